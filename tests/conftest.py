@@ -11,11 +11,9 @@ from dataclasses import asdict
 import pytest
 from hypothesis import HealthCheck, settings
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 from voxops._support import eventloop
-from voxops.client._client import AsyncClient
-from voxops.client._clock import SteppedClock
+from voxops.client import AsyncClient, SteppedClock
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
 settings.register_profile(

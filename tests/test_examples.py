@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 
 FUNCTIONS = {f"vx.{name}": getattr(vx, name) for name in vx.__all__ if inspect.isfunction(getattr(vx, name))}
 METHODS = {
@@ -49,7 +48,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             }
         )
         run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(4))).wait(60)
-        created = ws.run(vx.plan_bulk(sheet, key="row_id")).wait(60)
+        created = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         yield {
             "vx": vx, "pd": pd, "ws": ws, "posts": posts, "triaged": triaged, "log": log, "sheet": sheet, "run": run,
             "created": created, "folder": tmp_path_factory.mktemp("examples"),

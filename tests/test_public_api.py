@@ -13,10 +13,8 @@ import pytest
 import voxops as vx
 
 PROMISED = [
-    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_cancel", "plan_bulk", "plan_redeliver", "read_campaign",
-    "delivery_stats", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "ConfigError", "ApiError",
-    "AuthError", "RateLimitError", "NotFoundError", "ConflictError", "ValidationError", "ServerError", "TransportError",
-    "DecodeError", "PlanError", "LedgerError", "PostFields",
+    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
+    "deliveries", "webhooks", "errors", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "PostFields",
 ]  # fmt: skip
 
 
@@ -91,7 +89,15 @@ def test_help_is_headed_by_what_it_is_about() -> None:
 
 
 def test_errors_form_one_tree() -> None:
-    errors = [getattr(vx, name) for name in PROMISED if name.endswith("Error")]
-    assert all(issubclass(error, vx.VoxopsError) for error in errors)
-    api = {vx.AuthError, vx.RateLimitError, vx.NotFoundError, vx.ConflictError, vx.ValidationError, vx.ServerError}
-    assert all(issubclass(error, vx.ApiError) for error in api)
+    named = [getattr(vx.errors, name) for name in vx.errors.__all__ if name.endswith("Error")]
+    assert named
+    assert all(issubclass(error, vx.VoxopsError) for error in named)
+    api = {
+        vx.errors.AuthError,
+        vx.errors.RateLimitError,
+        vx.errors.NotFoundError,
+        vx.errors.ConflictError,
+        vx.errors.ValidationError,
+        vx.errors.ServerError,
+    }
+    assert all(issubclass(error, vx.errors.ApiError) for error in api)

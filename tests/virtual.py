@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
-from voxops.client._client import AsyncClient
-from voxops.client._clock import SteppedClock
+from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 
 QUIET_LOOKS = 3  # times in a row that nothing may be under way, or about to run, before time moves

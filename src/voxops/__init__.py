@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from voxops import errors
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -26,32 +27,14 @@ from voxops.acts.update import plan_reschedule, plan_update
 from voxops.analysis.causes import causes, compare
 from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
-from voxops.client._client import AsyncClient
-from voxops.client._fields import PostFields
-from voxops.errors import (
-    ApiError,
-    AuthError,
-    ConfigError,
-    ConflictError,
-    DecodeError,
-    LedgerError,
-    NotFoundError,
-    PlanError,
-    RateLimitError,
-    ServerError,
-    TransportError,
-    ValidationError,
-    VoxopsError,
-    WaitTooLong,
-)
+from voxops.client import AsyncClient, PostFields
+from voxops.errors import VoxopsError
 from voxops.frames.records import targets
-from voxops.webhooks import events, join_events, parse_event, verify_signature
 
 if TYPE_CHECKING:
+    from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
     from voxops.analysis.causes import cause_weeks, compare_weeks
-    from voxops.analysis.incidents import about_posts, duplicates, never_delivered, outages
-    from voxops.analysis.statistics import delivery_stats, service_levels
     from voxops.connection import connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
@@ -70,27 +53,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "ApiError",
     "AsyncClient",
-    "AuthError",
-    "ConfigError",
-    "ConflictError",
-    "DecodeError",
-    "LedgerError",
-    "NotFoundError",
     "Plan",
-    "PlanError",
     "PostFields",
-    "RateLimitError",
     "Rule",
     "Run",
-    "ServerError",
-    "TransportError",
-    "ValidationError",
     "VoxopsError",
-    "WaitTooLong",
     "Workspace",
-    "about_posts",
     "allow_nested_loops",
     "cause_weeks",
     "causes",
@@ -98,19 +67,14 @@ __all__ = [
     "compare",
     "compare_weeks",
     "connect",
+    "deliveries",
     "delivery_panel",
     "delivery_report",
-    "delivery_stats",
-    "duplicates",
-    "events",
+    "errors",
     "from_arrow",
-    "join_events",
     "matrix",
-    "never_delivered",
-    "outages",
-    "parse_event",
-    "plan_bulk",
     "plan_cancel",
+    "plan_create",
     "plan_fix",
     "plan_redeliver",
     "plan_reschedule",
@@ -121,21 +85,21 @@ __all__ = [
     "rehearse",
     "report",
     "runs_panel",
-    "service_levels",
     "targets",
     "to_excel",
     "triage",
     "triage_panel",
-    "verify_signature",
     "view",
+    "webhooks",
 ]
 
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; so is what only
 # some notebooks call, and all that sends, with its ledger: whoever connects waits for the network anyway.
 _LATER = {
+    "deliveries": "voxops.deliveries",
+    "webhooks": "voxops.webhooks",
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
-    "about_posts": "voxops.analysis.incidents",
     "allow_nested_loops": "voxops._support.eventloop",
     "cause_weeks": "voxops.analysis.causes",
     "check_campaign": "voxops.sheets.campaign",
@@ -143,21 +107,19 @@ _LATER = {
     "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",
-    "delivery_stats": "voxops.analysis.statistics",
-    "duplicates": "voxops.analysis.incidents",
     "from_arrow": "voxops.frames.arrow",
-    "never_delivered": "voxops.analysis.incidents",
-    "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
     "runs_panel": "voxops.views.runs_view",
-    "service_levels": "voxops.analysis.statistics",
     "to_excel": "voxops.views.excel",
     "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",
 }
+
+
+_MODULES = {"deliveries", "plots", "webhooks"}
 
 
 def __getattr__(name: str) -> Any:
@@ -167,7 +129,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(_LATER[name])
-    value = module if name == "plots" else getattr(module, name)
+    value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -14,21 +14,18 @@ import pandas as pd
 from voxops._support import eventloop
 from voxops._support.arguments import file_path
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
-from voxops.client._address import is_loopback
-from voxops.client._client import AsyncClient
-from voxops.client._clock import ScaledClock, SteppedClock
-from voxops.client._secret import Secret
+from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.frames.times import plain_units
+from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
-from voxops.ledger.ledger import Ledger
 from voxops.loading.loader import Settings
 from voxops.model import Clock
 from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
 
 
 SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
@@ -259,7 +256,7 @@ def _setting(name: str) -> str | None:
 
 def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
     """The sandbox that was passed, or one of our own, started."""
-    from voxburst_sandbox.server import Sandbox  # most workspaces need none
+    from voxburst_sandbox import Sandbox
 
     if sandbox is not True:
         if not isinstance(sandbox, Sandbox):

@@ -14,8 +14,7 @@ from voxops._support.safe import Terminal
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
-from voxops.client._client import AsyncClient
-from voxops.client._clock import SteppedClock
+from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.frames.records import targets
 from voxops.loading.loader import Settings
@@ -26,7 +25,7 @@ from voxops.workspace import Resources
 if TYPE_CHECKING:
     import pandas as pd
 
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
     from voxops.run import Run
     from voxops.workspace import Workspace
 
@@ -64,7 +63,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     int
         0 if every row is accounted for and nothing happened twice, else 1.
     """
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
 
     console = Terminal(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:

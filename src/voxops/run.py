@@ -187,12 +187,12 @@ class Run:
         """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
 
         The payload itself settles nothing: the run reads the post that it names. So a forged, late or repeated event does no harm.
-        Verify it all the same (``vx.verify_signature``) before you let it cost a request.
+        Verify it all the same (``vx.webhooks.verify_signature``) before you let it cost a request.
 
         Parameters
         ----------
         event : WebhookEvent, bytes, str or mapping
-            From ``vx.parse_event``, or a payload for it.
+            From ``vx.webhooks.parse_event``, or a payload for it.
 
         Returns
         -------

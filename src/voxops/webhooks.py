@@ -75,7 +75,7 @@ def verify_signature(
 
     Examples
     --------
-    >>> vx.verify_signature(b"{}", "sha256=00", "whsec_1")
+    >>> vx.webhooks.verify_signature(b"{}", "sha256=00", "whsec_1")
     False
     """
     if not isinstance(body, bytes | bytearray | memoryview):
@@ -204,7 +204,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
 
     Examples
     --------
-    >>> event = vx.parse_event('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}')
+    >>> event = vx.webhooks.parse_event('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}')
     >>> event.type, event.post_id
     ('post.failed', 'post_1')
     """
@@ -291,7 +291,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
     Examples
     --------
     >>> payload = {"id": "evt_1", "type": "post.failed", "createdAt": "2026-03-02T09:00:00Z", "data": {"id": "post_1"}}
-    >>> vx.events([payload, payload])[["event_id", "post_id", "received"]].values.tolist()
+    >>> vx.webhooks.events([payload, payload])[["event_id", "post_id", "received"]].values.tolist()
     [['evt_1', 'post_1', 2]]
     """
     firsts: dict[str, _Received] = {}
@@ -339,17 +339,17 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> payload = {"id": "evt_1", "type": "post.failed", "data": {"id": posts["post_id"].iloc[0]}}
-    >>> vx.join_events(vx.events([payload]), posts)["post_id"].notna().all()
+    >>> vx.webhooks.join_events(vx.webhooks.events([payload]), posts)["post_id"].notna().all()
     np.True_
     """
     what = "join_events takes a frame of events, and one of posts or deliveries"
-    need_frame(recorded, ["event_id"], what, "Use vx.events(...).")
+    need_frame(recorded, ["event_id"], what, "Use vx.webhooks.events(...).")
     need_frame(other, [], what, "Use ws.posts(...) or ws.deliveries(...).")
     key = next((name for name in ("delivery_id", "post_id") if name in other.columns), None)
     if key is None or "target_id" in other.columns:
         wrong = "has neither post_id nor delivery_id" if key is None else "is one of targets"
         raise PlanError(f"{what}; the second {wrong}. Use ws.posts(...) or ws.deliveries(...).")
-    need_frame(recorded, ["delivery_ids" if key == "delivery_id" else "post_id"], what, "Use vx.events(...).")
+    need_frame(recorded, ["delivery_ids" if key == "delivery_id" else "post_id"], what, "Use vx.webhooks.events(...).")
     left, rows = unnamed_index(recorded), unnamed_index(other)
     newest = "updated_at" if key == "post_id" else "retry_count"
     if newest in rows.columns:
@@ -462,7 +462,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     if not isinstance(source, str | os.PathLike):
         # Of a frame, the records would be the names of its columns.
         if not isinstance(source, Iterable) or hasattr(source, "columns"):
-            raise ConfigError(f"vx.events takes a path or the records themselves, not {type(source).__name__}")
+            raise ConfigError(f"vx.webhooks.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
         return
     path = file_path("source", source)
@@ -473,7 +473,7 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
     elif path.is_file():
         yield from _of_file(path)
     else:
-        raise ConfigError(f"no file or folder {path}; vx.events takes a path, or the records themselves")
+        raise ConfigError(f"no file or folder {path}; vx.webhooks.events takes a path, or the records themselves")
 
 
 def _of_file(path: Path) -> Iterator[Any]:

@@ -23,8 +23,7 @@ from voxops._support.arguments import whole_number
 from voxops._support.eventloop import awaitable, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
-from voxops.client._client import AsyncClient
-from voxops.client._handles import Handle
+from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.job import Job
@@ -33,15 +32,14 @@ from voxops.engine.things import refuse_unknown, things_of
 from voxops.engine.watching import Watch
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.times import say_zone
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger, audit
 from voxops.loading.accounts import BoardLoader
 from voxops.loading.loader import Settings
 from voxops.model import Observer
 from voxops.run import Run
 
 if TYPE_CHECKING:
-    from voxops.archive.archive import Archive
+    from voxops.archive import Archive
 
 
 @dataclass
@@ -459,7 +457,7 @@ class Workspace:
                 raise ConfigError("which archive? Give its folder as path=, or connect with vx.connect(archive=folder)")
             return cast("Archive", self._resources.archive)
         try:
-            from voxops.archive.archive import Archive
+            from voxops.archive import Archive
         except ModuleNotFoundError as error:
             raise ConfigError(f"an archive needs {error.name}: pip install 'voxops[archive]'") from error
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)

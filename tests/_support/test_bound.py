@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture

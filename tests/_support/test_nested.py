@@ -67,21 +67,21 @@ def test_what_loses_no_cells_is_picked(
 @pytest.mark.parametrize("kernel", ["7.1.0", "7.4.0", "8.0.0"])
 def test_what_loses_cells_is_refused(world: World, kernel: str) -> None:
     world.install(kernel, "nest_asyncio")
-    with pytest.raises(vx.ConfigError, match="install nest_asyncio2"):
+    with pytest.raises(vx.errors.ConfigError, match="install nest_asyncio2"):
         vx.allow_nested_loops()
     assert world.applied == []
 
 
 def test_what_is_not_installed_is_said(world: World) -> None:
     world.install("6.31.0")
-    with pytest.raises(vx.ConfigError, match=r"neither .* is installed; install nest_asyncio2"):
+    with pytest.raises(vx.errors.ConfigError, match=r"neither .* is installed; install nest_asyncio2"):
         vx.allow_nested_loops()
 
 
 def test_a_patch_that_is_there_already_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.install("7.4.0", "nest_asyncio", "nest_asyncio2")
     monkeypatch.setattr(asyncio, "_nest_patched", True)
-    with pytest.raises(vx.ConfigError, match="restart the kernel"):
+    with pytest.raises(vx.errors.ConfigError, match="restart the kernel"):
         vx.allow_nested_loops()
     monkeypatch.setattr(asyncio, "_nest_asyncio2", True)  # the better one may be applied twice
     assert vx.allow_nested_loops() == "nest_asyncio2"

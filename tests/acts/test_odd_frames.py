@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -64,7 +64,7 @@ PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
     "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
     "reschedule": (lambda frame: plan_reschedule(frame, by="1D"), posts),
-    "create": (lambda frame: plan_bulk(frame, key="row_id", campaign="spring"), sheet),
+    "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
 }
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 
@@ -165,7 +165,7 @@ MISSING = ["nan", "NaN", "None", "<NA>", "NaT", " nan "]
 def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
     """As ``map(str)`` makes of it."""
     for column in ("content", "first_comment", "tags", "media"):
-        plan = plan_bulk(
+        plan = plan_create(
             sheet(**{column: [word, "fine" if column != "media" else None]}), key="row_id", campaign="spring"
         )
         assert plan.frame["eligible"].to_list() == [False, True], column
@@ -176,13 +176,13 @@ def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
 
 @pytest.mark.parametrize("odd", [["a", "b"], b"bytes", np.array(["a", "b"]), pd.Timestamp("2026-03-01")], ids=repr)
 def test_a_first_comment_that_is_no_text_is_held(odd):
-    plan = plan_bulk(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
+    plan = plan_create(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
     assert plan.frame["eligible"].to_list() == [False, True]
     assert "which is no text; leave the cell empty for none" in plan.frame["reason"][0]
 
 
 def test_accounts_that_are_a_list_as_python_writes_it_are_held():
-    assert plan_bulk(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
+    assert plan_create(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
     assert plan_update(posts().assign(new_account_ids='["acc_1"]')).eligible == 0
 
 

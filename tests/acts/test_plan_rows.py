@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 

@@ -15,8 +15,7 @@ import pytest
 import voxops as vx
 from voxops.analysis.causes import cause_partial, causes, finish_causes, merge_causes
 from voxops.analysis.statistics import finish, merge, partial
-from voxops.archive.archive import Archive
-from voxops.archive.query import read_part
+from voxops.archive import Archive, read_part
 from voxops.archive.store import Store
 from voxops.frames.records import build, targets
 
@@ -134,7 +133,7 @@ def test_files_on_two_workers_give_the_same_digits(
     assert len(parts) > DAYS
     table = finish(tree(parts, merge).compute())
     assert len(cluster.scheduler_info()["workers"]) == 2
-    pd.testing.assert_frame_equal(table, vx.delivery_stats(log, by=by), check_exact=True)
+    pd.testing.assert_frame_equal(table, vx.deliveries.stats(log, by=by), check_exact=True)
     pd.testing.assert_frame_equal(archive.delivery_stats(by=by), table, check_exact=True)
 
 
@@ -145,7 +144,7 @@ def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log:
     frame = dataframe.read_parquet([str(path) for path in archive.files("deliveries")], dtype_backend="numpy_nullable")
     parts = [dask.delayed(partial)(part, ["endpoint"]) for part in frame.to_delayed()]
     table = finish(tree(parts, merge).compute())
-    expected = vx.delivery_stats(log, by="endpoint")
+    expected = vx.deliveries.stats(log, by="endpoint")
     pd.testing.assert_frame_equal(table.astype({"url": expected["url"].dtype}), expected, check_exact=True)
 
 
@@ -195,5 +194,5 @@ def test_as_spark_would_run_it(log: pd.DataFrame, archive: Archive) -> None:
     columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
     tables = [pq.read_table(path, columns=columns, partitioning=None) for path in archive.files("deliveries")]
     table = finish(merge([map_in_pandas(count, tables)]))
-    expected = vx.delivery_stats(log, by="endpoint")
+    expected = vx.deliveries.stats(log, by="endpoint")
     pd.testing.assert_frame_equal(table.astype(expected.dtypes.to_dict()), expected, check_exact=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 Frames = dict[str, pd.DataFrame]
 
@@ -33,9 +33,9 @@ def recorded(log: pd.DataFrame) -> pd.DataFrame:
     """Events of which each names a delivery, with the columns of the log beside them."""
     ids = log["delivery_id"].dropna().head(5)
     sent = [{"id": f"evt_{each}", "type": "post.failed", "data": {}} for each in ids]
-    found = vx.events(sent)
+    found = vx.webhooks.events(sent)
     found["delivery_ids"] = [(each,) for each in ids]
-    return vx.join_events(found, log)
+    return vx.webhooks.join_events(found, log)
 
 
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -46,11 +46,11 @@ ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "plot": bars,
 }
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "delivery_stats": lambda log: vx.delivery_stats(log, by=["day", "event"]),
-    "service_levels": vx.service_levels,
-    "outages": vx.outages,
-    "duplicates": vx.duplicates,
-    "never_delivered": lambda log: vx.never_delivered(log).reset_index(drop=True),
+    "delivery_stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
+    "service_levels": vx.deliveries.levels,
+    "outages": vx.deliveries.outages,
+    "duplicates": vx.deliveries.duplicates,
+    "never_delivered": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
     "join_events": recorded,
 }
 

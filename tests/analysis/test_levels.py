@@ -41,7 +41,7 @@ def delivery(minutes_ago: float, took: float | None = 0.1, url: str = "https://a
 
 
 def level(frame: pd.DataFrame, **asked: Any) -> dict[str, Any]:
-    table = vx.service_levels(frame, **{"within": "5min", "target": 0.9, "at_least": 1, **asked})
+    table = vx.deliveries.levels(frame, **{"within": "5min", "target": 0.9, "at_least": 1, **asked})
     return dict(table.iloc[0])
 
 
@@ -121,7 +121,7 @@ def test_it_burns_only_when_both_windows_do() -> None:
 
 def test_too_few_deliveries_have_no_verdict() -> None:
     frame = log(*[delivery(60 * 24 * 9)] * 99, *[delivery(60 * 24 * 9, None, url="https://b")] * 100)
-    table = vx.service_levels(frame).set_index("url")
+    table = vx.deliveries.levels(frame).set_index("url")
     assert table.loc["https://a"][["share", "met", "budget", "budget_left", "burning"]].isna().all()
     assert not table.loc["https://b", "met"]
     assert pd.isna(table.loc["https://b", "burning"]), "nothing came within the windows"
@@ -129,7 +129,7 @@ def test_too_few_deliveries_have_no_verdict() -> None:
 
 
 def test_an_empty_log_has_the_same_columns_and_dtypes() -> None:
-    empty, full = vx.service_levels(log()), vx.service_levels(log(delivery(60)))
+    empty, full = vx.deliveries.levels(log()), vx.deliveries.levels(log(delivery(60)))
     assert empty.empty
     assert list(empty.dtypes.astype(str).items()) == list(full.dtypes.astype(str).items())
 
@@ -155,7 +155,7 @@ def test_parts_in_any_order_give_the_same(records: list[dict[str, Any]], rng: ra
     parts = [frame.iloc[low:high] for low, high in itertools.pairwise([0, *cuts, len(frame)])]
     rng.shuffle(parts)
     merged = merge_levels(level_partial(part, objective, NOW) for part in parts)
-    whole = vx.service_levels(frame, "5min", 0.95, at_least=2)
+    whole = vx.deliveries.levels(frame, "5min", 0.95, at_least=2)
     pd.testing.assert_frame_equal(finish_levels(merged, objective), whole)
     assert (whole["deliveries"] == whole[["in_time", "late", "failed", "unknown"]].sum(axis=1)).all()
 
@@ -174,12 +174,12 @@ def test_parts_in_any_order_give_the_same(records: list[dict[str, Any]], rng: ra
 )
 def test_what_is_no_objective_is_refused(wrong: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        vx.service_levels(log(delivery(60)), **wrong)
+        vx.deliveries.levels(log(delivery(60)), **wrong)
 
 
 def test_what_is_no_log_is_refused() -> None:
     with pytest.raises(PlanError, match=r"missing: .*delivered_at"):
-        vx.service_levels(log(delivery(60)).drop(columns="delivered_at"))
+        vx.deliveries.levels(log(delivery(60)).drop(columns="delivered_at"))
 
 
 def triaged(*rows: tuple[str | None, str]) -> pd.DataFrame:
@@ -225,5 +225,5 @@ def test_a_log_of_two_loads_is_judged_as_one() -> None:
     whole = log(*[delivery(minutes, took) for minutes in (60, 120) for took in (1, 9, None, 0.1)])
     loads = pd.concat([whole.iloc[:4], whole.iloc[4:].reset_index(drop=True)])  # each label twice
     loads.attrs = whole.attrs
-    pd.testing.assert_frame_equal(vx.service_levels(loads, at_least=1), vx.service_levels(whole, at_least=1))
+    pd.testing.assert_frame_equal(vx.deliveries.levels(loads, at_least=1), vx.deliveries.levels(whole, at_least=1))
     assert len(vx.delivery_report(loads).frames["levels"]) == 1

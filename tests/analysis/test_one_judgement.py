@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 GOOD = {
     "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",
@@ -28,7 +28,7 @@ def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool
     found = vx.check_campaign(frame, now=ws.client.now())
     wrong = set(found.loc[found["level"] == "error", "row"])
     check = [number not in wrong for number in range(len(frame))]
-    plan = vx.plan_bulk(frame, key="row_id").frame["eligible"].tolist()
+    plan = vx.plan_create(frame, key="row_id").frame["eligible"].tolist()
     valid = ws.validate(frame).groupby("row_id", sort=False)["valid"].all().tolist()
     return check, plan, valid
 
@@ -78,7 +78,7 @@ def test_nothing_that_the_check_refuses_is_sent(sandbox: Sandbox) -> None:
         sheet = vx.read_campaign(Path(__file__).parents[2] / "data" / "campaign.csv").drop_duplicates()
         found = vx.check_campaign(sheet, now=mine.client.now())
         wrong = set(found.loc[found["level"] == "error", "row_id"])
-        results = mine.run(vx.plan_bulk(sheet, key="row_id")).wait().results()
+        results = mine.run(vx.plan_create(sheet, key="row_id")).wait().results()
         assert wrong.isdisjoint(results.loc[results["outcome"] != "blocked", "row_id"])
         made = [effect for effect in sandbox.effects() if effect["kind"] == "post.create"]
         assert len(made) == int((results["outcome"] == "succeeded").sum()) > 90
@@ -95,7 +95,7 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
     # the places follow the rows: filtered, sorted, numbered anew
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
         assert set(vx.check_campaign(other)["cell"]) == {"A4", "row 5"}
-    plan = vx.plan_bulk(frame[1:], key="row_id")
+    plan = vx.plan_create(frame[1:], key="row_id")
     assert plan.frame["reason"].tolist() == [
         "the time 'morgen' can't be read; write it like 2026-03-04T10:00:00+01:00 (A4)",
         "instagram takes no post without an image or a video (row 5)",
@@ -123,9 +123,9 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
 def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, said: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"row_id,content,accounts,scheduled_for\na,x,twitter:@aldercoffee,{time}\n")
-    assert vx.plan_bulk(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
+    assert vx.plan_create(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
     read = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True)
-    assert vx.plan_bulk(read, key="row_id").frame["eligible"].all()
+    assert vx.plan_create(read, key="row_id").frame["eligible"].all()
 
 
 def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path: Path) -> None:

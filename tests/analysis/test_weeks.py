@@ -60,17 +60,17 @@ def test_the_edge_of_a_week_belongs_to_the_older_one():
 
 
 def test_a_frame_of_one_week_is_refused_since_everything_would_seem_new():
-    with pytest.raises(vx.PlanError, match=r"since='7D', which is less than two spans.*since='21D'"):
+    with pytest.raises(vx.errors.PlanError, match=r"since='7D', which is less than two spans.*since='21D'"):
         vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}))
     assert len(vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}), span="3D")) == 1
-    with pytest.raises(vx.ConfigError, match="no time zone"):
+    with pytest.raises(vx.errors.ConfigError, match="no time zone"):
         vx.compare_weeks(failures(("x", 1)), now=datetime(2026, 3, 22))
-    with pytest.raises(vx.PlanError, match="needs a triaged frame"):
+    with pytest.raises(vx.errors.PlanError, match="needs a triaged frame"):
         vx.compare_weeks(pd.DataFrame({"a": [1]}))
 
 
 def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole():
-    with pytest.raises(vx.PlanError, match=r"was cut, as by limit=.*since='21D'"):
+    with pytest.raises(vx.errors.PlanError, match=r"was cut, as by limit=.*since='21D'"):
         vx.compare_weeks(failures(("x", 1), ("x", 20), complete=False))
     rows = (("x", 5), ("y", 8), ("y", 12))
     weeks = vx.compare_weeks(failures(*rows, filters={"since": "28D", "until": "4D"}))
@@ -81,7 +81,7 @@ def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole(
         == NOW.isoformat()
     )
     for span in ("0D", pd.Timedelta("-7D")):
-        with pytest.raises(vx.ConfigError, match="longer than nothing"):
+        with pytest.raises(vx.errors.ConfigError, match="longer than nothing"):
             vx.compare_weeks(failures(*rows), span=span)
 
 
@@ -120,11 +120,11 @@ def test_two_runs_are_compared_row_by_row():
 
 def test_what_is_not_alike_is_not_compared():
     run = Run(("a", "failed"), key="row_id")
-    with pytest.raises(vx.PlanError, match="two frames or two runs"):
+    with pytest.raises(vx.errors.PlanError, match="two frames or two runs"):
         vx.compare(run, pd.DataFrame())
-    with pytest.raises(vx.PlanError, match="different things"):
+    with pytest.raises(vx.errors.PlanError, match="different things"):
         vx.compare(run, Run(("p", "failed"), name="post_id"))
-    with pytest.raises(vx.PlanError, match="runs of plans"):
+    with pytest.raises(vx.errors.PlanError, match="runs of plans"):
         vx.compare(Run(("p", "failed"), name="id"), Run(("p", "failed"), name="id"))
     assert len(vx.compare(Run(key="row_id"), Run(key="row_id"))) == 0
 

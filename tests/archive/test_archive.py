@@ -22,13 +22,11 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.analysis.causes import causes
-from voxops.archive import sync
-from voxops.archive.archive import Archive
-from voxops.archive.query import read_part, to_table
+from voxops.archive import Archive, read_part, sync
+from voxops.archive.query import to_table
 from voxops.archive.store import Store, covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
@@ -72,7 +70,7 @@ def test_questions_of_a_month_are_those_of_the_frames(archive: Archive, ws: vx.W
     archive.sync()
     posts, log = ws.posts(), ws.deliveries()
     pd.testing.assert_frame_equal(
-        archive.service_levels("10min", 0.97, at_least=20), vx.service_levels(log, "10min", 0.97, at_least=20)
+        archive.service_levels("10min", 0.97, at_least=20), vx.deliveries.levels(log, "10min", 0.97, at_least=20)
     )
     triaged = vx.triage(vx.targets(posts))
     pd.testing.assert_frame_equal(
@@ -376,7 +374,7 @@ def test_sql_reads_the_files(archive: Archive) -> None:
         ("SELECT 9223372036854775808 AS n", None, r"n holds whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
         ("SELECT 18446744073709551615::UBIGINT AS n", None, "n holds whole numbers beyond int64"),
     ]:  # fmt: skip
-        with pytest.raises(vx.ConfigError, match=said):
+        with pytest.raises(vx.errors.ConfigError, match=said):
             archive.sql(query, parameters)
     assert archive.sql("SELECT count(*) AS n FROM posts, unnest(targets)")["n"].tolist() == [len(archive.targets())]
 
@@ -386,12 +384,12 @@ def test_statistics_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -
     log = ws.deliveries()
     for by in ([], "hour", ["day", "endpoint"], ["event", "status"], "error"):
         pd.testing.assert_frame_equal(
-            archive.delivery_stats(by=by, tz="Europe/Berlin"), vx.delivery_stats(log, by=by, tz="Europe/Berlin")
+            archive.delivery_stats(by=by, tz="Europe/Berlin"), vx.deliveries.stats(log, by=by, tz="Europe/Berlin")
         )
     now = pd.Timestamp(archive._store.state()["synced_at"])
     recent = log[log["created_at"] >= now - pd.Timedelta("50h")]
     pd.testing.assert_frame_equal(
-        archive.delivery_stats(by="event", since="50h"), vx.delivery_stats(recent, by="event")
+        archive.delivery_stats(by="event", since="50h"), vx.deliveries.stats(recent, by="event")
     )
     pd.testing.assert_frame_equal(archive.causes(), causes(vx.triage(vx.targets(ws.posts()))))
 
@@ -431,7 +429,7 @@ def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: P
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "berlin.sqlite", tz="Asia/Kolkata") as ws:
         archive = ws.archive(tmp_path / "kolkata")
         archive.sync()
-        pd.testing.assert_frame_equal(archive.delivery_stats("day"), vx.delivery_stats(ws.deliveries(), "day"))
+        pd.testing.assert_frame_equal(archive.delivery_stats("day"), vx.deliveries.stats(ws.deliveries(), "day"))
         weeks = vx.cause_weeks(vx.triage(vx.targets(ws.posts())))
         pd.testing.assert_frame_equal(archive.cause_weeks(), weeks)
         assert str(archive.delivery_stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
@@ -444,7 +442,7 @@ def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_pat
         log = ws.deliveries(since="2026-02-20")
         same(archive.deliveries(), log, "delivery_id")
         assert archive.deliveries("today")["created_at"].min() < pd.Timestamp("2026-03-02", tz="UTC")
-        pd.testing.assert_frame_equal(vx.delivery_stats(archive.deliveries(), "day"), archive.delivery_stats("day"))
+        pd.testing.assert_frame_equal(vx.deliveries.stats(archive.deliveries(), "day"), archive.delivery_stats("day"))
         for span in ({"since": "today"}, {"since": "yesterday", "until": "today"}, {"since": "2026-02-24T00:30"}):
             same(archive.deliveries(**span), ws.deliveries(**span), "delivery_id")
         same(archive.posts("yesterday"), ws.posts(since="yesterday"), "post_id")

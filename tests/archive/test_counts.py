@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from tests.bench import history
 
 import voxops as vx
-from voxops.archive import query
-from voxops.archive.archive import Archive
+from voxops.archive import Archive, query
 from voxops.archive.store import Store
 from voxops.frames.records import build
 
@@ -55,7 +54,7 @@ def filled(root: Path, records: list[dict[str, Any]]) -> tuple[Archive, pd.DataF
 def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive, log = filled(Path(folder), records)
-        pd.testing.assert_frame_equal(archive.delivery_stats(by, tz=tz), vx.delivery_stats(log, by, tz=tz))
+        pd.testing.assert_frame_equal(archive.delivery_stats(by, tz=tz), vx.deliveries.stats(log, by, tz=tz))
 
 
 SPANS = st.tuples(*[st.sampled_from([None, *filter(None, TIMES), "2026-03-29T00:00:00Z", "2026-10-25T00:00:00Z"])] * 2)
@@ -74,7 +73,7 @@ def test_a_span_counts_what_was_created_in_it(
         inside |= log["created_at"].ge(pd.Timestamp(since or "1900-01-01T00:00Z")) & log["created_at"].lt(
             pd.Timestamp(until or "2100-01-01T00:00Z")
         )
-        wanted = vx.delivery_stats(log[inside], by)
+        wanted = vx.deliveries.stats(log[inside], by)
         pd.testing.assert_frame_equal(archive.delivery_stats(by, since=since, until=until), wanted)
 
 
@@ -91,14 +90,14 @@ def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(t
     archive, log = filled(tmp_path, [*some(20), *some(5, createdAt=time), *some(2, createdAt=None)])
     for by in BY:
         counted = archive.delivery_stats(by, tz="Africa/Monrovia")
-        pd.testing.assert_frame_equal(counted, vx.delivery_stats(log, by, tz="Africa/Monrovia"))
+        pd.testing.assert_frame_equal(counted, vx.deliveries.stats(log, by, tz="Africa/Monrovia"))
     later = log[~(log["created_at"] < pd.Timestamp("2026-03-02T03:00Z"))]
     pd.testing.assert_frame_equal(
-        archive.delivery_stats("day", since="2026-03-02T03:00Z"), vx.delivery_stats(later, "day")
+        archive.delivery_stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day")
     )
     early = log[~(log["created_at"] >= pd.Timestamp("2026-03-02T03:00Z"))]
     pd.testing.assert_frame_equal(
-        archive.delivery_stats("day", until="2026-03-02T03:00Z"), vx.delivery_stats(early, "day")
+        archive.delivery_stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day")
     )
 
 
@@ -107,7 +106,7 @@ def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
     damaged = archive.files("deliveries")[0]
     damaged.write_bytes(b"not Parquet at all")
     for ask in (archive.delivery_stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
-        with pytest.raises(vx.ConfigError, match=re.escape(str(damaged))) as caught:
+        with pytest.raises(vx.errors.ConfigError, match=re.escape(str(damaged))) as caught:
             ask()
         assert "sync(full=True)" in str(caught.value)
 

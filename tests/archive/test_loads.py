@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.archive.store import Store
 from voxops.errors import ConfigError

@@ -15,7 +15,7 @@ import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
 
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.client._reply import decode
 from voxops.frames.records import Columns, targets
 from voxops.loading.loader import Loader

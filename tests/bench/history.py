@@ -23,8 +23,7 @@ import pandas as pd
 from tests.bench.measure import ROOT, peak
 
 from voxops.analysis.statistics import finish, merge, partial
-from voxops.archive.archive import Archive
-from voxops.archive.query import read_part
+from voxops.archive import Archive, read_part
 from voxops.archive.store import Store
 
 DAYS = 30

@@ -24,11 +24,10 @@ from tests.bench.server import serving
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
+from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
 from voxops.ledger.forming import Forming
-from voxops.ledger.ledger import Ledger
 from voxops.ledger.marks import Marks
 from voxops.ledger.operations import Operations
 from voxops.ledger.outcomes import Outcomes

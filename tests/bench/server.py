@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from tests.bench.measure import ROOT
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 
 
 @contextmanager

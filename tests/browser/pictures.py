@@ -10,8 +10,7 @@ from pathlib import Path
 from PIL import Image
 from tests.browser.lab import Lab, Part, change_theme
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COLOURS = 128  # of a picture's palette: text stays sharp, and files small

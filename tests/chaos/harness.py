@@ -27,11 +27,10 @@ from typing import Any
 from tests.chaos import sender, world
 from tests.chaos.count import Count, Thing, count, expected, story
 
-from voxburst_sandbox.control import API_KEY, Remote
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import API_KEY, Fault, Remote
 from voxops.analysis.triage import triage
 from voxops.api.timing import CLOCKS_DIFFER
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.frames.records import Columns, targets
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,7 +26,7 @@ import pandas as pd
 from tests.chaos.rig import Silent, silence
 
 from voxops._support.canonical import fingerprint
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
@@ -37,8 +37,7 @@ from voxops.engine.created import Listed
 from voxops.engine.execution import Execution
 from voxops.engine.reader import Seen
 from voxops.errors import DecodeError, TransportError
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim
+from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
@@ -757,7 +756,7 @@ class World:
             }
         )
         self.wanted.update(frame["content"])
-        return plan_bulk(frame, key="row_id")
+        return plan_create(frame, key="row_id")
 
     def redeliveries(self, attempt: int = 1) -> Plan:
         """A plan for every delivery that has not succeeded."""

@@ -14,16 +14,15 @@ from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
 from tests.virtual import VirtualTime
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.acts.plan import Plan
 from voxops.analysis.triage import triage
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.frames.records import Columns, targets
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger, audit
 from voxops.model import Observer, Snapshot
 
 RETENTION = 86_400.0

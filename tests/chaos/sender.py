@@ -23,19 +23,17 @@ from tests.chaos.count import thing_of
 from tests.chaos.rig import Silent
 from tests.chaos.world import FAR
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_reschedule
 from voxops.api.timing import COPIES_WATCHED_FOR
-from voxops.client._client import AsyncClient
-from voxops.client._clock import ScaledClock
+from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import engine, execution, reporter
 from voxops.engine.execution import Execution
 from voxops.errors import TransportError
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger, audit
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
@@ -75,7 +73,7 @@ def plans(folder: Path) -> list[Plan]:
     return [
         plan_retry(frames["triaged"]),
         plan_redeliver(frames["deliveries"]),
-        plan_bulk(frames["campaign"], key="row_id", campaign="chaos"),
+        plan_create(frames["campaign"], key="row_id", campaign="chaos"),
         plan_reschedule(frames["scheduled"], to=FAR + timedelta(days=3)),
     ]
 

@@ -7,8 +7,7 @@ import sys
 
 from tests.chaos import world
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 
 
 def main(arguments: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxburst_sandbox.store import Delivery, Post, Target
 
 PLATFORMS = ("twitter", "linkedin", "facebook", "bluesky", "threads")

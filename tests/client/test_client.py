@@ -20,14 +20,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client import _transport
-from voxops.client._address import base_url, is_loopback, safe_path
-from voxops.client._client import AsyncClient
-from voxops.client._clock import SystemClock
-from voxops.client._secret import Secret
+from voxops.client import AsyncClient, Secret, SystemClock, _transport, is_loopback
+from voxops.client._address import base_url, safe_path
 from voxops.errors import (
     ApiError,
     AuthError,

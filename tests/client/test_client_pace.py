@@ -16,13 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.virtual import PATIENCE, VirtualTime, standing_still, until
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client._client import AsyncClient
-from voxops.client._clock import ScaledClock, ServerClock, SteppedClock
+from voxops.client import AsyncClient, Reply, ScaledClock, SteppedClock
+from voxops.client._clock import ServerClock
 from voxops.client._pace import Pace, Window, gap
-from voxops.client._reply import Reply
 from voxops.errors import RateLimitError, WaitTooLong
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops.client._pages import Page, pages, read_page
-from voxops.client._reply import Reply, decode, error_of, single, with_items
+from voxops.client import Page, Reply
+from voxops.client._pages import pages, read_page
+from voxops.client._reply import decode, error_of, single, with_items
 from voxops.errors import (
     ApiError,
     AuthError,

@@ -12,15 +12,11 @@ from urllib.request import urlopen
 import pandas as pd
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.api import assumptions
 from voxops.api.matrix import MATRIX, find, polled
-from voxops.client._client import AsyncClient
-from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Handle
-from voxops.client._pages import Page
+from voxops.client import UNSET, AsyncClient, Handle, Page, PostFields
 from voxops.errors import ConflictError, DecodeError, NotFoundError, ValidationError
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))

@@ -13,13 +13,11 @@ from uuid import uuid4
 
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
 from voxops.api.matrix import MATRIX, Resend, may_resend
-from voxops.client._client import AsyncClient
-from voxops.client._fields import PostFields
+from voxops.client import AsyncClient, PostFields
 from voxops.connection import _identity
 from voxops.errors import (
     ConfigError,

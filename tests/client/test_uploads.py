@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 from tests.security.raw import answer, serve
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client._client import AsyncClient
-from voxops.client._reply import Reply
-from voxops.client._upload import Progress, Uploaded, presigned, source_of
+from voxops.client import AsyncClient, Progress, Reply, Uploaded
+from voxops.client._upload import presigned, source_of
 from voxops.errors import ApiError, AuthError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
 
 MEGABYTE = 1024 * 1024

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._support import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, Resend
 from voxops.cli import main
-from voxops.client import _client
-from voxops.client._client import AsyncClient
-from voxops.client._handles import Handle
-from voxops.conformance.cases import CASES, Bench
-from voxops.conformance.laws import LAWS, Finding, check, read_rows, summary, try_row
+from voxops.client import AsyncClient, Handle, _client
+from voxops.conformance import CASES, LAWS, Bench, Finding, check, read_rows, summary, try_row
 from voxops.errors import ConfigError, VoxopsError
 
 ROW = {row.row: row for row in MATRIX}

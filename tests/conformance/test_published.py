@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops.cli import main
-from voxops.conformance.laws import compare_spec
+from voxops.conformance import compare_spec
 from voxops.errors import ConfigError
 
 

@@ -12,9 +12,8 @@ from tests.engine.desk import Desk
 from tests.engine.office import Office
 from tests.engine.shown import Bench
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
-from voxops.ledger.ledger import Ledger
+from voxburst_sandbox import Sandbox, Switches
+from voxops.ledger import Ledger
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from typing import Any
 
 from tests.engine.shown import Bench, campaign, retry, run_now, state
 
-from voxops.client._reply import Reply
+from voxops.client import Reply
 from voxops.engine.control import Control, Pass
 from voxops.engine.sender import Sender
 from voxops.errors import TransportError
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
 from voxops.model import Transition
 
 RETENTION = 86_400.0

@@ -14,8 +14,7 @@ from voxops.acts.plan import Plan
 from voxops.api.states import PostState
 from voxops.engine.execution import Execution
 from voxops.engine.reading import Reading
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Clearance
+from voxops.ledger import Clearance, Ledger
 from voxops.model import Transition
 
 FAILED = Transition(at=NOW, item="x", platform="twitter", was="pending", now="failed", detail="")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -21,8 +21,7 @@ from voxops.engine.facts import Facts
 from voxops.engine.reader import Seen
 from voxops.engine.reading import Reading, Watch
 from voxops.engine.settler import Settler
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim, Stored
+from voxops.ledger import Claim, Ledger, Stored
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STAMP = "2026-03-01T00:00:00+00:00"
@@ -32,7 +31,7 @@ def campaign(*names: str, one_by_one: bool = False, **columns: Any) -> Plan:
     frame = pd.DataFrame(
         {"row_id": list(names), "content": list(names), "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
     )
-    return plan_bulk(frame.assign(**columns), key="row_id", one_by_one=one_by_one)
+    return plan_create(frame.assign(**columns), key="row_id", one_by_one=one_by_one)
 
 
 def state(*statuses: str, updated: str = STAMP, post_id: str = "post_1", status: str = "failed") -> PostState:

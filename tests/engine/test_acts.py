@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 
 @pytest.fixture
@@ -196,15 +195,15 @@ def test_one_account_that_can_not_be_asked_does_not_stop_the_others(ws, world):
 
 
 def test_an_account_that_is_not_ours_is_refused(ws):
-    with pytest.raises(vx.PlanError, match="no account acc_x"):
+    with pytest.raises(vx.errors.PlanError, match="no account acc_x"):
         ws.check_accounts("acc_x")
-    with pytest.raises(vx.PlanError, match="account_id"):
+    with pytest.raises(vx.errors.PlanError, match="account_id"):
         ws.check_accounts(pd.DataFrame({"a": [1]}))
     assert len(ws.check_accounts(ws.accounts().head(0))) == 0
 
 
 def test_a_key_that_may_not_do_it_ends_it(world):
-    with vx.connect("vb_test_readonly", url=world.url) as ws, pytest.raises(vx.AuthError):
+    with vx.connect("vb_test_readonly", url=world.url) as ws, pytest.raises(vx.errors.AuthError):
         ws.check_accounts()
 
 

@@ -25,10 +25,8 @@ from voxops.engine.control import Control, Pass
 from voxops.engine.created import Listed
 from voxops.engine.decisions import why_not_now
 from voxops.engine.facts import Facts
-from voxops.ledger import audit
+from voxops.ledger import Claim, Ledger, audit
 from voxops.ledger.forming import Forming
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim
 from voxops.model import Outcome, Transition
 
 

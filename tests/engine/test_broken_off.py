@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, left_unknown, live, look_once, planned, send_once
 
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.api.timing import PROOF_AFTER, RESEND_ANSWERED
 

@@ -9,11 +9,11 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import edit, scheduled, send_once
 
+from voxburst_sandbox import Fault
 from voxburst_sandbox import posts as sandbox_posts
-from voxburst_sandbox.switches import Fault
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.update import plan_reschedule, plan_update
 
 DAY = 86_400.0
@@ -21,7 +21,7 @@ LATER = "2027-03-05T09:00:00Z"
 
 
 def plan(sheet: pd.DataFrame) -> object:
-    return plan_bulk(sheet, key="row_id", campaign="spring")
+    return plan_create(sheet, key="row_id", campaign="spring")
 
 
 def planted(rig: Rig, content: str, **fields: Any) -> str:
@@ -68,7 +68,7 @@ def test_rule_26_a_change_of_another_post_or_of_another_campaign_holds_no_row(ri
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled").set_index("content").loc[sheet["content"]].reset_index()
     stopped(rig, kernel, kernel.bind(plan_update(posts.head(1).assign(new_content="mended"))))
-    other = plan_bulk(sheet.head(1).assign(content="mended"), key="row_id", campaign="summer")
+    other = plan_create(sheet.head(1).assign(content="mended"), key="row_id", campaign="summer")
     assert outcomes(kernel.run(other)) == {"succeeded": 1}
     assert outcomes(kernel.run(plan(sheet.head(1).assign(row_id="x", content="something else")))) == {"succeeded": 1}
     twin = sheet.head(1).assign(row_id="y", content="mended", twin=True)

@@ -9,10 +9,10 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, HOUR, killed
 
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.api.timing import PROOF_AFTER
@@ -287,7 +287,7 @@ def test_a_create_run_is_undone_although_lists_lag(rig):
     """What the list does not show is read by itself: a run must not be called withdrawn whose posts go out."""
     rig.sandbox.set_switches(list_lag_seconds=3600)
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     assert kernel.posts("scheduled").empty, "no list shows them"
     plan = undone(kernel, run)
@@ -298,12 +298,12 @@ def test_a_create_run_is_undone_although_lists_lag(rig):
 
 def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_however_many_posts_came_since(rig):
     first = rig.kernel()
-    first.go(first.bind(plan_bulk(rig.campaign(3), key="row_id")))
+    first.go(first.bind(plan_create(rig.campaign(3), key="row_id")))
     for number in range(250):
         rig.sandbox.plant_post(f"other {number}", [next(iter(rig.accounts.values()))], status="published", daysOld=0.0)
     rig.sandbox.advance(4 * 24 * HOUR)
     kernel = rig.kernel("another")
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     before = len(rig.sandbox.requests())
     reasons = undone(kernel, run).frame["reason"]
     assert reasons.str.startswith("it was made before, by an earlier run or another ledger").to_list() == [True] * 3
@@ -312,7 +312,7 @@ def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_howe
 
 def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_is_undone(rig):
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     plan = undone(kernel, run)
     assert plan.eligible == 0
     assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
@@ -330,7 +330,7 @@ def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_i
 
 def test_posts_that_are_known_to_be_deleted_are_not_read_again_when_a_run_is_undone(rig):
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     gone = kernel.results(run)["result_id"][1]
     eventloop.run(kernel.client.request("DELETE", f"/v1/posts/{gone}"))
@@ -345,7 +345,7 @@ def test_a_post_that_is_not_shown_just_after_it_was_made_is_not_taken_for_delete
     """Reads lag: the API says of all posts at first that they don't exist."""
     rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER + 600, single_reads_lag=True)
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     plan = undone(kernel, run)
     assert plan.frame["reason"].str.startswith("nobody knows yet").to_list() == [True] * 3
@@ -359,8 +359,8 @@ def test_a_create_run_is_undone(rig):
     """What is still scheduled is withdrawn; what went out, and what another ledger had made, is not."""
     kernel, other = rig.kernel(), rig.kernel("other")
     sheet = rig.campaign(4)
-    other.run(plan_bulk(sheet.head(1), key="row_id"))
-    run = kernel.bind(plan_bulk(sheet, key="row_id"))
+    other.run(plan_create(sheet.head(1), key="row_id"))
+    run = kernel.bind(plan_create(sheet, key="row_id"))
     kernel.go(run)
     made = kernel.results(run)["result_id"].to_list()
     rig.sandbox.person.withdraw(made[1])

@@ -15,7 +15,7 @@ from tests.chaos.count import count, story
 from tests.chaos.harness import READINGS, Config, Report, _executing, _unwritten, run
 from tests.virtual import until
 
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 
 # Those in which lists lag or queues hold wait most of their time: `make chaos READING=` runs them.
 RUNS = [("default", 1), *((reading, 4) for reading in ("forgets", "ignores", "hour", "bare", "lingers", "strings"))]

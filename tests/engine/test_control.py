@@ -12,7 +12,7 @@ import pytest
 
 from voxops.engine.control import Control, Pass, Queue, in_words
 from voxops.errors import LedgerError, TransportError
-from voxops.ledger.records import Clearance
+from voxops.ledger import Clearance
 from voxops.model import Transition
 
 FAILED = Transition(

@@ -25,7 +25,7 @@ from tests.engine.shown import (
 )
 
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import CREATE, plan_bulk
+from voxops.acts.create import CREATE, plan_create
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
@@ -338,8 +338,8 @@ def test_rule_26_a_row_does_not_go_out_beside_an_unsent_one_that_the_plan_joins(
     """One names the account by its id, the other by its name, so that a plan can't compare; the second was bound before."""
     rows = {"row_id": ["a", "b"], "content": "x", "accounts": ["acc_7", "twitter:@y"], "scheduled_for": "2027-01-01T00:00:00Z"}  # fmt: skip
     frame, names = pd.DataFrame(rows), {"twitter:@y": "acc_7"}
-    (op,) = bench.bind(plan_bulk(frame.tail(1), key="row_id"), accounts=names)
-    plan = plan_bulk(frame, key="row_id")
+    (op,) = bench.bind(plan_create(frame.tail(1), key="row_id"), accounts=names)
+    plan = plan_create(frame, key="row_id")
     found = dict(zip([item.label for item in plan.items], decided(bench, plan, accounts=names), strict=True))
     assert found["a"].why.startswith("the same post waits to be sent as row b")
     assert found["b"] == Join(op, 0)
@@ -347,13 +347,13 @@ def test_rule_26_a_row_does_not_go_out_beside_an_unsent_one_that_the_plan_joins(
 
 def test_rule_29_what_is_under_way_in_another_campaign_is_another_post_if_that_was_named(bench):
     frame = pd.DataFrame({"row_id": ["a"], "content": "x", "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"})
-    bench.bind(plan_bulk(frame, key="row_id", campaign="spring"))
-    assert isinstance(one(bench, plan_bulk(frame, key="row_id", campaign="summer")), New)
+    bench.bind(plan_create(frame, key="row_id", campaign="spring"))
+    assert isinstance(one(bench, plan_create(frame, key="row_id", campaign="summer")), New)
     renamed = frame.assign(row_id="b")
-    assert one(bench, plan_bulk(renamed, key="row_id", campaign="spring")).why.startswith(
+    assert one(bench, plan_create(renamed, key="row_id", campaign="spring")).why.startswith(
         "the same post waits to be sent as row a"
     )
-    nameless = plan_bulk(renamed, key="row_id")
+    nameless = plan_create(renamed, key="row_id")
     assert one(bench, nameless).why.startswith("the same post waits to be sent as row a")
 
 
@@ -522,7 +522,7 @@ def test_rule_26_a_row_like_another_one_s_post_is_held(bench):
 def test_rule_26_rows_that_name_one_account_by_its_id_and_by_its_name_are_one_post(bench):
     rows = {"row_id": ["a", "b", "c"], "content": ["x", "x", "y"], "accounts": ["acc_7", "twitter:@y", "acc_7"], "scheduled_for": "2027-01-01T00:00:00Z"}  # fmt: skip
     frame, names = pd.DataFrame(rows), {"twitter:@y": "acc_7"}
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     found = dict(zip([item.label for item in plan.items], decided(bench, plan, accounts=names), strict=True))
     assert isinstance(found["a"], New)
     assert isinstance(found["c"], New)
@@ -530,7 +530,7 @@ def test_rule_26_rows_that_name_one_account_by_its_id_and_by_its_name_are_one_po
         "same text, accounts and time as row a: it would go out twice; a column twin (True) says that it is meant"
     )
     for meant in ([False, True, False], [True, False, False]):
-        twins = plan_bulk(frame.assign(twin=meant), key="row_id")
+        twins = plan_create(frame.assign(twin=meant), key="row_id")
         assert {type(each) for each in decided(bench, twins, accounts=names)} == {New}
 
 
@@ -603,7 +603,7 @@ def test_rule_29_a_row_of_another_campaign_s_name_is_held_unless_the_campaign_is
         frame = pd.DataFrame(
             {"row_id": ["a"], "content": ["a"], "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
         )
-        return plan_bulk(frame.assign(**columns), key="row_id", campaign=campaign_name)
+        return plan_create(frame.assign(**columns), key="row_id", campaign=campaign_name)
 
     bench.bind(named("spring"))
     said = "this ledger knows a row of that name in another campaign; pass campaign=, or keep the column campaign of run.failed()"

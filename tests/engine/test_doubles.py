@@ -13,7 +13,7 @@ from voxops.acts.made import Made
 from voxops.acts.update import plan_update
 from voxops.api.states import PostState
 from voxops.engine.doubles import Doubles
-from voxops.ledger.records import Stored
+from voxops.ledger import Stored
 
 AT = "2026-06-01T09:00:00+00:00"
 

@@ -21,7 +21,7 @@ from voxops.engine.reader import interval
 from voxops.engine.reading import Reading
 from voxops.engine.settler import OR_ANEW
 from voxops.engine.sharing import WAITS_FOR_CANARIES
-from voxops.ledger.records import Clearance
+from voxops.ledger import Clearance
 
 # -- whoever holds the run -----------------------------------------------------------------------------------------------
 

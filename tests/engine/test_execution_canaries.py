@@ -9,7 +9,7 @@ from tests.engine.shown import retry, run_now
 from voxops.api.timing import WATCH_LOOKS
 from voxops.engine.execution import Execution
 from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
-from voxops.ledger.records import Clearance
+from voxops.ledger import Clearance
 
 
 def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:

@@ -19,8 +19,8 @@ from voxops.engine import execution as module
 from voxops.engine.execution import BROKE_DOWN, NEVER_ENDED, WIDTH, Execution
 from voxops.engine.reading import Reading
 from voxops.errors import LedgerError, TransportError, WaitTooLong
+from voxops.ledger import Clearance
 from voxops.ledger.forming import CANCELLED
-from voxops.ledger.records import Clearance
 from voxops.model import Outcome
 
 # -- a whole pass --------------------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 
 AT_ONCE = 10  # requests that a client has under way

@@ -11,8 +11,7 @@ from dataclasses import asdict
 import pytest
 from tests.chaos import world
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 KERNEL = """
 import shutil, sys, warnings
@@ -28,7 +27,7 @@ elif how == "copied":
     shutil.copy(ledger, ledger + ".copy")
 print("connected", flush=True)
 sys.stdin.readline()
-run = ws.run(vx.plan_bulk(pd.read_csv(sheet, dtype="string"), key="row_id", campaign="spring"))
+run = ws.run(vx.plan_create(pd.read_csv(sheet, dtype="string"), key="row_id", campaign="spring"))
 run.wait(60)
 print(run.results()["outcome"].value_counts().to_dict(), flush=True)
 """

@@ -23,13 +23,13 @@ from tests.engine.steps import (
     wait_for,
 )
 
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import CREATES_FRESH_FOR, PROOF_AFTER
 from voxops.engine.preflight import read_list
-from voxops.ledger.records import Claim
+from voxops.ledger import Claim
 
 
 def refused(path: str) -> Fault:

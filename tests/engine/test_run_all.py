@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from tests.chaos.rig import Rig, outcomes
 
+from voxburst_sandbox import Fault
 from voxburst_sandbox import posts as sandbox_posts
-from voxburst_sandbox.switches import Fault
 from voxops.acts.update import plan_reschedule, plan_update
 from voxops.ledger import audit
 

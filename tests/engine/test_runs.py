@@ -18,7 +18,7 @@ from tests.engine.steps import (
 )
 
 import voxops as vx
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix

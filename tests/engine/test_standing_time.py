@@ -10,7 +10,7 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HELD, caught, let_go, plan_rows, wait_for
 
 import voxops as vx
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 
 A_WHILE = 0.3  # real seconds; a pass that waited would have let an hour pass

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.api.timing import LONGEST_LOOK
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.engine.reader import ENDS, Reader, interval, worth_reading
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch

@@ -22,10 +22,9 @@ from voxops.acts.made import Made
 from voxops.api.evidence import Fate
 from voxops.engine import decisions, mended, sender, settler
 from voxops.engine.presence import Verdict
+from voxops.ledger import Claim, Ledger
 from voxops.ledger.claims import Claims
-from voxops.ledger.ledger import Ledger
 from voxops.ledger.operations import Operations
-from voxops.ledger.records import Claim
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "exactly-once.md"
 BEGIN, END = "<!-- protections: written by python -m tests.exhaustive.protections -->", "<!-- end of protections -->"

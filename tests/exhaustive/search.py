@@ -33,7 +33,7 @@ from voxops._support.canonical import fingerprint
 from voxops.acts import create
 from voxops.engine import engine
 from voxops.frames.packing import pack as pack_anew
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
 from voxops.model import Outcome
 
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk

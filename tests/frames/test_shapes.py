@@ -15,9 +15,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxops.client._client import AsyncClient
-from voxops.client._fields import PostFields
+from voxburst_sandbox import Sandbox
+from voxops.client import AsyncClient, PostFields
 from voxops.errors import (
     ApiError,
     AuthError,

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from tests.frames.makers import ODD, some_posts, two_posts
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops.acts.retry import plan_retry
 from voxops.analysis.triage import triage
-from voxops.archive.archive import Archive
+from voxops.archive import Archive
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.arrow import from_arrow
 from voxops.frames.nested import JsonArray, TargetsArray
@@ -64,13 +64,13 @@ FRAMES = {
     "causes": "vx.causes",
     "compared": "vx.compare",
     "deliveries": "ws.deliveries",
-    "statistics": "vx.delivery_stats",
-    "service levels": "vx.service_levels",
+    "statistics": "vx.deliveries.stats",
+    "service levels": "vx.deliveries.levels",
     "causes by week": "vx.cause_weeks",
-    "outages": "vx.outages",
-    "duplicates": "vx.duplicates",
-    "never delivered": "vx.never_delivered",
-    "about which posts": "vx.about_posts",
+    "outages": "vx.deliveries.outages",
+    "duplicates": "vx.deliveries.duplicates",
+    "never delivered": "vx.deliveries.lost",
+    "about which posts": "vx.deliveries.about_posts",
     "weeks compared": "vx.compare_weeks",
     "posts at risk": "ws.at_risk",
     "account board": "ws.account_board",
@@ -96,8 +96,8 @@ FRAMES = {
     "runs": "ws.runs",
     "ledger": "ws.ledger",
     "reconciled": "ws.reconcile",
-    "events": "vx.events",
-    "joined events": "vx.join_events",
+    "events": "vx.webhooks.events",
+    "joined events": "vx.webhooks.join_events",
     "matrix": "vx.matrix",
     "archived posts": "archive.posts",
     "archived targets": "archive.targets",
@@ -125,10 +125,10 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
         archive = ws.archive(folder / "history")
         archive.sync()
         triaged = vx.triage(vx.targets(posts))
-        recorded = vx.events([{**EVENT, "data": {**EVENT["data"], "id": posts["post_id"].iloc[0]}}])
+        recorded = vx.webhooks.events([{**EVENT, "data": {**EVENT["data"], "id": posts["post_id"].iloc[0]}}])
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
-        created = ws.run(vx.plan_bulk(CAMPAIGN.head(1), key="row_id")).wait()
+        created = ws.run(vx.plan_create(CAMPAIGN.head(1), key="row_id")).wait()
         redelivery = vx.plan_redeliver(log[~log["success"].fillna(False)])
         fixed = triaged.assign(new_content=pd.array(["better"] * len(triaged), dtype="string"))
         made = {
@@ -140,13 +140,13 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "causes": vx.causes(triaged),
             "compared": vx.compare(triaged, vx.targets(ws.posts())).reset_index(),
             "deliveries": log,
-            "statistics": vx.delivery_stats(log, by=["day", "endpoint"]),
-            "service levels": vx.service_levels(log, at_least=10),
+            "statistics": vx.deliveries.stats(log, by=["day", "endpoint"]),
+            "service levels": vx.deliveries.levels(log, at_least=10),
             "causes by week": vx.cause_weeks(triaged, tz="Europe/Berlin"),
-            "outages": vx.outages(log),
-            "duplicates": vx.duplicates(log),
-            "never delivered": vx.never_delivered(log),
-            "about which posts": vx.about_posts(log, posts),
+            "outages": vx.deliveries.outages(log),
+            "duplicates": vx.deliveries.duplicates(log),
+            "never delivered": vx.deliveries.lost(log),
+            "about which posts": vx.deliveries.about_posts(log, posts),
             "weeks compared": vx.compare_weeks(triaged),
             "posts at risk": ws.at_risk(),
             "account board": ws.account_board(),
@@ -162,7 +162,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "plan of a fix": vx.plan_fix(fixed).frame,
             "plan of a cancel": vx.plan_cancel(posts[posts["status"] == "scheduled"]).frame,
             "plan of a redelivery": redelivery.frame,
-            "plan of creates": vx.plan_bulk(CAMPAIGN, key="row_id").frame,
+            "plan of creates": vx.plan_create(CAMPAIGN, key="row_id").frame,
             "results": run.results(),
             "failed rows": run.failed(),
             "blocked rows": run.blocked(),
@@ -172,8 +172,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "runs": ws.runs().reset_index(),
             "ledger": ws.ledger(),
             "reconciled": ws.reconcile(),
-            "events": vx.events([EVENT]),
-            "joined events": vx.join_events(recorded, posts),
+            "events": vx.webhooks.events([EVENT]),
+            "joined events": vx.webhooks.join_events(recorded, posts),
             "matrix": vx.matrix(),
             "archived posts": archive.posts(),
             "archived targets": archive.targets(),
@@ -342,7 +342,7 @@ def test_without_pyarrow_everything_can_be_imported_and_from_arrow_says_what_to_
         "from voxops import *\n"
         "import voxops as vx\n"
         "try:\n vx.from_arrow(None)\n"
-        "except vx.ConfigError as error:\n print(error)\n"
+        "except vx.errors.ConfigError as error:\n print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.ledger.filled import Clock, filled
 
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.operation import Operation
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim, Refusal
+from voxops.ledger import Claim, Ledger, Refusal
 
 START = 1_772_442_000.0
 NOW = START + 50
@@ -43,7 +42,7 @@ def batch(*names: str, campaign: str = "") -> Operation:
     frame = pd.DataFrame(
         {"row_id": names, "content": names, "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
     )
-    (operation,) = plan_bulk(frame, key="row_id", campaign=campaign).operations
+    (operation,) = plan_create(frame, key="row_id", campaign=campaign).operations
     return operation
 
 

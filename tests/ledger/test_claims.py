@@ -9,9 +9,8 @@ from tests.ledger.filled import NOW, START, change, claim, granted, ops, rows
 
 from voxops.acts.operation import Subject
 from voxops.api.timing import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
+from voxops.ledger import Claim, Ledger, Refusal, Stored
 from voxops.ledger.claims import TOO_OLD
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim, Refusal, Stored
 
 # -- claims --------------------------------------------------------------------------------------------------------------
 

@@ -21,11 +21,9 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops.errors import LedgerError
-from voxops.ledger import store
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger, store
 
 READ = """
 import sqlite3, sys
@@ -113,7 +111,7 @@ def created(sandbox: Sandbox) -> Counter[str]:
 
 
 def test_a_run_is_bound_when_nobody_reads_the_ledger_any_more(sandbox, ws, path, caplog):
-    plan = vx.plan_bulk(rows(sandbox, 20), key="row_id", campaign="spring")
+    plan = vx.plan_create(rows(sandbox, 20), key="row_id", campaign="spring")
     with other_process(READ, path) as reader, ThreadPoolExecutor(1) as pool:
         reader.begin()
         run = pool.submit(ws.run, plan)
@@ -128,7 +126,7 @@ def test_a_run_is_bound_when_nobody_reads_the_ledger_any_more(sandbox, ws, path,
 
 
 def test_a_run_that_sends_waits_for_a_reader_says_so_and_sends_every_row_once(sandbox, ws, path):
-    plan = vx.plan_bulk(rows(sandbox, 60), key="row_id", campaign="spring", one_by_one=True)
+    plan = vx.plan_create(rows(sandbox, 60), key="row_id", campaign="spring", one_by_one=True)
     sandbox.add_fault(Fault("delay", "POST", "/v1/posts", when="before", seconds=0.1, times=60))
     with other_process(READ, path) as reader:
         run = ws.run(plan)
@@ -162,7 +160,7 @@ def test_a_run_goes_on_while_its_ledger_is_copied_to_a_slow_disk(sandbox, ws, pa
             if copier.poll() is not None:
                 continue
             try:
-                run = ws.run(vx.plan_bulk(rows(sandbox, 20), key="row_id", campaign="spring"))
+                run = ws.run(vx.plan_create(rows(sandbox, 20), key="row_id", campaign="spring"))
                 run.wait(60)
                 assert copier.poll() is None
             finally:

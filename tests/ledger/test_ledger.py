@@ -21,17 +21,14 @@ from typing import Any
 
 import pytest
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.operation import Operation, settled
 from voxops.api.timing import CLEARED_FOR
 from voxops.errors import ConfigError, LedgerError
-from voxops.ledger import audit, store
+from voxops.ledger import Claim, Ledger, Refusal, Writer, audit, store
 from voxops.ledger import file as ledger_file
 from voxops.ledger import writer as ledger_writer
 from voxops.ledger.claims import TOO_OLD
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim, Refusal
-from voxops.ledger.writer import Writer
 from voxops.model import Outcome
 
 START = 1_772_442_000.0
@@ -70,7 +67,7 @@ def operations(count: int = 1, rows: int = 1, campaign: str = "") -> list[Operat
         frame = pd.DataFrame(
             {"row_id": names, "content": names, "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
         )
-        made += plan_bulk(frame, key="row_id", campaign=campaign).operations
+        made += plan_create(frame, key="row_id", campaign=campaign).operations
     return made
 
 

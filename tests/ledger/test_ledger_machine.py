@@ -31,8 +31,8 @@ from tests.exhaustive.protections import batch_formed_anew
 
 from voxops.acts import create
 from voxops.engine import engine
+from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
-from voxops.ledger.ledger import Ledger
 
 READINGS = {
     "default": Reading(),

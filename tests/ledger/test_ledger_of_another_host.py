@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.connection import _ledger
 from voxops.errors import LedgerError
 

@@ -9,9 +9,7 @@ from tests.ledger.filled import NOW, batch
 
 from voxops.acts.create import CREATE
 from voxops.acts.made import Made
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
-from voxops.ledger.runs import RunHead, RunRow
+from voxops.ledger import Ledger, RunHead, RunRow, Stored
 
 # -- looking up ----------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,7 @@ import pytest
 
 from voxops.cli import main
 from voxops.errors import LedgerError
-from voxops.ledger import file, store
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger, file, store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there an open file can't be removed")
 

@@ -14,13 +14,12 @@ from tests.engine.shown import STAMP, campaign, fix, move, redeliver, retry, sch
 
 from voxops._support.canonical import canonical
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.operation import Member, Operation, Subject
 from voxops.acts.table import ACTS
 from voxops.acts.update import plan_update
 from voxops.api.matrix import find
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.ledger.tampering import why_tampered
 
 BYTES, KEY, NO_ACT = (
@@ -43,8 +42,8 @@ def planned(action: str) -> Operation:
         "retry": lambda: retry(state("failed", "failed")),
         "fix": lambda: fix(state("failed")),
         "cancel": lambda: plan_cancel(cancelled),
-        "bulk": lambda: plan_bulk(CAMPAIGN, key="row_id"),
-        "create": lambda: plan_bulk(CAMPAIGN, key="row_id", one_by_one=True),
+        "bulk": lambda: plan_create(CAMPAIGN, key="row_id"),
+        "create": lambda: plan_create(CAMPAIGN, key="row_id", one_by_one=True),
         "redeliver": lambda: redeliver("d"),
         "update": lambda: plan_update(changed),
         "reschedule": lambda: move(scheduled()),

@@ -30,7 +30,7 @@ from tests.power.disk import Disk, Inode
 
 from voxops.archive.store import KINDS, Store
 from voxops.errors import VoxopsError
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -14,8 +14,7 @@ from typing import Any
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 FAULTS = (
     Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"),
@@ -51,8 +50,8 @@ def main(arguments: str) -> None:
             frame = world.campaign(world.accounts(sandbox), wanted["rows"])
             half = len(frame) // 2
             plans = [
-                vx.plan_bulk(frame[:half], key="row_id", campaign="power"),
-                vx.plan_bulk(frame[half:], key="row_id", campaign="power", one_by_one=True),
+                vx.plan_create(frame[:half], key="row_id", campaign="power"),
+                vx.plan_create(frame[half:], key="row_id", campaign="power", one_by_one=True),
                 vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))),
                 vx.plan_redeliver(ws.deliveries(success=False)),
             ]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.sandbox.support import client
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture

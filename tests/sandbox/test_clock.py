@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 from voxops._support import eventloop
 from voxops.api import limits
 from voxops.api.matrix import MATRIX
-from voxops.conformance.laws import try_rows
+from voxops.conformance import try_rows
 
 if TYPE_CHECKING:
     import schemathesis  # takes a second to import, which every worker would wait for

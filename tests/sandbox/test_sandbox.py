@@ -11,8 +11,7 @@ import pytest
 from tests.sandbox.support import KEY, account, client, draft, walk
 from tests.virtual import until
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxburst_sandbox.world import iso
 
 # -- lists ------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from voxburst_sandbox import Fault, Sandbox, Switches
 from voxburst_sandbox.control import routes
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import ACTIONS, Fault, Switches
+from voxburst_sandbox.switches import ACTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
 

@@ -11,9 +11,7 @@ import pytest
 from tests.sandbox.support import Gate, send_and_leave
 from tests.virtual import PATIENCE, until
 
-from voxburst_sandbox.control import Remote
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Remote, Sandbox, Switches
 
 KEY = {"Idempotency-Key": "0f8fad5b-d9cb-469f-a165-70867728950e"}
 

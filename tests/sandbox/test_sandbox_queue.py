@@ -5,9 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from voxburst_sandbox import Sandbox, Switches
 from voxburst_sandbox.publishing import LIMITS
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
 
 
 @pytest.fixture

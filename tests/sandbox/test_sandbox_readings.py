@@ -10,8 +10,7 @@ import httpx
 import pytest
 from tests.sandbox.support import client
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 MARK = {"voxopsOp": "mark-1"}
 

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 from voxops.api.matrix import MATRIX, Endpoint
 
 

@@ -16,9 +16,7 @@ import httpx
 import pytest
 from tests.virtual import PATIENCE
 
-from voxburst_sandbox.control import Remote
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Remote, Sandbox
 
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
 

@@ -13,10 +13,8 @@ import httpx
 import pytest
 from tests.virtual import PATIENCE
 
-from voxburst_sandbox.control import Remote
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Fault, Remote, Sandbox
 from voxburst_sandbox.store import Disk, Tables
-from voxburst_sandbox.switches import Fault
 
 KEY = {"Idempotency-Key": "77d9e9a6-3f0b-4d66-9e53-0d2f3c1b7a55"}
 AUTH = {"Authorization": "Bearer vb_test_sandbox"}

@@ -11,8 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support.safe import redact_address, redact_addresses
 from voxops.cli import main
 
@@ -96,13 +96,13 @@ def redelivered(log: pd.DataFrame) -> pd.DataFrame:
 def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
     tables = (
         log,
-        vx.never_delivered(log),
-        vx.outages(log, at_least=1),
-        vx.delivery_stats(log, by="endpoint"),
-        vx.service_levels(log),
+        vx.deliveries.lost(log),
+        vx.deliveries.outages(log, at_least=1),
+        vx.deliveries.stats(log, by="endpoint"),
+        vx.deliveries.levels(log),
         redelivered(log),
     )
-    assert vx.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
+    assert vx.deliveries.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
     for table in tables:
         shown = vx.view(table, live=live)
         grid = json.dumps(shown.grid.rows.model(), default=str) if live else ""

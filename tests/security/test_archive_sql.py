@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from voxops.archive.archive import Archive
+from voxops.archive import Archive
 from voxops.archive.store import Store
 from voxops.errors import ConfigError
 from voxops.frames.records import build

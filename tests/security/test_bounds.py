@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 from voxops.api import limits
-from voxops.client import _pages, _transport, outgoing
+from voxops.client import AsyncClient, _pages, _transport, outgoing
 from voxops.client._body import read_body
-from voxops.client._client import AsyncClient
 from voxops.errors import ApiError, DecodeError, TransportError
 
 MEGABYTE = 1024 * 1024

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 

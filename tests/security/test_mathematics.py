@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 MARKS = {"tex2jax_ignore", "mathjax_ignore"}
 

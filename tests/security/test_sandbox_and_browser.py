@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
 JSON = {"Content-Type": "application/json"}

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.security.raw import Raw, answer, serve
 
+from voxops.client import AsyncClient
 from voxops.client._address import upload_host
-from voxops.client._client import AsyncClient
 from voxops.client._transport import _storage_headers
 from voxops.client.outgoing import post_json
 from voxops.errors import ApiError, ConfigError

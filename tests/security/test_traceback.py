@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
-from voxops.client._client import AsyncClient
+from voxops.client import AsyncClient
 from voxops.errors import ConfigError, ValidationError, VoxopsError
 
 MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"

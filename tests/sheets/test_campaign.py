@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
-from voxburst_sandbox.server import Sandbox
-from voxops.acts.create import plan_bulk
-from voxops.client.names import AccountNames, no_account
+from voxburst_sandbox import Sandbox
+from voxops.acts.create import plan_create
+from voxops.client import AccountNames
+from voxops.client.names import no_account
 from voxops.errors import DecodeError, PlanError
 from voxops.sheets import files
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
@@ -173,7 +174,7 @@ def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
     frame = read_campaign(path, header=3)
     assert frame["row_id"].tolist() == ["r1", "r2"]
     assert check_campaign(frame, now=NOW)["cell"].tolist() == ["D5"]
-    assert plan_bulk(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
+    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
 
 
 def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
@@ -510,8 +511,8 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     times = pd.to_datetime(good["scheduled_for"], utc=True, format="ISO8601")
     assert times.between("2026-03-02T09:00Z", "2026-03-21T00:00Z").all()
     with pytest.raises(PlanError, match="SP26-038"):
-        plan_bulk(sheet, key="row_id")
-    plan = plan_bulk(sheet.drop_duplicates(), key="row_id")
+        plan_create(sheet, key="row_id")
+    plan = plan_create(sheet.drop_duplicates(), key="row_id")
     assert plan.eligible == 117 - 4 - 1 - 1 - 2 - 1 - 1  # as many as have no error, but for the time that has passed
 
 
@@ -547,7 +548,7 @@ def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherw
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = check_campaign(sheet)
     assert found.loc[found["code"] == "DUPLICATE_POST", "level"].to_list() == ["error"]
-    plan = plan_bulk(sheet, key="row_id")
+    plan = plan_create(sheet, key="row_id")
     said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
     assert plan.frame["reason"].to_list() == ["ready", said]
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
@@ -564,7 +565,7 @@ CAFE = {
 def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
     assert check_campaign(sheet).empty
-    assert plan_bulk(sheet, key="row_id").eligible == 2
+    assert plan_create(sheet, key="row_id").eligible == 2
 
 
 def test_a_row_that_is_held_itself_holds_no_other() -> None:
@@ -572,13 +573,13 @@ def test_a_row_that_is_held_itself_holds_no_other() -> None:
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
     assert check_campaign(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
-    assert plan_bulk(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
+    assert plan_create(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
 
 
 def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
     sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
     assert check_campaign(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
-    assert plan_bulk(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
+    assert plan_create(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
 
 
 def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
@@ -739,7 +740,7 @@ def some_sheet(**columns):
         ("attempts", "attempt"),
     ],
 )
-@pytest.mark.parametrize("judge", [check_campaign, partial(plan_bulk, key="row_id")])
+@pytest.mark.parametrize("judge", [check_campaign, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
     with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
         judge(some_sheet(**{column: "1"}))
@@ -754,7 +755,7 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
     found = check_campaign(several).set_index("code")
     assert found["level"].to_dict() == {"MEDIA_FORM": "error", "TAG_FORM": "warning"}
     assert found["message"]["TAG_FORM"] == "'launch, spring' will be one tag; separate tags by a semicolon."
-    assert plan_bulk(several, key="row_id").frame["reason"][0] == (
+    assert plan_create(several, key="row_id").frame["reason"][0] == (
         "'media_1, media_2' is no id and no address; separate media by a semicolon"
     )
     assert check_campaign(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty

@@ -14,8 +14,7 @@ import pytest
 from playwright.sync_api import Keyboard, Locator, Page, expect
 from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, Part, serious
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
 SLOW = Fault(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops import connection
 from voxops.cli import main
 from voxops.cli._jobs import ATTENTION
@@ -166,7 +166,7 @@ def test_it_says_what_a_redelivery_did(tmp_path: Path) -> None:
             made = vx.delivery_report(history, run=run)
             wrong = ws.run(vx.plan_cancel(ws.posts(status="scheduled").head(1))).wait()
             for other in (wrong, history):
-                with pytest.raises(vx.PlanError, match=r"needs the run of a redelivery"):
+                with pytest.raises(vx.errors.PlanError, match=r"needs the run of a redelivery"):
                     vx.delivery_report(history, run=other)  # type: ignore[arg-type]
     section = next(section for section in made.sections if section.title == "What the redelivery did")
     assert section.text.startswith("4 rows: ")
@@ -179,7 +179,7 @@ def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(tmp_path: Pat
     with Sandbox(seed=7, rate_limit=None, posts=30, deliveries=3_000) as server:
         with vx.connect(sandbox=server, ledger=tmp_path / "ledger.sqlite") as ws:
             history = ws.deliveries(since="30D")
-            lost = vx.never_delivered(history)
+            lost = vx.deliveries.lost(history)
             run = ws.run(vx.plan_redeliver(lost[lost["why"] != "rejected"])).wait()
             made, anew = vx.delivery_report(history, run=run), vx.delivery_report(ws.deliveries(since="30D"))
             results = run.results()
@@ -314,7 +314,7 @@ def test_days_and_figures_are_in_the_zone_that_was_named(
     summary = json.loads(capsys.readouterr().out)
     assert sum(row["deliveries"] for row in summary["endpoints"]) == len(log) > 0
     main([*words, "--by", "day"])
-    days = vx.delivery_stats(log, by="day", tz="Pacific/Auckland")["day"]
+    days = vx.deliveries.stats(log, by="day", tz="Pacific/Auckland")["day"]
     assert str(days.iloc[0]) in capsys.readouterr().out
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 from tests.browser import IN_CHROMIUM, SCREENS, Marimo
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
 SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=20, times=None)  # than a page is to load

@@ -24,8 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop, safe
 from voxops._support.blocks import static_html
 from voxops.views._choice import Choice, load_code, quoted, rows_code
@@ -594,7 +593,7 @@ def test_a_plan_that_could_not_be_started_comes_back_unless_something_else_was_c
     async def refuse(*_: object, **__: object) -> None:
         begun.set()
         await asyncio.to_thread(goes_on.wait, 30)
-        raise vx.LedgerError("the disk is full")
+        raise vx.errors.LedgerError("the disk is full")
 
     page.look(facets={})
     plan = page.plan()
@@ -962,7 +961,7 @@ def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFr
     posts = ws.posts(status=["failed", "partial"], since="30D")
     for frame in (posts, vx.targets(posts)):
         assert len(vx.triage_panel(ws, frame)._failed) == triaged["cause"].notna().sum()
-    with pytest.raises(vx.PlanError, match="status"):
+    with pytest.raises(vx.errors.PlanError, match="status"):
         vx.triage_panel(ws, triaged.drop(columns="status"))
 
 
@@ -972,7 +971,7 @@ def test_a_panel_that_gets_a_frame_for_its_workspace_says_so(ws: vx.Workspace, t
         lambda: vx.delivery_panel(triaged),
         lambda: vx.runs_panel(triaged),
     ):
-        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not DataFrame"):
+        with pytest.raises(vx.errors.PlanError, match=r"takes the workspace first, .*, not DataFrame"):
             wrong()
 
 
@@ -1013,7 +1012,7 @@ def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace)
     assert "vx.delivery_panel(ws, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
     said = {json.dumps(linked._details(row)) for row in range(len(linked._log))}
     assert any("can't be said: " in one for one in said)
-    with pytest.raises(vx.PlanError, match="posts="):
+    with pytest.raises(vx.errors.PlanError, match="posts="):
         vx.delivery_panel(ws, posts=posts[["post_id"]])
 
 
@@ -1024,7 +1023,7 @@ def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:
     panel._log = panel._rows = panel._still = None
     panel._code_shown = True
     assert "reading the deliveries" in panel._repr_html_()
-    with pytest.raises(vx.PlanError, match="not loaded yet"):
+    with pytest.raises(vx.errors.PlanError, match="not loaded yet"):
         panel.code()
 
 
@@ -1142,7 +1141,7 @@ def test_a_frame_that_went_through_parquet_is_shown(ws: vx.Workspace, triaged: p
     frame = triaged.assign(tags=pd.Series([tags[row % 3] for row in range(len(triaged))], triaged.index, dtype=object))
     shown = vx.triage_panel(ws, frame)._rows.shown("tags")
     assert set(shown) == {"a, b", "–"}
-    with pytest.raises(vx.PlanError, match="updated_at holds str, not times with a zone"):
+    with pytest.raises(vx.errors.PlanError, match="updated_at holds str, not times with a zone"):
         vx.triage_panel(ws, triaged.assign(updated_at=triaged["updated_at"].astype("string").astype("str")))
 
 
@@ -1202,7 +1201,7 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee"})
     campaign["accounts"] = [one_that_is_not_active, one_that_is] * 2
     campaign = campaign.assign(scheduled_for="2026-04-01T09:00:00Z", media="", first_comment="", tags="")
-    run = ws.run(vx.plan_bulk(campaign, key="row_id"), reason="spring").wait(60)
+    run = ws.run(vx.plan_create(campaign, key="row_id"), reason="spring").wait(60)
     page = Page(vx.runs_panel(ws))
     page.send("open", about=run.id)
     failed = run.results()["error_code"].value_counts()
@@ -1220,7 +1219,7 @@ def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
     """Two creates that the API refuses."""
     closed = ws.accounts().query("status != 'active'")["account_id"].iloc[0]
     rows = pd.DataFrame({"row_id": ["a", "b"], "content": ["coffee", "tea"], "accounts": closed})
-    return vx.plan_bulk(rows.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id", campaign="spring")
+    return vx.plan_create(rows.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id", campaign="spring")
 
 
 FAILING = {
@@ -1432,7 +1431,9 @@ def test_bits_name_the_rows(wanted: list[bool]) -> None:
 
 @pytest.mark.parametrize("frame", [(), ([],)])
 def test_a_triage_panel_without_a_frame_says_how_to_get_one(ws: vx.Workspace, frame: tuple[Any, ...]) -> None:
-    with pytest.raises(vx.PlanError, match=r"vx\.triage_panel\(ws, vx\.triage\(vx\.targets\(ws\.posts\(\)\)\)\)"):
+    with pytest.raises(
+        vx.errors.PlanError, match=r"vx\.triage_panel\(ws, vx\.triage\(vx\.targets\(ws\.posts\(\)\)\)\)"
+    ):
         vx.triage_panel(ws, *frame)
 
 

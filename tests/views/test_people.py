@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import safe
 from voxops.frames.columns import with_people
 from voxops.frames.records import build
@@ -88,7 +88,7 @@ def test_settings_come_from_the_environment_too(sandbox: Sandbox, monkeypatch: p
     "setting", [{"owner": "owner"}, {"tags": "metadata."}, {"campaign": "metadata.a b"}, {"tz": "Mars"}]
 )
 def test_a_setting_that_is_none_is_refused(setting: dict[str, str], sandbox: Sandbox) -> None:
-    with pytest.raises(vx.ConfigError, match=re.escape(repr(next(iter(setting.values()))))):
+    with pytest.raises(vx.errors.ConfigError, match=re.escape(repr(next(iter(setting.values()))))):
         vx.connect(sandbox=sandbox, **setting)
 
 
@@ -174,13 +174,13 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
     assert {"nobody", "support", "support (owner)"} <= set(tickets)
     failed = orphans["cause"].notna()
     assert sum(len(re.findall("^- `post_", text, re.MULTILINE)) for text in tickets.values()) == failed.sum()
-    with pytest.raises(vx.PlanError, match=r"owner='metadata\.owner'"):
+    with pytest.raises(vx.errors.PlanError, match=r"owner='metadata\.owner'"):
         vx.report(triaged.drop(columns="owner")).tickets()
-    with pytest.raises(vx.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
+    with pytest.raises(vx.errors.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
         vx.report(triaged).tickets(by="Owner")
-    with pytest.raises(vx.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
+    with pytest.raises(vx.errors.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
         vx.report(triaged).tickets(by="Besitzer")
-    with pytest.raises(vx.PlanError, match="this one is about deliveries"):
+    with pytest.raises(vx.errors.PlanError, match="this one is about deliveries"):
         vx.delivery_report(ws.deliveries(since="1D")).tickets()
 
 

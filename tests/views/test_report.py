@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage

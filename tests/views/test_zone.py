@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops._support import safe
 from voxops.frames.times import in_zone, window
 from voxops.views._choice import Choice
@@ -54,14 +54,20 @@ def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(own: vx.Works
     sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
     when = pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string")
     sheet = sheet.assign(scheduled_for=when, media=None, first_comment=None, tags=None)
-    run = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    run = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
     assert vx.view(run).tz == TZ
     frames = (run.results(), run.failed(), run.blocked(), run.made(), run.copies(), own.reconcile())
     figures = own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())
-    for frame in (*frames, vx.outages(log), vx.outages(log.head(0)), vx.duplicates(log), figures):
+    for frame in (
+        *frames,
+        vx.deliveries.outages(log),
+        vx.deliveries.outages(log.head(0)),
+        vx.deliveries.duplicates(log),
+        figures,
+    ):
         assert vx.view(frame).tz == TZ
     sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
-    theirs = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    theirs = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
     assert theirs.results().attrs["tz"] == "Europe/Berlin"
 
 
@@ -99,7 +105,7 @@ def test_a_report_is_in_another_zone_throughout_where_that_is_said(
     for path in report.to_csv(tmp_path / "csv"):
         assert "(Europe/Berlin)" in path.read_text("utf-8-sig").splitlines()[0], path.stem
     assert risk.attrs["tz"] == triaged.attrs["tz"] == TZ, "what was passed stays as it is"
-    with pytest.raises(vx.ConfigError, match="Mars"):
+    with pytest.raises(vx.errors.ConfigError, match="Mars"):
         vx.report(triaged, tz="Mars/Phobos")
 
 
@@ -120,7 +126,7 @@ def test_plots_follow_the_zone_unless_another_is_said(ws: vx.Workspace) -> None:
     assert vx.plots.delivery_volume(log).get_xlabel() == f"time ({TZ})"
     assert vx.plots.endpoint_heatmap(log, tz="UTC").get_xlabel().startswith("hour of the day (UTC)")
     assert TZ in vx.plots.schedule_calendar(ws.posts(status="scheduled")).get_xlabel()
-    assert TZ in vx.plots.outage_bands(vx.outages(log), log).get_xlabel()
+    assert TZ in vx.plots.outage_bands(vx.deliveries.outages(log), log).get_xlabel()
 
 
 def test_a_delivery_report_follows_it_too(ws: vx.Workspace, tmp_path: Path) -> None:
@@ -286,7 +292,7 @@ def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
     assert ws.analytics(one, since="yesterday").equals(ws.analytics(one, since=start))
     code = vx.triage_panel(ws, vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
-    with pytest.raises(vx.PlanError, match="since='yesterday', which is less than two spans"):
+    with pytest.raises(vx.errors.PlanError, match="since='yesterday', which is less than two spans"):
         vx.compare_weeks(vx.triage(vx.targets(ws.posts(since="yesterday"))))
 
 

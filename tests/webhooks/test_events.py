@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox import Sandbox, Switches
 from voxops.errors import ConfigError, DecodeError, PlanError
 from voxops.frames.records import build, targets
 from voxops.webhooks import events, join_events, parse_event, verify_signature
@@ -359,7 +358,7 @@ def test_the_public_names_are_these():
     """A function and a module share the name; the function must win."""
     import voxops as vx
 
-    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (
+    assert (vx.webhooks.events, vx.webhooks.join_events, vx.webhooks.parse_event, vx.webhooks.verify_signature) == (
         events,
         join_events,
         parse_event,
@@ -375,15 +374,15 @@ def test_events_of_a_csv_file_are_refused_and_not_said_to_be_missing():
         "headers": {"X-VoxBurst-Delivery-Id": "d1"},
         "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
     }
-    recorded = vx.events([record])
-    assert vx.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
+    recorded = vx.webhooks.events([record])
+    assert vx.webhooks.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
     back = pd.read_csv(StringIO(recorded.to_csv(index=False)))
-    for use in (lambda: vx.join_events(back, log), lambda: vx.about_posts(log, events=back)):
-        with pytest.raises(vx.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
+    for use in (lambda: vx.webhooks.join_events(back, log), lambda: vx.deliveries.about_posts(log, events=back)):
+        with pytest.raises(vx.errors.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
             use()
     for name in ("delivery_ids", "post_id"):
-        with pytest.raises(vx.PlanError, match=name):
-            vx.join_events(
+        with pytest.raises(vx.errors.PlanError, match=name):
+            vx.webhooks.join_events(
                 recorded.drop(columns=name), log if name == "delivery_ids" else build("posts", [{"id": "p1"}])
             )
 
@@ -393,13 +392,13 @@ def test_of_joined_loads_an_event_gets_the_newest_row():
         "headers": {"X-VoxBurst-Delivery-Id": "d1"},
         "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
     }
-    recorded = vx.events([record])
+    recorded = vx.webhooks.events([record])
     tried = [build("deliveries", [{"id": "d1", "success": count > 1, "retryCount": count}]) for count in (2, 0)]
     for log in (pd.concat(tried), pd.concat(tried[::-1])):
-        assert vx.join_events(recorded, log)["success"].to_list() == [True]
+        assert vx.webhooks.join_events(recorded, log)["success"].to_list() == [True]
     changed = [
         build("posts", [{"id": "p1", "status": status, "updatedAt": f"2026-03-0{day}T00:00:00Z"}])
         for day, status in ((1, "FAILED"), (2, "PUBLISHED"))
     ]
     for posts in (pd.concat(changed), pd.concat(changed[::-1])):
-        assert vx.join_events(recorded, posts)["post_status"].to_list() == ["published"]
+        assert vx.webhooks.join_events(recorded, posts)["post_status"].to_list() == ["published"]

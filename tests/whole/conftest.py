@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture

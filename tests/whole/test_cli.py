@@ -19,9 +19,9 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox.server import main as sandbox_main
+from voxburst_sandbox import main as sandbox_main
 from voxops.cli import main
-from voxops.ledger.ledger import Ledger
+from voxops.ledger import Ledger
 
 
 def test_the_package_itself_is_the_command() -> None:
@@ -106,7 +106,7 @@ def test_a_path_that_no_system_takes_is_an_error_of_one_line(capsys: pytest.Capt
 
 
 def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> None:
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
 
     path = tmp_path / "lödger.sqlite"
     with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
@@ -124,7 +124,7 @@ def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> N
 
 
 def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
 
     path = tmp_path / "ledger.sqlite"
     with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
@@ -224,7 +224,7 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(
     minutes: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of all that failed, nothing else is there: what is stuck is not failed, and has to be asked for."""
-    from voxburst_sandbox.server import Sandbox
+    from voxburst_sandbox import Sandbox
 
     with Sandbox(posts=0, deliveries=0) as sandbox:
         (post,) = world.plant_posts(sandbox, 1, targets=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops.cli import main
 
 LINE = re.compile(

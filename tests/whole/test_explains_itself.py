@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 def test_a_mistyped_argument_is_named(ws: vx.Workspace) -> None:
@@ -29,17 +29,18 @@ def test_a_missing_or_surplus_argument_is_named_as_of_the_workspace(ws: vx.Works
 
 def test_a_mistyped_by_or_key_is_named(ws: vx.Workspace) -> None:
     log = ws.deliveries(since="7D")
-    with pytest.raises(vx.PlanError, match="by='endpont'; did you mean 'endpoint'"):
-        vx.delivery_stats(log, by="endpont")
+    with pytest.raises(vx.errors.PlanError, match="by='endpont'; did you mean 'endpoint'"):
+        vx.deliveries.stats(log, by="endpont")
     sheet = pd.DataFrame(
         {"row_id": ["a"], "content": ["x"], "accounts": ["acc_1"], "scheduled_for": ["2027-01-01T10:00:00Z"]}
     )
-    with pytest.raises(vx.PlanError, match="key='rowid' names no column of the frame; did you mean 'row_id'"):
-        vx.plan_bulk(sheet, key="rowid")
+    with pytest.raises(vx.errors.PlanError, match="key='rowid' names no column of the frame; did you mean 'row_id'"):
+        vx.plan_create(sheet, key="rowid")
     with pytest.raises(
-        vx.PlanError, match=r"key='row_id' names no column of the frame; use reset_index\(\): the index is row_id"
+        vx.errors.PlanError,
+        match=r"key='row_id' names no column of the frame; use reset_index\(\): the index is row_id",
     ):
-        vx.plan_bulk(sheet.set_index("row_id"), key="row_id")
+        vx.plan_create(sheet.set_index("row_id"), key="row_id")
 
 
 def test_completion_offers_what_an_analyst_uses(ws: vx.Workspace) -> None:
@@ -74,7 +75,7 @@ def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws: vx.Wo
         assert len(vx.report(failed, run=run).frames["results"]) == 0
     assert len(ws.runs()) == before
     empty = pd.DataFrame({"row_id": [], "content": [], "accounts": [], "scheduled_for": []}, dtype="string")
-    assert ws.run(vx.plan_bulk(empty, key="row_id", campaign="x")).results().attrs["campaign"] == "x"
+    assert ws.run(vx.plan_create(empty, key="row_id", campaign="x")).results().attrs["campaign"] == "x"
 
 
 def test_results_say_the_status_before(ws: vx.Workspace) -> None:
@@ -86,11 +87,13 @@ def test_results_say_the_status_before(ws: vx.Workspace) -> None:
 
 
 def test_a_word_that_names_nothing_is_not_watched(ws: vx.Workspace) -> None:
-    with pytest.raises(vx.ConfigError, match=r"there is no post 'nonsense' in this workspace; ws\.watch takes a frame"):
+    with pytest.raises(
+        vx.errors.ConfigError, match=r"there is no post 'nonsense' in this workspace; ws\.watch takes a frame"
+    ):
         ws.watch("nonsense")
     post = ws.posts(limit=1)["post_id"].iloc[0]
-    with pytest.raises(vx.ConfigError, match="no post 'gone'"):
+    with pytest.raises(vx.errors.ConfigError, match="no post 'gone'"):
         ws.watch([post, "gone"])
-    with pytest.raises(vx.ConfigError, match="no media 'img'"):
+    with pytest.raises(vx.errors.ConfigError, match="no media 'img'"):
         ws.watch("img", kind="media")
     assert ws.watch(post).results()["id"].to_list() == [post]

@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 from voxops.analysis.digest import concerns
 from voxops.analysis.digest import digest as analysis_digest
 from voxops.cli import main

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
 
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 
@@ -382,7 +381,7 @@ def child(work):
         signal.alarm(30)
         try:
             work()
-        except vx.ConfigError as error:
+        except vx.errors.ConfigError as error:
             print('refused:', 'forked' in str(error), flush=True)
         sys.exit(0)
     return os.waitpid(pid, 0)[1]
@@ -409,7 +408,7 @@ ALLOW = textwrap.dedent("""\
     import voxops as vx
     try:
         print(vx.allow_nested_loops())
-    except vx.ConfigError as error:
+    except vx.errors.ConfigError as error:
         print('refused:', error)
 """)
 

@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 ROWS = 300
 COLUMNS = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}
@@ -74,7 +74,7 @@ def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbo
         else:
             campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)  # type: ignore[arg-type]
         findings = vx.check_campaign(campaign, now=ws.client.now())
-        plan = vx.plan_bulk(campaign, key="row_id", campaign="april")
+        plan = vx.plan_create(campaign, key="row_id", campaign="april")
         results = ws.run(plan).wait().results()
 
     assert len(campaign) == ROWS
@@ -112,14 +112,16 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = vx.check_campaign(sheet)
     assert found.loc[found["code"] == "ROW_ID_DOUBLED", "cell"].to_list() == ["A2", "A3", "A4"]
-    with pytest.raises(vx.PlanError, match="holds '1' more than once, in A2, A3, A4; drop or rename the copies"):
-        vx.plan_bulk(sheet, key="row_id")
+    with pytest.raises(vx.errors.PlanError, match="holds '1' more than once, in A2, A3, A4; drop or rename the copies"):
+        vx.plan_create(sheet, key="row_id")
 
 
 def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
-    with pytest.raises(vx.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"):
-        vx.plan_bulk(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
+    with pytest.raises(
+        vx.errors.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"
+    ):
+        vx.plan_create(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
 
 
 def test_validation_says_that_an_account_is_disconnected(sandbox: Sandbox) -> None:
@@ -145,7 +147,7 @@ def test_validation_says_what_the_check_says_warnings_too_and_names_the_account_
     }  # fmt: skip
     with vx.connect(sandbox=sandbox) as ws:
         found = ws.validate(pd.DataFrame(rows)).set_index(["row_id", "platform"])
-        plan = ws.run(vx.plan_bulk(pd.DataFrame(rows).iloc[[2]], key="row_id")).wait().results()
+        plan = ws.run(vx.plan_create(pd.DataFrame(rows).iloc[[2]], key="row_id")).wait().results()
     assert "allows 280" in found.loc[("long", "twitter"), "warnings"] + found.loc[("long", "twitter"), "errors"]
     assert "280" not in found.loc[("long", "facebook"), "warnings"]
     assert found.loc[("twice", "facebook"), "warnings"].startswith("ACCOUNT_DOUBLED: An account is named twice.")

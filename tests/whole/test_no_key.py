@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.kernel import Cell, Kernel
 
-from voxburst_sandbox import gates
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Sandbox, gates
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, environment, execute
 
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 from voxops.demo import demo
 
 if TYPE_CHECKING:

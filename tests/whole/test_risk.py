@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Sandbox
 
 
 def account(sandbox: Sandbox, status: str = "active") -> str:
@@ -38,7 +38,7 @@ def test_what_is_scheduled_on_an_expired_account_is_at_risk_before_it_fails(ws: 
     assert 0 < len(soon) < len(risk)
     assert soon["scheduled_for"].max() <= pd.Timestamp(sandbox.now()) + pd.Timedelta("12h")
     assert sandbox.requests(acting=True) == [], "nothing is sent"
-    with pytest.raises(vx.ConfigError, match="within='soon' is not a length of time"):
+    with pytest.raises(vx.errors.ConfigError, match="within='soon' is not a length of time"):
         ws.at_risk(within="soon")
 
 
@@ -67,7 +67,7 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
 
 
 def vx_fault(path: str) -> object:
-    from voxburst_sandbox.switches import Fault
+    from voxburst_sandbox import Fault
 
     return Fault("status", method="POST", path=path, status=404, code="NOT_FOUND")
 
@@ -125,9 +125,9 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
     text = made._repr_html_()
     assert "the account is expired: only active ones publish" in text
     assert weeks["change"].iloc[0] in text
-    with pytest.raises(vx.PlanError, match=r"report\(at_risk=\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"report\(at_risk=\)"):
         vx.report(triaged, at_risk=triaged)
-    with pytest.raises(vx.PlanError, match=r"report\(weeks=\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"report\(weeks=\)"):
         vx.report(triaged, weeks=triaged)
 
 

@@ -106,7 +106,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     Parameters
     ----------
     posts : pandas.DataFrame or Run
-        From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
+        From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_create`, the posts that it made, which are read
         now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are those that a
         later attempt has made, rows of which nobody knows yet whether they were made, and, unless a column ``again`` of
         ``run.made()`` is True, what somebody has put back since it was withdrawn.

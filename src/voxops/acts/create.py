@@ -37,7 +37,7 @@ __all__ = [
     "BulkItem",
     "CreateAct",
     "late",
-    "plan_bulk",
+    "plan_create",
     "read_bulk",
     "resolved",
 ]
@@ -124,7 +124,7 @@ class CreateAct(Act):
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
-        return plan_bulk(failed, key=key, campaign=campaign)
+        return plan_create(failed, key=key, campaign=campaign)
 
 
 class _CreateOne(CreateAct):
@@ -166,7 +166,7 @@ class _CreateOne(CreateAct):
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
-        return plan_bulk(failed, key=key, campaign=campaign, one_by_one=True)
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=True)
 
 
 CREATE = CreateAct()
@@ -279,7 +279,7 @@ def _settle(member: Member, item: BulkItem | None) -> Member:
     return settled(member, Outcome.FAILED, error_code=item.error_code or "FAILED", error_message=message)
 
 
-def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
+def plan_create(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
     """Plan to create a post for each row of a campaign.
 
     Parameters
@@ -312,7 +312,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
 
     Examples
     --------
-    >>> vx.plan_bulk(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
+    >>> vx.plan_create(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
     ['ready', 'ready']
     """
     if not isinstance(key, str):

@@ -84,7 +84,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
 
     Examples
     --------
-    >>> vx.plan_redeliver(vx.never_delivered(log)).frame["eligible"].any()
+    >>> vx.plan_redeliver(vx.deliveries.lost(log)).frame["eligible"].any()
     np.False_
     """
     if not isinstance(force, bool):

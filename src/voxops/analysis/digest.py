@@ -50,9 +50,9 @@ def concerns(
     triaged : pandas.DataFrame, optional
         From ``vx.triage``.
     lost : pandas.DataFrame, optional
-        From ``vx.never_delivered``.
+        From ``vx.deliveries.lost``.
     outages : pandas.DataFrame, optional
-        From ``vx.outages``; those that are over are left out.
+        From ``vx.deliveries.outages``; those that are over are left out.
     runs : pandas.DataFrame, optional
         From ``ws.runs()``.
     risk : pandas.DataFrame, optional

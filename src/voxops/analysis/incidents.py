@@ -85,7 +85,7 @@ def about_posts(
     posts : pandas.DataFrame, optional
         From ``ws.posts``, of the same time: what a guess chooses from.
     events : pandas.DataFrame, optional
-        From ``vx.events``: what a receiver has recorded.
+        From ``vx.webhooks.events``: what a receiver has recorded.
 
     Returns
     -------
@@ -103,20 +103,22 @@ def about_posts(
     Examples
     --------
     >>> log = ws.deliveries(since="7D")
-    >>> about = vx.about_posts(log, posts=ws.posts(since="30D"))
+    >>> about = vx.deliveries.about_posts(log, posts=ws.posts(since="30D"))
     >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
     True
     """
     log = need_frame(log, ("delivery_id", "event_type", "created_at"), "about_posts() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])  # fmt: skip
     if posts is None and events is None:
-        raise PlanError("about_posts() needs posts=ws.posts(...) to guess from, or events=vx.events(...) to look up")
+        raise PlanError(
+            "about_posts() needs posts=ws.posts(...) to guess from, or events=vx.webhooks.events(...) to look up"
+        )
     if posts is not None:
         needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
         posts = need_frame(
             posts, needed, "about_posts(posts=) needs a posts frame", "Use ws.posts(...).", times=needed[2:5]
         )
     if events is not None:
-        need_frame(events, ("event_id", "event_type", "post_id", "delivery_ids"), "about_posts(events=) needs events", "Use vx.events(...).")  # fmt: skip
+        need_frame(events, ("event_id", "event_type", "post_id", "delivery_ids"), "about_posts(events=) needs events", "Use vx.webhooks.events(...).")  # fmt: skip
     recorded = {} if events is None else _recorded(events)
     known = {} if posts is None else {kind: _known(posts, kind) for kind in _KINDS}
     first = None if posts is None or not len(posts) else posts["updated_at"].min()
@@ -280,7 +282,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
 
     Examples
     --------
-    >>> vx.outages(log)[["url", "deliveries", "lost"]]
+    >>> vx.deliveries.outages(log)[["url", "deliveries", "lost"]]
                                               url  deliveries  lost
     0  https://hooks.aldercoffee.example/voxburst           5     0
     """
@@ -404,7 +406,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
 
     Examples
     --------
-    >>> vx.duplicates(log)["copies"].tolist()
+    >>> vx.deliveries.duplicates(log)["copies"].tolist()
     [2, 2, 2]
     """
     log = _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
@@ -472,7 +474,7 @@ def never_delivered(
     older_than : str or timedelta
         Age from which a failure counts as final.
     posts, events : pandas.DataFrame, optional
-        From ``ws.posts`` and ``vx.events``; with either the rows say which post they are about, as `about_posts` does.
+        From ``ws.posts`` and ``vx.webhooks.events``; with either the rows say which post they are about, as `about_posts` does.
 
     Returns
     -------
@@ -490,7 +492,7 @@ def never_delivered(
 
     Examples
     --------
-    >>> vx.never_delivered(log)["why"].value_counts().to_dict()
+    >>> vx.deliveries.lost(log)["why"].value_counts().to_dict()
     {'rejected': 3}
     """
     log = _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")

@@ -362,7 +362,7 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
 
     Examples
     --------
-    >>> vx.delivery_stats(log, by="event")[["event_type", "deliveries", "success_rate"]].head(2)
+    >>> vx.deliveries.stats(log, by="event")[["event_type", "deliveries", "success_rate"]].head(2)
            event_type  deliveries  success_rate
     0   account.error          14           1.0
     1  media.uploaded          11           1.0
@@ -525,7 +525,7 @@ def service_levels(
 
     Examples
     --------
-    >>> levels = vx.service_levels(log, within="5min", target=0.99)
+    >>> levels = vx.deliveries.levels(log, within="5min", target=0.99)
     >>> levels["met"].to_list()
     [False, False, <NA>]
     """

@@ -30,7 +30,7 @@ from voxops.frames.times import When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 
 class Tables:
@@ -372,19 +372,19 @@ class Archive(Tables):
     def delivery_stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.delivery_stats`` over the whole history, by DuckDB where the files are.
+        """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
 
         Parameters
         ----------
         by, tz
-            As for ``vx.delivery_stats``; the zone is by default the archive's.
+            As for ``vx.deliveries.stats``; the zone is by default the archive's.
         since, until : Timestamp, str or timedelta, optional
             Which deliveries, by ``created_at``.
 
         Returns
         -------
         pandas.DataFrame
-            As ``vx.delivery_stats`` returns it, equal to the last digit.
+            As ``vx.deliveries.stats`` returns it, equal to the last digit.
         """
         names = list_of_text("by", by)
         tz = self._tz if tz is None else zone(tz)
@@ -450,19 +450,19 @@ class Archive(Tables):
         at_least: int = 100,
         since: When = None,
     ) -> pd.DataFrame:
-        """Compute ``vx.service_levels`` over a history, a day in memory at a time; its now is the last sync.
+        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; its now is the last sync.
 
         Parameters
         ----------
         within, target, windows, at_least
-            As for ``vx.service_levels``.
+            As for ``vx.deliveries.levels``.
         since : Timestamp, str or timedelta, optional
             Leave out days before it.
 
         Returns
         -------
         pandas.DataFrame
-            As ``vx.service_levels`` returns it.
+            As ``vx.deliveries.levels`` returns it.
         """
         objective = Objective.of(within, target, windows, at_least)
         now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))

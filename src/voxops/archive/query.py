@@ -293,7 +293,7 @@ def count(
     files : sequence of Path
         Files of deliveries, a day each.
     names : sequence of str
-        As `by` of ``vx.delivery_stats``; `fits` says whether they can be.
+        As `by` of ``vx.deliveries.stats``; `fits` says whether they can be.
     tz : str
         Time zone of hours, days, weeks and months.
     span : pair of Timestamp or None

@@ -20,7 +20,7 @@ from voxops._support.safe import many
 from voxops.api.limits import PAGE_RECORDS
 from voxops.archive.query import SCHEMA, dataset, read_file, readable
 from voxops.archive.store import BusyError, Span, Store, covered, created, gaps, isin, near
-from voxops.client._pages import prefetch
+from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.arrow_in import to_frame
 from voxops.frames.nested import TargetsArray
@@ -30,7 +30,7 @@ from voxops.frames.times import When, parse_times, window
 from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")

@@ -201,7 +201,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is stopped."""
-    from voxburst_sandbox.server import serve
+    from voxburst_sandbox import serve
 
     with _files(), _facts(options):
         serve(
@@ -345,8 +345,7 @@ def _ledger(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from voxops.frames.times import length
-    from voxops.ledger import audit
-    from voxops.ledger.ledger import Ledger
+    from voxops.ledger import Ledger, audit
 
     if not options.path.exists() or not options.path.stat().st_size:
         raise ConfigError(f"there is no ledger {options.path}")

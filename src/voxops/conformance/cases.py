@@ -14,13 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from voxburst_sandbox.control import Remote
-from voxburst_sandbox.switches import Fault
+from voxburst_sandbox import Fault, Remote
 from voxops.api.matrix import Endpoint, find
-from voxops.client._client import AsyncClient
-from voxops.client._clock import SteppedClock
-from voxops.client._fields import PostFields
-from voxops.client._handles import Handle
+from voxops.client import AsyncClient, Handle, PostFields, SteppedClock
 from voxops.errors import ConfigError, DecodeError
 from voxops.frames.records import build, targets
 

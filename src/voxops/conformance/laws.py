@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voxburst_sandbox.control import Remote
-from voxburst_sandbox.server import Sandbox
+from voxburst_sandbox import Remote, Sandbox
 from voxops._support import eventloop
 from voxops.api import limits
 from voxops.api.assumptions import polled_status
@@ -29,10 +28,7 @@ from voxops.api.matrix import (
     must_read_items,
     polled,
 )
-from voxops.client._address import is_loopback
-from voxops.client._client import AsyncClient
-from voxops.client._handles import Handle
-from voxops.client._pages import Page
+from voxops.client import AsyncClient, Handle, Page, is_loopback
 from voxops.conformance.cases import CASES, LONG, Bench, Case, Mark, ids_in
 from voxops.errors import ConfigError, ConflictError, ServerError, TransportError, VoxopsError
 from voxops.frames.records import build, targets

@@ -8,8 +8,7 @@ from dataclasses import replace
 from voxops.acts.create import CreateAct
 from voxops.acts.operation import Member
 from voxops.acts.table import act_named
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 
 __all__ = ["leave_batch"]
 

@@ -16,8 +16,7 @@ from voxops.engine.decisions import Decider
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.learning import learn
 from voxops.frames.packing import pack
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.runs import RunHead, RunRow
+from voxops.ledger import Ledger, RunHead, RunRow
 from voxops.model import Outcome
 
 __all__ = ["bind"]

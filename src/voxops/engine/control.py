@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from voxops._support import safe
 from voxops.errors import TransportError, VoxopsError
-from voxops.ledger.records import Clearance
+from voxops.ledger import Clearance
 from voxops.model import Clock, Outcome, Transition
 
 __all__ = ["Control", "Pass", "Queue", "Reasons", "Tally"]

@@ -22,8 +22,7 @@ from voxops.errors import DecodeError
 from voxops.frames.records import read_posts
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
-    from voxops.client._reply import Reply
+    from voxops.client import AsyncClient, Reply
 
 __all__ = ["CreatedList", "Listed", "Walk"]
 

@@ -23,8 +23,7 @@ from voxops.engine.doubles import Doubles, may_show_yet
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.mended import is_made_by_now, resolves_otherwise, shows_by_now, verdict_of
 from voxops.engine.presence import Verdict
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
 
 __all__ = ["Decider", "why_not_now"]

@@ -16,8 +16,7 @@ from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
 from voxops.api.timing import PROOF_AFTER
 from voxops.engine.answer import leaves_open
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
 from voxops.sheets.rules import TWIN
 

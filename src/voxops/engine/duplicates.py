@@ -17,22 +17,20 @@ from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
-from voxops.client._reply import Reply
+from voxops.client import Reply
 from voxops.engine.learning import learn, note_posts
 from voxops.engine.outcome import copies
 from voxops.engine.preflight import list_created, look_back
 from voxops.engine.reader import Reader
 from voxops.errors import DecodeError, VoxopsError
-from voxops.ledger import audit
+from voxops.ledger import Ledger, Stored, audit
 from voxops.ledger.copies import copies_of, followed
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["find_duplicates", "read_copies"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
-from voxops.client._clock import SteppedClock
+from voxops.client import SteppedClock
 from voxops.engine.binding import bind
 from voxops.engine.learning import learn
 from voxops.engine.preflight import list_created, read_facts
@@ -19,12 +19,11 @@ from voxops.engine.reading import Watch
 from voxops.engine.sender import Sender
 from voxops.engine.settler import LIKELY, Settler
 from voxops.engine.sharing import divide
+from voxops.ledger import Ledger, Writer
 from voxops.ledger.forming import CANCELLED
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["Engine"]
 

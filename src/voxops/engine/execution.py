@@ -25,8 +25,7 @@ from voxops.engine.reporter import Reporter
 from voxops.engine.settler import OR_ANEW
 from voxops.engine.sharing import HELD, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
 from voxops.errors import VoxopsError
-from voxops.ledger import audit
-from voxops.ledger.records import Clearance, Stored
+from voxops.ledger import Clearance, Stored, audit
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from voxops.acts.operation import Item, Subject
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.engine.created import Listed
-from voxops.ledger.records import Stored
+from voxops.ledger import Stored
 
 __all__ = ["Decision", "Facts", "Hold", "Join", "New"]
 

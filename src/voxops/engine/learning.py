@@ -18,8 +18,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER
 from voxops.engine.created import Listed
 from voxops.engine.presence import was_edited
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
 __all__ = ["are_of_others", "came_back", "learn", "note_posts", "remember"]

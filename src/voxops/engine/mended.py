@@ -11,8 +11,7 @@ from voxops.acts.operation import Item, Member, Subject
 from voxops.acts.table import act_named
 from voxops.engine.facts import Facts
 from voxops.engine.presence import Verdict, judge_row
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
 
 __all__ = ["is_made_by_now", "resolves_otherwise", "shows_by_now", "verdict_of"]

@@ -23,13 +23,12 @@ from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
 from voxops.frames.records import Columns, build, read_posts
 from voxops.frames.times import parse_times
-from voxops.ledger import audit
+from voxops.ledger import Ledger, audit
 from voxops.ledger.copies import copies_of
-from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["COUNTS", "copies", "failed_rows", "made", "posts_column", "replanned", "verified"]
 
@@ -119,7 +118,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     head, table = ledger.runs.head(run), audit.results(ledger, run)
     if act_named(head.action).about != "create":
         raise PlanError(
-            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_bulk"
+            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
         )
     names = table[head.key_column].astype("string")
     labels = dict(zip(table["result_id"], names, strict=True))

@@ -14,7 +14,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
 from voxops.api.timing import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
-from voxops.client.names import account_names
+from voxops.client import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.decisions import why_not_now
@@ -23,12 +23,11 @@ from voxops.engine.learning import came_back, learn, note_posts
 from voxops.engine.mended import verdict_of
 from voxops.engine.presence import Verdict
 from voxops.engine.reader import Reader
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = [
     "is_overtaken",

@@ -15,11 +15,10 @@ from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
 from voxops.engine.preflight import is_stale, look_back, read_list, renew, renew_creates
 from voxops.engine.reader import Reader
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Clearance, Refusal, Stored
+from voxops.ledger import Clearance, Ledger, Refusal, Stored
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["Preparer", "is_unsent_create"]
 

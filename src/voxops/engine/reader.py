@@ -27,7 +27,7 @@ from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["Reader", "Seen", "interval", "worth_reading"]
 

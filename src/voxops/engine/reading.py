@@ -8,7 +8,7 @@ from datetime import datetime
 
 from voxops.acts.operation import Member
 from voxops.api.timing import CLOCKS_DIFFER, SKEW
-from voxops.ledger.records import Clearance, Stored
+from voxops.ledger import Clearance, Stored
 from voxops.model import Transition
 
 __all__ = ["Reading", "Watch", "transitions"]

@@ -14,13 +14,12 @@ from voxops.engine.control import Pass
 from voxops.engine.job import notify
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
-from voxops.ledger import audit
+from voxops.ledger import Ledger, audit
 from voxops.ledger.forming import CANCELLED
-from voxops.ledger.ledger import Ledger
 from voxops.model import Cell, Event, Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["REFRESH", "Reporter", "cells_from"]
 

@@ -29,13 +29,11 @@ from voxops.engine.reader import Reader, interval
 from voxops.engine.reading import transitions
 from voxops.errors import DecodeError, TransportError
 from voxops.frames.records import read_post
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Claim, Clearance, Refusal, Stored
-from voxops.ledger.writer import Writer
+from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
 from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["Sender"]
 

@@ -19,7 +19,7 @@ from voxops.acts.table import act_named
 from voxops.api.evidence import Attempted, Baseline, counted_below, delivery_untouched, promised_counts, sighted
 from voxops.api.states import PostState
 from voxops.api.timing import NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
-from voxops.client._reply import Reply
+from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
@@ -29,8 +29,7 @@ from voxops.engine.presence import Verdict, cannot_tell, could_be, find_marked, 
 from voxops.engine.reader import Reader
 from voxops.engine.reading import Reading, Watch, transitions
 from voxops.errors import DecodeError
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored
 from voxops.model import WAITING_STATUSES, Outcome
 
 __all__ = ["LIKELY", "OR_ANEW", "Settler"]

@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 from voxops.acts.table import act_named
 from voxops.engine.batches import leave_batch
-from voxops.ledger import audit
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Stored
+from voxops.ledger import Ledger, Stored, audit
 
 __all__ = ["HELD", "NOT_ALONE", "WAITS_FOR_CANARIES", "divide", "gate", "shared"]
 

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from voxops.client._handles import Handle, Kind
+from voxops.client import Handle, Kind
 from voxops.errors import ConfigError, NotFoundError, PlanError, ValidationError
 from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["refuse_unknown", "things_of"]
 

@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops.acts.plan import Plan
 from voxops.api.timing import WATCH_FOR
-from voxops.client._handles import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
+from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
 from voxops.engine.control import Control
 from voxops.engine.job import notify
 from voxops.engine.progress import cells_of, fold, start
@@ -26,7 +26,7 @@ from voxops.frames.records import build
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 __all__ = ["Watch"]
 
@@ -291,7 +291,7 @@ class Watch:
         """Nothing was made."""
         if copies:
             return build("posts", [])
-        raise PlanError("a watch makes no posts; pass a run of vx.plan_bulk")
+        raise PlanError("a watch makes no posts; pass a run of vx.plan_create")
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002  nothing was sent that could hang
         """The things that ended badly."""

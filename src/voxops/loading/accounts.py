@@ -22,7 +22,7 @@ from voxops.loading.loader import Loader, Settings, first_of_each
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 
 # From which share of failures, of at least how many targets of the last days, an account counts as failing.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._support.eventloop import all_or_none
-from voxops.client.names import AccountNames, account_names, no_account
+from voxops.client import AccountNames, account_names
+from voxops.client.names import no_account
 from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_columns, plain_values
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
@@ -18,7 +19,7 @@ from voxops.sheets.files import Places
 from voxops.sheets.rules import Finding, errors_of_all, name_errors, row_names, sheet_rows, split_list, warnings_of
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import pandas as pd
 
 from voxops._support.arguments import list_of_text, near
 from voxops.acts import keys
-from voxops.client.names import account_names, read_accounts
+from voxops.client import account_names
+from voxops.client.names import read_accounts
 from voxops.errors import ConfigError
 from voxops.frames.columns import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
@@ -20,7 +21,7 @@ from voxops.frames.times import When
 from voxops.model import POST_STATUSES
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
 
 # Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
@@ -191,7 +192,7 @@ class Search:
         for name in ("campaign", "owner", "tag"):
             if wanted := {word.strip().casefold() for word in getattr(self, name)}:
                 has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
-                if name == "campaign":  # what vx.plan_bulk has made bears its name as a mark
+                if name == "campaign":  # what vx.plan_create has made bears its name as a mark
                     marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
                     has = [fit or _mark_of(cell) in marks for fit, cell in zip(has, posts["metadata"], strict=True)]
                 fits &= pd.Series(has, index=posts.index, dtype=bool)
@@ -228,7 +229,7 @@ class Search:
 
 
 def _mark_of(metadata: Any) -> str | None:
-    """The mark of the campaign that a post was made for by ``vx.plan_bulk``, None for any other post."""
+    """The mark of the campaign that a post was made for by ``vx.plan_create``, None for any other post."""
     mark = metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
     return mark if isinstance(mark, str) else None
 

@@ -17,8 +17,7 @@ from voxops._support.eventloop import all_or_none
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
-from voxops.client._client import AsyncClient
-from voxops.client._pages import prefetch
+from voxops.client import AsyncClient, prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
 from voxops.frames.records import Columns, build, performance
@@ -270,7 +269,7 @@ class Loader:
             Part of the content, in any case; one of several is enough.
         campaign, owner, tag : str or list of str, optional
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
-            is set to) and tags; `campaign` also finds what ``vx.plan_bulk(campaign=)`` has made. The API is not known to filter by these
+            is set to) and tags; `campaign` also finds what ``vx.plan_create(campaign=)`` has made. The API is not known to filter by these
             four, so all posts that the other filters leave are read, and filtered here; ``attrs["filtered_here"]`` says so.
         refresh : bool
             Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
@@ -499,7 +498,7 @@ class Loader:
             One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
             warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
             for on that platform), ``sheet_row`` (Int64: the row of the sheet as people see it, NA for a frame from none). What
-            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_bulk``.
+            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_create``.
 
         Raises
         ------

@@ -365,7 +365,7 @@ class _Reader:
 def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.DataFrame:
     """Check a campaign without asking anybody; ``ws.validate`` then asks the API.
 
-    What is an error here is held by ``vx.plan_bulk`` and not valid for ``ws.validate``: all three judge by the same rules.
+    What is an error here is held by ``vx.plan_create`` and not valid for ``ws.validate``: all three judge by the same rules.
 
     Parameters
     ----------

@@ -233,7 +233,9 @@ def outage_bands(
         As in `delivery_volume`.
     """
     what = "plots.outage_bands() needs a frame of outages"
-    outages = need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
+    outages = need_frame(
+        outages, ("url", "start", "end"), what, "Use vx.deliveries.outages(log).", times=["start", "end"]
+    )
     if log is not None:
         log, tz = _needed(log, ("url", "created_at", "success"), "outage_bands", tz)
     tz = shown_zone(outages if log is None else log, tz)

@@ -29,7 +29,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     Parameters
     ----------
     levels : pandas.DataFrame
-        From ``vx.service_levels``: columns ``url share met budget_left burn_long burn_short burning``. Endpoints with too few
+        From ``vx.deliveries.levels``: columns ``url share met budget_left burn_long burn_short burning``. Endpoints with too few
         deliveries for a verdict have no bar.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -38,7 +38,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     """
     from matplotlib.ticker import PercentFormatter
 
-    need_frame(levels, _LEVELS, "plots.error_budgets() needs service levels", "Use vx.service_levels(log).")
+    need_frame(levels, _LEVELS, "plots.error_budgets() needs service levels", "Use vx.deliveries.levels(log).")
     shown = levels.sort_values("budget_left", na_position="last", kind="stable").head(most)
     ax = _axes.axes(ax, 1.2 + 0.36 * max(len(shown), 2))
     places = list(range(len(shown) - 1, -1, -1))

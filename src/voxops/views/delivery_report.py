@@ -89,7 +89,7 @@ def delivery_report(
     rows : int
         Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
     within, target
-        As for ``vx.service_levels``: the time that a delivery has, and the share that must arrive in it.
+        As for ``vx.deliveries.levels``: the time that a delivery has, and the share that must arrive in it.
     run : Run, optional
         The run of a redelivery: the report then says what it did, by endpoint; what is to be done, and ``lost``, are about what it
         has left, and the rest about `log`.

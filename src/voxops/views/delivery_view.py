@@ -299,7 +299,7 @@ def delivery_panel(
     ws : Workspace
         Whose deliveries; they are read in the background.
     posts, events : pandas.DataFrame, optional
-        From ``ws.posts`` and ``vx.events``: a delivery's details then say which post it is about, as ``vx.about_posts`` does.
+        From ``ws.posts`` and ``vx.webhooks.events``: a delivery's details then say which post it is about, as ``vx.deliveries.about_posts`` does.
 
     Returns
     -------
