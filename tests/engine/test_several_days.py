@@ -83,11 +83,11 @@ def test_only_what_a_run_has_made_is_withdrawn_when_it_is_undone(rig):
     run = kernel.bind(tuesday)
     kernel.go(run)
     made = eventloop.run(kernel.execution(run).made())
-    assert made.set_index("row")["made_here"].sort_index().to_list() == [False] * 6 + [True] * 4
+    assert made.set_index("row")["created_by_run"].sort_index().to_list() == [False] * 6 + [True] * 4
     rig.sandbox.advance(600)
     again = kernel.bind(tuesday)
     kernel.go(again)
-    assert eventloop.run(kernel.execution(again).made())["made_here"].sum() == 4, (
+    assert eventloop.run(kernel.execution(again).made())["created_by_run"].sum() == 4, (
         "a repetition made what the first has made"
     )
     undo = plan_cancel(_Run(eventloop.run(kernel.execution(again).made())))
@@ -627,7 +627,7 @@ def test_a_run_that_mends_a_held_row_has_made_what_the_first_one_did(rig):
     rig.sandbox.advance(600)
     run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
-    assert eventloop.run(kernel.execution(run).made())["made_here"].sum() == 10
+    assert eventloop.run(kernel.execution(run).made())["created_by_run"].sum() == 10
 
 
 def test_what_looks_like_a_row_is_read_by_itself_once(rig):
