@@ -18,7 +18,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.analysis.digest import concerns
 from voxops.ledger import audit
 
@@ -140,7 +140,7 @@ def test_rule_26_a_row_is_not_made_again_that_equals_a_post_as_it_is_by_now(rig,
         later = ours["scheduled_for"] + pd.Timedelta(days=1)
         changed["scheduled_for"] = [when.isoformat() for when in later]
         if how == "moved here":
-            kernel.run(plan_reschedule(ours, by="1D"))
+            kernel.run(plan_update(ours, by="1D"))
         else:
             for post, when in zip(ours["post_id"], later, strict=True):
                 rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
@@ -566,7 +566,7 @@ def test_rule_26_a_list_that_lags_takes_nothing_back_of_what_an_answer_has_shown
     run_again(kernel, sheet)
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled").set_index("content").loc[sheet["content"]].reset_index()
-    kernel.run(plan_reschedule(posts, by="1D"))
+    kernel.run(plan_update(posts, by="1D"))
     later = [when.isoformat() for when in posts["scheduled_for"] + pd.Timedelta(days=1)]
     assert outcomes(run_again(kernel, sheet.assign(row_id=["1", "2", "3"], scheduled_for=later))) == {"blocked": 3}
     assert set(rig.created().values()) == {1}
