@@ -107,7 +107,7 @@ class Run:
         Returns
         -------
         Run
-            The run itself; `results` says what became of each row.
+            The run itself; `results` has the outcome of each row.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class Run:
         return self
 
     def resume(self) -> Run:
-        """Go on sending: what was never sent, and what nobody knows about, under the keys they have.
+        """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         Examples
         --------
@@ -200,10 +200,10 @@ class Run:
             self._future = begin(self._own_job, self)
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
-        """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
+        """Notify the run of a webhook event, so that it reads that post now instead of at its next poll.
 
         The payload itself settles nothing: the run reads the post that it names. So a forged, late or repeated event does no harm.
-        Verify it all the same (``vx.webhooks.verify_signature``) before you let it cost a request.
+        Verify its signature (``vx.webhooks.verify_signature``) before it costs a request.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class Run:
         Returns
         -------
         bool
-            Whether it was about something of this run that has not ended; only then anything is read.
+            Whether it was about a post or delivery of this run that is not terminal; only then something is read.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class Run:
         return eventloop.run(self._notify(event if isinstance(event, WebhookEvent) else parse_event(event)))
 
     async def _notify(self, event: WebhookEvent) -> bool:
-        """Look at the thing next, or once more where the run has ended; sends nothing that it would not have sent."""
+        """Read the subject next, or once more if the run has ended; sends nothing that it would not have sent."""
         if (subject := event.subject) is None or not self._job.notify(subject):
             return False
         if await self._is_over():
@@ -238,7 +238,7 @@ class Run:
         return True
 
     def cancel(self) -> Run:
-        """Give up what was never sent. What was sent can't be taken back; it is watched to its end.
+        """Abandon rows that were never sent. Rows that were sent can't be withdrawn; they are watched to their end.
 
         Examples
         --------
@@ -323,7 +323,7 @@ class Run:
         return self.results(Outcome.BLOCKED)
 
     def copies(self) -> pd.DataFrame:
-        """Look for posts that were made twice, by whomever, and return those to be withdrawn (rule 28).
+        """Read which posts were created twice, by anybody, and return those to be withdrawn (rule 28).
 
         Returns
         -------
@@ -339,7 +339,7 @@ class Run:
         return say_zone(eventloop.run(self._job.made(copies=True)), self._tz)
 
     def made(self) -> pd.DataFrame:
-        """Return the posts that a create run made, as they are now; ``vx.plan_cancel(run)`` undoes it.
+        """Return the posts that a create run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
 
         Returns
         -------
@@ -360,7 +360,7 @@ class Run:
         return say_zone(eventloop.run(self._job.made()), self._tz)
 
     def verify(self) -> pd.DataFrame:
-        """Read everything again and say, per cause, what the run has changed.
+        """Read every post again and count, per cause, what the run has changed.
 
         Returns
         -------

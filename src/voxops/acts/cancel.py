@@ -94,10 +94,10 @@ CANCEL = _Cancel()
 
 
 class _Made(Protocol):
-    """A run that makes posts."""
+    """A run that creates posts."""
 
     def made(self) -> pd.DataFrame:
-        """The posts that it made, as they are now."""
+        """The posts that it created, as they are now."""
 
 
 def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
@@ -106,10 +106,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     Parameters
     ----------
     posts : pandas.DataFrame or Run
-        From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_create`, the posts that it made, which are read
-        now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are those that a
-        later attempt has made, rows of which nobody knows yet whether they were made, and, unless a column ``again`` of
-        ``run.made()`` is True, what somebody has put back since it was withdrawn.
+        From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read
+        now (``run.made()``). Held are posts that another run or another ledger created, and rows whose outcome is unknown. A post
+        that was withdrawn and that somebody has put back is blocked, unless a column ``again`` of ``run.made()`` is True.
 
     Returns
     -------

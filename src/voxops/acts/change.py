@@ -1,7 +1,7 @@
 """Changing a post that has not gone out, under the version that was read (matrix row 2).
 
-What is asked is absolute, a new time too, so that doing it twice is doing it once; what somebody changed meanwhile is blocked and not
-written over. It is settled by what the post shows: the fields as asked.
+The request is absolute, also for a new time, so sending it twice has the effect of once. A post that somebody else has changed is
+blocked, not overwritten. A change is settled when the post shows the requested fields.
 """
 
 from __future__ import annotations

@@ -96,9 +96,10 @@ def plan_update(
     if moved and "new_scheduled_for" in posts.columns:
         raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
     if to is not None:
-        one = isinstance(to, str) or not isinstance(to, Iterable)
-        times = _utc([_time(to, shown_zone(posts))] * len(posts)) if one else _for_each(to, posts)
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=one)
+        if isinstance(to, Iterable) and not isinstance(to, str):
+            return _planned(posts.assign(new_scheduled_for=_for_each(to, posts)), drafts=False)
+        times = _utc([_time(to, shown_zone(posts))] * len(posts))
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=True)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
         times = _utc([text and _later(text, step) for text in old])
@@ -108,7 +109,7 @@ def plan_update(
     return _planned(posts)
 
 
-def _utc(times: Sequence[str | None]) -> pd.DatetimeIndex:
+def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
     """Times as a column."""
     import pandas as pd
 
