@@ -69,12 +69,10 @@ addresses. Randomness is drawn by hashing seed, subject and attempt, so results 
 
 from __future__ import annotations
 
-from voxburst_sandbox.command import main, serve
-from voxburst_sandbox.faults import Fault
-from voxburst_sandbox.remote import API_KEY, SECOND_API_KEY, Person, Remote
-from voxburst_sandbox.scene import Scene, SceneAccount
-from voxburst_sandbox.server import Sandbox
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox.control import API_KEY, SECOND_API_KEY, Person, Remote
+from voxburst_sandbox.seed import Scene, SceneAccount
+from voxburst_sandbox.server import Sandbox, main, serve
+from voxburst_sandbox.switches import Fault, Switches
 
 __all__ = [
     "API_KEY",

@@ -14,12 +14,10 @@ from typing import Any
 
 from voxburst_sandbox import wire
 from voxburst_sandbox.accounts import find_account
-from voxburst_sandbox.clock import iso
-from voxburst_sandbox.draw import uniform
 from voxburst_sandbox.http import Answer, Call, Route, invalid, not_found
 from voxburst_sandbox.posts import find_post
-from voxburst_sandbox.records import Account, Post, Target
-from voxburst_sandbox.world import World
+from voxburst_sandbox.store import Account, Post, Target, uniform
+from voxburst_sandbox.world import World, iso
 
 __all__ = ["ROUTES"]
 

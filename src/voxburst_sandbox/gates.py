@@ -1,21 +1,94 @@
-"""What stands before every handler: who calls, how often, and whether this very request was served before."""
+"""What stands before every port: requests that a web page could have caused are refused.
+
+A page that the user visits may send requests to this machine. It must not act on a sandbox, and must not read it under a
+name that it lets point here (DNS rebinding): so the Host must be this machine's, and a browser must not say
+that the request comes from elsewhere.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from math import ceil
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voxburst_sandbox.clock import http_date
-from voxburst_sandbox.http import Answer, Call, RefusedError, refuse
-from voxburst_sandbox.records import StoredAnswer
-from voxburst_sandbox.world import World
+from voxburst_sandbox.http import Answer, Call, CutShort, RefusedError, refuse
+from voxburst_sandbox.store import StoredAnswer
+from voxburst_sandbox.switches import Fault
+from voxburst_sandbox.world import World, http_date
 
-__all__ = ["KEYS", "KeyStore", "Limiter", "authorise", "error_answer", "too_many"]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NAMES = ("127.0.0.1", "localhost")
+
+
+def is_loopback_address(url: str) -> bool:
+    """Whether a web address leads to this machine."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and parts.hostname in LOOPBACK
+
+
+class Guard:
+    """An application behind the check.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is guarded.
+    port : int
+        Where it listens.
+    open_to : callable or None
+        Whether a foreign Host (lower case, with its port) is fine; None for none.
+    pages : collection of str
+        Paths that a person may be sent to by a link on another site.
+    """
+
+    def __init__(
+        self, app: ASGIApp, port: int, *, open_to: Callable[[str], bool] | None = None, pages: Collection[str] = ()
+    ) -> None:
+        self._app = app
+        self._hosts = {f"{name}:{port}" for name in _NAMES}
+        self._origins = {f"{scheme}://{host}" for scheme in ("http", "https") for host in self._hosts}
+        self._open_to = open_to
+        self._pages = frozenset(pages)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, or refuse it before anything reads it."""
+        refusal = self._refusal(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return why a request is not served; None if it is."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        if host not in self._hosts and not (self._open_to is not None and self._open_to(host)):
+            names = " or ".join(sorted(self._hosts))
+            return _refuse(421, "FOREIGN_HOST", f"this sandbox is called {names}")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self._origins:
+            return _refuse(403, "FOREIGN_ORIGIN", "a page of another origin may not use the sandbox")
+        site = headers.get("sec-fetch-site", "none").lower()
+        if site not in ("none", "same-origin") and not self._followed(scope, headers):
+            return _refuse(403, "FOREIGN_ORIGIN", "a page of another site may not use the sandbox")
+        return None
+
+    def _followed(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a person followed a link to one of the pages that are open to links."""
+        navigates = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+        return scope["method"] == "GET" and navigates and scope["path"] in self._pages
+
+
+def _refuse(status: int, code: str, message: str) -> Response:
+    """Return an error in the API's shape."""
+    body = {"error": {"code": code, "message": message}}
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
 
 # API key -> whether it may write.
 KEYS = {"vb_test_sandbox": True, "vb_test_second": True, "vb_test_readonly": False, "vb_test_quota": True}
@@ -154,3 +227,121 @@ def error_answer(world: World, error: RefusedError) -> Answer:
     elif switches.error_shape == "toplevel":
         data = body
     return Answer(error.status or switches.validation_status, data)
+
+
+# Where the server puts the connection of a request, for whoever must close it.
+CONNECTION = "voxops.connection"
+_HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1><hr>edge-7</body></html>"
+_GARBAGE = {"html": _HTML, "json": b'{"unexpected":[1,2,3]}', "empty": b""}
+
+
+class Cut(Response):
+    """A connection that is closed under the request: without an answer, or in the middle of it."""
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str], *, send: bool) -> None:
+        super().__init__(body, status, headers, media_type="application/json")
+        self._half = body[: len(body) // 2] if send else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send half of the answer, or nothing, and close."""
+        transport = scope[CONNECTION]
+        if transport is None:
+            return  # the client has gone by itself
+        if self._half is None:
+            transport.abort()
+        else:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._half, "more_body": True})
+            transport.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def inject(world: World, faults: list[Fault]) -> Answer | None:
+    """Return the answer that a fault gives before the request takes effect; None if it may go on."""
+    for fault in faults:
+        if fault.action == "retry_after":
+            return too_many(world, fault.seconds)
+        if fault.when != "before":
+            continue
+        if fault.action == "status":
+            return _status(fault)
+        if fault.action in ("drop", "truncate"):
+            return Answer(500, {"error": {"code": fault.code, "message": fault.message}})
+        if fault.action == "garbage":
+            return Answer(200, {})
+    return None
+
+
+def cut_short(faults: list[Fault]) -> CutShort | None:
+    """Return after how many items a bulk request breaks off; None if it does not."""
+    fault = next((fault for fault in faults if fault.action == "bulk_partial"), None)
+    return None if fault is None else CutShort(fault.items, _status(fault))
+
+
+def _status(fault: Fault) -> Answer:
+    """Return the error that a fault puts in place of the answer."""
+    error: dict[str, Any] = {"code": fault.code, "message": fault.message}
+    if fault.details:
+        error["details"] = dict(fault.details)
+    return Answer(fault.status, {"error": error}, headers=dict(fault.headers))
+
+
+def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
+    """Return the answer as it leaves: a copy, so that what is stored under a key stays whole."""
+    spoiled = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
+    for fault in faults:
+        if fault.action == "status" and fault.when == "after":
+            injected = _status(fault)
+            spoiled = Answer(injected.status, injected.data, headers={**spoiled.headers, **injected.headers})
+        elif fault.action == "garbage":
+            status = spoiled.status if fault.status == 500 else fault.status
+            kind = "text/html" if fault.body == "html" else "application/json"
+            spoiled = Answer(status, body=_GARBAGE[fault.body], headers={**spoiled.headers, "Content-Type": kind})
+        elif fault.action == "repeat_cursor":
+            spoiled = _edited(spoiled, lambda data: _repeat_cursor(data, cursor))
+        elif fault.action.startswith("bulk_") and fault.action in _ITEM_FAULTS:
+            spoiled = _edited(spoiled, _ITEM_FAULTS[fault.action])
+    return spoiled
+
+
+def _edited(answer: Answer, edit: Callable[[dict[str, Any]], None]) -> Answer:
+    """Return an answer whose JSON was edited, if it is an object."""
+    data = msgspec.json.decode(answer.encoded() or b"null")
+    if isinstance(data, dict):
+        edit(data)
+    return Answer(answer.status, data, headers=answer.headers)
+
+
+def _repeat_cursor(data: dict[str, Any], cursor: str | None) -> None:
+    """Name the page's own cursor as the next one."""
+    pages = data.get("pagination")
+    if isinstance(pages, dict):
+        again = cursor or pages.get("next_cursor") or pages.get("nextCursor")
+        for name in ("next_cursor", "nextCursor"):
+            if name in pages:
+                pages[name] = again
+        for name in ("has_more", "hasMore"):
+            if name in pages:
+                pages[name] = True
+
+
+def _double(data: dict[str, Any]) -> None:
+    """Say the first item's index twice."""
+    if len(data.get("results") or ()) > 1:
+        data["results"][-1]["index"] = data["results"][0]["index"]
+
+
+def _missing(data: dict[str, Any]) -> None:
+    """Leave the last item out."""
+    if data.get("results"):
+        data["results"].pop()
+
+
+def _unknown(data: dict[str, Any]) -> None:
+    """Give the last item an index that was not asked for."""
+    if data.get("results"):
+        data["results"][-1]["index"] = 10_000
+
+
+_ITEM_FAULTS = {"bulk_double_index": _double, "bulk_missing_index": _missing, "bulk_unknown_index": _unknown}

@@ -14,25 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voxburst_sandbox.clock import parse_time
-from voxburst_sandbox.draw import identifier
-from voxburst_sandbox.world import World
-
-__all__ = [
-    "Answer",
-    "Call",
-    "CutShort",
-    "RefusedError",
-    "Route",
-    "envelope",
-    "invalid",
-    "is_web_address",
-    "new_id",
-    "not_found",
-    "page",
-    "refuse",
-    "single",
-]
+from voxburst_sandbox.store import identifier
+from voxburst_sandbox.world import World, parse_time
 
 _ID = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 
@@ -262,3 +245,53 @@ def _start(call: Call, order: list[tuple[int, int, str]]) -> int:
     except (ValueError, binascii.Error, UnicodeDecodeError):
         refuse(400, "BAD_REQUEST", "the cursor is not one of ours")
     return bisect_left(order, place)
+
+
+def deleted(world: World, key: str) -> Answer:
+    """Return the answer to a delete, with or without a body."""
+    return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
+
+
+def refuse_quota(call: Call) -> None:
+    """Answer 402 to the key whose plan has nothing left."""
+    if call.api_key == "vb_test_quota":
+        refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)
+
+
+# Old name -> present one.
+RENAMED = {
+    "platforms": "accountIds",
+    "scheduledAt": "scheduledFor",
+    "draft": "saveAsDraft",
+    "mediaIds": "media",
+    "overrides": "platformOverrides",
+}
+
+
+def old_field(body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the first old name in a body of a post, with the present one; None if there is none."""
+    return next(((old, new) for old, new in RENAMED.items() if old in body), None)
+
+
+def translated(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body of a post in present names, where the switch asks for it; a present name wins over an old one.
+
+    ``platforms`` become the first active account of each; a platform without one stays as it is, and so is refused as an
+    unknown account.
+    """
+    if not world.switches.legacy:
+        return dict(body)
+    fields = {name: value for name, value in body.items() if name not in RENAMED}
+    for old, new in RENAMED.items():
+        if old in body and new not in fields:
+            fields[new] = _accounts(world, body[old]) if old == "platforms" else body[old]
+    return fields
+
+
+def _accounts(world: World, platforms: Any) -> Any:
+    """Return the account of each platform."""
+    if not isinstance(platforms, list):
+        return platforms
+    active = [account for account in world.accounts.values() if account.status == "active"]
+    first = {account.platform: account.id for account in reversed(active)}
+    return [first.get(str(name).lower(), str(name)) for name in platforms]

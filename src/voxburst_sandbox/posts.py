@@ -8,18 +8,26 @@ from typing import Any
 import msgspec
 
 from voxburst_sandbox import wire
-from voxburst_sandbox.checks import MOST_COMMENT, effective_text, first_refusal, is_comment, scheduled_time
-from voxburst_sandbox.clock import iso
-from voxburst_sandbox.draw import identifier
-from voxburst_sandbox.hooks import emit_post
-from voxburst_sandbox.http import Answer, Call, Route, envelope, invalid, new_id, not_found, page, refuse, single
-from voxburst_sandbox.legacy import translated
-from voxburst_sandbox.platforms import LIMITS
-from voxburst_sandbox.queue import await_time, publish_post
-from voxburst_sandbox.records import Post, Target
-from voxburst_sandbox.world import World
-
-__all__ = ["ROUTES", "copy_post", "create_post", "deleted", "find_post", "refuse_quota"]
+from voxburst_sandbox.bodies import MOST_COMMENT, effective_text, first_refusal, is_comment, problems, scheduled_time
+from voxburst_sandbox.http import (
+    Answer,
+    Call,
+    Route,
+    deleted,
+    envelope,
+    invalid,
+    new_id,
+    not_found,
+    page,
+    refuse,
+    refuse_quota,
+    single,
+    translated,
+)
+from voxburst_sandbox.publishing import LIMITS, await_time, is_stuck, publish_post, requeue
+from voxburst_sandbox.store import Post, Target, identifier
+from voxburst_sandbox.webhooks import emit_post
+from voxburst_sandbox.world import World, iso
 
 _EDITABLE = ("draft", "scheduled")
 
@@ -28,12 +36,6 @@ def find_post(call: Call) -> Post:
     """Return the post that the path names."""
     key = call.params["id"]
     return call.world.posts.get(key) or not_found("post", key)
-
-
-def refuse_quota(call: Call) -> None:
-    """Answer 402 to the key whose plan has nothing left."""
-    if call.api_key == "vb_test_quota":
-        refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)
 
 
 def _seen(world: World, key: str, *, listed: bool) -> Post | None:
@@ -222,11 +224,6 @@ def _delete(call: Call) -> Answer:
     return deleted(call.world, post.id)
 
 
-def deleted(world: World, key: str) -> Answer:
-    """Return the answer to a delete, with or without a body."""
-    return Answer(204) if world.switches.delete_204 else Answer(200, {"id": key, "success": True, "deleted": True})
-
-
 def copy_post(world: World, source: Post, copy_id: str) -> Post:
     """Keep a new draft with content, accounts, media and metadata of a post (contract: K1-2)."""
     at = world.now()
@@ -297,6 +294,293 @@ def _verdict(platform: str, content: str, media: list[Any], comment: Any) -> dic
     return {"valid": not errors, "errors": errors, "warnings": warnings}
 
 
+MOST_ITEMS = 50
+MOST_VIDEOS = 20
+
+
+def _bulk(call: Call) -> Answer:
+    """POST /posts/bulk: items are created one by one, in order; one bad item does not stop the others."""
+    body = call.json(required=True)
+    items = body.get("posts")
+    if not isinstance(items, list) or not items:
+        invalid("posts must hold at least one post", field="posts")
+    if len(items) > MOST_ITEMS:
+        invalid(
+            f"at most {MOST_ITEMS} posts in one request", field="posts", maxLength=MOST_ITEMS, actualLength=len(items)
+        )
+    return _run(call, items, dry=body.get("dryRun") is True)
+
+
+def _bulk_video(call: Call) -> Answer:
+    """POST /posts/bulk-video: as bulk, of at most 20 videos; `videos` or `posts`, each with its `mediaId`."""
+    body = call.json(required=True)
+    items = body.get("videos", body.get("posts"))
+    if not isinstance(items, list) or not items:
+        invalid("videos must hold at least one video", field="videos")
+    if len(items) > MOST_VIDEOS:
+        invalid(
+            f"at most {MOST_VIDEOS} videos in one request",
+            field="videos",
+            maxLength=MOST_VIDEOS,
+            actualLength=len(items),
+        )
+    return _run(call, [_as_post(item) for item in items], dry=body.get("dryRun") is True)
+
+
+def _as_post(item: Any) -> Any:
+    """Return a video item as a post item."""
+    if not isinstance(item, dict):
+        return item
+    media = item.get("media") or ([item["mediaId"]] if item.get("mediaId") else [])
+    return {"contentType": "VIDEO", **item, "media": media}
+
+
+def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
+    """Create or only check each item, and report by index."""
+    refuse_quota(call)
+    if call.world.switches.bulk_refuses_whole:
+        _refuse_whole(call, items)
+    results = []
+    for index, item in enumerate(items):
+        if call.cut_short is not None and index >= call.cut_short.items:
+            return call.cut_short.answer
+        results.append(_item(call, index, item, dry=dry))
+    failed = sum(result["status"] == "failed" for result in results)
+    created = 0 if dry else len(results) - failed
+    name = "dryRun" if call.world.switches.bulk_camel else "dry_run"
+    data = {name: dry, "total": len(results), "created": created, "failed": failed, "results": results}
+    if failed == len(results) and call.world.switches.bulk_status == "refuses":
+        error = {"code": "VALIDATION_ERROR", "message": "no post was created"}
+        return Answer(422, {"error": error, **data})
+    return Answer(_status(call, failed, dry=dry), data)
+
+
+def _refuse_whole(call: Call, items: list[Any]) -> None:
+    """Refuse everything for the first bad item, naming it."""
+    for index, item in enumerate(items):
+        for problem in problems(call.world, translated(call.world, item)) if isinstance(item, dict) else ():
+            invalid(problem.message, problem.code, field=f"posts[{index}].{problem.field}", index=index)
+
+
+def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
+    """Return the result of one item; what does not apply is absent (contract: SCH)."""
+    if not isinstance(item, dict):
+        errors = [{"field": "", "issue": "VALIDATION_ERROR", "detail": "an item must be an object"}]
+    else:
+        item = translated(call.world, item)
+        errors = [problem.item() for problem in problems(call.world, item)]
+    if errors:
+        return {"index": index, "status": "failed", "errors": errors}
+    if dry:
+        return {"index": index, "status": "valid"}
+    return {"index": index, "status": "created", "postId": create_post(call, item, index).id}
+
+
+def _status(call: Call, failed: int, *, dry: bool) -> int:
+    """Return the status of the whole, which the contract leaves open."""
+    fixed = call.world.switches.bulk_status
+    if fixed not in ("by_result", "refuses"):
+        return int(fixed)
+    return 207 if failed else (200 if dry else 201)
+
+
+# A target is retried at most so often (contract: PLAY).
+RETRY_CAP = 3
+_RETRIABLE = ("failed", "partial")
+_FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY")
+
+
+def _publish(call: Call) -> Answer:
+    """POST /posts/:id/publish: queues a draft or scheduled post now."""
+    world, post = call.world, find_post(call)
+    if post.status not in ("draft", "scheduled", "approved"):
+        refuse(409, "CONFLICT", f"a post that is {post.status} can't be published", status=post.status)
+    call.effect("post.publish", post=post.id)
+    publish_post(world, post, world.now(), key=call.key, holds=True)
+    return single(world, wire.post(world, post), 202)
+
+
+def _retry(call: Call) -> Answer:
+    """POST /posts/:id/retry: re-queues every failed, pending and stuck target below the cap (contract: K1-2)."""
+    world, post, at = call.world, find_post(call), call.world.now()
+    allowed = _RETRIABLE if world.switches.strict_retry else (*_RETRIABLE, "publishing")
+    if post.status not in allowed:
+        refuse(409, "CONFLICT", f"a post that is {post.status} can't be retried", status=post.status)
+    retried: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    call.effect("post.retry", post=post.id)
+    for target in post.targets:
+        shown = {"platform": wire.word(world, target.platform), "accountId": target.account_id}
+        reason = _skip_reason(target, at)
+        if reason is None:
+            count = target.retry_count + 1
+            due = requeue(world, post, target, at, cause="retry", count=count, key=call.key, request=call.request)
+            retried.append(shown | {"retryCount": target.retry_count, "nextRetryAt": iso(due)})
+        else:
+            skipped.append(shown | {"retryCount": target.retry_count, "reason": reason})
+    world.keep(post)
+    answer = {"id": post.id, "status": wire.word(world, post.status)}
+    if world.switches.retry_returns_post:
+        answer = wire.post(world, post)
+    return single(world, answer | {"retriedPlatforms": retried, "skippedPlatforms": skipped}, 202)
+
+
+def _skip_reason(target: Target, at: int) -> str | None:
+    """Why a retry leaves a target alone; None if it does not."""
+    if target.status == "published":
+        return "already published"
+    if target.status == "publishing" and not is_stuck(target, at):
+        return "publishing"
+    if target.retry_count >= RETRY_CAP:
+        return "retry limit reached"
+    return None
+
+
+def _fix(call: Call) -> Answer:
+    """POST /posts/:id/platforms/:id/fix: mends one target and re-queues it; ``{}`` only re-queues it (contract: PLAY)."""
+    world, post, body = call.world, find_post(call), call.json()
+    wanted = call.params["target"]
+    target = next((target for target in post.targets if target.id == wanted), None) or not_found("platform", wanted)
+    if target.status == "published" or post.status in ("draft", "scheduled", "cancelled", "unpublished", "archived"):
+        refuse(409, "CONFLICT", f"a platform that is {target.status} can't be fixed", status=target.status)
+    mended = _mend(world, post, target, body)
+    count = 0 if mended else target.retry_count + 1
+    call.effect("target.fix", post=post.id, target=target.id, changed=sorted(mended))
+    requeue(world, post, target, world.now(), cause="fix", count=count, key=call.key, request=call.request)
+    world.keep(post)
+    answer = {"success": True, "platformId": target.id, "status": wire.word(world, target.status)}
+    return single(world, answer, 202)
+
+
+def _mend(world: World, post: Post, target: Target, body: dict[str, Any]) -> set[str]:
+    """Apply what a fix brings; the names of the fields that it brought."""
+    content, url, refresh = body.get("content"), body.get("mediaUrl"), body.get("refreshMedia")
+    if url is not None and refresh:
+        invalid("refreshMedia can't be used with mediaUrl", field="refreshMedia")
+    if url is not None and not str(url).startswith("https://"):
+        invalid("mediaUrl must be https", field="mediaUrl")
+    if content is not None:
+        most = LIMITS.get(target.platform, 10_000)
+        if not isinstance(content, str) or not content.strip():
+            invalid("content must be a text", field="content")
+        if len(content) > most:
+            details = {
+                "field": "content",
+                "platform": target.platform.upper(),
+                "maxLength": most,
+                "actualLength": len(content),
+            }
+            invalid(f"{len(content)} characters, {most} allowed", "CONTENT_TOO_LONG", **details)
+        target.content = content
+        if target.flaw == "rejected":
+            target.flaw = ""
+    if url is not None and target.flaw in ("aspect", "format", "size"):
+        target.flaw = ""
+    if refresh and target.flaw in ("format", "size"):
+        target.flaw = ""  # encoding the image anew as JPEG mends these, not its shape
+    world.keep(post)
+    return {name for name in ("content", "mediaUrl", "refreshMedia") if body.get(name)}
+
+
+def _cancel(call: Call) -> Answer:
+    """POST /posts/:id/cancel: withdraws a draft or scheduled post."""
+    world, post = call.world, find_post(call)
+    if post.status not in ("draft", "scheduled"):
+        refuse(409, "CONFLICT", f"a post that is {post.status} can't be cancelled", status=post.status)
+    post.status = "cancelled"
+    world.touch(post, world.now())
+    call.effect("post.cancel", post=post.id)
+    return single(world, wire.post(world, post))
+
+
+def _unpublish(call: Call) -> Answer:
+    """POST /posts/:id/unpublish: takes a post down where its account is still active (contract: K1-2)."""
+    world, post = call.world, find_post(call)
+    if post.status not in ("published", "partial"):
+        refuse(409, "CONFLICT", f"a post that is {post.status} can't be unpublished", status=post.status)
+    for target in post.targets:
+        owner = world.accounts.get(target.account_id)
+        if target.status == "published" and (owner is None or owner.status != "active"):
+            refuse(409, "CONFLICT", "the account is not active", accountId=target.account_id)
+    for target in post.targets:
+        if target.status == "published":
+            target.status, target.since = "unpublished", world.now()
+    post.status = "unpublished"
+    world.touch(post, world.now())
+    call.effect("post.unpublish", post=post.id)
+    return single(world, wire.post(world, post))
+
+
+def _recur(call: Call) -> Answer:
+    """POST and PATCH /posts/:id/recurrence: the body passes through under a known frequency."""
+    world, post, body = call.world, find_post(call), call.json(required=True)
+    if call.method == "PATCH" and post.recurrence is None:
+        refuse(404, "NOT_FOUND", "the post has no recurrence")
+    merged = {**(post.recurrence or {}), **body} if call.method == "PATCH" else body
+    if str(merged.get("frequency", "")).upper() not in _FREQUENCIES:
+        invalid(f"frequency must be one of {', '.join(_FREQUENCIES)}", field="frequency")
+    post.recurrence = merged
+    world.touch(post, world.now())
+    call.effect("recurrence.update" if call.method == "PATCH" else "recurrence.create", post=post.id)
+    return single(world, wire.post(world, post), 200 if call.method == "PATCH" else 201)
+
+
+def _stop_recurring(call: Call) -> Answer:
+    """DELETE /posts/:id/recurrence."""
+    world, post = call.world, find_post(call)
+    if post.recurrence is None:
+        refuse(404, "NOT_FOUND", "the post has no recurrence")
+    post.recurrence = None
+    world.touch(post, world.now())
+    call.effect("recurrence.delete", post=post.id)
+    return single(world, wire.post(world, post))
+
+
+def _submit(call: Call) -> Answer:
+    """POST /posts/:id/start-approval: a draft or scheduled post waits for somebody's approval (contract: APR)."""
+    return _moved(call, "post.submit", "pending_approval", "draft", "scheduled")
+
+
+def _approve(call: Call) -> Answer:
+    """POST /posts/:id/approve: scheduled if it has a time, else it waits to be published (contract: APR)."""
+    world, post = call.world, find_post(call)
+    answer = _moved(call, "post.approve", "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
+    await_time(world, post)
+    emit_post(world, "post.draft.approved", post, world.now())
+    return answer
+
+
+def _reject(call: Call) -> Answer:
+    """POST /posts/:id/reject: a draft again (contract: APR)."""
+    return _moved(call, "post.reject", "draft", "pending_approval")
+
+
+def _archive(call: Call) -> Answer:
+    """POST /posts/:id/archive: puts away what will not change any more (contract: LIFE)."""
+    post = find_post(call)
+    before = post.status
+    answer = _moved(call, "post.archive", "archived", "published", "partial", "failed", "cancelled", "unpublished")
+    post.archived_from = before
+    return answer
+
+
+def _unarchive(call: Call) -> Answer:
+    """POST /posts/:id/unarchive: as it was before."""
+    post = find_post(call)
+    return _moved(call, "post.unarchive", post.archived_from or "draft", "archived")
+
+
+def _moved(call: Call, kind: str, status: str, *allowed: str) -> Answer:
+    """Put a post into another status, if the present one allows it."""
+    world, post = call.world, find_post(call)
+    if post.status not in allowed:
+        refuse(409, "CONFLICT", f"the post is {post.status}, not {' or '.join(allowed)}", status=post.status)
+    post.status = status
+    world.touch(post, world.now())
+    call.effect(kind, post=post.id)
+    return single(world, wire.post(world, post))
+
+
 ROUTES = (
     Route("GET", "/v1/posts", _list),
     Route("GET", "/v1/posts/{id}", _get),
@@ -306,4 +590,19 @@ ROUTES = (
     Route("POST", "/v1/posts/{id}/clone", lambda call: _copy(call, "post.clone")),
     Route("POST", "/v1/posts/{id}/duplicate", lambda call: _copy(call, "post.duplicate")),
     Route("POST", "/v1/posts/validate", _validate, keyed=False, reads=True),
+    Route("POST", "/v1/posts/bulk", _bulk),
+    Route("POST", "/v1/posts/bulk-video", _bulk_video),
+    Route("POST", "/v1/posts/{id}/publish", _publish),
+    Route("POST", "/v1/posts/{id}/retry", _retry),
+    Route("POST", "/v1/posts/{id}/cancel", _cancel),
+    Route("POST", "/v1/posts/{id}/unpublish", _unpublish),
+    Route("POST", "/v1/posts/{id}/platforms/{target}/fix", _fix),
+    Route("POST", "/v1/posts/{id}/start-approval", _submit),
+    Route("POST", "/v1/posts/{id}/approve", _approve),
+    Route("POST", "/v1/posts/{id}/reject", _reject),
+    Route("POST", "/v1/posts/{id}/archive", _archive),
+    Route("POST", "/v1/posts/{id}/unarchive", _unarchive),
+    Route("POST", "/v1/posts/{id}/recurrence", _recur),
+    Route("PATCH", "/v1/posts/{id}/recurrence", _recur),
+    Route("DELETE", "/v1/posts/{id}/recurrence", _stop_recurring),
 )

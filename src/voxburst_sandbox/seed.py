@@ -1,24 +1,446 @@
-"""The seeded beginning: accounts, media, webhooks, then the campaign and the delivery history."""
+"""A world that stands in for a real workspace: its accounts, its media and its time, instead of the seeded campaign."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any
 
-from voxburst_sandbox.campaign import plant_posts
-from voxburst_sandbox.clock import iso
-from voxburst_sandbox.draw import identifier
-from voxburst_sandbox.history import plant_deliveries
-from voxburst_sandbox.platforms import PLATFORMS
-from voxburst_sandbox.records import Account, Media, Webhook
-from voxburst_sandbox.world import World
+from voxburst_sandbox.publishing import LIMITS, PLATFORMS, Attempt, failure, post_url, summary_status
+from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook, fraction, identifier
+from voxburst_sandbox.webhooks import BACKOFF, TIMEOUT_MS, latency_ms, queue_attempt
+from voxburst_sandbox.world import World, iso
 
-__all__ = ["plant"]
+_YEAR = 365 * 86_400_000
 
-_DAY = 86_400_000
+
+@dataclass(frozen=True, slots=True)
+class SceneAccount:
+    """An account as it is known elsewhere; it can publish."""
+
+    id: str
+    platform: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a sandbox begins with instead of its campaign.
+
+    Attributes
+    ----------
+    start : datetime
+        The first instant of its clock, with an offset.
+    accounts : iterable of SceneAccount
+        All accounts.
+    media : iterable of str
+        Ids of images that are ready.
+    """
+
+    start: datetime
+    accounts: Iterable[SceneAccount]
+    media: Iterable[str] = ()
+
+    def began(self) -> int:
+        """Return the first instant in milliseconds since 1970."""
+        return round(self.start.timestamp() * 1000)
+
+    def plant(self, world: World) -> None:
+        """Fill an empty world."""
+        before = world.start - _YEAR
+        for known in self.accounts:
+            name = known.username
+            account = Account(known.id, known.platform, name, name, "business", "active", before, followers=5_000)
+            if known.platform == "facebook":
+                account.page_id, account.page_name = "page_1", name
+            world.accounts.save(account)
+        for key in self.media:
+            world.media.save(
+                Media(
+                    key, f"{key}.jpg", "image/jpeg", 500_000, "ready", before, url=f"https://cdn.voxburst.example/{key}"
+                )
+            )
+
+
+OWNERS = ("maria.k", "jonas.w", "aisha.r", "tom.b")
+CAMPAIGNS = ("spring-2026", "barista-week", "origin-stories", "always-on", "berlin-opening")
+_PRODUCTS = (
+    "Sidama Washed", "Huila Honey", "House Espresso No. 4", "Decaf Cauca", "Yirgacheffe Natural", "the oat flat white",
+    "Cold Brew Concentrate", "the travel press", "Kenya Peaberry", "Brew Kit Two", "Sumatra Ketambe", "the pistachio cruffin",
+)  # fmt: skip
+_OPENERS = (
+    "New on the bar: {product}.",
+    "We cupped {product} three times this week, and it kept getting better.",
+    "Slow mornings call for {product} ☕",
+    "Ask us anything about {product}: our roaster answers until noon.",
+    "Back by popular demand: {product}!",
+    "{product} is {percent} % off until {day}.",
+    "Behind the scenes: how {product} gets from the farm to your cup.",
+    "Wir rösten heute {product} – frisch ab {hour} Uhr.",
+    "{count} bags of {product} left. When they are gone, they are gone.",
+    "Our barista {barista} pours {product} like nobody else.",
+    "Sunday reading: why {product} tastes of {note}.",
+    "You voted, we listened: {product} stays on the menu 🎉",
+)
+_CLOSERS = (
+    "Come by before {hour}.", "Link in bio.", "Order by {day}, drink it fresh on Saturday.", "Tell us how you brew it.",
+    "Tasting notes: {note}, {other}, a long finish.", "Free shipping over 35 €.", "Tag someone who owes you a coffee.",
+    "Bis gleich in der Kastanienallee!", "Full story on the blog: https://alder.example/s/{code}", "",
+)  # fmt: skip
+_NOTES = ("bergamot", "stone fruit", "cocoa nibs", "jasmine", "brown sugar", "red apple", "toasted almond", "plum")
+_DAYS = ("Thursday", "Friday", "Sunday", "the end of the month")
+_BARISTAS = ("Inés", "Malik", "Søren", "Yuki", "Zoë")
+_TAGS = ("#coffee", "#specialtycoffee", "#slowmornings", "#berlincoffee", "#singleorigin", "#latteart", "#aldercoffee")
+_LABELS = ("product", "event", "education", "offer", "community", "ugc", "launch")
+_FILLER = (
+    " We taste every batch blind, write down what we find, and only then look at the label.",
+    " The farm has worked with us since 2019; this lot comes from the two highest plots, picked in the last week of the harvest.",
+    " If you brew it at home, start with 16 g to 250 g of water at 93 degrees and go a little finer than you would think.",
+)
+
+
+def post_text(rng: Random) -> str:
+    """Return a post that fits every platform."""
+    values = {
+        "product": rng.choice(_PRODUCTS),
+        "percent": rng.choice((10, 15, 20, 25)),
+        "day": rng.choice(_DAYS),
+        "hour": rng.randint(8, 18),
+        "count": rng.randint(9, 180),
+        "barista": rng.choice(_BARISTAS),
+        "note": rng.choice(_NOTES),
+        "other": rng.choice(_NOTES),
+        "code": f"{rng.randrange(16**5):05x}",
+    }
+    text = rng.choice(_OPENERS).format(**values)
+    closer = rng.choice(_CLOSERS).format(**values)
+    marks = " ".join(rng.sample(_TAGS, rng.randint(0, 3)))
+    return "\n".join(part for part in (f"{text} {closer}".strip(), marks) if part)
+
+
+def long_text(rng: Random, text: str, more_than: int) -> str:
+    """Return the same post, written too long for a platform."""
+    while len(text) <= more_than:
+        text += rng.choice(_FILLER)
+    return text
+
+
+def tags(rng: Random) -> list[str]:
+    """One to three labels."""
+    return sorted(rng.sample(_LABELS, rng.randint(1, 3)))
+
+
+_MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
+_FIRST_DAY = -9 * _HOUR - 10 * _DAY  # from the start of the world
+_WEIGHTS = {"twitter": 26, "linkedin": 16, "instagram": 24, "facebook": 20, "bluesky": 14, "threads": 14}
+# Outages: cause, platform, targets in a row per 500 posts.
+_BURSTS = (("rate", "twitter", 9), ("rate", "threads", 5), ("unavailable", "facebook", 8))
+# Scattered causes: cause, platforms it fits, targets per 500 posts.
+_SCATTERED = (
+    ("long", ("twitter", "bluesky", "threads"), 8),
+    ("aspect", ("instagram",), 6),
+    ("format", ("bluesky", "threads"), 4),
+    ("size", ("bluesky",), 4),
+    ("internal", PLATFORMS, 4),
+    ("unavailable", PLATFORMS, 3),
+    ("rejected", ("linkedin", "facebook"), 2),
+    ("odd", PLATFORMS, 1),
+    ("odder", ("facebook",), 1),
+    ("hostile", PLATFORMS, 1),
+)
+_NEEDS_MEDIA = ("aspect", "format", "size")
+_EXPIRED, _STUCK, _CAPPED = 20, 4, 3
+Spot = tuple[Post, Target]
+
+
+def plant_posts(world: World, count: int) -> None:
+    """Make `count` posts and let some of them fail."""
+    ready = [
+        media.id for media in world.media.values() if media.status == "ready" and media.content_type == "image/jpeg"
+    ]
+    made = [_post(world, number, count, ready) for number in range(count)]
+    sent = [post for post in made if post.status == "published"]
+    _Failures(world, sent, count / 500).hand_out()
+    for post in made:
+        _finish(world, post)
+        world.add_post(post)
+
+
+def _post(world: World, number: int, count: int, media: list[str]) -> Post:
+    """One post as it would be if nothing ever failed."""
+    rng = Random(f"{world.seed}:post:{number}")
+    place = (number + rng.random()) / count * 10
+    created = world.start + _FIRST_DAY + int(place) * _DAY + int((6.5 + 14 * (place % 1)) * _HOUR)
+    planned = (created + int(rng.uniform(1, 40) * _HOUR)) // _QUARTER * _QUARTER if rng.random() < 0.6 else None
+    kind = rng.random()
+    status = "draft" if kind < 0.04 else "cancelled" if kind < 0.06 else "published"
+    if kind > 0.95:
+        planned = (world.start + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
+    if status == "published" and planned is not None and planned > world.start - 5 * _MINUTE:
+        status, planned = "scheduled", max(planned, world.start + 10 * _MINUTE)
+    accounts = _audience(world, rng)
+    pictured = any(account.platform == "instagram" for account in accounts) or rng.random() < 0.4
+    post_id = identifier("post_", world.seed, "seeded", number)
+    post = Post(
+        id=post_id,
+        ordinal=world.ordinal(),
+        content=post_text(rng),
+        content_type="image" if pictured else "text",
+        status=status,
+        created_at=created,
+        updated_at=created,
+        targets=[Target(identifier("pp_", post_id, a.id), a.platform, a.id, since=created) for a in accounts],
+        scheduled_for=planned,
+        media=[rng.choice(media)] if pictured else [],
+        tags=tags(rng),
+        metadata={"campaign": rng.choice(CAMPAIGNS), "owner": rng.choice(OWNERS), "sheetRow": number + 2},
+    )
+    if rng.random() < 0.15:
+        post.first_comment = "Full details in our bio."
+    return post
+
+
+def _audience(world: World, rng: Random) -> list[Account]:
+    """One to four accounts of one brand."""
+    brand = "Alder Coffee" if rng.random() < 0.65 else "Alder Berlin"
+    names = list(_WEIGHTS)
+    wanted: list[str] = []
+    for _ in range(rng.choice((1, 1, 2, 2, 2, 3, 4))):
+        wanted += rng.choices(names, [0 if name in wanted else _WEIGHTS[name] for name in names])
+    return [a for a in world.accounts.values() if a.display_name == brand and a.platform in wanted]
+
+
+def _sent_at(post: Post) -> int:
+    """When publishing began."""
+    return post.scheduled_for if post.scheduled_for is not None else post.created_at + 20_000
+
+
+class _Failures:
+    """Hands causes out to targets; each target gets at most one."""
+
+    def __init__(self, world: World, posts: list[Post], scale: float) -> None:
+        self._world = world
+        self._posts = posts
+        self._scale = scale
+        self._free: list[Spot] = sorted(
+            ((post, target) for post in posts for target in post.targets),
+            key=lambda spot: (_sent_at(spot[0]), spot[1].id),
+        )
+
+    def hand_out(self) -> None:
+        """Choose who fails and why."""
+        self._expire()
+        for cause, platform, count in _BURSTS:
+            fitting = [spot for spot in self._free if spot[1].platform == platform]
+            wanted = self._count(count)
+            start = int(fraction(self._world.seed, "burst", cause, platform) * max(1, len(fitting) - wanted))
+            self._fail(cause, fitting[start : start + wanted])
+        for cause, platforms, count in _SCATTERED:
+            fitting = [spot for spot in self._shuffled(cause) if spot[1].platform in platforms]
+            fitting = [spot for spot in fitting if spot[0].media or cause not in _NEEDS_MEDIA]
+            self._fail(cause, fitting[: self._count(count)])
+        self._stick()
+        self._cap()
+
+    def _count(self, per_500: int) -> int:
+        """Return a number for this campaign's size."""
+        return max(1, round(per_500 * self._scale))
+
+    def _shuffled(self, name: str) -> list[Spot]:
+        """Targets that are still free, in an order of their own."""
+        return sorted(self._free, key=lambda spot: fraction(self._world.seed, name, spot[1].id))
+
+    def _take(self, spots: Iterable[Spot]) -> Iterator[Spot]:
+        """Free targets that are no longer free then."""
+        taken = list(spots)
+        gone = {target.id for _, target in taken}
+        self._free = [spot for spot in self._free if spot[1].id not in gone]
+        yield from taken
+
+    def _fail(self, cause: str, spots: Iterable[Spot]) -> None:
+        """Let targets fail."""
+        for post, target in self._take(spots):
+            rng = Random(f"{self._world.seed}:failure:{target.id}")
+            at = _sent_at(post) + rng.randrange(5_000, 60_000)
+            if cause == "long":
+                target.content = long_text(rng, post.content, LIMITS[target.platform])
+            if cause in (*_NEEDS_MEDIA, "rejected", "odder"):
+                target.flaw = cause
+            target.retry_count = rng.choice((0, 0, 0, 0, 1, 1, 2))
+            target.jobs = 1 + target.retry_count
+            attempt = Attempt(post, target, self._world.accounts.get(target.account_id), target.jobs)
+            target.error = failure(self._world.seed, attempt, cause, self._expired_at if cause == "expired" else at)
+            target.status, target.since = "failed", at + target.retry_count * 20 * _MINUTE
+
+    def _expire(self) -> None:
+        """Let one account's token expire, so that everything it should have published since failed."""
+        account = next(
+            a for a in self._world.accounts.values() if a.platform == "instagram" and a.display_name == "Alder Berlin"
+        )
+        own = [spot for spot in self._free if spot[1].account_id == account.id][-self._count(_EXPIRED) :]
+        self._expired_at = _sent_at(own[0][0]) - 20 * _MINUTE if own else self._world.start - 3 * _DAY
+        account.status, account.refreshable = "expired", False
+        self._fail("expired", own)
+
+    def _stick(self) -> None:
+        """Let a few of the latest targets hang in publishing for more than an hour."""
+        late = [
+            spot
+            for spot in self._free
+            if _sent_at(spot[0]) > self._world.start - 3 * _DAY and spot[1].platform != "bluesky"
+        ]
+        late.sort(key=lambda spot: fraction(self._world.seed, "stuck", spot[1].id))
+        for number, (post, target) in enumerate(self._take(late[: self._count(_STUCK)])):
+            target.status, target.jobs = "publishing", 1
+            target.since = min(_sent_at(post) + 12_000, self._world.start - (70 + 25 * (number % 6)) * _MINUTE)
+
+    def _cap(self) -> None:
+        """Let a few failures have used up their retries."""
+        failed = list(self._passing())
+        failed.sort(key=lambda target: fraction(self._world.seed, "capped", target.id))
+        for target in failed[: self._count(_CAPPED)]:
+            target.retry_count, target.jobs = 3, 4
+
+    def _passing(self) -> Iterator[Target]:
+        """Targets that failed for a passing reason."""
+        for target in (target for post in self._posts for target in post.targets):
+            if target.error is not None and target.error["code"] in ("RATE_LIMITED", "SERVICE_UNAVAILABLE"):
+                yield target
+
+
+def _finish(world: World, post: Post) -> None:
+    """Publish what did not fail, and bring times and status of the post in line."""
+    if post.status == "scheduled":
+        world.schedule(post.scheduled_for or world.start, "post.due", post.id, **{"for": post.scheduled_for})
+    if post.status != "published":
+        post.updated_at = post.created_at + int(fraction(world.seed, "edited", post.id) * 3 * _HOUR)
+        post.updated_at = min(post.updated_at, world.start - _MINUTE)
+        return
+    for target in post.targets:
+        if target.status == "pending":
+            _publish(world, post, target)
+    published = [target.published_at for target in post.targets if target.published_at is not None]
+    post.published_at = min(published, default=None)
+    post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
+    post.status = summary_status(post)
+    if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
+        post.status = (
+            "partial" if published else "failed"
+        )  # as a server reports it that no longer counts the stuck target
+
+
+def _publish(world: World, post: Post, target: Target) -> None:
+    """Let a target go out."""
+    at = _sent_at(post) + 5_000 + int(fraction(world.seed, "took", target.id) * 40_000)
+    account = world.accounts[target.account_id]
+    number = str(10**17 + int(fraction(world.seed, "number", target.id) * 9 * 10**17))
+    target.status, target.since, target.published_at, target.jobs = "published", at, at, 1
+    target.platform_post_id, target.platform_post_url = number, post_url(target.platform, account.username, number)
+
+
+_HISTORY_MINUTE, _HISTORY_HOUR, _HISTORY_DAY = 60_000, 3_600_000, 86_400_000
+_HISTORY_FIRST_DAY = -9 * _HISTORY_HOUR - 30 * _HISTORY_DAY
+_TYPES = {
+    "post.created": 40, "post.scheduled": 22, "post.published": 31, "post.failed": 4, "media.uploaded": 3, "account.error": 1,
+}  # fmt: skip
+_PER_EVENT = 1.385  # deliveries that an event makes, on average over the three webhooks
+# Host, from, until (both from the start of the world), share of failing attempts. The first is the bad hour, which retries
+# outlast; the last is a working day, whose morning no retry outlasts.
+_OUTAGES = (
+    (
+        "ingest.northpeak.example",
+        -6 * _HISTORY_DAY + 5 * _HISTORY_HOUR,
+        -6 * _HISTORY_DAY + 6 * _HISTORY_HOUR + 10 * _HISTORY_MINUTE,
+        0.93,
+    ),
+    (
+        "hooks.aldercoffee.example",
+        -17 * _HISTORY_DAY - 6 * _HISTORY_HOUR,
+        -17 * _HISTORY_DAY - 6 * _HISTORY_HOUR + 20 * _HISTORY_MINUTE,
+        0.6,
+    ),
+    ("hooks.aldercoffee.example", -12 * _HISTORY_DAY - _HISTORY_HOUR, -12 * _HISTORY_DAY + 11 * _HISTORY_HOUR, 0.98),
+)
+_SLOWNESS = {"hooks.aldercoffee.example": 1.0, "ingest.northpeak.example": 2.4, "alerts.aldercoffee.example": 0.6}
+_REJECTED, _DOUBLED, _TROUBLED = 0.003, 0.004, 0.012
+
+
+def plant_deliveries(world: World, count: int) -> None:
+    """Make about `count` delivery records."""
+    events = max(1, round(count / _PER_EVENT))
+    names, weights = list(_TYPES), list(_TYPES.values())
+    for number in range(events):
+        rng = Random(f"{world.seed}:event:{number}")
+        place = (number + rng.random()) / events * 30
+        # A bell over the working day: most events near 13:00 UTC.
+        hour = 7 + 12 * (rng.random() + rng.random() + rng.random()) / 3 if rng.random() < 0.85 else rng.uniform(0, 24)
+        at = world.start + _HISTORY_FIRST_DAY + int(place) * _HISTORY_DAY + int(hour * _HISTORY_HOUR)
+        kind = rng.choices(names, weights)[0]
+        event_id = identifier("evt_", world.seed, "seeded", number)
+        for webhook in world.webhooks.values():
+            if kind in webhook.events or "*" in webhook.events:
+                _deliver(world, webhook, kind, at, event_id, "")
+                if rng.random() < _DOUBLED:
+                    _deliver(world, webhook, kind, at, event_id, "again")
+
+
+def _deliver(world: World, webhook: Webhook, kind: str, at: int, event_id: str, copy: str) -> None:
+    """One record with everything that happened to it before the start."""
+    key = identifier("del_", world.seed, webhook.id, event_id, copy)
+    rng = Random(f"{world.seed}:{key}")
+    record = Delivery(key, world.ordinal(), webhook.id, event_id, kind, webhook.url, at)
+    host = webhook.url.split("/")[2]
+    rejected = rng.random() < _REJECTED
+    moment = at
+    for number in range(len(BACKOFF) + 1):
+        if moment > world.start - 5_000:
+            queue_attempt(world, record, moment)
+            break
+        _attempt(record, rng, host, moment, _share(host, moment - world.start), number, rejected)
+        webhook.last_delivery_at = max(webhook.last_delivery_at or 0, moment)
+        if record.success or number == len(BACKOFF):
+            break
+        moment += BACKOFF[number] * 1000
+    world.add_delivery(record)
+
+
+def _share(host: str, at: int) -> float | None:
+    """Return the share of failing attempts in an outage, None outside of one."""
+    return next((share for name, start, end, share in _OUTAGES if name == host and start <= at < end), None)
+
+
+def _attempt(
+    record: Delivery, rng: Random, host: str, at: int, share: float | None, number: int, rejected: bool
+) -> None:
+    """One attempt and its result."""
+    took = int(latency_ms(record.id, number) * _SLOWNESS.get(host, 1.0))
+    record.retry_count, record.success, record.error, record.delivered_at = number, False, None, None
+    record.status_code, record.response_body, record.latency_ms = None, None, took
+    if rejected:
+        record.status_code, record.response_body = 422, '{"error":"unknown campaign"}'
+    elif share is not None and rng.random() < share:
+        if rng.random() < 0.55:
+            record.latency_ms, record.error = TIMEOUT_MS, f"no answer within {TIMEOUT_MS // 1000} s"
+            return
+        record.status_code, record.response_body = 503, "upstream connect error or disconnect/reset before headers"
+        record.latency_ms = rng.randrange(2_500, 9_800)
+    elif rng.random() < _TROUBLED:
+        record.status_code = rng.choice((500, 502, 503, 429))
+        record.response_body = '{"error":"try again later"}'
+    else:
+        record.latency_ms = took * 8 if share is not None else took
+        record.status_code, record.success, record.delivered_at = 200, True, at + record.latency_ms
+        record.response_body = "OK" if host.startswith("ingest") else f'{{"received":"{record.event_id}"}}'
+        return
+    record.error = f"receiver answered {record.status_code}"
+
+
+_SEED_DAY = 86_400_000
 _MEDIA = 40
 _BRANDS = (("aldercoffee", "Alder Coffee"), ("alder.berlin", "Alder Berlin"))
-_TYPES = {"linkedin": "organization", "facebook": "page", "instagram": "business"}
+_SEED_TYPES = {"linkedin": "organization", "facebook": "page", "instagram": "business"}
 _WEBHOOKS = (
     ("content", "https://hooks.aldercoffee.example/voxburst", ("post.published", "post.failed")),
     ("crm", "https://ingest.northpeak.example/v2/social", ("*",)),
@@ -55,14 +477,14 @@ def _plant_accounts(world: World) -> None:
                 platform=platform,
                 username=handle if platform not in ("twitter", "bluesky") else handle.replace(".", "_"),
                 display_name=name,
-                account_type=_TYPES.get(platform, "profile"),
+                account_type=_SEED_TYPES.get(platform, "profile"),
                 status="active",
-                connected_at=world.start - rng.randrange(90 * _DAY, 600 * _DAY),
+                connected_at=world.start - rng.randrange(90 * _SEED_DAY, 600 * _SEED_DAY),
                 followers=rng.randrange(800, 60_000) // (1 + 3 * number),
             )
             if platform == "facebook":
                 account.page_id, account.page_name = f"page_{rng.randrange(10**9, 10**10)}", name
-            account.scope_health = _scope_health(handle, platform, iso(world.start - 2 * _DAY))
+            account.scope_health = _scope_health(handle, platform, iso(world.start - 2 * _SEED_DAY))
             world.accounts.save(account)
 
 
@@ -91,7 +513,7 @@ def _plant_media(world: World) -> None:
             content_type="video/mp4" if video else "image/jpeg",
             size=rng.randrange(4_000_000, 60_000_000) if video else rng.randrange(180_000, 900_000),
             status="ready",
-            created_at=world.start - rng.randrange(11 * _DAY, 60 * _DAY),
+            created_at=world.start - rng.randrange(11 * _SEED_DAY, 60 * _SEED_DAY),
             width=1080,
             height=1920 if video else rng.choice((1080, 1350)),
         )
@@ -111,4 +533,4 @@ def _plant_webhooks(world: World) -> None:
     for name, url, events in _WEBHOOKS:
         key = identifier("wh_", world.seed, name)
         secret = identifier("whsec_", world.seed, name, "secret")
-        world.webhooks.save(Webhook(key, url, list(events), secret, world.start - 200 * _DAY))
+        world.webhooks.save(Webhook(key, url, list(events), secret, world.start - 200 * _SEED_DAY))

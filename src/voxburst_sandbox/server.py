@@ -1,53 +1,176 @@
-"""The sandbox as a server: three loopback ports, one thread with its own event loop."""
+"""A certificate of the sandbox's own authority, for clients that speak nothing but https."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import math
+import os
+import shlex
+import signal
 import socket
+import ssl
+import sys
 import threading
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from errno import EINVAL
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route as HttpRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from voxburst_sandbox import (
-    accounts,
-    analytics,
-    bulk,
-    control,
-    front,
-    hooks,
-    lifecycle,
-    media,
-    openapi,
-    posts,
-    queue,
-    seed,
-    session,
-    webhooks,
-)
+from voxburst_sandbox import accounts, analytics, app, control, media, openapi, posts, publishing, seed, webhooks
+from voxburst_sandbox import webhooks as hooks
 from voxburst_sandbox.app import Api
-from voxburst_sandbox.clock import START, VirtualClock
-from voxburst_sandbox.clock import real_time as system_time
-from voxburst_sandbox.gates import Limiter
-from voxburst_sandbox.guard import Guard
-from voxburst_sandbox.ports import Connections, Ports, PortServer, listen_all, protocol
-from voxburst_sandbox.receiver import Receiver
-from voxburst_sandbox.remote import Remote
-from voxburst_sandbox.scene import Scene
-from voxburst_sandbox.storage import Storage
+from voxburst_sandbox.control import Remote
+from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
+from voxburst_sandbox.media import Storage
+from voxburst_sandbox.seed import Scene
 from voxburst_sandbox.store import Disk
 from voxburst_sandbox.switches import Switches
-from voxburst_sandbox.tls import make_certificate
-from voxburst_sandbox.world import World
+from voxburst_sandbox.webhooks import Receiver
+from voxburst_sandbox.world import START, VirtualClock, World
+from voxburst_sandbox.world import real_time as system_time
 
-__all__ = ["Sandbox"]
+_NAMES = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Two files: `authority` is what clients are to trust, `server` the certificate with its private key."""
+
+    authority: Path
+    server: Path
+
+    def client_context(self) -> ssl.SSLContext:
+        """Return the settings of a client that trusts this sandbox and nobody else."""
+        return ssl.create_default_context(cafile=self.authority)
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """Return the certificate in a folder, made if there is none; the authority's own key is never written.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``sandbox-ca.pem`` and ``sandbox-server.pem`` (readable by this user alone) lie.
+
+    Raises
+    ------
+    OSError
+        If the library that makes certificates is not installed, or the folder can't be written.
+    """
+    made = Certificate(folder / "sandbox-ca.pem", folder / "sandbox-server.pem")
+    if made.authority.exists() and made.server.exists():
+        return made
+    try:
+        import trustme  # an optional package: only this option needs it
+    except ImportError as error:
+        raise OSError("certificates need the package trustme: pip install 'voxops[tls]'") from error
+    authority = trustme.CA(organization_name="voxops sandbox")
+    issued = authority.issue_cert(*_NAMES)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made.authority.write_bytes(authority.cert_pem.bytes())
+    with os.fdopen(os.open(made.server, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(issued.private_key_and_cert_chain_pem.bytes())
+    return made
+
+
+Connections = dict[tuple[Any, Any], asyncio.Transport]
+
+
+def listen(port: int) -> socket.socket:
+    """Return a loopback socket."""
+    # With the protocol named, asyncio switches Nagle off; without it small answers wait 40 ms for an acknowledgement.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        sock.close()
+        number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (EINVAL, "not a valid port")
+        raise OSError(number, f"port {port} on 127.0.0.1 can't be used: {why}") from None
+    sock.listen(512)
+    return sock
+
+
+def listen_all(numbers: Iterable[int]) -> list[socket.socket]:
+    """Return a loopback socket for each port, or none at all if one can't be used."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(listen(number)) for number in numbers]
+        stack.pop_all()
+        return sockets
+
+
+class PortServer(uvicorn.Server):
+    """A server that says when it is ready, and stops at once instead of looking ten times a second."""
+
+    def __init__(
+        self, config: uvicorn.Config, ready: threading.Event, before_stop: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._before_stop = before_stop
+        self._leave = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets=sockets)
+        self._ready.set()
+
+    async def main_loop(self) -> None:
+        """Wait for `leave`."""
+        await self._leave.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop what happens by itself before the connections close."""
+        await self._before_stop()
+        await super().shutdown(sockets=sockets)
+
+    def leave(self) -> None:
+        """Stop; from any thread."""
+        self._loop.call_soon_threadsafe(self._leave.set)
+
+
+class Ports:
+    """One application per port; each request knows its connection."""
+
+    def __init__(self, apps: dict[int, ASGIApp], connections: Connections) -> None:
+        self._apps = apps
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to the application of its port."""
+        here, there = tuple(scope["server"]), tuple(scope["client"])
+        scope[CONNECTION] = self._connections.get((here, there))
+        await self._apps[here[1]](scope, receive, send)
+
+
+def protocol(connections: Connections) -> type[H11Protocol]:
+    """Return an HTTP protocol that keeps its open connections in a dictionary, so that a fault can close one."""
+
+    class Protocol(H11Protocol):
+        """HTTP/1.1 with known connections."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._place = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+            connections[self._place] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self._place, None)
+            super().connection_lost(exc)
+
+    return Protocol
+
 
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _START_SECONDS = 20.0
@@ -136,7 +259,7 @@ class Sandbox(Remote):
             1.0 if real_time else speed,
             beginning=system_time if real_time else None if scene is None else scene.began,
         )
-        handlers = {**queue.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
+        handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
             workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers,
@@ -241,18 +364,16 @@ class Sandbox(Remote):
         """Return the application of each port."""
         tables = (
             posts.ROUTES,
-            lifecycle.ROUTES,
-            bulk.ROUTES,
             accounts.ROUTES,
             media.ROUTES,
             webhooks.ROUTES,
             analytics.ROUTES,
         )
         api = Api(self.world, [route for table in tables for route in table], self._limiter)
-        api.add(session.routes(api.dispatch))
+        api.add(accounts.routes(api.dispatch))
         api.add([openapi.route(api.served())])
         ports = [sock.getsockname()[1] for sock in self._sockets]
-        pages = front.routes(self.world, api.served(), self.api_key)
+        pages = app.routes(self.world, api.served(), self.api_key)
         main = Starlette(
             routes=[*pages, *control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
         )
@@ -327,3 +448,102 @@ async def _tick(world: World) -> None:
             patience = max(0.01, (following - world.now()) / 1000 / speed)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(world.due.wait(), patience)
+
+
+def serve(
+    *,
+    port: int = 0,
+    seed: int = 7,
+    state: str | Path | None = None,
+    speed: float = 1.0,
+    rate_limit: int | None = 500,
+    posts: int = 500,
+    deliveries: int = 4500,
+    storage_port: int = 0,
+    receiver_port: int = 0,
+    now: bool = False,
+    tls: str | Path | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, after printing the address and the key.
+
+    Parameters are those of `Sandbox`; `now` is its `real_time`, and `tls` an existing or new folder for the certificate.
+    """
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with Sandbox(
+        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, deliveries=deliveries,
+        storage_port=storage_port, receiver_port=receiver_port, real_time=now, tls=tls,
+    ) as sandbox:  # fmt: skip
+        _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
+        if sandbox.certificate is not None:
+            _print(f"certificate={shlex.quote(str(sandbox.certificate))}")
+        done.wait()
+
+
+def _print(text: str) -> None:
+    """Print a line for whoever started the command."""
+    sys.stdout.write(f"sandbox: {text}\n")
+    sys.stdout.flush()
+
+
+def _count(text: str) -> int:
+    """A whole number from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    """The number of a port."""
+    if _count(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535, 0 for a free one")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    """A finite number from 0."""
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 <= speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return speed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``python -m voxburst_sandbox``, which serves like ``voxops sandbox``, on a free port if none is named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m voxburst_sandbox", description="Serve the VoxBurst API on this machine."
+    )
+    parser.add_argument("--port", type=_port, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
+    parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
+    parser.add_argument(
+        "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
+    )
+    parser.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
+    parser.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
+    parser.add_argument(
+        "--storage-port", type=_port, default=0, help="port of the presigned storage (default: a free one)"
+    )
+    parser.add_argument(
+        "--receiver-port", type=_port, default=0, help="port of the webhook receiver (default: a free one)"
+    )
+    parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
+    parser.add_argument(
+        "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
+    )
+    wanted = parser.parse_args(argv)
+    try:
+        serve(
+            port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
+            deliveries=wanted.deliveries, rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port,
+            receiver_port=wanted.receiver_port, now=wanted.now, tls=wanted.tls,
+        )  # fmt: skip
+    except OSError as error:
+        _print(str(error.strerror or error))
+        return 1
+    return 0

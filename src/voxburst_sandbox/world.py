@@ -1,23 +1,218 @@
-"""The sandbox's world: its records, its clock, what is due, and the account of what happened."""
+"""The sandbox's time: whole milliseconds since 1970, virtual, never running backwards."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import os
+import time
 from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
-from voxburst_sandbox.clock import VirtualClock, iso
-from voxburst_sandbox.draw import identifier
-from voxburst_sandbox.faults import FaultBook
-from voxburst_sandbox.past import Past
-from voxburst_sandbox.records import Delivery, Event, Post
-from voxburst_sandbox.store import Disk, Tables
-from voxburst_sandbox.switches import Switches
+from voxburst_sandbox.store import Delivery, Disk, Event, Post, Tables, identifier
+from voxburst_sandbox.switches import FaultBook, Switches
 
-__all__ = ["Handler", "World"]
+START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
+_END = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+class VirtualClock:
+    """A clock that starts at a fixed instant, runs at its own speed and can be moved forward.
+
+    Parameters
+    ----------
+    start : int
+        First instant, milliseconds since 1970.
+    speed : float
+        Virtual seconds per real second; 0 stands still.
+    monotonic : callable
+        Real seconds, for tests.
+    beginning : callable or None
+        The first instant after a `restart`; None for the fixed one.
+    """
+
+    def __init__(
+        self,
+        start: int = START,
+        speed: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        beginning: Callable[[], int] | None = None,
+    ) -> None:
+        self._monotonic = monotonic
+        self._beginning = beginning
+        self.start = start
+        self._base = start
+        self._since = monotonic()
+        self.speed = speed
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return self._base + int((self._monotonic() - self._since) * self.speed * 1000)
+
+    def advance(self, seconds: float) -> None:
+        """Move forward; a negative step is refused, because no server's time runs backwards, and one that ends beyond the year 9000."""
+        if seconds < 0:
+            raise ValueError(f"the clock can't go back by {-seconds} s")
+        if not self.now() + seconds * 1000 < _END:
+            raise ValueError(f"the clock can't go on by {seconds} s: it would leave the calendar")
+        self._base += round(seconds * 1000)
+
+    def restart(self) -> None:
+        """Begin again."""
+        self.start = START if self._beginning is None else self._beginning()
+        self._base, self._since = self.start, self._monotonic()
+
+    def set_speed(self, speed: float) -> None:
+        """Run at another speed from now on; 0 stands still."""
+        if not 0 <= speed < math.inf:
+            raise ValueError(f"speed must be a number from 0, in virtual seconds per second, not {speed}")
+        self._base, self._since, self.speed = self.now(), self._monotonic(), speed
+
+
+def real_time() -> int:
+    """Return the time of this machine's clock."""
+    return round(time.time() * 1000)
+
+
+def iso(at: int) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
+
+
+def iso_or_none(at: int | None) -> str | None:
+    """Return an instant as text, or None."""
+    return None if at is None else iso(at)
+
+
+def http_date(at: int) -> str:
+    """Return the instant as a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds of an ISO text; ValueError if it has no offset, as the API refuses such times (contract: SCH)."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset or Z")
+    return round(moment.timestamp() * 1000)
+
+
+def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Side effects that repeat an earlier one.
+
+    Parameters
+    ----------
+    effects : iterable of dict
+        The record of side effects, in order.
+
+    Returns
+    -------
+    list of dict
+        One entry per surplus effect: `kind` (``post.create``: same mark, or without a mark the same content, accounts and
+        time; ``target.publish``: same target; ``target.requeue``: again while an earlier publication of the target had not
+        ended; ``delivery.resend``: again while one was in flight or after one had succeeded), `subject`, `first` and
+        `again` (numbers of the two effects), `effect`.
+    """
+    first: dict[tuple[str, str], int] = {}
+    found = []
+    for effect in effects:
+        subject = _subject(effect)
+        if subject is None:
+            continue
+        name = (effect["kind"], subject)
+        if name in first and effect.get("again", True):
+            entry = {"kind": effect["kind"], "subject": subject, "first": first[name], "again": effect["seq"]}
+            found.append({**entry, "effect": effect})
+        first.setdefault(name, effect["seq"])
+    return found
+
+
+def _subject(effect: dict[str, Any]) -> str | None:
+    """Say what an effect may happen to only once; None if it may happen often."""
+    kind = effect["kind"]
+    if kind == "post.create":
+        if effect["mark"]:
+            return f"mark {effect['mark']}"
+        return f"{effect['content']} | {' '.join(sorted(effect['accounts']))} | {effect['scheduled_for']}"
+    if kind in ("target.publish", "target.requeue"):
+        return str(effect["target"])
+    return str(effect["delivery"]) if kind == "delivery.resend" else None
+
+
+def by_kind(effects: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many effects of each kind there were."""
+    counts: dict[str, int] = defaultdict(int)
+    for effect in effects:
+        counts[effect["kind"]] += 1
+    return dict(sorted(counts.items()))
+
+
+def copied(post: Post) -> Post:
+    """Return a copy that later changes of the post leave as it is."""
+    targets = [replace(target) for target in post.targets]
+    return replace(
+        post, targets=targets, media=list(post.media), tags=list(post.tags), metadata=dict(post.metadata)
+    )  # fmt: skip
+
+
+class Past:
+    """Earlier states of posts, kept only while some answer may need them.
+
+    Begins with the posts as they are: what they were before that is not known, so a lag that is switched on shows
+    changes late from then on.
+    """
+
+    def __init__(self) -> None:
+        self.kept = False
+        self._latest: dict[str, Post] = {}
+        # Post id -> (until, state) in the order of the changes; None where the post was not there yet.
+        self._before: dict[str, list[tuple[int, Post | None]]] = {}
+
+    def begin(self, posts: Iterable[Post]) -> None:
+        """Keep states from now on."""
+        self.kept = True
+        self._latest = {post.id: copied(post) for post in posts}
+        self._before = {}
+
+    def end(self) -> None:
+        """Keep nothing any more."""
+        self.kept = False
+        self._latest, self._before = {}, {}
+
+    def note(self, key: str, at: int, post: Post | None) -> None:
+        """Take down that a post is another from an instant on; None if it is gone."""
+        if not self.kept:
+            return
+        self._before.setdefault(key, []).append((at, self._latest.get(key)))
+        if post is None:
+            self._latest.pop(key, None)
+        else:
+            self._latest[key] = copied(post)
+
+    def seen(self, key: str, instant: int) -> Post | None:
+        """Return the post as it was at an instant; None if it was not there."""
+        for until, state in self._before.get(key, ()):
+            if until > instant:
+                return state
+        return self._latest.get(key)
+
+    def order(self, present: list[tuple[int, int, str]], instant: int) -> list[tuple[int, int, str]]:
+        """Return the order of the posts that were there at an instant, from the present order; forget what is older."""
+        for key in [key for key, states in self._before.items() if states[-1][0] <= instant]:
+            del self._before[key]
+        order = [entry for entry in present if entry[2] not in self._before]
+        for key in self._before:
+            if (post := self.seen(key, instant)) is not None:
+                insort(order, (post.created_at, post.ordinal, post.id))
+        return order
+
 
 Handler = Callable[["World", Event], Awaitable[None] | None]
 

@@ -249,7 +249,12 @@ class _Try:
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
     """Run the plan once in a sandbox made for it."""
-    from voxburst_sandbox import Sandbox, Scene, SceneAccount, Switches  # most programs never rehearse
+    from voxburst_sandbox import (
+        Sandbox,
+        Scene,
+        SceneAccount,
+        Switches,  # most programs never rehearse
+    )
 
     switches = Switches(
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True

@@ -11,17 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxburst_sandbox import platforms
-from voxops.analysis import (
-    Rule,
-    cause_partial,
-    causes,
-    finish_causes,
-    judge,
-    merge_causes,
-    message_template,
-    triage,
-)
+from voxburst_sandbox import publishing
+from voxops.analysis import Rule, cause_partial, causes, finish_causes, judge, merge_causes, message_template, triage
 from voxops.analysis.cause_counts import names_of
 from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
 from voxops.analysis.statistics import Tally
@@ -119,7 +110,7 @@ def test_verdicts(code):
 
 
 def test_every_code_that_the_sandbox_sends_for_a_target_is_understood_or_meant_to_be_unknown():
-    for code, text in platforms._TEXTS.values():
+    for code, text in publishing._TEXTS.values():
         rule = find_rule(code, "instagram", text)
         assert (rule is UNKNOWN) == code.startswith(("E_", "GRAPH_")), code
 

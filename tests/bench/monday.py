@@ -18,7 +18,7 @@ import pandas as pd
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxburst_sandbox.records import Delivery
+from voxburst_sandbox.store import Delivery
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _FINAL = {"published", "cancelled", "unpublished", "archived"}

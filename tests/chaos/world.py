@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from voxburst_sandbox import Sandbox
-from voxburst_sandbox.records import Delivery, Post, Target
+from voxburst_sandbox.store import Delivery, Post, Target
 
 PLATFORMS = ("twitter", "linkedin", "facebook", "bluesky", "threads")
 HOUR = 3_600_000

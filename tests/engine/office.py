@@ -12,9 +12,7 @@ from tests.engine.shown import NOW, Bench, retry, state
 
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
-from voxops.engine.execution import (
-    Execution,
-)
+from voxops.engine.execution import Execution
 from voxops.engine.reading import Reading
 from voxops.ledger import Clearance, Ledger
 from voxops.model import Transition

@@ -16,12 +16,7 @@ from voxops.acts.operation import settled
 from voxops.api.states import PostState
 from voxops.api.windows import PROOF_AFTER, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import execution as module
-from voxops.engine.execution import (
-    BROKE_DOWN,
-    NEVER_ENDED,
-    WIDTH,
-    Execution,
-)
+from voxops.engine.execution import BROKE_DOWN, NEVER_ENDED, WIDTH, Execution
 from voxops.engine.reading import Reading
 from voxops.errors import LedgerError, TransportError, WaitTooLong
 from voxops.ledger import Clearance

@@ -19,7 +19,7 @@ from tests.engine.steps import (
     wait_for,
 )
 
-from voxburst_sandbox import Fault, bulk
+from voxburst_sandbox import Fault, posts
 from voxops.acts.create import plan_bulk
 from voxops.acts.retry import plan_retry
 
@@ -276,7 +276,7 @@ def test_rule_17_a_limit_in_the_middle_of_a_batch_makes_nothing_twice(rig, statu
 def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monkeypatch, code):
     """It was made, and its item says failed; lists lag, and the analyst plans what has failed at once."""
     rig.sandbox.set_switches(list_lag_seconds=45.0)
-    whole = bulk._item
+    whole = posts._item
     broken = []
 
     def item(call, index, body, *, dry):
@@ -286,7 +286,7 @@ def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monk
             return {"index": 1, "status": "failed", "errors": [{"field": "", "issue": code, "detail": "not finished"}]}
         return made
 
-    monkeypatch.setattr(bulk, "_item", item)
+    monkeypatch.setattr(posts, "_item", item)
     kernel = rig.kernel()
     run = kernel.bind(plan_rows(rig, 3))
     execution = kernel.execution(run)

@@ -12,7 +12,7 @@ import pytest
 from tests.virtual import PATIENCE, until
 
 from voxburst_sandbox import Sandbox
-from voxburst_sandbox.faults import FaultBook
+from voxburst_sandbox.switches import FaultBook
 
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 

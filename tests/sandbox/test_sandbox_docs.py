@@ -11,7 +11,7 @@ import pytest
 
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxburst_sandbox.control import routes
-from voxburst_sandbox.faults import ACTIONS
+from voxburst_sandbox.switches import ACTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
 

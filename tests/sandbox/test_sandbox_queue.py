@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from voxburst_sandbox import Sandbox, Switches
-from voxburst_sandbox.platforms import LIMITS
+from voxburst_sandbox.publishing import LIMITS
 
 
 @pytest.fixture

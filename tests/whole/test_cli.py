@@ -19,7 +19,7 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox.command import main as sandbox_main
+from voxburst_sandbox.server import main as sandbox_main
 from voxops.cli import main
 from voxops.ledger import Ledger
 
@@ -56,7 +56,7 @@ def test_matrix_prints_39_rows(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_sandbox_refuses_what_is_no_count_port_or_speed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Callable[[str], int], odd: str
 ) -> None:
-    for name in ("voxburst_sandbox.serve", "voxburst_sandbox.command.serve"):  # else a test that fails serves for ever
+    for name in ("voxburst_sandbox.serve", "voxburst_sandbox.server.serve"):  # else a test that fails serves for ever
         monkeypatch.setattr(name, lambda **_: None)
     with pytest.raises(SystemExit) as ended:
         command(odd)

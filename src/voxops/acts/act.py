@@ -16,15 +16,7 @@ from voxops._core.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
 from voxops.acts.rows import TIMES
-from voxops.api.evidence import (
-    Attempted,
-    Baseline,
-    delivery_ended,
-    delivery_untouched,
-    same_text,
-    same_time,
-    untouched,
-)
+from voxops.api.evidence import Attempted, Baseline, delivery_ended, delivery_untouched, same_text, same_time, untouched
 from voxops.api.states import PostState
 from voxops.frames.states import DELIVERY_EPISODE
 from voxops.model import Outcome

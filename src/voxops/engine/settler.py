@@ -16,14 +16,7 @@ from voxops.acts.act import DeliveryAct, PostAct
 from voxops.acts.create import CreateAct, late
 from voxops.acts.operation import Member, blocked, settled
 from voxops.acts.table import act_named
-from voxops.api.evidence import (
-    Attempted,
-    Baseline,
-    counted_below,
-    delivery_untouched,
-    promised_counts,
-    sighted,
-)
+from voxops.api.evidence import Attempted, Baseline, counted_below, delivery_untouched, promised_counts, sighted
 from voxops.api.states import PostState
 from voxops.api.windows import NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
 from voxops.client import Reply

@@ -22,14 +22,7 @@ from voxops.engine.job import notify
 from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
-from voxops.errors import (
-    DecodeError,
-    NotFoundError,
-    PlanError,
-    ServerError,
-    TransportError,
-    VoxopsError,
-)
+from voxops.errors import DecodeError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:

@@ -6,25 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from voxburst_sandbox.clock import parse_time
-from voxburst_sandbox.http import RefusedError
-from voxburst_sandbox.legacy import old_field
-from voxburst_sandbox.platforms import LIMITS
-from voxburst_sandbox.records import Account
-from voxburst_sandbox.world import World
-
-__all__ = [
-    "CONTENT_TYPES",
-    "MOST_CHARACTERS",
-    "MOST_COMMENT",
-    "Problem",
-    "effective_text",
-    "first_refusal",
-    "is_comment",
-    "metadata_problems",
-    "problems",
-    "scheduled_time",
-]
+from voxburst_sandbox.http import RefusedError, old_field
+from voxburst_sandbox.publishing import LIMITS
+from voxburst_sandbox.store import Account
+from voxburst_sandbox.world import World, parse_time
 
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 MOST_CHARACTERS = 10_000
