@@ -23,7 +23,7 @@ from tests.ledger.filled import claim
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops.api.windows import CREATES_CLEARED_FOR
+from voxops.api.timing import CREATES_CLEARED_FOR
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger, Refusal, store
 from voxops.ledger.claims import TOO_OLD
