@@ -21,7 +21,7 @@ METHODS = {
     if not name.startswith("_") and inspect.isfunction(method)
 }
 # What is called by voxops itself, and ends a workspace that the other examples use.
-SPARED = {"ws.identify", "ws.close", "run.notice", "run.follow", "run.end"}
+SPARED = {"ws.identify", "ws.close", "run.notice", "run.end"}
 EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name not in SPARED}
 
 

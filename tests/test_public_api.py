@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
 
 PROMISED = [
-    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
+    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_update", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
     "deliveries", "webhooks", "errors", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "PostFields",
 ]  # fmt: skip
 
@@ -81,6 +82,39 @@ def test_matrix_is_a_frame_of_39_rows() -> None:
 
 def test_completion_offers_what_is_public() -> None:
     assert dir(vx.plots) == sorted(vx.plots.__all__)
+
+
+RUN = [
+    "id",
+    "plan",
+    "snapshot",
+    "running",
+    "wait",
+    "results",
+    "failed",
+    "blocked",
+    "copies",
+    "made",
+    "verify",
+    "pause",
+    "resume",
+    "cancel",
+    "follow",
+    "notify",
+    "show",
+]
+PLAN = ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+
+
+def test_a_plan_and_a_run_offer_what_is_promised_and_nothing_else(sandbox: Sandbox) -> None:
+    ws = vx.connect(sandbox=sandbox)
+    plan = vx.plan_update(ws.posts(status="scheduled").head(1), by="1D")
+    assert dir(plan) == PLAN
+    run = ws.run(plan).wait(60)
+    assert sorted(name for name in dir(run) if not name.startswith("_")) == sorted(RUN)
+    for thing, names in ((plan, PLAN), (run, RUN)):
+        assert all(hasattr(thing, name) for name in names)
+    ws.close()
 
 
 def test_help_is_headed_by_what_it_is_about() -> None:

@@ -23,7 +23,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.analysis.causes import causes, compare
 from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
@@ -77,7 +77,6 @@ __all__ = [
     "plan_create",
     "plan_fix",
     "plan_redeliver",
-    "plan_reschedule",
     "plan_retry",
     "plan_update",
     "plots",

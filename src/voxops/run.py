@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import eventloop, safe
-from voxops._support.arguments import check_timeout, true_or_false
+from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
 from voxops._support.eventloop import by_id, never_copied, paused, running_cell
 from voxops.engine.job import Job, begin, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
-from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -54,7 +54,23 @@ class Run:
                 notify(observer, snapshot)
 
     def follow(self, observer: Observer) -> None:
-        """Let an observer see every state from now on, the present one first."""
+        """Pass every state to an observer from now on, the present one first.
+
+        Parameters
+        ----------
+        observer : Observer
+            Its method ``notice`` is called with each `snapshot`, on the event loop of voxops, so it must return at once.
+
+        Examples
+        --------
+        >>> class Seen:
+        ...     def notice(self, snapshot):
+        ...         self.phase = snapshot.phase
+        >>> seen = Seen()
+        >>> run.follow(seen)
+        >>> seen.phase == run.snapshot.phase
+        True
+        """
         with self._notifying:  # else a state that comes just now, perhaps the last one, is never seen
             observer.notice(self._snapshot)
             self._observers.append(observer)
@@ -75,8 +91,8 @@ class Run:
         return not self._future.done()
 
     def __dir__(self) -> list[str]:
-        """What an analyst uses; observers and closing are the workspace's business."""
-        return [name for name in super().__dir__() if name not in {"end", "follow", "notice"}]
+        """The public names; `end` and `notice` are called by the workspace and the job."""
+        return [name for name in super().__dir__() if name not in {"end", "notice"}]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until everything is settled that can be, or the time is up.
@@ -242,8 +258,13 @@ class Run:
             return ""
         return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
-    def results(self) -> pd.DataFrame:
-        """Return one row per eligible row: the plan's columns, and what became of it.
+    def results(self, outcome: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """Return one row per eligible row: the plan's columns, and its outcome.
+
+        Parameters
+        ----------
+        outcome : str or list of str, optional
+            Only rows with this outcome, or one of these: succeeded, failed, pending, unknown, blocked.
 
         Returns
         -------
@@ -253,12 +274,22 @@ class Run:
             (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
             ``notice`` (string: that it may have gone out twice, or which copies there are); of creates also ``campaign`` (string).
 
+        Raises
+        ------
+        ConfigError
+            If `outcome` names no outcome.
+
         Examples
         --------
         >>> run.results()["outcome"].value_counts().to_dict()
         {'succeeded': 4}
         """
-        return say_zone(self._job.results(), self._tz)
+        wanted = list_of_text("outcome", outcome)
+        for name in wanted:
+            if name not in OUTCOMES:
+                raise ConfigError(f"outcome={name!r}; {did_you_mean(name, OUTCOMES)}")
+        table = say_zone(self._job.results(), self._tz)
+        return table if outcome is None else table[table["outcome"].isin(wanted)]
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """Return the rows that failed, as they were read when they failed, fit to be planned again as their next attempt.
@@ -289,7 +320,7 @@ class Run:
         >>> run.blocked()["waiting_for"].to_list()
         []
         """
-        return self.results().loc[lambda table: table["outcome"] == Outcome.BLOCKED]
+        return self.results(Outcome.BLOCKED)
 
     def copies(self) -> pd.DataFrame:
         """Look for posts that were made twice, by whomever, and return those to be withdrawn (rule 28).
@@ -313,8 +344,8 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where the post had been made
-            before, by an earlier run that had not all of these rows, or by another ledger). Posts that were deleted since are left out.
+            A posts frame with ``row`` (string, the row of the run) and ``created_by_run`` (boolean: False where an earlier run with
+            other rows, or another ledger, had created the post before). Posts that were deleted since are left out.
 
         Raises
         ------

@@ -420,7 +420,7 @@ class Workspace:
         Examples
         --------
         >>> sorted(ws.ledger()["action"].unique())
-        ['bulk', 'retry']
+        ['create', 'retry']
         """
         return self._with_settings(audit.history(self._session.usable().engine.ledger))
 

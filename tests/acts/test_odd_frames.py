@@ -15,7 +15,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
@@ -63,7 +63,7 @@ PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
     "redeliver": (plan_redeliver, deliveries),
     "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
-    "reschedule": (lambda frame: plan_reschedule(frame, by="1D"), posts),
+    "move": (lambda frame: plan_update(frame, by="1D"), posts),
     "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
 }
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
@@ -154,7 +154,7 @@ def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
 
 
 def test_a_time_that_lost_its_zone_can_t_be_moved():
-    plan = plan_reschedule(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D")
+    plan = plan_update(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D")
     assert plan.frame["reason"].str.contains("has no offset from UTC; load the posts again").all()
 
 

@@ -222,12 +222,12 @@ def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
     markup = plan_retry(frame)._repr_html_()
     assert 'title="POST /v1/posts/post_1/platforms/twitter~acc/fix">fix</span>' in markup
     assert 'onclick="' not in markup
-    bulk = plan_create(campaign(1), key="row_id")._repr_html_()
-    assert 'title="POST /v1/posts/bulk">create</span>' in bulk
+    create = plan_create(campaign(1), key="row_id")._repr_html_()
+    assert 'title="POST /v1/posts/bulk">create</span>' in create
 
 
 def test_an_empty_frame_is_an_empty_plan():
     plan = plan_create(campaign(0), key="row_id")
     assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)
-    assert plan.action == "bulk"
+    assert plan.action == "create"
     assert plans.reasons(plan) == []

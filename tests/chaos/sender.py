@@ -27,7 +27,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
+from voxops.acts.update import plan_update
 from voxops.api.timing import COPIES_WATCHED_FOR
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import engine, execution, reporter
@@ -74,7 +74,7 @@ def plans(folder: Path) -> list[Plan]:
         plan_retry(frames["triaged"]),
         plan_redeliver(frames["deliveries"]),
         plan_create(frames["campaign"], key="row_id", campaign="chaos"),
-        plan_reschedule(frames["scheduled"], to=FAR + timedelta(days=3)),
+        plan_update(frames["scheduled"], to=FAR + timedelta(days=3)),
     ]
 
 

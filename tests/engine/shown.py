@@ -13,7 +13,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
+from voxops.acts.update import plan_update
 from voxops.api.states import PostState, TargetState
 from voxops.engine.binding import bind
 from voxops.engine.created import Listed
@@ -103,7 +103,7 @@ def frame_of(*posts: PostState) -> pd.DataFrame:
 
 
 def move(*posts: PostState, to: str = "2027-03-04 09:00") -> Plan:
-    return plan_reschedule(frame_of(*posts), to=pd.Timestamp(to, tz="UTC"))
+    return plan_update(frame_of(*posts), to=pd.Timestamp(to, tz="UTC"))
 
 
 class Server:

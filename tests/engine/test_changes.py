@@ -14,7 +14,7 @@ from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
 
 PATH = "/v1/posts/*"
@@ -47,13 +47,13 @@ def test_a_move_is_sent_once_shown_and_verified_and_re_running_it_sends_nothing(
     ids = planted(rig, 3)
     kernel = rig.kernel()
     posts = kernel.posts("scheduled")
-    table = kernel.run(plan_reschedule(posts, to=THURSDAY))
+    table = kernel.run(plan_update(posts, to=THURSDAY))
     assert outcomes(table) == {"succeeded": 3}
     assert sorted(changed(rig)) == sorted(ids)
     assert times(rig) == {THURSDAY}
     assert {request["path"] for request in rig.acts()} == {f"/v1/posts/{post}" for post in ids}
-    assert outcomes(rig.kernel().run(plan_reschedule(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
-    again = plan_reschedule(kernel.posts("scheduled"), to=THURSDAY)
+    assert outcomes(rig.kernel().run(plan_update(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
+    again = plan_update(kernel.posts("scheduled"), to=THURSDAY)
     assert again.frame["reason"].to_list() == ["it is so already"] * 3, "and a fresh one"
     assert len(changed(rig)) == 3
 
@@ -62,7 +62,7 @@ def test_rule_01_run_all_does_not_move_twice(rig):
     planted(rig, 2)
     kernel = rig.kernel()
     for _ in range(3):
-        table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+        table = kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))
         kernel = rig.kernel()
     assert outcomes(table) == {"blocked": 2}
     assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
@@ -134,16 +134,16 @@ def test_a_move_that_is_meant_once_more_is_done(rig):
     for again in (False, True):
         rig.sandbox.advance(5)
         posts = kernel.posts("scheduled").assign(again=again)
-        assert outcomes(kernel.run(plan_reschedule(posts, by="36h"))) == {"succeeded": 1}
+        assert outcomes(kernel.run(plan_update(posts, by="36h"))) == {"succeeded": 1}
     assert times(rig) == {THURSDAY}
 
 
 def test_a_time_that_somebody_else_set_may_be_moved_again(rig):
     (post,) = planted(rig, 1)
     kernel = rig.kernel()
-    kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))
+    kernel.run(plan_update(kernel.posts("scheduled"), by="1D"))
     person(rig, post, scheduled_for="2027-03-03T09:00:00Z")
-    assert outcomes(kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))) == {"succeeded": 1}
+    assert outcomes(kernel.run(plan_update(kernel.posts("scheduled"), by="1D"))) == {"succeeded": 1}
     assert times(rig) == {THURSDAY}
 
 
@@ -190,7 +190,7 @@ def test_a_lost_answer_is_settled_by_what_the_post_shows(rig, reading, when, act
     rig.sandbox.set_switches(**reading)
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action=action, method="PATCH", path=PATH, when=when, times=2))
-    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    table = kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))
     assert outcomes(table) == {"succeeded": 3}
     assert times(rig) == {THURSDAY}
     assert len(set(changed(rig))) == len(changed(rig)) == 3
@@ -204,14 +204,14 @@ def test_a_lost_answer_is_settled_by_what_the_post_shows(rig, reading, when, act
 def test_a_kernel_killed_between_receipt_and_commit_has_moved_once(rig, reading):
     ids = planted(rig, 2)
     kernel = rig.kernel()
-    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    run = kernel.bind(plan_update(kernel.posts("scheduled"), by="3D"))
     rig.sandbox.set_switches(**reading)
     killed(rig, kernel, run, PATH, method="PATCH")
     assert changed(rig), "the server carried out what it had received"
     rig.sandbox.advance(200)
     second = rig.kernel()
     table = second.run(
-        plan_reschedule(second.posts("scheduled"), by="3D")
+        plan_update(second.posts("scheduled"), by="3D")
     )  # Run All, on a frame that shows the move or does not
     second.go(run)
     assert outcomes(second.results(run)) == {"succeeded": 2}
@@ -241,7 +241,7 @@ def test_an_edit_after_a_lost_answer_is_not_written_over(rig):
 def test_two_kernels_on_one_ledger_move_once(rig):
     planted(rig, 4)
     one, two = rig.kernel(), rig.kernel()
-    plan = plan_reschedule(one.posts("scheduled"), by="3D")
+    plan = plan_update(one.posts("scheduled"), by="3D")
     runs = [one.bind(plan), two.bind(plan)]
     one.go(runs[0])
     two.go(runs[1])
@@ -254,7 +254,7 @@ def test_a_move_whose_new_time_has_passed_is_not_sent(rig):
     planted(rig, 1, scheduledFor="2026-03-09T09:00:00Z")
     kernel = rig.kernel()
     soon = rig.sandbox.now() + pd.Timedelta("1h")
-    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), to=soon))
+    run = kernel.bind(plan_update(kernel.posts("scheduled"), to=soon))
     rig.sandbox.advance(7200)
     kernel.go(run)
     (row,) = kernel.results(run).to_dict("records")
@@ -268,7 +268,7 @@ def test_canaries_of_a_change_go_first_and_hold_the_others(rig):
     rig.sandbox.add_fault(
         Fault(action="status", method="PATCH", path=PATH, when="before", status=400, code="VALIDATION_ERROR", times=2)
     )
-    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), to=THURSDAY).canary(2))
+    table = kernel.run(plan_update(kernel.posts("scheduled"), to=THURSDAY).canary(2))
     assert outcomes(table) == {"failed": 2, "blocked": 4}
     assert len(rig.acts()) == 2
 

@@ -29,7 +29,7 @@ from voxops.acts.create import CREATE, plan_create
 from voxops.acts.operation import Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.api.evidence import Baseline
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
@@ -844,7 +844,7 @@ def test_a_sent_retry_of_other_targets_is_joined(bench):
     assert one(bench, retry(alone), alone) == Join(op, 0)
 
 
-def test_rule_02_another_act_that_asks_the_same_is_another_act(bench):
+def test_a_column_that_asks_for_the_time_of_an_open_move_joins_it(bench):
     before = scheduled()
     (op,) = bench.bind(move(before), before)
     bench.doubt(op)
@@ -854,7 +854,9 @@ def test_rule_02_another_act_that_asks_the_same_is_another_act(bench):
     frame["updated_at"] = pd.to_datetime(pd.Series([before.updated_at]), utc=True).astype("datetime64[us, UTC]")
     update = plan_update(frame)
     assert update.items[0].body_hash == bench.ledger.operations.members(op)[0].item.body_hash
-    assert one(bench, update, before) == Hold("another reschedule of this post is still open; wait for its outcome")
+    assert one(bench, update, before) == Join(op, 0)
+    other = plan_update(frame.assign(new_scheduled_for="2027-03-05T09:00:00Z"))
+    assert one(bench, other, before) == Hold("another update of this post is still open; wait for its outcome")
 
 
 def test_rule_01_a_move_by_some_hours_is_not_made_twice(bench):
@@ -866,5 +868,5 @@ def test_rule_01_a_move_by_some_hours_is_not_made_twice(bench):
     frame = pd.DataFrame([{"post_id": "post_1", "status": "scheduled", "content": "words"}])
     for name, text in (("scheduled_for", moved.scheduled_for), ("updated_at", moved.updated_at)):
         frame[name] = pd.to_datetime(pd.Series([text]), utc=True).astype("datetime64[us, UTC]")
-    held = one(bench, plan_reschedule(frame, by="3D"), moved)
+    held = one(bench, plan_update(frame, by="3D"), moved)
     assert held.why.startswith("this ledger has moved it to 2027-03-04 09:00 UTC already")

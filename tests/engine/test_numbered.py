@@ -20,7 +20,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
 
 LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be given up, and absence is proved
@@ -131,7 +131,7 @@ def _plant(rig: Rig, what: str) -> tuple[Callable[[Kernel], pd.DataFrame], Calla
 
     def change(frame: pd.DataFrame, again: bool) -> Plan:
         if what == "move":
-            return plan_reschedule(frame.assign(again=again), by="3D")
+            return plan_update(frame.assign(again=again), by="3D")
         return plan_update(frame.assign(new_content="hello, world", again=again))
 
     return lambda kernel: kernel.posts("scheduled"), change, "post.update"

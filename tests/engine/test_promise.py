@@ -19,7 +19,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.engine import outcome
 
 
@@ -160,7 +160,7 @@ def test_rule_26_a_post_that_was_moved_mended_or_withdrawn_since_is_not_made_aga
     posts = kernel.posts("scheduled")
     posts = [posts[posts["content"] == text] for text in frame["content"]]
     for plan in (
-        plan_reschedule(posts[0], by="1D"),
+        plan_update(posts[0], by="1D"),
         plan_update(posts[1].assign(new_content="mended")),
         plan_cancel(posts[2]),
     ):

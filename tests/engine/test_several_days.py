@@ -17,7 +17,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.analysis.digest import concerns
 from voxops.ledger import audit
 
@@ -82,11 +82,11 @@ def test_only_what_a_run_has_made_is_withdrawn_when_it_is_undone(rig):
     run = kernel.bind(tuesday)
     kernel.go(run)
     made = eventloop.run(kernel.execution(run).made())
-    assert made.set_index("row")["made_here"].sort_index().to_list() == [False] * 6 + [True] * 4
+    assert made.set_index("row")["created_by_run"].sort_index().to_list() == [False] * 6 + [True] * 4
     rig.sandbox.advance(600)
     again = kernel.bind(tuesday)
     kernel.go(again)
-    assert eventloop.run(kernel.execution(again).made())["made_here"].sum() == 4, (
+    assert eventloop.run(kernel.execution(again).made())["created_by_run"].sum() == 4, (
         "a repetition made what the first has made"
     )
     undo = plan_cancel(_Run(eventloop.run(kernel.execution(again).made())))
@@ -139,7 +139,7 @@ def test_rule_26_a_row_is_not_made_again_that_equals_a_post_as_it_is_by_now(rig,
         later = ours["scheduled_for"] + pd.Timedelta(days=1)
         changed["scheduled_for"] = [when.isoformat() for when in later]
         if how == "moved here":
-            kernel.run(plan_reschedule(ours, by="1D"))
+            kernel.run(plan_update(ours, by="1D"))
         else:
             for post, when in zip(ours["post_id"], later, strict=True):
                 rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
@@ -565,7 +565,7 @@ def test_rule_26_a_list_that_lags_takes_nothing_back_of_what_an_answer_has_shown
     run_again(kernel, sheet)
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled").set_index("content").loc[sheet["content"]].reset_index()
-    kernel.run(plan_reschedule(posts, by="1D"))
+    kernel.run(plan_update(posts, by="1D"))
     later = [when.isoformat() for when in posts["scheduled_for"] + pd.Timedelta(days=1)]
     assert outcomes(run_again(kernel, sheet.assign(row_id=["1", "2", "3"], scheduled_for=later))) == {"blocked": 3}
     assert set(rig.created().values()) == {1}
@@ -614,7 +614,7 @@ def test_a_run_that_mends_a_held_row_has_made_what_the_first_one_did(rig):
     rig.sandbox.advance(600)
     run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
-    assert eventloop.run(kernel.execution(run).made())["made_here"].sum() == 10
+    assert eventloop.run(kernel.execution(run).made())["created_by_run"].sum() == 10
 
 
 def test_what_looks_like_a_row_is_read_by_itself_once(rig):

@@ -105,7 +105,7 @@ def test_what_an_earlier_run_has_made_stays_however_a_file_spells_it(rig, kind):
     run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
     made = eventloop.run(kernel.execution(run).made())
-    undo = plan_cancel(made.assign(made_here=made["made_here"].astype(bool).astype(kind)))
+    undo = plan_cancel(made.assign(created_by_run=made["created_by_run"].astype(bool).astype(kind)))
     assert undo.eligible == 1
     assert outcomes(kernel.run(undo)) == {"succeeded": 1}
     assert rig.effects("post.cancel") == 1
@@ -117,7 +117,7 @@ def test_a_run_a_moment_later_has_not_made_what_the_one_before_it_has(rig):
     kernel.run(plan_create(sheet.head(2), key="row_id", campaign="spring"))
     run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
-    made = eventloop.run(kernel.execution(run).made()).set_index("row")["made_here"].sort_index()
+    made = eventloop.run(kernel.execution(run).made()).set_index("row")["created_by_run"].sort_index()
     assert made.to_list() == [False, False, True]
 
 
@@ -128,14 +128,14 @@ def test_a_run_has_made_what_an_earlier_one_had_bound_and_not_sent(rig):
     run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     rig.sandbox.advance(1)
     kernel.go(run)
-    assert eventloop.run(kernel.execution(run).made())["made_here"].to_list() == [True] * 3
+    assert eventloop.run(kernel.execution(run).made())["created_by_run"].to_list() == [True] * 3
 
 
-def test_a_column_made_here_of_other_words_is_refused():
+def test_a_column_created_by_run_of_other_words_is_refused():
     made = pd.DataFrame(
-        {"post_id": ["post_1"], "status": ["scheduled"], "updated_at": [pd.NaT], "made_here": ["maybe"]}
+        {"post_id": ["post_1"], "status": ["scheduled"], "updated_at": [pd.NaT], "created_by_run": ["maybe"]}
     )
-    with pytest.raises(PlanError, match="row 0: made_here is 'maybe'; it must be True or False"):
+    with pytest.raises(PlanError, match="row 0: created_by_run is 'maybe'; it must be True or False"):
         plan_cancel(made)
 
 

@@ -15,7 +15,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
+from voxops.acts.update import plan_update
 from voxops.api.timing import CLEARED_FOR, PROOF_AFTER, SKEW
 
 FAR = "2027-03-01T09:00:00Z"
@@ -169,7 +169,7 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("when", ["", "before", "after"])
-@pytest.mark.parametrize("what", ["retry", "cancel", "reschedule"])
+@pytest.mark.parametrize("what", ["retry", "cancel", "update"])
 def test_rule_20_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig: Rig, what: str, when: str) -> None:
     if what == "retry":
         world.plant_posts(rig.sandbox, 1)
@@ -180,11 +180,11 @@ def test_rule_20_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig: Rig, w
     plan = {
         "retry": lambda: plan_retry(mine.triaged("failed")),
         "cancel": lambda: plan_cancel(mine.posts("scheduled")),
-        "reschedule": lambda: plan_reschedule(mine.posts("scheduled"), by="3D"),
+        "update": lambda: plan_update(mine.posts("scheduled"), by="3D"),
     }[what]()
     run = mine.bind(plan)
     if when:
-        method = "PATCH" if what == "reschedule" else "POST"
+        method = "PATCH" if what == "update" else "POST"
         rig.sandbox.add_fault(Fault(action="status", status=500, method=method, path="/v1/**", when=when))
     send_once(mine, run)
     if what != "retry" and not when:

@@ -413,7 +413,9 @@ def test_rates_as_a_person_says_them(settled: int, seconds: int, said: str) -> N
 
 def test_creates_are_shown_by_outcome_and_error_not_by_combination_of_platforms() -> None:
     cells = tuple(Cell(f"twitter+place{number}", Outcome.FAILED, 2) for number in range(30))
-    monitor = Desk().monitor(snapshot(action="bulk", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20})
+    monitor = Desk().monitor(
+        snapshot(action="create", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20}
+    )
     shown = "".join(_Text.of(monitor._live.html()))
     assert "place1" not in shown.partition("Waiting for")[0]
     assert "failed withrows" in shown
@@ -423,7 +425,7 @@ def test_creates_are_shown_by_outcome_and_error_not_by_combination_of_platforms(
         < shown.index("NO_MEDIA")
         < shown.index("20", shown.index("NO_MEDIA"))
     )
-    assert "place1" not in render_text(snapshot(action="bulk", cells=cells))
+    assert "place1" not in render_text(snapshot(action="create", cells=cells))
 
 
 def test_nothing_is_published_before_it_is_shown() -> None:

@@ -1223,9 +1223,9 @@ def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
 
 
 FAILING = {
-    "reschedule": lambda ws: vx.plan_reschedule(ws.posts(status="scheduled").head(2), by="3D"),
+    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D"),
     "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
-    "bulk": made_of_no_account,
+    "create": made_of_no_account,
 }
 
 

@@ -202,7 +202,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     with Sandbox(rate_limit=None, switches=Switches(failure_rate=0.0)) as server, vx.connect(sandbox=server) as ws:
         waiting = ws.posts(status="scheduled").head(8)
         server.touch(waiting["post_id"].iloc[0])
-        run = ws.run(vx.plan_reschedule(waiting, by="3D")).wait()
+        run = ws.run(vx.plan_update(waiting, by="3D")).wait()
         assert set(run.results()["outcome"]) == {"succeeded", "failed", "blocked"}, "some accounts have expired"
         made, again = report(triage(vx.targets(waiting)), run), report(run=run)
     assert made.headline == again.headline
@@ -212,7 +212,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was held when it was read once more"
     assert planned.table[["decision", "rows"]].values.tolist() == [["sent", 7], ["not sent", 1]]
     assert planned.table["reason"].iloc[1] == "changed since loaded (updated_at); load it again"
-    assert made.title == again.title == "Run: reschedule"
+    assert made.title == again.title == "Run: update"
     (shown,) = made.facts
     assert [(fact.count, fact.label) for fact in shown if fact.count] == [
         (4, "succeeded in the run"), (3, "failed in the run"), (1, "blocked in the run"),

@@ -205,12 +205,10 @@ def test_what_is_read_to_its_end_stands_on_several_lines(triaged: pd.DataFrame) 
 def test_a_moved_post_shows_its_new_time_in_the_zone_of_the_workspace(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
         posts = ws.posts(status="scheduled").sort_values("scheduled_for").tail(1)
-        plan = vx.plan_reschedule(posts, by="2h")
+        plan = vx.plan_update(posts, by="2h")
         results = ws.run(plan).wait().results()
         again = ws.run(
-            vx.plan_reschedule(
-                ws.posts(status="scheduled").set_index("post_id", drop=False).loc[posts["post_id"]], by="2h"
-            )
+            vx.plan_update(ws.posts(status="scheduled").set_index("post_id", drop=False).loc[posts["post_id"]], by="2h")
         )
         held = again.wait().results()["waiting_for"].iloc[0]
     before, after = (posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin") + pd.Timedelta(hours=h) for h in (0, 2))

@@ -425,7 +425,7 @@ def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made
         with vx.connect(sandbox=world, ledger="ledger.sqlite") as ws:
             monkeypatch.chdir("data")
             posts = ws.posts(status="scheduled").head(1)
-            counted = counts(ws.run(vx.plan_reschedule(posts, by="3D")).wait())
+            counted = counts(ws.run(vx.plan_update(posts, by="3D")).wait())
             assert counted == ({"succeeded": 1} if outage else {"blocked": 1})
     assert [path.name for path in (tmp_path / "data").iterdir()] == []
     assert len(world.effects("post.update")) == 1

@@ -1,4 +1,4 @@
-"""What an act is: everything in which retry, fix, cancel, update, reschedule, create and redeliver differ, as one object per act.
+"""What an act is: everything in which retry, fix, cancel, update, create and redeliver differ, as one object per act.
 
 `acts.table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act,
 and the ledger only what a forged row of each would look like (`ledger.tampering`). Nothing here reads or sends: states, answers and

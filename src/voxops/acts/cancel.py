@@ -129,9 +129,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     """
     frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
-    here = booleans(frame, "made_here").fillna(True) if "made_here" in frame.columns else [True] * len(frame)
+    here = booleans(frame, "created_by_run").fillna(True) if "created_by_run" in frame.columns else [True] * len(frame)
     theirs = [not made for made in here]
-    unmade, of_run, again = plain_values(frame, "unmade"), "made_here" in frame.columns, flags(frame, "again")
+    unmade, of_run, again = plain_values(frame, "unmade"), "created_by_run" in frame.columns, flags(frame, "again")
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):

@@ -1,4 +1,4 @@
-"""What update and reschedule share: changing a post that has not gone out, under the version that was read (matrix row 2).
+"""Changing a post that has not gone out, under the version that was read (matrix row 2).
 
 What is asked is absolute, a new time too, so that doing it twice is doing it once; what somebody changed meanwhile is blocked and not
 written over. It is settled by what the post shows: the fields as asked.

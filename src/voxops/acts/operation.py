@@ -66,7 +66,7 @@ class Item:
     method, path : str
         The call. A fix names its target as ``platform~account`` until the engine has read its id.
     body : mapping or None
-        What is asked. For a bulk create it is this item's part of the batch.
+        What is asked. For a batch of creates it is this item's part.
     seen : mapping
         The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
     """

@@ -91,8 +91,8 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     Examples
     --------
     >>> plan = vx.plan_retry(triaged)
-    >>> plan.action, plan.eligible == len(plan.items)
-    ('retry', True)
+    >>> plan.action, plan.eligible == plan.frame["eligible"].sum()
+    ('retry', np.True_)
     """
     need_columns(triaged, (), "use vx.triage(vx.targets(posts))")
     refuse_results(triaged, "plan_retry()")

@@ -77,7 +77,7 @@ def may_still_run(code: str) -> bool:
 
 
 def leaves_open(code: str | None) -> bool:
-    """Whether an item of a bulk answer failed in a way that leaves open whether it was made: by the fault of the server."""
+    """Whether an item of the answer to a batch failed in a way that leaves open whether it was made: by the fault of the server."""
     return code in _OF_THE_SERVER
 
 

@@ -286,7 +286,7 @@ class Decider:
 
     def _decide_open(self, item: Item, stored: Stored) -> Decision:
         """Decide for a row whose subject has an operation that was sent and is open (rule 2)."""
-        what = f"another {stored.action} of this {item.subject.kind}"
+        what = f"another {act_named(stored.action).verb} of this {item.subject.kind}"
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
             return Join(stored.id, same.position)
@@ -319,7 +319,7 @@ class Decider:
         if not left or (stored.action == operation.action and covered):
             return ""
         run = next(iter(self._ledger.runs.of_operation(stored.id)), None)
-        what = f"another {stored.action} of this {stored.subject.kind} waits to be sent"
+        what = f"another {act.verb} of this {stored.subject.kind} waits to be sent"
         return f"{what}; let its run go on, or cancel it, with ws.attach({run!r})"
 
     def _own(self, item: Item, stored: Stored) -> Member | None:

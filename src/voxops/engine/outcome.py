@@ -155,7 +155,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     frame.attrs["fetched_at"] = client.now().isoformat()
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
-        made_here=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
+        created_by_run=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
     )
 
 

@@ -119,7 +119,7 @@ class Marks(Part):
         rows = self._store.query(
             """SELECT max(created) FROM made WHERE campaign_mark = ? AND NOT EXISTS (
                    SELECT 1 FROM members JOIN operations ON operations.id = op
-                   WHERE result_id = made.post_id AND action IN ('bulk', 'create') AND operations.tries > 0)""",
+                   WHERE result_id = made.post_id AND action IN ('create', 'create_one') AND operations.tries > 0)""",
             (campaign_mark,),
         )
         return None if rows[0][0] is None else str(rows[0][0])

@@ -87,7 +87,7 @@ class Outcomes(Part):
                 """UPDATE members SET outcome = 'blocked', settled = ?, waiting_for = 'made as ' || result_id || ', ' || ?
                      || ' since; to make it again, set a column attempt to ' || (json_extract(item, '$.attempt') + 1)
                    WHERE result_id = ? AND outcome = 'succeeded'
-                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                   AND op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
                 [(now, became, post) for post, became in statuses.items()],
             )
 
@@ -97,7 +97,7 @@ class Outcomes(Part):
             db.execute(
                 """UPDATE members SET outcome = 'succeeded', waiting_for = '' WHERE outcome = 'blocked'
                    AND result_id IN (SELECT value FROM json_each(?))
-                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                   AND op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
                 (json.dumps(list(posts)),),
             )
 

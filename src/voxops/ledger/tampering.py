@@ -21,7 +21,7 @@ __all__ = ["why_tampered"]
 
 # The rows of the matrix that each act may call; acts that are registered elsewhere are held to their rows' paths alone.
 _ROWS = {
-    "retry": {5, 10}, "fix": {10}, "cancel": {6}, "bulk": {11}, "create": {1}, "redeliver": {39}, "update": {2}, "reschedule": {2},
+    "retry": {5, 10}, "fix": {10}, "cancel": {6}, "create": {11}, "create_one": {1}, "redeliver": {39}, "update": {2},
 }  # fmt: skip
 
 

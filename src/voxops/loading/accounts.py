@@ -40,7 +40,7 @@ _RISK = {
     "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE, "account_status": STRING_DTYPE, "failure_share": "Float64",
     "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
 }  # fmt: skip
-_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_reschedule"
+_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
 _REMEDIES = {
     "degraded": "connect the account again and allow what it asks for",
     "failing": "look at its failures with ws.check_accounts(), and at vx.causes(triaged)",
@@ -359,7 +359,7 @@ class BoardLoader(Loader):
             (datetime64[us, UTC]), ``risk`` (string: the account's status where it is not ``active``, such as ``expired``; ``degraded``, it lacks
             permissions; ``failing``, its last check failed, or half of at least three targets of the last seven days did, for no fault of
             the post; ``not listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
-            ``updated_at``. ``vx.plan_reschedule`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
+            ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
 
         Raises
         ------
