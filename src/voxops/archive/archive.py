@@ -369,7 +369,7 @@ class Archive(Tables):
         """As `sync`; for the loop that the client lives on."""
         return await self.loads.sync(since, full=full, tz=self._tz)
 
-    def delivery_stats(
+    def stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
         """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
@@ -441,7 +441,7 @@ class Archive(Tables):
         tz = self._tz if tz is None else zone(tz)
         return merge_weeks(week_partial(triage(part, rules), tz=tz) for part in parts)
 
-    def service_levels(
+    def levels(
         self,
         within: str | timedelta = "5min",
         target: float = 0.99,

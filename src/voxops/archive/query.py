@@ -286,7 +286,7 @@ def fits(names: Sequence[str], files: Sequence[Path]) -> bool:
 def count(
     files: Sequence[Path], names: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]
 ) -> pd.DataFrame:
-    """The table of `delivery_stats`.
+    """The table of `stats`.
 
     Parameters
     ----------
