@@ -26,8 +26,8 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.analysis.causes import causes
 from voxops.archive import Archive, read_part, sync
-from voxops.archive.query import to_table
-from voxops.archive.store import Store, covered, gaps, near
+from voxops.archive.store import Store, to_table
+from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
 from voxops.frames.arrow_in import to_frame
@@ -388,9 +388,7 @@ def test_statistics_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -
         )
     now = pd.Timestamp(archive._store.state()["synced_at"])
     recent = log[log["created_at"] >= now - pd.Timedelta("50h")]
-    pd.testing.assert_frame_equal(
-        archive.stats(by="event", since="50h"), vx.deliveries.stats(recent, by="event")
-    )
+    pd.testing.assert_frame_equal(archive.stats(by="event", since="50h"), vx.deliveries.stats(recent, by="event"))
     pd.testing.assert_frame_equal(archive.causes(), causes(vx.triage(vx.targets(ws.posts()))))
 
 
@@ -598,12 +596,11 @@ def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandb
 
 def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(archive: Archive) -> None:
     archive.sync()
-    for read in (archive.posts, lambda columns: next(archive.parts("posts", columns))):
-        with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
-            read(columns=["post_idd"])
-        with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
-            read(columns=["post_id", "status", "post_id"])
-        assert list(read(columns="post_id").columns) == ["post_id"]
+    with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
+        archive.posts(columns=["post_idd"])
+    with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
+        archive.posts(columns=["post_id", "status", "post_id"])
+    assert list(archive.posts(columns="post_id").columns) == ["post_id"]
 
 
 @pytest.mark.parametrize("by", ["hour", "endpoint", "day"])

@@ -92,13 +92,9 @@ def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(t
         counted = archive.stats(by, tz="Africa/Monrovia")
         pd.testing.assert_frame_equal(counted, vx.deliveries.stats(log, by, tz="Africa/Monrovia"))
     later = log[~(log["created_at"] < pd.Timestamp("2026-03-02T03:00Z"))]
-    pd.testing.assert_frame_equal(
-        archive.stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day")
-    )
+    pd.testing.assert_frame_equal(archive.stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day"))
     early = log[~(log["created_at"] >= pd.Timestamp("2026-03-02T03:00Z"))]
-    pd.testing.assert_frame_equal(
-        archive.stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day")
-    )
+    pd.testing.assert_frame_equal(archive.stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day"))
 
 
 def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:

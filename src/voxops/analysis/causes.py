@@ -5,6 +5,7 @@ An archive counts a history file by file: a partial of each, merged, then finish
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeGuard
 
@@ -100,12 +101,10 @@ def causes(
         if by is not None:
             raise ConfigError("causes() takes by= or against=, not both")
         return _against_span_before(triaged, against, now)
-    if by is not None:
-        if by != "week":
-            raise ConfigError(f"by={by!r}; causes() takes by='week'")
-        return WEEKS.merge(week_partial(latest_targets(triaged), tz=shown_zone(triaged, tz)))
     triaged = latest_targets(triaged)
-    table = finish_causes(cause_partial(triaged))
+    table = causes_of([triaged], by, shown_zone(triaged, tz))
+    if by is not None:
+        return table
     if "owner" in triaged.columns:
         rows = triaged[triaged["cause"].notna()]
         groups = {
@@ -116,6 +115,15 @@ def causes(
         table["owners"] = pd.array([groups.get(key, "") for key in keys], dtype=STRING_DTYPE)
     table.attrs = {name: triaged.attrs[name] for name in ("tz", "people") if name in triaged.attrs}
     return table
+
+
+def causes_of(parts: Iterable[pd.DataFrame], by: str | None, tz: str) -> pd.DataFrame:
+    """The table of `causes`, without ``owners``, from the parts of a history, each target in one of them."""
+    if by not in (None, "week"):
+        raise ConfigError(f"by={by!r}; causes() takes by='week'")
+    if by is None:
+        return finish_causes(CAUSES.merge(map(cause_partial, parts)))
+    return WEEKS.merge(week_partial(part, tz=tz) for part in parts)
 
 
 def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
