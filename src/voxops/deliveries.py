@@ -22,5 +22,4 @@ __all__ = ["about_posts", "duplicates", "finish", "levels", "lost", "merge", "ou
 
 
 def __dir__() -> list[str]:
-    """The public names."""
     return __all__
