@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.archive import Archive
 
 PROMISED = [
     "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_update", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
@@ -27,9 +30,32 @@ def test_promised_names_are_public(name: str) -> None:
 
 def test_all_is_sorted_and_complete() -> None:
     assert vx.__all__ == sorted(vx.__all__)
-    assert set(vx.__all__) <= set(dir(vx))
+    assert dir(vx) == vx.__all__
     for name in vx.__all__:
         assert getattr(vx, name) is not None
+
+
+def test_the_docstring_names_each_public_name_in_one_line() -> None:
+    assert sorted(re.findall(r"^`(\w+)` +\S", vx.__doc__ or "", re.MULTILINE)) == vx.__all__
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
+        (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
+    ],
+)
+def test_a_namespace_shows_its_public_names_alone(module: ModuleType, names: str) -> None:
+    assert dir(module) == module.__all__ == names.split()
+    functions = [name for name in names.split() if inspect.isfunction(getattr(module, name))]
+    assert functions
+    assert [getattr(module, name).__name__ for name in functions] == functions
+
+
+def test_an_archive_shows_its_public_names_alone(tmp_path: Path) -> None:
+    names = "path sync posts deliveries targets stats levels causes sql files"
+    assert dir(Archive(tmp_path)) == sorted(names.split())
 
 
 def test_an_unknown_name_is_an_error() -> None:

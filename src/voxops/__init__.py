@@ -6,10 +6,49 @@
 
     ws = vx.connect(sandbox=True)                   # or vx.connect() with VOXBURST_API_KEY set
     posts = ws.posts(status=["failed", "partial"])  # one row per post
-    triaged = vx.triage(vx.targets(posts))          # one row per post and platform: cause, verdict, remedy
+    triaged = vx.triage(posts)                      # one row per post and platform: cause, verdict, remedy
     run = ws.run(vx.plan_retry(triaged))            # never twice, whatever happens
 
 Re-running any cell, Run All, the whole notebook, after any crash, never posts twice and never loses an item.
+
+======================  ===================================================================================
+Connect
+`connect`               a workspace, by an API key or in the sandbox
+`aconnect`              the same for a service with an event loop of its own
+`Workspace`             what `connect` returns: loads, checks, runs and watches
+`allow_nested_loops`    lets your own cells call ``asyncio.run``
+Understand
+`triage`                posts or targets with cause, verdict and remedy
+`targets`               posts as one row per post and platform
+`causes`                failures by cause, by week, or against the span before
+`compare`               two loads of the same targets, or two runs
+`deliveries`            webhook deliveries: statistics, service levels, outages, losses
+`webhooks`              webhook events: verified, read, as a frame
+`Rule`                  a rule of your own for `triage`
+`matrix`                the API's capability matrix
+Plan
+`read_campaign`         a campaign sheet, ready to check and to plan
+`plan_retry`            send failed posts again
+`plan_fix`              correct failed posts, then send them again
+`plan_create`           create the posts of a campaign sheet
+`plan_update`           change posts that have not gone out
+`plan_cancel`           cancel posts that have not gone out
+`plan_redeliver`        send lost webhook deliveries again
+`Plan`                  what these return: a table of requests, of which none is sent
+`rehearse`              a plan run many times in the sandbox, by the failure rates of your history
+`Run`                   what ``ws.run(plan)`` returns: progress and results
+Show
+`view`                  a frame as a table that can be filtered and sorted
+`report`                a triage as one file: HTML, Markdown, tickets
+`plots`                 figures
+`to_excel`              frames as a workbook
+`from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
+Script
+`AsyncClient`           the API's client by itself
+`PostFields`            the fields of a post, typed
+`VoxopsError`           the base of all errors
+`errors`                all errors
+======================  ===================================================================================
 """
 
 from __future__ import annotations
@@ -34,7 +73,6 @@ from voxops.frames.records import targets
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
-    from voxops.analysis.causes import cause_weeks, compare_weeks
     from voxops.connection import connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
@@ -61,11 +99,9 @@ __all__ = [
     "VoxopsError",
     "Workspace",
     "allow_nested_loops",
-    "cause_weeks",
     "causes",
     "check_campaign",
     "compare",
-    "compare_weeks",
     "connect",
     "deliveries",
     "delivery_panel",
@@ -100,9 +136,7 @@ _LATER = {
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
     "allow_nested_loops": "voxops._support.eventloop",
-    "cause_weeks": "voxops.analysis.causes",
     "check_campaign": "voxops.sheets.campaign",
-    "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_view",
     "delivery_report": "voxops.views.delivery_report",

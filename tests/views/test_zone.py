@@ -91,7 +91,7 @@ def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path
 def test_a_report_is_in_another_zone_throughout_where_that_is_said(
     ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
 ) -> None:
-    weeks, risk = vx.compare_weeks(triaged, span="3D"), ws.at_risk()
+    weeks, risk = vx.causes(triaged, against="3D"), ws.at_risk()
     assert len(weeks)
     assert len(risk)
     report = vx.report(triaged, weeks=weeks, at_risk=risk, now=ws.client.now(), tz="Europe/Berlin")
@@ -293,7 +293,7 @@ def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
     code = vx.triage_panel(ws, vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
     with pytest.raises(vx.errors.PlanError, match="since='yesterday', which is less than two spans"):
-        vx.compare_weeks(vx.triage(vx.targets(ws.posts(since="yesterday"))))
+        vx.causes(vx.triage(ws.posts(since="yesterday")), against="7D")
 
 
 def test_a_frame_in_a_zone_holds_the_same_instants() -> None:

@@ -203,10 +203,10 @@ TAKE_A_FRAME = {
     "report": vx.report,
     "delivery_report": vx.delivery_report,
     "check_campaign": vx.check_campaign,
-    "delivery_stats": vx.deliveries.stats,
+    "stats": vx.deliveries.stats,
     "outages": vx.deliveries.outages,
     "duplicates": vx.deliveries.duplicates,
-    "never_delivered": vx.deliveries.lost,
+    "lost": vx.deliveries.lost,
     **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
     "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
     "plots.outage_bands log": lambda frame: vx.plots.outage_bands(

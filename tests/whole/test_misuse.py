@@ -303,7 +303,7 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.
         with pytest.raises(vx.errors.PlanError, match="did you mean") as expected:
             vx.deliveries.stats(ws.deliveries(since="2D"), by=by)
         with pytest.raises(vx.errors.PlanError) as caught:
-            archive.delivery_stats(by=by)
+            archive.stats(by=by)
         assert str(caught.value) == str(expected.value)
 
 

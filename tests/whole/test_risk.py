@@ -117,7 +117,7 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
 
 def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="28D")))
-    weeks, risk = vx.compare_weeks(triaged), ws.at_risk()
+    weeks, risk = vx.causes(triaged, against="7D"), ws.at_risk()
     made = vx.report(triaged, weeks=weeks, at_risk=risk)
     titles = [section.title for section in made.sections]
     assert titles.index("At risk: about to go out") < titles.index("This week against last")

@@ -30,7 +30,7 @@ async def main() -> None:
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.check_accounts(chosen)
     vx.delivery_report(ws.deliveries(), run=run).to_html("deliveries.html")
-    ws.archive("history").delivery_stats(by=["day", "endpoint"], since="90D")
+    ws.archive("history").stats(by=["day", "endpoint"], since="90D")
     async with vx.AsyncClient("key") as client:
         ws.watch(await client.posts.retry("post_1"))
         async for page in client.posts.list(status="all"):

@@ -11,18 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from voxops import deliveries
 from voxops._support import safe
 from voxops._support.safe import short_address
-from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
-from voxops.analysis.statistics import (
-    DELIVERED_BY,
-    deduplicate,
-    delivery_state,
-    delivery_stats,
-    need_both_results,
-    ranked,
-    service_levels,
-)
+from voxops.analysis.incidents import event_arrived
+from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, need_both_results, ranked
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
 from voxops.frames.times import in_zone, length, shown_zone
@@ -119,13 +112,13 @@ def delivery_report(
     need_both_results(log, "delivery_report()")
     log = deduplicate(without_addresses(log, _TEXTS)).reset_index(drop=True)
     log.attrs = {**log.attrs, "tz": tz}
-    endpoints = delivery_stats(log, by="endpoint")
-    breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
-    levels = service_levels(log, within, target, now=now)
+    endpoints = deliveries.stats(log, by="endpoint")
+    breaks, copies = deliveries.outages(log), deliveries.duplicates(log, possible=False)
+    lost, levels = deliveries.lost(log, now=now), deliveries.levels(log, within, target, now=now)
     frames = {
         "endpoints": endpoints,
         "levels": levels,
-        "hours": delivery_stats(log, by="hour", tz=tz),
+        "hours": deliveries.stats(log, by="hour", tz=tz),
         "outages": breaks,
         "duplicates": copies,
         "lost": lost,

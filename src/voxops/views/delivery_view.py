@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from voxops import deliveries
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis.incidents import about_posts
-from voxops.analysis.statistics import delivery_state, delivery_stats, span_start
+from voxops.analysis.statistics import delivery_state, span_start
 from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.frames.times import shown_zone
@@ -146,7 +147,7 @@ class DeliveryPanel(Panel):
             return [blocks.line(self._say())]
         if self._log.empty:
             return [blocks.line(self._say()), blocks.note("No deliveries in this window.")]
-        row = delivery_stats(self._log).iloc[0]
+        row = deliveries.stats(self._log).iloc[0]
         rate = "–" if pd.isna(row["success_rate"]) else safe.percent(row["success_rate"])
         good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
         return [
@@ -248,7 +249,7 @@ class DeliveryPanel(Panel):
 def _series(log: pd.DataFrame, span: str) -> Block:
     """Return deliveries over time, delivered and failed."""
     tz = shown_zone(log)
-    table = delivery_stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
+    table = deliveries.stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
     if table.empty:
         return blocks.line("No delivery shows when it was created.")
     # By half an hour, since clocks may change by one, and a day may begin at one o'clock.

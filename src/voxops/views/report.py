@@ -166,7 +166,7 @@ def report(
     before, after : pandas.DataFrame, optional
         Targets before and after the run, each with a ``status``; by default `triaged` and the run's results.
     weeks : pandas.DataFrame, optional
-        This week against last, from ``vx.compare_weeks``.
+        This week against last, from ``vx.causes(triaged, against="7D")``.
     at_risk : pandas.DataFrame, optional
         What is about to go out on an account that can't publish, from ``ws.at_risk()``.
     title : str, optional
@@ -212,7 +212,7 @@ def report(
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     if weeks is not None:
         weeks = need_frame(
-            weeks, _history.WEEKS, "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged).", times=["last_seen"]
+            weeks, _history.WEEKS, "report(weeks=) needs weeks", "Use vx.causes(triaged, against='7D').", times=["last_seen"]
         )
     if at_risk is not None:
         what = "report(at_risk=) needs posts at risk"
