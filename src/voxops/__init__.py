@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from voxops.run import Run
     from voxops.sheets.campaign import check_campaign, read_campaign
     from voxops.views import plots
+    from voxops.views.delivery_panel import delivery_panel
     from voxops.views.delivery_report import delivery_report
-    from voxops.views.delivery_view import delivery_panel
     from voxops.views.excel import to_excel
     from voxops.views.report import report
-    from voxops.views.runs_view import runs_panel
-    from voxops.views.triage_view import triage_panel
+    from voxops.views.runs_panel import runs_panel
+    from voxops.views.triage_panel import triage_panel
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -105,16 +105,16 @@ _LATER = {
     "check_campaign": "voxops.sheets.campaign",
     "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
-    "delivery_panel": "voxops.views.delivery_view",
+    "delivery_panel": "voxops.views.delivery_panel",
     "delivery_report": "voxops.views.delivery_report",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "runs_panel": "voxops.views.runs_view",
+    "runs_panel": "voxops.views.runs_panel",
     "to_excel": "voxops.views.excel",
-    "triage_panel": "voxops.views.triage_view",
+    "triage_panel": "voxops.views.triage_panel",
     "view": "voxops.views.view",
 }
 

@@ -27,13 +27,13 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop, safe
 from voxops._support.blocks import static_html
-from voxops.views._choice import Choice, load_code, quoted, rows_code
-from voxops.views._desk import Desk
 from voxops.views._plan_runner import plan_fingerprint
+from voxops.views._row_filter import RowFilter, load_code, quoted, rows_code
 from voxops.views._rows import COPIED, Column, RowTable, pack
 from voxops.views._snapshot import snapshot_blocks
-from voxops.views.delivery_view import _answers, _series
-from voxops.views.triage_view import cause_blocks
+from voxops.views._tasks import TaskQueue
+from voxops.views.delivery_panel import _answers, _series
+from voxops.views.triage_panel import cause_blocks
 
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\x1b[31m$x^{$ =1+1"
 
@@ -107,7 +107,7 @@ class Page:
 
     def idle(self) -> None:
         """Wait until the panel has done what it had begun; what is still to come must have been asked for."""
-        until(lambda: not self.panel._desk._turn.locked())
+        until(lambda: not self.panel._tasks._turn.locked())
 
     def run(self, reason: str = "the platforms are back") -> None:
         """Press Run: what the page shows is what it asks for."""
@@ -150,7 +150,7 @@ def frames(make: st.DrawFn) -> pd.DataFrame:
 def test_the_code_of_a_choice_keeps_the_same_rows(frame, platforms, causes, span) -> None:
     first = None if span is None else NOON.date() + timedelta(days=span[0])
     days = None if span is None else (first, first + timedelta(days=span[1]))
-    choice = Choice({"platform": tuple(platforms), "cause": tuple(causes)}, "updated_at", days)
+    choice = RowFilter({"platform": tuple(platforms), "cause": tuple(causes)}, "updated_at", days)
     world = {"frame": frame}
     exec("\n".join(choice.code("frame")), world)
     assert list(world["frame"]["id"]) == list(frame[choice.mask(frame)]["id"])
@@ -563,7 +563,7 @@ def test_a_run_that_is_no_longer_shown_says_nothing_and_moves_its_rows(
     plan = panel.plan
     assert f"ws.attach({run.id!r}).failed()".replace("'", '"') in panel.code().replace("'", '"')
     goes_on.set()
-    until(lambda: page.widget.ticks == "" and not panel._desk._turn.locked())
+    until(lambda: page.widget.ticks == "" and not panel._tasks._turn.locked())
     assert len(panel._failed) == before - run.snapshot.count("succeeded")
     assert panel._runner.verified is None
     assert panel.plan is plan
@@ -625,7 +625,7 @@ def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, tri
     assert begun.wait(30)
     page.look(facets={"platform": ["twitter"]})
     goes_on.set()
-    until(lambda: page.state["stage"] == "rows" and panel._desk._turn.locked() is False)
+    until(lambda: page.state["stage"] == "rows" and panel._tasks._turn.locked() is False)
     assert panel.plan is None
 
     panel._plan_of = make
@@ -1357,7 +1357,7 @@ def test_no_key_in_the_code(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.Data
 
 def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     said, done = [], []
-    desk = Desk(said.append)
+    desk = TaskQueue(said.append)
 
     def work(number: int) -> None:
         time.sleep(0.01)
@@ -1376,7 +1376,7 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
 
 def test_works_that_wait_leave_the_loop_the_threads_that_they_wait_for() -> None:
     """Somebody presses Pause again and again, and the requests that all these presses wait for ask for an address."""
-    desk, goes_on, done = Desk(print), threading.Event(), []
+    desk, goes_on, done = TaskQueue(print), threading.Event(), []
     for _ in range(64):
         desk.at_once(lambda: done.append(goes_on.wait(20)))
     eventloop.run(asyncio.to_thread(goes_on.set))

@@ -18,8 +18,8 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support import safe
 from voxops.frames.times import in_zone, window
-from voxops.views._choice import Choice
-from voxops.views.delivery_view import _answers, _series
+from voxops.views._row_filter import RowFilter
+from voxops.views.delivery_panel import _answers, _series
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -144,7 +144,7 @@ def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged
     assert moment == panel.frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
     assert "JST" in panel._repr_html_()
     day = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date.iloc[0]
-    choice = Choice(days=(day, day), tz=TZ)
+    choice = RowFilter(days=(day, day), tz=TZ)
     wanted = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date == day
     assert choice.mask(panel.frame).tolist() == wanted.tolist()
     panel._live.widget.view = {"days": [str(day), str(day)]}

@@ -8,8 +8,8 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.views._findings import Fact, act_of
 from voxops.views._palette import OUTCOME, VERDICT
+from voxops.views._report_sections import Fact, act_of
 
 __all__ = ["facts", "headline", "in_words", "none_failed"]
 

@@ -27,11 +27,11 @@ from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
 from voxops.frames.times import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
-from voxops.views import _findings, plots
+from voxops.views import _report_sections, plots
 from voxops.views._addresses import without_addresses
-from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
-from voxops.views._handed import HandedRun
 from voxops.views._palette import OUTCOME, VERDICT
+from voxops.views._protocols import RunLike
+from voxops.views._report_sections import ACTIONS, ALL_ROWS, Fact, Figure, Section
 from voxops.views.report import Report, most_rows, roles
 
 __all__ = ["DELIVERY_OWNERS", "delivery_report"]
@@ -70,7 +70,7 @@ def delivery_report(
     rows: int = 50,
     within: str | timedelta = "5min",
     target: float = 0.99,
-    run: HandedRun | None = None,
+    run: RunLike | None = None,
 ) -> Report:
     """Make the report of a delivery history.
 
@@ -151,7 +151,7 @@ def delivery_report(
     return Report(
         title=safe.plain(title, 120),
         headline=_headline(endpoints, breaks, _down(log, breaks), lost, rest),
-        about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
+        about=tuple(line for line in _report_sections.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost, rest),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: without_addresses(frame, ["url"]) for name, frame in frames.items()},

@@ -24,11 +24,21 @@ from voxops.frames.columns import flags, need_frame, restored
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import absolute, shown_zone
-from voxops.views import _findings, _history, _left, _report_html, _report_text, _summary, _tables, _tickets, excel
-from voxops.views._findings import OWNERS, Fact, Figure, Findings, Section
-from voxops.views._handed import HandedRun
+from voxops.views import (
+    _remaining,
+    _report_context,
+    _report_html,
+    _report_sections,
+    _report_text,
+    _summary,
+    _tables,
+    _tickets,
+    excel,
+)
+from voxops.views._protocols import RunLike
+from voxops.views._report_sections import OWNERS, Fact, Figure, ReportContent, Section
 
-__all__ = ["OWNERS", "Fact", "Figure", "Findings", "Report", "Section", "most_rows", "report", "roles"]
+__all__ = ["OWNERS", "Fact", "Figure", "Report", "ReportContent", "Section", "most_rows", "report", "roles"]
 
 _NEEDED = (
     *TARGET_KEY,
@@ -47,8 +57,8 @@ _RESULTS = ("platform", "outcome", "waiting_for", "error_code")
 
 
 @dataclass(frozen=True, eq=False)
-class Report(Findings):
-    """A finished report; made by `report`. Its title, headline, facts and sections are those of `Findings`.
+class Report(ReportContent):
+    """A finished report; made by `report`. Its title, headline, facts and sections are those of `ReportContent`.
 
     Attributes
     ----------
@@ -138,7 +148,7 @@ class Report(Findings):
 
 def report(
     triaged: pd.DataFrame | None = None,
-    run: HandedRun | None = None,
+    run: RunLike | None = None,
     *,
     plan: Plan | None = None,
     before: pd.DataFrame | None = None,
@@ -212,12 +222,16 @@ def report(
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     if weeks is not None:
         weeks = need_frame(
-            weeks, _history.WEEKS, "report(weeks=) needs weeks", "Use vx.compare_weeks(triaged).", times=["last_seen"]
+            weeks,
+            _report_context.WEEKS,
+            "report(weeks=) needs weeks",
+            "Use vx.compare_weeks(triaged).",
+            times=["last_seen"],
         )
     if at_risk is not None:
         what = "report(at_risk=) needs posts at risk"
         at_risk = need_frame(
-            at_risk, (*_history.AT_RISK, "account_id"), what, "Use ws.at_risk().", times=["scheduled_for"]
+            at_risk, (*_report_context.AT_RISK, "account_id"), what, "Use ws.at_risk().", times=["scheduled_for"]
         )
     assert triaged is not None
     triaged = latest_targets(restored(triaged))
@@ -235,15 +249,17 @@ def report(
         **roles(OWNERS if owners is None else owners, {*OWNERS, *map(str, triaged["verdict"].dropna())}),
     }
     had_failed = not failures.empty
-    left = failures if run is None or results is None else _left.left(failures, results, run.failed())
+    left = (
+        failures if run is None or results is None else _remaining.remaining_failures(failures, results, run.failed())
+    )
     parts = [
-        Section(_findings.ACTIONS, "", _findings.actions(left, owners)),
-        _findings.why(failures, owners, results),
-        _history.about_to_fail(at_risk, tz),
-        _history.against_last_week(weeks, tz),
-        _findings.planned(plan, results),
-        _findings.happened(results, run, triaged if before is None else before, after),
-        _findings.evidence(failures, results, rows),
+        Section(_report_sections.ACTIONS, "", _report_sections.actions(left, owners)),
+        _report_sections.why(failures, owners, results),
+        _report_context.about_to_fail(at_risk, tz),
+        _report_context.against_last_week(weeks, tz),
+        _report_sections.planned(plan, results),
+        _report_sections.happened(results, run, triaged if before is None else before, after),
+        _report_sections.evidence(failures, results, rows),
     ]
     frames = {
         "causes": causes(triaged),
@@ -257,7 +273,7 @@ def report(
     return Report(
         title=safe.plain(_title(plan, results, failed_before=had_failed) if title is None else title, 120),
         headline=_summary.headline(left, results, _summary.none_failed(triaged)),
-        about=tuple(_findings.about(triaged, run, None if now is None else absolute("now", now))),
+        about=tuple(_report_sections.about(triaged, run, None if now is None else absolute("now", now))),
         facts=_summary.facts(left, results, failed_before=had_failed),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: _shown_in(frame, tz) for name, frame in frames.items() if frame is not None},

@@ -12,10 +12,10 @@ from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
 from voxops.model import OUTCOMES
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Button, Tab
+from voxops.views._display import Button, Tab
 from voxops.views._palette import OUTCOME
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._rows import Column, RowTable
 
 __all__ = ["RunsPanel", "runs_panel"]
@@ -35,7 +35,7 @@ class RunsPanel(Panel):
 
     TITLE, ROWS, ACTS = "Runs", "Runs", False
 
-    def __init__(self, ws: HandedWorkspace) -> None:
+    def __init__(self, ws: WorkspaceLike) -> None:
         super().__init__(ws)
         self._looked_at = ""
         self._load()
@@ -50,9 +50,9 @@ class RunsPanel(Panel):
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Open the run that the button of the page names, or read the list again."""
         if message["do"] == "open":
-            self._desk.hand_over(lambda: self._attach(message.get("about")))
+            self._tasks.submit(lambda: self._attach(message.get("about")))
         elif message["do"] == "reload":
-            self._desk.run_blocking(self._reload)
+            self._tasks.run_blocking(self._reload)
 
     def _reload(self) -> None:
         """Read the list again."""
@@ -133,7 +133,7 @@ class RunsPanel(Panel):
             raise PlanError("what failed in this run is planned from the rows it was made of")
         return again
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
+    def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the list again."""
         self._reload()
 
@@ -144,7 +144,7 @@ class RunsPanel(Panel):
         return "\n".join([*opening(self._ws), *lines]) + "\n"
 
 
-def runs_panel(ws: HandedWorkspace) -> RunsPanel:
+def runs_panel(ws: WorkspaceLike) -> RunsPanel:
     """Show the runs of a workspace: what was sent, by whom and why; any of them can be opened, watched and resumed.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Which columns of each kind of frame matter, in the order of reading; the first that are there and say something are shown."""
+"""The kinds of frame: by which columns each is known, and which of them are shown, in the order of reading."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.frames.times import shown_zone
 from voxops.views._addresses import without_addresses
-from voxops.views._choice import Choice, load_code, rows_code
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Button, Tab
+from voxops.views._display import Button, Tab
 from voxops.views._palette import OUTCOME, STATUS, Look
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._row_filter import RowFilter, load_code, rows_code
 from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["DeliveryPanel", "delivery_panel"]
@@ -54,7 +54,7 @@ class DeliveryPanel(Panel):
     TITLE, ROWS = "Webhook deliveries", "Deliveries"
 
     def __init__(
-        self, ws: HandedWorkspace, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+        self, ws: WorkspaceLike, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
     ) -> None:
         super().__init__(ws)
         self._posts, self._events = posts, events
@@ -63,7 +63,7 @@ class DeliveryPanel(Panel):
         self._read = (self._webhook, self._window)  # what the rows are of
         self._unseen = True  # no failure has been shown yet
         self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
-        self._desk.hand_over(self._begin)
+        self._tasks.submit(self._begin)
 
     async def _begin(self) -> None:
         """Read the webhooks, then the deliveries."""
@@ -83,7 +83,7 @@ class DeliveryPanel(Panel):
         asked = self._webhook, self._window
         try:
             log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
-            await self._desk.aside(lambda: self._take(log, chosen))
+            await self._tasks.in_thread(lambda: self._take(log, chosen))
             self._read = asked
         finally:
             # The lists say what the rows are, also where others could not be read.
@@ -112,13 +112,13 @@ class DeliveryPanel(Panel):
         """Read again, or another webhook or window."""
         name, value = message.get("name"), str(message.get("value"))
         if message["do"] == "reload":
-            self._desk.hand_over(self._load)
+            self._tasks.submit(self._load)
         elif message["do"] == "select" and name == "webhook" and value in {each for _, each in self._webhooks}:
             self._webhook = value
-            self._desk.hand_over(self._load)
+            self._tasks.submit(self._load)
         elif message["do"] == "select" and name == "window" and value in {each for _, each in _WINDOWS}:
             self._window = value
-            self._desk.hand_over(self._load)
+            self._tasks.submit(self._load)
 
     def _selects(self) -> Sequence[Mapping[str, Any]]:
         return (
@@ -178,9 +178,9 @@ class DeliveryPanel(Panel):
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_redeliver(failed)
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
+    def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the deliveries again."""
-        self._desk.hand_over(lambda: self._load(chosen=False))
+        self._tasks.submit(lambda: self._load(chosen=False))
 
     def _details(self, row: int) -> Sequence[Block | None]:
         assert self._rows is not None
@@ -233,7 +233,7 @@ class DeliveryPanel(Panel):
         attrs = {str(name): value for name, value in self._log.attrs.items()}
         lines = [f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
         wanted = self._wanted()
-        choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
+        choice = RowFilter({name: tuple(wanted[name]) for name in _CODED if name in wanted})
         choice = choice.covering(self._log, self._log["delivery_id"].isin(set(chosen["delivery_id"])))
         kept = self._log[choice.mask(self._log)]
         lines += choice.code("chosen")
@@ -290,7 +290,7 @@ def _answers(log: pd.DataFrame) -> Block:
 
 
 def delivery_panel(
-    ws: HandedWorkspace, *, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+    ws: WorkspaceLike, *, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
 ) -> DeliveryPanel:
     """Show a panel of the webhook deliveries: success and latency over time, failures, details, and redelivery.
 

@@ -21,12 +21,12 @@ from voxops.frames.columns import is_missing, need_columns, need_frame, restored
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.times import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
-from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._left import left
-from voxops.views._live import Tab
+from voxops.views._display import Tab
 from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._remaining import remaining_failures
+from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, rows_code
 from voxops.views._rows import Column, RowTable, read_out
 from voxops.views._summary import in_words, none_failed
 
@@ -62,7 +62,7 @@ class TriagePanel(Panel):
 
     TITLE, ROWS = "Triage", "Failures"
 
-    def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame | None) -> None:
+    def __init__(self, ws: WorkspaceLike, frame: pd.DataFrame | None) -> None:
         super().__init__(ws)
         if not isinstance(frame, pd.DataFrame):
             raise PlanError(
@@ -85,7 +85,7 @@ class TriagePanel(Panel):
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
-        self._runs: list[HandedRun] = []  # ended here: what they tried is known by their word, not by the frame's
+        self._runs: list[RunLike] = []  # ended here: what they tried is known by their word, not by the frame's
         self._set_rows(self._table(self._failed))
 
     def _table(self, failed: pd.DataFrame) -> RowTable:
@@ -131,10 +131,10 @@ class TriagePanel(Panel):
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_retry(failed)
 
-    def _ended(self, run: HandedRun) -> None:
+    def _ended(self, run: RunLike) -> None:
         """Show what the run has left: without what succeeded, and what failed again as it failed now."""
         before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
-        self._failed = left(before, run.results(), run.failed())
+        self._failed = remaining_failures(before, run.results(), run.failed())
         self._set_rows(self._table(self._failed))
         self._runs.append(run)
 
@@ -178,13 +178,13 @@ class TriagePanel(Panel):
             else None,
         ]
 
-    def _choice(self) -> Choice:
+    def _choice(self) -> RowFilter:
         """Return the facets and days that code can say."""
         values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
         match self._live.view.get("days"):
             case [str(first), str(last)] if (begin := _day(first)) and (end := _day(last)):
-                return Choice(values, "updated_at", (begin, end), self._tz)
-        return Choice(values)
+                return RowFilter(values, "updated_at", (begin, end), self._tz)
+        return RowFilter(values)
 
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.
@@ -291,7 +291,7 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
     return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
 
 
-def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame | None = None) -> TriagePanel:
+def triage_panel(ws: WorkspaceLike, frame: pd.DataFrame | None = None) -> TriagePanel:
     """Show a panel to filter failures, plan a retry, look at it, run it and compare, in one cell.
 
     Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
