@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from voxops.sheets.campaign import check_campaign, read_campaign
     from voxops.views import plots
     from voxops.views.delivery_panel import delivery_panel
-    from voxops.views.delivery_report import delivery_report
     from voxops.views.excel import to_excel
     from voxops.views.report import report
     from voxops.views.runs_panel import runs_panel
@@ -69,7 +68,6 @@ __all__ = [
     "connect",
     "deliveries",
     "delivery_panel",
-    "delivery_report",
     "errors",
     "from_arrow",
     "matrix",
@@ -106,7 +104,6 @@ _LATER = {
     "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_panel",
-    "delivery_report": "voxops.views.delivery_report",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",

@@ -264,8 +264,10 @@ def happened(
     keys = [left["outcome"].astype(object), reason.rename("why"), messages.rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
-    height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
-    figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
+    figures = []
+    if "platform" in results:  # a row of a campaign goes to several
+        height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
+        figures.append(Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax)))
     if after is not None:
         figures.insert(0, Figure("Targets before and after", 1.9, lambda ax: plots.before_after(before, after, ax)))
     return Section(title, f"{text} {safe.plain(note, 300)}".strip(), table, tuple(figures) if len(results) else ())
