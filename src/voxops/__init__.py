@@ -41,11 +41,8 @@ if TYPE_CHECKING:
     from voxops.run import Run
     from voxops.sheets.campaign import check_campaign, read_campaign
     from voxops.views import plots
-    from voxops.views.delivery_panel import delivery_panel
     from voxops.views.excel import to_excel
     from voxops.views.report import report
-    from voxops.views.runs_panel import runs_panel
-    from voxops.views.triage_panel import triage_panel
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -67,7 +64,6 @@ __all__ = [
     "compare_weeks",
     "connect",
     "deliveries",
-    "delivery_panel",
     "errors",
     "from_arrow",
     "matrix",
@@ -82,11 +78,9 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
-    "runs_panel",
     "targets",
     "to_excel",
     "triage",
-    "triage_panel",
     "view",
     "webhooks",
 ]
@@ -103,15 +97,12 @@ _LATER = {
     "check_campaign": "voxops.sheets.campaign",
     "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
-    "delivery_panel": "voxops.views.delivery_panel",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "runs_panel": "voxops.views.runs_panel",
     "to_excel": "voxops.views.excel",
-    "triage_panel": "voxops.views.triage_panel",
     "view": "voxops.views.view",
 }
 

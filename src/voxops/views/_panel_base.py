@@ -14,7 +14,6 @@ import pandas as pd
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.errors import PlanError
 from voxops.views._display import Button, Display, Shown, Tab
 from voxops.views._palette import Look, looks_of_pages
 from voxops.views._plan_runner import PlanRunner
@@ -32,7 +31,7 @@ _CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide 
 
 
 class Panel(ABC):
-    """A panel: made by the functions of `vx`, shown as the last expression of a cell.
+    """A panel: made by ``ws.panel``, shown as the last expression of a cell.
 
     Attributes
     ----------
@@ -49,8 +48,6 @@ class Panel(ABC):
     ACTS = True
 
     def __init__(self, ws: WorkspaceLike) -> None:
-        if not hasattr(ws, "client"):
-            raise PlanError(f"a panel takes the workspace first, as in vx.delivery_panel(ws), not {type(ws).__name__}")
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last

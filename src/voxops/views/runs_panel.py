@@ -18,7 +18,7 @@ from voxops.views._panel_base import Panel, opening
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._rows import Column, RowTable
 
-__all__ = ["RunsPanel", "runs_panel"]
+__all__ = ["RunsPanel"]
 
 _WORDS = (
     Column("created_at", "Started", kind="time", share=0.9),
@@ -31,7 +31,7 @@ _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campa
 
 
 class RunsPanel(Panel):
-    """The runs of a workspace, to be opened, watched and resumed; made by `runs_panel`."""
+    """The runs of a workspace, to be opened, watched and resumed; made by ``ws.panel()``."""
 
     TITLE, ROWS, ACTS = "Runs", "Runs", False
 
@@ -142,29 +142,3 @@ class RunsPanel(Panel):
         run_id = self._looked_at if self.run is None else self.run.id
         lines = [f"run = ws.attach({run_id!r})", "run"] if run_id else ["ws.runs()"]
         return "\n".join([*opening(self._ws), *lines]) + "\n"
-
-
-def runs_panel(ws: WorkspaceLike) -> RunsPanel:
-    """Show the runs of a workspace: what was sent, by whom and why; any of them can be opened, watched and resumed.
-
-    Parameters
-    ----------
-    ws : Workspace
-        Whose runs.
-
-    Returns
-    -------
-    RunsPanel
-        ``panel.run`` is the run that is open.
-
-    Raises
-    ------
-    LedgerError
-        If the workspace has no ledger.
-
-    Examples
-    --------
-    >>> vx.runs_panel(ws).__class__.__name__
-    'RunsPanel'
-    """
-    return RunsPanel(ws)
