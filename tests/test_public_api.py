@@ -143,6 +143,33 @@ def test_a_plan_and_a_run_offer_what_is_promised_and_nothing_else(sandbox: Sandb
     ws.close()
 
 
+def test_a_report_offers_what_makes_sense_for_its_subject() -> None:
+    log = pd.DataFrame(
+        {"delivery_id": ["del_1"], "webhook_id": ["wh_1"], "event_type": ["post.failed"], "url": ["https://a"]}
+    )
+    log = log.assign(success=True, status_code=200, latency_ms=5, retry_count=0, error=None, response_body=None)
+    log = log.assign(**dict.fromkeys(("created_at", "delivered_at"), pd.Timestamp("2026-03-01", tz="UTC")))
+    target = {"post_id": "post_1", "platform": "x", "account_id": "acc_1", "status": "failed", "error_code": None}
+    target |= {"error_message": "no", "post_status": "failed", "updated_at": pd.Timestamp("2026-03-01", tz="UTC")}
+    forms = ["to_csv", "to_excel", "to_html", "to_markdown", "to_parquet", "to_text"]
+    assert dir(vx.report(log)) == ["frames", *forms]
+    assert dir(vx.report(vx.triage(pd.DataFrame([target])))) == ["frames", "tickets", *forms]
+
+
+def test_the_figures_are_these() -> None:
+    assert " ".join(dir(vx.plots)) == (
+        "before_after cause_weeks causes_by_platform delivery_delay delivery_volume endpoint_heatmap error_budgets latency_bands "
+        "outage_bands outcomes_by_platform performance schedule_calendar"
+    )
+
+
+def test_a_workspace_has_the_panels_and_importing_it_loads_no_widget() -> None:
+    assert "panel" in dir(vx.Workspace)
+    code = "import sys, voxops.workspace, voxops.run\nprint({'ipywidgets', 'anywidget', 'voxops.views.panel'} & set(sys.modules) or 'none')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "none"
+
+
 def test_help_is_headed_by_what_it_is_about() -> None:
     assert vx.matrix.__name__ == "matrix"
     assert len(str(inspect.signature(vx.report))) < 500

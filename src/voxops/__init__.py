@@ -79,12 +79,8 @@ if TYPE_CHECKING:
     from voxops.run import Run
     from voxops.sheets.campaign import check_campaign, read_campaign
     from voxops.views import plots
-    from voxops.views.delivery_report import delivery_report
-    from voxops.views.delivery_view import delivery_panel
     from voxops.views.excel import to_excel
     from voxops.views.report import report
-    from voxops.views.runs_view import runs_panel
-    from voxops.views.triage_view import triage_panel
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -104,8 +100,6 @@ __all__ = [
     "compare",
     "connect",
     "deliveries",
-    "delivery_panel",
-    "delivery_report",
     "errors",
     "from_arrow",
     "matrix",
@@ -119,11 +113,9 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
-    "runs_panel",
     "targets",
     "to_excel",
     "triage",
-    "triage_panel",
     "view",
     "webhooks",
 ]
@@ -138,16 +130,12 @@ _LATER = {
     "allow_nested_loops": "voxops._support.eventloop",
     "check_campaign": "voxops.sheets.campaign",
     "connect": "voxops.connection",
-    "delivery_panel": "voxops.views.delivery_view",
-    "delivery_report": "voxops.views.delivery_report",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "runs_panel": "voxops.views.runs_view",
     "to_excel": "voxops.views.excel",
-    "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",
 }
 

@@ -40,6 +40,7 @@ from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
+    from voxops.views.panel import Panel
 
 
 @dataclass
@@ -463,6 +464,48 @@ class Workspace:
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
         tz, people = self.settings.tz, self.settings.people
         return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
+
+    def panel(
+        self,
+        frame: pd.DataFrame | None = None,
+        *,
+        posts: pd.DataFrame | None = None,
+        events: pd.DataFrame | None = None,
+    ) -> Panel:
+        """Show a panel in one cell, the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
+
+        Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, optional
+            From ``vx.triage``: filter failures, plan a retry, look at it, run it and compare; posts and targets are triaged here. From
+            ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
+            workspace: any of them can be opened, watched and resumed.
+        posts, events : pandas.DataFrame, optional
+            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then say which post a delivery is about, as
+            ``vx.deliveries.about_posts`` does.
+
+        Returns
+        -------
+        Panel
+            ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+
+        Raises
+        ------
+        PlanError
+            If the frame holds neither posts nor deliveries, or a frame lacks columns.
+        LedgerError
+            If the runs are asked for and the workspace has no ledger.
+
+        Examples
+        --------
+        >>> ws.panel(triaged).__class__.__name__
+        'TriagePanel'
+        """
+        from voxops.views.panel import panel  # draws, which a script does not
+
+        return panel(self, frame, posts=posts, events=events)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

@@ -224,4 +224,4 @@ def test_a_log_of_two_loads_is_judged_as_one() -> None:
     loads = pd.concat([whole.iloc[:4], whole.iloc[4:].reset_index(drop=True)])  # each label twice
     loads.attrs = whole.attrs
     pd.testing.assert_frame_equal(vx.deliveries.levels(loads, at_least=1), vx.deliveries.levels(whole, at_least=1))
-    assert len(vx.delivery_report(loads).frames["levels"]) == 1
+    assert len(vx.report(loads).frames["levels"]) == 1

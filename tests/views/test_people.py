@@ -181,7 +181,7 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
     with pytest.raises(vx.errors.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
         vx.report(triaged).tickets(by="Besitzer")
     with pytest.raises(vx.errors.PlanError, match="this one is about deliveries"):
-        vx.delivery_report(ws.deliveries(since="1D")).tickets()
+        vx.report(ws.deliveries(since="1D")).tickets()
 
 
 def test_tickets_hold_no_markup_of_others(triaged: pd.DataFrame) -> None:
@@ -215,7 +215,7 @@ def test_only_what_can_be_nothing_but_an_id_is_a_code_span() -> None:
 
 
 def test_the_panel_filters_by_owner_and_its_code_connects_alike(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     assert panel._rows is not None
     owner = next(column for column in panel._rows.model()["columns"] if column["name"] == "owner")
     assert owner["facet"]

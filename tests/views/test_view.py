@@ -16,7 +16,7 @@ from tests.browser import CHROMIUM
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._kinds import KINDS, MOST
+from voxops.views._frame_kinds import KINDS, MOST
 from voxops.views._palette import OTHER
 from voxops.views.view import LiveView
 

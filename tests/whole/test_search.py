@@ -9,7 +9,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._choice import load_code
+from voxops.views._row_filter import load_code
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:

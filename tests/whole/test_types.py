@@ -26,10 +26,10 @@ async def main() -> None:
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
     vx.compare(run, run)
-    vx.triage_panel(ws, triaged), vx.delivery_panel(ws, posts=posts), vx.runs_panel(ws)
+    ws.panel(triaged), ws.panel(ws.deliveries(since="7D"), posts=posts), ws.panel()
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.check_accounts(chosen)
-    vx.delivery_report(ws.deliveries(), run=run).to_html("deliveries.html")
+    vx.report(ws.deliveries(), run=run).to_html("deliveries.html")
     ws.archive("history").stats(by=["day", "endpoint"], since="90D")
     async with vx.AsyncClient("key") as client:
         ws.watch(await client.posts.retry("post_1"))

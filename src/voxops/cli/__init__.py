@@ -277,11 +277,11 @@ def _deliveries(options: argparse.Namespace) -> int:
     from voxops import deliveries
     from voxops._support.safe import short_address
     from voxops.analysis.statistics import DELIVERED_BY
-    from voxops.views.delivery_report import delivery_report
+    from voxops.views.report import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
-    made = delivery_report(log, tz=tz)
+    made = report(log, tz=tz)
     stats = deliveries.stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
     for name in ("success_rate", *DELIVERED_BY):
         stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")

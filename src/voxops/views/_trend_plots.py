@@ -1,4 +1,4 @@
-"""The figures of a month: what is left of each endpoint's error budget, and causes of failures by week."""
+"""Figures over weeks: the error budget of each endpoint, and causes of failures by week."""
 
 from __future__ import annotations
 

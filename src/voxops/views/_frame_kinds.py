@@ -1,4 +1,4 @@
-"""Which columns of each kind of frame matter, in the order of reading; the first that are there and say something are shown."""
+"""The kinds of frame: by which columns each is known, and which of them are shown, in the order of reading."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "SHEET_TIMES",
     "Kind",
     "Shape",
+    "is_deliveries",
     "kind_of",
     "order_of",
     "shape_of",
@@ -261,6 +262,11 @@ def kind_of(frame: pd.DataFrame) -> Kind:
     """Return what a frame is, by its columns: a filter, a file or a merge has not always kept its attrs."""
     names = set(map(str, frame.columns))
     return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
+
+
+def is_deliveries(frame: pd.DataFrame) -> bool:
+    """Whether the rows are webhook deliveries, also those of a plan or in the results of a run."""
+    return {"delivery_id", "event_type"} <= set(map(str, frame.columns))
 
 
 def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
