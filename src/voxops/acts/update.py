@@ -96,9 +96,9 @@ def plan_update(
     if moved and "new_scheduled_for" in posts.columns:
         raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
     if to is not None:
-        one = isinstance(to, str) or not isinstance(to, Iterable)
-        times = _utc([_time(to, shown_zone(posts))] * len(posts)) if one else _for_each(to, posts)
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=one)
+        several = isinstance(to, Iterable) and not isinstance(to, str)
+        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=not several)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
         times = _utc([text and _later(text, step) for text in old])
@@ -108,14 +108,14 @@ def plan_update(
     return _planned(posts)
 
 
-def _utc(times: Sequence[str | None]) -> pd.DatetimeIndex:
+def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
     """Times as a column."""
     import pandas as pd
 
     return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
 
 
-def _for_each(to: Iterable[Any], posts: pd.DataFrame) -> Any:
+def _for_each(to: Any, posts: pd.DataFrame) -> Any:
     """One time per row, in the order of the frame; whether each is fit is decided per row."""
     import pandas as pd
 
