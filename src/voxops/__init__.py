@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
     from voxops.analysis.causes import cause_weeks, compare_weeks
-    from voxops.connection import connect
+    from voxops.connection import aconnect, connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
-    from voxops.sheets.campaign import check_campaign, read_campaign
+    from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
     from voxops.views.delivery_report import delivery_report
     from voxops.views.delivery_view import delivery_panel
@@ -60,10 +60,10 @@ __all__ = [
     "Run",
     "VoxopsError",
     "Workspace",
+    "aconnect",
     "allow_nested_loops",
     "cause_weeks",
     "causes",
-    "check_campaign",
     "compare",
     "compare_weeks",
     "connect",
@@ -100,9 +100,9 @@ _LATER = {
     "webhooks": "voxops.webhooks",
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
+    "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
     "cause_weeks": "voxops.analysis.causes",
-    "check_campaign": "voxops.sheets.campaign",
     "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
     "delivery_panel": "voxops.views.delivery_view",
