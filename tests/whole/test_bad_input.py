@@ -202,7 +202,6 @@ TAKE_A_FRAME = {
     "causes": vx.causes,
     "report": vx.report,
     "delivery_report": vx.delivery_report,
-    "check_campaign": vx.check_campaign,
     "delivery_stats": vx.deliveries.stats,
     "outages": vx.deliveries.outages,
     "duplicates": vx.deliveries.duplicates,

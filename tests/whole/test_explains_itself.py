@@ -48,8 +48,6 @@ def test_completion_offers_what_an_analyst_uses(ws: vx.Workspace) -> None:
     offered = {name for name in dir(run) if not name.startswith("_")}
     assert not offered & {"end", "follow", "notice"}
     assert {"results", "failed", "blocked", "made", "verify", "wait"} <= offered
-    assert "identify" not in dir(ws)
-    assert {"posts", "at_risk", "account_board", "run"} <= set(dir(ws))
     assert dir(vx) == sorted(vx.__all__)
 
 

@@ -344,9 +344,7 @@ class BoardLoader(Loader):
         board, waiting = await self._board(await self.listed_accounts(), until)
         return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
 
-    async def _board(
-        self, accounts: pd.DataFrame, until: pd.Timestamp | None
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The board of these accounts, and the targets that are about to go out up to an instant."""
         waiting = await waiting_targets(self._client, until)
         recent = await recent_targets(self._client, self._client.now())
