@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import subprocess
@@ -17,7 +18,7 @@ from voxburst_sandbox import Sandbox
 from voxops.archive import Archive
 
 PROMISED = [
-    "connect", "targets", "triage", "plan_retry", "plan_fix", "plan_update", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
+    "connect", "aconnect", "targets", "triage", "plan_retry", "plan_fix", "plan_update", "plan_cancel", "plan_create", "plan_redeliver", "read_campaign",
     "deliveries", "webhooks", "errors", "report", "compare", "matrix", "allow_nested_loops", "AsyncClient", "VoxopsError", "PostFields",
 ]  # fmt: skip
 
@@ -71,19 +72,56 @@ def test_public_names_are_documented(name: str) -> None:
     assert doc and len(doc.splitlines()[0]) > 10
 
 
-@pytest.mark.parametrize(
-    "method", ["posts", "deliveries", "accounts", "webhooks", "validate", "run", "watch", "attach", "reconcile"]
-)
-def test_workspace_and_awaitables_have_one_signature(method: str) -> None:
-    blocking, awaitable = getattr(vx.Workspace, method), getattr(_awaitables(), method)
-    assert inspect.signature(blocking) == inspect.signature(awaitable)
-    assert inspect.getdoc(blocking) == inspect.getdoc(awaitable)
+METHODS = {
+    "posts", "deliveries", "accounts", "webhooks", "analytics", "at_risk", "check", "run", "runs", "attach", "watch", "reconcile", "ledger",
+    "archive", "close",
+}  # fmt: skip
+LOCAL = {"runs", "ledger", "archive", "panel"}  # which wait for nothing
 
 
-def _awaitables() -> type:
-    from voxops.workspace import Awaitables
+def public(thing: object) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
 
-    return Awaitables
+
+def test_a_workspace_offers_what_is_promised_and_its_coroutines_are_the_same(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as ws:
+        methods = METHODS | ({"panel"} if hasattr(ws, "panel") else set())
+        assert public(ws) == methods | {"aio", "client", "id", "name", "plan", "settings", "sandbox"}
+        assert public(ws.aio) == methods - LOCAL
+        for method in methods - LOCAL:
+            blocking, awaitable = getattr(vx.Workspace, method), getattr(type(ws.aio), method)
+            assert inspect.signature(blocking) == inspect.signature(awaitable)
+            assert method == "close" or inspect.getdoc(blocking) == inspect.getdoc(awaitable)
+
+
+def test_aconnect_takes_what_connect_takes() -> None:
+    assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
+
+
+def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox: Sandbox, tmp_path: Path) -> None:
+    async def service() -> tuple[int, bool]:
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                beats += 1
+                await asyncio.sleep(0.001)
+
+        heart = asyncio.create_task(beat())
+        ws = await vx.aconnect(sandbox.api_key, url=sandbox.url, ledger=tmp_path / "l.sqlite", owner_field="owner")
+        posts = await ws.aio.posts(limit=2)
+        await ws.aio.close()
+        heart.cancel()
+        with pytest.raises(vx.errors.ConfigError, match="this workspace is closed"):
+            await ws.aio.posts()
+        return beats, posts["owner"].notna().all()
+
+    beats, owned = asyncio.run(service())
+    assert beats > 3, "the loop of the service was never blocked"
+    assert owned
+    with pytest.raises(vx.errors.ConfigError, match="leave one of them out"):
+        asyncio.run(vx.aconnect("key", sandbox=True))
 
 
 def test_importing_loads_nothing_heavy() -> None:

@@ -73,11 +73,11 @@ from voxops.frames.records import targets
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
-    from voxops.connection import connect
+    from voxops.connection import aconnect, connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
-    from voxops.sheets.campaign import check_campaign, read_campaign
+    from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
     from voxops.views.excel import to_excel
     from voxops.views.report import report
@@ -94,9 +94,9 @@ __all__ = [
     "Run",
     "VoxopsError",
     "Workspace",
+    "aconnect",
     "allow_nested_loops",
     "causes",
-    "check_campaign",
     "compare",
     "connect",
     "deliveries",
@@ -127,8 +127,8 @@ _LATER = {
     "webhooks": "voxops.webhooks",
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
+    "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
-    "check_campaign": "voxops.sheets.campaign",
     "connect": "voxops.connection",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",

@@ -313,16 +313,18 @@ class Awaitables:
     posts = awaitable(Session.posts)
     deliveries = awaitable(Session.deliveries)
     accounts = awaitable(Session.accounts)
-    check_accounts = awaitable(Session.check_accounts)
-    account_board = awaitable(Session.account_board)
     at_risk = awaitable(Session.at_risk)
     webhooks = awaitable(Session.webhooks)
     analytics = awaitable(Session.analytics)
-    validate = awaitable(Session.validate)
+    check = awaitable(Session.check)
     run = awaitable(Session.run)
     watch = awaitable(Session.watch)
     attach = awaitable(Session.attach)
     reconcile = awaitable(Session.reconcile)
+
+    async def close(self) -> None:
+        """Close the workspace as ``ws.close()`` does, while other tasks go on."""
+        await asyncio.to_thread(cast("Workspace", self._session.workspace).close)
 
 
 @never_copied(lambda _: CONNECT_THERE)
@@ -352,15 +354,12 @@ class Workspace:
         self.client = session.client
         self.settings = session.settings
         self.aio = Awaitables(session)
-        self.identify(identity, ledger)
+        self._identify(identity, ledger)
         _open_workspaces.add(self)
         self.sandbox = resources.sandbox
 
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name != "identify"]
-
-    def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
-        """Take note of whose workspace it is, and of its ledger."""
+    def _identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
+        """Set whose workspace it is, and its ledger."""
         self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
@@ -369,12 +368,10 @@ class Workspace:
     posts = blocking(Session.posts)
     deliveries = blocking(Session.deliveries)
     accounts = blocking(Session.accounts)
-    check_accounts = blocking(Session.check_accounts)
-    account_board = blocking(Session.account_board)
     at_risk = blocking(Session.at_risk)
     webhooks = blocking(Session.webhooks)
     analytics = blocking(Session.analytics)
-    validate = blocking(Session.validate)
+    check = blocking(Session.check)
     run = showing(Session.run)
     watch = showing(Session.watch)
     attach = showing(Session.attach)

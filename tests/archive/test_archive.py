@@ -580,7 +580,7 @@ def test_near_instants_make_one_span(times, hours) -> None:
 
 
 def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=sandbox, owner="metadata.owner") as ws:
+    with vx.connect(sandbox=sandbox, owner_field="owner") as ws:
         archive = ws.archive(tmp_path)
         archive.sync()
         live = ws.posts()

@@ -201,7 +201,6 @@ TAKE_A_FRAME = {
     "targets": vx.targets,
     "causes": vx.causes,
     "report": vx.report,
-    "check_campaign": vx.check_campaign,
     "stats": vx.deliveries.stats,
     "outages": vx.deliveries.outages,
     "duplicates": vx.deliveries.duplicates,

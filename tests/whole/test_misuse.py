@@ -142,13 +142,11 @@ def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspac
     assert set(results["post_id"]) == sent
 
 
-def test_validation_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
+def test_a_check_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
     sheet = campaign()
     before = vx.plan_create(sheet, key="row_id")
-    checked = ws.validate(sheet)
+    assert ws.check(sheet).empty
     assert list(sheet.columns) == list(campaign().columns)
-    assert checked["valid"].all()
-    assert all(len(ids) == 1 for ids in checked["account_ids"])
     assert (
         vx.plan_create(sheet, key="row_id").frame["idempotency_key"].tolist()
         == before.frame["idempotency_key"].tolist()
@@ -237,7 +235,9 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: ws.posts(since=pd.DataFrame()), "since="),
         (lambda ws: ws.deliveries(webhook=7), "webhook="),
         (lambda ws: ws.deliveries(event_type=b"post.failed"), "event_type="),
-        (lambda ws: ws.check_accounts(7), "accounts="),
+        (lambda ws: ws.accounts(7), "account="),
+        (lambda ws: ws.accounts(check="yes"), "check="),
+        (lambda ws: ws.check(campaign(), ask="no"), "ask="),
         (lambda ws: ws.watch(None), "ws.watch takes"),
         (lambda ws: ws.watch([7]), "ws.watch takes"),
         (lambda ws: ws.archive(None), "path="),
@@ -254,7 +254,6 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: vx.deliveries.levels(ws.deliveries(), now=NAIVE), "now="),
         (lambda ws: vx.report(ws.deliveries(), now=NAIVE), "now="),
         (lambda ws: vx.report(failed(ws), now=NAIVE), "now="),
-        (lambda _: vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None), now=NAIVE), "now="),
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
         (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not DataFrame"),

@@ -51,7 +51,7 @@ def tickets(report: ReportContent, failures: pd.DataFrame, by: str) -> Tickets:
     if not isinstance(by, str):
         raise PlanError(f"tickets(by=) takes the name of one column, such as 'owner', not {type(by).__name__}")
     if by not in failures.columns:
-        advice = "Connect with vx.connect(owner='metadata.owner') and load the posts again."
+        advice = "Connect with vx.connect(owner_field='owner') and load the posts again."
         advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))
         raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")
     support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
