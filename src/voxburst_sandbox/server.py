@@ -131,9 +131,30 @@ class PortServer(uvicorn.Server):
         await self._leave.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop what happens by itself before the connections close."""
+        """Stop what happens by itself, then close the connections; open requests get a second to end."""
         await self._before_stop()
-        await super().shutdown(sockets=sockets)
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        if not await self._has_ended(within=1.0):
+            for connection in list(state.connections):
+                connection.transport.abort()
+            for task in list(state.tasks):
+                task.cancel()
+            await self._has_ended(within=1.0)
+
+    async def _has_ended(self, *, within: float) -> bool:
+        """Whether all connections and requests end in so many seconds."""
+        state = self.server_state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while state.connections or state.tasks:  # noqa: ASYNC110  uvicorn tells nobody
+                    await asyncio.sleep(0.001)
+        return not (state.connections or state.tasks)
 
     def leave(self) -> None:
         """Stop; from any thread."""
@@ -245,7 +266,7 @@ class Sandbox(Remote):
         self._limiter = Limiter(rate_limit)
         self._sender = hooks.Sender(verify=True if made is None else made.client_context())
         self._sockets: list[socket.socket] = []
-        self._server: _Server | None = None
+        self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -347,7 +368,7 @@ class Sandbox(Remote):
             ssl_certfile=None if self._certificate is None else self._certificate.server, http=protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75,
         )  # fmt: skip
-        self._server = _Server(config, ready, self._halt)
+        self._server = PortServer(config, ready, self._halt)
         self._ticker = asyncio.create_task(_tick(self.world))
         await self._server.serve(sockets=self._sockets)
         self.world.flush()
@@ -406,35 +427,6 @@ class Sandbox(Remote):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-class _Server(PortServer):
-    """A server that has stopped as soon as its connections are closed; uvicorn's own looks ten times a second."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._before_stop()
-        for server in self.servers:
-            server.close()
-        for sock in sockets or ():
-            sock.close()
-        state = self.server_state
-        for connection in list(state.connections):
-            connection.shutdown()
-        if not await self._has_ended(within=1.0):
-            for connection in list(state.connections):
-                connection.transport.abort()
-            for task in list(state.tasks):
-                task.cancel()
-            await self._has_ended(within=1.0)
-
-    async def _has_ended(self, *, within: float) -> bool:
-        """Whether all connections and requests end in so many seconds."""
-        state = self.server_state
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while state.connections or state.tasks:  # noqa: ASYNC110  uvicorn tells nobody
-                    await asyncio.sleep(0.001)
-        return not (state.connections or state.tasks)
 
 
 async def _tick(world: World) -> None:

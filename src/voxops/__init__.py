@@ -6,10 +6,49 @@
 
     ws = vx.connect(sandbox=True)                   # or vx.connect() with VOXBURST_API_KEY set
     posts = ws.posts(status=["failed", "partial"])  # one row per post
-    triaged = vx.triage(vx.targets(posts))          # one row per post and platform: cause, verdict, remedy
+    triaged = vx.triage(posts)                      # one row per post and platform: cause, verdict, remedy
     run = ws.run(vx.plan_retry(triaged))            # never twice, whatever happens
 
 Re-running any cell, Run All, the whole notebook, after any crash, never posts twice and never loses an item.
+
+======================  ===================================================================================
+Connect
+`connect`               a workspace, by an API key or in the sandbox
+`aconnect`              the same for a service with an event loop of its own
+`Workspace`             what `connect` returns: loads, checks, runs and watches
+`allow_nested_loops`    lets your own cells call ``asyncio.run``
+Understand
+`triage`                posts or targets with cause, verdict and remedy
+`targets`               posts as one row per post and platform
+`causes`                failures by cause, by week, or against the span before
+`compare`               two loads of the same targets, or two runs
+`deliveries`            webhook deliveries: statistics, service levels, outages, losses
+`webhooks`              webhook events: verified, read, as a frame
+`Rule`                  a rule of your own for `triage`
+`matrix`                the API's capability matrix
+Plan
+`read_campaign`         a campaign sheet, ready to check and to plan
+`plan_retry`            send failed posts again
+`plan_fix`              correct failed posts, then send them again
+`plan_create`           create the posts of a campaign sheet
+`plan_update`           change posts that have not gone out
+`plan_cancel`           cancel posts that have not gone out
+`plan_redeliver`        send lost webhook deliveries again
+`Plan`                  what these return: a table of requests, of which none is sent
+`rehearse`              a plan run many times in the sandbox, by the failure rates of your history
+`Run`                   what ``ws.run(plan)`` returns: progress and results
+Show
+`view`                  a frame as a table that can be filtered and sorted
+`report`                a triage as one file: HTML, Markdown, tickets
+`plots`                 figures
+`to_excel`              frames as a workbook
+`from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
+Script
+`AsyncClient`           the API's client by itself
+`PostFields`            the fields of a post, typed
+`VoxopsError`           the base of all errors
+`errors`                all errors
+======================  ===================================================================================
 """
 
 from __future__ import annotations
@@ -34,19 +73,14 @@ from voxops.frames.records import targets
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
-    from voxops.analysis.causes import cause_weeks, compare_weeks
-    from voxops.connection import connect
+    from voxops.connection import aconnect, connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
-    from voxops.sheets.campaign import check_campaign, read_campaign
+    from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
-    from voxops.views.delivery_report import delivery_report
-    from voxops.views.delivery_view import delivery_panel
     from voxops.views.excel import to_excel
     from voxops.views.report import report
-    from voxops.views.runs_view import runs_panel
-    from voxops.views.triage_view import triage_panel
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -60,16 +94,12 @@ __all__ = [
     "Run",
     "VoxopsError",
     "Workspace",
+    "aconnect",
     "allow_nested_loops",
-    "cause_weeks",
     "causes",
-    "check_campaign",
     "compare",
-    "compare_weeks",
     "connect",
     "deliveries",
-    "delivery_panel",
-    "delivery_report",
     "errors",
     "from_arrow",
     "matrix",
@@ -83,11 +113,9 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
-    "runs_panel",
     "targets",
     "to_excel",
     "triage",
-    "triage_panel",
     "view",
     "webhooks",
 ]
@@ -99,21 +127,15 @@ _LATER = {
     "webhooks": "voxops.webhooks",
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
+    "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
-    "cause_weeks": "voxops.analysis.causes",
-    "check_campaign": "voxops.sheets.campaign",
-    "compare_weeks": "voxops.analysis.causes",
     "connect": "voxops.connection",
-    "delivery_panel": "voxops.views.delivery_view",
-    "delivery_report": "voxops.views.delivery_report",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "runs_panel": "voxops.views.runs_view",
     "to_excel": "voxops.views.excel",
-    "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",
 }
 

@@ -16,7 +16,6 @@ from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
-from voxops.frames.records import targets
 from voxops.loading.loader import Settings
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
@@ -74,7 +73,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         console.print(
             f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"
         )
-        triaged = triage(targets(posts))
+        triaged = triage(posts)
         _show_causes(console, triaged)
         run = _run(console, ws, triaged)
         results = run.results()

@@ -1,4 +1,12 @@
-"""Webhook events: whether one is genuine, and what it says; recorded ones as a frame."""
+"""Webhook events: whether one is genuine, and what it says; recorded ones as a frame.
+
+=====================  ===================================================================================
+`verify_signature`     whether a webhook was signed with your secret
+`parse_event`          one payload as a `WebhookEvent`, whichever envelope it came in
+`events`               recorded webhooks as a frame, each event once
+`join_events`          events beside the posts or the deliveries that they belong to
+=====================  ===================================================================================
+"""
 
 from __future__ import annotations
 
@@ -24,16 +32,11 @@ from voxops.frames.columns import need_frame, refuse_texts_of_lists, unnamed_ind
 from voxops.frames.records import build
 from voxops.frames.schemas import COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD
 
-__all__ = [
-    "SIGNATURE_HEADERS",
-    "Payload",
-    "WebhookEvent",
-    "events",
-    "join_events",
-    "known_secrets",
-    "parse_event",
-    "verify_signature",
-]
+__all__ = ["Payload", "WebhookEvent", "events", "join_events", "parse_event", "verify_signature"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"

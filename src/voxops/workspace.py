@@ -40,6 +40,7 @@ from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
+    from voxops.views.panel import Panel
 
 
 @dataclass
@@ -312,16 +313,18 @@ class Awaitables:
     posts = awaitable(Session.posts)
     deliveries = awaitable(Session.deliveries)
     accounts = awaitable(Session.accounts)
-    check_accounts = awaitable(Session.check_accounts)
-    account_board = awaitable(Session.account_board)
     at_risk = awaitable(Session.at_risk)
     webhooks = awaitable(Session.webhooks)
     analytics = awaitable(Session.analytics)
-    validate = awaitable(Session.validate)
+    check = awaitable(Session.check)
     run = awaitable(Session.run)
     watch = awaitable(Session.watch)
     attach = awaitable(Session.attach)
     reconcile = awaitable(Session.reconcile)
+
+    async def close(self) -> None:
+        """Close the workspace as ``ws.close()`` does, while other tasks go on."""
+        await asyncio.to_thread(cast("Workspace", self._session.workspace).close)
 
 
 @never_copied(lambda _: CONNECT_THERE)
@@ -351,15 +354,12 @@ class Workspace:
         self.client = session.client
         self.settings = session.settings
         self.aio = Awaitables(session)
-        self.identify(identity, ledger)
+        self._identify(identity, ledger)
         _open_workspaces.add(self)
         self.sandbox = resources.sandbox
 
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name != "identify"]
-
-    def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
-        """Take note of whose workspace it is, and of its ledger."""
+    def _identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
+        """Set whose workspace it is, and its ledger."""
         self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
@@ -368,12 +368,10 @@ class Workspace:
     posts = blocking(Session.posts)
     deliveries = blocking(Session.deliveries)
     accounts = blocking(Session.accounts)
-    check_accounts = blocking(Session.check_accounts)
-    account_board = blocking(Session.account_board)
     at_risk = blocking(Session.at_risk)
     webhooks = blocking(Session.webhooks)
     analytics = blocking(Session.analytics)
-    validate = blocking(Session.validate)
+    check = blocking(Session.check)
     run = showing(Session.run)
     watch = showing(Session.watch)
     attach = showing(Session.attach)
@@ -463,6 +461,48 @@ class Workspace:
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
         tz, people = self.settings.tz, self.settings.people
         return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
+
+    def panel(
+        self,
+        frame: pd.DataFrame | None = None,
+        *,
+        posts: pd.DataFrame | None = None,
+        events: pd.DataFrame | None = None,
+    ) -> Panel:
+        """Show a panel in one cell, the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
+
+        Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, optional
+            From ``vx.triage``: filter failures, plan a retry, look at it, run it and compare; posts and targets are triaged here. From
+            ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
+            workspace: any of them can be opened, watched and resumed.
+        posts, events : pandas.DataFrame, optional
+            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then say which post a delivery is about, as
+            ``vx.deliveries.about_posts`` does.
+
+        Returns
+        -------
+        Panel
+            ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+
+        Raises
+        ------
+        PlanError
+            If the frame holds neither posts nor deliveries, or a frame lacks columns.
+        LedgerError
+            If the runs are asked for and the workspace has no ledger.
+
+        Examples
+        --------
+        >>> ws.panel(triaged).__class__.__name__
+        'TriagePanel'
+        """
+        from voxops.views.panel import panel  # draws, which a script does not
+
+        return panel(self, frame, posts=posts, events=events)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

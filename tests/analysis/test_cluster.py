@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import voxops as vx
-from voxops.analysis.causes import cause_partial, causes, finish_causes, merge_causes
+from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes
 from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
 from voxops.archive.store import Store
@@ -134,7 +134,7 @@ def test_files_on_two_workers_give_the_same_digits(
     table = finish(tree(parts, merge).compute())
     assert len(cluster.scheduler_info()["workers"]) == 2
     pd.testing.assert_frame_equal(table, vx.deliveries.stats(log, by=by), check_exact=True)
-    pd.testing.assert_frame_equal(archive.delivery_stats(by=by), table, check_exact=True)
+    pd.testing.assert_frame_equal(archive.stats(by=by), table, check_exact=True)
 
 
 def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
@@ -152,7 +152,7 @@ def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archi
     import dask
 
     parts = [dask.delayed(count_causes)(path) for path in archive.files("targets")]
-    table = finish_causes(tree(parts, merge_causes).compute())
+    table = finish_causes(tree(parts, CAUSES.merge).compute())
     pd.testing.assert_frame_equal(table, causes(vx.triage(vx.targets(posts))), check_exact=True)
     pd.testing.assert_frame_equal(archive.causes(), table, check_exact=True)
 
@@ -169,7 +169,7 @@ def test_duckdb_gives_the_same_digits(archive: Archive) -> None:
         FROM deliveries GROUP BY url ORDER BY url
         """
     )
-    ours = archive.delivery_stats(by="endpoint")
+    ours = archive.stats(by="endpoint")
     pd.testing.assert_frame_equal(ours[list(table.columns)], table, check_exact=True)
     rate = (table["succeeded"] / (table["succeeded"] + table["failed"])).rename("success_rate")
     pd.testing.assert_series_equal(ours["success_rate"], rate, check_exact=True)

@@ -41,16 +41,16 @@ def recorded(log: pd.DataFrame) -> pd.DataFrame:
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "causes": vx.causes,
     "cause_weeks": vx.cause_weeks,
-    "compare_weeks": lambda triaged: vx.compare_weeks(triaged, now=triaged["updated_at"].max(), span="3D"),
+    "compare_weeks": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
     "report": lambda triaged: vx.report(triaged).frames["causes"],
     "plot": bars,
 }
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "delivery_stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
-    "service_levels": vx.deliveries.levels,
+    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
+    "levels": vx.deliveries.levels,
     "outages": vx.deliveries.outages,
     "duplicates": vx.deliveries.duplicates,
-    "never_delivered": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
+    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
     "join_events": recorded,
 }
 

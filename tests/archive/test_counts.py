@@ -54,7 +54,7 @@ def filled(root: Path, records: list[dict[str, Any]]) -> tuple[Archive, pd.DataF
 def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive, log = filled(Path(folder), records)
-        pd.testing.assert_frame_equal(archive.delivery_stats(by, tz=tz), vx.deliveries.stats(log, by, tz=tz))
+        pd.testing.assert_frame_equal(archive.stats(by, tz=tz), vx.deliveries.stats(log, by, tz=tz))
 
 
 SPANS = st.tuples(*[st.sampled_from([None, *filter(None, TIMES), "2026-03-29T00:00:00Z", "2026-10-25T00:00:00Z"])] * 2)
@@ -74,7 +74,7 @@ def test_a_span_counts_what_was_created_in_it(
             pd.Timestamp(until or "2100-01-01T00:00Z")
         )
         wanted = vx.deliveries.stats(log[inside], by)
-        pd.testing.assert_frame_equal(archive.delivery_stats(by, since=since, until=until), wanted)
+        pd.testing.assert_frame_equal(archive.stats(by, since=since, until=until), wanted)
 
 
 def some(count: int, **changed: Any) -> list[dict[str, Any]]:
@@ -89,23 +89,19 @@ def some(count: int, **changed: Any) -> list[dict[str, Any]]:
 def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(tmp_path: Path, time: str) -> None:
     archive, log = filled(tmp_path, [*some(20), *some(5, createdAt=time), *some(2, createdAt=None)])
     for by in BY:
-        counted = archive.delivery_stats(by, tz="Africa/Monrovia")
+        counted = archive.stats(by, tz="Africa/Monrovia")
         pd.testing.assert_frame_equal(counted, vx.deliveries.stats(log, by, tz="Africa/Monrovia"))
     later = log[~(log["created_at"] < pd.Timestamp("2026-03-02T03:00Z"))]
-    pd.testing.assert_frame_equal(
-        archive.delivery_stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day")
-    )
+    pd.testing.assert_frame_equal(archive.stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day"))
     early = log[~(log["created_at"] >= pd.Timestamp("2026-03-02T03:00Z"))]
-    pd.testing.assert_frame_equal(
-        archive.delivery_stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day")
-    )
+    pd.testing.assert_frame_equal(archive.stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day"))
 
 
 def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
     archive, _ = filled(tmp_path, some(300))
     damaged = archive.files("deliveries")[0]
     damaged.write_bytes(b"not Parquet at all")
-    for ask in (archive.delivery_stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
+    for ask in (archive.stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
         with pytest.raises(vx.errors.ConfigError, match=re.escape(str(damaged))) as caught:
             ask()
         assert "sync(full=True)" in str(caught.value)
@@ -116,10 +112,10 @@ def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works
 ) -> None:
     history.write(tmp_path / "archive", 300_000, 20)
     archive = Archive(tmp_path / "archive")
-    expected = archive.delivery_stats(["day", "endpoint"])
+    expected = archive.stats(["day", "endpoint"])
     (tmp_path / ".tmp").write_text("mine")  # where DuckDB would put it
     monkeypatch.chdir(tmp_path)
     # each thread needs some of it, and how many there are depends on the machine
     monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config={"threads": 1}))
     monkeypatch.setattr(query, "_MEMORY", "29MB")
-    pd.testing.assert_frame_equal(archive.delivery_stats(["day", "endpoint"]), expected)
+    pd.testing.assert_frame_equal(archive.stats(["day", "endpoint"]), expected)

@@ -99,7 +99,7 @@ def by_plain_pandas(root: Path) -> Any:
 
 def by_archive(root: Path) -> Any:
     """Ours."""
-    return _digits(Archive(root).delivery_stats(BY))
+    return _digits(Archive(root).stats(BY))
 
 
 def sync_day(root: Path) -> Any:
@@ -193,7 +193,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as nothing:
         Store(Path(nothing)).save(Store(Path(nothing)).state())
-        Archive(nothing).delivery_stats(BY)
+        Archive(nothing).stats(BY)
     before = (time.perf_counter(), time.process_time())
     found = TASKS[asked.task](asked.root)
     wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]

@@ -458,7 +458,7 @@ class Chaos:
     def _claims(self, name: str) -> dict[str, float]:
         """The same, with the server's time of the claim."""
         path = sender.ledger_path(self.folder, name, self.config.ledgers)
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as ledger:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1)) as ledger:
             return dict(ledger.execute("SELECT key, last_sent FROM operations WHERE state = 'sent'"))
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:

@@ -28,7 +28,6 @@ from voxops.errors import (
     ValidationError,
     WaitTooLong,
 )
-from voxops.frames.records import build
 from voxops.loading.accounts import check_up
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
@@ -382,10 +381,10 @@ def test_a_pause_that_is_too_long_is_caught_nowhere_on_the_way(sandbox: Sandbox,
             with pytest.raises(RateLimitError) as first:
                 await client.identity()
             assert first.value.retry_after > 60
-            accounts = build("accounts", [{"id": next(iter(sandbox.world.accounts)), "platform": "twitter"}])
+            account = next(iter(sandbox.world.accounts))
             for call in (
                 lambda: _identity(client),
-                lambda: check_up(client, accounts, refresh=False),
+                lambda: check_up(client, [account], refresh=False),
                 lambda: client.uploads.send_all([file]),
                 lambda: client.posts.retry("post_1"),
             ):

@@ -12,7 +12,6 @@ from tests.engine.steps import BULK, REDELIVER, RETRY, edit, live, others_post, 
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts import create
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
@@ -593,18 +592,6 @@ def test_rule_30_a_ledger_that_has_only_found_a_row_makes_it_again_as_the_attemp
     assert table["waiting_for"].str.endswith("set a column attempt to 2").all()
     assert outcomes(run_again(finder, sheet.assign(attempt=2))) == {"succeeded": 2}
     assert set(rig.created().values()) == {2}
-
-
-def test_rule_05_a_row_of_an_older_ledger_stays_known_under_both_its_names(rig, monkeypatch):
-    kernel, sheet = rig.kernel(), rig.campaign(3).assign(row_id=["0", "1", "2"])
-    names = create.row_names
-    with monkeypatch.context() as patch:
-        patch.setattr(create, "row_names", lambda frame, key: [f"{name}.0" for name in names(frame, key)])
-        run_again(kernel, sheet)
-    for _ in range(3):
-        rig.sandbox.advance(600)
-        assert outcomes(run_again(kernel, sheet)) == {"succeeded": 3}
-    assert set(rig.created().values()) == {1}
 
 
 def test_rule_05_a_content_type_makes_no_other_row(rig):

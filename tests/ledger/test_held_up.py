@@ -19,11 +19,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.chaos import world
+from tests.ledger.filled import claim
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
+from voxops.api.timing import CREATES_CLEARED_FOR
 from voxops.errors import LedgerError
-from voxops.ledger import Ledger, store
+from voxops.ledger import Ledger, Refusal, store
+from voxops.ledger.claims import TOO_OLD
 
 READ = """
 import sqlite3, sys
@@ -209,3 +212,16 @@ def test_threads_read_while_one_waits_to_write(path, monkeypatch):
         writer.join(60)
     assert ledger.meta("said") == "after"
     ledger.close()
+
+
+def test_rule_08_a_claim_that_was_held_up_is_decided_by_the_clock_of_then(ledger, clock, monkeypatch):
+    """What was read of a row is too old when the reader has ended, so nothing is sent upon it."""
+    monkeypatch.setattr(store, "QUIET", 0.0)
+    with other_process(READ, ledger.path) as reader, ThreadPoolExecutor(1) as pool:
+        reader.begin()
+        held = pool.submit(claim, ledger, 1)
+        until(lambda: ledger.held_up)
+        clock.now += CREATES_CLEARED_FOR + 1
+        reader.end()
+        assert held.result(60) == Refusal(TOO_OLD, stale=True)
+    assert ledger.operations.get(1).state == "planned"

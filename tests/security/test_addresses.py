@@ -72,7 +72,7 @@ def log(sandbox: Sandbox) -> pd.DataFrame:
 
 
 def test_no_report_and_no_table_shows_a_token(log: pd.DataFrame, tmp_path) -> None:
-    made = vx.delivery_report(log)
+    made = vx.report(log)
     made.to_html(tmp_path / "a.html")
     made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")

@@ -18,6 +18,7 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
+from tests.sheets.offline import findings
 
 from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
@@ -25,7 +26,7 @@ from voxops.client import AccountNames
 from voxops.client.names import no_account
 from voxops.errors import DecodeError, PlanError
 from voxops.sheets import files
-from voxops.sheets.campaign import CAMPAIGN_COLUMNS, check_campaign, read_campaign
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 
 SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -46,7 +47,7 @@ def one(**cells: str | None) -> pd.DataFrame:
 
 
 def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
-    found = check_campaign(frame, now=NOW)
+    found = findings(frame, now=NOW)
     return list(found["code"] if level is None else found.loc[found["level"] == level, "code"])
 
 
@@ -100,7 +101,7 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
     empty = read_campaign(written(tmp_path, HEADER))
     assert len(empty) == 0
     assert {str(dtype) for dtype in empty.dtypes} == {"string"}
-    assert len(check_campaign(empty)) == 0
+    assert len(findings(empty)) == 0
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["row_id"].tolist() == ["r1", "r2"]
-    assert check_campaign(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
     assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
 
 
@@ -202,7 +203,7 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
     frame = read_campaign(path, header=3)
     assert frame["content"].tolist() == ["Hello", "Hello"]
     assert frame.attrs["delimiter"] == delimiter
-    assert check_campaign(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
 
 
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
@@ -235,7 +236,7 @@ def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
     ],
 )
 def test_the_name_of_a_file_is_no_media(media, fits):
-    assert check_campaign(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
+    assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
 
 
 def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
@@ -370,7 +371,7 @@ def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
 )
 def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
     assert codes(one(**cells), "error") == [code]
-    (line,) = check_campaign(one(**cells), now=NOW).itertuples()
+    (line,) = findings(one(**cells), now=NOW).itertuples()
     assert line.row == 0
     assert line.message.endswith(".")
 
@@ -383,7 +384,7 @@ def test_an_account_with_half_a_surrogate_pair_is_an_error():
 
 def test_naive_times_are_kept_as_they_were_written():
     frame = one(scheduled_for="2026-03-04 10:00")
-    check_campaign(frame)
+    findings(frame)
     assert frame["scheduled_for"].tolist() == ["2026-03-04 10:00"]
 
 
@@ -402,7 +403,7 @@ def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, te
     """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
     row = f'a,Hello,twitter:@brand,"{text}"'
     path = written(tmp_path, f"{HEADER}\n{row}\n")
-    for message in check_campaign(read_campaign(path, **arguments))["message"]:  # none where a time could be read
+    for message in findings(read_campaign(path, **arguments))["message"]:  # none where a time could be read
         assert said in message
 
 
@@ -418,7 +419,7 @@ def test_lengths_at_a_platforms_limit_are_warned_of():
 
 def test_rows_that_are_the_same_are_found_by_name_and_by_content():
     frame = pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True)
-    found = check_campaign(frame)
+    found = findings(frame)
     assert found[["row", "code"]].to_numpy().tolist() == [
         [0, "ROW_ID_DOUBLED"],
         [1, "ROW_ID_DOUBLED"],
@@ -428,19 +429,19 @@ def test_rows_that_are_the_same_are_found_by_name_and_by_content():
 
 
 def test_without_a_clock_no_time_has_passed():
-    assert check_campaign(one(scheduled_for="1999-01-01T00:00Z")).empty
+    assert findings(one(scheduled_for="1999-01-01T00:00Z")).empty
 
 
 @pytest.mark.parametrize(
     "accounts", ["twitter:brand", "Twitter:@Brand", "twitter: @brand", "mastodon:@brand@example.social", "acc_1"]
 )
 def test_accounts_are_named_in_any_spelling(accounts):
-    assert check_campaign(one(accounts=accounts)).empty
+    assert findings(one(accounts=accounts)).empty
 
 
 def test_two_spellings_of_an_account_are_one():
-    assert check_campaign(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
-    assert "MEDIA_REQUIRED" in set(check_campaign(one(accounts="Instagram:brand"))["code"])
+    assert findings(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
+    assert "MEDIA_REQUIRED" in set(findings(one(accounts="Instagram:brand"))["code"])
 
 
 @pytest.mark.parametrize(
@@ -451,8 +452,8 @@ def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbo
 
     frame = one(accounts=name)
     with vx.connect(sandbox=sandbox) as ws:
-        assert ws.validate(frame)["valid"].tolist() == [True]
-    assert check_campaign(frame).empty
+        assert ws.check(frame).empty
+    assert findings(frame).empty
 
 
 def test_a_name_that_two_accounts_share_stands_for_neither():
@@ -480,20 +481,15 @@ def test_a_name_that_two_accounts_share_stands_for_neither():
     ("kind", "fits"), [("image", True), (" Reel ", True), (None, True), ("", True), ("photo", False)]
 )
 def test_a_content_type_is_one_of_those_that_the_api_knows(kind, fits):
-    findings = check_campaign(one().assign(content_type=kind))
-    assert findings.empty is fits
+    found = findings(one().assign(content_type=kind))
+    assert found.empty is fits
     if not fits:
-        assert findings["code"].tolist() == ["CONTENT_TYPE_FORM"]
-        assert "'photo' is none of carousel, image" in findings["message"][0]
-
-
-def test_a_frame_without_the_columns_is_refused():
-    with pytest.raises(PlanError, match="missing: accounts"):
-        check_campaign(one().drop(columns="accounts"))
+        assert found["code"].tolist() == ["CONTENT_TYPE_FORM"]
+        assert "'photo' is none of carousel, image" in found["message"][0]
 
 
 def test_columns_that_a_plan_can_do_without_the_check_can_too():
-    assert check_campaign(one().drop(columns=["media", "first_comment", "tags"])).empty
+    assert findings(one().drop(columns=["media", "first_comment", "tags"])).empty
 
 
 # --- the sheet of the notebooks ---------------------------------------------------------------------------------------------
@@ -501,7 +497,7 @@ def test_columns_that_a_plan_can_do_without_the_check_can_too():
 
 def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     sheet = read_campaign(SHEET)
-    found = check_campaign(sheet, now=NOW)
+    found = findings(sheet, now=NOW)
     assert len(sheet) == 118
     assert found["code"].value_counts().to_dict() == {
         "INVALID_DATE": 4, "CONTENT_TOO_LONG": 3, "MEDIA_REQUIRED": 2, "ROW_ID_DOUBLED": 2, "TIME_PAST": 1, "TIME_MISSING": 1,
@@ -546,13 +542,13 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
 )
 def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise: dict[str, str]) -> None:
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
-    found = check_campaign(sheet)
+    found = findings(sheet)
     assert found.loc[found["code"] == "DUPLICATE_POST", "level"].to_list() == ["error"]
     plan = plan_create(sheet, key="row_id")
     said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
     assert plan.frame["reason"].to_list() == ["ready", said]
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
-        assert check_campaign(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
+        assert findings(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
 
 
 CAFE = {
@@ -564,7 +560,7 @@ CAFE = {
 @pytest.mark.parametrize("meant", [(True, False), (False, True), (True, True)])
 def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
-    assert check_campaign(sheet).empty
+    assert findings(sheet).empty
     assert plan_create(sheet, key="row_id").eligible == 2
 
 
@@ -572,13 +568,13 @@ def test_a_row_that_is_held_itself_holds_no_other() -> None:
     """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
-    assert check_campaign(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
+    assert findings(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
     assert plan_create(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
 
 
 def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
     sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
-    assert check_campaign(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
+    assert findings(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
     assert plan_create(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
 
 
@@ -641,8 +637,8 @@ def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypa
         read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
-def validated(platforms: Any, **more: Any) -> pd.DataFrame:
-    """What is made of an answer to a row on Twitter."""
+def checked(platforms: Any, **more: Any) -> list[list[Any]]:
+    """What is made of an answer to a row on Twitter: level, code, message and column of each finding."""
     import voxops as vx
 
     said = {
@@ -656,41 +652,56 @@ def validated(platforms: Any, **more: Any) -> pd.DataFrame:
 
     with tempfile.TemporaryDirectory() as folder, serve(api) as server:
         with vx.connect("vb_live_a_key_of_a_test", url=server.url, ledger=f"{folder}/l.sqlite") as ws:
-            return ws.validate(one(scheduled_for="2099-03-04T10:00:00Z"))
+            found = ws.check(one(scheduled_for="2099-03-04T10:00:00Z"))
+    assert found["platform"].eq("twitter").all()
+    found = found[["level", "code", "message", "column"]].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
+NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no reason.", None]
 
 
 @pytest.mark.parametrize(
-    ("platforms", "more", "valid", "errors"),
+    ("platforms", "more", "expected"),
     [
-        ({"TWITTER": {"valid": True}}, {}, True, ""),
-        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, False, "TOO_LONG: m"),
-        ({"TWITTER": {"valid": "true", "errors": None}}, {}, True, ""),
-        ({"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {}, False, "too long; X_Y; Z_Z"),
-        ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, False, "too long"),
-        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, False, "X: whole"),
-        ({"TWITTER": {"valid": "perhaps"}}, {}, False, ""),
+        ({"TWITTER": {"valid": True}}, {}, []),
+        ({"TWITTER": {"valid": "true", "errors": None}}, {}, []),
+        ({"twitter": None}, {"valid": True}, []),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "TOO_LONG", "m", None]]),
+        (
+            {"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {},
+            [["error", None, "too long", None], ["error", "X_Y", "X_Y", None], ["error", "Z_Z", "Z_Z", None]],
+        ),
+        ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, [["error", None, "too long", None]]),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "X", "whole", None]]),
+        ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]),
+        ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
+        (
+            {"TWITTER": {"valid": True, "warnings": [{"code": "MEDIA_SMALL", "message": "m"}, {"message": "c", "field": "firstComment"}]}}, {},
+            [["warning", "MEDIA_SMALL", "m", "media"], ["warning", None, "c", "first_comment"]],
+        ),
+        ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
     ],
 )  # fmt: skip
-def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more: Any, valid: bool, errors: str):
-    assert validated(platforms, **more)[["valid", "errors"]].values.tolist() == [[valid, errors]]
+def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more: Any, expected: list[list[Any]]):
+    assert checked(platforms, **more) == expected
 
 
 @pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
 def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
     with pytest.raises(DecodeError, match="POST /v1/posts/validate answered with platforms that are no objects"):
-        validated(platforms, valid=True)
+        checked(platforms, valid=True)
 
 
 def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):
     import voxops as vx
 
     with vx.connect(sandbox=sandbox) as ws:
-        checked = {
-            len(text): ws.validate(one(first_comment=text, accounts="twitter:@aldercoffee"))
-            for text in ("x" * 2201, "x")
-        }
-    said = {length: "a first comment has at most 2200" in table["errors"][0] for length, table in checked.items()}
-    assert said == {2201: True, 1: False}
+        sheet = pd.concat([one(row_id=str(size), first_comment="x" * size, content=str(size)) for size in (1, 2201)])
+        found = ws.check(sheet.assign(accounts="twitter:@aldercoffee"))
+    assert set(found["row_id"]) == {"2201"}
+    assert set(found["column"]) == {"first_comment"}
+    assert found["message"].str.contains("a first comment has at most 2200").any()
 
 
 @pytest.mark.parametrize(
@@ -702,13 +713,13 @@ def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_pa
     row = f"{text},twitter:@brand,2026-03-04T10:00:00Z"
     path.write_bytes(f"{HEADER}\na,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{row}\n".encode(encoding))
     garbled = text.encode(encoding).decode("cp1252")
-    (finding,) = check_campaign(read_campaign(path)).to_dict("records")
+    (finding,) = findings(read_campaign(path)).to_dict("records")
     assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "ENCODING_GUESSED")
     assert finding["cell"] == "B3"
     assert f"if {garbled!r} is garbled, pass read_campaign the encoding=" in finding["message"]
     named = read_campaign(path, encoding=encoding)
     assert named["content"].to_list() == ["plain", text]
-    assert check_campaign(named).empty
+    assert findings(named).empty
 
 
 def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
@@ -722,7 +733,7 @@ def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
         with pytest.raises(PlanError, match=said):
             read_campaign(path, encoding=encoding)
     path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode())
-    assert check_campaign(read_campaign(path)).empty
+    assert findings(read_campaign(path)).empty
 
 
 def some_sheet(**columns):
@@ -740,7 +751,7 @@ def some_sheet(**columns):
         ("attempts", "attempt"),
     ],
 )
-@pytest.mark.parametrize("judge", [check_campaign, partial(plan_create, key="row_id")])
+@pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
     with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
         judge(some_sheet(**{column: "1"}))
@@ -752,16 +763,16 @@ def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_no
 
 def test_what_parts_tags_and_media_elsewhere_is_found():
     several = some_sheet(tags="launch, spring", media="media_1, media_2")
-    found = check_campaign(several).set_index("code")
+    found = findings(several).set_index("code")
     assert found["level"].to_dict() == {"MEDIA_FORM": "error", "TAG_FORM": "warning"}
     assert found["message"]["TAG_FORM"] == "'launch, spring' will be one tag; separate tags by a semicolon."
     assert plan_create(several, key="row_id").frame["reason"][0] == (
         "'media_1, media_2' is no id and no address; separate media by a semicolon"
     )
-    assert check_campaign(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
+    assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
 
 
 def test_an_attempt_that_is_no_number_is_an_error_of_its_row():
-    (finding,) = check_campaign(some_sheet(attempt="zwei")).to_dict("records")
+    (finding,) = findings(some_sheet(attempt="zwei")).to_dict("records")
     assert (finding["column"], finding["code"]) == ("attempt", "ATTEMPT_FORM")
     assert finding["message"] == "The attempt is 'zwei'; it must be a whole number from 1 to 1,000."

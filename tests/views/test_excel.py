@@ -17,6 +17,7 @@ import xlsxwriter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
+from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -280,7 +281,7 @@ def test_times_as_people_write_them(tmp_path: Path, text: str, dayfirst: bool | 
     frame = vx.read_campaign(tmp_path / "x.csv", tz="Europe/Berlin", dayfirst=dayfirst)
     assert frame["scheduled_for"].tolist() == [read]
     fit = bool(re.search(r"(Z|\+0\d:00)$", read))
-    assert vx.check_campaign(frame).empty == fit == bool(vx.plan_create(frame, key="row_id").eligible)
+    assert findings(frame).empty == fit == bool(vx.plan_create(frame, key="row_id").eligible)
 
 
 def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def test_a_text_that_was_cut_within_an_emoji_breaks_nothing(field: str, tmp_path
         for frame in shown:
             assert "\ud83d" not in vx.view(frame)._repr_html_() + repr(vx.view(frame, live=True))
             frame.to_csv(tmp_path / "a.csv")
-        for report in (vx.report(triaged), vx.delivery_report(log)):
+        for report in (vx.report(triaged), vx.report(log)):
             report.to_html(tmp_path / "a.html")
-        for panel in (vx.triage_panel(ws, triaged), vx.delivery_panel(ws)):
+        for panel in (ws.panel(triaged), ws.panel(ws.deliveries(since="7D"))):
             panel._live.begin()
             assert panel._repr_html_()
         vx.plots.causes_by_platform(triaged)

@@ -16,7 +16,7 @@ from tests.browser import CHROMIUM
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._kinds import KINDS, MOST
+from voxops.views._frame_kinds import KINDS, MOST
 from voxops.views._palette import OTHER
 from voxops.views.view import LiveView
 
@@ -60,7 +60,7 @@ def test_each_kind_of_frame_shows_what_matters(ws: vx.Workspace, triaged: pd.Dat
         "runs": ws.runs(),
         "ledger rows": ws.ledger(),
         "campaign rows": campaign(),
-        "findings": vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None)),
+        "findings": ws.check(campaign(), ask=False),
         "outages": vx.deliveries.outages(ws.deliveries(since="30D")),
     }
     assert set(shown) <= {kind.name for kind in KINDS}
@@ -255,7 +255,7 @@ def test_the_time_of_a_sheet_has_room_for_all_of_it() -> None:
 
 
 def test_boards_show_what_they_are_for(ws: vx.Workspace) -> None:
-    board, risk = vx.view(ws.account_board()), vx.view(ws.at_risk())
+    board, risk = vx.view(ws.accounts()), vx.view(ws.at_risk())
     assert board.columns[:4] == ("status", "risk", "why", "remedy")
     assert {"failure_share", "next_at"} <= set(board.columns)
     assert risk._title().endswith("posts at risk")
@@ -505,20 +505,6 @@ def test_each_frame_shows_what_it_is_read_for(ws: vx.Workspace) -> None:
     assert "received" in said
     assert "targets" not in repr(vx.view(posts["status"].value_counts().to_frame())), "these are posts"
     assert "targets" in repr(vx.view(vx.causes(vx.triage(vx.targets(posts)))))
-
-
-def test_rows_that_can_not_be_sent_are_read_first() -> None:
-    frame = pd.DataFrame(
-        {
-            "row_id": ["good", "bad", "asked"],
-            "platform": "twitter",
-            "errors": ["", "MEDIA_FORM: no", ""],
-            "warnings": "",
-        }
-    )
-    text = str(vx.view(frame.assign(valid=pd.array([True, False, None], "boolean"))))
-    assert text.index("bad") < text.index("asked") < text.index("good")
-    assert "those that can't be sent first" in text
 
 
 def test_results_show_the_post_also_where_somebody_has_to_look_at_it() -> None:

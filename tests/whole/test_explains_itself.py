@@ -46,8 +46,7 @@ def test_a_mistyped_by_or_key_is_named(ws: vx.Workspace) -> None:
 
 
 def test_completion_offers_what_an_analyst_uses(ws: vx.Workspace) -> None:
-    assert "identify" not in dir(ws)
-    assert {"posts", "at_risk", "account_board", "run"} <= set(dir(ws))
+    assert {"posts", "at_risk", "accounts", "run"} <= set(dir(ws))
     assert dir(vx) == sorted(vx.__all__)
 
 

@@ -19,7 +19,7 @@ OF_DELIVERIES = {
     "outages": vx.deliveries.outages,
     "duplicates": vx.deliveries.duplicates,
     "never delivered": vx.deliveries.lost,
-    "report": lambda log: vx.delivery_report(log)._repr_html_(),
+    "report": lambda log: vx.report(log)._repr_html_(),
     "volume": plots.delivery_volume,
     "delay": plots.delivery_delay,
     "latency": plots.latency_bands,
@@ -77,7 +77,7 @@ def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded: di
     log = loaded["deliveries"]
     failed = log[log["success"].eq(False).fillna(False)]
     failed.attrs = {**log.attrs, "filters": {"success": False}}
-    for call in (vx.deliveries.outages, vx.deliveries.levels, vx.delivery_report):
+    for call in (vx.deliveries.outages, vx.deliveries.levels, vx.report):
         with pytest.raises(vx.errors.PlanError, match=r"loaded with success=False; load ws\.deliveries"):
             call(failed)
     assert len(vx.deliveries.lost(failed))

@@ -98,7 +98,7 @@ def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> Non
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
     shown = [repr(plan), repr(ws.run(plan).wait(60)), repr(watch), watch.snapshot.title]
     one = ws.deliveries().query("success").head(1)
-    shown += [repr(vx.delivery_report(one)), str(Synced(posts=1, deliveries=1, files=1, requests=1))]
+    shown += [repr(vx.report(one)), str(Synced(posts=1, deliveries=1, files=1, requests=1))]
     assert "watch 1 post" in watch.snapshot.title
     for text in shown:
         assert not re.search(r"\b1 (rows|posts|requests|deliveries|files|things|days)\b", text), text
@@ -107,16 +107,21 @@ def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> Non
 def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:
     made = ws.run(vx.plan_create(campaign(), key="row_id")).wait(60)
     redelivered = ws.run(vx.plan_redeliver(vx.deliveries.lost(ws.deliveries()).head(1))).wait(60)
-    for arguments in ({"run": made}, {"triaged": made}, {"triaged": failed(ws), "run": made}):
+    with pytest.raises(vx.errors.PlanError, match=r"creates posts, so it is reported by itself: vx\.report\(run\)"):
+        vx.report(failed(ws), made)
+    assert vx.report(vx.triage(vx.targets(made.made()))).headline
+    for arguments in ({"subject": failed(ws), "run": redelivered}, {"subject": redelivered}, {"run": redelivered}):
         with pytest.raises(
-            vx.errors.PlanError, match=r"report\(\) is of posts that failed.* makes posts\. Use run\.results\(\)"
+            vx.errors.PlanError, match=r"report it with them, vx\.report\(ws\.deliveries\(\), run=run\)"
         ):
             vx.report(**arguments)  # type: ignore[arg-type]
-    assert vx.report(vx.triage(vx.targets(made.made()))).headline
-    with pytest.raises(
-        vx.errors.PlanError, match=r"Use run\.results\(\), or vx\.delivery_report\(ws\.deliveries\(\)\)"
-    ):
-        vx.report(failed(ws), redelivered)
+    for name, value in (("within", "5min"), ("target", 0.5)):
+        with pytest.raises(vx.errors.ConfigError, match=f"{name}= is not for the report of a triage"):
+            vx.report(failed(ws), **{name: value})  # type: ignore[arg-type]
+        with pytest.raises(vx.errors.ConfigError, match=f"{name}= is not for the report of a run of creates"):
+            vx.report(made, **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(vx.errors.ConfigError, match="weeks= is not for the report of deliveries"):
+        vx.report(ws.deliveries(since="1D"), weeks=failed(ws))
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
     with pytest.raises(vx.errors.PlanError, match=r"not a watch\. Pass what ws\.run\(plan\) returned"):
         vx.report(failed(ws), watch)
@@ -137,13 +142,11 @@ def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspac
     assert set(results["post_id"]) == sent
 
 
-def test_validation_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
+def test_a_check_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
     sheet = campaign()
     before = vx.plan_create(sheet, key="row_id")
-    checked = ws.validate(sheet)
+    assert ws.check(sheet).empty
     assert list(sheet.columns) == list(campaign().columns)
-    assert checked["valid"].all()
-    assert all(len(ids) == 1 for ids in checked["account_ids"])
     assert (
         vx.plan_create(sheet, key="row_id").frame["idempotency_key"].tolist()
         == before.frame["idempotency_key"].tolist()
@@ -232,7 +235,9 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: ws.posts(since=pd.DataFrame()), "since="),
         (lambda ws: ws.deliveries(webhook=7), "webhook="),
         (lambda ws: ws.deliveries(event_type=b"post.failed"), "event_type="),
-        (lambda ws: ws.check_accounts(7), "accounts="),
+        (lambda ws: ws.accounts(7), "account="),
+        (lambda ws: ws.accounts(check="yes"), "check="),
+        (lambda ws: ws.check(campaign(), ask="no"), "ask="),
         (lambda ws: ws.watch(None), "ws.watch takes"),
         (lambda ws: ws.watch([7]), "ws.watch takes"),
         (lambda ws: ws.archive(None), "path="),
@@ -247,9 +252,8 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: vx.deliveries.outages(ws.deliveries(), at_least=True), "at_least="),
         (lambda ws: vx.deliveries.lost(ws.deliveries(), now=NAIVE), "now="),
         (lambda ws: vx.deliveries.levels(ws.deliveries(), now=NAIVE), "now="),
-        (lambda ws: vx.delivery_report(ws.deliveries(), now=NAIVE), "now="),
+        (lambda ws: vx.report(ws.deliveries(), now=NAIVE), "now="),
         (lambda ws: vx.report(failed(ws), now=NAIVE), "now="),
-        (lambda _: vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None), now=NAIVE), "now="),
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
         (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not DataFrame"),
@@ -303,7 +307,7 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.
         with pytest.raises(vx.errors.PlanError, match="did you mean") as expected:
             vx.deliveries.stats(ws.deliveries(since="2D"), by=by)
         with pytest.raises(vx.errors.PlanError) as caught:
-            archive.delivery_stats(by=by)
+            archive.stats(by=by)
         assert str(caught.value) == str(expected.value)
 
 
@@ -412,7 +416,7 @@ def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
 
 
 DELIVERY_FUNCTIONS = (
-    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.delivery_report,
+    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.report,
     lambda log: vx.deliveries.about_posts(log, events=vx.webhooks.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
 )  # fmt: skip
 TRIAGED_FUNCTIONS = (vx.triage, vx.causes, vx.report, vx.cause_weeks, vx.compare_weeks, vx.plots.causes_by_platform)
@@ -454,7 +458,7 @@ def test_a_report_of_a_triage_that_was_text_says_the_same(ws: vx.Workspace, tmp_
 
 def test_arguments_of_reports_that_are_none_are_named(ws: vx.Workspace) -> None:
     triaged, log = failed(ws), ws.deliveries(since="2D")
-    for make in (lambda **more: vx.report(triaged, **more), lambda **more: vx.delivery_report(log, **more)):
+    for make in (lambda **more: vx.report(triaged, **more), lambda **more: vx.report(log, **more)):
         for rows in ("5", -1, True):
             with pytest.raises(vx.errors.ConfigError, match=r"rows=.* must be a whole number of rows"):
                 make(rows=rows)
@@ -466,7 +470,7 @@ def test_arguments_of_reports_that_are_none_are_named(ws: vx.Workspace) -> None:
     ):
         vx.report(triaged, owners={"reconect account": "Ada"})
     with pytest.raises(vx.errors.ConfigError, match=r"owners= names 'reject'; did you mean 'rejected'\?"):
-        vx.delivery_report(log, owners={"reject": "Ada"})
+        vx.report(log, owners={"reject": "Ada"})
     with pytest.raises(vx.errors.PlanError, match=r"tickets\(by=\) takes the name of one column"):
         vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]
 

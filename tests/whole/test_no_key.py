@@ -30,8 +30,8 @@ CELLS = [
     "posts = ws.posts(status=['failed', 'partial'])\ntriaged = vx.triage(vx.targets(posts))\nplan = vx.plan_retry(triaged)\ndisplay(posts, triaged, plan)",
     "run = ws.run(plan, reason='a test of the key')\nrun",
     "run.wait(60)\ndisplay(run.results(), run.failed(), run.verify(), ws.runs(), ws.ledger(), ws.accounts(), ws.webhooks())",
-    "vx.triage_panel(ws, triaged)",
-    "panel = vx.delivery_panel(ws)\npanel",
+    "ws.panel(triaged)",
+    "panel = ws.panel(ws.deliveries(since='7D'))\npanel",
     "await ws.aio.deliveries(since='7D')",
     "print(panel.code())\nvx.report(triaged, run=run).to_html('report.html')\nvx.report(triaged, run=run)",
     """

@@ -49,21 +49,21 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
     waiting = {t.account_id for p in sandbox.world.posts.values() if p.status == "scheduled" for t in p.targets}
     active = sorted(key for key in waiting if owners[key].status == "active")
     owners[active[0]].scope_health = {"status": "DEGRADED", "message": "may not post videos"}
-    before = ws.account_board().set_index("account_id")
+    before = ws.accounts().set_index("account_id")
     assert before.loc[active[0], ["risk", "why"]].tolist() == ["degraded", "it lacks permissions: may not post videos"]
     assert before["works"].isna().all()
     sandbox.add_fault(
         vx_fault(f"/v1/accounts/{active[1]}/test"),
     )
-    ws.check_accounts(active[:2], refresh=False)
-    board = ws.account_board().set_index("account_id")
+    ws.accounts(active[:2], check=True, refresh=False)
+    board = ws.accounts().set_index("account_id")
     assert bool(board.loc[active[0], "works"])
     assert pd.isna(board.loc[active[1], "works"]), "it could not be asked"
     assert str(board.dtypes["checked_at"]) == "datetime64[us, UTC]"
     assert board["scheduled"].sum() > 0
     assert ((board["failure_share"] >= 0) & (board["failure_share"] <= 1)).fillna(True).all()
     owners[active[0]].scope_health = {"status": "OK"}
-    assert pd.isna(ws.account_board().set_index("account_id").loc[active[0], "risk"])
+    assert pd.isna(ws.accounts().set_index("account_id").loc[active[0], "risk"])
 
 
 def vx_fault(path: str) -> object:
@@ -117,7 +117,7 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
 
 def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="28D")))
-    weeks, risk = vx.compare_weeks(triaged), ws.at_risk()
+    weeks, risk = vx.causes(triaged, against="7D"), ws.at_risk()
     made = vx.report(triaged, weeks=weeks, at_risk=risk)
     titles = [section.title for section in made.sections]
     assert titles.index("At risk: about to go out") < titles.index("This week against last")

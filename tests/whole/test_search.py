@@ -9,7 +9,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._choice import load_code
+from voxops.views._row_filter import load_code
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:
@@ -80,7 +80,7 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
 def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> None:
     said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
     posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
-    with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as ws:
+    with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
         shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
         assert {posts[post]: value for post, value in shown.dropna().items()} == {
             "list": "ada, bo",

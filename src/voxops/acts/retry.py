@@ -94,9 +94,9 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     >>> plan.action, plan.eligible == plan.frame["eligible"].sum()
     ('retry', np.True_)
     """
-    need_columns(triaged, (), "use vx.triage(vx.targets(posts))")
+    need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
-    need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(vx.targets(posts))")
+    need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
     rows = list(target_rows(triaged))
     now = fetched_at(triaged)
     opened = open_targets(triaged, rows)

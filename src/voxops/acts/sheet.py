@@ -76,7 +76,7 @@ def _some(values: Sequence[object]) -> str:
 def fit_rows(
     frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
 ) -> list[tuple[dict[str, Any], str | None]]:
-    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``vx.check_campaign``.
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``ws.check``.
 
     `names` are what the rows are called, `meant` says which may look like another one.
     """

@@ -96,10 +96,9 @@ def plan_update(
     if moved and "new_scheduled_for" in posts.columns:
         raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
     if to is not None:
-        if isinstance(to, Iterable) and not isinstance(to, str):
-            return _planned(posts.assign(new_scheduled_for=_for_each(to, posts)), drafts=False)
-        times = _utc([_time(to, shown_zone(posts))] * len(posts))
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=True)
+        several = isinstance(to, Iterable) and not isinstance(to, str)
+        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=not several)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
         times = _utc([text and _later(text, step) for text in old])
@@ -116,7 +115,7 @@ def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
 
 
-def _for_each(to: Iterable[Any], posts: pd.DataFrame) -> Any:
+def _for_each(to: Any, posts: pd.DataFrame) -> Any:
     """One time per row, in the order of the frame; whether each is fit is decided per row."""
     import pandas as pd
 

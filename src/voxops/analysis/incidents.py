@@ -19,7 +19,7 @@ import pandas as pd
 
 from voxops._support.arguments import whole_number
 from voxops._support.safe import many
-from voxops.analysis.statistics import deduplicate, delivery_attempts, delivery_state, need_both_results
+from voxops.analysis.statistics import deduplicate, delivery_attempts, delivery_state, need_both_results, need_log
 from voxops.api.assumptions import MAY_PASS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, plain_values, refuse_texts_of_lists, table_of, unnamed_index
@@ -286,7 +286,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
                                               url  deliveries  lost
     0  https://hooks.aldercoffee.example/voxburst           5     0
     """
-    log = _need(log, ("url", "created_at"), "outages()")
+    log = need_log(log, "outages()", ["url"])
     need_both_results(log, "outages()")
     at_least = whole_number(
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
@@ -409,7 +409,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     >>> vx.deliveries.duplicates(log)["copies"].tolist()
     [2, 2, 2]
     """
-    log = _need(log, ("delivery_id", "webhook_id", "event_type", "url", "created_at", "response_body"), "duplicates()")
+    log = need_log(log, "duplicates()", ("delivery_id", "webhook_id", "event_type", "url", "response_body"))
     rows = unnamed_index(log).assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
     same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
     found = _copies(same_id, ["delivery_id"], "same delivery")
@@ -452,7 +452,7 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
 
-def never_delivered(
+def lost(
     log: pd.DataFrame,
     *,
     now: datetime | None = None,
@@ -495,7 +495,7 @@ def never_delivered(
     >>> vx.deliveries.lost(log)["why"].value_counts().to_dict()
     {'rejected': 3}
     """
-    log = _need(log, ("delivery_id", "webhook_id", "created_at", "response_body"), "never_delivered()")
+    log = need_log(log, "lost()", ("delivery_id", "webhook_id", "response_body"))
     age = length("older_than", older_than)
     present = present_of(log, now, log["created_at"])
     log = deduplicate(unnamed_index(log))
@@ -532,9 +532,3 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
     """Event that a delivery is about, as far as the log or the receiver's answer says; NA otherwise."""
     answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
-
-
-def _need(log: pd.DataFrame, names: tuple[str, ...], call: str) -> pd.DataFrame:
-    """Return the log, or raise a PlanError that names the missing columns."""
-    wanted = (*names, "success", "status_code", "latency_ms", "retry_count", "error")
-    return need_frame(log, wanted, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])

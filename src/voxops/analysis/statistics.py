@@ -1,6 +1,6 @@
-"""Statistics of webhook deliveries as parts that merge: counts, attempts, latency, service levels.
+"""Statistics of webhook deliveries: success, attempts and latency (`stats`), and service levels (`levels`).
 
-A partial per part, a merge, a finish, and the same digits everywhere.
+Both count parts of a history: a partial of each part, merged, then finished. The digits are the same however it is cut.
 """
 
 from __future__ import annotations
@@ -63,15 +63,9 @@ class Tally:
             table[name] = pd.Series(words).reindex(best).array
         return table.astype(rows.dtypes[[*self.keys, *self.totals]])
 
-    def merge(self, partials: Iterable[pd.DataFrame]) -> pd.DataFrame:
-        """Make one partial of several; the order does not matter.
-
-        Parameters
-        ----------
-        partials : iterable of pandas.DataFrame
-            At least one.
-        """
-        parts = list(partials)
+    def merge(self, *partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+        """Make one partial of several, one by one or as an iterable; order and grouping do not matter."""
+        parts = flat(partials)
         filled = [part for part in parts if len(part)]
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
@@ -134,18 +128,7 @@ def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def ranked(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Count how often each value occurs, the most frequent first, equals in their own order; what is missing is not counted.
-
-    Parameters
-    ----------
-    values : pandas.Series
-        Values that can be sorted.
-
-    Returns
-    -------
-    pandas.Series
-        Value -> how often it occurs (an integer dtype).
-    """
+    """Count how often each value occurs, the most frequent first, ties in their own order; missing values are left out."""
     counts = values.value_counts()
     return counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")
 
@@ -158,13 +141,20 @@ SPANS = ("hour", "day", "week", "month")
 _OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
 _TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
-COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, behind those of its groups
-# What statistics are made of: a group of such a name would be taken for it.
-_OWN = {
-    *COUNT_COLUMNS, "succeeded", "failed", "in_flight", "success_rate", "attempts_mean", "p50_ms", "p95_ms", "p99_ms",
-    "delivered_by_1", "delivered_by_2", "delivered_by_3",
-}  # fmt: skip
+COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, after those of its groups
+PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+DELIVERED_BY = {"delivered_by_1": 1, "delivered_by_2": 2, "delivered_by_3": 3}
+_COLUMNS = (
+    "deliveries", "succeeded", "failed", "in_flight", "success_rate", *DELIVERED_BY, "attempts", "attempts_mean", *PERCENTS,
+)  # fmt: skip
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
+
+
+def need_log(log: pd.DataFrame, call: str, names: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a deliveries frame with the columns that statistics need and these, or raise a PlanError that names what is missing."""
+    needed = dict.fromkeys([*_NEEDED, *names])
+    times = [name for name in ("created_at", "delivered_at") if name in needed]
+    return need_frame(log, needed, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=times)
 
 
 def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
@@ -230,104 +220,7 @@ def need_both_results(log: pd.DataFrame, what: str) -> None:
         )
 
 
-def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
-    """Count one part of a history.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        Any part of it, in any order.
-    by, tz
-        As for `delivery_stats`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group, ``state`` (category), ``attempts`` (Int64) and ``latency_ms`` (Int64): ``deliveries`` (Int64).
-
-    Raises
-    ------
-    PlanError
-        If a column is missing, named twice, called as the statistics call theirs, or holds lists.
-    ConfigError
-        If `by` is no text, or `tz` is not a time zone.
-    """
-    names = list_of_text("by", by)
-    columns = [FIELDS.get(name, name) for name in names]
-    if len(set(columns)) < len(columns):
-        raise PlanError(f"by={names!r} names a column twice; name each once")
-    if isinstance(log, pd.DataFrame):
-        for name, column in zip(names, columns, strict=True):
-            if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
-                raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
-    if taken := sorted(_OWN.intersection(columns)):
-        raise PlanError(
-            f"by={taken[0]!r}: the statistics have a column of that name themselves; rename that of the log"
-        )
-    needed = [name for name in (*_NEEDED, *columns) if name not in SPANS]
-    what = "these statistics need a deliveries frame"
-    log = need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
-    zone(tz)
-    rows = pd.DataFrame(
-        {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
-    )
-    for name, column in zip(names, columns, strict=True):
-        if rows[column].dtype == object and not rows[column].map(pd.api.types.is_hashable).all():
-            raise PlanError(f"by={name!r}: the column holds lists or the like; explode it, or make text of it")
-    latency = log["latency_ms"].astype("Int64")
-    state = delivery_state(log)
-    rows = rows.assign(
-        state=state,
-        attempts=delivery_attempts(log, state),
-        latency_ms=latency.where(latency >= 0),
-        deliveries=pd.array(np.ones(len(log), np.int64), dtype="Int64"),
-    )
-    return _tally(columns).group(rows)
-
-
-def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Make one partial of several, one by one or as an iterable; order and grouping do not matter.
-
-    Raises
-    ------
-    PlanError
-        If there is none, or they are not of the same groups.
-    """
-    parts = flat(partials)
-    if len({tuple(part.columns) for part in parts}) != 1:
-        raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
-    return _tally(group_columns(parts[0])).merge(parts)
-
-
-def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
-    """When the hour, day, week (from Monday) or month of each time began in a time zone; ``datetime64[us, tz]``."""
-    wall = times.dt.tz_convert(tz).dt.tz_localize(None)
-    if span == "hour":
-        # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
-        begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
-    else:
-        days = wall.dt.normalize()
-        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
-            days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
-        begun = day_starts(days, tz)
-    return cast("pd.Series[Any]", begun.dt.as_unit("us"))
-
-
-def group_columns(partial: pd.DataFrame) -> list[str]:
-    """The columns of a partial that name its groups."""
-    return [str(name) for name in partial.columns if name not in COUNT_COLUMNS]
-
-
-def _tally(columns: Sequence[str]) -> Tally:
-    """The shape of a partial with these groups."""
-    return Tally(keys=(*columns, *_COUNTED), totals={"deliveries": "sum"})
-
-
-PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
-DELIVERED_BY = {"delivered_by_1": 1, "delivered_by_2": 2, "delivered_by_3": 3}
-
-
-def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
+def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
     """Success, attempts and latency of deliveries, by time, endpoint, event or several of them.
 
     Parameters
@@ -370,8 +263,97 @@ def delivery_stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str |
     return finish(partial(deduplicate(log), by, tz=shown_zone(log, tz)))
 
 
+def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
+    """Count one part of a history.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Any part of it, in any order.
+    by, tz
+        As for `stats`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, ``state`` (category), ``attempts`` (Int64) and ``latency_ms`` (Int64): ``deliveries`` (Int64).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, named twice, called as the statistics call theirs, or holds lists.
+    ConfigError
+        If `by` is no text, or `tz` is not a time zone.
+    """
+    names = list_of_text("by", by)
+    columns = [FIELDS.get(name, name) for name in names]
+    if len(set(columns)) < len(columns):
+        raise PlanError(f"by={names!r} names a column twice; name each once")
+    if isinstance(log, pd.DataFrame):
+        for name, column in zip(names, columns, strict=True):
+            if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
+                raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
+    if taken := sorted({*COUNT_COLUMNS, *_COLUMNS}.intersection(columns)):  # such a group would be taken for the count
+        raise PlanError(
+            f"by={taken[0]!r}: the statistics have a column of that name themselves; rename that of the log"
+        )
+    log = need_log(log, "stats()", [name for name in columns if name not in SPANS])
+    zone(tz)
+    rows = pd.DataFrame(
+        {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
+    )
+    for name, column in zip(names, columns, strict=True):
+        if rows[column].dtype == object and not rows[column].map(pd.api.types.is_hashable).all():
+            raise PlanError(f"by={name!r}: the column holds lists or the like; explode it, or make text of it")
+    latency = log["latency_ms"].astype("Int64")
+    state = delivery_state(log)
+    rows = rows.assign(
+        state=state,
+        attempts=delivery_attempts(log, state),
+        latency_ms=latency.where(latency >= 0),
+        deliveries=pd.array(np.ones(len(log), np.int64), dtype="Int64"),
+    )
+    return _tally(columns).group(rows)
+
+
+def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, one by one or as an iterable; order and grouping do not matter.
+
+    Raises
+    ------
+    PlanError
+        If there is none, or they are not of the same groups.
+    """
+    parts = flat(partials)
+    if len({tuple(part.columns) for part in parts}) != 1:
+        raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
+    return _tally(_group_columns(parts[0])).merge(parts)
+
+
+def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
+    """When the hour, day, week (from Monday) or month of each time began in a time zone; ``datetime64[us, tz]``."""
+    wall = times.dt.tz_convert(tz).dt.tz_localize(None)
+    if span == "hour":
+        # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
+        begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
+    else:
+        days = wall.dt.normalize()
+        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+            days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
+        begun = day_starts(days, tz)
+    return cast("pd.Series[Any]", begun.dt.as_unit("us"))
+
+
+def _group_columns(partial: pd.DataFrame) -> list[str]:
+    return [str(name) for name in partial.columns if name not in COUNT_COLUMNS]
+
+
+def _tally(columns: Sequence[str]) -> Tally:
+    return Tally(keys=(*columns, *_COUNTED), totals={"deliveries": "sum"})
+
+
 def finish(partial: pd.DataFrame) -> pd.DataFrame:
-    """Turn a partial, or several merged, into the table of `delivery_stats`.
+    """Turn a partial, or several merged, into the table that `stats` returns.
 
     Parameters
     ----------
@@ -381,9 +363,9 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `delivery_stats` returns it.
+        As `stats` returns it.
     """
-    keys = group_columns(partial)
+    keys = _group_columns(partial)
     counts = partial["deliveries"]
     rows = partial.assign(
         **{name.replace(" ", "_"): counts.where(partial["state"] == name, 0) for name in STATES},
@@ -393,95 +375,34 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
         },
         attempts=partial["attempts"] * counts,
     )
-    sums = ["deliveries", "succeeded", "failed", "in_flight", *DELIVERED_BY, "attempts"]
+    sums = [name for name in _COLUMNS if name in rows.columns]
     if keys:
         table = rows.groupby(keys, sort=True, dropna=False, observed=True)[sums].sum().reset_index()
     else:
         table = rows[sums].sum().to_frame().T
     table = table.astype({**dict.fromkeys(sums, "Int64"), **rows.dtypes[keys]})
-    return rates(
-        table.merge(
-            quantiles(rows, keys, "latency_ms", "deliveries", PERCENTS),
-            on=keys or None,
-            how="left" if keys else "cross",
-        ),
-        keys,
-    )
+    ranks = quantiles(rows, keys, "latency_ms", "deliveries", PERCENTS)
+    return rates(table.merge(ranks, on=keys or None, how="left" if keys else "cross"), keys)
 
 
 def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Add the shares to counts and quantiles, and put the columns of `delivery_stats` in their order."""
+    """Add the shares to counts and quantiles, and put the columns of `stats` in their order."""
     settled = table["succeeded"] + table["failed"]
     table["success_rate"] = share(table["succeeded"], settled)
     for name in DELIVERED_BY:
         table[name] = share(table[name], settled)
     table["attempts_mean"] = share(table["attempts"], table["deliveries"])
-    counts = [
-        "deliveries",
-        "succeeded",
-        "failed",
-        "in_flight",
-        "success_rate",
-        *DELIVERED_BY,
-        "attempts",
-        "attempts_mean",
-    ]
-    return table[[*keys, *counts, *PERCENTS]]
+    return table[[*keys, *_COLUMNS]]
 
 
 _COUNTS = ("deliveries", "in_time", "late", "failed", "unknown", "long", "long_missed", "short", "short_missed")
-_TALLY = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
-_LEVELS_NEEDED = ("url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at", "delivered_at")
+_LEVELS = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
+LEVEL_COLUMNS = (*_NEEDED, "url", "delivered_at")  # of deliveries, which levels are counted from
 _LONGEST_MS = 1e15  # what is longer is late for any objective, and its microseconds may be more than a time holds
 _DIGITS = 9  # of budgets and their shares: what is just spent is not overdrawn by how a computer rounds
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What is asked of an endpoint.
-
-    Attributes
-    ----------
-    within : Timedelta
-        The time that a delivery has.
-    target : float
-        The share that must arrive in it, between 0 and 1.
-    windows : tuple of Timedelta
-        Over which the burn rate is taken, the long one first; they end now.
-    at_least : int
-        How many deliveries must have been due before a share or a rate says anything.
-    """
-
-    within: pd.Timedelta
-    target: float
-    windows: tuple[pd.Timedelta, pd.Timedelta]
-    at_least: int
-
-    @classmethod
-    def of(
-        cls,
-        within: str | timedelta,
-        target: float,
-        windows: Sequence[str | timedelta],
-        at_least: int,
-    ) -> Objective:
-        """Read what an analyst writes; a ConfigError says what is wrong with it."""
-        if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
-            raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
-        at_least = whole_number(
-            at_least, ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
-        )
-        if isinstance(windows, str) or not isinstance(windows, Collection) or len(windows) != 2:
-            raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
-        time, (long, short) = length("within", within), [length("windows", each) for each in windows]
-        if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:
-            raise ConfigError(
-                "within and windows must be longer than nothing, and the first window longer than the second."
-            )
-        return cls(time, float(target), (long, short), at_least)
-
-
-def service_levels(
+def levels(
     log: pd.DataFrame,
     within: str | timedelta = "5min",
     target: float = 0.99,
@@ -529,17 +450,41 @@ def service_levels(
     >>> levels["met"].to_list()
     [False, False, <NA>]
     """
-    objective = Objective.of(within, target, windows, at_least)
-    what = "service_levels() needs a deliveries frame"
-    log = need_frame(log, _LEVELS_NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
-    need_both_results(log, "service_levels()")
-    present = present_of(log, now, log["created_at"])
-    return finish_levels(level_partial(deduplicate(log), objective, present), objective)
+    log = need_log(log, "levels()", LEVEL_COLUMNS)
+    need_both_results(log, "levels()")
+    return levels_of([deduplicate(log)], present_of(log, now, log["created_at"]), within, target, windows, at_least)
 
 
-def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) -> pd.DataFrame:
-    """Count one part of a history: one row per endpoint; `merge_levels` makes one of several."""
-    due = log["created_at"] + objective.within
+def levels_of(
+    parts: Iterable[pd.DataFrame],
+    now: pd.Timestamp,
+    within: str | timedelta,
+    target: float,
+    windows: Sequence[str | timedelta],
+    at_least: int,
+) -> pd.DataFrame:
+    """The table of `levels` from the parts of a history, each delivery in one of them."""
+    if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
+        raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
+    at_least = whole_number(
+        at_least, ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
+    )
+    if isinstance(windows, str) or not isinstance(windows, Collection) or len(windows) != 2:
+        raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
+    time, (long, short) = length("within", within), [length("windows", each) for each in windows]
+    if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:
+        raise ConfigError(
+            "within and windows must be longer than nothing, and the first window longer than the second."
+        )
+    counted = _LEVELS.merge(_level_partial(part, now, time, {"long": long, "short": short}) for part in parts)
+    return _finish_levels(counted, 1 - target, at_least)
+
+
+def _level_partial(
+    log: pd.DataFrame, now: pd.Timestamp, within: pd.Timedelta, windows: Mapping[str, pd.Timedelta]
+) -> pd.DataFrame:
+    """Count the deliveries of one part that were due, per endpoint."""
+    due = log["created_at"] + within
     if len(log):
         counted = (due <= now) & log["url"].notna()
         log, due = log[counted], due[counted]
@@ -551,7 +496,7 @@ def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) ->
     quick = (latency.to_numpy(float, na_value=0.0) * 1000).round().astype(np.int64).astype("m8[us]")
     took = took.where(took.notna() | latency.isna(), pd.Series(quick, index=log.index))
     arrived = (state == "succeeded").to_numpy(bool)
-    in_time, known = (took <= objective.within).to_numpy(bool), took.notna().to_numpy(bool)
+    in_time, known = (took <= within).to_numpy(bool), took.notna().to_numpy(bool)
     flags = {
         "deliveries": np.ones(len(log), bool),
         "in_time": arrived & in_time,
@@ -560,22 +505,14 @@ def level_partial(log: pd.DataFrame, objective: Objective, now: pd.Timestamp) ->
         "unknown": arrived & ~known,
     }
     missed = flags["late"] | flags["failed"]
-    for name, window in zip(("long", "short"), objective.windows, strict=True):
+    for name, window in windows.items():
         inside = (due > now - window).to_numpy(bool) & ~flags["unknown"]
         flags |= {name: inside, f"{name}_missed": inside & missed}
     rows = pd.DataFrame({"url": log["url"], **{name: flag.astype(np.int64) for name, flag in flags.items()}})
-    return _TALLY.group(rows.astype(dict.fromkeys(_COUNTS, "Int64")))
+    return _LEVELS.group(rows.astype(dict.fromkeys(_COUNTS, "Int64")))
 
 
-def merge_levels(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Make one partial of several, of the same objective and the same now."""
-    return _TALLY.merge(flat(partials))
-
-
-def finish_levels(partial: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """Turn a partial into the table of `service_levels`."""
-    enough = objective.at_least
-    allowed = 1 - objective.target
+def _finish_levels(partial: pd.DataFrame, allowed: float, enough: int) -> pd.DataFrame:
     known = partial["in_time"] + partial["late"] + partial["failed"]
     missed = partial["late"] + partial["failed"]
     level = share(partial["in_time"], known).where(known >= enough)
@@ -599,5 +536,5 @@ def finish_levels(partial: pd.DataFrame, objective: Objective) -> pd.DataFrame:
 
 
 def _all(one: pd.Series[Any], other: pd.Series[Any]) -> pd.Series[Any]:
-    """Both; NA where either is not known."""
+    """Both; NA where either is NA."""
     return cast("pd.Series[Any]", (one & other).where(one.notna() & other.notna()).astype("boolean"))

@@ -16,6 +16,7 @@ from voxops.api.states import platform_spelling
 from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, refuse_results, times_of
+from voxops.frames.records import targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
@@ -272,13 +273,10 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
         return ()
     if isinstance(rules, Mapping):
         return tuple(_short_rule(code, verdict) for code, verdict in rules.items())
-    if not isinstance(rules, Iterable):
-        raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not {type(rules).__name__}.")
-    made = tuple(rules)
-    odd = [rule for rule in made if not isinstance(rule, Rule)]
-    if odd:
+    own = tuple(rules) if isinstance(rules, Iterable) else (rules,)
+    if odd := [rule for rule in own if not isinstance(rule, Rule)]:
         raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not {type(odd[0]).__name__}.")
-    return made
+    return own
 
 
 def _short_rule(code: str, verdict: Verdict | str) -> Rule:
@@ -394,14 +392,15 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     Parameters
     ----------
     frame : pandas.DataFrame
-        From ``vx.targets(posts)``; needs ``platform status error_code error_message post_status``.
+        From ``ws.posts``, which is expanded by `targets` first; or from ``vx.targets``, with ``platform status error_code
+        error_message post_status``.
     rules : iterable of Rule, mapping or None
         Your own rules, which come before the table: ``{"E_4711": "retry"}``, or `Rule` objects.
 
     Returns
     -------
     pandas.DataFrame
-        A copy that begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
+        One row per target. It begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
         support, nothing to do), ``cause`` (string; NA where nothing is wrong) and ``remedy`` (string, one sentence), and ends
         with ``retryable`` (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
         ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
@@ -415,13 +414,14 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
     Examples
     --------
-    >>> vx.triage(vx.targets(posts))["verdict"].value_counts().to_dict()
+    >>> vx.triage(posts)["verdict"].value_counts().to_dict()
     {'nothing to do': 101, 'retry': 29, 'reconnect account': 20, 'fix media': 14, 'fix content': 10, 'ask support': 4}
     """
-    posts = isinstance(frame, pd.DataFrame) and "targets" in frame.columns
-    advice = "expand the posts first: vx.triage(vx.targets(posts))" if posts else "use vx.targets(posts)"
-    need_frame(frame, NEEDED, "triage() needs a targets frame", f"To get one, {advice}.")
-    refuse_results(frame, "triage()")
+    if isinstance(frame, pd.DataFrame):
+        refuse_results(frame, "triage()")
+        if "targets" in frame.columns and not set(NEEDED) <= set(frame.columns):
+            frame = targets(frame)
+    need_frame(frame, NEEDED, "triage() needs posts or targets", "Use ws.posts(...) or vx.targets(posts).")
     own = analyst_rules(rules)
     _warn_of_slips(own, set(_plain(frame["error_code"])))
 

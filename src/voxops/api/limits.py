@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _MEGABYTE = 1024 * 1024
 
-# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.validate` asks them.
+# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.check` asks them.
 CONTENT_CHARACTERS = 10_000
 # What platforms say themselves that a text may have; only warned of, since the API decides.
 PLATFORM_CHARACTERS: Mapping[str, int] = {

@@ -8,6 +8,6 @@ files as they are; `Archive` gives them as the frames of this package.
 from __future__ import annotations
 
 from voxops.archive.archive import Archive
-from voxops.archive.query import read_part
+from voxops.archive.store import read_part
 
 __all__ = ["Archive", "read_part"]

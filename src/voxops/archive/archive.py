@@ -1,4 +1,4 @@
-"""The tables of an archive as frames, with columns and filters pushed down, as files, and for SQL."""
+"""`Archive`: a workspace's history on disk, brought up to date, as frames, as statistics, and for SQL."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import folder_path, list_of_text
 from voxops._support.files import short_path
-from voxops.analysis.causes import cause_partial, finish_causes, merge_causes, merge_weeks, week_partial
-from voxops.analysis.statistics import Objective, finish, finish_levels, level_partial, merge, merge_levels, partial
+from voxops.analysis.causes import causes_of
+from voxops.analysis.statistics import LEVEL_COLUMNS, finish, levels_of, merge, partial
 from voxops.analysis.triage import Rule, triage
-from voxops.archive.query import SCHEMA, UNKNOWN_DAY, ask, count, dataset, file_format, fits, readable
-from voxops.archive.store import Store, created, day_of, isin, moment, some
+from voxops.archive.query import ask, count, fits
+from voxops.archive.store import SCHEMA, UNKNOWN_DAY, Store, created, day_of, isin, moment, read, some
 from voxops.archive.sync import Loads, Synced, latest
 from voxops.errors import ConfigError
 from voxops.frames.arrow_in import to_frame
@@ -33,24 +32,55 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 
-class Tables:
-    """What is read from an archive's files; `Archive` adds how they come about, and statistics.
+class Archive:
+    """History on disk, in Parquet files partitioned by day.
 
     Parameters
     ----------
     path : path
-        The archive's folder; need not exist yet.
+        Its folder; need not exist yet. A file is refused with a ConfigError.
+    client : AsyncClient, optional
+        What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
+    workspace : str
+        Id of the workspace; an archive holds one workspace only.
+    acted : callable, optional
+        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
     tz : str
-        Time zone in which days begin, and which a time without an offset is in.
+        Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
+        ``ws.archive(path)`` gives the workspace's.
     people : mapping of str to str, optional
-        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it.
+        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it; ``ws.archive(path)`` gives the workspace's.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+
+    Notes
+    -----
+    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
+    or column; statistics raise what the function of the same name in ``vx`` does. An archive that was never filled warns once.
     """
 
-    def __init__(self, path: str | PathLike[str], *, tz: str = "UTC", people: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        client: AsyncClient | None = None,
+        *,
+        workspace: str = "",
+        acted: Callable[[datetime], Collection[str]] | None = None,
+        tz: str = "UTC",
+        people: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = folder_path("path", path)
         self._tz, self._people = zone(tz), dict(people or {})
         self._store = Store(self.path)
         self._warned = False
+        self.client = client
+        self.loads = Loads(self._store, client, workspace, acted)  # what a workspace's loads take from disk
+
+    def __dir__(self) -> list[str]:
+        return ["path", "sync", "posts", "deliveries", "targets", "stats", "levels", "causes", "sql", "files"]
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
@@ -59,6 +89,30 @@ class Tables:
     def _repr_html_(self) -> str:
         rows = [[kind, _span_of(list(self._store.files(kind)))] for kind in ("posts", "deliveries")]
         return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
+
+    def sync(self, since: When = None, *, full: bool = False) -> Synced:
+        """Fetch what is new and what may still change.
+
+        Parameters
+        ----------
+        since : Timestamp, str or timedelta, optional
+            Leave out deliveries before it: an instant, or an offset such as ``"90D"``. What has been read stays.
+        full : bool
+            Read everything again, also what was thought to have ended.
+
+        Returns
+        -------
+        Synced
+            How much was fetched, by how many requests, and how many files were written.
+
+        Raises
+        ------
+        ConfigError
+            If the archive is another workspace's, is being written by another process, or can't be written.
+        ApiError, TransportError, DecodeError
+            If the API can't be read; what was written stays, and the next sync goes on from there.
+        """
+        return eventloop.run(self.loads.sync(since, full=full, tz=self._tz))
 
     def posts(
         self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
@@ -86,10 +140,7 @@ class Tables:
         ConfigError
             If a time can't be read, a column does not exist, or a status is not known and another one is near.
         """
-        wanted = isin("status", statuses(status)) & some(status=status)
-        found = self._load(
-            "posts", columns, moment(*self._window(since, until)) & wanted, since=since, until=until, status=status
-        )
+        found = self._by_status("posts", columns, since, until, status)
         return with_people(found, self._people) if columns is None else found
 
     def targets(
@@ -109,10 +160,7 @@ class Tables:
             Columns and dtypes of ``vx.targets(posts)``.
         """
         shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
-        wanted = isin("status", statuses(status)) & some(status=status)
-        found = self._load(
-            "targets", shown, moment(*self._window(since, until)) & wanted, since=since, until=until, status=status
-        )
+        found = self._by_status("targets", shown, since, until, status)
         return self._whose(found) if columns is None and self._people else found
 
     def deliveries(
@@ -150,6 +198,88 @@ class Tables:
             wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
         said = {"webhook": webhook, "since": since, "until": until, "success": success, "event_type": event_type}
         return self._load("deliveries", columns, wanted, **said)
+
+    def stats(
+        self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
+    ) -> pd.DataFrame:
+        """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
+
+        Parameters
+        ----------
+        by, tz
+            As for ``vx.deliveries.stats``; the zone is by default the archive's.
+        since, until : Timestamp, str or timedelta, optional
+            Which deliveries, by ``created_at``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.deliveries.stats`` returns it, equal to the last digit.
+        """
+        names = list_of_text("by", by)
+        tz = self._tz if tz is None else zone(tz)
+        start, end = self._window(since, until)
+        files = self.files("deliveries", since, until)
+        if fits(names, files):
+            return count(files, names, tz, (start, end))
+        parts = self._parts("deliveries", since=since, until=until, wanted=created(start, end))
+        return finish(merge(partial(part, names, tz=tz) for part in parts))
+
+    def causes(
+        self,
+        by: str | None = None,
+        *,
+        rules: Iterable[Rule] | Mapping[str, Any] | None = None,
+        tz: str | None = None,
+        since: When = None,
+        until: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.causes`` over the whole history, a day in memory at a time.
+
+        Parameters
+        ----------
+        by, tz
+            As for ``vx.causes``; the zone is by default the archive's.
+        rules
+            As for ``vx.triage``.
+        since, until : Timestamp, str or timedelta, optional
+            Leave out days outside the span, by when posts were created; the first and the last day are whole.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.causes(vx.triage(archive.targets()), by)`` returns it, without ``owners``.
+        """
+        parts = self._parts("targets", since=since, until=until)
+        tz = self._tz if tz is None else zone(tz)
+        return say_zone(causes_of((triage(part, rules) for part in parts), by, tz), self._tz)
+
+    def levels(
+        self,
+        within: str | timedelta = "5min",
+        target: float = 0.99,
+        *,
+        windows: Sequence[str | timedelta] = ("3D", "6h"),
+        at_least: int = 100,
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; its now is the last sync.
+
+        Parameters
+        ----------
+        within, target, windows, at_least
+            As for ``vx.deliveries.levels``.
+        since : Timestamp, str or timedelta, optional
+            Leave out days before it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.deliveries.levels`` returns it.
+        """
+        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
+        parts = self._parts("deliveries", LEVEL_COLUMNS, since=since)
+        return levels_of(parts, now, within, target, windows, at_least)
 
     def sql(
         self,
@@ -206,31 +336,6 @@ class Tables:
         files = self._files(kind)
         return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
 
-    def parts(
-        self, kind: str, columns: Sequence[str] | None = None, since: When = None, until: When = None
-    ) -> Iterator[pd.DataFrame]:
-        """Read one table file by file, so that memory holds one day at a time.
-
-        Parameters
-        ----------
-        kind : str
-            ``posts``, ``targets`` or ``deliveries``.
-        columns : sequence of str, optional
-            Only these.
-        since, until : Timestamp, str or timedelta, optional
-            Days outside the span are left out; the first and the last are whole.
-
-        Yields
-        ------
-        pandas.DataFrame
-            At least one, with the dtypes of the table.
-        """
-        files, names = self.files(kind, since, until), _columns(kind, columns)
-        for path in files:
-            yield self._read(kind, ds.dataset([str(path)], schema=SCHEMA[kind], format=file_format(kind)), names)
-        if not files:
-            yield self._read(kind, ds.dataset(SCHEMA[kind].empty_table()), names)
-
     def _files(self, kind: str) -> dict[str, Path]:
         """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
         if not self._warned and not self._store.begun():
@@ -251,25 +356,44 @@ class Tables:
         joined.attrs = {**found.attrs, "people": dict(self._people)}
         return joined
 
+    def _by_status(
+        self, kind: str, columns: Sequence[str] | None, since: When, until: When, status: Words
+    ) -> pd.DataFrame:
+        """Posts or targets by time and status."""
+        wanted = moment(*self._window(since, until)) & isin("status", statuses(status)) & some(status=status)
+        return self._load(kind, columns, wanted, since=since, until=until, status=status)
+
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any, **filters: Any) -> pd.DataFrame:
-        """Rows of one table, newest first; they say with which filters they were loaded."""
-        data = dataset(kind, self._files(kind).values(), self.path)
-        found = self._read(kind, data, columns, wanted)
+        """Rows of one table, newest first; ``attrs`` name the filters they were loaded with."""
+        found = self._read(kind, self._files(kind).values(), columns, wanted)
         found.attrs["filters"] = plain_filters(filters)
         return found
 
-    def _read(self, kind: str, data: Any, columns: Sequence[str] | None, wanted: Any = None) -> pd.DataFrame:
-        """Read some columns and rows."""
-        names = _columns(kind, columns)
-        with readable():
-            frame = to_frame(data.to_table(columns=names, filter=wanted))
-        read = latest(self._store.state())
-        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": None if read is None else read.isoformat()}
+    def _parts(
+        self,
+        kind: str,
+        columns: Sequence[str] | None = None,
+        *,
+        since: When = None,
+        until: When = None,
+        wanted: Any = None,
+    ) -> Iterator[pd.DataFrame]:
+        """One table file by file, so that memory holds one day at a time; at least one frame, whole days."""
+        for files in [[path] for path in self.files(kind, since, until)] or [[]]:
+            yield self._read(kind, files, columns, wanted)
+
+    def _read(
+        self, kind: str, files: Collection[Path], columns: Sequence[str] | None, wanted: Any = None
+    ) -> pd.DataFrame:
+        frame = to_frame(read(kind, files, _columns(kind, columns), wanted))
+        synced = latest(self._store.state())
+        fetched = None if synced is None else synced.isoformat()
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": fetched}
         return say_zone(frame, self._tz)
 
 
 def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
-    """The columns of a table that are asked for, all by default; ConfigError for one that there is not, or is asked for twice."""
+    """The columns of a table that are requested, all by default; a ConfigError for an unknown one, or one named twice."""
     known = SCHEMA[kind].names
     if columns is None:
         return list(known)
@@ -287,193 +411,3 @@ def _span_of(days: Sequence[str]) -> str:
     dated = [day for day in days if day != UNKNOWN_DAY]
     span = f", {dated[0]} to {dated[-1]}" if dated else ""
     return f"{safe.many(len(days), 'day')}{span}" if days else "nothing here yet: archive.sync()"
-
-
-# What service levels are counted from.
-_OF_LEVELS = ("url", "success", "status_code", "latency_ms", "retry_count", "created_at", "error", "delivered_at")
-
-
-class Archive(Tables):
-    """History on disk, in Parquet files partitioned by day.
-
-    Parameters
-    ----------
-    path : path
-        Its folder; need not exist yet. A file is refused with a ConfigError.
-    client : AsyncClient, optional
-        What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
-    workspace : str
-        Id of the workspace; an archive holds one workspace only.
-    acted : callable, optional
-        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
-    tz : str
-        Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
-        ``ws.archive(path)`` gives the workspace's.
-    people : mapping of str to str, optional
-        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it; ``ws.archive(path)`` gives the workspace's.
-
-    Attributes
-    ----------
-    path : Path
-        Its folder.
-    client : AsyncClient or None
-        What `sync` reads from.
-    loads : Loads
-        What a workspace's loads take from disk.
-
-    Notes
-    -----
-    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
-    or column; statistics raise what the function of the same name in ``vx`` does. An archive that was never filled warns once.
-    """
-
-    def __init__(
-        self,
-        path: str | PathLike[str],
-        client: AsyncClient | None = None,
-        *,
-        workspace: str = "",
-        acted: Callable[[datetime], Collection[str]] | None = None,
-        tz: str = "UTC",
-        people: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(path, tz=tz, people=people)
-        self.client = client
-        self.loads = Loads(self._store, client, workspace, acted)
-
-    def sync(self, since: When = None, *, full: bool = False) -> Synced:
-        """Fetch what is new and what may still change.
-
-        Parameters
-        ----------
-        since : Timestamp, str or timedelta, optional
-            Leave out deliveries before it: an instant, or an offset such as ``"90D"``. What has been read stays.
-        full : bool
-            Read everything again, also what was thought to have ended.
-
-        Returns
-        -------
-        Synced
-            How much was fetched, by how many requests, and how many files were written.
-
-        Raises
-        ------
-        ConfigError
-            If the archive is another workspace's, is being written by another process, or can't be written.
-        ApiError, TransportError, DecodeError
-            If the API can't be read; what was written stays, and the next sync goes on from there.
-        """
-        return eventloop.run(self.sync_async(since, full=full))
-
-    async def sync_async(self, since: When = None, *, full: bool = False) -> Synced:
-        """As `sync`; for the loop that the client lives on."""
-        return await self.loads.sync(since, full=full, tz=self._tz)
-
-    def delivery_stats(
-        self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
-    ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
-
-        Parameters
-        ----------
-        by, tz
-            As for ``vx.deliveries.stats``; the zone is by default the archive's.
-        since, until : Timestamp, str or timedelta, optional
-            Which deliveries, by ``created_at``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As ``vx.deliveries.stats`` returns it, equal to the last digit.
-        """
-        names = list_of_text("by", by)
-        tz = self._tz if tz is None else zone(tz)
-        start, end = self._window(since, until)
-        files = self.files("deliveries", since, until)
-        if fits(names, files):
-            return count(files, names, tz, (start, end))
-        parts = self.parts("deliveries", since=since, until=until)
-        return finish(merge(partial(_created_within(part, start, end), names, tz=tz) for part in parts))
-
-    def causes(
-        self, rules: Iterable[Rule] | Mapping[str, Any] | None = None, *, since: When = None, until: When = None
-    ) -> pd.DataFrame:
-        """Group the failures of the whole history by cause, a day in memory at a time.
-
-        Parameters
-        ----------
-        rules
-            As for ``vx.triage``.
-        since, until : Timestamp, str or timedelta, optional
-            Leave out days outside the span, by when posts were created; the first and the last day are whole.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As ``causes(triage(targets))`` returns it, without ``owners``.
-        """
-        parts = self.parts("targets", since=since, until=until)
-        return say_zone(finish_causes(merge_causes(cause_partial(triage(part, rules)) for part in parts)), self._tz)
-
-    def cause_weeks(
-        self,
-        rules: Iterable[Rule] | Mapping[str, Any] | None = None,
-        *,
-        tz: str | None = None,
-        since: When = None,
-        until: When = None,
-    ) -> pd.DataFrame:
-        """Count the causes of the failures of the whole history week by week, a day in memory at a time.
-
-        Parameters
-        ----------
-        rules, since, until
-            As for `causes`.
-        tz : str, optional
-            As for ``vx.cause_weeks``; by default the archive's.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As ``vx.cause_weeks(triaged)`` returns it.
-        """
-        parts = self.parts("targets", since=since, until=until)
-        tz = self._tz if tz is None else zone(tz)
-        return merge_weeks(week_partial(triage(part, rules), tz=tz) for part in parts)
-
-    def service_levels(
-        self,
-        within: str | timedelta = "5min",
-        target: float = 0.99,
-        *,
-        windows: Sequence[str | timedelta] = ("3D", "6h"),
-        at_least: int = 100,
-        since: When = None,
-    ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; its now is the last sync.
-
-        Parameters
-        ----------
-        within, target, windows, at_least
-            As for ``vx.deliveries.levels``.
-        since : Timestamp, str or timedelta, optional
-            Leave out days before it.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As ``vx.deliveries.levels`` returns it.
-        """
-        objective = Objective.of(within, target, windows, at_least)
-        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
-        parts = self.parts("deliveries", _OF_LEVELS, since=since)
-        return finish_levels(merge_levels(level_partial(part, objective, now) for part in parts), objective)
-
-
-def _created_within(log: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.DataFrame:
-    """Deliveries created within a span; an unknown time is inside."""
-    if start is not None:
-        log = log[~(log["created_at"] < start)]
-    if end is not None:
-        log = log[~(log["created_at"] >= end)]
-    return log

@@ -1,4 +1,4 @@
-"""Spans of time that have been read, and the gaps between them; pure."""
+"""The files of an archive, a day each: their schema, how they are filtered and read, and how they are written."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import operator
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,50 +17,185 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from voxops._support.arguments import empties
+from voxops._support.canonical import text
 from voxops._support.files import create_file, flush_folder, make_folder
-from voxops.archive.query import UNKNOWN_DAY, read_file, readable, to_table
 from voxops.errors import ConfigError
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
+from voxops.frames.nested import NestedArray
+from voxops.frames.records import TARGET_COLUMNS
+from voxops.frames.schemas import SCHEMAS, TARGET
 from voxops.frames.times import MOMENTS
 
-Span = tuple[datetime, datetime]
+UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
+_TIME = pa.timestamp("us", tz="UTC")
+_SIMPLE = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "word": pa.string(),
+    "code": pa.string(),
+    "count": pa.int64(),
+    "flag": pa.bool_(),
+    "time": _TIME,
+    "list": LIST_TYPE,
+    "json": JSON_TYPE,
+}
+_TARGET_KINDS = {column.name: column.kind.name for column in TARGET}
 
 
-def covered(spans: Iterable[Span]) -> list[Span]:
-    """Merge spans that touch or overlap; the earliest first."""
-    merged: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] <= span[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
+def _schema(kinds: dict[str, str]) -> pa.Schema:
+    """Arrow's types of these columns."""
+    return pa.schema([(name, TARGETS_TYPE if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
 
 
-def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
-    """What of ``start`` to ``end`` has not been read, the latest first."""
-    missing = []
-    upper = end
-    for low, high in reversed(covered(read)):
-        if high < start:
-            break
-        if high < upper:
-            missing.append((high, upper))
-        upper = min(upper, low)
-    return [*missing, (start, upper)] if start < upper else missing
+_OF_POSTS = {column.name: column.kind.name for column in SCHEMAS["posts"] if column.shown}
+_KINDS = {
+    "posts": _OF_POSTS,
+    # created_at is the post's: it decides on the day, for posts and targets alike
+    "targets": {
+        **{name: _TARGET_KINDS.get(name) or _OF_POSTS.get(name, "word") for name in TARGET_COLUMNS},
+        "post_id": "text",
+        "created_at": "time",
+    },
+    "deliveries": {column.name: column.kind.name for column in SCHEMAS["deliveries"] if column.shown},
+}
+SCHEMA = {table: _schema(kinds) for table, kinds in _KINDS.items()}
+# Columns whose values repeat: read as codes and a dictionary, which costs a tenth.
+_REPEATING = {
+    table: [name for name, kind in kinds.items() if kind in {"label", "word", "code"}]
+    for table, kinds in _KINDS.items()
+}
 
 
-def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
-    """Gather instants into spans: those that follow within so many seconds are one."""
-    found: list[Span] = []
-    for instant in sorted(instants):
-        if found and (instant - found[-1][1]).total_seconds() <= seconds:
-            found[-1] = (found[-1][0], instant)
-        else:
-            found.append((instant, instant))
-    return found
+def to_table(kind: str, frame: pd.DataFrame) -> pa.Table:
+    """A frame of ``posts``, ``targets`` or ``deliveries`` as a table of the archive's schema."""
+    schema = SCHEMA[kind]
+    return pa.table({field.name: _column_out(frame[field.name], field.type) for field in schema}, schema=schema)
+
+
+def _column_out(column: pd.Series[Any], kind: Any) -> Any:
+    """One column."""
+    if isinstance(column.array, NestedArray):
+        return column.array.__arrow_array__(kind)
+    if kind == _TIME:
+        stamps = column.dt.as_unit("us").array.asi8
+        return pa.array(stamps, mask=column.isna().to_numpy(), type=pa.int64()).cast(_TIME)
+    values = column.array.to_numpy(object, na_value=None)
+    if kind == pa.string():
+        return strings([None if value is None else text(value) for value in values])
+    return pa.array(values, type=kind)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Explain a damaged file."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(
+            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
+        ) from error
+
+
+def dataset(kind: str, files: Collection[Path]) -> Any:
+    """Files of one table, the earliest first, as a dataset of Arrow with the column ``day``; newest rows first.
+
+    It has today's schema: a column that a file lacks is missing, one that only the file has is left out.
+    """
+    schema = SCHEMA[kind].append(pa.field("day", pa.string()))
+    if not files:
+        return ds.dataset(schema.empty_table())
+    dated = [path for path in files if path.parent.name != f"day={UNKNOWN_DAY}"]
+    paths = [*dated[::-1], *(path for path in files if path not in dated)]
+    return ds.dataset(
+        list(map(str, paths)),
+        schema=schema,
+        format=ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=_REPEATING[kind])),
+        partitioning=ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive"),
+        partition_base_dir=str(paths[0].parent.parent),
+    )
+
+
+def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
+    """Rows and columns of files of one table; a ConfigError names a damaged file."""
+    with _readable():
+        return dataset(kind, files).to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
+
+
+def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one file of an archive; what a cluster's workers call.
+
+    Parameters
+    ----------
+    path : path
+        One of ``archive.files(kind)``.
+    columns : sequence of str, optional
+        Only these.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of one day, with the dtypes of the frame that they come from; NA in columns that another version did not write.
+    """
+    return to_frame(read(Path(path).parent.parent.name, [Path(path)], columns))
+
+
+def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
+    """Rows with one of these texts, which are in lower case where `any_case` counts; all rows if there are none."""
+    if not values:
+        return pc.scalar(True)
+    field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
+    return field.isin(pa.array(list(values), pa.string()))
+
+
+def some(**filters: object) -> Any:
+    """No rows where a filter names nothing, as `ws.posts` has it; else all."""
+    return pc.scalar(not empties(**filters))
+
+
+def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
+    """Rows created within a span; an unknown time is inside, since nothing shows that it is not.
+
+    The condition also names the days, so that files outside are never opened.
+    """
+    at, day = pc.field("created_at"), pc.field("day")
+    wanted = pc.scalar(True)
+    if start is not None:
+        wanted &= at.is_null() | (at >= _scalar(start))
+        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start))
+    if end is not None:
+        wanted &= at.is_null() | (at < _scalar(end))
+        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end))
+    return wanted
+
+
+def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
+    """Rows whose latest moment lies within a span; rows without any are inside."""
+    moments = [pc.field(name) for name in MOMENTS]
+    wanted = pc.scalar(True)
+    if start is not None:
+        late = _fold(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
+        wanted &= late | _fold(operator.and_, [each.is_null() for each in moments])
+    if end is not None:
+        wanted &= _fold(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
+    return wanted
+
+
+def _scalar(when: pd.Timestamp) -> Any:
+    """An instant as Arrow has it."""
+    return pa.scalar(when.to_pydatetime(), pa.timestamp("us", "UTC"))
+
+
+def _fold(join: Callable[[Any, Any], Any], conditions: Sequence[Any]) -> Any:
+    """Join conditions by one operator."""
+    first, *others = conditions
+    for other in others:
+        first = join(first, other)
+    return first
 
 
 KINDS = ("posts", "targets", "deliveries")
@@ -241,8 +377,7 @@ class Store:
         """Write the day's file anew beside the old one, `new` in the place of what has one of these ids; an empty list if it would be the same."""
         merged, old = new, None
         if path.exists():
-            with readable():
-                old = read_file(kind, path)
+            old = read(kind, [path])
             kept = old.filter(pc.invert(pc.is_in(old[_KEYS[kind]], value_set=ids)))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
@@ -266,57 +401,3 @@ def _aside(path: Path) -> Iterator[BinaryIO]:
 def _rename(path: Path) -> None:
     """Put what was written aside into its place."""
     path.with_name(path.name + _ASIDE).replace(path)
-
-
-def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
-    """Rows with one of these texts, which are in lower case where `any_case` counts; all rows if there are none."""
-    if not values:
-        return pc.scalar(True)
-    field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
-    return field.isin(pa.array(list(values), pa.string()))
-
-
-def some(**filters: object) -> Any:
-    """No rows where a filter names nothing, as `ws.posts` has it; else all."""
-    return pc.scalar(not empties(**filters))
-
-
-def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Rows created within a span; an unknown time is inside, since nothing shows that it is not.
-
-    The condition also names the days, so that files outside are never opened.
-    """
-    at, day = pc.field("created_at"), pc.field("day")
-    wanted = pc.scalar(True)
-    if start is not None:
-        wanted &= at.is_null() | (at >= _scalar(start))
-        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start))
-    if end is not None:
-        wanted &= at.is_null() | (at < _scalar(end))
-        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end))
-    return wanted
-
-
-def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Rows whose latest moment lies within a span; rows without any are inside."""
-    moments = [pc.field(name) for name in MOMENTS]
-    wanted = pc.scalar(True)
-    if start is not None:
-        late = _fold(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
-        wanted &= late | _fold(operator.and_, [each.is_null() for each in moments])
-    if end is not None:
-        wanted &= _fold(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
-    return wanted
-
-
-def _scalar(when: pd.Timestamp) -> Any:
-    """An instant as Arrow has it."""
-    return pa.scalar(when.to_pydatetime(), pa.timestamp("us", "UTC"))
-
-
-def _fold(join: Callable[[Any, Any], Any], conditions: Sequence[Any]) -> Any:
-    """Join conditions by one operator."""
-    first, *others = conditions
-    for other in others:
-        first = join(first, other)
-    return first

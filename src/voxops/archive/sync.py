@@ -1,25 +1,21 @@
-"""Which records of an archive may have changed since they were read: what is *open*; the rest is *settled*."""
+"""How an archive is brought up to date: what is new is read, and what is *open*, which may have changed; the rest is *settled*."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from voxops._support.safe import many
 from voxops.api.limits import PAGE_RECORDS
-from voxops.archive.query import SCHEMA, dataset, read_file, readable
-from voxops.archive.store import BusyError, Span, Store, covered, created, gaps, isin, near
+from voxops.archive.store import BusyError, Store, created, dataset, isin, read
 from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.arrow_in import to_frame
@@ -31,6 +27,44 @@ from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
+
+
+Span = tuple[datetime, datetime]
+
+
+def covered(spans: Iterable[Span]) -> list[Span]:
+    """Merge spans that touch or overlap; the earliest first."""
+    merged: list[Span] = []
+    for start, end in sorted(span for span in spans if span[0] <= span[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
+    """What of ``start`` to ``end`` has not been read, the latest first."""
+    missing = []
+    upper = end
+    for low, high in reversed(covered(read)):
+        if high < start:
+            break
+        if high < upper:
+            missing.append((high, upper))
+        upper = min(upper, low)
+    return [*missing, (start, upper)] if start < upper else missing
+
+
+def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
+    """Gather instants into spans: those that follow within so many seconds are one."""
+    found: list[Span] = []
+    for instant in sorted(instants):
+        if found and (instant - found[-1][1]).total_seconds() <= seconds:
+            found[-1] = (found[-1][0], instant)
+        else:
+            found.append((instant, instant))
+    return found
 
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
@@ -96,45 +130,24 @@ def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, 
 
 def held_posts(store: Store) -> pd.DataFrame:
     """Ids, states and times of the posts that an archive holds."""
-    names = ["post_id", "status", "updated_at", "created_at", "scheduled_for"]
-    with readable():
-        parts = [pq.ParquetFile(path).read(names) for path in store.files("posts").values()]
-    return _joined("posts", names, parts)
+    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for")
+    return to_frame(read("posts", store.files("posts").values(), names))
 
 
 def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
-    """Which deliveries of an archive may have changed since they were read last; older days are looked through for ids only."""
-    names, since = ["delivery_id", "webhook_id", "success", "created_at"], last - DELIVERED_WITHIN
-    mine = pc.field("delivery_id").isin(pa.array(sorted(acted), pa.string()))
+    """Which deliveries of an archive may have changed since they were read last; older days are read for ids only."""
     failed = ~pc.coalesce(pc.field("success"), pc.scalar(False))
-    young = pc.field("created_at") >= pa.scalar(since.to_pydatetime(), pa.timestamp("us", "UTC"))
-    files = store.files("deliveries").items()
-    parts = []
-    for condition, paths in (
-        ((failed & young) | mine, [str(path) for day, path in files if day >= f"{since:%Y-%m-%d}"]),
-        (mine, [str(path) for day, path in files if day < f"{since:%Y-%m-%d}"] if acted else []),
-    ):
-        if paths:
-            data = ds.dataset(paths, schema=SCHEMA["deliveries"], format="parquet")
-            with readable():
-                parts.append(data.to_table(columns=names, filter=condition))
-    return _joined("deliveries", names, parts)
+    wanted = failed & created(last - DELIVERED_WITHIN, None)
+    if acted:
+        wanted |= isin("delivery_id", sorted(acted))
+    names = ("delivery_id", "webhook_id", "success", "created_at")
+    return to_frame(read("deliveries", store.files("deliveries").values(), names, wanted))
 
 
 def count_deliveries(store: Store, webhook: str, span: Span) -> int:
     """How many deliveries of a webhook an archive holds that were created within a span."""
-    low, high = (pa.scalar(when, pa.timestamp("us", "UTC")) for when in span)
-    inside = (pc.field("created_at") >= low) & (pc.field("created_at") <= high) & (pc.field("webhook_id") == webhook)
-    files = store.files("deliveries").items()
-    paths = [str(path) for day, path in files if f"{span[0]:%Y-%m-%d}" <= day <= f"{span[1]:%Y-%m-%d}"]
-    return (
-        int(ds.dataset(paths, schema=SCHEMA["deliveries"], format="parquet").count_rows(filter=inside)) if paths else 0
-    )
-
-
-def _joined(kind: str, names: list[str], parts: Sequence[pa.Table]) -> pd.DataFrame:
-    """Parts of a table as one frame."""
-    return pd.concat(map(to_frame, parts), ignore_index=True) if parts else Columns(kind).frame()[names]
+    inside = created(pd.Timestamp(span[0]), pd.Timestamp(span[1])) & isin("webhook_id", [webhook])
+    return int(dataset("deliveries", store.files("deliveries").values()).count_rows(filter=inside))
 
 
 BLOCK = 50_000  # records held before they are written
@@ -339,7 +352,7 @@ class Sync:
             return
         for kind, column in (("posts", "status"), ("targets", "post_status")):
             for path in self._store.files(kind).values():
-                frame = to_frame(read_file(kind, path))
+                frame = to_frame(read(kind, [path]))
                 lost = frame["post_id"].isin(list(gone))
                 if lost.any():
                     frame.loc[lost, column] = "deleted"
@@ -391,8 +404,8 @@ class Sync:
     async def _open_deliveries(self, webhooks: Collection[str]) -> None:
         """Read again what had not succeeded: those that still have not by one list, the others where they stand."""
         held = held_deliveries(self._store, self._last("deliveries"), self._acted)
-        read = held["delivery_id"].isin(list(self.read["deliveries"]))
-        held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks)) & ~read]
+        held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks))]
+        held = held[~held["delivery_id"].isin(list(self.read["deliveries"]))]
         columns = Columns("deliveries")
         for webhook, rows in held.groupby("webhook_id"):
             created = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
@@ -507,7 +520,8 @@ class Loads:
                 await sync.deliveries(webhooks, None if start is None else start.to_pydatetime(), full=full)
         except BusyError:
             return None
-        return self._read("deliveries", created(start, None) & _of(webhooks)), sync.read["deliveries"]
+        mine = isin("webhook_id", webhooks) if webhooks else pc.scalar(False)
+        return self._read("deliveries", created(start, None) & mine), sync.read["deliveries"]
 
     def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
@@ -534,7 +548,7 @@ class Loads:
         opened = held[held["webhook_id"] == webhook]["created_at"].min()
         edge = pd.Timestamp(missing[-1][0]) - _SECOND
         edge = edge if pd.isna(opened) else min(edge, opened)
-        return self._read("deliveries", created(start, edge) & _of([webhook])), edge
+        return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge
 
     def state(self) -> dict[str, Any]:
         """What was read so far.
@@ -579,17 +593,9 @@ class Loads:
         return self._client
 
     def _read(self, kind: str, wanted: Any) -> pd.DataFrame:
-        """Rows of one table, in any order."""
-        data = dataset(kind, self._store.files(kind).values(), self._store.root)
-        with readable():
-            return to_frame(data.to_table(columns=SCHEMA[kind].names, filter=wanted))
+        return to_frame(read(kind, self._store.files(kind).values(), wanted=wanted))
 
 
 def _exists() -> Any:
     """Posts that were not deleted."""
     return pc.field("status").is_null() | (pc.field("status") != "deleted")
-
-
-def _of(webhooks: Sequence[str]) -> Any:
-    """Deliveries of these webhooks."""
-    return pc.field("webhook_id").isin(pa.array(list(webhooks), pa.string()))

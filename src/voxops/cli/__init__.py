@@ -262,12 +262,11 @@ def _files() -> Iterator[None]:
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
-    from voxops.frames.records import targets
     from voxops.model import ASKS_NOBODY
     from voxops.views.report import report
 
     with connected(options) as ws:
-        triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
+        triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
     _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
     return 0 if failed["verdict"].isin(list(ASKS_NOBODY)).all() else ATTENTION
@@ -275,14 +274,15 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
+    from voxops import deliveries
     from voxops._support.safe import short_address
-    from voxops.analysis.statistics import DELIVERED_BY, delivery_stats
-    from voxops.views.delivery_report import delivery_report
+    from voxops.analysis.statistics import DELIVERED_BY
+    from voxops.views.report import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
-    made = delivery_report(log, tz=tz)
-    stats = delivery_stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
+    made = report(log, tz=tz)
+    stats = deliveries.stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
     for name in ("success_rate", *DELIVERED_BY):
         stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")
     _print_and_write(made, options, {"stats": stats})

@@ -327,11 +327,10 @@ def _digest(options: argparse.Namespace) -> int:
 
 def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, Any]] | None]:
     """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
-    from voxops.analysis.causes import compare_weeks
+    from voxops import deliveries
+    from voxops.analysis.causes import causes
     from voxops.analysis.digest import concerns
-    from voxops.analysis.incidents import never_delivered, outages
     from voxops.analysis.triage import triage
-    from voxops.frames.records import targets
     from voxops.frames.times import length, moment, window, within
 
     now = ws.client.now()
@@ -344,12 +343,12 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, 
     # As an instant: lengths of centuries are more than their own text can be read back as.
     read = since if span is None else pd.Timestamp(now) - 4 * span
     posts = ws.posts(status=["failed", "partial", "publishing"], since=read)
-    triaged = triage(targets(posts[within(moment(posts), start, None)]))
-    weeks = None if span is None else compare_weeks(triage(targets(posts)), now=now, span=span)
+    triaged = triage(posts[within(moment(posts), start, None)])
+    weeks = None if span is None else causes(triage(posts), against=span, now=now)
     log = ws.deliveries(since=since)
     runs = ws.runs()
     recent = runs if start is None else runs[runs["created_at"] >= start]
-    found = concerns(triaged, never_delivered(log), outages(log), recent, ws.at_risk())
+    found = concerns(triaged, deliveries.lost(log), deliveries.outages(log), recent, ws.at_risk())
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 

@@ -23,7 +23,7 @@ __all__ = ["bind"]
 
 
 def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None) -> None:
-    """Write a run and everything it needs into the ledger, in one IMMEDIATE transaction."""
+    """Write a run and everything it needs into the ledger, in one transaction."""
     head = RunHead(run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held)
     with ledger.atomic():
         ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=pack(plan.table))

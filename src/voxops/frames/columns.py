@@ -355,14 +355,16 @@ def is_missing(value: Any) -> bool:
 
 
 PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
-_FIELD = re.compile(r"metadata(\.[^.\s]+)+")
+_FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
 
 
 def metadata_field(name: str, value: str) -> str:
-    """Return the name of a field of the metadata, such as ``metadata.owner``; ConfigError if it is none."""
-    if not isinstance(value, str) or not _FIELD.fullmatch(value.strip()):
-        raise ConfigError(f"{name}={value!r} must name a field of the posts' metadata, such as 'metadata.{name}'")
-    return value.strip()
+    """Return ``metadata.owner`` for ``owner``, a field of the metadata, or itself; ConfigError if it is none."""
+    found = _FIELD.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        example = name.removesuffix("_field")
+        raise ConfigError(f"{name}={value!r} must name a field of the posts' metadata, such as {example!r}")
+    return f"metadata.{found[1]}"
 
 
 def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
@@ -391,7 +393,8 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     for name, field in fields.items():
         found = [metadata_value(value, field.split(".")[1:]) for value in posts["metadata"]]
         if all(value is None for value in found) and (meant := _people_meant(posts["metadata"], field)):
-            warnings.warn(f"{name}={field!r}: no post has this field; did you mean {meant!r}?", stacklevel=2)
+            said = f"{name}_field={field.removeprefix('metadata.')!r}: no post has this field in its metadata"
+            warnings.warn(f"{said}; did you mean {meant.removeprefix('metadata.')!r}?", stacklevel=2)
         if name == "tags":
             columns[name] = LIST.array([texts_of(value) for value in found])
         else:

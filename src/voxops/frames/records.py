@@ -440,7 +440,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
         campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
-        (``vx.connect(owner="metadata.owner")``). A post of which the frame shows no target keeps one row in which the target's
+        (``vx.connect(owner_field="owner")``). A post of which the frame shows no target keeps one row in which the target's
         columns are NA; an event that is about no post has none. Each target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
         it whose post changed last. ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text,
         post id -> [failed, in flight], so that a plan still knows of the rows that are filtered away.

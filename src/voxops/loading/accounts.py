@@ -1,21 +1,21 @@
-"""Posts at risk: what is about to go out on an account that can't publish, or hardly; and the board of accounts it is judged by."""
+"""The accounts, what is known of each, and the posts that are about to go out on one that can't publish."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import list_of_text
+from voxops._support.arguments import list_of_text, true_or_false
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
 from voxops.frames.records import Columns, read_posts, targets
-from voxops.frames.schemas import FLAG, STRING_DTYPE, TEXT, to_bool
+from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE, length, moment, within
 from voxops.loading.filters import Words
 from voxops.loading.loader import Loader, Settings, first_of_each
@@ -41,11 +41,7 @@ _RISK = {
     "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
 }  # fmt: skip
 _RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
-_REMEDIES = {
-    "degraded": "connect the account again and allow what it asks for",
-    "failing": "look at its failures with ws.check_accounts(), and at vx.causes(triaged)",
-    "not listed": "the account is no longer among the workspace's; choose another one for the post",
-}
+_CHECKED = {"refreshed": "boolean", "verdict": STRING_DTYPE}  # the further columns of accounts that were tried
 
 
 def account_board(
@@ -56,16 +52,16 @@ def account_board(
     Parameters
     ----------
     accounts : pandas.DataFrame
-        From ``ws.accounts()``.
+        As the API lists them.
     recent, waiting : pandas.DataFrame
         Targets of the last days that ended, and targets that are about to go out, from ``vx.targets``.
     checks : mapping
-        Account id -> ``checked_at works message`` of its last check.
+        Account id -> ``checked_at refreshed works check_message verdict`` of its last check.
 
     Returns
     -------
     pandas.DataFrame
-        As ``ws.account_board`` describes it.
+        As ``ws.accounts`` describes it, with the columns of accounts that were tried.
     """
     ended = recent[recent["status"].isin(["published", "failed"])]
     judged = triage(ended[ended["status"] == "failed"])
@@ -85,30 +81,31 @@ def account_board(
         count, bad = int(tried.get(account, 0)), int(failed.get(account, 0))
         line = {
             **{name: row.get(name) for name in ("account_id", "platform", "username", "status", "scope_status", "scope_message")},
-            "checked_at": check.get("checked_at"), "works": check.get("works"), "check_message": check.get("message"),
-            "tried": count, "failed": bad, "failure_share": bad / count if count else None, "commonest_cause": common.get(account),
+            **check, "tried": count, "failed": bad, "failure_share": bad / count if count else None, "commonest_cause": common.get(account),
             "last_failed_at": last.get(account), "scheduled": int(coming.get(account, 0)), "next_at": soonest.get(account),
         }  # fmt: skip
-        risk, why = _risk(line, int(blamed.get(account, 0)))
-        rows.append(
-            {**line, "risk": risk, "why": why, "remedy": None if risk is None else _REMEDIES.get(risk, _RECONNECT)}
-        )
-    return table_of(rows, _BOARD)
+        rows.append(line | dict(zip(("risk", "why", "remedy"), _risk(line, int(blamed.get(account, 0))), strict=True)))
+    return table_of(rows, _BOARD | _CHECKED)
 
 
-def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None]:
-    """What may keep an account from publishing; None where nothing shows."""
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None, str | None]:
+    """What may keep an account from publishing, why, and what to do; None where nothing shows."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        return status, f"the account is {status}: only active ones publish"
-    if line["works"] is False:
-        return "failing", f"its last check failed: {line['check_message'] or 'no reason'}"
+        return status, f"the account is {status}: only active ones publish", _RECONNECT
+    if line.get("works") is False:
+        said = f"its last check failed: {line['check_message'] or 'no reason'}"
+        return "failing", said, "connect the account again in the dashboard, then retry its posts"
     if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
         message = line["scope_message"]
-        return "degraded", "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
+        said = "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
+        return "degraded", said, "connect the account again and allow what it asks for"
     if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        return "failing", f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
-    return None, None
+        said = f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
+        return "failing", said, "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)"
+    if line.get("verdict") == Verdict.SUPPORT:
+        return None, None, "try again later; if it stays so, ask support"
+    return None, None, None
 
 
 def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
@@ -136,7 +133,7 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
             said = {
                 "risk": "not listed",
                 "why": "the workspace lists no such account",
-                "remedy": _REMEDIES["not listed"],
+                "remedy": "the account is no longer among the workspace's; choose another one for the post",
             }
         elif pd.isna(account["risk"]):
             continue
@@ -157,69 +154,55 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
     return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
 
 
-_SHOWN = ("account_id", "platform", "username", "status")
-_CHECKUP_REMEDIES = {
-    Verdict.NOTHING: "",
-    Verdict.RECONNECT: "connect the account again in the dashboard, then retry its posts",
-    Verdict.SUPPORT: "try again later; if it stays so, ask support",
-}
-
-
-def chosen_accounts(known: pd.DataFrame, accounts: pd.DataFrame | Words) -> pd.DataFrame:
-    """The accounts that are asked for, out of all; by default all that are connected."""
-    if accounts is None:
-        return known[known["status"] != "disconnected"]
-    if isinstance(accounts, pd.DataFrame):
-        need_columns(accounts, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-        wanted = [str(value) for value in plain_values(accounts, "account_id") if value is not None]
+def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.DataFrame:
+    """Return the accounts of these ids; all where none is named."""
+    if account is None:
+        return known
+    if isinstance(account, pd.DataFrame):
+        need_columns(account, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+        wanted = [str(value) for value in plain_values(account, "account_id") if value is not None]
     else:
-        wanted = list_of_text("accounts", accounts)
-    strangers = sorted(set(wanted) - set(known["account_id"]))
-    if strangers:
-        raise PlanError(f"no account {', '.join(strangers[:3])} in this workspace; ws.accounts() lists them")
+        wanted = list_of_text("account", account)
+    unknown = sorted(set(wanted) - set(known["account_id"]))
+    if unknown:
+        raise PlanError(f"no account {', '.join(unknown[:3])} in this workspace; ws.accounts() lists them")
     return known[known["account_id"].isin(wanted)]
 
 
-async def check_up(client: AsyncClient, accounts: pd.DataFrame, *, refresh: bool) -> pd.DataFrame:
-    """Check accounts; one that can't be checked says why and does not stop the others.
+async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Any]]:
+    """Try accounts; one that can't be tried says why and does not stop the others.
 
     Parameters
     ----------
     client : AsyncClient
         The one client of the workspace.
-    accounts : pandas.DataFrame
-        From ``ws.accounts()``.
+    accounts : sequence of str
+        Their ids.
     refresh : bool
         Let the API renew each token before the account is tried.
 
     Returns
     -------
-    pandas.DataFrame
-        See ``ws.check_accounts``.
+    dict
+        Account id -> ``checked_at refreshed works check_message verdict``.
     """
-    columns = {name: plain_values(accounts, name) for name in _SHOWN}
-    lines = await all_or_none(_check(client, str(account), refresh=refresh) for account in columns["account_id"])
-    table = {name: TEXT.array(values) for name, values in columns.items()}
-    return pd.DataFrame(
-        {
-            **table,
-            "refreshed": FLAG.array([line[0] for line in lines]),
-            "works": FLAG.array([line[1] for line in lines]),
-            "message": TEXT.array([line[2] for line in lines]),
-            "verdict": TEXT.array([str(_verdict(line[1])) for line in lines]),
-            "remedy": TEXT.array([_CHECKUP_REMEDIES[_verdict(line[1])] for line in lines]),
-        }
-    )
+    lines = await all_or_none(_check(client, account, refresh=refresh) for account in accounts)
+    return dict(zip(accounts, lines, strict=True))
 
 
-async def _check(client: AsyncClient, account: str, *, refresh: bool) -> tuple[bool | None, bool | None, str]:
-    """Whether one account was refreshed and whether it works, None where nobody knows, and what the API says."""
-    refreshed: bool | None = None
+async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[str, Any]:
+    """Whether one account was refreshed and whether it works, None where that is unknown, and what the API says."""
+    refreshed = works = None
     if refresh:
         answer, why = await _asked(client.accounts.refresh(account))
         refreshed = None if why else to_bool(answer.get("success"))
     answer, why = await _asked(client.accounts.test(account))
-    return refreshed, None if why else to_bool(answer.get("success")), why or str(answer.get("message") or "")
+    works = None if why else to_bool(answer.get("success"))
+    verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
+    message = why or str(answer.get("message") or "")
+    return {
+        "checked_at": client.now(), "refreshed": refreshed, "works": works, "check_message": message, "verdict": str(verdict),
+    }  # fmt: skip
 
 
 async def _asked(call: Any) -> tuple[dict[str, Any], str]:
@@ -230,13 +213,6 @@ async def _asked(call: Any) -> tuple[dict[str, Any], str]:
         raise
     except (ApiError, TransportError, DecodeError) as error:
         return {}, str(error)
-
-
-def _verdict(works: bool | None) -> Verdict:
-    """What an account calls for."""
-    if works is None:
-        return Verdict.SUPPORT
-    return Verdict.NOTHING if works else Verdict.RECONNECT
 
 
 RECENT = timedelta(days=7)  # over which failures of an account are counted
@@ -274,27 +250,37 @@ class BoardLoader(Loader):
 
     def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         super().__init__(client, source, settings)
-        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account
+        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
 
-    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
-        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
+    async def accounts(
+        self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
+    ) -> pd.DataFrame:
+        """Load the accounts, disconnected ones too, and what is known of each: its status, last check and failures.
 
-        The board remembers what came of it.
+        At least six requests: one for every 100 accounts, and for every 100 posts that are ``scheduled`` or ``approved``, or that
+        were created within thirty days and are ``published``, ``partial`` or ``failed``.
 
         Parameters
         ----------
-        accounts : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
-            all that are connected.
+        account : DataFrame, str or list of str, optional
+            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
+        check : bool
+            True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
+            account, though nothing is posted. Of all accounts only those that are connected are tried. `at_risk` and later boards
+            of this workspace remember the outcome.
         refresh : bool
-            False only tries them.
+            False tries accounts without renewing their tokens.
 
         Returns
         -------
         pandas.DataFrame
-            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
-            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
-            ``reconnect account`` or ``ask support``).
+            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
+            (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
+            check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
+            thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
+            targets that are about to go out), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing where nothing
+            is wrong). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or
+            ``ask support``).
 
         Raises
         ------
@@ -302,47 +288,27 @@ class BoardLoader(Loader):
             If the frame has no account ids, or an id is none of this workspace's.
         AuthError
             If the key may not do this.
-
-        Examples
-        --------
-        >>> ws.check_accounts(refresh=False)["verdict"].value_counts().to_dict()
-        {'nothing to do': 11, 'reconnect account': 1}
-        """
-        chosen = chosen_accounts(await self.accounts(), accounts)
-        found = await check_up(self._client, chosen, refresh=refresh)
-        table = self._described(found, "account_check", {}, {})
-        at = self._client.now()
-        for account, works, message in zip(
-            table["account_id"], plain_values(table, "works"), table["message"], strict=True
-        ):
-            self._checks[str(account)] = {"checked_at": at, "works": works, "message": message}
-        return table
-
-    async def account_board(self) -> pd.DataFrame:
-        """Load what is known of each account: its status, its last check, and its share of failures of the last seven days.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
-            (datetime64[us, UTC]), ``works`` (boolean) and ``check_message`` (string) of the last ``ws.check_accounts()`` of this
-            workspace, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within thirty),
-            ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64, targets that are about
-            to go out), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing where nothing is wrong).
-
-        Raises
-        ------
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
         Examples
         --------
-        >>> board = ws.account_board()
-        >>> board.loc[board["status"] == "expired", "risk"].to_list()
+        >>> accounts = ws.accounts()
+        >>> accounts.loc[accounts["status"] == "expired", "risk"].to_list()
         ['expired']
+        >>> ws.accounts(check=True, refresh=False)["verdict"].value_counts().to_dict()
+        {'nothing to do': 11, 'reconnect account': 1}
         """
-        board, _ = await self._board(None)
-        return self._described(board, "account_board", {}, {})
+        listed = await self.listed_accounts()
+        chosen = chosen_accounts(listed, account)
+        if true_or_false("check", check):
+            tried = chosen if account is not None else chosen[chosen["status"] != "disconnected"]
+            self._checks |= await check_up(self._client, list(tried["account_id"]), refresh=refresh)
+            listed = await self.listed_accounts()  # a renewed token may have changed a status
+        board, _ = await self._board(listed[listed["account_id"].isin(chosen["account_id"])], None)
+        filters = {} if account is None else {"account": list(chosen["account_id"]) or ()}
+        table = board if check else board.drop(columns=[*_CHECKED])
+        return self._described(table, "accounts", listed.attrs, filters)
 
     async def at_risk(self, within: str | timedelta | None = None) -> pd.DataFrame:
         """Load what is about to go out on an account that is not active, degraded, or failing: before it fails.
@@ -375,11 +341,11 @@ class BoardLoader(Loader):
         True
         """
         until = None if within is None else pd.Timestamp(self._client.now()) + length("within", within)
-        board, waiting = await self._board(until)
+        board, waiting = await self._board(await self.listed_accounts(), until)
         return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
 
-    async def _board(self, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The board, and the targets that are about to go out up to an instant."""
-        accounts, now = await self.accounts(), self._client.now()
+    async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The board of these accounts, and the targets that are about to go out up to an instant."""
         waiting = await waiting_targets(self._client, until)
-        return account_board(accounts, await recent_targets(self._client, now), waiting, self._checks), waiting
+        recent = await recent_targets(self._client, self._client.now())
+        return account_board(accounts, recent, waiting, self._checks), waiting

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from voxops._support import safe
-from voxops._support.arguments import empties, list_of_text, whole_number
+from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
 from voxops._support.eventloop import all_or_none
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
@@ -22,7 +22,7 @@ from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
 from voxops.frames.records import Columns, build, performance
 from voxops.frames.times import When, moment, say_zone, window, within, zone
-from voxops.loading.check import validate
+from voxops.loading.check import check
 from voxops.loading.filters import (
     Search,
     Words,
@@ -57,14 +57,15 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, str | None]) -> Settings:
-        """Return the settings of these values: ``tz owner campaign tags``, None or an empty text for each that is not set.
+        """Return the settings of these values: ``tz owner_field campaign_field tags_field``, None or an empty text for each that is not set.
 
         Raises
         ------
         ConfigError
             If a zone or a field is none.
         """
-        fields = {name: metadata_field(name, value) for name in PEOPLE if (value := values.get(name))}
+        given = {name: values.get(f"{name}_field") for name in PEOPLE}
+        fields = {name: metadata_field(f"{name}_field", value) for name, value in given.items() if value}
         return cls(zone(values.get("tz") or "UTC"), fields)
 
     def attrs(self) -> dict[Hashable, Any]:
@@ -74,7 +75,8 @@ class Settings:
 
     def arguments(self) -> dict[str, str]:
         """Return the arguments of ``vx.connect`` that say the same."""
-        return ({"tz": self.tz} if self.tz != "UTC" else {}) | dict(self.people)
+        fields = {f"{name}_field": field.removeprefix("metadata.") for name, field in self.people.items()}
+        return ({"tz": self.tz} if self.tz != "UTC" else {}) | fields
 
 
 _SETTLED = {
@@ -280,7 +282,7 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
-            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and
+            them (``vx.connect(owner_field="owner")``), which then come along into targets. ``attrs`` says when, from where and
             with which filters it was loaded, whether it is complete, and under ``archive`` how many rows came from there and what may
             have been missed.
 
@@ -433,32 +435,11 @@ class Loader:
             origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
         return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
 
-    async def accounts(self) -> pd.DataFrame:
-        """Load the accounts of the workspace, disconnected ones too.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username display_name account_type status scope_status
-            scope_message avatar_url workspace_id`` (string),
-            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
-
-        Raises
-        ------
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> ws.accounts()[["platform", "status"]].head(2)
-           platform  status
-        0   twitter  active
-        1  linkedin  active
-        """
+    async def listed_accounts(self) -> pd.DataFrame:
+        """Load the accounts that the API lists, disconnected ones too."""
         columns = Columns("accounts")
         await read_list(self._client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        frame = columns.frame()
-        return self._described(frame, "accounts", frame.attrs, {})
+        return columns.frame()
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -484,21 +465,27 @@ class Loader:
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
-    async def validate(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Let the API check a campaign before anything is created (matrix row 13, read-only).
+    async def check(self, sheet: pd.DataFrame, ask: bool = True) -> pd.DataFrame:
+        """Return all that is known to fail before anything is created, row by row and platform by platform.
+
+        ``vx.plan_create`` judges by the same rules. A plan has no clock: a row whose time has passed is blocked when it is run.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
+        sheet : pandas.DataFrame
             From ``vx.read_campaign``; it stays as it is.
+        ask : bool
+            False sends nothing: only the rules of sheets are applied. True also reads the accounts and lets the API check each row
+            on its platforms, one request per row (matrix row 13, read-only).
 
         Returns
         -------
         pandas.DataFrame
-            One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
-            warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
-            for on that platform), ``sheet_row`` (Int64: the row of the sheet as people see it, NA for a frame from none). What
-            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_create``.
+            One row per finding, in the order of the sheet; none where all is well: ``row`` (Int64, position from 0), ``row_id``
+            (string), ``sheet_row`` (Int64, as a spreadsheet numbers it), ``cell`` (string, such as ``D7``; both NA for a frame from no
+            sheet), ``platform`` (string, NA for a finding about all of them), ``column`` (string, NA if the API does not name one),
+            ``level`` (string: ``error``, it can't be sent; ``warning``, look at it), ``code`` (string, the API's own where it has one)
+            and ``message`` (string).
 
         Raises
         ------
@@ -509,10 +496,10 @@ class Loader:
 
         Examples
         --------
-        >>> ws.validate(sheet)["valid"].all()
-        np.True_
+        >>> ws.check(sheet).empty
+        True
         """
-        return await validate(self._client, frame)
+        return await check(self._client, sheet, ask=true_or_false("ask", ask))
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None

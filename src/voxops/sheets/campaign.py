@@ -15,21 +15,10 @@ import pandas as pd
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_frame, warn_of_slips
 from voxops.frames.schemas import STRING_DTYPE
-from voxops.frames.times import absolute, zone
+from voxops.frames.times import zone
 from voxops.sheets.files import Places, Sheet, letters, places, read_sheet
-from voxops.sheets.rules import (
-    Finding,
-    depends_on_dayfirst,
-    errors_of_all,
-    iso_time,
-    joined_time,
-    name_errors,
-    row_names,
-    sheet_rows,
-    warnings_of,
-)
+from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -160,17 +149,6 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-_FOUND_IN = (*CAMPAIGN_COLUMNS, "content_type", "attempt")  # the columns that findings are about, in their order
-
-_FINDING: dict[str, Any] = {
-    "row": "Int64",
-    "row_id": STRING_DTYPE,
-    "column": STRING_DTYPE,
-    "level": STRING_DTYPE,
-    "code": STRING_DTYPE,
-    "message": STRING_DTYPE,
-    "cell": STRING_DTYPE,
-}
 _MONTHS = 12
 
 
@@ -198,7 +176,7 @@ def read_campaign(
         they are refused. Times that name their offset keep it.
     dayfirst : bool, optional
         Whether ``03.11.2026 9:00`` is in November (True) or in March (False). Left out, such a time stays as it is, and
-        ``vx.check_campaign`` refuses it.
+        ``ws.check`` refuses it.
     columns : mapping of str to str, optional
         The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``. Where day and hour stand in two
         columns: ``{"Tag": "date", "Uhrzeit": "time"}``.
@@ -207,7 +185,7 @@ def read_campaign(
         above them. What is above is left out. Default: the first row that holds anything.
     encoding : str, optional
         That of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. Left out, a file that is neither UTF-8 nor UTF-16 is read as
-        Windows-1252, which is a guess: ``vx.check_campaign`` shows a text by which to judge it.
+        Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
 
     Returns
     -------
@@ -360,71 +338,3 @@ class _Reader:
         if self._ours and type(cell) is date:
             cell = datetime.combine(cell, time())
         return iso_time(cell, self._zone, self._dayfirst)
-
-
-def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.DataFrame:
-    """Check a campaign without asking anybody; ``ws.validate`` then asks the API.
-
-    What is an error here is held by ``vx.plan_create`` and not valid for ``ws.validate``: all three judge by the same rules.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        From `read_campaign`.
-    now : datetime, optional
-        The server's time; with it, times that have passed are found, too.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id column`` (string), ``level``
-        (string: ``error``, the row can't be sent; ``warning``, look at it), ``code`` (string, the API's own word where it has one),
-        ``message`` (string) and ``cell`` (string: where it stands in the sheet, such as ``D7``; NA for a frame from no sheet).
-
-    Raises
-    ------
-    PlanError
-        If a column is missing.
-    ConfigError
-        If `now` has no offset.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import voxops as vx
-    >>> row = {"row_id": "a", "content": "Hi", "accounts": "twitter:@a", "scheduled_for": "tomorrow"}
-    >>> campaign = pd.DataFrame([{**row, "media": None, "first_comment": None, "tags": None}])
-    >>> vx.check_campaign(campaign)["message"].to_list()
-    ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
-    """
-    need_frame(frame, NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
-    warn_of_slips(frame, OPTIONAL)
-    at = None if now is None else absolute("now", now)
-    names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
-    errors = errors_of_all(rows, names, flags(frame, "twin"), at)
-    doubtful, doubt = _guessed(frame, rows)
-    found = []
-    judged = zip(names, name_errors(names), errors, rows, known.numbers(frame), strict=True)
-    for number, (name, of_name, of_row, row, place) in enumerate(judged):
-        guess = doubt if number == doubtful else []
-        for one in sorted([*guess, *of_name, *of_row, *warnings_of(row)], key=lambda one: _FOUND_IN.index(one.column)):
-            cell = known.cell(place, one.column)
-            found.append((number, name, one.column, one.level, one.code, one.message, cell))
-    return pd.DataFrame(found, columns=list(_FINDING)).astype(_FINDING)
-
-
-def _guessed(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> tuple[int | None, list[Finding]]:
-    """The first row whose letters depend on the encoding that was guessed, and a finding that shows them."""
-    if "guessed" in frame.attrs:
-        for number, row in enumerate(rows):
-            for column in ("content", "first_comment"):
-                text = str(row[column] or "")
-                if not text.isascii():
-                    first = next(at for at, char in enumerate(text) if not char.isascii())
-                    shown = text[max(first - 20, 0) : first + 20].strip()
-                    said = (
-                        f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
-                        "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
-                    )
-                    return number, [Finding(column, "warning", "ENCODING_GUESSED", said)]
-    return None, []

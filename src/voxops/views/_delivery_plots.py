@@ -80,7 +80,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
 
 
 def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in `delivery_stats`, on a logarithmic scale.
+    """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in ``vx.deliveries.stats``, on a logarithmic scale.
 
     A bucket that is not over when the log ends, or holds fewer than five deliveries where others hold more, is an open circle beside
     the lines: few deliveries rarely hold a slow one, which would look like an improvement.

@@ -16,7 +16,7 @@ from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops.views._report_text import cells, heads, limit_of
 
 if TYPE_CHECKING:
-    from voxops.views._findings import Fact, Figure, Findings, Section
+    from voxops.views._report_sections import Fact, Figure, ReportContent, Section
 
 __all__ = ["fragment", "page"]
 
@@ -65,7 +65,7 @@ _PAGE = """\
 """
 
 
-def page(report: Findings) -> Markup:
+def page(report: ReportContent) -> Markup:
     """Return the whole document."""
     return html(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -78,7 +78,7 @@ def page(report: Findings) -> Markup:
     )
 
 
-def fragment(report: Findings) -> Markup:
+def fragment(report: ReportContent) -> Markup:
     """Return the report as a piece of a page, for notebooks."""
     parts = [
         html("<h1>{}</h1>", report.title),

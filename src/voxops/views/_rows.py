@@ -19,7 +19,7 @@ import pandas as pd
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops.frames.times import shown_zone
-from voxops.views._cells import in_other_years, short_time
+from voxops.views._cell_text import in_other_years, short_time
 
 __all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from voxops.acts.plan import Plan
-    from voxops.views._handed import HandedRun
+    from voxops.views._protocols import RunLike
 
 __all__ = ["to_excel", "write_workbook"]
 
@@ -47,7 +47,7 @@ _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same byte
 
 
 def to_excel(
-    path: str | Path, *unnamed: object, tz: str | None = None, **sheets: pd.DataFrame | Plan | HandedRun
+    path: str | Path, *unnamed: object, tz: str | None = None, **sheets: pd.DataFrame | Plan | RunLike
 ) -> Path:
     """Write frames as an Excel workbook, a sheet for each.
 

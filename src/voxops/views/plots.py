@@ -18,9 +18,9 @@ from voxops.frames.records import latest_rows, latest_targets
 from voxops.frames.times import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
-from voxops.views._months import cause_weeks, error_budgets
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS
 from voxops.views._performance import performance
+from voxops.views._trend_plots import cause_weeks, error_budgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ __all__ = [
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
 
 # Which call makes the frame that is asked for.
-_TRIAGE = "Use vx.triage(vx.targets(posts))."
+_TRIAGE = "Use vx.triage(posts)."
 _TARGETS = "Use vx.targets(posts)."
 _RESULTS = "Use run.results()."
 

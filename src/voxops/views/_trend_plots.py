@@ -1,4 +1,4 @@
-"""The figures of a month: what is left of each endpoint's error budget, and causes of failures by week."""
+"""Figures over weeks: the error budget of each endpoint, and causes of failures by week."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     Parameters
     ----------
     weeks : pandas.DataFrame
-        From ``vx.cause_weeks``: columns ``week cause platform targets``.
+        From ``vx.causes(triaged, by="week")``: columns ``week cause platform targets``.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
@@ -92,7 +92,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
         weeks,
         ("week", "cause", "platform", "targets"),
         "plots.cause_weeks() needs causes by week",
-        "Use vx.cause_weeks(triaged).",
+        "Use vx.causes(triaged, by='week').",
         times=["week"],
     )
     known = weeks[weeks["week"].notna()]

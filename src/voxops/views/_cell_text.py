@@ -13,7 +13,7 @@ from voxops._support.safe import short_address
 from voxops.frames.columns import is_missing
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import readable_time
-from voxops.views._kinds import Shape
+from voxops.views._frame_kinds import Shape
 
 __all__ = ["TEXT", "WHOLE", "as_instants", "full_text", "in_other_years", "short_time", "text_of"]
 

@@ -1,4 +1,4 @@
-"""What a panel has chosen, as values: which rows the filters leave, and the code that says the same."""
+"""The row filters of a panel, and the code that selects the same rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pandas as pd
 from voxops.errors import ConfigError
 from voxops.frames.times import day_start, window
 
-__all__ = ["Choice", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
+__all__ = ["RowFilter", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 
 _WIDTH = 100  # characters of a printed line before a list is broken up
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowFilter:
     """Filters over a frame.
 
     Attributes
@@ -49,9 +49,9 @@ class Choice:
             keep &= frame[self.when].ge(start).fillna(False) & frame[self.when].lt(end).fillna(False)
         return keep.astype(bool)
 
-    def covering(self, frame: pd.DataFrame, rows: pd.Series) -> Choice:
+    def covering(self, frame: pd.DataFrame, rows: pd.Series) -> RowFilter:
         """Return these filters, or none where they leave out some of the rows: a plan may be heard of before the page's filters."""
-        return self if bool(self.mask(frame)[rows].all()) else Choice()
+        return self if bool(self.mask(frame)[rows].all()) else RowFilter()
 
     def code(self, name: str) -> list[str]:
         """Return the lines that keep the same rows of the frame called `name`."""

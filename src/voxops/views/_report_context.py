@@ -6,7 +6,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops.frames.times import in_zone
-from voxops.views._findings import ALL_ROWS, Section
+from voxops.views._report_sections import ALL_ROWS, Section
 
 __all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]
 

@@ -12,13 +12,13 @@ from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
 from voxops.model import OUTCOMES
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Button, Tab
+from voxops.views._display import Button, Tab
 from voxops.views._palette import OUTCOME
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._rows import Column, RowTable
 
-__all__ = ["RunsPanel", "runs_panel"]
+__all__ = ["RunsPanel"]
 
 _WORDS = (
     Column("created_at", "Started", kind="time", share=0.9),
@@ -31,11 +31,11 @@ _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campa
 
 
 class RunsPanel(Panel):
-    """The runs of a workspace, to be opened, watched and resumed; made by `runs_panel`."""
+    """The runs of a workspace, to be opened, watched and resumed; made by ``ws.panel()``."""
 
     TITLE, ROWS, ACTS = "Runs", "Runs", False
 
-    def __init__(self, ws: HandedWorkspace) -> None:
+    def __init__(self, ws: WorkspaceLike) -> None:
         super().__init__(ws)
         self._looked_at = ""
         self._load()
@@ -50,9 +50,9 @@ class RunsPanel(Panel):
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Open the run that the button of the page names, or read the list again."""
         if message["do"] == "open":
-            self._desk.hand_over(lambda: self._attach(message.get("about")))
+            self._tasks.submit(lambda: self._attach(message.get("about")))
         elif message["do"] == "reload":
-            self._desk.run_blocking(self._reload)
+            self._tasks.run_blocking(self._reload)
 
     def _reload(self) -> None:
         """Read the list again."""
@@ -133,7 +133,7 @@ class RunsPanel(Panel):
             raise PlanError("what failed in this run is planned from the rows it was made of")
         return again
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
+    def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the list again."""
         self._reload()
 
@@ -142,29 +142,3 @@ class RunsPanel(Panel):
         run_id = self._looked_at if self.run is None else self.run.id
         lines = [f"run = ws.attach({run_id!r})", "run"] if run_id else ["ws.runs()"]
         return "\n".join([*opening(self._ws), *lines]) + "\n"
-
-
-def runs_panel(ws: HandedWorkspace) -> RunsPanel:
-    """Show the runs of a workspace: what was sent, by whom and why; any of them can be opened, watched and resumed.
-
-    Parameters
-    ----------
-    ws : Workspace
-        Whose runs.
-
-    Returns
-    -------
-    RunsPanel
-        ``panel.run`` is the run that is open.
-
-    Raises
-    ------
-    LedgerError
-        If the workspace has no ledger.
-
-    Examples
-    --------
-    >>> vx.runs_panel(ws).__class__.__name__
-    'RunsPanel'
-    """
-    return RunsPanel(ws)

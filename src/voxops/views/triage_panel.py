@@ -16,21 +16,20 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import NEEDED, triage
-from voxops.errors import PlanError
 from voxops.frames.columns import is_missing, need_columns, need_frame, restored
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.times import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
-from voxops.views._choice import Choice, changes_code, load_code, only_code, rows_code
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._left import left
-from voxops.views._live import Tab
+from voxops.views._display import Tab
 from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._remaining import remaining_failures
+from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, rows_code
 from voxops.views._rows import Column, RowTable, read_out
 from voxops.views._summary import in_words, none_failed
 
-__all__ = ["TriagePanel", "triage_panel"]
+__all__ = ["TriagePanel"]
 
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
@@ -40,7 +39,6 @@ _PEOPLE = {
     "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
     "tags": Column("tags", "Tags", hidden=True),
 }
-_WHAT = "vx.triage_panel(ws, vx.triage(vx.targets(ws.posts())))"
 _PICTURES = ("media_url", "thumbnail_url", "media")
 _COLUMNS = (
     Column("platform", "Platform", facet=True, share=0.8),
@@ -58,17 +56,12 @@ _COLUMNS = (
 
 
 class TriagePanel(Panel):
-    """Filter failures, plan, look, run and compare; made by `triage_panel`."""
+    """Filter failures, plan, look, run and compare; made by ``ws.panel(triaged)``."""
 
     TITLE, ROWS = "Triage", "Failures"
 
-    def __init__(self, ws: HandedWorkspace, frame: pd.DataFrame | None) -> None:
+    def __init__(self, ws: WorkspaceLike, frame: pd.DataFrame) -> None:
         super().__init__(ws)
-        if not isinstance(frame, pd.DataFrame):
-            raise PlanError(
-                f"triage_panel takes the failures, too: {_WHAT}"
-                + ("" if frame is None else f"; it got a {type(frame).__name__}")
-            )
         posts = "targets" in frame.columns
         self._origin = (
             "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
@@ -79,13 +72,17 @@ class TriagePanel(Panel):
             triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
         )
         triaged = need_frame(
-            triaged, ("updated_at",), "triage_panel() needs a triaged frame", f"{_WHAT}.", times=["updated_at"]
+            triaged,
+            ("updated_at",),
+            "ws.panel() needs a triaged frame",
+            "Use vx.triage(posts).",
+            times=["updated_at"],
         )
         triaged = latest_targets(triaged)
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
-        self._runs: list[HandedRun] = []  # ended here: what they tried is known by their word, not by the frame's
+        self._runs: list[RunLike] = []  # ended here: what they tried is known by their word, not by the frame's
         self._set_rows(self._table(self._failed))
 
     def _table(self, failed: pd.DataFrame) -> RowTable:
@@ -131,10 +128,10 @@ class TriagePanel(Panel):
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_retry(failed)
 
-    def _ended(self, run: HandedRun) -> None:
+    def _ended(self, run: RunLike) -> None:
         """Show what the run has left: without what succeeded, and what failed again as it failed now."""
         before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
-        self._failed = left(before, run.results(), run.failed())
+        self._failed = remaining_failures(before, run.results(), run.failed())
         self._set_rows(self._table(self._failed))
         self._runs.append(run)
 
@@ -178,13 +175,13 @@ class TriagePanel(Panel):
             else None,
         ]
 
-    def _choice(self) -> Choice:
+    def _choice(self) -> RowFilter:
         """Return the facets and days that code can say."""
         values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
         match self._live.view.get("days"):
             case [str(first), str(last)] if (begin := _day(first)) and (end := _day(last)):
-                return Choice(values, "updated_at", (begin, end), self._tz)
-        return Choice(values)
+                return RowFilter(values, "updated_at", (begin, end), self._tz)
+        return RowFilter(values)
 
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.
@@ -289,36 +286,6 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
     shown = [blocks.table(("cause, by platform", "targets", "verdict and what to do"), lines, [1]), blocks.bar(legend)]
     more = len(table) - _CAUSES
     return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
-
-
-def triage_panel(ws: HandedWorkspace, frame: pd.DataFrame | None = None) -> TriagePanel:
-    """Show a panel to filter failures, plan a retry, look at it, run it and compare, in one cell.
-
-    Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
-
-    Parameters
-    ----------
-    ws : Workspace
-        Where plans are run.
-    frame : pandas.DataFrame
-        From ``vx.triage``; posts and targets are triaged here. It is needed: without it the error says how to get one.
-
-    Returns
-    -------
-    TriagePanel
-        ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
-
-    Raises
-    ------
-    PlanError
-        If there is no frame, or columns are missing.
-
-    Examples
-    --------
-    >>> vx.triage_panel(ws, triaged).__class__.__name__
-    'TriagePanel'
-    """
-    return TriagePanel(ws, frame)
 
 
 def _keys(frame: pd.DataFrame) -> pd.Series[Any]:

@@ -1,4 +1,4 @@
-"""What is left of a triage's failures once a run has dealt with some of them."""
+"""The failures of a triage that remain after a run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from voxops.frames.records import TARGET_KEY
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Outcome, Verdict
 
-__all__ = ["left"]
+__all__ = ["remaining_failures"]
 
 _KEYS = list(TARGET_KEY)
 _OUTCOME = ("outcome", "waiting_for")
 
 
-def left(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
+def remaining_failures(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
     """Return the failures as they are after a run: without what succeeded, and what failed again as it failed now.
 
     What was settled before the frame was read is in the frame as it is, and stays so.

@@ -14,14 +14,13 @@ import pandas as pd
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
-from voxops.errors import PlanError
-from voxops.views._choice import quoted
-from voxops.views._desk import Desk
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Button, Live, Shown, Tab
+from voxops.views._display import Button, Display, Shown, Tab
 from voxops.views._palette import Look, looks_of_pages
 from voxops.views._plan_runner import PlanRunner
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._row_filter import quoted
 from voxops.views._rows import RowTable
+from voxops.views._tasks import TaskQueue
 from voxops.views.monitor import present
 
 __all__ = ["Panel", "opening"]
@@ -32,7 +31,7 @@ _CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide 
 
 
 class Panel(ABC):
-    """A panel: made by the functions of `vx`, shown as the last expression of a cell.
+    """A panel: made by ``ws.panel``, shown as the last expression of a cell.
 
     Attributes
     ----------
@@ -48,9 +47,7 @@ class Panel(ABC):
     ROWS = "Rows"
     ACTS = True
 
-    def __init__(self, ws: HandedWorkspace) -> None:
-        if not hasattr(ws, "client"):
-            raise PlanError(f"a panel takes the workspace first, as in vx.delivery_panel(ws), not {type(ws).__name__}")
+    def __init__(self, ws: WorkspaceLike) -> None:
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last
@@ -61,9 +58,9 @@ class Panel(ABC):
         self._code_shown = False
         self._code_turned = ""  # the stage at which a person has turned to it
         self._busy = ""
-        self._desk = Desk(self._complain)
-        self._live = Live(self._look, self.__repr__, self._hear, name="panel")
-        self._runner = PlanRunner(ws, self._desk, self._plan_failed, self._changed, self._ended, self._began)
+        self._tasks = TaskQueue(self._complain)
+        self._live = Display(self._look, self.__repr__, self._hear, name="panel")
+        self._runner = PlanRunner(ws, self._tasks, self._plan_failed, self._changed, self._ended, self._began)
 
     @property
     def plan(self) -> Plan | None:
@@ -76,7 +73,7 @@ class Panel(ABC):
         return pd.DataFrame() if self._rows is None else self._rows.frame.copy()
 
     @property
-    def run(self) -> HandedRun | None:
+    def run(self) -> RunLike | None:
         """The run shown; None before there is one."""
         return self._runner.run
 
@@ -109,7 +106,7 @@ class Panel(ABC):
         """Plan the failed rows of a run."""
 
     @abstractmethod
-    def _ended(self, run: HandedRun) -> None:
+    def _ended(self, run: RunLike) -> None:
         """Show the rows as they are after a run."""
 
     @abstractmethod
@@ -198,11 +195,11 @@ class Panel(ABC):
         match message["do"]:
             case "plan":
                 known, chose = self._choice_now(), self._choice_of(message)
-                self._desk.run_blocking(lambda: self._plan_rows(message, known, chose))
+                self._tasks.run_blocking(lambda: self._plan_rows(message, known, chose))
             case "texts" | "search":
-                self._desk.at_once(lambda: self._send_found(message))
+                self._tasks.at_once(lambda: self._send_found(message))
             case "details":
-                self._desk.at_once(lambda: self._send_details(message))
+                self._tasks.at_once(lambda: self._send_details(message))
             case "changed":
                 self._chosen_otherwise()
             case "code":
@@ -379,7 +376,7 @@ def _without_reason(form: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in form.items() if name != "reason" and value}
 
 
-def opening(ws: HandedWorkspace) -> list[str]:
+def opening(ws: WorkspaceLike) -> list[str]:
     """Return the first lines of any code: how to connect to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
     # Without them the frame would lack the columns that were chosen by.

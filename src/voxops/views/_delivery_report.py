@@ -1,7 +1,4 @@
-"""The report on webhook deliveries: what arrived and how fast, what was down, what is lost, and who must do what.
-
-It is drawn like the report of a triage, as HTML, Markdown and for a notebook; the same log gives the same bytes.
-"""
+"""The report on webhook deliveries: what arrived and how fast, what was down, what is lost, and who must do what."""
 
 from __future__ import annotations
 
@@ -11,32 +8,25 @@ from typing import Any
 
 import pandas as pd
 
+from voxops import deliveries
 from voxops._support import safe
 from voxops._support.safe import short_address
-from voxops.analysis.incidents import duplicates, event_arrived, never_delivered, outages
-from voxops.analysis.statistics import (
-    DELIVERED_BY,
-    deduplicate,
-    delivery_state,
-    delivery_stats,
-    need_both_results,
-    ranked,
-    service_levels,
-)
+from voxops.analysis.incidents import event_arrived
+from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, need_both_results, ranked
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
 from voxops.frames.times import in_zone, length, shown_zone
 from voxops.model import OUTCOMES
-from voxops.views import _findings, plots
+from voxops.views import _report_sections, plots
 from voxops.views._addresses import without_addresses
-from voxops.views._findings import ACTIONS, ALL_ROWS, Fact, Figure, Section
-from voxops.views._handed import HandedRun
 from voxops.views._palette import OUTCOME, VERDICT
-from voxops.views.report import Report, most_rows, roles
+from voxops.views._protocols import RunLike
+from voxops.views._report import Report, most_rows, roles
+from voxops.views._report_sections import ACTIONS, ALL_ROWS, Fact, Figure, Section
 
 __all__ = ["DELIVERY_OWNERS", "delivery_report"]
 
-# Who acts on what kind of loss, unless `delivery_report(owners=...)` says otherwise.
+# Who acts on what kind of loss, unless `report(owners=...)` says otherwise.
 DELIVERY_OWNERS: Mapping[str, str] = {
     "down now": "whoever runs the receiver",
     "receiver failed": "operations: redeliver",
@@ -63,69 +53,29 @@ _LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 def delivery_report(
     log: pd.DataFrame,
     *,
-    title: str = "Webhook deliveries",
-    tz: str | None = None,
-    now: datetime | None = None,
-    owners: Mapping[str, str] = DELIVERY_OWNERS,
-    rows: int = 50,
-    within: str | timedelta = "5min",
-    target: float = 0.99,
-    run: HandedRun | None = None,
+    run: RunLike | None,
+    title: str | None,
+    tz: str | None,
+    now: datetime | None,
+    owners: Mapping[str, str] | None,
+    rows: int,
+    within: str | timedelta,
+    target: float,
 ) -> Report:
-    """Make the report of a delivery history.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        From ``ws.deliveries``.
-    title : str
-        Headline of the file.
-    tz : str, optional
-        Time zone of figures and tables; by default the workspace's.
-    now : datetime, optional
-        The server's time, which decides what is lost for good; by default when the log was fetched.
-    owners : mapping of str to str, optional
-        Kind of loss (``down now``, ``receiver failed``, ``no answer``, ``rejected``) -> who acts on it.
-    rows : int
-        Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
-    within, target
-        As for ``vx.deliveries.levels``: the time that a delivery has, and the share that must arrive in it.
-    run : Run, optional
-        The run of a redelivery: the report then says what it did, by endpoint; what is to be done, and ``lost``, are about what it
-        has left, and the rest about `log`.
-
-    Returns
-    -------
-    Report
-        With ``frames``: ``endpoints levels hours outages duplicates lost``. Addresses are shown without their query, which may
-        hold a secret. Of a `run`, ``redelivered`` are its results.
-
-    Raises
-    ------
-    PlanError
-        If a column is missing, the log was loaded with ``success=``, or `run` is not the run of a redelivery.
-    ConfigError
-        If `within` is not a duration, `target` is no share, `now` has no offset, `tz` is not a time zone, `rows` is
-        no whole number, or `owners` names what is no kind of loss.
-
-    Examples
-    --------
-    >>> vx.delivery_report(log).title
-    'Webhook deliveries'
-    """
+    """Make the report of a delivery history; see `voxops.report`."""
     tz, rows = shown_zone(log, tz), most_rows(rows)
-    what = "delivery_report() needs a deliveries frame"
+    what = "report() of deliveries needs a deliveries frame"
     log = need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
-    need_both_results(log, "delivery_report()")
+    need_both_results(log, "report()")
     log = deduplicate(without_addresses(log, _TEXTS)).reset_index(drop=True)
     log.attrs = {**log.attrs, "tz": tz}
-    endpoints = delivery_stats(log, by="endpoint")
-    breaks, copies, lost = outages(log), duplicates(log, possible=False), never_delivered(log, now=now)
-    levels = service_levels(log, within, target, now=now)
+    endpoints = deliveries.stats(log, by="endpoint")
+    breaks, copies = deliveries.outages(log), deliveries.duplicates(log, possible=False)
+    lost, levels = deliveries.lost(log, now=now), deliveries.levels(log, within, target, now=now)
     frames = {
         "endpoints": endpoints,
         "levels": levels,
-        "hours": delivery_stats(log, by="hour", tz=tz),
+        "hours": deliveries.stats(log, by="hour", tz=tz),
         "outages": breaks,
         "duplicates": copies,
         "lost": lost,
@@ -139,8 +89,9 @@ def delivery_report(
         rest |= {why: int(which.sum()) for why, which in brought.items() if which.any()}
         lost = lost[~pd.concat(brought, axis=1).any(axis=1)]
         frames |= {"lost": lost, "redelivered": again}
+    owners = {**DELIVERY_OWNERS, **roles(DELIVERY_OWNERS if owners is None else owners, DELIVERY_OWNERS)}
     parts = [
-        Section(ACTIONS, "", _actions(_down(log, breaks), lost, {**DELIVERY_OWNERS, **roles(owners, DELIVERY_OWNERS)})),
+        Section(ACTIONS, "", _actions(_down(log, breaks), lost, owners)),
         _volume(log, endpoints, tz),
         _levels(levels, within, target),
         *([] if again is None else [_redelivered(again)]),
@@ -149,9 +100,9 @@ def delivery_report(
         _evidence(lost, rows, tz),
     ]
     return Report(
-        title=safe.plain(title, 120),
+        title=safe.plain("Webhook deliveries" if title is None else title, 120),
         headline=_headline(endpoints, breaks, _down(log, breaks), lost, rest),
-        about=tuple(line for line in _findings.about(log, None, None) if not line.startswith("webhook ")),
+        about=tuple(line for line in _report_sections.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost, rest),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: without_addresses(frame, ["url"]) for name, frame in frames.items()},
@@ -316,7 +267,7 @@ def _results(run: Any) -> pd.DataFrame:
     act = getattr(getattr(run, "plan", None), "act", None)
     if getattr(act, "about", "") != "delivery" or not callable(getattr(run, "results", None)):
         raise PlanError(
-            "delivery_report(run=) needs the run of a redelivery; pass what ws.run(vx.plan_redeliver(log)) returned"
+            "report(run=) of deliveries needs the run of a redelivery; pass what ws.run(vx.plan_redeliver(log)) returned"
         )
     return without_addresses(run.results())
 

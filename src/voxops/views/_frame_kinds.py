@@ -1,4 +1,4 @@
-"""Which columns of each kind of frame matter, in the order of reading; the first that are there and say something are shown."""
+"""The kinds of frame: by which columns each is known, and which of them are shown, in the order of reading."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "SHEET_TIMES",
     "Kind",
     "Shape",
+    "is_deliveries",
     "kind_of",
     "order_of",
     "shape_of",
@@ -30,13 +31,11 @@ MOST = 10  # columns shown
 _YEAR = 34  # pixels of a year
 _LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
 TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
-VALIDATED = "validated rows"
 SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # which a sheet writes as text
 FIRST = {
     TRIAGED: "those with a cause first",
     PLANNED: "those to be sent first",
     RESULTS: "what failed, is unknown or blocked first",
-    VALIDATED: "those that can't be sent first",
 }
 _OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
 # Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
@@ -136,7 +135,7 @@ KINDS: Sequence[Kind] = (
     _kind(
         "findings",
         "level code message column",
-        "level cell row_id column code message",
+        "level cell row_id platform column code message",
     ),
     _kind(
         "outages",
@@ -151,9 +150,8 @@ KINDS: Sequence[Kind] = (
     _kind(
         "accounts",
         "risk failure_share next_at checked_at",
-        "status risk why remedy platform username failed failure_share next_at works account_id",
+        "status risk why remedy verdict platform username failed failure_share next_at works account_id",
     ),
-    _kind(VALIDATED, "valid errors warnings", "valid sheet_row row_id platform errors warnings"),
     _kind(
         "figures of posts",
         "post_id impressions engagement_rate",
@@ -183,8 +181,7 @@ KINDS: Sequence[Kind] = (
     _kind(
         "accounts",
         "account_id username platform",
-        "works status verdict remedy platform username display_name account_type followers message scope_message connected_at "
-        "account_id",
+        "works status verdict remedy platform username check_message scope_message account_id",
     ),
     _kind(
         "webhooks",
@@ -214,7 +211,6 @@ _SHAPES: Mapping[str, Shape] = {
     "eligible": Shape("sent", 44),
     "error_code": Shape("error", 176),
     "error_message": Shape("message", wraps=True),
-    "errors": Shape("errors", wraps=True),
     "event_type": Shape("event", 120),
     "failure_rate": Shape("failing", 64, share=True),
     "failure_share": Shape("failing", 64, share=True),
@@ -244,7 +240,6 @@ _SHAPES: Mapping[str, Shape] = {
     "url": Shape("address", 252, address=True),
     "verdict": Shape("verdict", 148),
     "waiting_for": Shape("waits for", wraps=True, whole=True),
-    "warnings": Shape("warnings", wraps=True),
     "why": Shape("why", wraps=True),
     "why_post": Shape("by what", wraps=True),
 }
@@ -263,6 +258,11 @@ def kind_of(frame: pd.DataFrame) -> Kind:
     return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
 
 
+def is_deliveries(frame: pd.DataFrame) -> bool:
+    """Whether the rows are webhook deliveries, also those of a plan or in the results of a run."""
+    return {"delivery_id", "event_type"} <= set(map(str, frame.columns))
+
+
 def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
     """Return the order in which rows are read, by their places; None where it is the frame's own.
 
@@ -274,8 +274,6 @@ def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
         rank = ~frame["eligible"].astype(bool)
     elif kind.name == RESULTS:
         rank = frame["outcome"].astype(object).map(_OUTCOMES).fillna(len(_OUTCOMES))
-    elif kind.name == VALIDATED:
-        rank = frame["valid"].astype("boolean").fillna(False)
     else:
         return None
     return np.argsort(rank.to_numpy("int64"), kind="stable")

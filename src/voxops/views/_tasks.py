@@ -1,4 +1,4 @@
-"""Who does a display's work: our own event loop, one piece after another, so that neither the kernel nor a run is held up."""
+"""A task queue for displays: work on our own event loop, one task after another, so that it blocks neither the kernel nor a run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 from voxops._support import eventloop
 from voxops.errors import VoxopsError
 
-__all__ = ["Desk"]
+__all__ = ["TaskQueue"]
 
 T = TypeVar("T")
 
 
-class Desk:
-    """Does a panel's work on our own loop, one piece after another; callbacks only hand it over.
+class TaskQueue:
+    """Runs a panel's work on our own loop, one task after another; callbacks only submit it.
 
     Parameters
     ----------
@@ -29,24 +29,24 @@ class Desk:
         self._complain = complain
         self._turn = asyncio.Lock()
         # None of the loop's own threads: what waits here, for a pause perhaps, may wait for what needs one of those.
-        self._hands = ThreadPoolExecutor(thread_name_prefix="voxops-desk")
+        self._threads = ThreadPoolExecutor(thread_name_prefix="voxops-display")
 
-    def hand_over(self, work: Callable[[], Awaitable[object]]) -> None:
+    def submit(self, work: Callable[[], Awaitable[object]]) -> None:
         """Start some work and return at once."""
         eventloop.submit(self._do(work))
 
     def at_once(self, work: Callable[[], object]) -> None:
         """Start work in a thread without waiting for what was handed over before: stopping must not wait for a long load."""
-        eventloop.submit(self._guarded(lambda: self.aside(work)))
+        eventloop.submit(self._guarded(lambda: self.in_thread(work)))
 
     def run_blocking(self, work: Callable[[], object]) -> None:
         """Start work that computes, in a thread, so that it holds up neither the kernel nor what is being sent."""
-        self.hand_over(lambda: self.aside(work))
+        self.submit(lambda: self.in_thread(work))
 
-    async def aside(self, work: Callable[[], T]) -> T:
+    async def in_thread(self, work: Callable[[], T]) -> T:
         """Work in a thread that may wait; on our own loop."""
         context = contextvars.copy_context()  # it says where in the notebook an output belongs
-        return await asyncio.get_running_loop().run_in_executor(self._hands, lambda: context.run(work))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work))
 
     async def in_turn(self, work: Callable[[], Awaitable[object]]) -> None:
         """Wait for the turn, and work; on our own loop."""

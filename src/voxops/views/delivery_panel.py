@@ -7,25 +7,25 @@ from typing import Any
 
 import pandas as pd
 
+from voxops import deliveries
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis.incidents import about_posts
-from voxops.analysis.statistics import delivery_state, delivery_stats, span_start
-from voxops.errors import PlanError
-from voxops.frames.records import build
+from voxops.analysis.statistics import delivery_state, span_start
+from voxops.frames.columns import need_frame, restored
 from voxops.frames.times import shown_zone
 from voxops.views._addresses import without_addresses
-from voxops.views._choice import Choice, load_code, rows_code
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Button, Tab
+from voxops.views._display import Button, Tab
 from voxops.views._palette import OUTCOME, STATUS, Look
-from voxops.views._panel import Panel, opening
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._row_filter import RowFilter, load_code, only_code, rows_code
 from voxops.views._rows import Column, RowTable, read_out
 
-__all__ = ["DeliveryPanel", "delivery_panel"]
+__all__ = ["DeliveryPanel"]
 
 _WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
 _RESULT = {"succeeded": "succeeded", "failed": "failed", "in flight": "pending"}  # as outcomes are called
@@ -46,44 +46,54 @@ _KNOWN = (
     *("delivery_id", "webhook_id", "event_type", "url", "status_code", "latency_ms", "retry_count"),
     *("created_at", "delivered_at"),
 )
+_TIMES = ("created_at", "delivered_at")
+_NEEDED = (*dict.fromkeys((*_KNOWN, *(column.name for column in _COLUMNS))),)
 
 
 class DeliveryPanel(Panel):
-    """Look at webhook deliveries and send failed ones again; made by `delivery_panel`."""
+    """Look at webhook deliveries and send failed ones again; made by ``ws.panel(log)``."""
 
     TITLE, ROWS = "Webhook deliveries", "Deliveries"
 
     def __init__(
-        self, ws: HandedWorkspace, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+        self,
+        ws: WorkspaceLike,
+        log: pd.DataFrame,
+        posts: pd.DataFrame | None = None,
+        events: pd.DataFrame | None = None,
     ) -> None:
         super().__init__(ws)
+        log = need_frame(
+            restored(log), _NEEDED, "ws.panel() needs deliveries", "Use ws.deliveries(...).", times=_TIMES
+        ).reset_index(drop=True)
+        if posts is not None or events is not None:
+            about_posts(log.head(0), posts, events)  # what is unfit is refused here, and not in a click
         self._posts, self._events = posts, events
-        self._log: pd.DataFrame | None = None
-        self._webhook, self._window = "", "7D"
+        self._webhook, self._window, self._windows = "", *_window_of(log)
         self._read = (self._webhook, self._window)  # what the rows are of
         self._unseen = True  # no failure has been shown yet
         self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
-        self._desk.hand_over(self._begin)
+        self._take(log, chosen=True)
+        self._tasks.submit(self._begin)
 
     async def _begin(self) -> None:
-        """Read the webhooks, then the deliveries."""
+        """Read the webhooks, whose deliveries a page can choose."""
         hooks = await self._ws.aio.webhooks()
         named = [
             (safe.middle(short_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
         ]
         self._webhooks = [("all webhooks", ""), *named]
-        await self._load()
+        self._changed(True)
 
     async def _load(self, *, chosen: bool = True) -> None:
         """Read the deliveries of the webhook and window, which a page has chosen or which a run has moved."""
-        if self._log is not None:
-            window = next(words for words, value in _WINDOWS if value == self._window)
-            self._busy = f"Reading the deliveries of the last {window} …"
-            self._changed(True)
+        known = {value: f"of the last {words}" for words, value in _WINDOWS}
+        self._busy = f"Reading the deliveries {known.get(self._window, 'again')} …"
+        self._changed(True)
         asked = self._webhook, self._window
         try:
-            log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window)
-            await self._desk.aside(lambda: self._take(log, chosen))
+            log = await self._ws.aio.deliveries(webhook=self._webhook or None, since=self._window or None)
+            await self._tasks.in_thread(lambda: self._take(log, chosen))
             self._read = asked
         finally:
             # The lists say what the rows are, also where others could not be read.
@@ -112,18 +122,18 @@ class DeliveryPanel(Panel):
         """Read again, or another webhook or window."""
         name, value = message.get("name"), str(message.get("value"))
         if message["do"] == "reload":
-            self._desk.hand_over(self._load)
+            self._tasks.submit(self._load)
         elif message["do"] == "select" and name == "webhook" and value in {each for _, each in self._webhooks}:
             self._webhook = value
-            self._desk.hand_over(self._load)
-        elif message["do"] == "select" and name == "window" and value in {each for _, each in _WINDOWS}:
+            self._tasks.submit(self._load)
+        elif message["do"] == "select" and name == "window" and value in {each for _, each in self._windows}:
             self._window = value
-            self._desk.hand_over(self._load)
+            self._tasks.submit(self._load)
 
     def _selects(self) -> Sequence[Mapping[str, Any]]:
         return (
             {"name": "webhook", "label": "Webhook", "options": self._webhooks, "value": self._webhook},
-            {"name": "window", "label": "Window", "options": _WINDOWS, "value": self._window},
+            {"name": "window", "label": "Window", "options": self._windows, "value": self._window},
         )
 
     def _buttons(self) -> Sequence[Button]:
@@ -136,17 +146,14 @@ class DeliveryPanel(Panel):
         return {"success": OUTCOME}
 
     def _say(self) -> str:
-        if self._log is None:
-            return "reading the deliveries …"
-        read = safe.instant(pd.Timestamp(self._log.attrs["fetched_at"]).to_pydatetime(), tz=shown_zone(self._log))
-        return f"{safe.many(len(self._log), 'delivery', 'deliveries')}, read {read}"
+        read = self._log.attrs.get("fetched_at")
+        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=shown_zone(self._log))}" if read else ""
+        return f"{safe.many(len(self._log), 'delivery', 'deliveries')}{when}"
 
     def _facts(self) -> Sequence[Block]:
-        if self._log is None:
-            return [blocks.line(self._say())]
         if self._log.empty:
             return [blocks.line(self._say()), blocks.note("No deliveries in this window.")]
-        row = delivery_stats(self._log).iloc[0]
+        row = deliveries.stats(self._log).iloc[0]
         rate = "–" if pd.isna(row["success_rate"]) else safe.percent(row["success_rate"])
         good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
         return [
@@ -167,7 +174,7 @@ class DeliveryPanel(Panel):
         ]
 
     def _tabs(self) -> Sequence[Tab]:
-        if self._log is None or self._log.empty:
+        if self._log.empty:
             return ()
         span = "hour" if self._window in {"24h", "3D"} else "day"
         return [Tab("causes", "Over time", [_series(self._log, span), _answers(self._log)])]
@@ -178,9 +185,9 @@ class DeliveryPanel(Panel):
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_redeliver(failed)
 
-    def _ended(self, run: HandedRun) -> None:  # noqa: ARG002  every panel learns which run it is
+    def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
         """Read the deliveries again."""
-        self._desk.hand_over(lambda: self._load(chosen=False))
+        self._tasks.submit(lambda: self._load(chosen=False))
 
     def _details(self, row: int) -> Sequence[Block | None]:
         assert self._rows is not None
@@ -204,7 +211,7 @@ class DeliveryPanel(Panel):
     def _about(self, delivery: pd.DataFrame) -> str:
         """Say which post a delivery is about, or why that can't be said."""
         if self._posts is None and self._events is None:
-            return "Which post it is about: the log does not say; vx.delivery_panel(ws, posts=ws.posts(...)) guesses."
+            return "Which post it is about: the log does not say; ws.panel(log, posts=ws.posts(...)) guesses."
         (found,) = about_posts(delivery, self._posts, self._events).to_dict("records")
         if found["about"] == "unknown":
             return f"Which post it is about can't be said: {found['why_post']}."
@@ -214,26 +221,29 @@ class DeliveryPanel(Panel):
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.
 
-        Raises
-        ------
-        PlanError
-            If the deliveries have not been read yet.
+        Of deliveries that were filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
+        code has ``...`` in its place.
         """
-        if self._log is None:
-            raise PlanError("the deliveries are not loaded yet; wait a moment, or press Load again")
         force = self._runner.form.get("force")
         planned = self._runner.code("plan_redeliver", "chosen, force=True" if force else "chosen")
         return "\n".join([*opening(self._ws), *self._code_lines(), *planned]) + "\n"
 
     def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
-        assert self._log is not None
         if chosen is None:
             chosen = self._log[self._left()]
         latest = chosen["created_at"].max() if len(chosen) else None
         attrs = {str(name): value for name, value in self._log.attrs.items()}
-        lines = [f"log = {load_code(attrs, 'deliveries', latest)}", "chosen = log"]
+        call = load_code(attrs, "deliveries", latest)
+        if call is None:
+            lines = ["log = ...  # the deliveries that were passed to the panel", "chosen = log"]
+        elif attrs.get("complete") is not True or attrs.get("rows") != len(
+            self._log
+        ):  # pandas keeps attrs in a selection
+            return [f"log = {call}", *only_code("chosen", "log", ("delivery_id",), chosen)]
+        else:
+            lines = [f"log = {call}", "chosen = log"]
         wanted = self._wanted()
-        choice = Choice({name: tuple(wanted[name]) for name in _CODED if name in wanted})
+        choice = RowFilter({name: tuple(wanted[name]) for name in _CODED if name in wanted})
         choice = choice.covering(self._log, self._log["delivery_id"].isin(set(chosen["delivery_id"])))
         kept = self._log[choice.mask(self._log)]
         lines += choice.code("chosen")
@@ -245,10 +255,21 @@ class DeliveryPanel(Panel):
         return lines + rows_code("chosen", ("delivery_id",), kept[mine], kept[~mine])
 
 
+def _window_of(log: pd.DataFrame) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return since when the deliveries are, and the windows to choose from: theirs first where it is none of the usual ones."""
+    filters = log.attrs.get("filters")
+    since = filters.get("since") if isinstance(filters, Mapping) and filters.get("until") is None else None
+    if since in {value for _, value in _WINDOWS}:
+        return str(since), _WINDOWS
+    first = log["created_at"].min()
+    mine = "" if pd.isna(first) else first.isoformat()
+    return mine, (("as passed", mine), *_WINDOWS)
+
+
 def _series(log: pd.DataFrame, span: str) -> Block:
     """Return deliveries over time, delivered and failed."""
     tz = shown_zone(log)
-    table = delivery_stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
+    table = deliveries.stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
     if table.empty:
         return blocks.line("No delivery shows when it was created.")
     # By half an hour, since clocks may change by one, and a day may begin at one o'clock.
@@ -287,35 +308,3 @@ def _answers(log: pd.DataFrame) -> Block:
             [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
         )
     return blocks.table(("answer", "failed", "endpoints", safe.zoned("last seen", tz)), rows, [1, 2])
-
-
-def delivery_panel(
-    ws: HandedWorkspace, *, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
-) -> DeliveryPanel:
-    """Show a panel of the webhook deliveries: success and latency over time, failures, details, and redelivery.
-
-    Parameters
-    ----------
-    ws : Workspace
-        Whose deliveries; they are read in the background.
-    posts, events : pandas.DataFrame, optional
-        From ``ws.posts`` and ``vx.webhooks.events``: a delivery's details then say which post it is about, as ``vx.deliveries.about_posts`` does.
-
-    Returns
-    -------
-    DeliveryPanel
-        ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
-
-    Raises
-    ------
-    PlanError
-        If posts or events lack columns.
-
-    Examples
-    --------
-    >>> vx.delivery_panel(ws).__class__.__name__
-    'DeliveryPanel'
-    """
-    if posts is not None or events is not None:
-        about_posts(build("deliveries", []), posts, events)  # what is unfit is refused here, and not in a click
-    return DeliveryPanel(ws, posts, events)

@@ -22,7 +22,7 @@ from voxops._support.blocks import Block, draw_blocks, static_html
 if TYPE_CHECKING:
     from voxops.views._widget import LiveWidget
 
-__all__ = ["Button", "Later", "Live", "Publish", "Shown", "Tab"]
+__all__ = ["Button", "Display", "Later", "Publish", "Shown", "Tab"]
 
 Publish = Callable[..., object]
 Later = Callable[[float, Callable[[], None]], object]
@@ -118,7 +118,7 @@ class Shown:
             yield tab.name, tab.blocks
 
 
-class Live:
+class Display:
     """One display, in as many places as it is shown.
 
     Parameters

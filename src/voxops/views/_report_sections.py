@@ -1,4 +1,4 @@
-"""What a report finds: sentences, numbers, tables and figures, from frames alone."""
+"""The sections of a triage report: sentences, numbers, tables and figures, from frames alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from voxops.acts.plan import Plan
-    from voxops.views._handed import HandedRun
+    from voxops.views._protocols import RunLike
 
 __all__ = [
     "ACTIONS",
@@ -37,7 +37,7 @@ __all__ = [
     "PERSONAL",
     "Fact",
     "Figure",
-    "Findings",
+    "ReportContent",
     "Section",
     "about",
     "act_of",
@@ -108,7 +108,7 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class ReportContent:
     """What a report says, whatever the form.
 
     Attributes
@@ -248,7 +248,7 @@ def _decisions(planned: pd.DataFrame, results: pd.DataFrame | None) -> pd.DataFr
 
 
 def happened(
-    results: pd.DataFrame | None, run: HandedRun | None, before: pd.DataFrame, after: pd.DataFrame | None
+    results: pd.DataFrame | None, run: RunLike | None, before: pd.DataFrame, after: pd.DataFrame | None
 ) -> Section:
     """Say what became of the retry."""
     if results is None:
@@ -264,8 +264,10 @@ def happened(
     keys = [left["outcome"].astype(object), reason.rename("why"), messages.rename("message")]
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
-    height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
-    figures = [Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax))]
+    figures = []
+    if "platform" in results:  # a row of a campaign goes to several
+        height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
+        figures.append(Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax)))
     if after is not None:
         figures.insert(0, Figure("Targets before and after", 1.9, lambda ax: plots.before_after(before, after, ax)))
     return Section(title, f"{text} {safe.plain(note, 300)}".strip(), table, tuple(figures) if len(results) else ())
@@ -288,7 +290,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     return Section("Evidence", text.strip(), table)
 
 
-def about(triaged: pd.DataFrame, run: HandedRun | None, now: datetime | None) -> list[str]:
+def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> list[str]:
     """Say where the data come from and when they were read."""
     said, tz = triaged.attrs, shown_zone(triaged)
     about = [f"data from {said['source']}"] if said.get("source") else []

@@ -1,4 +1,4 @@
-"""What displays are handed, as far as they use it: a workspace, a run."""
+"""Protocols of a workspace and a run, as far as displays use them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pandas as pd
 from voxops.acts.plan import Plan
 from voxops.model import Observer, Snapshot
 
-__all__ = ["Awaited", "Client", "HandedRun", "HandedWorkspace", "Settings"]
+__all__ = ["AwaitableMethods", "ClientLike", "RunLike", "SettingsLike", "WorkspaceLike"]
 
 
-class HandedRun(Protocol):
+class RunLike(Protocol):
     """A run, as panels follow and steer it."""
 
     id: str
@@ -52,13 +52,13 @@ class HandedRun(Protocol):
         """Wait for its end."""
 
 
-class Awaited(Protocol):
+class AwaitableMethods(Protocol):
     """The methods of a workspace that panels await."""
 
-    def run(self, plan: Plan, *, reason: str | None = None) -> Awaitable[HandedRun]:
+    def run(self, plan: Plan, *, reason: str | None = None) -> Awaitable[RunLike]:
         """Run a plan."""
 
-    def attach(self, run_id: str) -> Awaitable[HandedRun]:
+    def attach(self, run_id: str) -> Awaitable[RunLike]:
         """Take a run up again."""
 
     def webhooks(self) -> Awaitable[pd.DataFrame]:
@@ -68,7 +68,7 @@ class Awaited(Protocol):
         """Load the delivery history."""
 
 
-class Client(Protocol):
+class ClientLike(Protocol):
     """The client of a workspace."""
 
     @property
@@ -79,7 +79,7 @@ class Client(Protocol):
         """The server's time."""
 
 
-class Settings(Protocol):
+class SettingsLike(Protocol):
     """The settings of a workspace."""
 
     @property
@@ -90,19 +90,19 @@ class Settings(Protocol):
         """The arguments of ``vx.connect`` that say the same."""
 
 
-class HandedWorkspace(Protocol):
+class WorkspaceLike(Protocol):
     """A workspace, as panels use it."""
 
     @property
-    def aio(self) -> Awaited:
+    def aio(self) -> AwaitableMethods:
         """Its awaitable methods."""
 
     @property
-    def client(self) -> Client:
+    def client(self) -> ClientLike:
         """Its client."""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> SettingsLike:
         """Its settings."""
 
     @property
