@@ -6,6 +6,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -415,7 +416,9 @@ DELIVERY_FUNCTIONS = (
     vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.delivery_report,
     lambda log: vx.deliveries.about_posts(log, events=vx.webhooks.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
 )  # fmt: skip
-TRIAGED_FUNCTIONS = (vx.triage, vx.causes, vx.report, vx.cause_weeks, vx.compare_weeks, vx.plots.causes_by_platform)
+TRIAGED_FUNCTIONS = (
+    vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
+)  # fmt: skip
 
 
 def test_a_column_that_stands_in_a_frame_twice_is_named(ws: vx.Workspace) -> None:
