@@ -19,8 +19,6 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, unnamed_index
 from voxops.frames.times import day_starts, length, present_of, shown_zone, zone
 
-_MISSING = -1  # the rank of a text that is not there
-
 
 @dataclass(frozen=True)
 class Tally:
@@ -50,18 +48,14 @@ class Tally:
         pandas.DataFrame
             Keys and totals with their dtypes, sorted by the keys, index from 0.
         """
-        texts = [name for name in self.totals if rows[name].dtype == "string"]
-        # pandas compares texts group by group in Python: of many small groups, the smallest of ranks is found far sooner
-        ranks = {name: pd.factorize(well_formed_texts(rows[name]), sort=True) for name in texts}
-        ranked = unnamed_index(rows).assign(**{name: pd.array(codes, "Int64") for name, (codes, _) in ranks.items()})
-        for name in texts:
-            ranked[name] = ranked[name].mask(ranked[name] == _MISSING)
-        grouped = ranked.groupby(list(self.keys), sort=True, dropna=False, observed=True)
-        table = grouped.agg(dict(self.totals)).reset_index()
-        for name, (_, words) in ranks.items():
-            best = table[name].fillna(_MISSING).to_numpy("int64")
-            table[name] = pd.Series(words).reindex(best).array
-        return table.astype(rows.dtypes[[*self.keys, *self.totals]])
+        rows, totals = unnamed_index(rows), dict(self.totals)
+        for name in totals:
+            if rows[name].dtype == "string":
+                # The first in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python.
+                rows = rows.assign(**{name: _well_formed_texts(rows[name])}).sort_values(name, kind="stable")
+                totals[name] = "first"
+        table = rows.groupby(list(self.keys), sort=True, dropna=False, observed=True).agg(totals).reset_index()
+        return table.astype(rows.dtypes[[*self.keys, *totals]])
 
     def merge(self, *partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
         """Make one partial of several, one by one or as an iterable; order and grouping do not matter."""
@@ -70,7 +64,7 @@ class Tally:
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
 
-def well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
+def _well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
     return texts.map(well_formed, na_action="ignore").astype(texts.dtype)
 
