@@ -52,7 +52,7 @@ _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 def verify_signature(
     body: bytes | bytearray | memoryview, header: str | bytes | None, secrets: str | Iterable[str]
 ) -> bool:
-    """Say whether a webhook was signed with one of these secrets.
+    """Check whether a webhook was signed with one of these secrets.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class WebhookEvent:
         return self.post_id or self.media_id or self.account_id
 
     def post(self) -> dict[str, Any]:
-        """What it says of its post, as a post on the wire; ``{}`` if it is about none."""
+        """Its post, as a post on the wire; ``{}`` if it is about none."""
         if self.post_id is None:
             return {}
         return {**self.data, "id": self.post_id, "platforms": self._platforms()}

@@ -266,7 +266,7 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.plan_create(campaign(), key=7), "key="),
         (lambda _: vx.webhooks.events(None), "vx.webhooks.events takes"),
         (lambda _: vx.webhooks.events(pd.DataFrame({"payload": ["{}"]})), "vx.webhooks.events takes"),
-        (lambda _: vx.webhooks.join_events(None, None), "vx.webhooks.events"),
+        (lambda ws: vx.webhooks.join_events(None, ws.posts()), "vx.webhooks.events"),
         (lambda _: vx.webhooks.join_events(vx.webhooks.events([]), None), "ws.posts"),
         (lambda _: vx.webhooks.verify_signature(b"", "", 7), "secrets="),
     ],

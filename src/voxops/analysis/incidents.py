@@ -249,7 +249,7 @@ def lost(
     posts: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return the deliveries that failed and that nobody will try again: what redelivery is for.
+    """Return the deliveries that failed and that the API will not try again, for redelivery.
 
     Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
     published), and those whose event reached the same webhook by another delivery.
@@ -311,7 +311,7 @@ def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
-    """What a delivery's last failed attempt said: its status code, or its error text."""
+    """Status code of a delivery's last failed attempt, or its error text."""
     code = log["status_code"].astype("Int64")
     said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
     return said.where(~booleans(log, "success").fillna(False))
@@ -379,7 +379,7 @@ class _Known:
 def about_posts(
     log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Say which post each webhook delivery is about, as far as that can be said.
+    """Name the post that each webhook delivery is about, where it is known or can be guessed.
 
     Parameters
     ----------
@@ -429,8 +429,8 @@ def about_posts(
             rows.append(hit)
         elif kind not in _KINDS:
             what = str(kind).partition(".")[0]
-            unknown = f"nobody knows when a {kind} comes up"
-            why = unknown if what == "post" else f"{kind} is about the {what}, not a post"
+            timeless = f"when a {kind} comes up is unknown"
+            why = timeless if what == "post" else f"{kind} is about the {what}, not a post"
             rows.append((*_NOTHING, why))
         elif posts is None:
             rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
@@ -441,7 +441,7 @@ def about_posts(
 
 
 def _recorded(events: pd.DataFrame) -> dict[str, _About]:
-    """What recorded events say, by the ids of their deliveries and their own."""
+    """Rows that recorded events give, by the ids of their deliveries and their own."""
     needed = ("event_id", "event_type", "post_id", "delivery_ids")
     need_frame(events, needed, "about_posts(events=) needs events", "Use vx.webhooks.events(...).")
     found: dict[str, _About] = {}
@@ -509,7 +509,7 @@ def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
     if odds < _LEAST and len(near) == 1:
         return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
     if odds < _LEAST:
-        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time; nobody can say which")
+        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time")
     by = "kind, time and what the answer names" if named else "kind and time"
     others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
     return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"

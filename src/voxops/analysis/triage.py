@@ -79,7 +79,7 @@ _RECONNECT, _UPGRADE, _SUPPORT, _NOTHING = Verdict.RECONNECT, Verdict.UPGRADE, V
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one kind of failure calls for.
+    """Verdict and remedy for one kind of failure.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ def _api(codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, 
 
 
 def _seen(codes: str, verdict: Verdict, remedy: str, *, platform: str | None = None) -> Rule:
-    """What a platform reports; the contract says nothing of it, so it is never retried by itself."""
+    """A code that a platform reports and the contract does not list, so it is never retried by itself."""
     return Rule(tuple(codes.split()), verdict, remedy, platform=platform, source="observed")
 
 
@@ -284,7 +284,7 @@ _WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the rules say of one target.
+    """Cause, verdict and remedy of one target.
 
     Attributes
     ----------
@@ -314,7 +314,7 @@ def judge(
     stuck: bool = False,
     rules: Iterable[Rule] = (),
 ) -> Judgement:
-    """Say what one target calls for.
+    """Judge one target.
 
     Parameters
     ----------
@@ -368,7 +368,7 @@ def _label(head: str, platform: str | None, tail: str) -> str:
 
 
 def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
-    """Say of every target why it failed and what it calls for.
+    """Give every target its cause, a verdict and a remedy: why it failed and what to do.
 
     Parameters
     ----------
