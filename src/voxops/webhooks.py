@@ -42,16 +42,17 @@ def __dir__() -> list[str]:
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
 # The header with the signature; the second is its retired name (contract: K1-1).
-SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
+_SIGNATURE_HEADERS = ("x-voxburst-signature", "x-socialdispatch-signature")
 _NOT_A_WEBHOOK = "this is not a webhook payload, which is an object with a type or an event"
 _DEEPEST = 10  # wrappings around a payload
+_OF_TARGET = ("platform", "accountId", "postPlatformId", "platformPostId", "platformPostUrl", "publishedAt", "error")
 _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
 
 def verify_signature(
     body: bytes | bytearray | memoryview, header: str | bytes | None, secrets: str | Iterable[str]
 ) -> bool:
-    """Say whether a webhook was signed with one of these secrets.
+    """Check whether a webhook was signed with one of these secrets.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def verify_signature(
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise TypeError(f"verify_signature takes the raw body as bytes, not {type(body).__name__}")
-    known = known_secrets(secrets)
+    known = _known_secrets(secrets)
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if not isinstance(text, str | None):
         raise TypeError(f"verify_signature takes the header as text or bytes, not {type(header).__name__}")
@@ -98,7 +99,7 @@ def verify_signature(
     return any(matches)
 
 
-def known_secrets(secrets: str | Iterable[str]) -> list[str]:
+def _known_secrets(secrets: str | Iterable[str]) -> list[str]:
     """Read the secrets to verify with; no message repeats one.
 
     Raises
@@ -160,7 +161,7 @@ class WebhookEvent:
         return self.post_id or self.media_id or self.account_id
 
     def post(self) -> dict[str, Any]:
-        """What it says of its post, as a post on the wire; ``{}`` if it is about none."""
+        """Its post, as a post on the wire; ``{}`` if it is about none."""
         if self.post_id is None:
             return {}
         return {**self.data, "id": self.post_id, "platforms": self._platforms()}
@@ -169,16 +170,7 @@ class WebhookEvent:
         """Its targets: objects, names alone (WH-1), or one per event (K1); the event's own word where they say no status."""
         said = self.data.get("platforms")
         if said is None and self.data.get("platform") is not None:
-            names = (
-                "platform",
-                "accountId",
-                "postPlatformId",
-                "platformPostId",
-                "platformPostUrl",
-                "publishedAt",
-                "error",
-            )
-            said = [{name: self.data[name] for name in names if name in self.data}]
+            said = [{name: self.data[name] for name in _OF_TARGET if name in self.data}]
         outcome = {"post.published": "published", "post.failed": "failed"}.get(self.type)
         if not isinstance(said, list) or outcome is None:
             return said
@@ -299,7 +291,7 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
     """
     firsts: dict[str, _Received] = {}
     unread = 0
-    known = None if secrets is None else known_secrets(secrets)
+    known = None if secrets is None else _known_secrets(secrets)
     for record in _records(source):
         try:
             received = _received(record, known)
@@ -346,26 +338,25 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     np.True_
     """
     what = "join_events takes a frame of events, and one of posts or deliveries"
-    need_frame(recorded, ["event_id"], what, "Use vx.webhooks.events(...).")
     need_frame(other, [], what, "Use ws.posts(...) or ws.deliveries(...).")
     key = next((name for name in ("delivery_id", "post_id") if name in other.columns), None)
     if key is None or "target_id" in other.columns:
         wrong = "has neither post_id nor delivery_id" if key is None else "is one of targets"
         raise PlanError(f"{what}; the second {wrong}. Use ws.posts(...) or ws.deliveries(...).")
-    need_frame(recorded, ["delivery_ids" if key == "delivery_id" else "post_id"], what, "Use vx.webhooks.events(...).")
+    name, newest = ("delivery_ids", "retry_count") if key == "delivery_id" else ("post_id", "updated_at")
+    need_frame(recorded, ["event_id", name], what, "Use vx.webhooks.events(...).")
     left, rows = unnamed_index(recorded), unnamed_index(other)
-    newest = "updated_at" if key == "post_id" else "retry_count"
     if newest in rows.columns:
         rows = rows.sort_values(newest, kind="stable", na_position="first")
     if key == "delivery_id":
-        refuse_texts_of_lists(recorded, "delivery_ids")
-        left = left.explode("delivery_ids", ignore_index=True).rename(columns={"delivery_ids": key})
+        refuse_texts_of_lists(recorded, name)
+        left = left.explode(name, ignore_index=True).rename(columns={name: key})
         left[key] = left[key].astype(other[key].dtype)
     prefix = key.removesuffix("id")
     right = (
         rows[rows[key].notna()]
         .drop_duplicates(key, keep="last")
-        .rename(columns={name: f"{prefix}{name}" for name in other.columns if name != key and name in left.columns})
+        .rename(columns={each: f"{prefix}{each}" for each in other.columns if each != key and each in left.columns})
     )
     return left.merge(right, on=key, how="left")
 
@@ -423,29 +414,18 @@ def _statuses(found: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
 
 def _received(record: Any, secrets: list[str] | None) -> _Received:
     """Read one record: a payload, or a receiver's note of headers and body."""
-    if not isinstance(record, bytes | bytearray | memoryview | str | Mapping):
-        raise DecodeError("a record of a webhook is a payload, or headers and body", endpoint="webhook")
-    note = record if isinstance(record, Mapping) else _document(record)
+    note = _decoded(record)[1]
     if not isinstance(note, Mapping) or "body" not in note or note.get("type") or note.get("event"):
         return _Received(parse_event(record), [], None)
     body, headers = note["body"], note.get("headers")
-    if not isinstance(body, bytes | bytearray | memoryview | str | Mapping):
-        raise DecodeError("the body of this record is not a webhook payload", endpoint="webhook")
+    event = parse_event(body)
     named = _headers(headers) if isinstance(headers, Mapping) else {}
     verified = None
     if secrets is not None and named and not isinstance(body, Mapping):
         raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-        signatures = next((named[name] for name in SIGNATURE_HEADERS if name in named), [])
+        signatures = next((named[name] for name in _SIGNATURE_HEADERS if name in named), [])
         verified = any(verify_signature(raw, signature, secrets) for signature in signatures)
-    return _Received(parse_event(body), [one for one in named.get(_DELIVERY_HEADER, []) if one], verified)
-
-
-def _document(record: bytes | bytearray | memoryview | str) -> Any:
-    """What a record as JSON holds; None where it is not JSON."""
-    try:
-        return canonical.decode(record if isinstance(record, str) else bytes(record))
-    except ValueError:
-        return None
+    return _Received(event, [one for one in named.get(_DELIVERY_HEADER, []) if one], verified)
 
 
 def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Which post a delivery is about: recorded, guessed with odds, or why nobody can say; and what the digest makes of an outage."""
+"""Which post a delivery is about: recorded, guessed with odds, or why it is unknown; and what the digest makes of an outage."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_an_account_that_the_answer_names_decides():
         ("account.error", 0, "account.error is about the account, not a post"),
         ("post.failed", 4000, "no loaded post shows a post.failed at that time; it may have changed since"),
         ("post.failed", -90_000, "it is older than the posts that were loaded"),
-        ("post.paused", 0, "nobody knows when a post.paused comes up"),
+        ("post.paused", 0, "when a post.paused comes up is unknown"),
     ],
 )
 def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
@@ -122,7 +122,7 @@ def test_posts_that_fit_alike_are_not_guessed_among():
     many = posts(*((f"post_{number}", "failed", 0.0, "acc_1") for number in range(30)))
     assert (
         about(log(("del_1", "post.failed", 0, None)), many)["why_post"]
-        == "30 posts fit alike, by kind and time; nobody can say which"
+        == "30 posts fit alike, by kind and time"
     )
 
 
@@ -137,7 +137,7 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     )
     assert len(guessed) == 4, "two kinds, one that names an account, one of another moment"
     assert table["why_post"].value_counts().to_dict() == {
-        "30 posts fit alike, by kind and time; nobody can say which": 101,
+        "30 posts fit alike, by kind and time": 101,
         "no loaded post shows a post.published at that time; it may have changed since": 100,
         "a guess by kind, time and what the answer names, against 29 others": 1,
     }

@@ -40,8 +40,8 @@ def recorded(log: pd.DataFrame) -> pd.DataFrame:
 
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "causes": vx.causes,
-    "cause_weeks": vx.cause_weeks,
-    "compare_weeks": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
+    "causes by week": lambda triaged: vx.causes(triaged, by="week"),
+    "causes against": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
     "report": lambda triaged: vx.report(triaged).frames["causes"],
     "plot": bars,
 }

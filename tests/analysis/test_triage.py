@@ -15,37 +15,37 @@ from voxburst_sandbox import publishing
 from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes, names_of
 from voxops.analysis.statistics import Tally
 from voxops.analysis.triage import RULES, UNKNOWN, Rule, analyst_rules, find_rule, judge, message_template, triage
-from voxops.errors import PlanError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames.records import build, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Verdict
 
 # The API's error table as published: code -> (HTTP status, retryable).
-PUBLISHED = {
-    "BAD_REQUEST": (400, False),
-    "VALIDATION_ERROR": (400, False),
-    "IDEMPOTENCY_INVALID_KEY": (400, False),
-    "UNAUTHORIZED": (401, False),
-    "LIMIT_EXCEEDED": (402, False),
-    "AUTHORIZATION_ERROR": (403, False),
-    "FORBIDDEN": (403, False),
-    "NOT_FOUND": (404, False),
-    "CONFLICT": (409, False),
-    "IDEMPOTENCY_CONFLICT": (409, False),
-    "IDEMPOTENCY_IN_PROGRESS": (409, True),
-    "RATE_LIMITED": (429, True),
-    "INTERNAL_ERROR": (500, True),
-    "SERVICE_UNAVAILABLE": (503, True),
-    "INVALID_DATE": (400, False),
-    "CONTENT_TOO_LONG": (400, False),
-    "MEDIA_REQUIRED": (400, False),
-    "CONTENT_TYPE_REQUIRED": (400, False),
-    "CONTENT_TYPE_NOT_SUPPORTED": (400, False),
-    "ACCOUNT_NOT_FOUND": (400, False),
-    "PERSONA_IN_USE": (409, False),
-    "PAGE_SELECTION_NOT_SUPPORTED": (400, False),
-    "ACCOUNT_PAGE_MISMATCH": (400, False),
-    "DESTINATIONS_NOT_LOADED": (400, True),
+PUBLISHED = {  # code -> retryable
+    "BAD_REQUEST": False,
+    "VALIDATION_ERROR": False,
+    "IDEMPOTENCY_INVALID_KEY": False,
+    "UNAUTHORIZED": False,
+    "LIMIT_EXCEEDED": False,
+    "AUTHORIZATION_ERROR": False,
+    "FORBIDDEN": False,
+    "NOT_FOUND": False,
+    "CONFLICT": False,
+    "IDEMPOTENCY_CONFLICT": False,
+    "IDEMPOTENCY_IN_PROGRESS": True,
+    "RATE_LIMITED": True,
+    "INTERNAL_ERROR": True,
+    "SERVICE_UNAVAILABLE": True,
+    "INVALID_DATE": False,
+    "CONTENT_TOO_LONG": False,
+    "MEDIA_REQUIRED": False,
+    "CONTENT_TYPE_REQUIRED": False,
+    "CONTENT_TYPE_NOT_SUPPORTED": False,
+    "ACCOUNT_NOT_FOUND": False,
+    "PERSONA_IN_USE": False,
+    "PAGE_SELECTION_NOT_SUPPORTED": False,
+    "ACCOUNT_PAGE_MISMATCH": False,
+    "DESTINATIONS_NOT_LOADED": True,
 }
 VERDICTS = {
     "RATE_LIMITED": Verdict.RETRY,
@@ -78,15 +78,14 @@ def failed(*errors, status="failed", platform="twitter"):
 
 
 @pytest.mark.parametrize("code", PUBLISHED)
-def test_each_published_code_has_a_rule_with_the_published_status_and_retryability(code):
-    http, retryable = PUBLISHED[code]
+def test_each_published_code_has_a_rule_with_the_published_retryability(code):
     rule = find_rule(code, "twitter", "whatever the message says: rate limit, timeout")
-    assert (rule.http, rule.retryable, rule.guess) == (http, retryable, False)
+    assert (rule.retryable, rule.pattern) == (PUBLISHED[code], None)
 
 
 def test_only_published_codes_are_ever_retryable():
     retryable = {code for rule in RULES if rule.retryable for code in rule.codes}
-    assert retryable == {code for code, (_, again) in PUBLISHED.items() if again}
+    assert retryable == {code for code, again in PUBLISHED.items() if again}
     assert not any(rule.retryable and not rule.codes for rule in RULES)
     assert not UNKNOWN.retryable
 
@@ -137,7 +136,7 @@ def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, 
     said = judge(code, "x", message)
     assert said.verdict == verdict
     assert said.retryable is False
-    assert said.guess == (message != "the moon is full")
+    assert said.remedy.endswith("(a guess from the message)") == (message != "the moon is full")
 
 
 @given(st.text(max_size=300), st.none() | st.text(string.ascii_uppercase + "_", max_size=12))
@@ -371,11 +370,39 @@ def test_rules_that_make_no_sense_are_refused(rules):
         analyst_rules(rules)
 
 
-def test_a_posts_frame_is_not_triaged_by_mistake():
-    with pytest.raises(PlanError, match=r"vx\.triage\(vx\.targets\(posts\)\)"):
-        triage(build("posts", [{"id": "a"}]))
-    with pytest.raises(PlanError, match="missing: cause"):
+def test_posts_are_triaged_as_their_targets_are():
+    platforms = [
+        {"platform": "twitter", "status": "failed", "error": {"code": "RATE_LIMITED"}},
+        {"platform": "x", "status": "published"},
+    ]
+    posts = build(
+        "posts",
+        [{"id": "a", "status": "partial", "platforms": platforms}, {"id": "b"}],
+        fetched_at="2026-03-02T09:00:00Z",
+    )
+    for frame in (posts, posts.explode("targets"), posts.iloc[:0]):
+        triaged, expected = triage(frame), triage(targets(frame))
+        pd.testing.assert_frame_equal(triaged, expected)
+        assert triaged.attrs == expected.attrs
+    named = targets(posts).assign(targets="a column of the analyst's own")
+    assert list(triage(named)["targets"]) == list(named["targets"])
+    with pytest.raises(PlanError, match=r"targets\(\) needs a posts frame; missing: scheduled_for"):
+        triage(posts.drop(columns="scheduled_for"))
+    with pytest.raises(PlanError, match="results of a run"):
+        triage(posts.assign(outcome="failed"))
+
+
+def test_targets_that_are_not_triaged_have_no_causes():
+    with pytest.raises(PlanError, match=r"missing: cause.*vx\.triage\(posts\)"):
         causes(failed("x"))
+
+
+def test_forms_of_causes_that_there_are_not_are_refused():
+    triaged = triage(failed({"code": "RATE_LIMITED"}))
+    with pytest.raises(ConfigError, match="by='day'; causes\\(\\) takes by='week'"):
+        causes(triaged, by="day")
+    with pytest.raises(ConfigError, match="by= or against="):
+        causes(triaged, by="week", against="7D")
 
 
 def test_the_analyst_may_overrule_in_pandas():
@@ -457,9 +484,9 @@ def test_a_hundred_thousand_different_messages_are_a_handful_of_causes():
 
 def test_what_the_api_skipped_for_good_goes_to_a_person():
     one = judge("SKIPPED", "twitter", "retry limit reached")
-    assert (one.verdict, one.retryable, one.guess) == (Verdict.SUPPORT, False, False)
+    assert (one.verdict, one.retryable) == (Verdict.SUPPORT, False)
     assert "vx.plan_fix" in one.remedy
-    assert one.source == "observed"
+    assert find_rule("SKIPPED", "twitter", "retry limit reached").source == "observed"
 
 
 def test_people_without_rows_are_not_named_in_a_category() -> None:

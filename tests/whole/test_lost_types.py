@@ -28,10 +28,10 @@ OF_DELIVERIES = {
 }
 OF_TRIAGED = {
     "causes": vx.causes,
-    "weeks": vx.cause_weeks,
-    "compared": vx.compare_weeks,
+    "weeks": lambda triaged: vx.causes(triaged, by="week"),
+    "compared": lambda triaged: vx.causes(triaged, against="7D"),
     "report": lambda triaged: vx.report(triaged)._repr_html_(),
-    "drawn weeks": lambda triaged: plots.cause_weeks(vx.cause_weeks(triaged)),
+    "drawn weeks": lambda triaged: plots.cause_weeks(vx.causes(triaged, by="week")),
     "view": vx.view,
 }
 OF_POSTS = {"calendar": plots.schedule_calendar, "view": vx.view}

@@ -300,11 +300,11 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     >>> vx.compare(before, before)["rows"].sum() == len(before)
     np.True_
     """
-    if isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame) or not (_is_run(before) and _is_run(after)):
-        if _is_run(before) or _is_run(after):
-            raise PlanError("compare() takes two frames or two runs, not one of each")
-        return _frames(before, after)
-    return _runs(before.results(), after.results())
+    if _is_run(before) and _is_run(after):
+        return _runs(before.results(), after.results())
+    if _is_run(before) or _is_run(after):
+        raise PlanError("compare() takes two frames or two runs, not one of each")
+    return _frames(before, after)
 
 
 def _is_run(thing: Any) -> TypeGuard[_Results]:

@@ -1,6 +1,6 @@
-"""The digest: what needs somebody, as plain values, and what of it is new or worse since the last one.
+"""The digest: concerns that need action, as plain values, and which are new or worse since the last one.
 
-Frames and the last digest's memory in, a digest and its memory out; nothing here reads a clock or a file.
+Frames and the memory of the last digest in, a digest and its memory out; nothing here reads a clock or a file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHOWN = 20  # ids that a finding names
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One thing that needs somebody.
+    """One thing that needs action.
 
     `kind` and `what` name it from digest to digest; `ids` are the things that it is about, by which it gets worse; `details` are
     plain values.
@@ -40,7 +40,7 @@ def concerns(
     runs: pd.DataFrame | None = None,
     risk: pd.DataFrame | None = None,
 ) -> list[Concern]:
-    """What needs somebody, what can't wait first.
+    """Find what needs action, the most urgent first.
 
     Receivers that are down, runs that have not ended well, posts at risk, lost deliveries, and causes of failures, of which the one
     with the most targets comes first.
@@ -88,7 +88,7 @@ def concerns(
 
 
 def _causes(triaged: pd.DataFrame) -> list[Concern]:
-    """One concern per cause and verdict that needs somebody."""
+    """One concern per cause and verdict that needs action."""
     rows = triaged[triaged["cause"].notna() & ~triaged["verdict"].isin(list(ASKS_NOBODY))]
     found = []
     for names, part in rows.groupby(["cause", "verdict", "remedy"], sort=True, dropna=False):
@@ -108,7 +108,7 @@ def _causes(triaged: pd.DataFrame) -> list[Concern]:
 
 
 def _runs(runs: pd.DataFrame) -> list[Concern]:
-    """Runs of which rows failed, are blocked, or are not settled; that posts were taken back since asks for nobody."""
+    """Runs with rows that failed, are blocked or unsettled; withdrawn posts need no action."""
     found = []
     for run, row in runs.assign(blocked=runs["blocked"] - runs["withdrawn"]).iterrows():
         counts = {name: int(row[name]) for name in ("failed", "pending", "unknown", "blocked") if row[name]}
@@ -119,7 +119,7 @@ def _runs(runs: pd.DataFrame) -> list[Concern]:
 
 
 def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Say what needs somebody, and with a memory only what is new, worse or came back since.
+    """Report what needs action; with a memory, only what is new, worse or came back since.
 
     Parameters
     ----------

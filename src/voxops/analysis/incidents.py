@@ -1,7 +1,6 @@
-"""Which post a webhook delivery is about: exactly where its event was recorded, else a guess with its odds, else why nobody can say.
+"""Deliveries that went wrong: outages, duplicates, lost ones; and which post a delivery is about.
 
-The delivery log names no post. What it shows is the kind of event and when it came up, and a post shows when what the event reports
-happened to it.
+The log of deliveries names no post. `about_posts` looks it up where the event was recorded, and guesses from kind and time elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,200 +25,6 @@ from voxops.frames.columns import booleans, need_frame, plain_values, refuse_tex
 from voxops.frames.records import targets_in
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, length, present_of, say_zone
-
-ABOUT_COLUMNS: dict[str, Any] = {
-    "post_id": STRING_DTYPE,
-    "about": STRING_DTYPE,
-    "odds": "Float64",
-    "why_post": STRING_DTYPE,
-}
-# Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
-_KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
-    "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
-    "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
-    "post.failed": (("updated_at",), frozenset({"failed"})),
-    "post.created": (("created_at",), frozenset()),
-    "post.scheduled": (("created_at", "updated_at"), frozenset()),
-}
-_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
-_NEAR = 5.0  # seconds over which a post's weight falls to a third
-_NAMED = 10.0  # what a post that the event's words name weighs more, whatever its time
-# Weight of the event being about a post that is not among those that were loaded, or that has changed since.
-_NONE_OF_THEM = 0.05
-_LEAST = 0.2  # odds below which a guess names no post
-_IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
-_NOTHING = (None, "unknown", None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """When something happened to the posts that an event of one kind may be about, in the order of time.
-
-    Attributes
-    ----------
-    times : ndarray
-        Seconds since 1970.
-    posts : ndarray
-        Which of `ids` each is of.
-    ids : list of str
-        The posts, sorted.
-    places : dict
-        The id of a post or of one of its accounts -> where among `times` it stands.
-    """
-
-    times: np.ndarray[Any, Any]
-    posts: np.ndarray[Any, Any]
-    ids: list[str]
-    places: dict[str, list[int]]
-
-
-def about_posts(
-    log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Say which post each webhook delivery is about, as far as that can be said.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        From ``ws.deliveries``, or rows of it.
-    posts : pandas.DataFrame, optional
-        From ``ws.posts``, of the same time: what a guess chooses from.
-    events : pandas.DataFrame, optional
-        From ``vx.webhooks.events``: what a receiver has recorded.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
-        time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
-        chance that it is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it
-        can't be said).
-
-    Raises
-    ------
-    PlanError
-        If neither posts nor events are passed, or a frame lacks columns.
-
-    Examples
-    --------
-    >>> log = ws.deliveries(since="7D")
-    >>> about = vx.deliveries.about_posts(log, posts=ws.posts(since="30D"))
-    >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
-    True
-    """
-    log = need_frame(log, ("delivery_id", "event_type", "created_at"), "about_posts() needs a deliveries frame", "Use ws.deliveries(...).", times=["created_at"])  # fmt: skip
-    if posts is None and events is None:
-        raise PlanError(
-            "about_posts() needs posts=ws.posts(...) to guess from, or events=vx.webhooks.events(...) to look up"
-        )
-    if posts is not None:
-        needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
-        posts = need_frame(
-            posts, needed, "about_posts(posts=) needs a posts frame", "Use ws.posts(...).", times=needed[2:5]
-        )
-    if events is not None:
-        need_frame(events, ("event_id", "event_type", "post_id", "delivery_ids"), "about_posts(events=) needs events", "Use vx.webhooks.events(...).")  # fmt: skip
-    recorded = {} if events is None else _recorded(events)
-    known = {} if posts is None else {kind: _known(posts, kind) for kind in _KINDS}
-    first = None if posts is None or not len(posts) else posts["updated_at"].min()
-
-    @cache  # what was sent in bulk came up at one moment
-    def guessed(kind: str, at: Any, names: frozenset[str]) -> tuple[str | None, str, float | None, str]:
-        return _guess(known[kind], at, names, kind, first)
-
-    columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
-    rows = []
-    for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
-        said = f"{answer or ''} {error or ''}"
-        names = set(_IDS.findall(said))
-        hit = next((recorded[one] for one in (delivery, event, *sorted(names)) if one in recorded), None)
-        if hit is not None:
-            rows.append(hit)
-        elif kind not in _KINDS:
-            what = str(kind).partition(".")[0]
-            why = (
-                f"nobody knows when a {kind} comes up" if what == "post" else f"{kind} is about the {what}, not a post"
-            )
-            rows.append((*_NOTHING, why))
-        elif posts is None:
-            rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
-        else:
-            rows.append(guessed(kind, at, frozenset(known[kind].places.keys() & names)))
-    values = list(zip(*rows, strict=True)) or [()] * len(ABOUT_COLUMNS)
-    return log.assign(
-        **{
-            name: pd.array(list(some), dtype=dtype)
-            for (name, dtype), some in zip(ABOUT_COLUMNS.items(), values, strict=True)
-        }
-    )
-
-
-def _recorded(events: pd.DataFrame) -> dict[str, tuple[str | None, str, float | None, str]]:
-    """What recorded events say, by the ids of their deliveries and their own."""
-    found: dict[str, tuple[str | None, str, float | None, str]] = {}
-    refuse_texts_of_lists(events, "delivery_ids")
-    columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
-    for event, kind, post, deliveries in zip(*columns, strict=True):
-        said = (
-            (post, "recorded", 1.0, f"event {event} names it")
-            if post
-            else (*_NOTHING, f"event {event}, a {kind}, names no post")
-        )
-        found |= {one: said for one in (event, *(deliveries or ())) if one}
-    return found
-
-
-def _known(posts: pd.DataFrame, kind: str) -> _Known:
-    """The posts that an event of this kind may be about."""
-    names, statuses = _KINDS[kind]
-    fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
-    entries: set[tuple[float, str, frozenset[str]]] = set()
-    accounts = [frozenset(filter(None, targets_in(cell).column("account_id"))) for cell in fits["targets"]]
-    for name in names:
-        for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
-            if not pd.isna(at) and not pd.isna(post):
-                entries.add((at.timestamp(), str(post), owners))
-    ordered = sorted(entries, key=lambda entry: entry[:2])
-    ids = sorted({post for _, post, _ in ordered})
-    number = {post: place for place, post in enumerate(ids)}
-    places: dict[str, list[int]] = {}
-    for place, (_, post, owners) in enumerate(ordered):
-        for one in {post, *owners}:
-            places.setdefault(one, []).append(place)
-    times = np.array([at for at, _, _ in ordered], dtype=float)
-    return _Known(times, np.array([number[post] for _, post, _ in ordered], dtype=int), ids, places)
-
-
-def _guess(
-    known: _Known, at: Any, names: frozenset[str], kind: str, first: Any
-) -> tuple[str | None, str, float | None, str]:
-    """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
-    if pd.isna(at):
-        return (*_NOTHING, "the delivery shows no time")
-    moment = at.timestamp()
-    start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
-    if start == end:
-        early = first is not None and not pd.isna(first) and moment < first.timestamp()
-        why = f"no loaded post shows a {kind} at that time; it may have changed since"
-        return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
-    each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
-    mine = [known.places[name] for name in names]
-    places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
-    named = [place - start for place in sorted(places)]
-    each[named] += _NAMED
-    near, post = np.unique(known.posts[start:end], return_inverse=True)
-    weights = np.zeros(len(near))
-    np.maximum.at(weights, post, each)
-    best = int(weights.argmax())
-    odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
-    if odds < _LEAST and len(near) == 1:
-        return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
-    if odds < _LEAST:
-        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time; nobody can say which")
-    by = "kind, time and what the answer names" if named else "kind and time"
-    others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
-    return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"
-
 
 _OUTAGE: dict[str, Any] = {
     "url": STRING_DTYPE,
@@ -291,40 +96,36 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     at_least = whole_number(
         at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
     )
-    longest = length("gap", gap).to_numpy()
+    longest = length("gap", gap)
     log = deduplicate(unnamed_index(log))
     state = delivery_state(log)
     failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
-    rows = pd.DataFrame(
-        {
-            "url": log["url"],
-            "at": log["created_at"],
-            "bad": failed_first.astype(bool),
-            "lost": state == "failed",
-            "error": _symptom(log),
-        }
-    )
-    rows = rows[(state != "in flight") & rows["url"].notna() & rows["at"].notna()].sort_values(
-        ["url", "at"], kind="stable"
-    )
-    found = []
-    for url, mine in rows.groupby("url", sort=True):
-        times, bad = mine["at"].to_numpy("M8[us]"), mine["bad"].to_numpy(bool)
-        cuts = np.flatnonzero(np.diff(times) > longest) + 1
-        for first, last in _stretches(bad, cuts, at_least):
-            found.append(_outage(str(url), mine, bad, first, last))
+    rows = log[["url"]].assign(at=log["created_at"], bad=failed_first.astype(bool), error=_symptom(log))
+    rows["lost"] = state == "failed"
+    rows = rows[(state != "in flight") & rows["url"].notna() & rows["at"].notna()]
+    rows = rows.sort_values(["url", "at"], kind="stable")
+    rows["recovered_at"] = (
+        rows["at"].where(~rows["bad"]).groupby(rows["url"], observed=True).bfill()
+    )  # of a failure, when the next succeeded
+    rows["piece"] = (rows["at"].groupby(rows["url"], observed=True).diff() > longest).cumsum()
+    keys = ["url", "piece"]
+    pieces = rows[rows.groupby(keys, observed=True)["bad"].transform("sum") >= at_least].groupby(keys, observed=True)
+    found = [
+        _outage(piece.iloc[first : last + 1])
+        for _, piece in pieces
+        for first, last, score in _maximal(np.where(piece["bad"], 1, -1).tolist())
+        if score >= at_least
+    ]
     return say_zone(table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True), log.attrs.get("tz"))
 
 
-def _outage(url: str, mine: pd.DataFrame, bad: np.ndarray[Any, Any], first: int, last: int) -> dict[str, Any]:
-    """One row: the stretch from `first` to `last`, both included, of an endpoint's deliveries."""
-    part = mine.iloc[first : last + 1]
-    after = np.flatnonzero(~bad[last + 1 :])
+def _outage(part: pd.DataFrame) -> dict[str, Any]:
+    """One row, from the deliveries of a stretch, which begins and ends with a failure."""
     return {
-        "url": url,
+        "url": part["url"].iloc[0],
         "start": part["at"].iloc[0],
         "end": part["at"].iloc[-1],
-        "recovered_at": mine["at"].iloc[last + 1 + after[0]] if len(after) else pd.NaT,
+        "recovered_at": part["recovered_at"].iloc[-1],
         "deliveries": len(part),
         "failed_first": int(part["bad"].sum()),
         "lost": int(part["lost"].sum()),
@@ -339,18 +140,6 @@ def _main_error(part: pd.DataFrame) -> str:
     if len(errors):
         return str(sorted(errors.mode())[0])
     return "no answer" if part["lost"].any() else "delivered by retries"
-
-
-def _stretches(bad: np.ndarray[Any, Any], cuts: np.ndarray[Any, Any], at_least: int) -> list[tuple[int, int]]:
-    """Stretches of maximal sum in each piece between the cuts, as first and last position."""
-    found = []
-    for begin, end in zip([0, *cuts], [*cuts, len(bad)], strict=True):
-        found += [
-            (begin + first, begin + last)
-            for first, last, score in _maximal(np.where(bad[begin:end], 1, -1).tolist())
-            if score >= at_least
-        ]
-    return found
 
 
 def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
@@ -460,7 +249,7 @@ def lost(
     posts: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return the deliveries that failed and that nobody will try again: what redelivery is for.
+    """Return the deliveries that failed and that the API will not try again, for redelivery.
 
     Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
     published), and those whose event reached the same webhook by another delivery.
@@ -522,7 +311,7 @@ def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
-    """What a delivery's last failed attempt said: its status code, or its error text."""
+    """Status code of a delivery's last failed attempt, or its error text."""
     code = log["status_code"].astype("Int64")
     said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
     return said.where(~booleans(log, "success").fillna(False))
@@ -532,3 +321,195 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
     """Event that a delivery is about, as far as the log or the receiver's answer says; NA otherwise."""
     answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
+
+
+ABOUT_COLUMNS: dict[str, Any] = {
+    "post_id": STRING_DTYPE,
+    "about": STRING_DTYPE,
+    "odds": "Float64",
+    "why_post": STRING_DTYPE,
+}
+# Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
+_KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
+    "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
+    "post.failed": (("updated_at",), frozenset({"failed"})),
+    "post.created": (("created_at",), frozenset()),
+    "post.scheduled": (("created_at", "updated_at"), frozenset()),
+}
+_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
+_NEAR = 5.0  # seconds over which a post's weight falls to a third
+_NAMED = 10.0  # what a post that the event's words name weighs more, whatever its time
+# Weight of the event being about a post that is not among those that were loaded, or that has changed since.
+_NONE_OF_THEM = 0.05
+_LEAST = 0.2  # odds below which a guess names no post
+_IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
+_About: TypeAlias = tuple[str | None, str, float | None, str]  # a row of ABOUT_COLUMNS
+_NOTHING = (None, "unknown", None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """When something happened to the posts that an event of one kind may be about, in the order of time.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of event.
+    first : Timestamp
+        The earliest change of all posts; NaT without any.
+    times : ndarray
+        Seconds since 1970.
+    posts : ndarray
+        Which of `ids` each is of.
+    ids : list of str
+        The posts, sorted.
+    places : dict
+        The id of a post or of one of its accounts -> where among `times` it stands.
+    """
+
+    kind: str
+    first: Any
+    times: np.ndarray[Any, Any]
+    posts: np.ndarray[Any, Any]
+    ids: list[str]
+    places: dict[str, list[int]]
+
+
+def about_posts(
+    log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Name the post that each webhook delivery is about, where it is known or can be guessed.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``, or rows of it.
+    posts : pandas.DataFrame, optional
+        From ``ws.posts``, of the same time: what a guess chooses from.
+    events : pandas.DataFrame, optional
+        From ``vx.webhooks.events``: what a receiver has recorded.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
+        time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
+        chance that it is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it
+        can't be said).
+
+    Raises
+    ------
+    PlanError
+        If neither posts nor events are passed, or a frame lacks columns.
+
+    Examples
+    --------
+    >>> log = ws.deliveries(since="7D")
+    >>> about = vx.deliveries.about_posts(log, posts=ws.posts(since="30D"))
+    >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
+    True
+    """
+    what, needed = "about_posts() needs a deliveries frame", ("delivery_id", "event_type", "created_at")
+    log = need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
+    if posts is None and events is None:
+        raise PlanError(
+            "about_posts() needs posts=ws.posts(...) to guess from, or events=vx.webhooks.events(...) to look up"
+        )
+    recorded = {} if events is None else _recorded(events)
+    known = {} if posts is None else _known(posts)
+    guess = cache(_guess)  # events of posts that were sent in bulk came up at one moment
+    columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
+    rows: list[_About] = []
+    for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
+        said = f"{answer or ''} {error or ''}"
+        names = set(_IDS.findall(said))
+        hit = next((recorded[one] for one in (delivery, event, *sorted(names)) if one in recorded), None)
+        if hit is not None:
+            rows.append(hit)
+        elif kind not in _KINDS:
+            what = str(kind).partition(".")[0]
+            timeless = f"when a {kind} comes up is unknown"
+            why = timeless if what == "post" else f"{kind} is about the {what}, not a post"
+            rows.append((*_NOTHING, why))
+        elif posts is None:
+            rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
+        else:
+            rows.append(guess(known[kind], at, frozenset(known[kind].places.keys() & names)))
+    table = table_of([dict(zip(ABOUT_COLUMNS, row, strict=True)) for row in rows], ABOUT_COLUMNS)
+    return log.assign(**{name: table[name].array for name in ABOUT_COLUMNS})
+
+
+def _recorded(events: pd.DataFrame) -> dict[str, _About]:
+    """Rows that recorded events give, by the ids of their deliveries and their own."""
+    needed = ("event_id", "event_type", "post_id", "delivery_ids")
+    need_frame(events, needed, "about_posts(events=) needs events", "Use vx.webhooks.events(...).")
+    found: dict[str, _About] = {}
+    refuse_texts_of_lists(events, "delivery_ids")
+    columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
+    for event, kind, post, deliveries in zip(*columns, strict=True):
+        said = (
+            (post, "recorded", 1.0, f"event {event} names it")
+            if post
+            else (*_NOTHING, f"event {event}, a {kind}, names no post")
+        )
+        found |= {one: said for one in (event, *(deliveries or ())) if one}
+    return found
+
+
+def _known(posts: pd.DataFrame) -> dict[str, _Known]:
+    """Kind of event -> the posts that it may be about."""
+    needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
+    what = "about_posts(posts=) needs a posts frame"
+    posts = need_frame(posts, needed, what, "Use ws.posts(...).", times=needed[2:5])
+    return {kind: _known_of(posts, kind) for kind in _KINDS}
+
+
+def _known_of(posts: pd.DataFrame, kind: str) -> _Known:
+    names, statuses = _KINDS[kind]
+    fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
+    entries: set[tuple[float, str, frozenset[str]]] = set()
+    accounts = [frozenset(filter(None, targets_in(cell).column("account_id"))) for cell in fits["targets"]]
+    for name in names:
+        for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
+            if not pd.isna(at) and not pd.isna(post):
+                entries.add((at.timestamp(), str(post), owners))
+    ordered = sorted(entries, key=lambda entry: entry[:2])
+    ids = sorted({post for _, post, _ in ordered})
+    number = {post: place for place, post in enumerate(ids)}
+    places: dict[str, list[int]] = {}
+    for place, (_, post, owners) in enumerate(ordered):
+        for one in {post, *owners}:
+            places.setdefault(one, []).append(place)
+    times = np.array([at for at, _, _ in ordered], dtype=float)
+    numbers = np.array([number[post] for _, post, _ in ordered], dtype=int)
+    return _Known(kind, posts["updated_at"].min(), times, numbers, ids, places)
+
+
+def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
+    """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
+    if pd.isna(at):
+        return (*_NOTHING, "the delivery shows no time")
+    moment = at.timestamp()
+    start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
+    if start == end:
+        early = not pd.isna(known.first) and moment < known.first.timestamp()
+        why = f"no loaded post shows a {known.kind} at that time; it may have changed since"
+        return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
+    each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
+    mine = [known.places[name] for name in names]
+    places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
+    named = [place - start for place in sorted(places)]
+    each[named] += _NAMED
+    near, post = np.unique(known.posts[start:end], return_inverse=True)
+    weights = np.zeros(len(near))
+    np.maximum.at(weights, post, each)
+    best = int(weights.argmax())
+    odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
+    if odds < _LEAST and len(near) == 1:
+        return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
+    if odds < _LEAST:
+        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time")
+    by = "kind, time and what the answer names" if named else "kind and time"
+    others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
+    return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"

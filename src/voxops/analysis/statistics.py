@@ -19,8 +19,6 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, unnamed_index
 from voxops.frames.times import day_starts, length, present_of, shown_zone, zone
 
-_MISSING = -1  # the rank of a text that is not there
-
 
 @dataclass(frozen=True)
 class Tally:
@@ -50,18 +48,14 @@ class Tally:
         pandas.DataFrame
             Keys and totals with their dtypes, sorted by the keys, index from 0.
         """
-        texts = [name for name in self.totals if rows[name].dtype == "string"]
-        # pandas compares texts group by group in Python: of many small groups, the smallest of ranks is found far sooner
-        ranks = {name: pd.factorize(well_formed_texts(rows[name]), sort=True) for name in texts}
-        ranked = unnamed_index(rows).assign(**{name: pd.array(codes, "Int64") for name, (codes, _) in ranks.items()})
-        for name in texts:
-            ranked[name] = ranked[name].mask(ranked[name] == _MISSING)
-        grouped = ranked.groupby(list(self.keys), sort=True, dropna=False, observed=True)
-        table = grouped.agg(dict(self.totals)).reset_index()
-        for name, (_, words) in ranks.items():
-            best = table[name].fillna(_MISSING).to_numpy("int64")
-            table[name] = pd.Series(words).reindex(best).array
-        return table.astype(rows.dtypes[[*self.keys, *self.totals]])
+        rows, totals = unnamed_index(rows), dict(self.totals)
+        for name in totals:
+            if rows[name].dtype == "string":
+                # The first in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python.
+                rows = rows.assign(**{name: _well_formed_texts(rows[name])}).sort_values(name, kind="stable")
+                totals[name] = "first"
+        table = rows.groupby(list(self.keys), sort=True, dropna=False, observed=True).agg(totals).reset_index()
+        return table.astype(rows.dtypes[[*self.keys, *totals]])
 
     def merge(self, *partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
         """Make one partial of several, one by one or as an iterable; order and grouping do not matter."""
@@ -70,7 +64,7 @@ class Tally:
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
 
-def well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
+def _well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
     """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
     return texts.map(well_formed, na_action="ignore").astype(texts.dtype)
 
@@ -80,46 +74,36 @@ def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.D
     return [part for each in partials for part in ([each] if isinstance(each, pd.DataFrame) else each)]
 
 
-def quantiles(
-    histogram: pd.DataFrame, keys: Sequence[str], value: str, count: str, percents: Mapping[str, int]
-) -> pd.DataFrame:
-    """Quantiles per group of an exact histogram, by nearest rank.
+def latency_quantiles(histogram: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Quantiles of latencies per group of an exact histogram, by nearest rank.
 
-    The quantile of ``p`` percent is the smallest value that at least ``p`` percent of the observations do not exceed: the one
-    at rank ``max(1, ceil(p * n / 100))``, in whole numbers. It is always a value that was observed, and equal to
-    ``quantile_disc`` of DuckDB.
+    The quantile of ``p`` percent is the smallest latency that at least ``p`` percent of the deliveries do not exceed: the one
+    at rank ``max(1, ceil(p * n / 100))``, in whole numbers. It is always one that was observed, and equal to ``quantile_disc`` of
+    DuckDB.
 
     Parameters
     ----------
     histogram : pandas.DataFrame
-        Columns `keys`, `value` (Int64) and `count` (Int64); rows without a value are left out.
+        Columns `keys`, ``latency_ms`` and ``deliveries`` (Int64); rows without a latency are left out.
     keys : sequence of str
         Columns that name a group.
-    value, count : str
-        Names of the columns.
-    percents : mapping
-        Name of the result -> percent, 1 to 100.
 
     Returns
     -------
     pandas.DataFrame
-        `keys` and one Int64 column per entry of `percents`; only groups with an observation. Without keys one row, NA if
-        nothing was observed.
+        `keys` and the columns of `PERCENTS` (Int64); only groups with a latency.
     """
-    on = list(keys) or ["_all"]
-    seen = histogram[histogram[value].notna() & (histogram[count] > 0)].assign(_all=0)
-    seen = seen.groupby([*on, value], sort=True, dropna=False, observed=True)[count].sum().reset_index()
+    on = list(keys)
+    seen = histogram[histogram["latency_ms"].notna() & (histogram["deliveries"] > 0)]
+    seen = seen.groupby([*on, "latency_ms"], sort=True, dropna=False, observed=True)["deliveries"].sum().reset_index()
     groups = seen.groupby(on, sort=False, dropna=False, observed=True)
-    rank, total = groups[count].cumsum(), groups[count].transform("sum")
+    rank, total = groups["deliveries"].cumsum(), groups["deliveries"].transform("sum")
     found = groups.head(1)[on].reset_index(drop=True)
-    if not keys and found.empty:
-        found = pd.DataFrame({"_all": [0]})
-    for name, percent in percents.items():
-        reached = (
-            seen[rank >= (total * percent + 99) // 100].groupby(on, sort=False, dropna=False, observed=True).head(1)
-        )
-        found[name] = pd.Series(reached[value].to_numpy(object), dtype="Int64")
-    return found[[*keys, *percents]].astype(dict.fromkeys(percents, "Int64"))
+    for name, percent in PERCENTS.items():
+        reached = seen[rank >= (total * percent + 99) // 100]
+        first = reached.groupby(on, sort=False, dropna=False, observed=True).head(1)
+        found[name] = pd.Series(first["latency_ms"].to_numpy(object), dtype="Int64")
+    return found
 
 
 def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
@@ -368,6 +352,7 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
     keys = _group_columns(partial)
     counts = partial["deliveries"]
     rows = partial.assign(
+        _all=0,
         **{name.replace(" ", "_"): counts.where(partial["state"] == name, 0) for name in STATES},
         **{
             name: counts.where((partial["state"] == "succeeded") & (partial["attempts"] <= most), 0)
@@ -376,13 +361,13 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
         attempts=partial["attempts"] * counts,
     )
     sums = [name for name in _COLUMNS if name in rows.columns]
+    on = ["_all", *keys]
     if keys:
-        table = rows.groupby(keys, sort=True, dropna=False, observed=True)[sums].sum().reset_index()
-    else:
-        table = rows[sums].sum().to_frame().T
+        table = rows.groupby(on, sort=True, dropna=False, observed=True)[sums].sum().reset_index()
+    else:  # one row, also of no deliveries
+        table = rows[sums].sum().to_frame().T.assign(_all=0)
     table = table.astype({**dict.fromkeys(sums, "Int64"), **rows.dtypes[keys]})
-    ranks = quantiles(rows, keys, "latency_ms", "deliveries", PERCENTS)
-    return rates(table.merge(ranks, on=keys or None, how="left" if keys else "cross"), keys)
+    return rates(table.merge(latency_quantiles(rows, on), on=on, how="left"), keys)
 
 
 def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -411,7 +396,7 @@ def levels(
     at_least: int = 100,
     now: datetime | None = None,
 ) -> pd.DataFrame:
-    """Say of each endpoint whether enough deliveries arrive in time, what of its error budget is left, and how fast it burns.
+    """Judge each endpoint: whether enough deliveries arrive in time, how much of its error budget is left, how fast it burns.
 
     Parameters
     ----------

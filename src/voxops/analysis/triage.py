@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain
 
 import pandas as pd
 
@@ -78,7 +79,7 @@ _RECONNECT, _UPGRADE, _SUPPORT, _NOTHING = Verdict.RECONNECT, Verdict.UPGRADE, V
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one kind of failure calls for.
+    """Verdict and remedy for one kind of failure.
 
     Attributes
     ----------
@@ -92,8 +93,6 @@ class Rule:
         Whether the same request may succeed when it is sent again, without a second effect.
     platform : str or None
         Only on this platform, in either case; None for all.
-    http : int or None
-        Status under which the contract lists the code; None where it lists none.
     pattern : str or None
         Regular expression to be found in the message, in any casing. Such a rule is a guess.
     source : str
@@ -111,7 +110,6 @@ class Rule:
     remedy: str
     retryable: bool = False
     platform: str | None = None
-    http: int | None = None
     pattern: str | None = None
     source: str = "analyst"
 
@@ -136,11 +134,6 @@ class Rule:
                 "A rule that matches message text is a guess and can't make anything retryable; match a code."
             )
 
-    @property
-    def guess(self) -> bool:
-        """Whether it goes by the words of a message."""
-        return self.pattern is not None
-
     def fits(self, code: str | None, platform: str | None, message: str | None) -> bool:
         """Whether it is for this failure."""
         if self.codes and code not in self.codes:
@@ -160,13 +153,13 @@ def _verdict(value: object) -> Verdict:
         raise PlanError(f"{value!r} is not a verdict; choose one of: {', '.join(Verdict)}.") from None
 
 
-def _api(http: int, codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, source: str = "ERR") -> Rule:
+def _api(codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, source: str = "ERR") -> Rule:
     """A row of the API's own error table."""
-    return Rule(tuple(codes.split()), verdict, remedy, retryable, http=http, source=source)
+    return Rule(tuple(codes.split()), verdict, remedy, retryable, source=source)
 
 
 def _seen(codes: str, verdict: Verdict, remedy: str, *, platform: str | None = None) -> Rule:
-    """What a platform reports; the contract says nothing of it, so it is never retried by itself."""
+    """A code that a platform reports and the contract does not list, so it is never retried by itself."""
     return Rule(tuple(codes.split()), verdict, remedy, platform=platform, source="observed")
 
 
@@ -178,30 +171,30 @@ def _guess(pattern: str, verdict: Verdict, remedy: str) -> Rule:
 # fmt: off
 RULES: tuple[Rule, ...] = (
     # --- the API's error table -------------------------------------------------------------------------------------------
-    _api(400, "BAD_REQUEST", _CONTENT, "The request was malformed: compare the post with the API's fields and correct it."),
-    _api(400, "VALIDATION_ERROR", _CONTENT, "The post breaks a rule of the platform: correct what the message names."),
-    _api(400, "IDEMPOTENCY_INVALID_KEY", _SUPPORT, "The API refused the form of an idempotency key: report it to voxops."),
-    _api(401, "UNAUTHORIZED", _RECONNECT, "Access was refused: reconnect the account; if all accounts fail, check the API key."),
-    _api(402, "LIMIT_EXCEEDED", _UPGRADE, "A quota of the plan is used up: upgrade it, or wait for the next period."),
-    _api(403, "AUTHORIZATION_ERROR FORBIDDEN", _RECONNECT, "A permission is missing: reconnect the account and grant all of them."),
-    _api(404, "NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
-    _api(409, "CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
-    _api(409, "IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
-    _api(409, "IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still under way: wait for it.", retryable=True),
-    _api(429, "RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
-    _api(500, "INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
-    _api(503, "SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
-    _api(400, "INVALID_DATE", _CONTENT, "A time has no offset: write it with Z or +01:00.", source="SCH"),
-    _api(400, "CONTENT_TOO_LONG", _CONTENT, "The text is too long for the platform: shorten it.", source="PLAY"),
-    _api(400, "CONTENT_TYPE_REQUIRED CONTENT_TYPE_NOT_SUPPORTED", _CONTENT,
+    _api("BAD_REQUEST", _CONTENT, "The request was malformed: compare the post with the API's fields and correct it."),
+    _api("VALIDATION_ERROR", _CONTENT, "The post breaks a rule of the platform: correct what the message names."),
+    _api("IDEMPOTENCY_INVALID_KEY", _SUPPORT, "The API refused the form of an idempotency key: report it to voxops."),
+    _api("UNAUTHORIZED", _RECONNECT, "Access was refused: reconnect the account; if all accounts fail, check the API key."),
+    _api("LIMIT_EXCEEDED", _UPGRADE, "A quota of the plan is used up: upgrade it, or wait for the next period."),
+    _api("AUTHORIZATION_ERROR FORBIDDEN", _RECONNECT, "A permission is missing: reconnect the account and grant all of them."),
+    _api("NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
+    _api("CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
+    _api("IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
+    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still under way: wait for it.", retryable=True),
+    _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
+    _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
+    _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
+    _api("INVALID_DATE", _CONTENT, "A time has no offset: write it with Z or +01:00.", source="SCH"),
+    _api("CONTENT_TOO_LONG", _CONTENT, "The text is too long for the platform: shorten it.", source="PLAY"),
+    _api("CONTENT_TYPE_REQUIRED CONTENT_TYPE_NOT_SUPPORTED", _CONTENT,
          "The platform does not take this type of post: choose another content type.", source="PLAY"),
-    _api(400, "MEDIA_REQUIRED", _MEDIA, "The platform needs an image or a video: attach one.", source="PLAY"),
-    _api(400, "ACCOUNT_NOT_FOUND", _RECONNECT, "The account is not in this workspace: connect it, or choose another.", source="PLAY"),
-    _api(400, "PAGE_SELECTION_NOT_SUPPORTED ACCOUNT_PAGE_MISMATCH", _RECONNECT,
+    _api("MEDIA_REQUIRED", _MEDIA, "The platform needs an image or a video: attach one.", source="PLAY"),
+    _api("ACCOUNT_NOT_FOUND", _RECONNECT, "The account is not in this workspace: connect it, or choose another.", source="PLAY"),
+    _api("PAGE_SELECTION_NOT_SUPPORTED ACCOUNT_PAGE_MISMATCH", _RECONNECT,
          "The account posts to the wrong page: select its page again.", source="K1-2"),
-    _api(400, "DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
+    _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
          retryable=True, source="K1-2"),
-    _api(409, "PERSONA_IN_USE", _NOTHING, "The persona is used by posts and stays; this concerns no publication.", source="PER"),
+    _api("PERSONA_IN_USE", _NOTHING, "The persona is used by posts and stays; this concerns no publication.", source="PER"),
     # --- what platforms report -------------------------------------------------------------------------------------------
     _seen("TOKEN_EXPIRED TOKEN_REVOKED TOKEN_INVALID INVALID_TOKEN", _RECONNECT,
           "The platform no longer accepts the account's login: reconnect the account, then retry."),
@@ -249,11 +242,7 @@ UNKNOWN = Rule(
 
 def find_rule(code: str | None, platform: str | None, message: str | None, rules: Iterable[Rule] = ()) -> Rule:
     """Return the first rule that fits; `rules` come before the table, `UNKNOWN` after it."""
-    for table in (rules, RULES):
-        for rule in table:
-            if rule.fits(code, platform, message):
-                return rule
-    return UNKNOWN
+    return next((rule for rule in chain(rules, RULES) if rule.fits(code, platform, message)), UNKNOWN)
 
 
 def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) -> tuple[Rule, ...]:
@@ -295,7 +284,7 @@ _WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the rules say of one target.
+    """Cause, verdict and remedy of one target.
 
     Attributes
     ----------
@@ -307,18 +296,12 @@ class Judgement:
         One sentence for the person who does it.
     retryable : bool
         Whether sending it again can succeed, without a second effect.
-    guess : bool
-        Whether the verdict goes by the words of the message.
-    source : str
-        Where the rule comes from: the contract's tag, ``observed``, ``guess``, ``analyst``, ``status`` or ``none``.
     """
 
     cause: str | None
     verdict: Verdict
     remedy: str
     retryable: bool = False
-    guess: bool = False
-    source: str = "status"
 
 
 def judge(
@@ -331,7 +314,7 @@ def judge(
     stuck: bool = False,
     rules: Iterable[Rule] = (),
 ) -> Judgement:
-    """Say what one target calls for.
+    """Judge one target.
 
     Parameters
     ----------
@@ -356,11 +339,9 @@ def judge(
         return Judgement(None, Verdict.NOTHING, f"The post is {post_status if post_status in _WITHDRAWN else state}.")
     if state in IN_FLIGHT_STATUSES and post_status not in WAITING_STATUSES:
         if stuck:
-            return Judgement(
-                _label(f"stuck {state}", platform, ""), Verdict.SUPPORT, _STUCK.format(state), source="PLAY"
-            )
+            return Judgement(_label(f"stuck {state}", platform, ""), Verdict.SUPPORT, _STUCK.format(state))
         remedy = f"It is {state}: let it finish; after 10 minutes look at the dashboard, it may be stuck."
-        return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy, source="PLAY")
+        return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy)
     if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
         return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: a person or a later time moves it.")
     if state not in {"failed", "partial"}:
@@ -372,7 +353,7 @@ def judge(
         return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
     rule = find_rule(code, platform, message, rules)
     cause = _label(code or "NO_CODE", platform, message_template(message))
-    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable, rule.guess, rule.source)
+    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable)
 
 
 _STUCK = (
@@ -387,7 +368,7 @@ def _label(head: str, platform: str | None, tail: str) -> str:
 
 
 def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
-    """Say of every target why it failed and what it calls for.
+    """Give every target its cause, a verdict and a remedy: why it failed and what to do.
 
     Parameters
     ----------

@@ -302,7 +302,7 @@ class Store:
         return folder.is_dir() and all(_DAY.fullmatch(path.name) or path.name in _LITTER for path in folder.iterdir())
 
     def _left_aside(self) -> Iterable[Path]:
-        """What this class itself writes before it renames it, in its own folders, and nothing that a link leads to."""
+        """Files that a killed write left before their rename, in the archive's own folders; links are not followed."""
         yield self.root / (_STATE + _ASIDE)
         for kind in KINDS:
             if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
@@ -311,7 +311,7 @@ class Store:
                         yield folder / (_PART + _ASIDE)
 
     def state(self) -> dict[str, Any]:
-        """What has been read so far; empty for a new archive.
+        """The state: how far everything was read; empty for a new archive.
 
         Raises
         ------
@@ -361,7 +361,7 @@ class Store:
         aside = []
         for kind, frame in frames.items():
             parts = dict(iter(frame.groupby(days_of(frame["created_at"]), sort=False)))
-            if UNKNOWN_DAY in self.files(kind):  # what shows its time by now is there no more
+            if UNKNOWN_DAY in self.files(kind):  # a record that shows its time now leaves this file
                 parts.setdefault(UNKNOWN_DAY, frame.head(0))
             ids = pa.array(frame[_KEYS[kind]], pa.string())
             for day, rows in parts.items():

@@ -44,7 +44,7 @@ def covered(spans: Iterable[Span]) -> list[Span]:
 
 
 def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
-    """What of ``start`` to ``end`` has not been read, the latest first."""
+    """Parts of ``start`` to ``end`` that have not been read, the latest first."""
     missing = []
     upper = end
     for low, high in reversed(covered(read)):
@@ -86,7 +86,7 @@ def latest(state: Mapping[str, Any]) -> datetime | None:
 
 
 def spans_read(state: Mapping[str, Any], webhook: str) -> list[Span]:
-    """What has been read of a webhook's history, as the state keeps it."""
+    """Spans of a webhook's history that have been read, as the state keeps them."""
     return [
         (datetime.fromisoformat(low), datetime.fromisoformat(high))
         for low, high in state["deliveries"].get(webhook, [])
@@ -161,7 +161,7 @@ TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync has done.
+    """Result of a sync.
 
     Attributes
     ----------
@@ -347,7 +347,7 @@ class Sync:
         return cell and Targets.of([target._replace(**hidden) for target in cell])
 
     async def _note_deleted(self, gone: Collection[str]) -> None:
-        """Note that posts no longer exist, so that nobody asks for them again."""
+        """Record that posts no longer exist, so that they are not requested again."""
         if not gone:
             return
         for kind, column in (("posts", "status"), ("targets", "post_status")):
@@ -389,7 +389,7 @@ class Sync:
         self._store.save(self._state)
 
     def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
-        """What has been read of a webhook's history."""
+        """Keep which spans of a webhook's history have been read."""
         self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
 
     async def _take_deliveries(self, columns: Columns) -> None:
@@ -551,7 +551,7 @@ class Loads:
         return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge
 
     def state(self) -> dict[str, Any]:
-        """What was read so far.
+        """The state of this workspace's archive.
 
         Raises
         ------
