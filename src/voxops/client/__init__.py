@@ -1,8 +1,8 @@
 """The API as an async client: `AsyncClient` and the types that its calls take and return.
 
-One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks`, `uploads` and `analytics` are thin typed methods;
-`_client` looks up the matrix, waits for the shared pace of `_pace` and sends; `_retries` decides whether a call is sent again;
-`_pages` reads lists; `_transport` is the network and `_reply` what came back.
+One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks`, `uploads` and `analytics` are thin typed methods.
+`_client` looks up the matrix, waits for the rate limiter in `_pace` and sends; `_retries` decides whether a call is sent again.
+`_pages` reads lists; `_transport` is the network and `_reply` the answer.
 """
 
 from __future__ import annotations

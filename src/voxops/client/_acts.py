@@ -14,26 +14,25 @@ __all__ = ["PostActs"]
 
 
 class PostActs:
-    """What can be done to a post. The never-twice promise covers plans (``ws.run``), not these calls by themselves."""
+    """Acts on one post. Only a plan (``ws.run``) prevents duplicates across calls and crashes; these calls alone do not."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
     async def publish(self, post_id: str, *, idempotency_key: str | None = None) -> Handle:
-        """Queue a post for publication (row 4). The never-twice promise covers plans; see the class."""
+        """Queue a post for publication (row 4). Only ``ws.run`` prevents duplicates; see the class."""
         return await self._queue(post_id, path("posts", post_id, "publish"), None, idempotency_key, None)
 
     async def retry(self, post_id: str, *, idempotency_key: str | None = None) -> Handle:
         """Queue every failed, pending and stuck target of a post again (row 5).
 
-        ``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``. The post is read first, since only its change tells a new
-        failure from the old one. The never-twice promise covers plans; see the class.
+        ``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``. The post is read first: only a change tells a new failure
+        from the old one. Only ``ws.run`` prevents duplicates; see the class.
         """
         before = await before_act(self._read(post_id))
         return await self._queue(post_id, path("posts", post_id, "retry"), None, idempotency_key, before)
 
     async def _read(self, post_id: str) -> dict[str, Any]:
-        """The post as it is."""
         return single(await self._caller.request("GET", path("posts", post_id)))
 
     async def _queue(
@@ -58,7 +57,7 @@ class PostActs:
         refresh_media: bool = False,
         idempotency_key: str | None = None,
     ) -> Handle:
-        """Mend one target of a post and queue it again (row 10); without changes it is only queued again. The post is read first.
+        """Fix one target of a post and queue it again (row 10); without changes it is only queued again. The post is read first.
 
         Parameters
         ----------
@@ -67,11 +66,11 @@ class PostActs:
         content : str, optional
             New text on that platform only.
         media_url : str, optional
-            https address of other media.
+            https address of the new media.
         refresh_media : bool
-            Encode the first image anew as JPEG; not together with `media_url`.
+            Re-encode the first image as JPEG; not together with `media_url`.
         idempotency_key : str, optional
-            The same for the same request. The never-twice promise covers plans; see the class.
+            Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates; see the class.
         """
         if content is not None:
             checks.check_content("content", content)
@@ -84,29 +83,29 @@ class PostActs:
         return await self._queue(post_id, where, body, idempotency_key, await before_act(self._read(post_id)))
 
     async def cancel(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Cancel a draft or scheduled post (row 6) and return it. The never-twice promise covers plans; see the class."""
+        """Cancel a draft or scheduled post (row 6) and return it. Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("POST", path("posts", post_id, "cancel"), None, idempotency_key)
 
     async def unpublish(
         self, post_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Take a post down (row 9); the body passes through. The never-twice promise covers plans; see the class."""
+        """Unpublish a post (row 9); the body passes through. Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("POST", path("posts", post_id, "unpublish"), body, idempotency_key)
 
     async def set_recurrence(
         self, post_id: str, rule: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Let a post repeat (row 14); the rule passes through. The never-twice promise covers plans; see the class."""
+        """Set a post's recurrence (row 14); the rule passes through. Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("POST", path("posts", post_id, "recurrence"), rule, idempotency_key)
 
     async def update_recurrence(
         self, post_id: str, changes: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Change how a post repeats (row 15); changes pass through. The never-twice promise covers plans; see the class."""
+        """Change a post's recurrence (row 15); changes pass through. Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("PATCH", path("posts", post_id, "recurrence"), changes, idempotency_key)
 
     async def delete_recurrence(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Let a post repeat no more (row 16). The never-twice promise covers plans; see the class."""
+        """Delete a post's recurrence (row 16). Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("DELETE", path("posts", post_id, "recurrence"), None, idempotency_key)
 
     async def _act(

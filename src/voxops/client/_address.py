@@ -1,4 +1,4 @@
-"""Addresses and paths, checked before anything is built from them."""
+"""Addresses and paths, checked before use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from voxops.errors import ConfigError
 __all__ = ["base_url", "is_loopback", "is_loopback_url", "safe_path", "upload_host"]
 
 _NOT_VALID = f"url= is not a valid web address; write it as {DEFAULT_URL}"
-# Only what is plainly a host is repeated: anything else may be a key in the wrong place, or hold a password.
+# Messages repeat an address only if it is plainly a host: anything else may be a misplaced key, or contain a password.
 _PLAIN = re.compile(
     r"(https?://)?(localhost|([a-z0-9-]+\.)+[a-z]{2,}|([0-9]{1,3}\.){3}[0-9]{1,3})(:[0-9]{1,5})?(/v1)?/?"
 )
 
 
 def base_url(url: str) -> str:
-    """Return the API's address without ``/v1`` and without a slash at its end (contract: section 1).
+    """Return the API's address without ``/v1`` and without a trailing slash (contract: section 1).
 
     Raises
     ------
@@ -30,8 +30,10 @@ def base_url(url: str) -> str:
     """
     text = url.strip() if isinstance(url, str) else ""
     odd = next((char for char in text if not ("!" <= char <= "~")), None)
-    if odd is not None:  # such as a zero-width space, which came along when the address was copied
-        raise ConfigError(f"url= holds the character U+{ord(odd):04X}, which no address has; type it, or copy it again")
+    if odd is not None:  # such as a zero-width space that was copied along with the address
+        raise ConfigError(
+            f"url= contains the character U+{ord(odd):04X}, which no address has; type it, or copy it again"
+        )
     if not text or len(text) > ADDRESS_CHARACTERS:
         raise ConfigError(_NOT_VALID)
     plain = _PLAIN.fullmatch(text) is not None
@@ -41,17 +43,17 @@ def base_url(url: str) -> str:
     if parts is None or parts.scheme not in ("http", "https") or "\\" in text:
         raise ConfigError(_NOT_VALID)
     if "@" in parts.netloc:
-        raise ConfigError("url= holds a user name or password; the API takes its key by api_key= alone")
+        raise ConfigError("url= contains a user name or password; remove it, and pass the API key as api_key=")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         said = f"url={text!r}" if plain else "url="
-        raise ConfigError(f"{said} is plain http, which would show the API key to the network; use https")
+        raise ConfigError(f"{said} is plain http, which would expose the API key to the network; use https")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of an address, None if it is not a valid one."""
+    """Return the parts of an address, None if it is not valid."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -59,14 +61,14 @@ def _split(text: str) -> SplitResult | None:
         return None
     if not host:
         return None
-    # Whatever stands beside host and port, such as `[::1].evil.example`, other readers take for another host.
+    # Text beside host and port, such as in `[::1].evil.example`, means another host to other parsers.
     shown = f"[{host}]" if ":" in host else host
     wanted = {shown, f"{shown}:"} if port is None else {f"{shown}:{port}"}
     return parts if parts.netloc.rpartition("@")[2].lower() in wanted else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     if host.lower() == "localhost":
         return True
     try:
@@ -76,7 +78,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether an address is one of this machine."""
+    """Return whether an address points to this machine."""
     parts = _split(url)
     return parts is not None and is_loopback(parts.hostname or "")
 
@@ -87,21 +89,19 @@ def safe_path(path: str) -> str:
     Raises
     ------
     ConfigError
-        If it is a whole address, which might be another host's, or climbs out of the API.
+        If it is a full URL, which may name another host, or leads out of the API.
     ValidationError
-        With status 0, if it can't be written as an address.
+        With status 0, if it can't be encoded.
     """
     if not isinstance(path, str) or not path.startswith("/") or path.startswith("//") or "\\" in path:
-        raise ConfigError(
-            f"path={shown(path)} must begin with one slash, such as /v1/posts; whole addresses are not taken"
-        )
+        raise ConfigError(f"path={shown(path)} must begin with one slash, such as /v1/posts; full URLs are refused")
     if any(part in (".", "..") for part in path.split("/")):
-        raise ConfigError(f"path={shown(path)} climbs out of the API")
+        raise ConfigError(f"path={shown(path)} leads out of the API")
     full = path if path == "/v1" or path.startswith("/v1/") else f"/v1{path}"
     try:
         quoted = quote(full, safe="/%:@!$&'()*+,;=~")
     except UnicodeEncodeError:
-        refuse("path", "holds half of a character pair, which no address can")
+        refuse("path", "contains half of a surrogate pair, which can't be encoded")
     if len(quoted) > ADDRESS_CHARACTERS:
         refuse("path", f"{len(quoted):,} characters, {ADDRESS_CHARACTERS:,} allowed")
     return quoted
@@ -113,7 +113,7 @@ def upload_host(url: str, *, api: str) -> str:
     Raises
     ------
     ConfigError
-        If it is neither https, nor on this machine as the API itself is.
+        If it is not https, unless both it and the API are on this machine.
     """
     fits = isinstance(url, str) and len(url) <= ADDRESS_CHARACTERS and all("!" <= char <= "~" for char in url)
     parts = _split(url) if fits else None

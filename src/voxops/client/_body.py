@@ -1,4 +1,4 @@
-"""The body of an answer, read and decompressed within bounds."""
+"""The body of an answer, read and decompressed up to a maximum size."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from voxops._support.safe import many
 
 __all__ = ["ENCODINGS", "read_body"]
 
-ENCODINGS = "gzip"  # what is asked for; the library's own decoders have no bound
+ENCODINGS = "gzip"  # the only encoding requested; the library's own decoders have no size limit
 _KEPT = 64 * 1024  # bytes of a body that is too large, for the error
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str, most: int) -> tuple[bytes, str]:
-    """Read a body to its end, or to its bound.
+    """Read a body up to a maximum size.
 
     Parameters
     ----------
     chunks : async iterable of bytes
-        As they come, compressed.
+        As received, compressed.
     encoding : str
         The header ``Content-Encoding``.
     most : int
-        Bytes of the decompressed body.
+        Maximum size of the decompressed body in bytes.
 
     Returns
     -------
     tuple of bytes and str
-        The body, and why it is not whole: ``""`` if it is, else a clause for a sentence; the body is its beginning then.
+        The body and ``""``; or the beginning of a body that is not complete, and the reason as a clause.
 
     Raises
     ------
@@ -38,12 +38,12 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, most: int) -> t
     """
     coding = encoding.strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip"):
-        return b"", "in an encoding that was not asked for"
+        return b"", "in an encoding that was not requested"
     unpack = None if coding in ("", "identity") else _Gunzip()
     pieces: list[bytes] = []
     size = 0
     async for chunk in chunks:
-        # One byte beyond the bound, so that a body of exactly that size is taken.
+        # One byte beyond the limit, so that a body of exactly that size is accepted.
         piece = chunk if unpack is None else unpack(chunk, most - size + 1)
         pieces.append(piece)
         size += len(piece)
@@ -58,18 +58,18 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, most: int) -> t
 
 
 class _Gunzip:
-    """Unpacks gzip piece by piece: one member after the other, and the zeros that may follow them (RFC 1952)."""
+    """Decompresses gzip piece by piece: its members in order, and the zeros that may follow them (RFC 1952)."""
 
     def __init__(self) -> None:
         self._member: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     @property
     def ended(self) -> bool:
-        """Whether the last member is whole."""
+        """Whether the last member is complete."""
         return self._member is None
 
     def __call__(self, packed: bytes, most: int) -> bytes:
-        """The next bytes, up to so many; of more the rest is lost."""
+        """Return the next decompressed bytes, at most `most`; the rest is discarded."""
         found: list[bytes] = []
         while packed and most > 0:
             if self._member is None:

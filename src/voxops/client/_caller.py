@@ -1,4 +1,4 @@
-"""What the typed methods need of a client, and how their paths are put together."""
+"""The part of a client that typed methods use, and how their paths are built."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Caller(Protocol):
         version: str | None = None,
         accept: Collection[int] = (),
     ) -> Reply:
-        """Send a request, again where its row allows."""
+        """Send a request, with retries where its row allows."""
 
     async def raw(
         self,
@@ -53,15 +53,15 @@ class Caller(Protocol):
 
 
 def path(group: str, *parts: str) -> str:
-    """A path under ``/v1``; every part is one segment, whatever it holds."""
+    """Return a path under ``/v1``; each part is escaped into one segment."""
     return "/".join(["/v1", group, *(quote(check_id("id", part), safe="") for part in parts)])
 
 
 def present(**fields: Any) -> dict[str, Any]:
-    """The fields that are not None."""
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 async def send_many(caller: Caller, where: str, body: Mapping[str, Any], key: str | None) -> Reply:
-    """Send many items in one request; what became of each is in the answer, whatever the status of the whole."""
+    """Send many items in one request; the answer has an outcome per item, whatever its HTTP status."""
     return await caller.request("POST", where, json=body, idempotency_key=key, accept=BULK_READ_STATUSES)

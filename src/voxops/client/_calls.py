@@ -1,4 +1,4 @@
-"""One request, frozen: the same bytes under the same key over all its tries."""
+"""One frozen request: the same bytes and the same key in every try."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Call:
     Attributes
     ----------
     method, path : str
-        In upper case; below the API's address.
+        Method in upper case; path below the API's address.
     query, headers : mapping
-        As they are sent, without what the transport adds.
+        As sent, without those that the transport adds.
     body : bytes or None
-        As it is sent.
+        As sent.
     resend : bool
-        Whether it may be sent again when nobody knows if it took effect.
+        Whether it may be sent again when its outcome is unknown.
     timeout : float or None
-        Seconds for each next byte, None for the client's own.
+        Seconds to wait for each next byte; None means the client's own timeout.
     may_go : callable or None
-        Asked when the connection stands, just before the first byte leaves; the call is not sent if it says no.
+        Precondition, checked on the open connection just before the first byte is sent; if False, the call is not sent.
     """
 
     method: str
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether it only reads."""
         return self.method in READS
 
 
@@ -69,14 +69,14 @@ def freeze(
     resend: bool = False,
     timeout: float | None = None,
 ) -> Call:
-    """Make a call.
+    """Return a frozen call.
 
     Raises
     ------
     ValidationError
-        With status 0, if the query or the body can't be written, or a token does not fit into a header.
+        With status 0, if the query or the body can't be encoded, or a token does not fit into a header.
     ConfigError
-        If the path is not one of the API's.
+        If the path leads out of the API.
     """
     verb = checks.check_method(method)
     headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
@@ -87,25 +87,25 @@ def freeze(
 
 
 class KeyBook:
-    """Which request each key was used for, so that a key is never sent with another one; the latest ten thousand keys."""
+    """The latest 10,000 keys and their requests: a key is never sent with a second request."""
 
     def __init__(self) -> None:
         self._uses: OrderedDict[str, bytes] = OrderedDict()
 
     def check(self, call: Call) -> None:
-        """Note the key of a call.
+        """Record the key of a call.
 
         Raises
         ------
         ConflictError
-            With status 0, if it was used for another request.
+            With status 0, if the key was used for another request.
         """
         key = call.headers.get("Idempotency-Key")
         if key is None:
             return
         use = sha256(b"\0".join((call.method.encode(), call.path.encode(), call.body or b""))).digest()
         if self._uses.setdefault(key, use) != use:
-            text = f"idempotency_key was used for another request than this {call.method} {call.path}; nothing was sent"
+            text = f"idempotency_key was already used for a request other than this {call.method} {call.path}; nothing was sent"
             raise ConflictError(text, status=0, code="IDEMPOTENCY_CONFLICT")
         self._uses.move_to_end(key)
         if len(self._uses) > _REMEMBERED:
@@ -113,21 +113,20 @@ class KeyBook:
 
 
 def encoded(body: Any) -> bytes:
-    """A body as the bytes that are sent."""
+    """Return the bytes of a body, as sent."""
     try:
         return canonical(body)
     except (TypeError, ValueError, RecursionError) as error:
-        checks.refuse("json", f"can't be written as JSON ({safe.plain(error)})")
+        checks.refuse("json", f"can't be encoded as JSON ({safe.plain(error)})")
 
 
 def _text(name: str, value: Any) -> str:
-    """A query value as text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         return checks.instant(name, value)
     if isinstance(value, int) and abs(value).bit_length() > _LONGEST_NUMBER:
-        checks.refuse(name, "is a number of more digits than a query takes")
+        checks.refuse(name, "the number has too many digits for a query")
     if isinstance(value, str | int | float):
         return str(value)
     if not isinstance(value, Sequence):

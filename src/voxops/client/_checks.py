@@ -1,4 +1,4 @@
-"""Documented limits, checked before anything is sent; each refusal names the field and what is allowed."""
+"""Documented limits, checked before anything is sent; each error names the field and what is allowed."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ _GROUPS = ("posts", "accounts", "media", "webhooks")
 
 
 def refuse(field: str, why: str, *, code: str = "VALIDATION_ERROR", **details: Any) -> NoReturn:
-    """Raise the ValidationError of a request that was never sent; its `status` is 0."""
+    """Raise a ValidationError of status 0: the request was not sent."""
     raise ValidationError(f"{field}: {why}; nothing was sent", status=0, code=code, details={"field": field, **details})
 
 
 def _too_long(field: str, actual: int, most: int, unit: str = "characters", code: str = "VALIDATION_ERROR") -> NoReturn:
-    """Refuse what is longer than allowed."""
     refuse(field, f"{actual:,} {unit}, {most:,} allowed", code=code, maxLength=most, actualLength=actual)
 
 
 def check_count(field: str, items: Sequence[Any], most: int) -> None:
-    """1 to `most` items, in a list and not in one text."""
+    """Require a list of 1 to `most` items; one string is not a list."""
     if isinstance(items, str | bytes) or not isinstance(items, Sequence):
         refuse(field, f"takes a list, not {type(items).__name__}")
     if not 1 <= len(items) <= most:
@@ -57,37 +56,37 @@ def check_count(field: str, items: Sequence[Any], most: int) -> None:
 
 
 def check_items(field: str, items: Sequence[Any], most: int) -> None:
-    """1 to `most` mappings."""
+    """Require a list of 1 to `most` mappings."""
     check_count(field, items, most)
     for number, item in enumerate(items):
         check_mapping(f"{field}[{number}]", item)
 
 
 def check_mapping(field: str, value: Any) -> None:
-    """A mapping whose names are texts."""
+    """Require a mapping whose names are strings."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         refuse(field, f"takes a mapping of names to values, not {type(value).__name__}")
 
 
 def texts(field: str, values: Any) -> list[str]:
-    """A list of texts, and not one text taken for a list of letters."""
+    """Return a list of texts; one string is refused, since it would be a list of letters."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         refuse(field, f"takes a list of texts, not {type(values).__name__}")
     found = list(values)
     if not all(isinstance(value, str) and value for value in found):
-        refuse(field, "takes a list of texts that are not empty")
+        refuse(field, "takes a list of non-empty texts")
     return found
 
 
 def check_id(field: str, value: str) -> str:
-    """An identifier: any text that is not empty; prefixes are never looked at (contract: SCH)."""
+    """Require an identifier: any non-empty text; prefixes are ignored (contract: SCH)."""
     if not isinstance(value, str) or not value or not is_well_formed(value):
         refuse(field, f"{shown(value)} is not a valid id")
     return value
 
 
 def shown(value: Any) -> str:
-    """What was passed, as a message repeats it: without characters that can't be seen, and not at length."""
+    """Return a value as messages quote it: shortened, without invisible characters."""
     try:
         return safe.plain(repr(value), 100)
     except ValueError:  # a number of thousands of digits
@@ -95,19 +94,19 @@ def shown(value: Any) -> str:
 
 
 def check_method(method: str) -> str:
-    """An HTTP method, in upper case."""
+    """Return an HTTP method in upper case."""
     if not (isinstance(method, str) and method.isascii() and method.isalpha() and len(method) <= _LONGEST_METHOD):
         refuse("method", f"{shown(method)} is not a valid method")
     return method.upper()
 
 
 def check_key(key: str) -> str:
-    """An idempotency key."""
+    """Require a valid idempotency key."""
     return check_token("idempotency_key", key, code="IDEMPOTENCY_INVALID_KEY")
 
 
 def check_token(field: str, token: str, *, code: str = "VALIDATION_ERROR") -> str:
-    """A token that fits into a header."""
+    """Require a token that fits into a header."""
     if not (
         isinstance(token, str)
         and 1 <= len(token) <= limits.KEY_CHARACTERS
@@ -120,14 +119,14 @@ def check_token(field: str, token: str, *, code: str = "VALIDATION_ERROR") -> st
 
 
 def check_content(field: str, text: Any) -> None:
-    """A text of at most 10,000 characters (contract: POST-3)."""
+    """Require a non-blank text of at most 10,000 characters (contract: POST-3)."""
     if not isinstance(text, str) or not text.strip():
         refuse(field, "a text is required")
     check_length(field, text)
 
 
 def check_length(field: str, text: Any) -> None:
-    """A text, which may be empty, of at most 10,000 characters."""
+    """Require a text of at most 10,000 characters; it may be empty."""
     if not isinstance(text, str):
         refuse(field, f"takes a text, not {type(text).__name__}")
     if len(text) > limits.CONTENT_CHARACTERS:
@@ -135,7 +134,7 @@ def check_length(field: str, text: Any) -> None:
 
 
 def check_comment(text: str | None, delay: int | None) -> None:
-    """The first comment and its delay."""
+    """Check the first comment and its delay."""
     if text is not None and not isinstance(text, str):
         refuse("firstComment", f"takes a text, not {type(text).__name__}")
     if text is not None and len(text) > limits.COMMENT_CHARACTERS:
@@ -148,7 +147,7 @@ def check_comment(text: str | None, delay: int | None) -> None:
 
 
 def check_thread(parts: Sequence[Mapping[str, Any]]) -> None:
-    """At most 25 posts, numbered from 1 without gaps."""
+    """Require at most 25 posts, numbered from 1 without gaps."""
     check_items("threadPosts", parts, limits.THREAD_POSTS)
     if [part.get("sequence") for part in parts] != list(range(1, len(parts) + 1)):
         refuse("threadPosts", "sequence must count 1, 2, 3, … without gaps")
@@ -157,13 +156,13 @@ def check_thread(parts: Sequence[Mapping[str, Any]]) -> None:
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:
-    """Names of 100, texts of 1,000 characters, lists of 100 texts of 200 (contract: POST-2)."""
+    """Limit names to 100 characters, texts to 1,000, lists to 100 items of 200 characters (contract: POST-2)."""
     if not isinstance(metadata, Mapping):
         refuse("metadata", f"takes a mapping, not {type(metadata).__name__}")
     for name, value in metadata.items():
         field = f"metadata.{str(name)[:100]}"
         if not isinstance(name, str) or not 1 <= len(name) <= limits.METADATA_NAME_CHARACTERS:
-            refuse(field, f"a name is a text of 1 to {limits.METADATA_NAME_CHARACTERS} characters")
+            refuse(field, f"a name must have 1 to {limits.METADATA_NAME_CHARACTERS} characters")
         if isinstance(value, str) and len(value) > limits.METADATA_TEXT_CHARACTERS:
             _too_long(field, len(value), limits.METADATA_TEXT_CHARACTERS)
         if isinstance(value, list | tuple):
@@ -175,7 +174,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 def instant(field: str, value: datetime | str) -> str:
-    """Return a time as the API takes it, in UTC; one without an offset is refused, not guessed (contract: SCH)."""
+    """Return a time in UTC, as the API expects it; one without an offset is refused, not guessed (contract: SCH)."""
     moment = value
     if isinstance(moment, str):
         try:
@@ -187,14 +186,14 @@ def instant(field: str, value: datetime | str) -> str:
     if moment.tzinfo is None or moment.utcoffset() is None:
         refuse(
             field,
-            f"{shown(value)} has no offset; write it with a time zone, such as 2026-03-02T09:00:00+01:00",
+            f"{shown(value)} has no offset; add one, such as 2026-03-02T09:00:00+01:00",
             code="INVALID_DATE",
         )
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None = None, kind: str = "") -> None:
-    """A file that may be uploaded, of a content type that begins with `kind` (contract: MED)."""
+    """Require a file that the API accepts, of a content type that begins with `kind` (contract: MED)."""
     if not isinstance(filename, str) or not filename or "/" in filename or "\\" in filename:
         refuse("filename", f"{shown(filename)} is not a valid file name")
     types = sorted(name for name in limits.FILE_BYTES if name.startswith(kind))
@@ -213,13 +212,13 @@ def check_file(filename: Any, content_type: Any, size: Any, *, most: int | None 
 
 
 def check_https(field: str, url: str) -> None:
-    """An https address."""
+    """Require an https address."""
     if not isinstance(url, str) or not url.lower().startswith("https://"):
         refuse(field, "must be an https address")
 
 
 def check_event_names(events: Sequence[str]) -> None:
-    """At least one event; which ones exist is the API's to say, since new ones come."""
+    """Require at least one event; the API decides which names exist, and adds new ones."""
     if (
         isinstance(events, str)
         or not isinstance(events, Sequence)
@@ -230,7 +229,7 @@ def check_event_names(events: Sequence[str]) -> None:
 
 
 def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None:
-    """The operations of a batch (contract: BATCH-n); `size` gives a body's bytes on the wire."""
+    """Check the operations of a batch (contract: BATCH-n); `size` returns the size of an encoded body."""
     check_items("operations", operations, limits.BATCH_OPERATIONS)
     ids = [operation.get("id") for operation in operations]
     if len(set(map(str, ids))) != len(ids):
@@ -242,7 +241,7 @@ def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None
         if not isinstance(name, str) or not 1 <= len(name) <= limits.BATCH_ID_CHARACTERS:
             refuse(f"{field}.id", f"takes 1 to {limits.BATCH_ID_CHARACTERS} characters")
         if operation.get("method") not in ("POST", "PATCH", "DELETE"):
-            refuse(f"{field}.method", "is POST, PATCH or DELETE")
+            refuse(f"{field}.method", "must be POST, PATCH or DELETE")
         if (
             not isinstance(path, str)
             or len(path) > limits.BATCH_PATH_CHARACTERS
@@ -250,7 +249,7 @@ def check_operations(operations: Sequence[Mapping[str, Any]], size: Any) -> None
         ):
             refuse(
                 f"{field}.path",
-                f"lies under /v1/ and {', '.join(_GROUPS)}, and has at most {limits.BATCH_PATH_CHARACTERS} characters",
+                f"must begin with /v1/ and one of {', '.join(_GROUPS)}, at most {limits.BATCH_PATH_CHARACTERS} characters",
             )
         weight = size(operation.get("body"))
         total += weight

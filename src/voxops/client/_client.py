@@ -1,4 +1,4 @@
-"""The client: the typed methods of the API over one pace and one pool of connections."""
+"""The client: typed methods over one rate limiter and one connection pool."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ _BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer 
 
 
 class Permit:
-    """The right to one single try of a planned act, granted by the shared pace (rule 10).
+    """Permission for one try of a planned act, granted by the rate limiter (rule 10).
 
     Parameters
     ----------
     send : callable
-        One try, now.
+        Sends a call once.
     """
 
     def __init__(self, send: Callable[[Call], Awaitable[Reply]]) -> None:
         self._send: Callable[[Call], Awaitable[Reply]] | None = send
 
     def revoke(self) -> None:
-        """End the right, used or not."""
+        """End the permission, used or not."""
         self._send = None
 
     async def send(
@@ -69,46 +69,45 @@ class Permit:
         version: str | None = None,
         may_go: Callable[[], bool] | None = None,
     ) -> Reply:
-        """Send once, these bytes under this key and this version token, and return the answer whatever its status.
+        """Send these bytes once, under this key and version token, and return the answer whatever its status.
 
-        `may_go` is asked when the connection stands, just before the first byte leaves, and again before the body does.
+        The precondition `may_go` is checked on the open connection before the headers are sent, and again before the body is.
 
         Raises
         ------
         TransportError
-            If no answer came; `sent` says whether the request may have arrived, which it has not if `may_go` said no.
+            If no answer was received; `sent` says whether the request may have arrived.
         """
         if self._send is None:
-            raise RuntimeError("a permit is good for one try, inside its own block")
+            raise RuntimeError("a permit allows one try, inside its own block")
         send, self._send = self._send, None
         call = freeze(method, path, key=key, version=version)
         return await send(replace(call, body=body, may_go=may_go))
 
 
-@never_copied(lambda _: "make a new client there")
+@never_copied(lambda _: "create a new client there")
 class AsyncClient:
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 
     Reads are sent again after a lost connection, a 429 or a 5xx. Writes are sent again only as their row of the matrix allows, under
-    one key that stays the same over all tries; connecting an account and rotating a secret are never sent twice. That nothing is
-    done twice *across calls and crashes* is promised for plans alone (``ws.run(plan)``). All calls share one pace, which follows
-    the API's rate limit.
+    the same key in every try; connecting an account and rotating a secret are never sent twice. Only a plan (``ws.run(plan)``)
+    prevents duplicates *across calls and crashes*. All calls share one rate limiter, which follows the API's rate limit.
 
-    A client belongs to the event loop that first uses it, and refuses any other; only that of a workspace (``ws.client``), which
-    runs on voxops's own loop, may be awaited from all.
+    A client belongs to the event loop that first uses it, and refuses any other. The client of a workspace (``ws.client``) can be
+    awaited from any loop, since it runs on voxops's own.
 
     Parameters
     ----------
     api_key : str or Secret
-        The API key. It leaves for the API's own host alone and is in no repr, ``vars``, pickle or traceback.
+        The API key. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
     url : str
         The API's address, with or without ``/v1``; plain http only to this machine.
     max_wait : float
-        Seconds that a call waits for the rate limit at the most.
+        Maximum seconds that a call waits for the rate limit.
     timeout : float
         Seconds to wait for a connection, and for each next byte; a whole answer may take ten times that.
     concurrency : int
-        Requests under way at once.
+        Maximum number of requests in flight.
     clock : Clock, optional
         Elapsed seconds and sleep; real time by default.
     rng : random.Random, optional
@@ -119,21 +118,21 @@ class AsyncClient:
     posts, accounts, media, webhooks, uploads
         Typed methods for every row of the matrix.
     analytics
-        Reads of how posts do, which lie outside the matrix.
+        Figures of posts and accounts; these reads are not in the matrix.
     url : str
         The API's address, without ``/v1``.
     clock : Clock
         The clock in use.
     requests : int
-        Requests sent to the API so far, repeated ones included.
+        Requests sent to the API so far, retries included.
 
     Raises
     ------
     ConfigError
-        If there is no key, or the address can't be used.
+        If there is no key, or the address is not valid.
     """
 
-    url: str = ""  # so that even a client that could not be made has a repr, for tracebacks
+    url: str = ""  # tracebacks may show the repr of a client whose __init__ failed
 
     def __init__(
         self,
@@ -147,10 +146,10 @@ class AsyncClient:
         rng: random.Random | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
-        del api_key  # so that no traceback from here on finds it among the local variables
+        del api_key  # tracebacks may show local variables
         self._secret.check()
         if concurrency < 1:
-            raise ConfigError(f"concurrency={concurrency}; at least one request must be under way at once")
+            raise ConfigError(f"concurrency={concurrency}; it must be at least 1")
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
@@ -188,19 +187,19 @@ class AsyncClient:
 
     @property
     def pace(self) -> PaceInfo:
-        """The rate limit as the API's answers last showed it."""
+        """The rate limit, as last reported by the API."""
         return self._pace.info
 
     def now(self) -> datetime:
-        """Return the server's time, in UTC; this machine's before the first answer."""
+        """Return the server's time in UTC; before the first answer, this machine's."""
         return self._server.now()
 
     def bind_loop(self, runner: LoopRunner) -> None:
-        """Run on one event loop from now on: `runner` runs a coroutine there, and can be awaited from any other loop."""
+        """Bind the client to one event loop: `runner` runs a coroutine there, and can be awaited from any other loop."""
         self._loop.run_by(runner)
 
     def fingerprint(self, digest: Callable[[str], T]) -> T:
-        """Hand the API key to a one-way function, such as a ledger's salted hash, and return what it makes of it."""
+        """Return the result of a one-way function of the API key, such as a ledger's salted hash."""
         return self._secret.expose_to(digest)
 
     async def request(
@@ -214,7 +213,7 @@ class AsyncClient:
         version: str | None = None,
         accept: Collection[int] = (),
     ) -> Reply:
-        """Send a request, again where its row of the matrix allows; reads always.
+        """Send a request, with retries where its row of the matrix allows them; reads are always retried.
 
         Parameters
         ----------
@@ -225,11 +224,11 @@ class AsyncClient:
         json : object, optional
             The body.
         idempotency_key : str, optional
-            For a write; a fresh one by default, the same over all tries.
+            For a write; a random one by default. All tries use the same key.
         version : str, optional
             The version token of an update.
         accept : collection of int
-            Statuses that are returned and not raised although they are no 2xx.
+            Statuses other than 2xx that are returned, not raised.
 
         Returns
         -------
@@ -240,11 +239,11 @@ class AsyncClient:
         ApiError
             If the API answered with an error; a ConflictError with status 0 if this client used the key for another request.
         TransportError
-            If no answer came.
+            If no answer was received.
         WaitTooLong
-            If the rate limit asks for more than `max_wait`; nothing was sent then.
+            If the rate limit requires a wait longer than `max_wait`; nothing was sent.
         ValidationError
-            With status 0, if the request is refused before it is sent: a limit is broken, or it is a write that no row governs.
+            With status 0, if the request was not sent: it exceeds a limit, or is a write without a row in the matrix.
         """
         method, path = checks.check_method(method), safe_path(path)
         reads = method in READS
@@ -259,7 +258,7 @@ class AsyncClient:
         return await self._loop.run(self._send_retried(call, accept, check_key=True))
 
     async def _send_retried(self, call: Call, accept: Collection[int] = (), *, check_key: bool = False) -> Reply:
-        """Send a call, again where it may be; on the client's own loop, which alone writes the book of keys."""
+        """Send a call, with retries where allowed; runs on the client's own loop, since only that writes the key book."""
         if check_key:
             self._keys.check(call)
 
@@ -273,13 +272,13 @@ class AsyncClient:
         return await self._retries.send(call, self._once, failure_of)
 
     async def _once(self, call: Call) -> Reply:
-        """One try, in its turn."""
+        """Wait for the rate limiter and send once."""
         self._loop.bind()
         async with self._pace.slot():
             return await self._send(call)
 
     async def _send(self, call: Call) -> Reply:
-        """One try, now; clock and pace learn from the answer."""
+        """Send once, now; the server clock and the rate limiter learn from the answer."""
         self.requests += 1
         sent = self.clock.monotonic()
         reply = await self._transport.send(call)
@@ -290,7 +289,7 @@ class AsyncClient:
         return reply
 
     def _renew(self) -> None:
-        """Replace what was bound to an event loop that has ended, or to another process."""
+        """Replace everything bound to a closed event loop or to another process."""
         self._transport.renew()
         self._pace.renew()
 
@@ -303,9 +302,9 @@ class AsyncClient:
         json: Any = None,
         idempotency_key: str | None = None,
     ) -> Reply:
-        """Send any request exactly once, never again, and return the answer; errors are raised as by `request`.
+        """Send any request once, without retries, and return the answer; errors are raised as by `request`.
 
-        For calls that the matrix does not know. No key is made up: without `idempotency_key` none is sent.
+        For calls that are not in the matrix. Without `idempotency_key` no key is sent.
         """
         call = freeze(method, path, params=params, json=json, key=idempotency_key)
         return await self._loop.run(self._send_retried(call))
@@ -317,21 +316,21 @@ class AsyncClient:
         continue_on_error: bool = True,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Send up to 100 writes in one request, exactly once, never again (contract: BATCH-n).
+        """Send up to 100 writes in one request, once, without retries (contract: BATCH-n).
 
         Parameters
         ----------
         operations : sequence of mapping
             ``{id, method, path, body?, headers?}``; ids of 1 to 64 characters, bodies of at most 100 KB, 5 MB in all.
         continue_on_error : bool
-            False skips what stands after the first failure; what stands before it stays done.
+            False skips all operations after the first failure; earlier ones are not undone.
         idempotency_key : str, optional
-            None is made up.
+            No key is sent by default.
 
         Returns
         -------
         dict
-            ``results``, each with ``id``, ``status``, ``body`` and ``error``, to be read one by one, and ``summary``.
+            ``results``, each with its own ``id``, ``status``, ``body`` and ``error``, and ``summary``.
         """
         checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
@@ -340,14 +339,14 @@ class AsyncClient:
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[Permit]:
-        """Wait for the shared pace, then hold the right to one try; for the engine, which alone resends planned acts (rule 10).
+        """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 10).
 
-        A permit that is not used frees its place.
+        An unused permit frees its slot.
 
         Raises
         ------
         WaitTooLong
-            If the rate limit asks for more than `max_wait`.
+            If the rate limit requires a wait longer than `max_wait`.
         """
         self._loop.bind()
         async with self._pace.slot():
@@ -374,9 +373,9 @@ class AsyncClient:
         return pages(fetch, params or {})
 
     async def identity(self) -> dict[str, Any]:
-        """Return whose key this is: at least ``workspaceId``, ``workspaceName`` and ``plan``."""
+        """Return the owner of the API key: at least ``workspaceId``, ``workspaceName`` and ``plan``."""
         return single(await self.request("GET", "/v1/auth/me"))
 
     async def health(self) -> dict[str, Any]:
-        """Return what the API says of its own health."""
+        """Return the API's own health report."""
         return single(await self.request("GET", "/v1/health"))

@@ -1,4 +1,4 @@
-"""Time: this machine's elapsed seconds, the same at another speed, and the server's clock as its answers show it."""
+"""Clocks: this machine's elapsed time, scaled and stepped time, and the server's clock estimated from its answers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from email.utils import parsedate_to_datetime
 __all__ = ["ScaledClock", "ServerClock", "SteppedClock", "SystemClock", "parse_date"]
 
 
-# The system's clock that goes on while the machine sleeps: on macOS the monotonic one as the system has it, not Python's.
+# This clock keeps counting while the machine sleeps: on macOS CLOCK_MONOTONIC does, unlike Python's time.monotonic.
 _AWAKE_OR_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
-_IDLE_LOOKS, _BETWEEN_LOOKS, _TURNS = 3, 0.001, 5  # looks of `SteppedClock`, real seconds, turns of the event loop
+_IDLE_POLLS, _POLL_INTERVAL, _TURNS = 3, 0.001, 5  # polls of `SteppedClock`, real seconds, turns of the event loop
 _ROUNDING = 1e-6  # milliseconds
 
 
 class SystemClock:
-    """Real time, the hours of a laptop's sleep included."""
+    """Real time, including time that a laptop sleeps."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed instant."""
         return time.monotonic() if _AWAKE_OR_ASLEEP is None else time.clock_gettime(_AWAKE_OR_ASLEEP)
 
     async def sleep(self, seconds: float) -> None:
-        """Let that many seconds pass."""
+        """Sleep for so many seconds."""
         await asyncio.sleep(max(0.0, seconds))
 
 
@@ -43,7 +43,7 @@ class ScaledClock:
 
     def __init__(self, speed: float) -> None:
         if not speed > 0:
-            raise ValueError(f"speed={speed}: a clock that stands still would never end a pause")
+            raise ValueError(f"speed={speed}: it must be above 0, or no sleep would end")
         self.speed = speed
 
     def monotonic(self) -> float:
@@ -51,22 +51,22 @@ class ScaledClock:
         return time.monotonic() * self.speed
 
     async def sleep(self, seconds: float) -> None:
-        """Let that many virtual seconds pass."""
+        """Sleep for so many virtual seconds."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
 
 
 class SteppedClock:
-    """The clock of a server that stands still: time passes there when somebody waits here, and no work is under way.
+    """The clock of a server whose time advances only while a caller sleeps here and no work is in flight.
 
-    Those who wait at the same time wait side by side, as in real time: the clock moves to the instant that comes first, then to the
-    next. Else how much time a run takes would depend on how busy this machine is.
+    Concurrent sleeps overlap, as in real time: the clock moves to the earliest wake-up time, then to the next. Otherwise the duration
+    of a run would depend on how busy this machine is.
 
     Parameters
     ----------
     advance : callable
-        Moves the server's clock by so many seconds; may block.
+        Advances the server's clock by so many seconds; may block.
     speed : float
-        Server seconds per real second of waiting; infinite by default, so that waiting takes no time.
+        Server seconds per real second of sleep; infinite by default, so that sleeping takes no time.
     """
 
     def __init__(self, advance: Callable[[float], object], *, speed: float = math.inf) -> None:
@@ -78,15 +78,15 @@ class SteppedClock:
         self._work: list[Callable[[], bool]] = []
 
     def attend(self, works: Callable[[], bool]) -> None:
-        """Let no time pass while `works` says that something is under way; where time runs by itself, it does so meanwhile, too."""
+        """Stop the clock while `works` returns True; only at infinite speed."""
         self._work.append(works)
 
     def monotonic(self) -> float:
-        """Seconds that have passed here."""
+        """Seconds that this clock has advanced."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Let that many seconds pass at the server."""
+        """Let so many seconds pass at the server."""
         due = self._now + seconds
         await asyncio.sleep(max(0.0, seconds) / self._speed)
         if seconds <= 0:
@@ -100,19 +100,19 @@ class SteppedClock:
             self._awaited.remove(due)
 
     async def _idle(self, due: float) -> None:
-        """Return when, for some looks in a row, nothing was under way and nobody waited for an earlier instant."""
+        """Return when several polls in a row found no work in flight and no earlier wake-up time."""
         idle = 0
-        while idle < _IDLE_LOOKS:
-            await asyncio.sleep(_BETWEEN_LOOKS)
-            for _ in range(_TURNS):  # what has been woken must have its turn, too
+        while idle < _IDLE_POLLS:
+            await asyncio.sleep(_POLL_INTERVAL)
+            for _ in range(_TURNS):  # let tasks run that were just woken
                 await asyncio.sleep(0)
             idle = 0 if due > min(self._awaited) or any(works() for works in self._work) else idle + 1
 
     def _move(self, due: float) -> None:
-        """Move both clocks to an instant, without a turn of the event loop between them, in whole milliseconds, as servers count.
+        """Advance both clocks to an instant, in whole milliseconds, without a turn of the event loop between them.
 
-        The server's moves first: one that lags behind ours would make `ServerClock` run ahead of it; and so would an answer that is
-        taken in while only the server's has moved.
+        The server's clock moves first: `ServerClock` would run ahead of a server that lags behind. An answer processed between the
+        two moves would do the same.
         """
         with self._turn:
             left = math.ceil((due - self._now) * 1000 - _ROUNDING) / 1000
@@ -122,11 +122,11 @@ class SteppedClock:
 
 
 class ServerClock:
-    """The server's time, learnt from the ``Date`` headers of its answers.
+    """The server's time, estimated from the ``Date`` headers of its answers.
 
-    A header says in whole seconds what the server's clock showed at some instant between sending and receiving. Each answer so
-    bounds how far that clock is ahead of `monotonic`; the bounds of all answers are combined, and a clock that was set anew, which
-    shows as bounds that exclude each other, is believed at once. `now` is the lower bound: never ahead of the server.
+    A header is the server's time, in whole seconds, at some instant between sending and receiving. Each answer therefore bounds the
+    offset between that clock and `monotonic`, and the bounds of all answers are intersected. Disjoint bounds mean that the clock
+    was reset: the new bounds replace the old ones. `now` uses the lower bound, so it is never ahead of the server.
 
     Parameters
     ----------
@@ -140,25 +140,25 @@ class ServerClock:
         self._high = 0.0
 
     def learn(self, date: datetime, sent: float, received: float) -> None:
-        """Take an answer into account: its date, and when its request was sent and it was received (`monotonic`)."""
+        """Update the bounds by an answer's date and by when its request was sent and it was received (`monotonic`)."""
         low, high = date.timestamp() - received, date.timestamp() + 1.0 - sent
         if self._low is not None and max(low, self._low) <= min(high, self._high):
             low, high = max(low, self._low), min(high, self._high)
         self._low, self._high = low, high
 
     def now(self) -> datetime:
-        """Return the server's time in UTC; this machine's before the first answer."""
+        """Return the server's time in UTC; before the first answer, this machine's."""
         if self._low is None:
             return datetime.now(UTC)
         return datetime.fromtimestamp(self._low + self._monotonic(), UTC)
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """The instant of a ``Date`` header; None if it is absent or unreadable."""
+    """Return the instant of a ``Date`` header; None if it is absent or unreadable."""
     if not text:
         return None
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # an offset may lead out of the years that there are
+    except (ValueError, OverflowError):  # the offset may lead to a year out of range
         return None

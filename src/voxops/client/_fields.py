@@ -1,4 +1,4 @@
-"""What a post is made of, as a value that checks itself against the documented limits."""
+"""The fields of a post, checked against the documented limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["UNSET", "PostFields"]
 
 
 class _Unset(Enum):
-    """A type of one value, so that absent and null are different."""
+    """The type of `UNSET`, which tells absent from null."""
 
     UNSET = "unset"
 
@@ -51,30 +51,30 @@ _WIRE = {
 class PostFields:
     """The fields of a post, for `create`, `update` and `bulk` (contract: POST-3).
 
-    What is left `UNSET` is not sent; None is sent as null, which in an update clears the field.
+    `UNSET` fields are not sent; None is sent as null, which clears the field in an update.
 
     Attributes
     ----------
     content : str
         At most 10,000 characters.
     account_ids : sequence of str
-        Where it goes; the platforms follow from the accounts.
+        Accounts to post to; they determine the platforms.
     scheduled_for : datetime or str or None
         A time with an offset.
     content_type : str or None
         ``text image video carousel thread story reel``, in any case.
     save_as_draft : bool
-        Keep it as a draft; wins over `scheduled_for`.
+        Save it as a draft; overrides `scheduled_for`.
     platform_overrides, platform_metadata : mapping
-        Platform -> fields that are different there.
+        Platform -> fields that differ on it.
     media : sequence of str
         Media ids.
     tags : sequence of str
         Free words.
     persona_id : str or None
-        Persona.
+        Persona id.
     queue : bool
-        Take the next free slot; excludes `scheduled_for`.
+        Use the next free slot; excludes `scheduled_for`.
     thread_posts : sequence of mapping
         ``{sequence, content, mediaIds?}``, at most 25, numbered from 1.
     first_comment : str or None
@@ -82,7 +82,7 @@ class PostFields:
     first_comment_delay : int
         Seconds, 0 to 60.
     metadata : mapping
-        Names of at most 100 characters, texts of 1,000, lists of 100 texts of 200.
+        Names of at most 100 characters, texts of at most 1,000, lists of at most 100 texts of 200 characters.
     """
 
     content: str | Absent = UNSET
@@ -102,12 +102,12 @@ class PostFields:
     metadata: Mapping[str, Any] | None | Absent = UNSET
 
     def changes(self) -> dict[str, Any]:
-        """Return the body of an update: what is set, by its name on the wire.
+        """Return the body of an update: the fields that are set, by their names in the API.
 
         Raises
         ------
         ValidationError
-            If a field breaks a documented limit; its ``details["field"]`` names it.
+            If a field exceeds a documented limit; ``details["field"]`` names it.
         """
         body = {wire: value for name, wire in _WIRE.items() if (value := getattr(self, name)) is not UNSET}
         if "content" in body:
@@ -134,12 +134,12 @@ class PostFields:
         return body
 
     def new(self) -> dict[str, Any]:
-        """Return the body of a create; a post without a time says that it is a draft, since sources differ on what it would be.
+        """Return the body of a create; without a time it is sent as a draft, since sources differ on the default.
 
         Raises
         ------
         ValidationError
-            If a field is missing or breaks a documented limit.
+            If a field is missing or exceeds a documented limit.
         """
         body = self.changes()
         for name in ("content", "accountIds"):
@@ -150,7 +150,7 @@ class PostFields:
         return body
 
     def item(self, number: int, *, dry_run: bool) -> dict[str, Any]:
-        """Return one item of a bulk body; without a time nobody knows whether it would go out at once, so it is refused.
+        """Return one item of a bulk body; a time is required, since an item without one might be published at once.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class PostFields:
 
 
 def _by_platform(field: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Fields by platform in upper case; what replaces the content there is as long as that at the most."""
+    """Return fields by platform in upper case; content there has the same maximum length."""
     checks.check_mapping(field, overrides)
     for platform, fields in overrides.items():
         checks.check_mapping(f"{field}.{platform}", fields)
@@ -177,7 +177,6 @@ def _by_platform(field: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict
 
 
 def _content_type(value: str) -> str:
-    """A content type in upper case."""
     if not isinstance(value, str) or value.upper() not in CONTENT_TYPES:
         checks.refuse(
             "contentType",

@@ -1,4 +1,4 @@
-"""What an asynchronous call returns: a handle to follow, since its 2xx only means "queued" (contract: SEED)."""
+"""Handles of asynchronous calls, to follow them to their end: their 2xx only means "queued" (contract: SEED)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 Kind = Literal["post", "media", "account", "delivery"]
 
-# The header that tells the server's time has whole seconds, and a request may have taken effect just before its answer.
+# The Date header has whole seconds, and a request may have taken effect just before its answer.
 _GRAIN = timedelta(seconds=2)
 _GOOD = frozenset({"published", "ready", "completed", "cancelled", "unpublished", "archived", "delivered"})
 _BAD = frozenset({"gone", "error", "undelivered"})
@@ -48,12 +48,12 @@ class Ending:
     Attributes
     ----------
     status : str
-        In lower case: the API's own word; ``delivered``, ``undelivered`` or ``queued`` for a delivery, which has none, and ``gone``
-        for what no longer exists.
+        The API's status in lower case; ``gone`` if the record no longer exists. A delivery has no status of its own: it is
+        ``delivered``, ``undelivered`` or ``queued``.
     outcome : Outcome
-        ``succeeded``, ``failed``, or ``pending`` where it had not ended when the wait did.
+        ``succeeded``, ``failed``, or ``pending`` if the wait ended before the job did.
     record : mapping
-        The post, media file, account or delivery as it was read last, as the API sent it.
+        The post, media file, account or delivery as last read, as the API sent it.
     """
 
     status: str
@@ -63,31 +63,29 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """An asynchronous job of the API; ``await handle`` follows it until it has ended, and so does ``ws.watch(handle)``.
+    """An asynchronous job of the API; ``await handle`` follows it to its end, and so does ``ws.watch(handle)``.
 
-    Awaiting reads the post, media file, account or delivery from time to time and returns an `Ending`: status, outcome, and the record
-    as read last. After half an hour what has not ended is left ``pending``. A state that is older than the act is not taken for its
-    outcome (rules 18, 19).
+    Awaiting polls the post, media file, account or delivery and returns an `Ending`: status, outcome, and the record as last read.
+    After half an hour an unfinished job is left ``pending``. A state from before the act is not taken for its outcome (rules 18, 19).
 
     Attributes
     ----------
     id : str
-        Which one.
+        Id of the post, media file, account or delivery.
     kind : str
         ``post``, ``media``, ``account`` or ``delivery``.
     accepted : mapping
-        The answer that accepted the work, as the API sent it. It is not the outcome.
+        The answer that accepted the job, as the API sent it. It is not the outcome.
     webhook_id : str or None
-        The webhook that a delivery belongs to, None for the other kinds.
+        The webhook of a delivery, None for the other kinds.
     accepted_at : datetime or None
         When it was accepted, by the server's clock.
     before : mapping or None
-        A delivery or a failed post as it was before the act, since only its change shows that it was tried again; None where that
-        shows nothing.
+        A delivery or a failed post before the act: only a change shows that it was tried again. None if unknown or not needed.
     sighted : bool
-        Whether a post was seen on its way since the act: from then on any end is a new one.
+        Whether the post was seen in flight since the act: any later terminal status is a new one.
     caller : Caller or None
-        The client that reads when the handle is awaited; None where it was not made by one.
+        The client that polls when the handle is awaited; None if the handle has no client.
     """
 
     id: str
@@ -100,21 +98,21 @@ class Handle:
     caller: Caller | None = field(default=None, repr=False, compare=False)
 
     def __await__(self) -> Generator[Any, None, Ending]:
-        """Follow it until it has ended."""
+        """Follow it to its end."""
         if self.caller is None:
-            raise ConfigError("this handle was not made by a client; follow it with ws.watch(handle)")
+            raise ConfigError("this handle has no client; follow it with ws.watch(handle)")
         return follow(self, self.caller).__await__()
 
 
 def outcome_of(status: str | None) -> Outcome:
-    """What a status means; an unknown one is never terminal (contract: 8.3)."""
+    """Return the outcome of a status; an unknown status is never terminal (contract: 8.3)."""
     if status in _GOOD:
         return Outcome.SUCCEEDED
     return Outcome.FAILED if status in TERMINAL_STATUSES or status in _BAD else Outcome.PENDING
 
 
 def ending_of(handle: Handle, record: Mapping[str, Any] | None, now: datetime) -> Ending:
-    """Say how far the thing of a handle is, `now` in server time; a state older than the act says nothing (rules 18 and 19)."""
+    """Return the state of a handle's job, `now` in server time; a state from before the act is ignored (rules 18 and 19)."""
     if record is None:
         return Ending("gone", Outcome.FAILED, {})
     if handle.kind == "post":
@@ -129,7 +127,7 @@ def ending_of(handle: Handle, record: Mapping[str, Any] | None, now: datetime) -
 def ending_of_post(
     handle: Handle, state: PostState | None, now: datetime, record: Mapping[str, Any] | None = None
 ) -> Ending:
-    """Say how far the post of a handle is; where nobody acted through the handle, its status alone says it."""
+    """Return the state of a handle's post; without an act through the handle, the post's status decides alone."""
     if state is None:
         return Ending("gone", Outcome.FAILED, {})
     shown = (
@@ -142,11 +140,11 @@ def ending_of_post(
 
 
 def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
-    """Whether the end that a post shows is that of the act; what nobody acted on through the handle is as it is."""
+    """Return whether the terminal status of a post comes from the act; True without an act through the handle."""
     if handle.before is None and handle.accepted_at is None:
         return True
     baseline = _baseline(handle)
-    # Nobody could read it before: only its time shows whether a success is new.
+    # It could not be read before the act: only its time shows whether a success is new.
     if baseline is None and not handle.sighted:
         when = None if state.updated_at is None else datetime.fromisoformat(state.updated_at)
         return state.status == "published" and (when is None or when >= (handle.accepted_at or when) - _GRAIN)
@@ -157,15 +155,15 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
 
 
 def noted(handle: Handle, state: PostState | None) -> Handle:
-    """The handle of a post, which remembers whether it was seen on its way (rule 18)."""
+    """Return the handle of a post, which records whether the post was seen in flight (rule 18)."""
     if state is None or handle.sighted or not sighted(_baseline(handle), state):
         return handle
     return replace(handle, sighted=True)
 
 
 def delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
-    """Whether a delivery was tried again since its state before the act, and how that ended (rule 19)."""
-    if handle.before is None:  # nobody can tell an old failure from a new one
+    """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 19)."""
+    if handle.before is None:  # an old failure looks like a new one
         return "delivered" if now.get("success") else "queued"
     before = next(iter(read_deliveries([handle.before]).values()), {})
     if not delivery_ended(before, now):
@@ -174,14 +172,13 @@ def delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
 
 
 def _baseline(handle: Handle) -> Baseline | None:
-    """The post of a handle as it was read before the act."""
     state = None if handle.before is None else read_post(handle.before)
     return None if state is None else Baseline.of(state)
 
 
 async def follow(handle: Handle, caller: Caller, patience: float = WATCH_FOR) -> Ending:
-    """Read until the thing has ended or the patience is over; reads only."""
-    began, looks = caller.clock.monotonic(), 0
+    """Poll until the job has ended or `patience` seconds are over; only reads."""
+    began, polls = caller.clock.monotonic(), 0
     while True:
         record = await _read(handle, caller)
         ending = ending_of(handle, record, caller.now())
@@ -189,12 +186,12 @@ async def follow(handle: Handle, caller: Caller, patience: float = WATCH_FOR) ->
             return ending
         if handle.kind == "post" and record is not None:
             handle = noted(handle, read_post(record))
-        await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**looks))
-        looks += 1
+        await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**polls))
+        polls += 1
 
 
 async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """A thing as it is before an act; None where the API does not show it, since a key that may act need not be one that may read."""
+    """Return a record before an act; None if it can't be read, since a key that may act need not have the scope to read."""
     try:
         return await reading
     except WaitTooLong:
@@ -204,7 +201,7 @@ async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any
 
 
 async def read_delivery(caller: Caller, webhook_id: str, delivery_id: str) -> dict[str, Any] | None:
-    """Find one delivery in its webhook's history, newest first; None if it is not listed."""
+    """Return one delivery from its webhook's history, searched from the newest; None if it is not listed."""
     where = deliveries_path(check_id("webhookId", webhook_id))
     async for page in caller.pages(where, {"limit": PAGE_RECORDS}):
         found = next((record for record in page.records if str(record.get("id")) == delivery_id), None)
@@ -214,7 +211,7 @@ async def read_delivery(caller: Caller, webhook_id: str, delivery_id: str) -> di
 
 
 async def _read(handle: Handle, caller: Caller) -> dict[str, Any] | None:
-    """The thing as it is now, None if it does not exist."""
+    """Return the record as it is now, None if it does not exist."""
     if handle.kind == "delivery":
         return await read_delivery(caller, handle.webhook_id or "", handle.id)
     group = {"post": "posts", "account": "accounts", "media": "media"}[handle.kind]

@@ -1,7 +1,7 @@
-"""What the HTTP library writes into logs, without what must not stand there.
+"""Redaction of secrets in the logs of the HTTP library.
 
-The library logs reason phrases and headers of answers before anybody else sees them, and a server may repeat there what it was sent: the
-API key, or the signature of an upload.
+The library logs reason phrases and headers of answers before the client can redact them. A server may echo the API key or the
+signature of an upload there.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ _CHANGING = threading.Lock()
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
 
 
-def _held() -> list[Secret]:
-    """The secrets that anybody holds now."""
+def _live_secrets() -> list[Secret]:
     with _CHANGING:
         return list(_secrets)
 
 
 class _Redacting(logging.Filter):
-    """Redacts every secret in what is logged; a record without one stays as it is."""
+    """Redacts every secret in log records; a record without one stays unchanged."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             said = record.getMessage()
             shown = said
-            for secret in _held():
+            for secret in _live_secrets():
                 shown = secret.redact_json(shown)
-        except Exception:  # noqa: BLE001  the caller sends a request, which no log may break
+        except Exception:  # noqa: BLE001  a fault of logging must not fail the request
             said, shown = "", "a record that can't be shown"
         if shown != said:
             record.msg, record.args = shown, ()
@@ -49,15 +48,15 @@ _REDACTING = _Redacting()
 
 
 def keep_from_logs(secret: Secret) -> None:
-    """Keep a secret out of the logs of the HTTP library for as long as anybody holds it."""
+    """Keep a secret out of the logs of the HTTP library for as long as it is referenced."""
     with _CHANGING:
         _secrets.add(secret)
-    for name in _LOGGERS:  # a filter is no part of what loggers hand down to others
+    for name in _LOGGERS:  # child loggers don't inherit a filter
         logging.getLogger(name).addFilter(_REDACTING)
 
 
 @contextmanager
 def kept_from_logs(secret: Secret) -> Iterator[None]:
-    """Keep a secret out of those logs within a block, which holds it."""
+    """Keep a secret out of those logs within a block."""
     keep_from_logs(secret)
     yield

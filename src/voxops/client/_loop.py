@@ -1,4 +1,4 @@
-"""Which event loop a client belongs to."""
+"""The event loop that a client belongs to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LoopRunner = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 
 
 class OwnLoop:
-    """The one event loop that connections, locks and semaphores of a client are bound to.
+    """The event loop of a client, to which its connections, locks and semaphores are bound.
 
     Parameters
     ----------
     renew : callable
-        Replaces whatever is bound to a loop; called when the old loop has ended, or the process was forked.
+        Replaces everything bound to a loop; called after the old loop has closed or the process has forked.
     """
 
     def __init__(self, renew: Callable[[], None]) -> None:
@@ -33,21 +33,21 @@ class OwnLoop:
         self._closed = False
 
     def run_by(self, runner: LoopRunner) -> None:
-        """Use the loop of `runner` from now on, which runs a coroutine there and can be awaited from any loop."""
+        """Use the loop of `runner`, which runs a coroutine there and can be awaited from any loop."""
         self._runner = runner
 
     def close(self) -> None:
-        """Refuse all work from now on; what was bound to a loop that has ended can't be closed on another, and is renewed."""
+        """Refuse all further work; objects bound to a closed loop can't be closed on another, so they are renewed."""
         self._closed = True
         if self._loop is not None and self._loop.is_closed():
             self._renew()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the client's loop; without a runner that is the running one."""
+        """Run a coroutine on the client's loop: the runner's, or the running one."""
         return await (work if self._runner is None else self._runner(work))
 
     def bind(self) -> None:
-        """Bind to the running loop, and renew what was bound to one that has ended.
+        """Bind to the running loop, and renew everything bound to a closed one.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class OwnLoop:
             If the client is closed, or in use on another loop.
         """
         if self._closed:
-            raise ConfigError("this client is closed; make a new one")
+            raise ConfigError("this client is closed; create a new one")
         loop = asyncio.get_running_loop()
         forked = self._process != os.getpid()
         if loop is self._loop and not forked:

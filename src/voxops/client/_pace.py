@@ -1,4 +1,4 @@
-"""One pace for all calls of a client: how many at once, how fast, and when to pause altogether."""
+"""The rate limiter of a client: how many requests at once, how fast, and when to pause."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from voxops.model import Clock, PaceInfo
 
 __all__ = ["Pace", "Window", "gap"]
 
-SLOW_BELOW = 0.1  # share of the limit under which requests are spaced out over what is left of the window
-WIDEST_GAP = 5.0  # seconds between two requests in that zone, at the most
-SHORTEST_PAUSE = 0.5  # seconds, for a server that says "retry after 0"
-LONGEST_PAUSE = 30.0  # seconds, for a refusal that does not say how long
-LONGEST_WINDOW = 86_400.0  # seconds; a reset further away is not a time
-_FOREVER = 365 * 86_400.0  # seconds; longer pauses are cut to this, so that they fit into a date
+SLOW_BELOW = 0.1  # share of the limit below which requests are spread over the rest of the window
+WIDEST_GAP = 5.0  # maximum seconds between two such requests
+SHORTEST_PAUSE = 0.5  # seconds, for "Retry-After: 0"
+LONGEST_PAUSE = 30.0  # seconds, for a 429 without Retry-After
+LONGEST_WINDOW = 86_400.0  # seconds; a later reset is not plausible
+_FOREVER = 365 * 86_400.0  # seconds; longer pauses are shortened to this, so that they fit into a date
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rate window that the server announced last.
+    """The rate window that the server last reported.
 
     Attributes
     ----------
     limit : int
         Requests per window.
     left : int
-        Lowest number of requests that any answer of this window said are left.
+        Lowest number of remaining requests that any answer of this window reported.
     reset : float
         When it ends, in seconds since 1970 by the server's clock.
     """
@@ -44,11 +44,11 @@ class Window:
 
 
 def gap(window: Window, in_flight: int, resets_in: float) -> float:
-    """Seconds to keep between two requests; infinite where the window has none left.
+    """Return the seconds between two requests; infinite if the window has none left.
 
-    Requests in flight count as not yet counted by the server, so that many at once can't run past the limit together. While more than a tenth
-    of the limit is left there is no gap. Below, what is left is spread evenly over the rest of the window: as many requests
-    get through as in a rush, without the stop at the end of it.
+    Requests in flight are subtracted, as if the server had not counted them yet: many at once can't exceed the limit. There is no gap
+    while more than a tenth of the limit is left. The last tenth is spread evenly over the rest of the window, which lets as many
+    requests through without a stop at its end.
     """
     free = window.left - in_flight
     if free <= 0:
@@ -59,7 +59,7 @@ def gap(window: Window, in_flight: int, resets_in: float) -> float:
 
 
 class Pace:
-    """Lets requests go one after the other, in the order in which they asked.
+    """Admits requests one after the other, in the order of their arrival.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class Pace:
     now : callable
         The server's time.
     concurrency : int
-        Requests under way at once.
+        Maximum number of requests in flight.
     max_wait : float
-        Seconds; a longer pause raises instead.
+        Maximum seconds to wait; a longer pause raises `WaitTooLong`.
     """
 
     def __init__(self, clock: Clock, now: Callable[[], datetime], *, concurrency: int, max_wait: float) -> None:
@@ -86,8 +86,8 @@ class Pace:
         self.renew()
 
     def renew(self) -> None:
-        """Replace what is bound to an event loop; what the server announced stays known."""
-        # The semaphore stands before the connection pool: queueing inside the pool costs seconds at the tail.
+        """Replace everything bound to an event loop; keep the reported window and pauses."""
+        # Requests queue at this semaphore: queueing inside the connection pool delays the last ones by seconds.
         self._slots = asyncio.Semaphore(self._concurrency)
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
@@ -95,17 +95,17 @@ class Pace:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is in flight."""
         return self._in_flight > 0
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for one's turn, then hold a place among the requests in flight.
+        """Wait for a turn, then occupy a slot among the requests in flight.
 
         Raises
         ------
         WaitTooLong
-            If the turn would come only after more than `max_wait`.
+            If the wait would exceed `max_wait`.
         """
         async with self._slots:
             async with self._turn:
@@ -119,9 +119,9 @@ class Pace:
                 self._news.set()
 
     async def _wait(self) -> None:
-        """Return when the next request may go."""
-        while (seconds := self._hold()) > 0:
-            # With requests in flight the window may turn out wider than it looks, as soon as they come back.
+        """Wait until the next request may be sent."""
+        while (seconds := self._delay()) > 0:
+            # Answers to requests in flight may report more remaining requests than assumed.
             open_end = self._in_flight > 0 and self._pause() == 0
             if seconds > self._max_wait and not open_end:
                 raise self._too_long(seconds)
@@ -130,28 +130,28 @@ class Pace:
             else:
                 await self._clock.sleep(seconds)
 
-    def _hold(self) -> float:
-        """Seconds until the next request may go, as things stand."""
+    def _delay(self) -> float:
+        """Return the seconds until the next request may be sent."""
         pause = self._pause()
         if pause > 0 or self._window is None:
             return pause
         resets_in = self._resets_in(self._window)
-        if resets_in <= 0:  # a new window has begun, of which nothing is known but its size
+        if resets_in <= 0:  # a new window has begun; only its size is known
             fresh = replace(self._window, left=self._window.limit)
             return LONGEST_PAUSE if gap(fresh, self._in_flight, 0.0) == math.inf and self._in_flight else 0.0
         wait = gap(self._window, self._in_flight, resets_in)
         return resets_in if wait == math.inf else self._last + wait - self._clock.monotonic()
 
     def _pause(self) -> float:
-        """Seconds that are left of a pause that the server asked for."""
+        """Return the seconds left of a pause that the server requested."""
         return max(0.0, self._resumes - self._clock.monotonic())
 
     def _resets_in(self, window: Window) -> float:
-        """Seconds until a window ends, by the server's clock."""
+        """Return the seconds until a window ends, by the server's clock."""
         return window.reset - self._now().timestamp()
 
     async def _sleep_or_news(self, seconds: float) -> None:
-        """Sleep, or less if a request comes back meanwhile."""
+        """Sleep until the time is over or an answer is received."""
         self._news.clear()
         tasks = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._news.wait())]
         try:
@@ -162,16 +162,15 @@ class Pace:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _too_long(self, seconds: float) -> WaitTooLong:
-        """The refusal to wait, with the time to come back."""
         back = self._now() + timedelta(seconds=seconds)
         text = (
-            f"the API's rate limit asks for a pause of {seconds:.0f} s, more than max_wait={self._max_wait:.0f} s. "
+            f"the API's rate limit requires a pause of {seconds:.0f} s, more than max_wait={self._max_wait:.0f} s. "
             f"Nothing was sent; come back after {back:%Y-%m-%d %H:%M:%S} UTC"
         )
         return WaitTooLong(text, seconds=seconds)
 
     def learn(self, reply: Reply, *, sent: float, received: float) -> None:
-        """Take an answer into account.
+        """Update the window and the pause by an answer.
 
         Parameters
         ----------
@@ -190,22 +189,22 @@ class Pace:
             self._refusals = 0
 
     def _see_window(self, reply: Reply) -> None:
-        """Read the rate headers (contract: section 4); what is not a number, or not a time nearby, is ignored."""
+        """Read the rate headers (contract: section 4); implausible values are ignored."""
         left, reset = _number(reply, "x-ratelimit-remaining"), _number(reply, "x-ratelimit-reset")
         if left is None or reset is None or not 0 < reset - self._now().timestamp() <= LONGEST_WINDOW:
             return
         limit = _number(reply, "x-ratelimit-limit")
         known = self._window
         if known is not None and reset < known.reset:
-            return  # an answer that was long under way, of a window that is over
+            return  # a late answer, of a window that is over
         if known is not None and reset == known.reset:
             left = min(left, known.left)
         size = limit if limit is not None else max(left, known.limit if known is not None else 0)
         self._window = Window(int(size), int(left), reset)
 
     def _refused(self, after: float | None, sent: float, received: float) -> None:
-        """Pause everyone after a 429: as long as it says, else until the window ends, else longer each time."""
-        together = sent <= self._paused_at  # refused with the one that began the pause: the same pause, not another
+        """Pause all requests after a 429: by its Retry-After, else until the window ends, else longer each time."""
+        together = sent <= self._paused_at  # sent before the current pause began: it is part of that pause
         if after is None:
             if together:
                 return
@@ -219,7 +218,7 @@ class Pace:
 
     @property
     def info(self) -> PaceInfo:
-        """What is known of the rate limit."""
+        """The rate limit, as far as known."""
         pause = self._pause() or None
         window = self._window
         if window is None:
@@ -231,7 +230,7 @@ class Pace:
 
 
 def _number(reply: Reply, name: str) -> float | None:
-    """A header as a number that is not negative."""
+    """Return a header as a non-negative number, else None."""
     text = reply.headers.get(name, "")
     try:
         number = float(text)

@@ -1,4 +1,4 @@
-"""Lists, page by page: four envelopes, two spellings, and an end that always comes (contract: section 3)."""
+"""Lists, page by page: four envelopes, two spellings, and no endless loop (contract: section 3)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from voxops.errors import DecodeError
 
 __all__ = ["Page", "pages", "prefetch", "read_page"]
 
-_NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists beside a message, which are no records
+_NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists that accompany a message
 
-# Addresses or numbers that may stand beside a place that is read.
+# Links or numbers of a next page; the client does not follow them.
 _FOLLOWING = ("next", "nextPage", "next_page", "nextUrl", "next_url")
-_DIGITS = 16  # what has more is no number of a page
-_ON_ITS_WAY = 5  # turns of the loop after which a request has left
+_DIGITS = 16  # a page number has fewer
+_TURNS_TO_SEND = 5  # turns of the event loop after which a request has been sent
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
 
@@ -34,15 +34,15 @@ class Page:
     records : list of dict
         As the API sent them.
     cursor : str or None
-        Where the next page begins, None on the last one.
+        Start of the next page, None on the last one.
     raw : Reply
         The whole answer.
     param : str
-        Name of the query parameter that takes the cursor: ``cursor``, or ``page`` where a list counts its pages.
+        Query parameter for the cursor: ``cursor``, or ``page`` if the list numbers its pages.
     says_more : bool
-        Whether the answer has a word on how the list goes on, or that it ends. Without one a full page may be its end or not.
+        Whether the answer reports if more pages follow. If not, a full page may be the last one or not.
     total : int or None
-        How many records the answer counts, where it says neither where the next page is nor that this is the last one.
+        Number of records by the answer's count, if it reports neither a next page nor the end.
     """
 
     records: list[dict[str, Any]]
@@ -59,7 +59,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Parameters
     ----------
     fetch : callable
-        Reads one page; takes the query, returns the reply.
+        Reads one page: takes a query, returns the reply.
     params : mapping
         Query of the first page.
 
@@ -71,8 +71,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Raises
     ------
     DecodeError
-        If a page is not a list, the list counts more records than it shows and does not say where they are, or it repeats a cursor or
-        has more than 20,000 pages, and so would never end.
+        If a page is not a list, records are missing by the answer's own count, a cursor repeats, or there are over 20,000 pages.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
@@ -83,11 +82,11 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
         count += 1
         records += len(page.records)
         if page.cursor is None and from_top and page.total is not None and 0 < records < page.total:
-            raise _broken(page.raw, f"says that there are {page.total:,}, but not where to find more than {records:,}")
+            raise _broken(page.raw, f"counts {page.total:,} records, but gives no way to read more than {records:,}")
         if page.cursor is None:
             return
         if count >= LIST_PAGES:
-            raise _broken(page.raw, f"has not ended after {count:,} pages; narrow the list, such as by a time")
+            raise _broken(page.raw, f"has not ended after {count:,} pages; narrow the list, for example by time")
         if page.cursor in seen:
             raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
         seen.add(page.cursor)
@@ -95,15 +94,15 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
 
 
 async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
-    """Ask for the next page of a list before the last one is worked on, so that the work and the waiting overlap.
+    """Request the next page of a list while the caller processes the last one.
 
-    For lists that are read to their end: who stops early has asked for one page too many.
+    For lists that are read to their end: stopping early wastes one request.
     """
     following = asyncio.ensure_future(anext(source, None))
     try:
         while (page := await following) is not None:
             following = asyncio.ensure_future(anext(source, None))
-            for _ in range(_ON_ITS_WAY):
+            for _ in range(_TURNS_TO_SEND):
                 await asyncio.sleep(0)
             yield page
     finally:
@@ -112,10 +111,10 @@ async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
 
 
 def read_page(reply: Reply) -> Page:
-    """Read one page, whichever envelope it comes in.
+    """Read one page in any of the envelopes.
 
-    A missing pagination object means the last page. A promise of more without a place to go on is an error: a list that ends
-    early in silence would look complete.
+    A missing pagination object means the last page. A page that reports more but gives no cursor is an error: a list that silently
+    ends early would look complete.
 
     Raises
     ------
@@ -128,8 +127,8 @@ def read_page(reply: Reply) -> Page:
         raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply, says_more=False)
-    if bears_error(data):  # an empty list would be taken for proof that nothing is there (rule 14)
-        raise _broken(reply, "answered with an error in the place of its list")
+    if bears_error(data):  # an empty list would prove that nothing exists (rule 14)
+        raise _broken(reply, "answered with an error instead of a list")
     parts = [
         part[name] for name in ("pagination", "meta") for part in (holder, data) if isinstance(part.get(name), dict)
     ]
@@ -141,20 +140,20 @@ def read_page(reply: Reply) -> Page:
     if cursor not in (None, ""):
         return Page(records, str(cursor), reply)
     if more:
-        raise _broken(reply, "says that there is more, but not where")
+        raise _broken(reply, "reports more records, but gives no cursor")
     ends = bool({"nextCursor", "next_cursor"} & place.keys())
     counted = None if ends else _whole(_first(place, "total", "totalCount"))
     number, says_more = _next_number(place, len(records))
     links = place.get("links")
     following = [part for part in (links, place) if isinstance(part, Mapping)]
     if number is None and not ends and any(_first(part, *_FOLLOWING) for part in following):
-        raise _broken(reply, "says that there is more, in a way that is not known here")
+        raise _broken(reply, "reports more records, but in an unknown form")
     says_more = says_more or ends or (more is not None if counted is None else counted <= len(records))
     return Page(records, number, reply, "page", says_more, counted)
 
 
 def _records(data: Any, name: str) -> tuple[list[Any] | None, dict[str, Any]]:
-    """The list in an answer, and what holds it: bare, under ``data``, under the name of its path, or the only one under any other name."""
+    """Return the list in an answer and the object that contains it: bare, under ``data`` or its path's name, else the only list."""
     if isinstance(data, list):
         return data, {}
     if not isinstance(data, dict):
@@ -169,12 +168,12 @@ def _records(data: Any, name: str) -> tuple[list[Any] | None, dict[str, Any]]:
 
 
 def _first(record: Mapping[str, Any], *names: str) -> Any:
-    """The first of these that is there and not null."""
+    """Return the first of these values that is present and not null."""
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number, also as text; None for anything else."""
+    """Return a whole number, also from text; None for anything else."""
     if type(value) is int:
         return value
     return (
@@ -183,9 +182,9 @@ def _whole(value: Any) -> int | None:
 
 
 def _next_number(data: Mapping[str, Any], count: int) -> tuple[str | None, bool]:
-    """Number of the next page of a list that counts its pages, and whether it says which is the last one.
+    """Return the number of the next page, and whether the list reports which page is its last.
 
-    A short page is the last one, unless it is said to be another; an empty one in the middle is none.
+    Without a number of pages, a page with fewer records than `limit` is the last one.
     """
     number = _whole(data.get("page"))
     limit = _whole(_first(data, "limit", "perPage", "per_page", "pageSize", "page_size"))
@@ -197,5 +196,4 @@ def _next_number(data: Mapping[str, Any], count: int) -> tuple[str | None, bool]
 
 
 def _broken(reply: Reply, what: str) -> DecodeError:
-    """The error of a list that can't be read."""
     return DecodeError(f"{reply.endpoint} {what}", endpoint=reply.endpoint, status=reply.status, body=reply.body)

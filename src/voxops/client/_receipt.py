@@ -1,4 +1,4 @@
-"""A file that remembers which local file became which media file, so that a batch can be taken up again."""
+"""The receipt of a batch of uploads: local file -> media id, so that the batch can be resumed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from voxops.errors import ConfigError
 __all__ = ["Receipt", "Source"]
 
 _VERSION = 1
-# One for all: receipts of one process that share a file don't write each other's entries away.
+# One lock for all receipts: those that share a file don't overwrite each other's entries.
 _WRITING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A local file as it is now; another size or time of change makes it another file.
+    """A local file; another size or modification time makes it a different file.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Source:
     size : int
         Bytes.
     changed : int
-        Time of the last change, in nanoseconds.
+        Modification time in nanoseconds.
     """
 
     path: Path
@@ -41,19 +41,19 @@ class Source:
 
 
 class Receipt:
-    """Media ids by file, kept on disk; holds no key and no upload address.
+    """Media ids by local file, stored on disk without API key and upload addresses.
 
     Parameters
     ----------
     file : Path or None
-        Where it is kept; None keeps nothing.
+        Where it is stored; None stores nothing.
     url : str
         The API that the media belong to.
 
     Raises
     ------
     ConfigError
-        If the file can't be read, is not a receipt, or is one of another API.
+        If the file can't be read, is not a receipt, or belongs to another API.
     """
 
     def __init__(self, file: Path | None, url: str) -> None:
@@ -62,15 +62,15 @@ class Receipt:
         self._entries = self._kept()
 
     def media_id(self, source: Source) -> str | None:
-        """The media file that this very file became, or was about to become."""
+        """Return the media id recorded for exactly this file, None if there is none."""
         entry = self._entries.get(str(source.path), {})
         same = entry.get("size") == source.size and entry.get("changed") == source.changed
         return str(entry["mediaId"]) if same and entry.get("mediaId") else None
 
     def keep(self, source: Source, media_id: str) -> None:
-        """Remember a media file before its bytes are sent; on disk when this returns. May be called from several threads."""
+        """Record a media id before the bytes are sent; it is on disk when this returns. Thread-safe."""
         with _WRITING:
-            # Others may have kept theirs since: two cells, or two kernels, may share a receipt.
+            # Two cells or kernels may share a receipt: read their entries first.
             self._entries |= self._kept()
             self._entries[str(source.path)] = {"size": source.size, "changed": source.changed, "mediaId": media_id}
             if self._file is not None:
@@ -83,7 +83,7 @@ class Receipt:
                     ) from None
 
     def _kept(self) -> dict[str, dict[str, Any]]:
-        """What the file holds by now."""
+        """Return the entries on disk."""
         file = self._file
         if file is None or not file.exists():
             return {}

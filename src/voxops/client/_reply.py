@@ -1,4 +1,4 @@
-"""What came back: a reply, its JSON read leniently, and the error that it stands for."""
+"""The API's answer: its JSON, read leniently, and its error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from voxops.errors import (
 __all__ = ["Reply", "decode", "error_of", "single", "with_items"]
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
-_LONGEST = 500  # characters of a server's message that are quoted
+_LONGEST = 500  # characters of a server's message in an error text
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Reply:
     body : bytes
         As received.
     broken : str
-        Why `body` is only the beginning of what was sent, such as ``with more than 67,108,864 bytes``; ``""`` if it is whole.
+        Why `body` is incomplete, such as ``with more than 67,108,864 bytes``; ``""`` if it is complete.
     """
 
     endpoint: str
@@ -62,7 +62,7 @@ class Reply:
         Raises
         ------
         DecodeError
-            If the body is not JSON, or was not read to its end.
+            If the body is not JSON, or is incomplete.
         """
         if not self.broken and not self.body.strip():
             return None
@@ -71,7 +71,7 @@ class Reply:
             try:
                 return decode(self.body)
             except ValueError:
-                text = _what_came(self)
+                text = _not_json(self)
         raise DecodeError(text, endpoint=self.endpoint, status=self.status, body=self.body)
 
     @property
@@ -81,12 +81,12 @@ class Reply:
 
     @property
     def date(self) -> datetime | None:
-        """The server's time in its answer, in whole seconds."""
+        """The time in the ``Date`` header, in whole seconds."""
         return parse_date(self.headers.get("date"))
 
     @property
     def request_id(self) -> str | None:
-        """The server's name for the request."""
+        """The server's id of the request."""
         named = next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
         return None if named is None else safe.plain(named)
 
@@ -109,7 +109,7 @@ def single(reply: Reply) -> dict[str, Any]:
     Raises
     ------
     DecodeError
-        If the reply holds anything else.
+        If the reply contains anything else.
     """
     data = reply.data
     if data is None:
@@ -126,14 +126,14 @@ def single(reply: Reply) -> dict[str, Any]:
 
 
 def with_items(reply: Reply) -> dict[str, Any]:
-    """Return the answer to many items, whatever the status of the whole.
+    """Return the answer to a request with many items, whatever its HTTP status.
 
     Raises
     ------
     ApiError
-        If it is a refusal of the whole, without ``results`` to read.
+        If it is an error without ``results``.
     DecodeError
-        If it claims success and has none.
+        If it is a success without ``results``.
     """
     try:
         data = reply.data
@@ -144,30 +144,30 @@ def with_items(reply: Reply) -> dict[str, Any]:
     error = error_of(reply)
     if error is not None:
         raise error
-    text = f"{reply.endpoint} answered {reply.status} without results; nobody knows which items took effect"
+    text = f"{reply.endpoint} answered {reply.status} without results; the outcome of its items is unknown"
     raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
 
 
 def error_of(
     reply: Reply, *, url: str = "", now: datetime | None = None, redact: Callable[[Any], Any] = lambda value: value
 ) -> ApiError | None:
-    """Return the error that a reply stands for, None if it is a success.
+    """Return the error of a reply, None if it is a success.
 
     Parameters
     ----------
     reply : Reply
         The answer.
     url : str
-        The API's address, for the hint after an answer that no API gives.
+        The API's address, for the hint after a web page.
     now : datetime, optional
-        The server's time, to measure a ``Retry-After`` date by.
+        The server's time, for a ``Retry-After`` that is a date.
     redact : callable
-        Takes the API key out of a decoded value, in case that the server echoes it in a way that the body did not show.
+        Removes the API key from a decoded value: a server may echo it in a form that redaction of the raw body misses.
     """
     if reply.ok:
         return None
     error = ErrorBody(*redact(list(_error_body(reply))))
-    # What the server says may end in a terminal, so it loses whatever steers one.
+    # The server's text may be printed in a terminal, so control characters are removed.
     code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
     said: dict[str, Any] = {
         "code": code,
@@ -186,7 +186,7 @@ def error_of(
 
 
 def _kind(status: int) -> type[ApiError]:
-    """The class of an error, by status alone (contract: ERR)."""
+    """Return the class of an error, which depends on the status only (contract: ERR)."""
     if status >= 500:
         return ServerError
     kinds: dict[int, type[ApiError]] = {
@@ -202,7 +202,7 @@ def _kind(status: int) -> type[ApiError]:
 
 
 def _error_body(reply: Reply) -> ErrorBody:
-    """What the body of an error says; of a web page only that it is one."""
+    """Read the body of an error; a web page is only named as one."""
     try:
         return read_answer(reply.data)
     except DecodeError:
@@ -210,7 +210,7 @@ def _error_body(reply: Reply) -> ErrorBody:
 
 
 def _hint(reply: Reply, url: str) -> str:
-    """What to do about it, for the errors that a set-up makes."""
+    """Return what to do about a configuration error."""
     if reply.status == 402:
         return ". The plan's quota is used up"
     if 300 <= reply.status < 400:
@@ -225,14 +225,12 @@ def _hint(reply: Reply, url: str) -> str:
 
 
 def _is_page(reply: Reply) -> bool:
-    """Whether the answer is a web page."""
     return (
         "html" in reply.headers.get("content-type", "")
         or re.match(rb"\s*<(!doctype|html)", reply.body, re.IGNORECASE) is not None
     )
 
 
-def _what_came(reply: Reply) -> str:
-    """Say what stands where JSON was expected."""
+def _not_json(reply: Reply) -> str:
     what = "a web page" if _is_page(reply) else f"{len(reply.body)} bytes that are not JSON"
     return f"{reply.endpoint} answered {reply.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL"

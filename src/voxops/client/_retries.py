@@ -1,4 +1,4 @@
-"""When a call is sent again, and after what pause."""
+"""Retries of calls, and the pauses between them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Retries"]
 
 
 class Retries:
-    """Sends a call until it is answered, its tries are used up, or its row allows no other.
+    """Sends a call until it has a final answer, its tries are used up, or its row allows no retry.
 
     Parameters
     ----------
     clock : Clock
-        Where pauses are slept.
+        Clock for the pauses.
     rng : random.Random
         Source of jitter.
     backoff : Backoff
-        How many tries, and how the pauses grow.
+        Number of tries, and growth of the pauses.
     """
 
     def __init__(self, clock: Clock, rng: random.Random, backoff: Backoff | None = None) -> None:
@@ -34,7 +34,7 @@ class Retries:
         self.backoff = backoff or Backoff()
 
     async def pause(self, attempt: int) -> None:
-        """Wait before the next try, after so many."""
+        """Wait after this many tries."""
         await self._clock.sleep(delay(self.backoff, attempt, self._rng))
 
     async def send(
@@ -45,22 +45,22 @@ class Retries:
         Parameters
         ----------
         call : Call
-            Its `resend` says whether it may be sent again when nobody knows if it took effect.
+            Its `resend` says whether it may be sent again when its outcome is unknown.
         once : callable
-            One try.
+            Sends the call once.
         failure_of : callable
-            The error that an answer stands for, None for a success.
+            Returns the error of an answer, None for a success.
 
         Raises
         ------
         ApiError, TransportError
-            What the last try ended with.
+            The error of the last try.
         WaitTooLong
-            If the rate limit asks for a longer pause than allowed, and nothing is in doubt.
+            If the rate limit requires a longer pause than allowed, and no write has an unknown outcome.
         """
         failure: ApiError | TransportError | None = None
         for attempt in range(self.backoff.tries):
-            if failure is not None and not _throttled(failure):  # after a 429 the shared pause is all the wait there is
+            if failure is not None and not _throttled(failure):  # after a 429 the rate limiter pauses
                 await self.pause(attempt)
             try:
                 reply = await once(call)
@@ -69,7 +69,7 @@ class Retries:
             except WaitTooLong:
                 if failure is None or _throttled(failure) or call.reads:
                     raise
-                break  # "nothing was sent" would not be true of a write whose last try is in doubt
+                break  # "nothing was sent" would be false: the outcome of the last try is unknown
             else:
                 failure = failure_of(reply)
                 if failure is None:
@@ -81,12 +81,11 @@ class Retries:
 
 
 def _throttled(failure: ApiError | TransportError) -> bool:
-    """Whether a request was refused for its rate alone."""
     return isinstance(failure, ApiError) and failure.status == 429
 
 
 def _may_pass(failure: ApiError | TransportError) -> bool:
-    """Whether a failure may pass by itself: no answer, 429, 5xx, 408, or the same key still in progress."""
+    """Return whether a failure may be temporary: no answer, 429, 5xx, 408, or the same key still in progress."""
     if isinstance(failure, TransportError):
         return True
     code = UNDECIDED.get(failure.status)

@@ -1,4 +1,4 @@
-"""The API key, held so that nothing which prints, inspects or stores objects shows it."""
+"""The API key, wrapped so that printing, inspecting or pickling an object never shows it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ __all__ = ["Secret"]
 
 T = TypeVar("T")
 
-_CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # JSON comes in any of them
-# How a character of a key may be escaped in JSON, in an address and in HTML. A sign that one may be there is looked for first, by its
-# first character, since that costs next to nothing.
+_CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
+# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, because that is cheap.
 _SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]", rb"\\/")]
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
-_SHORTEST = 8  # characters; text shorter than that may stand in an answer by chance, so it is not redacted
+_SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
 
 class Secret:
-    """A text that only `expose_to` reveals; every print of it is ``***``.
+    """A text that only `expose_to` reveals; its repr is ``***``.
 
-    Making one never raises, so that the caller can forget the text before `check` does: a traceback that prints local variables
-    then has nothing to show.
+    The constructor never raises, so that the caller can delete its own variable before `check` raises: a traceback with local
+    variables then shows no key.
 
     Parameters
     ----------
@@ -45,12 +44,12 @@ class Secret:
             raise ConfigError(problem)
 
     def expose_to(self, function: Callable[[str], T]) -> T:
-        """Hand the text to a function."""
+        """Return the result of a function of the text."""
         return function(self._held())
 
     def redact(self, data: bytes) -> bytes:
-        """The data with every occurrence of the text redacted, also escaped and in UTF-16, since servers echo what they refuse."""
-        # The text itself is never a local variable, which a traceback might print.
+        """Return the data without the text, also without its escaped and UTF-16 forms, since servers echo rejected input."""
+        # The text is never in a local variable: a traceback might print it.
         if len(self._held()) < _SHORTEST:
             return data
         for coding in _CODINGS if b"\0" in data else ("ascii",):
@@ -62,25 +61,25 @@ class Secret:
         return data
 
     def redact_json(self, value: Any) -> Any:
-        """A decoded value with every occurrence of the text in its strings and names redacted."""
+        """Return a decoded value with the text redacted in its strings and names."""
         if isinstance(value, str):
             return self.redact(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
         try:
             if isinstance(value, Mapping):
                 return {self.redact_json(name): self.redact_json(inner) for name, inner in value.items()}
             return [self.redact_json(inner) for inner in value] if isinstance(value, list) else value
-        except RecursionError:  # a thousand lists in one another
+        except RecursionError:  # thousands of nested lists
             return "…"
 
     def __repr__(self) -> str:
         return "***"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an API key is not written anywhere; make a new client instead")
+        raise TypeError("an API key can't be pickled; create a new client instead")
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
-    """The character that an escape stands for, where it may be part of a key; else the escape as it is."""
+    """Return the character of an escape if it can be part of a key, else the escape itself."""
     if escape[4]:
         return escape[4]
     code = int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16)
@@ -89,9 +88,9 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
 
 
 def _problem(text: str) -> str:
-    """Why a text can't be an API key; empty if it can."""
+    """Return why a text can't be an API key, empty if it can."""
     if not text:
         return "no API key: set VOXBURST_API_KEY or pass api_key="
     if not (text.isascii() and text.isprintable() and " " not in text):
-        return "the API key holds spaces or characters that no key has; copy it again from the dashboard"
+        return "the API key contains spaces or invalid characters; copy it again from the dashboard"
     return ""

@@ -1,6 +1,6 @@
-"""The network: one address, one send. Of the modules that know the HTTP library the only one that has the API key.
+"""The HTTP connections. Two modules use the HTTP library; only this one has access to the API key.
 
-The API key leaves in `Transport.send` alone, for the API's own address. Nothing follows a redirect and nothing keeps a cookie.
+Only `Transport.send` sends the API key, to the API's own address. Redirects are not followed, cookies not stored.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from voxops.errors import ConfigError, TransportError
 __all__ = ["Transport", "connections"]
 
 _UPLOADS = 4  # connections to the storage host
-_WHOLE = 10.0  # times the time-out for one byte that a whole answer may take
-_SLOWEST = 16 * 1024  # bytes a second; an upload that is slower for all of its length is given up
-# Headers that an object store has signed; no other header of the API's goes to the storage host.
+_WHOLE = 10.0  # time for a whole answer, as a multiple of the timeout for one byte
+_SLOWEST = 16 * 1024  # bytes per second; a slower upload is abandoned
+# Headers that object stores sign; the API's other headers are not sent to the storage host.
 _STORAGE_HEADERS = frozenset({
     "cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
     "if-none-match",
@@ -44,18 +44,18 @@ _STORAGE_PREFIXES = ("x-amz-", "x-goog-", "x-ms-")
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """What one answer may take: `seconds` for all of it, `size` bytes decompressed."""
+    """The limits of one answer: `seconds` in total, `size` bytes decompressed."""
 
     seconds: float
     size: int
 
 
-# A cache between us and the API must not answer in its place: what it kept proves nothing about what is there now (rule 14).
-_ASKED = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
+# A cached answer proves nothing about the current state (rule 14).
+_HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
 
 
 class Transport:
-    """Connections to the API and to the storage host, which never see each other's headers.
+    """Connections to the API and to the storage host; neither receives the other's headers.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class Transport:
     timeout : float
         Seconds to wait for a connection, or for the next byte; a whole answer may take ten times that.
     concurrency : int
-        Connections to the API.
+        Maximum number of connections to the API.
 
     Raises
     ------
     ConfigError
-        If the HTTP library can't read the address.
+        If the HTTP library can't parse the address.
     """
 
     def __init__(self, secret: Secret, url: str, *, timeout: float, concurrency: int) -> None:
@@ -85,8 +85,8 @@ class Transport:
             raise ConfigError("url= is not a valid web address")
 
     def renew(self) -> None:
-        """Open fresh pools; connections of another event loop or process are left alone."""
-        # Proxies of the environment are for other machines; for this one they would take plain http off it.
+        """Open new pools, without closing connections of another event loop or process."""
+        # A loopback API ignores proxies of the environment: they would carry plain http off this machine.
         outside = urlsplit(self.url).scheme == "https"
         self._api = connections(self._timeout, self._concurrency, trust_env=outside)
         self._storage = connections(self._timeout, _UPLOADS, trust_env=outside)
@@ -97,14 +97,14 @@ class Transport:
         await self._storage.aclose()
 
     async def send(self, call: Call) -> Reply:
-        """Send a call to the API, once, and return whatever came back.
+        """Send a call to the API once, and return the answer whatever its status.
 
         Raises
         ------
         TransportError
-            If no answer came; `sent` says whether the request may have arrived.
+            If no answer was received; `sent` says whether the request may have arrived.
         ValidationError
-            With status 0, if the request can't be written.
+            With status 0, if the request can't be encoded.
         """
         timeout = self._timeout if call.timeout is None else call.timeout
         request = _request(
@@ -112,35 +112,35 @@ class Transport:
             call.method,
             self.url + call.path,
             params=dict(call.query) if call.query else None,
-            headers={**_ASKED, **call.headers},
+            headers={**_HEADERS, **call.headers},
             content=call.body,
             timeout=timeout,
         )
-        if request is None:  # before the key's header exists, so that no traceback can show it
-            refuse("query", "can't be written as an address: it is too long, or holds half of a character pair")
+        if request is None:  # raised before the header with the key exists: no traceback can show it
+            refuse("query", "can't be encoded: it is too long, or contains half of a surrogate pair")
         endpoint = f"{call.method} {call.path}"
         request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
         if call.may_go is not None:
-            request.extensions["trace"] = _ask(call.may_go, has_body=bool(call.body))
+            request.extensions["trace"] = _precondition(call.may_go, has_body=bool(call.body))
         outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout * _WHOLE, ANSWER_BYTES))
         del request
-        # Raised here, and not where it happened: the HTTP library's own frames hold the key.
+        # Raised here, not in `_exchange`: the frames of the HTTP library contain the key.
         if isinstance(outcome, Exception) and not isinstance(outcome, TransportError):
-            # A fault of the library or of this machine, such as no memory; the engine must learn that nothing is known.
+            # A fault of the library or of this machine, such as no memory: the engine must treat the outcome as unknown.
             raise TransportError(f"{endpoint}: no answer could be read ({type(outcome).__name__})")
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
     async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
-        """Put bytes to a presigned address, once, without the API key and without cookies.
+        """Put bytes to a presigned address once, without API key and cookies.
 
         Raises
         ------
         ConfigError
-            If the address can't be used; see `upload_host`.
+            If the address is not valid; see `upload_host`.
         TransportError
-            If no answer came.
+            If no answer was received.
         """
         host = upload_host(url, api=self.url)
         wanted = {**_storage_headers(headers), "Content-Length": str(size)}
@@ -149,7 +149,7 @@ class Transport:
             raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
         request.url = _Unsigned(request.url)
         bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
-        with kept_from_logs(Secret(urlsplit(url).query)):  # a redirect repeats it in a header
+        with kept_from_logs(Secret(urlsplit(url).query)):  # the Location header of a redirect repeats it
             outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
         del request
         if isinstance(outcome, BaseException):
@@ -159,7 +159,7 @@ class Transport:
     async def _exchange(
         self, connections: httpx.AsyncClient, request: httpx.Request, endpoint: str, bounds: _Bounds
     ) -> Reply | BaseException:
-        """The one place where bytes leave; failures are returned, since whatever they pass through holds the key."""
+        """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key."""
         try:
             async with asyncio.timeout(bounds.seconds):
                 answer = await connections.send(request, stream=True)
@@ -169,14 +169,12 @@ class Transport:
                 finally:
                     await answer.aclose()
         except _TooLateError as error:
-            what = "broken off before its body left" if error.begun else "not sent"
-            return TransportError(
-                f"{endpoint}: {what}, since its time was over before the connection stood", sent=error.begun
-            )
+            what = "aborted before its body was sent" if error.begun else "not sent"
+            return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=error.begun)
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
             proxied = connections.trust_env and _has_proxy(request.url)
             return _explained(error, request, endpoint, bounds, proxied=proxied)
-        except BaseException as error:  # noqa: BLE001  raised again by the caller
+        except BaseException as error:  # noqa: BLE001  the caller raises it
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
         headers = self._secret.redact_json({name.lower(): value for name, value in answer.headers.items()})
@@ -184,17 +182,17 @@ class Transport:
 
 
 class _TooLateError(Exception):
-    """A call may not be sent any more; `begun` says whether its headers have left."""
+    """The precondition of a call is no longer true; `begun` says whether its headers were sent."""
 
     def __init__(self, *, begun: bool) -> None:
         super().__init__()
         self.begun = begun
 
 
-def _ask(may_go: Callable[[], bool], *, has_body: bool) -> Callable[[str, Any], Awaitable[None]]:
-    """A trace of the HTTP library that breaks a request off before its first byte, and before its body, unless it may still go (rule 21).
+def _precondition(may_go: Callable[[], bool], *, has_body: bool) -> Callable[[str, Any], Awaitable[None]]:
+    """Return a trace hook that aborts a request before its first byte and before its body, if `may_go` is False (rule 21).
 
-    Waiting for a connection may take long, and a laptop may sleep meanwhile. What has no body is whole with its headers.
+    A connection may take long, and a laptop may sleep while it waits. A request without a body is complete with its headers.
     """
 
     async def trace(event: str, _: Any) -> None:
@@ -206,7 +204,7 @@ def _ask(may_go: Callable[[], bool], *, has_body: bool) -> Callable[[str, Any], 
 
 
 class _Unsigned(httpx.URL):
-    """A presigned address whose text, which the HTTP library logs, lacks the signature."""
+    """A presigned address whose text has no signature, since the HTTP library logs it."""
 
     def __str__(self) -> str:
         path, mark, _ = self.raw_path.decode("ascii").partition("?")
@@ -217,7 +215,7 @@ class _Unsigned(httpx.URL):
 
 
 def _request(connections: httpx.AsyncClient, method: str, url: str, **parts: Any) -> httpx.Request | None:
-    """A request, None where the HTTP library can't write it; its own refusal would show what it was made of."""
+    """Return a request, None if the HTTP library can't encode it: the library's own error would quote its parts."""
     try:
         return connections.build_request(method, url, **parts)
     except (httpx.InvalidURL, ValueError):
@@ -225,7 +223,7 @@ def _request(connections: httpx.AsyncClient, method: str, url: str, **parts: Any
 
 
 def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of the API's headers for an upload that may go to the storage host."""
+    """Return the upload headers that are allowed for the storage host."""
     return {
         name: value
         for name, value in headers.items()
@@ -236,14 +234,14 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
-    """Return a pool of connections without memory.
+    """Return a pool of connections without cookies.
 
     Raises
     ------
     ConfigError
         If a proxy or certificates of the environment can't be used.
     """
-    from importlib.metadata import version  # takes longer to load than this module, and is not needed until now
+    from importlib.metadata import version  # slow to import
 
     headers = {"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": ENCODINGS}
     try:
@@ -256,11 +254,11 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
             trust_env=trust_env,
             verify=True if trust_env else _certificates(),
         )
-    except OSError:  # of a file that is no certificate, too
+    except OSError:  # also raised for a file that is not a certificate
         raise ConfigError(
-            "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct it, or take it out of the environment"
+            "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
         ) from None
-    except (ImportError, ValueError, httpx.InvalidURL):  # a proxy's address may hold a password, and is not repeated
+    except (ImportError, ValueError, httpx.InvalidURL):  # not quoted: a proxy's address may contain a password
         raise ConfigError(
             "HTTPS_PROXY or ALL_PROXY names a proxy that can't be used here; it must be an http:// or https:// address"
         ) from None
@@ -268,7 +266,7 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The certificates of the HTTP library itself, read once: it reads them for plain http, too, with each pool."""
+    """Read the HTTP library's own certificates once; it would read them for every pool, even for plain http."""
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -276,7 +274,7 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Pr
 
 
 def _has_proxy(url: httpx.URL) -> bool:
-    """Whether a proxy of the environment stands before an address."""
+    """Return whether a proxy of the environment is used for an address."""
     proxies = getproxies()
     return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.netloc.decode("ascii"))
 
@@ -284,7 +282,7 @@ def _has_proxy(url: httpx.URL) -> bool:
 def _explained(
     error: Exception, request: httpx.Request, endpoint: str, bounds: _Bounds, *, proxied: bool
 ) -> TransportError:
-    """The failure in plain words; `sent` is False only where no connection was made."""
+    """Return the failure in plain words; `sent` is False only if there was no connection."""
     url = request.url
     where = f"{url.host}:{url.port}" if url.port else url.host
     if isinstance(error, _UNSENT):
@@ -295,28 +293,28 @@ def _explained(
         what = f"{where} did not answer completely within {bounds.seconds:.0f} s"
     else:
         what = f"the connection to {where} broke"
-    doubt = "" if request.method == "GET" else "; nobody knows whether the request took effect"
+    doubt = "" if request.method == "GET" else "; the outcome of the request is unknown"
     return TransportError(f"{endpoint}: {what}{doubt}")
 
 
 def _unreached(error: Exception, where: str, *, proxied: bool) -> str:
-    """Why no connection was made, and what to look at; a proxy's address may hold a password, and is not repeated."""
+    """Return why there was no connection and what to check; a proxy's address is not quoted, it may contain a password."""
     if isinstance(error, httpx.ProxyError) or (proxied and isinstance(error, httpx.ConnectTimeout)):
-        return f"the proxy made no connection to {where}; check HTTPS_PROXY or ALL_PROXY"
+        return f"the proxy could not connect to {where}; check HTTPS_PROXY or ALL_PROXY"
     if isinstance(error, httpx.TimeoutException):
-        return f"{where} took no connection in time; check the network, and url= or VOXBURST_API_URL"
+        return f"{where} accepted no connection in time; check the network, and url= or VOXBURST_API_URL"
     roots = _roots(error)
     if any(isinstance(root, ssl.SSLError) for root in roots):
         return f"no secure connection to {where}: its certificate is not trusted here"
     if proxied:
-        return f"the proxy that HTTPS_PROXY or ALL_PROXY names could not be reached, and so nor could {where}"
+        return f"could not reach the proxy in HTTPS_PROXY or ALL_PROXY, which is needed to reach {where}"
     if any(isinstance(root, socket.gaierror) for root in roots):
         return f"there is no host named {where}; check url= or VOXBURST_API_URL"
-    return f"nobody answers at {where}. Is the server up? Check url= or VOXBURST_API_URL"
+    return f"no server answers at {where}. Is it running? Check url= or VOXBURST_API_URL"
 
 
 def _roots(error: BaseException) -> list[BaseException]:
-    """An exception and all that lies under it."""
+    """Return an exception and all its causes."""
     found: list[BaseException] = []
     left: list[Any] = [error]
     while left:

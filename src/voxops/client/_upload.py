@@ -1,4 +1,4 @@
-"""One file on its way to the storage: where it goes, its bytes piece by piece, and what to do when the address has expired."""
+"""The upload of one file: its presigned address, its bytes piece by piece, and renewal of an expired address."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, S
 __all__ = ["Presigned", "Presigner", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
 
 CHUNK = 256 * 1024  # bytes read at once
-MARGIN = 15.0  # seconds before its end at which an address counts as expired
-RENEWALS = 2  # times that an address is renewed because the storage refused it
-# Statuses that prove that the bytes have come; an unknown one proves nothing.
+MARGIN = 15.0  # an address counts as expired this many seconds early
+RENEWALS = 2  # renewals of an address that the storage refused
+# Statuses that prove that the bytes have arrived; an unknown one proves nothing.
 _ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
@@ -39,18 +39,18 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Presigned:
-    """Where the bytes of one media file go.
+    """The upload address of one media file.
 
     Attributes
     ----------
     media_id : str
         The media file.
     url : str
-        Whoever has it may upload, so it is not in the repr.
+        The address. Anybody who has it can upload, so it is not in the repr.
     headers : mapping
-        To be sent with the bytes.
+        Headers to send with the bytes.
     expires_at : datetime or None
-        When it ends, None if the API does not say.
+        When it expires, None if the API does not say.
     """
 
     media_id: str
@@ -61,7 +61,7 @@ class Presigned:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one file is: `sent` of `size` bytes; `sent` begins again when the upload is tried again."""
+    """Progress of one file: `sent` of `size` bytes; `sent` restarts at 0 with each try."""
 
     path: Path
     sent: int
@@ -70,7 +70,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of one file.
+    """The outcome of one file.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Uploaded:
     media_id : str or None
         The media file, None if the upload failed.
     reused : bool
-        Whether its bytes were there already, so that none was sent.
+        Whether its bytes had already arrived, so that none were sent.
     error : VoxopsError or None
         Why it failed.
     """
@@ -92,20 +92,20 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The storage host, and what an upload takes from the client that it belongs to.
+    """The storage host, and the parts of the client that an upload uses.
 
     Attributes
     ----------
     url : str
         The API that presigns.
     put : callable
-        Puts bytes to a presigned address, once: address, headers, content, size.
+        Puts bytes to a presigned address once: address, headers, content, size.
     now : callable
         The server's time.
     retries : Retries
-        How often the bytes are sent, and the pauses between.
+        Number of tries, and the pauses between them.
     loop : OwnLoop
-        Where uploads run.
+        The event loop of uploads.
     """
 
     url: str
@@ -116,30 +116,30 @@ class Storage:
 
 
 class Presigner(Protocol):
-    """Presigns addresses, and knows which bytes have arrived."""
+    """Presigns addresses, and reads which bytes have arrived."""
 
     async def presign(self, filename: str, content_type: str, size: int) -> Presigned:
-        """An address for a new media file."""
+        """Return an address for a new media file."""
 
     async def renew(self, media_id: str) -> Presigned:
-        """Another address for a media file whose bytes have not come."""
+        """Return a new address for a media file whose bytes have not arrived."""
 
     async def status(self, media_id: str) -> str:
-        """A media file's status in lower case."""
+        """Return a media file's status in lower case."""
 
 
 def source_of(file: Path, content_type: str | None) -> Source:
-    """Return what a local file is; ValidationError if it can't be read, or the API takes no such file."""
+    """Return the type, size and modification time of a local file; ValidationError if it is unreadable or not accepted."""
     try:
         stat = file.stat()
         absolute = file.resolve()
-    except (OSError, ValueError) as error:  # no system has a name with a null byte
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         checks.refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file():
         checks.refuse("file", f"{file} is not a file")
     kind = content_type or _TYPES.get(file.suffix.lower(), "")
     if not kind:
-        checks.refuse("contentType", f"it does not follow from the name {file.name!r}; pass content_type=")
+        checks.refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
     checks.check_file(file.name, kind, stat.st_size)
     return Source(absolute, kind, stat.st_size, stat.st_mtime_ns)
 
@@ -147,7 +147,7 @@ def source_of(file: Path, content_type: str | None) -> Source:
 async def upload(
     presigner: Presigner, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
 ) -> Uploaded:
-    """Upload one file, or find that its bytes are there already.
+    """Upload one file, unless its bytes have already arrived.
 
     Raises
     ------
@@ -163,7 +163,7 @@ async def upload(
     for attempt in range(storage.retries.backoff.tries):
         if failure is not None:
             await storage.retries.pause(attempt)
-        refused = isinstance(failure, ApiError) and failure.status == 403  # how object stores say "expired"
+        refused = isinstance(failure, ApiError) and failure.status == 403  # object stores answer so after expiry
         if isinstance(place, Presigned) and (refused or _expired(place, storage.now())):
             known, renewals = place.media_id, renewals + refused
             place = await _arrived(presigner, known)
@@ -184,7 +184,7 @@ async def upload(
 async def _put(
     storage: Storage, source: Source, place: Presigned, notice: Callable[[Progress], None]
 ) -> ApiError | TransportError | None:
-    """Put the bytes once; what went wrong, if anything did."""
+    """Put the bytes once; return the error, if any."""
     pieces = _pieces(source, notice)
     try:
         reply = await storage.put(place.url, place.headers, pieces, source.size)
@@ -196,7 +196,7 @@ async def _put(
 
 
 async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGenerator[bytes, None]:
-    """A file piece by piece; a file that changes meanwhile is not sent to its end."""
+    """Yield a file piece by piece; stop if its size changes during the upload."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
         sent = 0
@@ -212,7 +212,7 @@ async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGe
 
 
 async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["there", "gone"]:
-    """Whether a media file's bytes have come; if not, a new address for them, if one can be had."""
+    """Return whether a media file's bytes have arrived; if not, a new address for them, if the API gives one."""
     for _ in range(2):
         try:
             status = await presigner.status(media_id)
@@ -222,40 +222,40 @@ async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["
                 return "there"
             return await presigner.renew(media_id)
         except ConflictError:
-            continue  # the bytes came between looking and asking
+            continue  # the bytes arrived between the two calls
         except (NotFoundError, DecodeError):
             return "gone"
     return "gone"
 
 
 def _expired(place: Presigned, now: datetime) -> bool:
-    """Whether an address has ended, or is about to."""
+    """Return whether an address has expired, or is about to."""
     return place.expires_at is not None and (place.expires_at - now).total_seconds() < MARGIN
 
 
 def _passing(failure: ApiError | TransportError, renewals: int) -> bool:
-    """Whether another try may help: with the same address where row 33 allows, or with a new one."""
+    """Return whether another try may help: with the same address if row 33 allows, or with a new one."""
     if isinstance(failure, ApiError) and failure.status == 403:
         return renewals < RENEWALS
     return _RESEND and (isinstance(failure, TransportError) or failure.status == 429 or is_ambiguous(failure.status))
 
 
 def _refusal(reply: Reply, source: Source) -> ApiError:
-    """The error that the storage answered with; object stores write XML."""
+    """Return the storage's error; object stores answer in XML."""
     found = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", reply.body)
     code = found.group(1).decode() if found else ""
-    words = f"the storage did not take {source.path.name}: {reply.status} {code}".rstrip()
+    words = f"the storage did not accept {source.path.name}: {reply.status} {code}".rstrip()
     kind = ServerError if reply.status >= 500 else ApiError
     return kind(words, status=reply.status, code=code, request_id=reply.request_id, body=reply.body)
 
 
 def presigned(reply: Reply, media_id: str | None) -> Presigned:
-    """Read an address from an answer, under any of its names.
+    """Read an address from an answer, under any of its field names.
 
     Raises
     ------
     DecodeError
-        If the answer holds no address.
+        If the answer contains no address.
     """
     data = single(reply)
 
@@ -272,7 +272,7 @@ def presigned(reply: Reply, media_id: str | None) -> Presigned:
 
 
 def _time(text: Any) -> datetime | None:
-    """An instant, None if the text is not one."""
+    """Return an instant, None if the text is not a time with an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):

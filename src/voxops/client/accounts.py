@@ -35,11 +35,11 @@ class Accounts:
         Parameters
         ----------
         status : str, optional
-            ``active inactive error disconnected all``; by default the API leaves disconnected ones out.
+            ``active inactive error disconnected all``; by default the API omits disconnected ones.
         platform : str, optional
             One platform.
         include_archived : bool
-            Also archived ones; ignored by the API beside `status`.
+            Include archived ones; the API ignores it if `status` is given.
         page_size : int
             Accounts per page.
 
@@ -63,59 +63,59 @@ class Accounts:
     async def connect(
         self, platform: str, return_url: str | None = None, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Begin connecting an account (row 17).
+        """Start to connect an account (row 17).
 
         Parameters
         ----------
         platform : str
             Such as ``linkedin``.
         return_url : str, optional
-            Where the browser goes back to.
+            Address that the browser returns to.
         idempotency_key : str, optional
-            The same for the same request.
+            Pass the same key to repeat the same request.
 
         Returns
         -------
         dict
-            ``state``, and the address at which a person agrees: ``authUrl``, ``authorizationUrl`` or ``url``.
+            ``state``, and the address at which the account's owner consents: ``authUrl``, ``authorizationUrl`` or ``url``.
         """
         body = None if return_url is None else {CONNECT_RETURN: return_url}
         where = path("accounts", "connect", checks.check_id("platform", platform).lower())
         return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
 
     async def callback(self, platform: str, code: str, state: str) -> dict[str, Any]:
-        """Finish connecting an account (row 18): sent once and never again, because a code can't be replayed.
+        """Finish connecting an account (row 18): never sent again, because a code can't be replayed.
 
-        After a TransportError or ServerError, look at `list` before you connect anew.
+        After a TransportError or ServerError, check `list` before you connect again.
         """
         where = path("accounts", "callback", checks.check_id("platform", platform).lower())
         return single(await self._caller.request("POST", where, json={"code": code, "state": state}))
 
     async def delete(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Disconnect an account (row 19); ``{}`` where the API says nothing."""
+        """Disconnect an account (row 19); ``{}`` if the answer has no body."""
         where = path("accounts", account_id)
         return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
 
     async def refresh(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Renew an account's token (row 20); ``success`` says whether it worked."""
+        """Refresh an account's token (row 20); ``success`` says whether it worked."""
         return await self._act(account_id, "refresh", None, idempotency_key)
 
     async def test(self, account_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Try an account (row 21); a 2xx says nothing of its health, ``success`` does."""
+        """Test an account (row 21); ``success`` reports its health, the HTTP status does not."""
         return await self._act(account_id, "test", None, idempotency_key)
 
     async def select_page(
         self, account_id: str, page_id: str, page_name: str | None = None, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Choose the page that an account posts to (row 22); an empty `page_id` clears the choice."""
+        """Select the page that an account posts to (row 22); an empty `page_id` clears the selection."""
         if not isinstance(page_id, str):
-            checks.refuse("pageId", 'takes a text; "" clears the choice')
+            checks.refuse("pageId", 'takes a text; "" clears the selection')
         return await self._act(account_id, "select-page", present(pageId=page_id, pageName=page_name), idempotency_key)
 
     async def backfill(
         self, account_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Handle:
-        """Let the API fetch an account's analytics (row 23, asynchronous); the body passes through."""
+        """Backfill an account's analytics (row 23, asynchronous); the body passes through."""
         where = path("accounts", account_id, "backfill")
         reply = await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key)
         return Handle(account_id, "account", single(reply), accepted_at=reply.date, caller=self._caller)
@@ -123,6 +123,5 @@ class Accounts:
     async def _act(
         self, account_id: str, verb: str, body: Mapping[str, Any] | None, idempotency_key: str | None
     ) -> dict[str, Any]:
-        """One act on one account."""
         where = path("accounts", account_id, verb)
         return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))

@@ -1,4 +1,4 @@
-"""How published posts do: reads that lie outside the 39 rows of the matrix, and whose answers have several shapes (contract: 8.7)."""
+"""Analytics: reads outside the 39 rows of the matrix, with answers of several shapes (contract: 8.7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Analytics"]
 class Analytics:
     """Figures of posts, accounts and the workspace, as the API sends them; `voxops.frames.records` reads those of posts.
 
-    Every read takes `start` and `end` (datetime, optional): the API's own span, 30 days, by default. It may shorten a span.
+    Every read takes `start` and `end` (datetime, optional); the API's default is 30 days, and it may shorten a longer period.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -32,5 +32,4 @@ class Analytics:
         return await self._read(path("analytics", "overview"), start, end)
 
     async def _read(self, where: str, start: datetime | None, end: datetime | None) -> Any:
-        """Read an answer of any shape."""
         return (await self._caller.request("GET", where, params=present(startDate=start, endDate=end))).data

@@ -1,4 +1,4 @@
-"""Media of the workspace (rows 25-27 and 30-32 of the matrix); how files get there is in `uploads`."""
+"""Media of the workspace (rows 25-27 and 30-32 of the matrix); `uploads` sends files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Media"]
 
 
 class Media:
-    """Images, videos, documents and captions; a post takes them by id once their status is ``ready``."""
+    """Images, videos, documents and captions; posts refer to them by id once their status is ``ready``."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -31,33 +31,33 @@ class Media:
         return single(await self._caller.request("GET", path("media", media_id)))
 
     async def delete(self, media_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Delete a media file (row 25); ``{}`` where the API says nothing."""
+        """Delete a media file (row 25); ``{}`` if the answer has no body."""
         where = path("media", media_id)
         return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
 
     async def register(
         self, url: str, content_type: str, *, filename: str | None = None, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Make a file that is on the web a media file (row 27); its name is ``id`` here, not ``mediaId``."""
+        """Register a file on the web as a media file (row 27); the answer's id is ``id``, not ``mediaId``."""
         checks.check_https("url", url)
         body = present(url=url, contentType=content_type, filename=filename)
         return single(await self._post("/v1/media/register", body, idempotency_key))
 
     async def validate(self, media_id: str, *, idempotency_key: str | None = None) -> Handle:
-        """Let the API look at a media file again (row 26, asynchronous)."""
+        """Let the API validate a media file again (row 26, asynchronous)."""
         reply = await self._post(path("media", media_id, "validate"), None, idempotency_key)
         return Handle(media_id, "media", single(reply), accepted_at=reply.date, caller=self._caller)
 
     async def bulk_validate(
         self, media_ids: Sequence[str], *, idempotency_key: str | None = None
     ) -> tuple[Handle, ...]:
-        """Let the API look at many media again (row 30, asynchronous).
+        """Let the API validate many media files again (row 30, asynchronous).
 
         Returns
         -------
         tuple of Handle
-            One per id, in their order; ``accepted`` is the item's own answer, ``{}`` where the API gave none. An item of status
-            ``failed`` was not queued.
+            One per id, in their order; ``accepted`` is the item's result, ``{}`` if it has none. An item of status ``failed`` was
+            not queued.
         """
         checks.check_count(BULK_VALIDATE_LIST, media_ids, limits.MANY_MEDIA)
         for media_id in media_ids:
@@ -78,7 +78,7 @@ class Media:
         content_type: str | None = None,
         idempotency_key: str | None = None,
     ) -> Handle:
-        """Let the API fetch a file from the web (row 31, asynchronous); ``metadata.importStatus`` shows how far it is."""
+        """Let the API import a file from the web (row 31, asynchronous); ``metadata.importStatus`` shows its status."""
         checks.check_https("url", url)
         body = present(url=url, filename=filename, contentType=content_type)
         return self._imported(await self._post("/v1/media/import-from-url", body, idempotency_key))
@@ -86,16 +86,15 @@ class Media:
     async def import_from_drive(
         self, file_id: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Handle:
-        """Let the API fetch a file from a connected drive (row 32, asynchronous); more fields pass through."""
+        """Let the API import a file from a connected drive (row 32, asynchronous); more fields pass through."""
         fields = {**(body or {}), DRIVE_FILE: checks.check_id(DRIVE_FILE, file_id)}
         return self._imported(await self._post("/v1/media/import-from-drive", fields, idempotency_key))
 
     async def _post(self, where: str, body: Mapping[str, Any] | None, key: str | None) -> Reply:
-        """One write."""
         return await self._caller.request("POST", where, json=body, idempotency_key=key)
 
     def _imported(self, reply: Reply) -> Handle:
-        """The handle of an import, whose id is in the answer."""
+        """Return the handle of an import; its id is in the answer."""
         answer = single(reply)
         media_id = str(answer.get("id") or answer.get("mediaId") or "")
         return Handle(media_id, "media", answer, accepted_at=reply.date, caller=self._caller)

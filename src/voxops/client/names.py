@@ -1,4 +1,4 @@
-"""Names of accounts: ``platform:@username`` for an account's id."""
+"""Names of accounts: ``platform:@username`` instead of an account id."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["AccountNames", "account_names", "no_account", "read_accounts"]
 
 
 class AccountNames(Mapping[str, str]):
-    """``platform:@username`` -> account id, in any case and with or without the ``@``.
+    """``platform:@username`` -> account id, ignoring case, with or without the ``@``.
 
-    A name that several accounts of a platform share stands for none of them; each also goes by ``platform:id``.
+    A name that several accounts of a platform share is not a key; ``platform:id`` names each of them.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class AccountNames(Mapping[str, str]):
     Attributes
     ----------
     shared : dict
-        Name -> the accounts that share it, as id and status.
+        Name -> id and status of the accounts that share it.
     """
 
     def __init__(self, accounts: Iterable[tuple[str, str, str, str]]) -> None:
@@ -49,13 +49,13 @@ class AccountNames(Mapping[str, str]):
         return len(self._ids)
 
     def bearing(self, name: str) -> list[str]:
-        """All accounts that a name may mean: one, none, or those that share it."""
+        """Return the ids of all accounts with this name."""
         found = self._ids.get(account_spelling(name))
         return [found] if found else [account for account, _ in self.shared.get(account_spelling(name), ())]
 
 
 def no_account(names: Sequence[str], known: Iterable[str]) -> str:
-    """Say that accounts are none of the workspace, with what the first of them was likely to mean."""
+    """Return the error for unknown account names, with a suggestion for the first one."""
     shared = known.shared.get(account_spelling(names[0])) if isinstance(known, AccountNames) else None
     if shared:
         platform = names[0].partition(":")[0]
@@ -69,7 +69,7 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
 async def read_accounts(client: AsyncClient, *, disconnected: bool = False) -> list[tuple[str, str, str, str]]:
     """Read platform, username, id and status of each account.
 
-    The API lists `disconnected` ones only where every status is asked for.
+    The API lists `disconnected` ones only if all statuses are requested.
     """
     query = {"limit": PAGE_RECORDS} | ({"status": "all"} if disconnected else {})
     return [

@@ -1,4 +1,4 @@
-"""Posts: list, read, make, change, check (rows 1-3, 7, 8, 11-13 of the matrix) and, inherited, acting on them."""
+"""Posts: list, read, create, update, validate (rows 1-3, 7, 8, 11-13 of the matrix), and the acts of `PostActs`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["Posts"]
 class Posts(PostActs):
     """Posts of the workspace.
 
-    Every method sends at once and resends only as its row of the matrix allows, under one key. That nothing is done twice
-    *across calls, kernels and crashes* is promised for plans alone (``ws.run(plan)``); here it holds as far as the caller passes
-    the same `idempotency_key` for the same request.
+    Every method sends at once, and sends again only as its row of the matrix allows, under the same key. Only a plan
+    (``ws.run(plan)``) prevents duplicates *across calls, kernels and crashes*; here the caller must pass the same `idempotency_key`
+    for the same request.
     """
 
     def list(
@@ -40,7 +40,7 @@ class Posts(PostActs):
         Parameters
         ----------
         status, platform, account : str, optional
-            One status (``all`` for every one), one platform, one account id. Not every server knows each filter.
+            One status (or ``all``), one platform, one account id. Not every server supports each filter.
         since, until : datetime or ISO text, optional
             With an offset.
         page_size : int
@@ -69,7 +69,7 @@ class Posts(PostActs):
     async def create(self, fields: PostFields, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Create a post (row 1) and return it; without `scheduled_for` or `queue` it is a draft.
 
-        The never-twice promise covers plans; see the class.
+        Only ``ws.run`` prevents duplicates; see the class.
         """
         body = _fields("fields", fields).new()
         return single(await self._caller.request("POST", "/v1/posts", json=body, idempotency_key=idempotency_key))
@@ -77,18 +77,18 @@ class Posts(PostActs):
     async def update(
         self, post_id: str, fields: PostFields, *, version: str | None = None, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Change a draft or scheduled post (row 2) and return it.
+        """Update a draft or scheduled post (row 2) and return it.
 
         Parameters
         ----------
         post_id : str
-            Which post.
+            Id of the post.
         fields : PostFields
-            What changes; None clears a field.
+            The fields to change; None clears a field.
         version : str, optional
-            The post's ``updatedAt`` as it was read; a ConflictError then says that somebody changed it meanwhile.
+            The post's ``updatedAt`` as last read; a ConflictError then means that the post changed after that.
         idempotency_key : str, optional
-            The same for the same request. The never-twice promise covers plans; see the class.
+            Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates; see the class.
         """
         body = _fields("fields", fields).changes()
         if not body:
@@ -100,14 +100,14 @@ class Posts(PostActs):
         )
 
     async def delete(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Delete a draft or scheduled post (row 3); ``{}`` where the API says nothing.
+        """Delete a draft or scheduled post (row 3); ``{}`` if the answer has no body.
 
-        The never-twice promise covers plans; see the class.
+        Only ``ws.run`` prevents duplicates; see the class.
         """
         return single(await self._caller.request("DELETE", path("posts", post_id), idempotency_key=idempotency_key))
 
     async def clone(self, post_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Copy a post into a new draft (row 7) and return it. The never-twice promise covers plans; see the class."""
+        """Clone a post into a new draft (row 7) and return it. Only ``ws.run`` prevents duplicates; see the class."""
         return await self._act("POST", path("posts", post_id, "clone"), None, idempotency_key)
 
     async def duplicate(
@@ -115,7 +115,7 @@ class Posts(PostActs):
     ) -> dict[str, Any]:
         """Duplicate a post (row 8); the body passes through, its fields are not documented.
 
-        The never-twice promise covers plans; see the class.
+        Only ``ws.run`` prevents duplicates; see the class.
         """
         return await self._act("POST", path("posts", post_id, "duplicate"), body, idempotency_key)
 
@@ -129,19 +129,19 @@ class Posts(PostActs):
         posts : sequence of PostFields
             1 to 50; each needs a time, unless it is a dry run.
         dry_run : bool
-            Only check them.
+            Only validate them.
         idempotency_key : str, optional
-            The same for the same request. The never-twice promise covers plans; see the class.
+            Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates; see the class.
 
         Returns
         -------
         dict
-            ``results`` holds one entry per item, found by its ``index``; read each, whatever the status of the whole was.
+            ``results`` has one entry per item, identified by its ``index``; read each, whatever the HTTP status was.
 
         Raises
         ------
         ApiError
-            If the whole was refused, so that there are no items to read.
+            If the whole request was refused, so that there are no results.
         """
         checks.check_count("posts", posts, limits.BULK_POSTS)
         items = [_fields(f"posts[{at}]", post).item(at, dry_run=dry_run) for at, post in enumerate(posts)]
@@ -151,10 +151,10 @@ class Posts(PostActs):
     async def bulk_video(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Create up to 20 video posts in one request (row 12); results are read as those of `bulk`.
+        """Create up to 20 video posts in one request (row 12); results are those of `bulk`.
 
-        Items pass through; only their ``content`` and ``scheduledFor`` are looked at, which are those of a post.
-        The never-twice promise covers plans; see the class.
+        Items pass through; only their ``content`` and ``scheduledFor`` are checked.
+        Only ``ws.run`` prevents duplicates; see the class.
         """
         checks.check_items("videos", videos, limits.BULK_VIDEOS)
         body = {"videos": [_video(f"videos[{number}]", video) for number, video in enumerate(videos)]}
@@ -170,7 +170,7 @@ class Posts(PostActs):
         first_comment: str | None = None,
         platform_metadata: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Ask what each platform would say of a post; changes nothing (row 13).
+        """Validate a post for each platform, without creating it (row 13).
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class Posts(PostActs):
         Returns
         -------
         dict
-            ``valid``, and per platform ``valid``, ``errors`` and ``warnings``; platforms may come in either case, or in both.
+            ``valid``, and per platform ``valid``, ``errors`` and ``warnings``; platforms may be in upper or lower case, or both.
         """
         checks.check_count("platforms", platforms, limits.VALIDATED_PLATFORMS)
         if media:
@@ -205,14 +205,14 @@ class Posts(PostActs):
 
 
 def _fields(name: str, fields: PostFields) -> PostFields:
-    """The fields of a post, as the class that checks them."""
+    """Require `PostFields`, which checks itself."""
     if not isinstance(fields, PostFields):
         checks.refuse(name, f"takes vx.PostFields(content=..., account_ids=[...]), not {type(fields).__name__}")
     return fields
 
 
 def _video(field: str, video: Mapping[str, Any]) -> dict[str, Any]:
-    """One item of a bulk request for videos."""
+    """Return one checked item of `bulk_video`."""
     item = dict(video)
     if item.get("content") is not None:
         checks.check_length(f"{field}.content", item["content"])

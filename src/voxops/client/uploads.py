@@ -1,6 +1,6 @@
-"""Files from this machine to the API's storage (rows 24, 28, 29 and 33 of the matrix).
+"""Uploads of local files to the API's storage (rows 24, 28, 29 and 33 of the matrix).
 
-Bytes are read from disk piece by piece and go to the storage host alone, without API key and cookies.
+Bytes are read from disk piece by piece and sent to the storage host only, without API key and cookies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voxops.errors import ApiError, AuthError, DecodeError, TransportError, Wait
 
 __all__ = ["Presigned", "Progress", "Uploaded", "Uploads"]
 
-PARALLEL = 3  # files under way at once
+PARALLEL = 3  # files uploaded at once
 
 Notice = Callable[[Progress], None]
 
@@ -42,17 +42,17 @@ class Uploads:
         content_type: str | None = None,
         progress: Notice | None = None,
     ) -> Uploaded:
-        """Upload one file; the media file is then processed, and may be attached once it is ``ready``.
+        """Upload one file; posts can use the media file once the API has processed it and its status is ``ready``.
 
         Parameters
         ----------
         file : path
-            Read piece by piece, whatever its size.
+            A file of any size; it is read piece by piece.
         content_type : str, optional
-            Follows from the file's name by default.
+            Derived from the file's name by default.
         progress : callable, optional
-            Called with a `Progress` after each piece, on the client's loop, which for ``ws.client`` is in another thread; must
-            return at once.
+            Called with a `Progress` after each piece, on the client's loop (in another thread for ``ws.client``); it must return at
+            once.
 
         Returns
         -------
@@ -61,9 +61,9 @@ class Uploads:
         Raises
         ------
         ValidationError
-            With status 0, if the file can't be read, or the API takes no such type or size.
+            With status 0, if the file can't be read, or the API does not accept its type or size.
         ApiError, TransportError
-            If the API or its storage refused, or could not be reached.
+            If the API or its storage refused the file, or could not be reached.
         """
         source = await asyncio.to_thread(source_of, _path(file), content_type)
         receipt = Receipt(None, self._storage.url)
@@ -76,15 +76,15 @@ class Uploads:
         receipt: str | os.PathLike[str] | None = None,
         progress: Notice | None = None,
     ) -> list[Uploaded]:
-        """Upload many files, three at once; one that fails does not stop the others.
+        """Upload many files, three at once; a failed one does not stop the others.
 
         Parameters
         ----------
         files : sequence of path
             The files.
         receipt : path, optional
-            A small file that remembers which file became which media file. Called again with it, in any process, finished files are
-            not uploaded again, and a broken one goes on under its media file.
+            A small file that records the media id of each file. A later call with the same receipt, in any process, skips finished
+            files and continues an interrupted one under its media id.
         progress : callable, optional
             As for `send`.
 
@@ -96,9 +96,9 @@ class Uploads:
         Raises
         ------
         AuthError, WaitTooLong
-            These would stop every file, so they end the batch.
+            These would fail for every file, so they end the batch.
         ConfigError
-            If the receipt can't be read or written, is none, or is one of another API.
+            If the receipt can't be read or written, is not a receipt, or belongs to another API.
         """
         if isinstance(files, str | bytes | os.PathLike):
             checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")
@@ -107,7 +107,6 @@ class Uploads:
         return await self._storage.loop.run(self._send_all(paths, kept, progress or _ignore))
 
     async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
-        """Upload many files, on the client's own loop."""
         room = asyncio.Semaphore(PARALLEL)
 
         async def one(file: Path) -> Uploaded:
@@ -127,29 +126,29 @@ class Uploads:
     async def presign(
         self, filename: str, content_type: str, size: int, *, idempotency_key: str | None = None
     ) -> Presigned:
-        """Ask where to put the bytes of a new media file (row 24); the address lives 15 minutes."""
+        """Request an upload address for a new media file (row 24); it is valid for 15 minutes."""
         checks.check_file(filename, content_type, size)
         body = {"filename": filename, "contentType": content_type, "sizeBytes": size}
         reply = await self._caller.request("POST", "/v1/media/upload", json=body, idempotency_key=idempotency_key)
         return presigned(reply, None)
 
     async def renew(self, media_id: str) -> Presigned:
-        """Ask for a new address for a media file whose bytes have not come; no row governs this call, so it is sent once."""
+        """Request a new address for a media file whose bytes have not arrived; sent once, since no row governs it."""
         return presigned(await self._caller.raw("POST", path("media", media_id, "refresh-presign")), media_id)
 
     async def status(self, media_id: str) -> str:
-        """Return a media file's status in lower case: ``pending`` as long as its bytes have not come."""
+        """Return a media file's status in lower case: ``pending`` until its bytes have arrived."""
         return polled_status("media", single(await self._caller.request("GET", path("media", media_id))))
 
     async def bulk_presign(
         self, files: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Ask for addresses of many media at once (row 28); items are ``{filename, contentType, sizeBytes}``.
+        """Request upload addresses for many media files (row 28); items are ``{filename, contentType, sizeBytes}``.
 
         Returns
         -------
         dict
-            ``results`` holds one entry per file, found by its ``index``; read each.
+            ``results`` has one entry per file, identified by its ``index``; read each.
         """
         checks.check_items(BULK_PRESIGN_LIST, files, limits.MANY_MEDIA)
         for item in files:
@@ -160,7 +159,7 @@ class Uploads:
     async def bulk_video_urls(
         self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Ask for addresses of up to 20 videos of together 20 GB (row 29); otherwise as `bulk_presign`."""
+        """Request upload addresses for up to 20 videos of at most 20 GB in total (row 29); otherwise as `bulk_presign`."""
         checks.check_items(BULK_VIDEO_LIST, videos, limits.BULK_VIDEOS)
         for item in videos:
             checks.check_file(
@@ -178,11 +177,10 @@ class Uploads:
 
 
 def _path(file: Any) -> Path:
-    """A path, checked before anything is read."""
     if not isinstance(file, str | os.PathLike):
         checks.refuse("file", f"takes a path, not {type(file).__name__}")
     return Path(file)
 
 
 def _ignore(progress: Progress) -> None:
-    """The progress of an upload that nobody follows."""
+    """Ignore the progress of an upload."""

@@ -18,7 +18,7 @@ __all__ = ["Webhooks"]
 
 
 class Webhooks:
-    """Where the API reports events to, and what it reported."""
+    """Webhooks of the workspace, and their delivery history."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -37,16 +37,16 @@ class Webhooks:
         Parameters
         ----------
         url : str
-            Where to report to.
+            Address that receives the events.
         events : sequence of str
             Such as ``post.failed``; ``*`` for all.
         idempotency_key : str, optional
-            The same for the same request.
+            Pass the same key to repeat the same request.
 
         Returns
         -------
         dict
-            The webhook with its ``secret``, which no other answer shows: keep it, and don't print it.
+            The webhook with its ``secret``, which no later read returns: store it, and don't print it.
         """
         body = {"url": _address(url), "events": _events(events)}
         return single(await self._caller.request("POST", "/v1/webhooks", json=body, idempotency_key=idempotency_key))
@@ -60,7 +60,7 @@ class Webhooks:
         enabled: bool | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Change a webhook (row 35) and return it; what is None stays as it is."""
+        """Update a webhook (row 35) and return it; None leaves a field unchanged."""
         body = present(
             url=None if url is None else _address(url),
             events=None if events is None else _events(events),
@@ -72,19 +72,19 @@ class Webhooks:
         return single(await self._caller.request("PATCH", where, json=body, idempotency_key=idempotency_key))
 
     async def delete(self, webhook_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Delete a webhook (row 36); ``{}`` where the API says nothing."""
+        """Delete a webhook (row 36); ``{}`` if the answer has no body."""
         where = path("webhooks", webhook_id)
         return single(await self._caller.request("DELETE", where, idempotency_key=idempotency_key))
 
     async def rotate_secret(self, webhook_id: str) -> dict[str, Any]:
-        """Replace a webhook's secret (row 37): sent once and never again, because it changes on each call.
+        """Replace a webhook's secret (row 37): never sent again, because each call changes it.
 
-        After a TransportError or ServerError nobody knows which secret holds: rotate once more, by hand.
+        After a TransportError or ServerError the valid secret is unknown: rotate it once more by hand.
         """
         return single(await self._caller.request("POST", path("webhooks", webhook_id, "rotate-secret")))
 
     async def test(self, webhook_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
-        """Send a test event to an enabled webhook (row 38); the delivery's ``success`` says whether it was taken."""
+        """Send a test event to an enabled webhook (row 38); the delivery's ``success`` says whether it was accepted."""
         body = {"webhookId": checks.check_id("webhookId", webhook_id)}
         where = "/v1/webhooks/test"
         return single(await self._caller.request("POST", where, json=body, idempotency_key=idempotency_key))
@@ -104,7 +104,7 @@ class Webhooks:
         Parameters
         ----------
         webhook_id : str
-            Which webhook.
+            Id of the webhook.
         since, until : datetime or ISO text, optional
             With an offset.
         event_type : str, optional
@@ -118,21 +118,20 @@ class Webhooks:
         -------
         async iterator of Page
         """
-        asked = present(
+        filters = present(
             since=None if since is None else checks.instant("since", since),
             until=None if until is None else checks.instant("until", until),
             event_type=event_type,
             success=success,
             limit=page_size,
         )
-        query = {DELIVERIES_QUERY[name]: value for name, value in asked.items()}
+        query = {DELIVERIES_QUERY[name]: value for name, value in filters.items()}
         return self._caller.pages(deliveries_path(checks.check_id("id", webhook_id)), query)
 
     async def retry_delivery(self, webhook_id: str, delivery_id: str, *, idempotency_key: str | None = None) -> Handle:
-        """Queue a delivery again (row 39, asynchronous). The never-twice promise covers plans (``ws.run``).
+        """Queue a delivery again (row 39, asynchronous). Only ``ws.run`` prevents duplicates.
 
-        The delivery is looked up first, newest deliveries before old ones: without its state before the act nobody could tell that
-        it was tried again.
+        The delivery is read first, in a search from the newest one: only a change shows that it was tried again.
         """
         before = await before_act(read_delivery(self._caller, webhook_id, delivery_id))
         where = path("webhooks", webhook_id, "deliveries", delivery_id, "retry")
@@ -149,13 +148,12 @@ class Webhooks:
 
 
 def _address(url: str) -> str:
-    """An http or https address; whether plain http is taken is the API's to say."""
+    """Require an http or https address; the API decides whether it accepts plain http."""
     if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")):
         checks.refuse("url", "must be an http or https address")
     return url
 
 
 def _events(events: Sequence[str]) -> list[str]:
-    """Names of events."""
     checks.check_event_names(events)
     return [*events]
