@@ -185,7 +185,7 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
         vx.report(triaged).tickets(by="Owner")
     with pytest.raises(vx.errors.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
         vx.report(triaged).tickets(by="Besitzer")
-    with pytest.raises(vx.errors.PlanError, match="this one is about deliveries"):
+    with pytest.raises(vx.errors.PlanError, match="this one is 'Webhook deliveries'"):
         vx.report(ws.deliveries(since="1D")).tickets()
 
 
