@@ -83,7 +83,7 @@ def test_frames_are_the_same_row_for_row_and_cost_no_more(
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists so long, compared with what is open, that the archive is worth its while."""
-    for module in ("archive._sync", "loading.loader"):
+    for module in ("archive.sync", "loading.loader"):
         monkeypatch.setattr(f"voxops.{module}.PAGE_RECORDS", 10)
 
 

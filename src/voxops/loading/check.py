@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ _FINDING = {"row": "Int64", "row_id": STRING_DTYPE, "sheet_row": "Int64", "cell"
 )
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
+_NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
 _MAY_POST = {"active", "of unknown status"}
 _ENDPOINT = "POST /v1/posts/validate"
 
@@ -58,12 +60,10 @@ def _guessed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Finding]]
     """The first row whose letters depend on the encoding that was guessed, with a finding that shows them."""
     for number, row in enumerate(rows):
         for column in ("content", "first_comment"):
-            text = str(row[column] or "")
-            if not text.isascii():
-                first = next(at for at, char in enumerate(text) if not char.isascii())
-                shown = text[max(first - 20, 0) : first + 20].strip()
+            found = _NOT_ASCII.search(str(row[column] or ""))
+            if found:
                 said = (
-                    f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
+                    f"The file is not UTF-8, and was read as Windows-1252: if {found[0].strip()!r} is garbled, pass read_campaign the encoding= "
                     "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
                 )
                 yield number, Finding(column, "warning", "ENCODING_GUESSED", said)
@@ -107,9 +107,7 @@ class _Accounts:
 
     def find(self, name: str) -> tuple[str, Finding | None]:
         """The platform of an account that can be asked about, else ``""``; and why it can't be posted to."""
-        account = self._usable.get(name, name)
-        if account not in self._listed and not self._usable.bearing(name):
-            account = next(iter(self._every.bearing(name)), account)
+        account = self._usable.get(name) or self._every.get(name) or name
         platform, status = self._listed.get(account, ("", ""))
         if not platform:
             said = no_account([name], self._usable)

@@ -97,14 +97,9 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
     """
     if not accounts:
         return
-    listed = await read_accounts(client, disconnected=True)
-    known = {account for _, _, account, _ in listed}
-    names = {name: f"{platform}:@{name}" for platform, name, *_ in listed}
-    for account in accounts:
-        if account not in known:
-            meant = near(account, known) or names.get(near(account, names, 0.7) or "")
-            hint = f"did you mean {meant!r}?" if meant else "ws.accounts() lists them"
-            raise ConfigError(f"account={account!r}: no such account in this workspace; {hint}")
+    names = await account_names(client, disconnected=True)
+    if unknown := set(accounts).difference(names.values()):
+        raise ConfigError(f"account=: {_no_account(sorted(unknown), [*names.values(), *names])}")
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
@@ -121,10 +116,15 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
     found = {account: names.bearing(account) if _is_name(account) else [account] for account in accounts}
     unknown = [account for account in accounts if not found[account]]
     if unknown:
-        meant = near(unknown[0], names, 0.7)
-        hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
-        raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
+        raise ConfigError(f"account=: {_no_account(unknown, names)}")
     return list(dict.fromkeys(account for ids in found.values() for account in ids))
+
+
+def _no_account(unknown: Sequence[str], known: Iterable[str]) -> str:
+    """Say that there are no such accounts, with what the first of them was likely to mean."""
+    meant = near(unknown[0], known, 0.7)
+    hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
+    return f"no account {', '.join(unknown)} in this workspace; {hint}"
 
 
 def _is_name(account: str) -> bool:

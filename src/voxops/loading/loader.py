@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mappi
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pandas as pd
@@ -127,13 +128,6 @@ def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
 
 
-def archive_note(kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
-    """What ``attrs["archive"]`` says: how many rows came from where, and what may have been missed."""
-    fresh = int(ids.isin(list(read)).sum())
-    note = f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
-    return {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}
-
-
 async def read_list(
     client: AsyncClient,
     columns: Columns,
@@ -166,25 +160,6 @@ async def read_list(
 
 _OUT = ("published", "partial")
 _AT_ONCE = 50  # posts whose figures are asked for before any is waited for; the client's pace bounds what really leaves
-
-
-async def analytics(
-    client: AsyncClient,
-    posts: pd.DataFrame | pd.Series | str | list[str],
-    since: When = None,
-    until: When = None,
-    tz: str = "UTC",
-) -> pd.DataFrame:
-    """Load how posts did, by platform; see ``ws.analytics``."""
-    start, end = window(since, until, client.now(), tz)
-    wanted = _ids(posts)
-    answers = [answer async for answer in _answers(client, wanted, start, end)]
-    found = {post for post, _ in answers}
-    if gone := [post for post in wanted if post not in found]:
-        some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
-        said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
-        warnings.warn(said, stacklevel=2)
-    return performance(answers)
 
 
 def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
@@ -343,11 +318,9 @@ class Loader:
         filters = {**asked, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
-        origin = None
-        if self._disk is not None:
-            read = set(live["post_id"].dropna()) if whole is None else whole[1]
-            origin = archive_note("posts", shown["post_id"], read, busy=not some and whole is None)
-        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, archive=origin)
+        read = set(live["post_id"].dropna()) if whole is None else whole[1]
+        origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
+        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
 
     async def deliveries(
         self,
@@ -429,11 +402,9 @@ class Loader:
         if not len(found):
             refuse_events(events)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        origin = None
-        if self._disk is not None:
-            read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
-            origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
-        return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
+        read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
+        origin = self._origin("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+        return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 
     async def listed_accounts(self) -> pd.DataFrame:
         """Load the accounts that the API lists, disconnected ones too."""
@@ -536,8 +507,25 @@ class Loader:
         >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
         ['post_id', 'target_id', 'platform']
         """
-        figures = await analytics(self._client, posts, since, until, self.settings.tz)
-        return say_zone(figures, self.settings.tz)
+        span = window(since, until, self._client.now(), self.settings.tz)
+        wanted = _ids(posts)
+        answers = [answer async for answer in _answers(self._client, wanted, *span)]
+        found = {post for post, _ in answers}
+        if gone := [post for post in wanted if post not in found]:
+            some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
+            said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
+            warnings.warn(said, stacklevel=2)
+        return say_zone(performance(answers), self.settings.tz)
+
+    def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
+        """What ``attrs`` say of an archive, if loads take from one: how many rows came from where, and what may have been missed."""
+        if self._disk is None:
+            return {}
+        fresh = int(ids.isin(list(read)).sum())
+        note = (
+            f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
+        )
+        return {"archive": {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}}
 
     def _described(
         self,
@@ -547,7 +535,7 @@ class Loader:
         filters: dict[str, Any],
         *,
         cut: bool = False,
-        archive: dict[str, Any] | None = None,
+        origin: Mapping[str, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
         """The frame with what it should say of itself."""
         frame.attrs = {
@@ -561,6 +549,6 @@ class Loader:
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
             **filtered_here(filters),
-            **({} if archive is None else {"archive": archive}),
+            **origin,
         }
         return frame

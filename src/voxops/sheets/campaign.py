@@ -26,10 +26,6 @@ IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a she
 _FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # what plans and views read where a sheet has it
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
-_NAMES_ROWS = re.compile(
-    r"(?:(?:row|line|post|zeilen?|beitrags?|lfd)[\W_]*)?(?:id|no|nr|num|number|nummer|key|row|zeile|code|ref|#)\W*",
-    re.IGNORECASE,
-)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
 
 
@@ -80,15 +76,9 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     if best and known[best] > max(here, 1):
         return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
     # A title that is merged over several cells is the same text in each of them.
-    if read.rows and _differing(read.header) < 2:
-        row = next((number for number, row in read.top if _differing(row) > 1), 2)
-        return f" If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header={row})."
+    if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
+        return " If the heads stand in another row, say in which, as a spreadsheet numbers it, such as read_campaign(path, header=3)."
     return ""
-
-
-def _differing(row: Sequence[str]) -> int:
-    """How many different texts a row has."""
-    return len(set(filter(None, map(_tidy, row))))
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
@@ -100,15 +90,14 @@ def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> 
     """How to say under which name a column is there, of the heads that are none of ours yet; and how rows get names."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
-    pairs = [(head, "row_id") for head in left if "row_id" in missing and _NAMES_ROWS.fullmatch(head)]
-    pairs += [(head, name) for head in left for name in missing if name != "row_id"]
+    absent = [name for name in missing if name != "row_id"]
     said = ""
-    if pairs:
-        said = f" Where a column has another name, say which is meant, such as columns={dict(pairs[:1])}."
+    if left and absent:
+        said = f" Where a column has another name, say which is meant, such as columns={dict(zip(left[:1], absent, strict=False))}."
     if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
         said += " Day and hour in two columns are called date and time."
-    if "row_id" in missing and any(names) and "row_id" not in dict(pairs[:1]).values():
-        said += " row_id names each row: add such a column, with names that stay where rows are sorted or added."
+    if "row_id" in missing and any(names):
+        said += " row_id names each row, and stays where rows are sorted or added: add such a column, or say which it is: columns={'No.': 'row_id'}."
     return said
 
 
