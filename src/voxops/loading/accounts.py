@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # From which share of failures, of at least how many targets of the last days, an account counts as failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
-# What is wrong with the post and not with the account.
+# Verdicts about the post, not the account.
 _THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
 _LISTED = (
     "account_id",
@@ -165,7 +165,7 @@ def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.Da
 
 
 async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Any]]:
-    """Try accounts; one that can't be tried says why and does not stop the others.
+    """Try accounts; one that can't be tried does not stop the others.
 
     Parameters
     ----------
@@ -189,9 +189,9 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[st
     """Whether one account was refreshed and whether it works, None where that is unknown, and what the API says."""
     refreshed = None
     if refresh:
-        answer, why = await _asked(client.accounts.refresh(account))
+        answer, why = await _answer(client.accounts.refresh(account))
         refreshed = None if why else to_bool(answer.get("success"))
-    answer, why = await _asked(client.accounts.test(account))
+    answer, why = await _answer(client.accounts.test(account))
     works = None if why else to_bool(answer.get("success"))
     verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
     message = why or str(answer.get("message") or "")
@@ -200,8 +200,8 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[st
     }  # fmt: skip
 
 
-async def _asked(call: Any) -> tuple[dict[str, Any], str]:
-    """The answer to a call, or why there is none; a key that is refused, and a pause that is too long, would be so for every account."""
+async def _answer(call: Any) -> tuple[dict[str, Any], str]:
+    """The answer to a call, or why there is none. A refused key and a pause that is too long concern every account: they are raised."""
     try:
         return await call, ""
     except (AuthError, WaitTooLong):
@@ -232,7 +232,7 @@ async def _targets(
 
 
 class BoardLoader(Loader):
-    """Loads what is known of accounts beside what the API lists; see `Loader`."""
+    """Loads the board of accounts and the posts at risk; see `Loader`."""
 
     def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         super().__init__(client, source, settings)

@@ -92,7 +92,7 @@ def _together(ours: list[Finding], theirs: list[Finding]) -> list[Finding]:
 
 
 def _covers(one: Finding, other: Finding) -> bool:
-    """Whether a finding says all that another one says."""
+    """Whether a finding makes another one redundant."""
     same = bool(one.code) and one.code == other.code and one.platform in {"", other.platform}
     return same and (one.level == "error" or other.level == "warning")
 
@@ -106,7 +106,7 @@ class _Accounts:
         self._listed = {account: (platform, status) for platform, _, account, status in listed}
 
     def find(self, name: str) -> tuple[str, Finding | None]:
-        """The platform of an account that can be asked about, else ``""``; and why it can't be posted to."""
+        """The platform on which to check an account, else ``""``; and why it can't publish."""
         account = self._usable.get(name) or self._every.get(name) or name
         platform, status = self._listed.get(account, ("", ""))
         if not platform:
@@ -121,7 +121,7 @@ class _Accounts:
 
 
 async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accounts) -> list[Finding]:
-    """What the API says of one row: of its accounts, and of its post on each of their platforms."""
+    """Findings of the API about one row: its accounts, and its post on each of their platforms."""
     looked_up = [accounts.find(name) for name in dict.fromkeys(row["accounts"])]
     found = [one for _, one in looked_up if one is not None]
     platforms = sorted({platform for platform, _ in looked_up if platform})
@@ -144,7 +144,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accoun
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What an answer says of each platform, whose names come in either case."""
+    """The parts of an answer by platform, whose names come in either case."""
     platforms = answer.get("platforms") or {}
     if not isinstance(platforms, Mapping) or not all(isinstance(each, Mapping | None) for each in platforms.values()):
         raise DecodeError(f"{_ENDPOINT} answered with platforms that are no objects by their names", endpoint=_ENDPOINT)
@@ -167,6 +167,6 @@ def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
 
 
 def _column(entry: Any, code: str) -> str:
-    """The column of the sheet that an error of the API is about, ``""`` where it does not say."""
+    """The column of the sheet that an error of the API is about, ``""`` if unknown."""
     field = str(entry.get("field") or "") if isinstance(entry, Mapping) else ""
     return _FIELDS.get(field) or _FIELDS.get(code.partition("_")[0].lower(), "")

@@ -1,4 +1,4 @@
-"""The heads of a campaign sheet as columns of ours, and what to do where one is missing, unknown or stands elsewhere."""
+"""Read a campaign sheet: its heads, its cells and its times, without a guess."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  
 
 
 def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
+    """Column names in lower case with underscores, and the time zones in some of them, as ``scheduled_for (UTC)``.
 
     A PlanError names what is wrong with them.
     """
@@ -61,7 +61,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
 
 def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
-    """The zone that the heads of the columns of times say."""
+    """The time zone in the heads of the columns of times."""
     found = {zones[name] for name in columns if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
@@ -69,7 +69,7 @@ def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[
 
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
-    """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
+    """A hint for the error: which of the first rows seems to hold the heads."""
     known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
     here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
@@ -87,7 +87,7 @@ def _with_times(names: Sequence[str]) -> set[str]:
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
-    """How to say under which name a column is there, of the heads that are none of ours yet; and how rows get names."""
+    """A hint for the error: how to name the column that is meant, of the heads that are none of ours yet."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
     absent = [name for name in missing if name != "row_id"]
@@ -102,7 +102,7 @@ def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> 
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Heads as names of ours, and the zone that some say."""
+    """Heads as names of ours, and the time zones in some of them."""
     names, zones = [], {}
     for head in heads:
         bare, place = _parted(head)
@@ -114,7 +114,7 @@ def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], 
 
 
 def _parted(head: str) -> tuple[str, str]:
-    """A head as a name of ours and the zone that it says, as in ``scheduled_for (Europe/Berlin)``; ``""`` where it says none."""
+    """A head as a name of ours, and its time zone, as in ``scheduled_for (Europe/Berlin)``; ``""`` if it has none."""
     found = _ZONED.fullmatch(head.strip())
     return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
 
