@@ -1,4 +1,4 @@
-"""Connecting: who we are, which ledger is ours, and the workspace put together; or the API on this machine."""
+"""Connect: read the workspace's identity, open its ledger, and return the workspace; or start the API on this machine."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def connect(
     api_key : str, optional
         Default: the environment variable ``VOXBURST_API_KEY``.
     url : str, optional
-        The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is taken
-        only for this machine.
+        The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is
+        accepted only for this machine.
     sandbox : bool or Sandbox
-        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is
-        taken as it is; where its clock stands still, time passes when somebody waits.
+        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is used as
+        it is; if its clock stands still, waiting moves it.
     ledger : path, optional
-        Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
+        The file of keys and outcomes; default: one in your data folder, named by host and workspace.
     archive : path, optional
-        A folder on which ``ws.posts`` and ``ws.deliveries`` stand: what is settled comes from there, what is open or new from the
-        API. The first load of everything fills it. Edits of what was settled are not seen but with ``refresh=True``; the frames'
-        ``attrs["archive"]`` say what came from where.
+        A folder from which ``ws.posts`` and ``ws.deliveries`` take what is settled; what is open or new comes from the API. The first
+        load of everything fills it. Edits of settled posts are seen only with ``refresh=True``; the frames' ``attrs["archive"]``
+        count the rows of each source.
     key_retention : str or timedelta
-        How long the API remembers an idempotency key, such as ``"24h"``; one hour less is relied on.
+        How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta
-        How long a call waits for the rate limit before it gives up, resumably.
+        The longest wait of a call for the rate limit; a longer pause stops the run, which can be resumed.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
@@ -83,18 +83,17 @@ def connect(
 
     Notes
     -----
-    From here on pandas' own tables are not typeset as formulas (``pd.options.display.html.use_mathjax`` is False): posts are
-    text that anybody may have written.
+    It sets ``pd.options.display.html.use_mathjax`` to False: posts are untrusted text, and pandas would typeset formulas in them.
 
     Raises
     ------
     ConfigError
-        If there is no key, or one beside `sandbox`, or the address can't be used: it redirects, or answers with a web page; or a setting is unfit; or the
-        archive can't be used: it is another workspace's, or pyarrow or DuckDB is missing.
+        If there is no key, or one beside `sandbox`; if the address redirects or answers with a web page; if a setting is unfit; or if
+        the archive is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
-        If nobody answers.
+        If there is no answer.
     LedgerError
         If the ledger can't be used.
 
@@ -230,7 +229,7 @@ async def _connected(wanted: _Wanted) -> Workspace:
 
 
 def _use_archive(workspace: Workspace, resources: Resources, path: Path) -> None:
-    """Let loads take from an archive what is settled."""
+    """Let loads take what is settled from an archive."""
     if not workspace.id:
         raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
     resources.archive = workspace.archive(path)
@@ -246,7 +245,7 @@ async def open_workspace(
     resources: Resources | None = None,
     settings: Settings | None = None,
 ) -> Workspace:
-    """Read who we are, open the ledger that belongs to it, and put the workspace together; `resources` end with it."""
+    """Read the identity, open the workspace's ledger, and return the workspace; `resources` end with it."""
     resources = resources or Resources()
     client.bind_loop(eventloop.arun)
     try:
@@ -267,7 +266,7 @@ async def open_workspace(
 
 
 def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
-    """A path as it is meant now: the file is opened when the workspace is known, and the notebook may have changed its folder by then."""
+    """An absolute path: the file is opened later, and the notebook may have changed its folder then."""
     try:
         return file_path(name, value).absolute()
     except OSError:
@@ -279,7 +278,7 @@ def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
 async def _identified(
     client: AsyncClient, ledger: Path | None, retention: float
 ) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
-    """Who we are, the ledger that belongs to it, and the engine; without an identity there are neither."""
+    """The identity, the workspace's ledger and the engine; the latter are None without an identity."""
     identity = await _identity(client)
     book = _ledger(client, ledger, identity)
     if book is None:
@@ -288,7 +287,7 @@ async def _identified(
 
 
 async def _identity(client: AsyncClient) -> dict[str, Any]:
-    """Who the key belongs to; empty where the API won't tell, which neither a refused key nor a wrong address may be."""
+    """The workspace of the key; empty if the API does not return it. A refused key or a wrong address is an error."""
     try:
         return dict(await client.identity())
     except DecodeError as error:
@@ -296,7 +295,7 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
     except WaitTooLong:
         raise
     except ApiError as error:
-        # A page: of another site, or of what stands before the API.
+        # A web page: of another site, or of a proxy before the API.
         if 300 <= error.status < 400 or error.body.lstrip()[:1] == b"<":
             raise ConfigError(str(error)) from error
         if error.status == 401:

@@ -1,4 +1,4 @@
-"""What a workspace owns, and closes with itself."""
+"""The workspace: an API key's posts, deliveries, accounts and runs, blocking and awaitable."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class Resources:
     """What a workspace owns and closes with itself.
 
-    `sandbox` is the embedded API, None where there is none of our own; `archive` what loads stand on, if on any; `forgets` says
-    that the ledger ends with the workspace.
+    `sandbox` is the embedded API, if any; `archive` the archive that loads take from, if any; `forgets` is True if the ledger ends
+    with the workspace.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
@@ -62,34 +62,34 @@ class Resources:
         self.forgets = True
         folder = Path(tempfile.mkdtemp(prefix="voxops-"))
         self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        # That is for a workspace that nobody closes and nobody has any more. At the interpreter's exit it would come before the
-        # workspace is closed, while requests are under way; closing removes the folder then.
+        # The finalizer serves a workspace that was dropped without close(). At the interpreter's exit it would run before the
+        # workspace is closed, while requests are in flight; closing removes the folder then.
         self._removal.atexit = False
         self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder / "ledger.sqlite"
 
     def disown(self) -> None:
-        """Leave everything to the process that this one was forked from; its end must close nothing there."""
+        """Leave everything to the parent process: a forked child that ends must close nothing there."""
         if self._removal is not None:
             self._removal.detach()
         self.stack.pop_all()
 
 
 class Session(BoardLoader):
-    """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
+    """Every method of `Workspace` that waits for the API, as a coroutine on the private event loop.
 
     Parameters
     ----------
     client : AsyncClient
         The one client.
     engine : Engine or None
-        None where the workspace's identity could not be read: then planning works and running refuses (rule 23).
+        None if the workspace's identity could not be read: planning works then, and running refuses (rule 23).
     source : str
-        What ``df.attrs`` names as the origin.
+        The origin in ``df.attrs``.
     identify : callable, optional
-        Reads an identity that could not be read once more, before something is run.
+        Reads the identity again before a run, if it could not be read before.
     settings : Settings, optional
-        The zone, and which metadata name people.
+        The time zone, and the metadata fields of owner, campaign and tags.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class Session(BoardLoader):
         self._closed = False
         self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
-        self.workspace: object = None  # which is made of this session
+        self.workspace: Workspace | None = None  # set by the workspace that holds this session
 
     def usable(self) -> Session:
-        """Return itself, while it is open."""
+        """Return itself if it is open."""
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
         if self._process != os.getpid():
@@ -120,7 +120,7 @@ class Session(BoardLoader):
 
     @property
     def engine(self) -> Engine:
-        """The engine, or the reason why there is none."""
+        """The engine, or an error that says why there is none."""
         if self._engine is None:
             raise LedgerError(
                 "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
@@ -129,7 +129,7 @@ class Session(BoardLoader):
         return self._engine
 
     async def _acting(self) -> Engine:
-        """The engine, whose identity may be readable by now."""
+        """The engine, after another try to read the identity if there was none."""
         async with self._identifying:
             if self._engine is None and self._identify is not None:
                 self._engine = await self._identify()
@@ -151,7 +151,7 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
+            At once; the work goes on beside the notebook. Rows that were sent before take their recorded outcome, so running a plan
             twice sends nothing twice. A plan without an eligible row gives a run that has ended, without rows and not recorded.
 
         Raises
@@ -183,7 +183,7 @@ class Session(BoardLoader):
         return self._started(partial(Execution, engine, run, stop_after_failures=stop_after_failures, look_back=True))
 
     async def attach(self, run_id: str) -> Run:
-        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
+        """Attach to a run in any kernel: reads, settles and watches. Only ``run.resume()`` sends what was never sent.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once; one that is still running in this kernel is returned as it is.
+            At once. A run that is still running in this kernel is returned as it is.
 
         Raises
         ------
@@ -221,16 +221,16 @@ class Session(BoardLoader):
     ) -> Run:
         """Follow things until each is terminal; reads only.
 
-        It looks for half an hour at the most, and holds as long as something may end by then. What waits for a later time or for a person
-        is left pending; the run says what it waits for, and ``run.resume()`` watches on.
+        It polls for half an hour at most, and ends earlier if nothing can end by then. What waits for a later time or for a person
+        stays pending; the run shows what it waits for, and ``run.resume()`` goes on.
 
         Parameters
         ----------
         frame_or_ids : DataFrame, Handle, str or iterable
-            A posts, targets or deliveries frame, what an asynchronous call of ``ws.client`` returned, or ids.
+            A posts, targets or deliveries frame, the handle of an asynchronous call of ``ws.client``, or ids.
         kind : str
-            What the ids are, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
-            knows its own kind.
+            The kind of the ids, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
+            has its own kind.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class Session(BoardLoader):
         Raises
         ------
         ConfigError
-            If there is no such kind, or an id that was typed names nothing here.
+            If there is no such kind, or an id does not exist in this workspace.
 
         Examples
         --------
@@ -259,10 +259,10 @@ class Session(BoardLoader):
         return run
 
     async def close(self) -> list[str]:
-        """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
+        """End all runs, each when none of its requests is in flight, and close; return how to go on with those that aren't done."""
         self._closed = True
         try:
-            # all at once: none goes on sending while the last request of another is waited for (rule 22)
+            # All at once: none sends on while the last request of another is awaited (rule 22).
             lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:
@@ -271,12 +271,12 @@ class Session(BoardLoader):
         return lines
 
     async def reconcile(self) -> pd.DataFrame:
-        """Settle from the server's state what this ledger does not know; nothing is sent.
+        """Settle unknown outcomes of this ledger from the server's state; nothing is sent.
 
         Returns
         -------
         pandas.DataFrame
-            What is still open, as in ``ws.ledger()``.
+            The rows that are still pending or unknown, with the columns of ``ws.ledger()``.
 
         Raises
         ------
@@ -324,25 +324,26 @@ class Awaitables:
 
     async def close(self) -> None:
         """Close the workspace as ``ws.close()`` does, while other tasks go on."""
-        await asyncio.to_thread(cast("Workspace", self._session.workspace).close)
+        if self._session.workspace is not None:
+            await asyncio.to_thread(self._session.workspace.close)
 
 
 @never_copied(lambda _: CONNECT_THERE)
 class Workspace:
-    """One workspace of the API: load, act, follow. Made by `connect`; a context manager.
+    """One workspace of the API: load, act, follow. `connect` returns it; a context manager.
 
     Attributes
     ----------
     client : AsyncClient
-        The async client itself, for what the workspace has no method for; its calls may be awaited on any event loop.
+        The async client, for calls that the workspace has no method for; they may be awaited on any event loop.
     aio : Awaitables
         The same methods, awaitable.
     name, id, plan : str
-        As the API names them, the plan in lower case; ``""`` where it does not.
+        As the API returns them, the plan in lower case; ``""`` if it does not.
     sandbox : Sandbox or None
         The embedded sandbox, if this workspace lives in one.
     settings : Settings
-        The zone in which times are shown, and which metadata name people; see `connect`.
+        The time zone in which times are shown, and the metadata fields of owner, campaign and tags; see `connect`.
     """
 
     def __init__(
@@ -384,8 +385,8 @@ class Workspace:
         -------
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
-            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: of the blocked ones those
-            whose posts were taken back since, which asks for nobody).
+            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: the blocked rows whose posts
+            were withdrawn, which need no action).
 
         Raises
         ------
@@ -400,15 +401,15 @@ class Workspace:
         return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
-        """Return the audit trail: every row that was ever planned to be sent, who, when, why, and what became of it.
+        """Return the audit trail: every row that was ever planned to be sent, with who, when, why and its outcome.
 
         Returns
         -------
         pandas.DataFrame
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
-            settled_at`` (UTC). A request that the API refused to look at, or that never reached it, does not count as sent;
-            ``first_sent_at`` is the first time that it may have had an effect.
+            settled_at`` (UTC). ``first_sent_at`` is the first time that a request may have had an effect: not if the API rejected
+            it unread, or if it never arrived.
 
         Raises
         ------
@@ -433,8 +434,8 @@ class Workspace:
         Parameters
         ----------
         path : path, optional
-            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open. By
-            default the one that the workspace stands on.
+            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open.
+            Default: the archive of ``vx.connect(archive=…)``.
 
         Returns
         -------
@@ -505,14 +506,14 @@ class Workspace:
         return panel(self, frame, posts=posts, events=events)
 
     def close(self) -> None:
-        """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""
+        """Stop new sends, wait for requests in flight, print how to go on, and close. Closing twice does nothing more."""
         if self not in _open_workspaces:
             return
         try:
             for line in eventloop.run(self._session.close()):
                 if not self._resources.forgets:
                     print(line)  # noqa: T201  the last word to the person at the keyboard
-        finally:  # an interrupt while a request is waited for leaves nothing open; the ledger knows what was sent
+        finally:  # an interrupt leaves nothing open either; the ledger knows what was sent
             _open_workspaces.discard(self)
             if self._ledger is not None:
                 self._ledger.close()
@@ -536,7 +537,7 @@ class Workspace:
         return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
     def _ledger_place(self) -> str:
-        """Where the ledger is, as a notebook may show it: not whose machine this is."""
+        """The ledger's place as a notebook may show it, without the user's name."""
         if self._ledger is None:
             return "none: nothing can be run"
         if self._resources.forgets:
@@ -544,9 +545,9 @@ class Workspace:
         place = short_path(self._ledger.path)
         try:
             runs = audit.count_runs(self._ledger)
-        except LedgerError:  # closed, or busy for long; its path is still so
+        except LedgerError:  # closed, or busy for long
             return place
-        # A path with a slip of the pen begins a new ledger, which knows nothing of what was sent: that is to be seen here.
+        # A typo in the path begins a new ledger, which knows nothing of what was sent: the count of runs shows it.
         return f"{place}, {safe.many(runs, 'run')} in it" if runs else f"{place}, no run in it yet"
 
     def __repr__(self) -> str:
@@ -559,7 +560,7 @@ _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """The workspaces of the parent are its own: a child that ends, or closes one, must end nothing there."""
+    """Forget the parent's workspaces: a child that ends, or closes one, must end nothing there."""
     for workspace in list(_open_workspaces):
         workspace._resources.disown()
     _open_workspaces.clear()
@@ -571,6 +572,6 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _close_all() -> None:
-    """At the interpreter's exit: stop new sends, let what is under way end, say how to go on (rule 22)."""
+    """Close at the interpreter's exit, as rule 22 has it."""
     for workspace in list(_open_workspaces):
         workspace.close()

@@ -291,7 +291,7 @@ def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
     assert frame.loc[0, HEADS].tolist() == ["a", "t", "x", "2026-07-04T09:00:00+09:00"]
     with pytest.raises(vx.errors.PlanError, match=r"It has: Nr\., Beitrag, Kanäle, Wann\.") as refused:
         vx.read_campaign(path)
-    assert "say which is meant, such as columns={'Nr.': 'row_id'}." in str(refused.value)
+    assert "say which is meant, such as columns={'Nr.': 'content'}." in str(refused.value)
     with pytest.raises(vx.errors.ConfigError, match="not a time zone"):
         vx.read_campaign(path, columns=names, tz="Mars")
 

@@ -42,7 +42,7 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbo
         ({"campaign": "lanch 7"}, "did you mean 'Launch 7'"),
         ({"text": " "}, "text= is blank"),
         ({"owner": 5}, "owner= takes text"),
-        ({"account": "acc_nobody"}, "account='acc_nobody': no such account"),
+        ({"account": "acc_nobody"}, "account=: no account acc_nobody in this workspace"),
     ],
 )
 def test_a_slip_of_the_pen_gives_no_empty_frame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,11 +14,11 @@ from voxops.analysis.triage import triage
 from voxops.api.limits import PAGE_RECORDS
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
-from voxops.frames.records import Columns, read_posts, targets
+from voxops.frames.records import Columns, targets
 from voxops.frames.schemas import STRING_DTYPE, to_bool
-from voxops.frames.times import TIME_DTYPE, length, moment, within
+from voxops.frames.times import TIME_DTYPE, length, within
 from voxops.loading.filters import Words
-from voxops.loading.loader import Loader, Settings, first_of_each
+from voxops.loading.loader import Loader, Settings, first_of_each, read_list
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
@@ -27,21 +27,40 @@ if TYPE_CHECKING:
 
 # From which share of failures, of at least how many targets of the last days, an account counts as failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
-# What is wrong with the post and not with the account.
+# Verdicts about the post, not the account.
 _THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
-_BOARD = {
-    "account_id": STRING_DTYPE, "platform": STRING_DTYPE, "username": STRING_DTYPE, "status": STRING_DTYPE, "scope_status": STRING_DTYPE,
-    "scope_message": STRING_DTYPE, "checked_at": TIME_DTYPE, "works": "boolean", "check_message": STRING_DTYPE, "tried": "Int64",
-    "failed": "Int64", "failure_share": "Float64", "commonest_cause": STRING_DTYPE, "last_failed_at": TIME_DTYPE, "scheduled": "Int64",
-    "next_at": TIME_DTYPE, "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE,
+_LISTED = (
+    "account_id",
+    "platform",
+    "username",
+    "status",
+    "scope_status",
+    "scope_message",
+)  # of what the API lists of an account
+_DTYPES = {
+    **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"), "failure_share": "Float64",
+    **dict.fromkeys(("checked_at", "last_failed_at", "next_at", "scheduled_for", "updated_at"), TIME_DTYPE),
 }  # fmt: skip
-_RISK = {
-    "post_id": STRING_DTYPE, "platform": STRING_DTYPE, "account_id": STRING_DTYPE, "account_name": STRING_DTYPE, "scheduled_for": TIME_DTYPE,
-    "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE, "account_status": STRING_DTYPE, "failure_share": "Float64",
-    "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
-}  # fmt: skip
+
+
+def _dtypes(columns: str) -> dict[str, Any]:
+    return {name: _DTYPES.get(name, STRING_DTYPE) for name in columns.split()}
+
+
+_CHECKED = ("refreshed", "verdict")  # the further columns of accounts that were tried
+_BOARD = _dtypes(
+    f"{' '.join(_LISTED)} checked_at works check_message tried failed failure_share commonest_cause last_failed_at scheduled next_at "
+    f"risk why remedy {' '.join(_CHECKED)}"
+)
+_RISK = _dtypes(
+    "post_id platform account_id account_name scheduled_for risk why remedy account_status failure_share content post_status updated_at"
+)
+_UNLISTED: Mapping[str, Any] = {
+    "risk": "not listed",
+    "why": "the workspace lists no such account",
+    "remedy": "the account is no longer among the workspace's; choose another one for the post",
+}
 _RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
-_CHECKED = {"refreshed": "boolean", "verdict": STRING_DTYPE}  # the further columns of accounts that were tried
 
 
 def account_board(
@@ -65,27 +84,24 @@ def account_board(
     """
     ended = recent[recent["status"].isin(["published", "failed"])]
     judged = triage(ended[ended["status"] == "failed"])
-    tried, failed = ended["account_id"].value_counts(), judged["account_id"].value_counts()
-    blamed = judged.loc[~judged["verdict"].isin(list(_THE_POSTS_OWN)), "account_id"].value_counts()
-    last = judged.groupby("account_id")["updated_at"].max()
-    common = {
-        name: causes.value_counts().index[0]
-        for name, causes in judged.groupby("account_id")["cause"]
-        if len(causes.dropna())
+    blamed = judged[~judged["verdict"].isin(list(_THE_POSTS_OWN))]["account_id"].value_counts()
+    counts = {"tried": ended, "failed": judged, "scheduled": waiting}
+    figures = {
+        "commonest_cause": judged.dropna(subset="cause")
+        .groupby("account_id")["cause"]
+        .agg(lambda each: each.mode()[0]),
+        "last_failed_at": judged.groupby("account_id")["updated_at"].max(),
+        "next_at": waiting.groupby("account_id")["scheduled_for"].min(),
     }
-    coming, soonest = waiting["account_id"].value_counts(), waiting.groupby("account_id")["scheduled_for"].min()
     rows = []
     for row in accounts.to_dict("records"):
         account = str(row["account_id"])
-        check = checks.get(account, {})
-        count, bad = int(tried.get(account, 0)), int(failed.get(account, 0))
-        line = {
-            **{name: row.get(name) for name in ("account_id", "platform", "username", "status", "scope_status", "scope_message")},
-            **check, "tried": count, "failed": bad, "failure_share": bad / count if count else None, "commonest_cause": common.get(account),
-            "last_failed_at": last.get(account), "scheduled": int(coming.get(account, 0)), "next_at": soonest.get(account),
-        }  # fmt: skip
+        line = {name: row.get(name) for name in _LISTED} | dict(checks.get(account, {}))
+        line |= {name: int((frame["account_id"] == account).sum()) for name, frame in counts.items()}
+        line |= {name: series.get(account) for name, series in figures.items()}
+        line["failure_share"] = line["failed"] / line["tried"] if line["tried"] else None
         rows.append(line | dict(zip(("risk", "why", "remedy"), _risk(line, int(blamed.get(account, 0))), strict=True)))
-    return table_of(rows, _BOARD | _CHECKED)
+    return table_of(rows, _BOARD)
 
 
 def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None, str | None]:
@@ -125,32 +141,11 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
     """
     known = {str(row["account_id"]): row for row in board.to_dict("records")}
     rows = []
-    for row in waiting.to_dict("records"):
-        if pd.isna(row["account_id"]):
-            continue
-        account = known.get(str(row["account_id"]))
-        if account is None:
-            said = {
-                "risk": "not listed",
-                "why": "the workspace lists no such account",
-                "remedy": "the account is no longer among the workspace's; choose another one for the post",
-            }
-        elif pd.isna(account["risk"]):
-            continue
-        else:
-            said = {name: account[name] for name in ("risk", "why", "remedy", "failure_share")}
-            said["account_status"] = account["status"]
-        names = (
-            "post_id",
-            "platform",
-            "account_id",
-            "account_name",
-            "scheduled_for",
-            "content",
-            "post_status",
-            "updated_at",
-        )
-        rows.append({**{name: row.get(name) for name in names}, **said})
+    for row in waiting.dropna(subset="account_id").to_dict("records"):
+        account = known.get(str(row["account_id"]), _UNLISTED)
+        if not pd.isna(account["risk"]):
+            said = {name: account.get(name) for name in ("risk", "why", "remedy", "failure_share")}
+            rows.append({name: row.get(name) for name in _RISK} | said | {"account_status": account.get("status")})
     return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
 
 
@@ -170,7 +165,7 @@ def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.Da
 
 
 async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Any]]:
-    """Try accounts; one that can't be tried says why and does not stop the others.
+    """Try accounts; one that can't be tried does not stop the others.
 
     Parameters
     ----------
@@ -192,11 +187,11 @@ async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: boo
 
 async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[str, Any]:
     """Whether one account was refreshed and whether it works, None where that is unknown, and what the API says."""
-    refreshed = works = None
+    refreshed = None
     if refresh:
-        answer, why = await _asked(client.accounts.refresh(account))
+        answer, why = await _answer(client.accounts.refresh(account))
         refreshed = None if why else to_bool(answer.get("success"))
-    answer, why = await _asked(client.accounts.test(account))
+    answer, why = await _answer(client.accounts.test(account))
     works = None if why else to_bool(answer.get("success"))
     verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
     message = why or str(answer.get("message") or "")
@@ -205,8 +200,8 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[st
     }  # fmt: skip
 
 
-async def _asked(call: Any) -> tuple[dict[str, Any], str]:
-    """The answer to a call, or why there is none; a key that is refused, and a pause that is too long, would be so for every account."""
+async def _answer(call: Any) -> tuple[dict[str, Any], str]:
+    """The answer to a call, or why there is none. A refused key and a pause that is too long concern every account: they are raised."""
     try:
         return await call, ""
     except (AuthError, WaitTooLong):
@@ -217,36 +212,27 @@ async def _asked(call: Any) -> tuple[dict[str, Any], str]:
 
 RECENT = timedelta(days=7)  # over which failures of an account are counted
 _CREATED = timedelta(days=30)  # posts that were created before are not looked for: lists stand in that order
-_WAITING = ("scheduled", "approved")
 
 
-async def recent_targets(client: AsyncClient, now: datetime) -> pd.DataFrame:
-    """Targets of posts that ended within the last seven days, of those created within the last thirty."""
+async def _targets(
+    client: AsyncClient,
+    statuses: Sequence[str],
+    column: str,
+    since: pd.Timestamp | None = None,
+    until: pd.Timestamp | None = None,
+    *,
+    oldest: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Targets of posts with one of these statuses whose `column` lies within a span; lists are read down to the creation of `oldest`."""
     columns = Columns("posts")
-    for status in ("published", "partial", "failed"):
-        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-            columns.extend(page.records)
-            created = [state.created_at for state in read_posts(page.records).values() if state.created_at]
-            if created and datetime.fromisoformat(max(created)) < now - _CREATED:
-                break
+    for status in statuses:
+        await read_list(client, columns, "/v1/posts", {"status": status, "limit": PAGE_RECORDS}, oldest=oldest)
     posts = columns.frame()
-    recent = within(posts["updated_at"], pd.Timestamp(now - RECENT), None)
-    return targets(posts[recent & first_of_each(posts["post_id"])])
-
-
-async def waiting_targets(client: AsyncClient, until: pd.Timestamp | None) -> pd.DataFrame:
-    """Targets of posts that are about to go out, up to an instant."""
-    columns = Columns("posts")
-    for status in _WAITING:
-        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-            columns.extend(page.records)
-    posts = columns.frame()
-    keep = within(moment(posts[["scheduled_for"]]), None, until)
-    return targets(posts[keep & first_of_each(posts["post_id"])])
+    return targets(posts[within(posts[column], since, until) & first_of_each(posts["post_id"])])
 
 
 class BoardLoader(Loader):
-    """Loads what is known of accounts beside what the API lists; see `Loader`."""
+    """Loads the board of accounts and the posts at risk; see `Loader`."""
 
     def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         super().__init__(client, source, settings)
@@ -346,6 +332,8 @@ class BoardLoader(Loader):
 
     async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The board of these accounts, and the targets that are about to go out up to an instant."""
-        waiting = await waiting_targets(self._client, until)
-        recent = await recent_targets(self._client, self._client.now())
+        now = pd.Timestamp(self._client.now())
+        waiting = await _targets(self._client, ("scheduled", "approved"), "scheduled_for", until=until)
+        ended = ("published", "partial", "failed")
+        recent = await _targets(self._client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
         return account_board(accounts, recent, waiting, self._checks), waiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ _FINDING = {"row": "Int64", "row_id": STRING_DTYPE, "sheet_row": "Int64", "cell"
 )
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
+_NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
 _MAY_POST = {"active", "of unknown status"}
 _ENDPOINT = "POST /v1/posts/validate"
 
@@ -58,12 +60,10 @@ def _guessed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Finding]]
     """The first row whose letters depend on the encoding that was guessed, with a finding that shows them."""
     for number, row in enumerate(rows):
         for column in ("content", "first_comment"):
-            text = str(row[column] or "")
-            if not text.isascii():
-                first = next(at for at, char in enumerate(text) if not char.isascii())
-                shown = text[max(first - 20, 0) : first + 20].strip()
+            found = _NOT_ASCII.search(str(row[column] or ""))
+            if found:
                 said = (
-                    f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
+                    f"The file is not UTF-8, and was read as Windows-1252: if {found[0].strip()!r} is garbled, pass read_campaign the encoding= "
                     "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
                 )
                 yield number, Finding(column, "warning", "ENCODING_GUESSED", said)
@@ -92,7 +92,7 @@ def _together(ours: list[Finding], theirs: list[Finding]) -> list[Finding]:
 
 
 def _covers(one: Finding, other: Finding) -> bool:
-    """Whether a finding says all that another one says."""
+    """Whether a finding makes another one redundant."""
     same = bool(one.code) and one.code == other.code and one.platform in {"", other.platform}
     return same and (one.level == "error" or other.level == "warning")
 
@@ -106,10 +106,8 @@ class _Accounts:
         self._listed = {account: (platform, status) for platform, _, account, status in listed}
 
     def find(self, name: str) -> tuple[str, Finding | None]:
-        """The platform of an account that can be asked about, else ``""``; and why it can't be posted to."""
-        account = self._usable.get(name, name)
-        if account not in self._listed and not self._usable.bearing(name):
-            account = next(iter(self._every.bearing(name)), account)
+        """The platform on which to check an account, else ``""``; and why it can't publish."""
+        account = self._usable.get(name) or self._every.get(name) or name
         platform, status = self._listed.get(account, ("", ""))
         if not platform:
             said = no_account([name], self._usable)
@@ -123,7 +121,7 @@ class _Accounts:
 
 
 async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accounts) -> list[Finding]:
-    """What the API says of one row: of its accounts, and of its post on each of their platforms."""
+    """Findings of the API about one row: its accounts, and its post on each of their platforms."""
     looked_up = [accounts.find(name) for name in dict.fromkeys(row["accounts"])]
     found = [one for _, one in looked_up if one is not None]
     platforms = sorted({platform for platform, _ in looked_up if platform})
@@ -146,7 +144,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accoun
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What an answer says of each platform, whose names come in either case."""
+    """The parts of an answer by platform, whose names come in either case."""
     platforms = answer.get("platforms") or {}
     if not isinstance(platforms, Mapping) or not all(isinstance(each, Mapping | None) for each in platforms.values()):
         raise DecodeError(f"{_ENDPOINT} answered with platforms that are no objects by their names", endpoint=_ENDPOINT)
@@ -169,6 +167,6 @@ def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
 
 
 def _column(entry: Any, code: str) -> str:
-    """The column of the sheet that an error of the API is about, ``""`` where it does not say."""
+    """The column of the sheet that an error of the API is about, ``""`` if unknown."""
     field = str(entry.get("field") or "") if isinstance(entry, Mapping) else ""
     return _FIELDS.get(field) or _FIELDS.get(code.partition("_")[0].lower(), "")

@@ -1,4 +1,4 @@
-"""Slips of the pen in platforms, accounts and events: named as what they are, so that none gives an empty frame in silence."""
+"""Filters of posts and deliveries; a typo in a platform, account or event is an error, not an empty frame."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 
-# Platforms that the API is known to serve (contract: section 2). Others may come: one that an account of the workspace is on is taken.
+# Platforms that the API is known to serve (contract: section 2). Others may come: a platform of one of the accounts is accepted.
 PLATFORMS = (
     "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
     "telegram", "google_business", "mastodon", "whatsapp",
 )  # fmt: skip
 
-# Events that webhooks are known to receive (contract: WH-3). Others may come: one that a delivery has is taken.
+# Events that webhooks are known to receive (contract: WH-3). Others may come: an event of a delivery is accepted.
 EVENTS = (
     "post.created", "post.scheduled", "post.published", "post.failed", "post.partial", "post.draft.approved", "account.connected",
     "account.disconnected", "account.error", "media.uploaded",
@@ -71,7 +71,7 @@ def warn_of_nothing(statuses: Sequence[str], until: When, end: pd.Timestamp | No
 
 
 def refuse_events(events: Sequence[str]) -> None:
-    """Refuse an event that is not known where one that is known is near, and warn of others; asked only where nothing was found.
+    """Refuse an unknown event that is near a known one, and warn of others; called only if nothing was found.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def refuse_events(events: Sequence[str]) -> None:
 
 
 async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
-    """Refuse account ids that the workspace does not list; asked only where nothing was found.
+    """Refuse account ids that the workspace does not list; called only if nothing was found.
 
     Raises
     ------
@@ -97,14 +97,9 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
     """
     if not accounts:
         return
-    listed = await read_accounts(client, disconnected=True)
-    known = {account for _, _, account, _ in listed}
-    names = {name: f"{platform}:@{name}" for platform, name, *_ in listed}
-    for account in accounts:
-        if account not in known:
-            meant = near(account, known) or names.get(near(account, names, 0.7) or "")
-            hint = f"did you mean {meant!r}?" if meant else "ws.accounts() lists them"
-            raise ConfigError(f"account={account!r}: no such account in this workspace; {hint}")
+    names = await account_names(client, disconnected=True)
+    if unknown := set(accounts).difference(names.values()):
+        raise ConfigError(f"account=: {_no_account(sorted(unknown), [*names.values(), *names])}")
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
@@ -121,14 +116,19 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
     found = {account: names.bearing(account) if _is_name(account) else [account] for account in accounts}
     unknown = [account for account in accounts if not found[account]]
     if unknown:
-        meant = near(unknown[0], names, 0.7)
-        hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
-        raise ConfigError(f"no account {', '.join(unknown)} in this workspace; {hint}")
+        raise ConfigError(f"account=: {_no_account(unknown, names)}")
     return list(dict.fromkeys(account for ids in found.values() for account in ids))
 
 
+def _no_account(unknown: Sequence[str], known: Iterable[str]) -> str:
+    """Say that there are no such accounts, with what the first of them was likely to mean."""
+    meant = near(unknown[0], known, 0.7)
+    hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
+    return f"no account {', '.join(unknown)} in this workspace; {hint}"
+
+
 def _is_name(account: str) -> bool:
-    """Whether somebody has written a name, and not an id."""
+    """Whether a text is a name and not an id."""
     return ":" in account or account.startswith("@")
 
 
@@ -151,7 +151,7 @@ def statuses(value: Words) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What posts are searched by that no server is known to filter by: applied here, to all that came.
+    """Filters that no server is known to have: applied here, to all posts that were read.
 
     `text` is part of the content, in any case; `campaign`, `owner` and `tag` are whole words, in any case, of which a post must have
     one; `fields` says which field of the metadata holds campaign and owner.
@@ -165,7 +165,7 @@ class Search:
 
     @classmethod
     def read(cls, fields: Mapping[str, str], **wanted: Words) -> Search:
-        """Read what was asked for.
+        """Read the arguments.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Search:
         return cls(**found, fields=fields)
 
     def filters(self) -> dict[str, list[str]]:
-        """What was asked for, as the frame says it."""
+        """The filters as ``attrs`` hold them."""
         return {name: list(getattr(self, name)) for name in HERE if getattr(self, name)}
 
     def mask(self, posts: pd.DataFrame) -> pd.Series:
@@ -192,7 +192,7 @@ class Search:
         for name in ("campaign", "owner", "tag"):
             if wanted := {word.strip().casefold() for word in getattr(self, name)}:
                 has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
-                if name == "campaign":  # what vx.plan_create has made bears its name as a mark
+                if name == "campaign":  # posts of vx.plan_create hold its name as a mark
                     marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
                     has = [fit or _mark_of(cell) in marks for fit, cell in zip(has, posts["metadata"], strict=True)]
                 fits &= pd.Series(has, index=posts.index, dtype=bool)
@@ -229,7 +229,7 @@ class Search:
 
 
 def _mark_of(metadata: Any) -> str | None:
-    """The mark of the campaign that a post was made for by ``vx.plan_create``, None for any other post."""
+    """The campaign mark of a post that ``vx.plan_create`` created, None for any other post."""
     mark = metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
     return mark if isinstance(mark, str) else None
 
@@ -251,8 +251,8 @@ def stamp(when: datetime) -> str:
 def plain_filters(filters: Mapping[str, Any]) -> dict[str, str | int | list[Any]]:
     """Filters as JSON has them: what is neither text, number nor list as its text.
 
-    What was not asked for is left out; an empty selection was asked for, and loads nothing once more. No value is compared: an instant
-    of NumPy is equal to nothing that is no instant.
+    Filters that are None are left out; an empty selection stays, since it loads nothing. No value is compared: an instant of NumPy is
+    equal to nothing else.
     """
     plain: dict[str, str | int | list[Any]] = {}
     for name, value in filters.items():

@@ -1,4 +1,4 @@
-"""What an analyst sets for a workspace: the zone in which times are shown, and which metadata name people."""
+"""Load lists of the API as frames, filtered, and with what an archive holds; and the settings of a workspace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mappi
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pandas as pd
@@ -42,7 +43,7 @@ from voxops.loading.filters import (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a workspace; frames say in ``attrs`` with which of them they were loaded.
+    """The settings of a workspace; the ``attrs`` of frames hold those they were loaded with.
 
     Attributes
     ----------
@@ -69,12 +70,12 @@ class Settings:
         return cls(zone(values.get("tz") or "UTC"), fields)
 
     def attrs(self) -> dict[Hashable, Any]:
-        """Return what the ``attrs`` of frames hold of them; defaults are left out."""
+        """Return the settings as the ``attrs`` of frames hold them; defaults are left out."""
         attrs: dict[Hashable, Any] = {"tz": self.tz} if self.tz != "UTC" else {}
         return attrs | ({"people": dict(self.people)} if self.people else {})
 
     def arguments(self) -> dict[str, str]:
-        """Return the arguments of ``vx.connect`` that say the same."""
+        """Return the arguments of ``vx.connect`` for these settings."""
         fields = {f"{name}_field": field.removeprefix("metadata.") for name, field in self.people.items()}
         return ({"tz": self.tz} if self.tz != "UTC" else {}) | fields
 
@@ -107,7 +108,7 @@ class Disk(Protocol):
 
 
 def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """What was read and what is on disk; of a record that is in both, what was read."""
+    """Records read from the API and from disk; of a record in both, the one from the API."""
     parts = [part for part in (live, *settled) if len(part)]
     if len(parts) < 2:
         return parts[0] if parts else live
@@ -116,22 +117,15 @@ def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.
 
 
 def first_of_each(ids: pd.Series) -> pd.Series:
-    """Which rows are the first of their id, where a list has shown a record twice; one without an id is no copy of another."""
+    """Which rows are the first of their id, as a list may return a record twice; rows without an id count as different."""
     return ~ids.duplicated() | ids.isna()
 
 
 def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows by ``created_at``, the newest first; those of one instant by their id, so that the order does not depend on where they came from."""
+    """Rows by ``created_at``, the newest first; those of one instant by id, so that the order does not depend on the source."""
     if not frame["created_at"].is_unique:
         frame = frame.sort_values(key, kind="stable")
     return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
-
-
-def archive_note(kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
-    """What ``attrs["archive"]`` says: how many rows came from where, and what may have been missed."""
-    fresh = int(ids.isin(list(read)).sum())
-    note = f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
-    return {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}
 
 
 async def read_list(
@@ -165,30 +159,11 @@ async def read_list(
 
 
 _OUT = ("published", "partial")
-_AT_ONCE = 50  # posts whose figures are asked for before any is waited for; the client's pace bounds what really leaves
-
-
-async def analytics(
-    client: AsyncClient,
-    posts: pd.DataFrame | pd.Series | str | list[str],
-    since: When = None,
-    until: When = None,
-    tz: str = "UTC",
-) -> pd.DataFrame:
-    """Load how posts did, by platform; see ``ws.analytics``."""
-    start, end = window(since, until, client.now(), tz)
-    wanted = _ids(posts)
-    answers = [answer async for answer in _answers(client, wanted, start, end)]
-    found = {post for post, _ in answers}
-    if gone := [post for post in wanted if post not in found]:
-        some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
-        said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
-        warnings.warn(said, stacklevel=2)
-    return performance(answers)
+_AT_ONCE = 50  # posts requested at once; the client's pace bounds what leaves
 
 
 def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
-    """The posts to ask about, each once."""
+    """The ids of the posts to request, each once."""
     if isinstance(posts, pd.Series):
         posts = posts.dropna().to_list()
     if isinstance(posts, str | list):
@@ -223,9 +198,9 @@ class Loader:
     client : AsyncClient
         The one client.
     source : str
-        What ``df.attrs`` names as the origin.
+        The origin in ``df.attrs``.
     settings : Settings
-        The zone, and which metadata name people.
+        The time zone, and the metadata fields of owner, campaign and tags.
     """
 
     def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
@@ -235,7 +210,7 @@ class Loader:
         self._disk: Disk | None = None
 
     def use_disk(self, disk: Disk) -> None:
-        """Take from disk what is settled."""
+        """Take what is settled from disk."""
         self._disk = disk
 
     async def posts(
@@ -274,7 +249,7 @@ class Loader:
             is set to) and tags; `campaign` also finds what ``vx.plan_create(campaign=)`` has made. The API is not known to filter by these
             four, so all posts that the other filters leave are read, and filtered here; ``attrs["filtered_here"]`` says so.
         refresh : bool
-            Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
+            With ``vx.connect(archive=…)``: read all from the API, also what had ended.
 
         Returns
         -------
@@ -282,7 +257,7 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
-            them (``vx.connect(owner_field="owner")``), which then come along into targets. ``attrs`` says when, from where and
+            them (``vx.connect(owner_field="owner")``), which targets then have, too. ``attrs`` hold when, from where and
             with which filters it was loaded, whether it is complete, and under ``archive`` how many rows came from there and what may
             have been missed.
 
@@ -343,11 +318,9 @@ class Loader:
         filters = {**asked, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
-        origin = None
-        if self._disk is not None:
-            read = set(live["post_id"].dropna()) if whole is None else whole[1]
-            origin = archive_note("posts", shown["post_id"], read, busy=not some and whole is None)
-        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, archive=origin)
+        read = set(live["post_id"].dropna()) if whole is None else whole[1]
+        origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
+        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
 
     async def deliveries(
         self,
@@ -429,11 +402,9 @@ class Loader:
         if not len(found):
             refuse_events(events)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        origin = None
-        if self._disk is not None:
-            read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
-            origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
-        return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
+        read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
+        origin = self._origin("deliveries", found["delivery_id"], read, busy=not some and whole is None)
+        return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 
     async def listed_accounts(self) -> pd.DataFrame:
         """Load the accounts that the API lists, disconnected ones too."""
@@ -536,8 +507,25 @@ class Loader:
         >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
         ['post_id', 'target_id', 'platform']
         """
-        figures = await analytics(self._client, posts, since, until, self.settings.tz)
-        return say_zone(figures, self.settings.tz)
+        span = window(since, until, self._client.now(), self.settings.tz)
+        wanted = _ids(posts)
+        answers = [answer async for answer in _answers(self._client, wanted, *span)]
+        found = {post for post, _ in answers}
+        if gone := [post for post in wanted if post not in found]:
+            some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
+            said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
+            warnings.warn(said, stacklevel=2)
+        return say_zone(performance(answers), self.settings.tz)
+
+    def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
+        """The part of ``attrs`` about the archive, if there is one: how many rows came from each source, and what may have been missed."""
+        if self._disk is None:
+            return {}
+        fresh = int(ids.isin(list(read)).sum())
+        note = (
+            f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
+        )
+        return {"archive": {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}}
 
     def _described(
         self,
@@ -547,9 +535,9 @@ class Loader:
         filters: dict[str, Any],
         *,
         cut: bool = False,
-        archive: dict[str, Any] | None = None,
+        origin: Mapping[str, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
-        """The frame with what it should say of itself."""
+        """The frame with its ``attrs``."""
         frame.attrs = {
             "kind": kind,
             "source": self._source,
@@ -561,6 +549,6 @@ class Loader:
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
             **filtered_here(filters),
-            **({} if archive is None else {"archive": archive}),
+            **origin,
         }
         return frame

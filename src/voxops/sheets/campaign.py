@@ -1,4 +1,4 @@
-"""The heads of a campaign sheet as columns of ours, and what to do where one is missing, unknown or stands elsewhere."""
+"""Read a campaign sheet: its heads, its cells and its times, without a guess."""
 
 from __future__ import annotations
 
@@ -26,15 +26,11 @@ IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a she
 _FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # what plans and views read where a sheet has it
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
-_NAMES_ROWS = re.compile(
-    r"(?:(?:row|line|post|zeilen?|beitrags?|lfd)[\W_]*)?(?:id|no|nr|num|number|nummer|key|row|zeile|code|ref|#)\W*",
-    re.IGNORECASE,
-)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
 
 
 def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
+    """Column names in lower case with underscores, and the time zones in some of them, as ``scheduled_for (UTC)``.
 
     A PlanError names what is wrong with them.
     """
@@ -65,7 +61,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
 
 def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
-    """The zone that the heads of the columns of times say."""
+    """The time zone in the heads of the columns of times."""
     found = {zones[name] for name in columns if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
@@ -73,22 +69,16 @@ def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[
 
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
-    """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
+    """A hint for the error: which of the first rows seems to hold the heads."""
     known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
     here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
         return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
     # A title that is merged over several cells is the same text in each of them.
-    if read.rows and _differing(read.header) < 2:
-        row = next((number for number, row in read.top if _differing(row) > 1), 2)
-        return f" If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header={row})."
+    if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
+        return " If the heads stand in another row, say in which, as a spreadsheet numbers it, such as read_campaign(path, header=3)."
     return ""
-
-
-def _differing(row: Sequence[str]) -> int:
-    """How many different texts a row has."""
-    return len(set(filter(None, map(_tidy, row))))
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
@@ -97,23 +87,22 @@ def _with_times(names: Sequence[str]) -> set[str]:
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
-    """How to say under which name a column is there, of the heads that are none of ours yet; and how rows get names."""
+    """A hint for the error: how to name the column that is meant, of the heads that are none of ours yet."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
-    pairs = [(head, "row_id") for head in left if "row_id" in missing and _NAMES_ROWS.fullmatch(head)]
-    pairs += [(head, name) for head in left for name in missing if name != "row_id"]
+    absent = [name for name in missing if name != "row_id"]
     said = ""
-    if pairs:
-        said = f" Where a column has another name, say which is meant, such as columns={dict(pairs[:1])}."
+    if left and absent:
+        said = f" Where a column has another name, say which is meant, such as columns={dict(zip(left[:1], absent, strict=False))}."
     if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
         said += " Day and hour in two columns are called date and time."
-    if "row_id" in missing and any(names) and "row_id" not in dict(pairs[:1]).values():
-        said += " row_id names each row: add such a column, with names that stay where rows are sorted or added."
+    if "row_id" in missing and any(names):
+        said += " row_id names each row, and stays where rows are sorted or added: add such a column, or say which it is: columns={'No.': 'row_id'}."
     return said
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Heads as names of ours, and the zone that some say."""
+    """Heads as names of ours, and the time zones in some of them."""
     names, zones = [], {}
     for head in heads:
         bare, place = _parted(head)
@@ -125,7 +114,7 @@ def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], 
 
 
 def _parted(head: str) -> tuple[str, str]:
-    """A head as a name of ours and the zone that it says, as in ``scheduled_for (Europe/Berlin)``; ``""`` where it says none."""
+    """A head as a name of ours, and its time zone, as in ``scheduled_for (Europe/Berlin)``; ``""`` if it has none."""
     found = _ZONED.fullmatch(head.strip())
     return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
 

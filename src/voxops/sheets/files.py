@@ -159,19 +159,18 @@ def places(cells: Sequence[str]) -> str:
 def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Sheet:
     """A CSV file in whatever form spreadsheets export it."""
     text, encoding = _text(path, data) if named is None else _text_in(path, data, named)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.splitlines()
     delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
     if delimiter:
         text = text.split("\n", 1)[1] if "\n" in text else ""
     read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in delimiter or _DELIMITERS}
     top = [(number, max(rows, key=_filled)) for number, rows in enumerate(zip_longest(*read.values(), fillvalue=[]), 1)]
-    at = wanted or next((number for number, row in top if any(cell.strip() for cell in row)), 1)
+    at = wanted or next((number for number, row in top if _filled(row)), 1)
     # A title above the heads has no delimiters, or others: the row of the heads says how cells are parted.
     delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
     rows = _parted(path, text, delimiter, at)
-    kept: list[tuple[int, list[Any]]] = [
-        (number, list(row)) for number, row in enumerate(rows, start=1) if any(cell.strip() for cell in row)
-    ]
+    kept: list[tuple[int, list[Any]]] = [(number, list(row)) for number, row in enumerate(rows, 1) if _filled(row)]
     broken = [
         f"{letters(at)}{number}"
         for number, row in kept
@@ -235,9 +234,9 @@ def _top(text: str, delimiter: str, most: int) -> list[list[str]]:
         return []
 
 
-def _filled(row: Sequence[str]) -> int:
+def _filled(row: Sequence[Any]) -> int:
     """How many cells of a row hold anything."""
-    return sum(bool(cell.strip()) for cell in row)
+    return sum(bool(cell.strip()) if isinstance(cell, str) else cell is not None for cell in row)
 
 
 def _text(path: Path, data: bytes) -> tuple[str, str]:
@@ -250,25 +249,20 @@ def _text(path: Path, data: bytes) -> tuple[str, str]:
             continue
         if encoding == _GUESSED:
             _refuse_two_encodings(path, data)
-        return _with_plain_ends(text), encoding.removesuffix("-sig")
+        return text, encoding.removesuffix("-sig")
     raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
 
 
 def _text_in(path: Path, data: bytes, encoding: str) -> tuple[str, str]:
     """Contents of a file in the encoding that somebody says it has."""
     try:
-        return _with_plain_ends(data.decode(encoding).removeprefix("\ufeff")), encoding
+        return data.decode(encoding).removeprefix("\ufeff"), encoding
     except LookupError:
         raise PlanError(
             f"encoding={encoding!r} is not known; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
         ) from None
     except UnicodeError as error:
         raise PlanError(f"{path} is not text in {encoding}; leave encoding= out, or name another one.") from error
-
-
-def _with_plain_ends(text: str) -> str:
-    """Text with the line ends of Python."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _refuse_two_encodings(path: Path, data: bytes) -> None:
@@ -311,7 +305,7 @@ def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
         for row in range(top, min(bottom + 1, len(cells))):
             for column in range(left, min(right + 1, len(cells[row]))):
                 cells[row][column] = cells[top][left]
-    filled = [(number, row) for number, row in enumerate(cells, start=1) if any(_holds_anything(cell) for cell in row)]
+    filled = [(number, row) for number, row in enumerate(cells, 1) if _filled(row)]
     if not filled:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
     first = [(number, list(map(str, row))) for number, row in enumerate(cells[:_TOP], start=1)]
@@ -329,11 +323,6 @@ def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Seque
             f"{path} has {len(visible)} sheets: {', '.join(visible)}. Say which: sheet={(visible or ['…'])[0]!r}."
         )
     return visible[0]
-
-
-def _holds_anything(cell: Any) -> bool:
-    """Whether a cell holds anything."""
-    return bool(cell.strip()) if isinstance(cell, str) else cell is not None
 
 
 def _refuse_broken(path: Path, name: str) -> None:

@@ -138,18 +138,13 @@ def _naive(text: str, dayfirst: bool | None) -> datetime | None:
         if found is None:
             when = typed_time(text)
             return None if when.tzinfo is not None or len(text) <= len("2026-11-03") else when
-        if dayfirst is None:
+        clock = _clock(found)
+        if clock is None or dayfirst is None:
             return None
-        return _numeric(found, dayfirst)
+        day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
+        return datetime.combine(date(int(found["year"]), int(month), int(day)), clock)
     except ValueError:
         return None
-
-
-def _numeric(found: re.Match[str], dayfirst: bool) -> datetime | None:
-    """Such as ``03.11.2026 9:00``."""
-    clock = _clock(found)
-    day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
-    return None if clock is None else datetime.combine(date(int(found["year"]), int(month), int(day)), clock)
 
 
 def _clock(found: re.Match[str]) -> time | None:
