@@ -535,7 +535,7 @@ class Loader:
         filters: dict[str, Any],
         *,
         cut: bool = False,
-        origin: Mapping[str, Any] = MappingProxyType({}),
+        origin: Mapping[Any, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
         """The frame with its ``attrs``."""
         frame.attrs = {
