@@ -100,7 +100,7 @@ deliveries
 
 OPEN = """
 import asyncio
-while deliveries._rows is None or deliveries._tasks._turn.locked():  # it reads them in the background
+while deliveries._tasks._turn.locked():  # it reads the webhooks in the background
     await asyncio.sleep(0.1)
 await asyncio.sleep(1)
 for row in range(len(samples)):

@@ -930,7 +930,6 @@ def test_a_log_whose_deliveries_show_no_time_is_shown(ws: vx.Workspace) -> None:
 def failures(ws: vx.Workspace) -> Page:
     """A page of the delivery panel with failures in its window."""
     panel = ws.panel(ws.deliveries(since="7D"))
-    until(lambda: panel._rows is not None)
     page = Page(panel)
     page.idle()
     page.send("select", name="window", value="30D")
@@ -1016,7 +1015,6 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
 def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
     posts = ws.posts(since="30D")
     bare, linked = ws.panel(ws.deliveries(since="7D")), ws.panel(ws.deliveries(since="7D"), posts=posts)
-    until(lambda: bare._rows is not None and linked._rows is not None)
     assert "ws.panel(log, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
     said = {json.dumps(linked._details(row)) for row in range(len(linked._log))}
     assert any("can't be said: " in one for one in said)
@@ -1048,7 +1046,6 @@ def test_deliveries_of_no_usual_window_are_shown_as_passed_and_read_again(ws: vx
 
 def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
     panel = ws.panel(ws.deliveries(since="7D"))
-    until(lambda: panel._rows is not None)
     page = Page(panel)
     seven, one = len(panel._log), panel._webhooks[1][1]
     page.send("select", name="window", value="30D")
@@ -1061,7 +1058,6 @@ def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
 
 def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox: Sandbox) -> None:
     page = Page(ws.panel(ws.deliveries(since="7D")))
-    until(lambda: page.panel._rows is not None)
     page.idle()
     take, goes_on = page.panel._take, threading.Event()
     page.panel._take = lambda *log: take(*log) if goes_on.wait(30) else None
