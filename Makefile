@@ -1,30 +1,30 @@
-# Every target makes what it needs by itself; the environment is made once and reused while pyproject.toml stays as it is.
-# It is .venv, and one of its own for each other Python: make test PYTHON=/usr/bin/python3 uses .venv-3.13.
+# Every target installs its own requirements. The environment is created once and reused until pyproject.toml changes.
+# It is .venv, or one per other Python: make test PYTHON=/usr/bin/python3 uses .venv-3.13.
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
 BIN := $(VENV)/bin
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' 2>/dev/null)
-# CI installs exactly what the constraints name; elsewhere the ranges of pyproject.toml decide.
+# CI installs the pinned versions of constraints.txt; elsewhere the ranges in pyproject.toml apply.
 CONSTRAIN := $(if $(CI),-c constraints.txt,)
-# The environment in which the wheel is built takes them from here: older pips from the first, newer ones from the second.
+# The build environment of the wheel uses the same constraints: older pips read the first variable, newer ones the second.
 ifdef CI
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
-# What was compiled is kept, whatever the shell asks for; else every worker compiles all tests anew, for ten seconds.
+# Keep bytecode, whatever the shell sets: else every worker compiles all tests, which takes ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist licences clean help
 
-help:  ## Say what there is
+help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("voxops needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 
-# The wheel is what is installed and tested, never the source folder.
+# Tests use the installed wheel, never the source folder.
 $(VENV)/installed: $(BIN)/python pyproject.toml $(SOURCES)
 	$(PIP) install $(CONSTRAIN) --force-reinstall --no-deps .
 	$(PIP) install $(CONSTRAIN) .
@@ -34,68 +34,68 @@ $(VENV)/tools: $(VENV)/installed
 	$(PIP) install $(CONSTRAIN) '.[test,lint,bench]'
 	@touch $@
 
-demo: $(VENV)/installed  ## The main job in a terminal, against the embedded sandbox
+demo: $(VENV)/installed  ## Run the main workflow in a terminal, against the embedded sandbox
 	@$(BIN)/voxops demo
 
-# Files go to the workers whole, long ones first: tests/conftest.py knows which. Browsers, kernels and chaos wait for most of their
-# time, which a third worker on two processors fills.
+# Each file runs in one worker, long ones first (see tests/conftest.py). Tests of browsers, kernels and chaos mostly wait, so three
+# workers fit two processors.
 TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test: $(VENV)/tools  ## All tests; T=ledger runs one room
+test: $(VENV)/tools  ## Run all tests; T=ledger runs one package
 	$(TESTS)
 
-oldest:  ## The rooms of T with the oldest dependencies that are allowed, in an environment of its own
+oldest:  ## Test the packages of T with the oldest allowed dependencies, in a separate environment
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## The rooms of T often, beside a load on both processors; N=20 times, LOAD=
+flake: $(VENV)/tools  ## Test the packages of T repeatedly, under load on both processors; N=20 times, LOAD=
 	$(BIN)/python -m tests.flake --times $(or $(N),20) $(if $(LOAD),--load $(LOAD)) -- $(TESTS)
 
-test-kernel: $(VENV)/tools  ## Tests in a real Jupyter kernel
+test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile
 
-test-browser: $(VENV)/tools  ## Tests in JupyterLab in headless Chromium
+test-browser: $(VENV)/tools  ## Run the tests in JupyterLab in headless Chromium
 	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile
 
-lint: $(VENV)/tools  ## ruff, mypy strict
+lint: $(VENV)/tools  ## Run ruff and mypy --strict
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 
-lab: $(VENV)/tools  ## JupyterLab on the notebooks
+lab: $(VENV)/tools  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-pictures: $(VENV)/tools  ## Take the pictures of the README anew, in JupyterLab
+pictures: $(VENV)/tools  ## Retake the README's screenshots in JupyterLab
 	$(BIN)/python -m tests.browser.pictures
 
-bench: $(VENV)/tools  ## Measure; writes build/bench.json
+bench: $(VENV)/tools  ## Run the benchmarks; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-chaos: $(VENV)/tools  ## Kill senders, break answers, and count at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
+chaos: $(VENV)/tools  ## Kill senders, corrupt answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
 	$(BIN)/python -m tests.chaos
 
-proof: $(VENV)/tools  ## What the tests prove on a small scale, at length; DEPTH= events, PARTS= of it
+proof: $(VENV)/tools  ## Run the exhaustive tests to a greater depth; DEPTH= events, PARTS= of it
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Break each decision that allows sending; a test must turn red. FILES= MINUTES= MOST= AGAIN=1
+mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1
 	$(BIN)/python -m tests.mutants
 
-spark:  ## The Spark of docs/cluster.md on Spark itself, in an environment of its own; needs Java
+spark:  ## Run the Spark example of docs/cluster.md on Spark, in a separate environment; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark
 	.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install 'pyspark>=4,<5'
 	.venv-spark/bin/python -m tests.spark
 
-notebooks: $(VENV)/tools  ## Execute and check the notebooks; renders them to build/notebooks
+notebooks: $(VENV)/tools  ## Execute and check the notebooks; writes HTML to build/notebooks
 	$(BIN)/python -m tests.notebooks
 
-dist: $(VENV)/tools  ## Wheel and source archive, checked, each installed into an empty environment and tried there
+dist: $(VENV)/tools  ## Build and check wheel and source archive, and test each in an empty environment
 	$(PIP) install $(CONSTRAIN) '.[dist]'
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
 
-licences: $(VENV)/tools  ## The licences of all that is installed with voxops; X="archive lab" with these extras
+licences: $(VENV)/tools  ## List the licences of voxops and its dependencies; X="archive lab" adds these extras
 	$(BIN)/python -m tests.licences $(X)
 
 clean:

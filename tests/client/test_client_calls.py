@@ -1,4 +1,4 @@
-"""A request, frozen; and a key that belongs to one request alone."""
+"""Frozen requests, and keys that belong to one request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ requests = st.builds(
 
 
 @given(first=requests, second=requests)
-def test_a_key_is_good_for_one_request_as_often_as_it_is_sent(first, second):
+def test_a_key_belongs_to_one_request_however_often_it_is_sent(first, second):
     book = KeyBook()
     for _ in range(3):
         book.check(freeze(first[0], first[1], json=first[2], key="the-key-1"))
@@ -40,7 +40,7 @@ def test_the_same_json_in_another_order_is_the_same_request():
     book.check(freeze("POST", "/v1/posts", json={"b": 2, "a": 1}, key="k"))
 
 
-def test_a_request_without_a_key_is_none_of_its_business():
+def test_a_request_without_a_key_is_not_checked():
     book = KeyBook()
     book.check(freeze("POST", "/v1/posts", json={"a": 1}))
     book.check(freeze("POST", "/v1/posts", json={"a": 2}))
@@ -49,14 +49,14 @@ def test_a_request_without_a_key_is_none_of_its_business():
 def test_only_the_latest_keys_are_remembered(monkeypatch):
     monkeypatch.setattr(_calls, "_REMEMBERED", 2)
     book = KeyBook()
-    for key in ("k1", "k2", "k1", "k3"):  # k2 is the one that was not used for longest
+    for key in ("k1", "k2", "k1", "k3"):  # k2 is the least recently used
         book.check(freeze("POST", "/v1/posts", json={"key": key}, key=key))
     book.check(freeze("POST", "/v1/posts", json={"another": 1}, key="k2"))
     with pytest.raises(ConflictError):
         book.check(freeze("POST", "/v1/posts", json={"another": 1}, key="k3"))
 
 
-def test_what_can_not_be_written_is_refused_before_it_is_sent():
+def test_a_body_that_can_not_be_encoded_is_refused():
     with pytest.raises(ValidationError) as caught:
         freeze("POST", "/v1/posts", json={"a": object()})
     assert caught.value.status == 0

@@ -1,4 +1,4 @@
-"""The pace: its laws with a clock in hand, then over real sockets."""
+"""The rate limiter: with a virtual clock, then over real sockets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 class Clock:
-    """Time in the test's hand: a sleep passes at once, in the order of its end."""
+    """A virtual clock: a sleep advances it and returns at once."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -48,7 +48,7 @@ class Clock:
 def answer(
     clock: Clock, *, left: int | None = None, limit: int = 100, reset: float = 60.0, status: int = 200, **more: str
 ) -> Reply:
-    """An answer of a server whose window ends `reset` seconds after the start."""
+    """Return an answer whose rate window ends `reset` seconds after the start."""
     headers = {"date": format_datetime(clock.now().replace(microsecond=0), usegmt=True)}
     if left is not None:
         headers |= {
@@ -66,7 +66,7 @@ def paced(clock: Clock, *, concurrency: int = 10, max_wait: float = 300.0) -> Pa
 
 
 async def go(pace: Pace, clock: Clock, reply: Reply | None = None) -> float:
-    """One request: when it went."""
+    """Send one request and return when it was sent."""
     async with pace.slot():
         at = clock.monotonic()
         if reply is not None:
@@ -89,7 +89,7 @@ def test_first_requests_go_at_once_when_nothing_is_known() -> None:
     assert clock.slept == []
 
 
-def test_it_slows_down_before_the_limit_and_never_runs_past_it() -> None:
+def test_requests_slow_down_before_the_limit_and_never_exceed_it() -> None:
     clock = Clock()
 
     async def main() -> list[float]:
@@ -104,7 +104,7 @@ def test_it_slows_down_before_the_limit_and_never_runs_past_it() -> None:
     assert times[-2] < 60.0 <= times[-1]  # the last of this window, the first of the next
 
 
-def test_requests_in_flight_count_against_what_is_left() -> None:
+def test_requests_in_flight_are_subtracted_from_the_remaining_ones() -> None:
     clock = Clock()
 
     async def main() -> int:
@@ -112,12 +112,12 @@ def test_requests_in_flight_count_against_what_is_left() -> None:
         await go(pace, clock, answer(clock, left=3, limit=10))
         gone, gate = [], asyncio.Event()
 
-        async def held() -> None:
+        async def slow_request() -> None:
             async with pace.slot():
                 gone.append(clock.monotonic())
                 await gate.wait()
 
-        tasks = [asyncio.create_task(held()) for _ in range(8)]
+        tasks = [asyncio.create_task(slow_request()) for _ in range(8)]
         for _ in range(200):
             await asyncio.sleep(0)
         before = sum(at < 60.0 for at in gone)
@@ -128,7 +128,7 @@ def test_requests_in_flight_count_against_what_is_left() -> None:
     assert asyncio.run(main()) == 3
 
 
-def test_an_answer_that_comes_back_frees_what_it_held() -> None:
+def test_an_answer_frees_its_slot() -> None:
     clock = Clock()
 
     async def main() -> tuple[int, float]:
@@ -136,14 +136,14 @@ def test_an_answer_that_comes_back_frees_what_it_held() -> None:
         await go(pace, clock, answer(clock, left=1, limit=5))
         gate, went = asyncio.Event(), asyncio.Event()
 
-        async def held() -> None:
+        async def slow_request() -> None:
             async with pace.slot():
                 went.set()
                 await gate.wait()
-                # the server had counted it already when it said "1 left"
+                # the server had already counted it when it reported 1 request left
                 pace.learn(answer(clock, left=1, limit=5), sent=0.0, received=clock.monotonic())
 
-        slow = asyncio.create_task(held())
+        slow = asyncio.create_task(slow_request())
         await went.wait()
         clock.sleep = lambda _: asyncio.Event().wait()
         next_one = asyncio.create_task(go(pace, clock))
@@ -158,7 +158,7 @@ def test_an_answer_that_comes_back_frees_what_it_held() -> None:
     assert waiting and at < 60.0
 
 
-def test_turns_are_taken_in_the_order_of_asking() -> None:
+def test_requests_are_sent_in_the_order_of_their_arrival() -> None:
     clock = Clock()
 
     async def main() -> list[int]:
@@ -179,12 +179,12 @@ def test_turns_are_taken_in_the_order_of_asking() -> None:
 
 
 @pytest.mark.parametrize("after", ["9", format_datetime(START + timedelta(seconds=9), usegmt=True)])
-def test_a_refusal_pauses_everyone_once(after: str) -> None:
+def test_a_429_pauses_all_requests_once(after: str) -> None:
     clock = Clock()
 
     async def main() -> list[float]:
         pace = paced(clock)
-        for _ in range(8):  # eight calls were under way, all are refused
+        for _ in range(8):  # eight calls in flight, all refused
             pace.learn(answer(clock, status=429, retry_after=after), sent=0.0, received=0.0)
         return await asyncio.gather(*(go(pace, clock) for _ in range(8)))
 
@@ -192,7 +192,7 @@ def test_a_refusal_pauses_everyone_once(after: str) -> None:
     assert clock.slept == [9.0]
 
 
-def test_refusals_without_a_time_pause_once_together_and_longer_each_time() -> None:
+def test_429s_without_retry_after_pause_once_together_and_longer_each_time() -> None:
     clock = Clock()
     pace = paced(clock)
 
@@ -208,7 +208,7 @@ def test_refusals_without_a_time_pause_once_together_and_longer_each_time() -> N
     assert asyncio.run(main()) == [1.0, 2.0, 4.0]
 
 
-def test_a_refusal_without_a_time_waits_for_the_window_that_is_used_up() -> None:
+def test_a_429_without_retry_after_waits_for_the_end_of_an_exhausted_window() -> None:
     clock = Clock()
     pace = paced(clock)
     pace.learn(answer(clock, status=429, left=0, reset=42), sent=0.0, received=0.0)
@@ -228,7 +228,7 @@ def test_a_pause_longer_than_max_wait_is_refused_with_the_time_to_come_back() ->
 
 
 @pytest.mark.parametrize("after", ["1e400", "nan", "-5", "soon", "0", f"Mon, {10**20} Jan 2020 00:00:00 GMT"])
-def test_a_senseless_retry_after_neither_hangs_nor_breaks(after: str) -> None:
+def test_an_invalid_retry_after_neither_hangs_nor_raises(after: str) -> None:
     clock = Clock()
     pace = paced(clock, max_wait=60)
     pace.learn(answer(clock, status=429, retry_after=after), sent=0.0, received=0.0)
@@ -246,7 +246,7 @@ def test_a_senseless_retry_after_neither_hangs_nor_breaks(after: str) -> None:
         {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"},
     ],
 )
-def test_senseless_rate_headers_are_ignored(headers: dict[str, str]) -> None:
+def test_invalid_rate_headers_are_ignored(headers: dict[str, str]) -> None:
     clock = Clock()
     pace = paced(clock)
     pace.learn(answer(clock, **headers), sent=0.0, received=0.0)
@@ -263,7 +263,7 @@ def test_a_late_answer_of_a_window_that_is_over_changes_nothing() -> None:
     assert pace.info.remaining == 99
 
 
-def test_info_tells_limit_rest_and_pause() -> None:
+def test_info_reports_limit_remaining_and_pause() -> None:
     clock = Clock()
     pace = paced(clock)
     assert pace.info.limit is None and pace.info.paused_for is None
@@ -274,7 +274,7 @@ def test_info_tells_limit_rest_and_pause() -> None:
     assert (pace.info.limit, pace.info.remaining, pace.info.resets_in, pace.info.paused_for) == (100, None, None, None)
 
 
-def test_a_slot_is_returned_whatever_happens_inside() -> None:
+def test_a_slot_is_freed_after_an_error_or_a_cancellation() -> None:
     clock = Clock()
 
     async def main() -> None:
@@ -316,7 +316,7 @@ def test_the_server_s_time_is_never_ahead_and_at_most_a_second_and_a_trip_behind
         assert -0.001 <= behind <= 1.0 + back + 0.001
 
 
-def test_a_clock_that_was_set_anew_is_believed_at_once() -> None:
+def test_a_clock_that_was_reset_is_followed_at_once() -> None:
     now = 0.0
     clock = ServerClock(lambda: now)
     clock.learn(START, 0.0, 0.0)
@@ -341,7 +341,7 @@ def test_a_clock_at_another_speed_sleeps_less(monkeypatch: pytest.MonkeyPatch) -
         ScaledClock(0)
 
 
-def test_those_who_wait_for_a_standing_clock_wait_side_by_side() -> None:
+def test_sleeps_of_a_stepped_clock_overlap() -> None:
     moved: list[float] = []
     woken: list[tuple[str, float]] = []
     clock = SteppedClock(moved.append)
@@ -358,7 +358,7 @@ def test_those_who_wait_for_a_standing_clock_wait_side_by_side() -> None:
     assert moved == [2.0, 1.0, 2.0]
 
 
-def test_a_standing_clock_stands_still_while_something_is_under_way() -> None:
+def test_a_stepped_clock_stops_while_work_is_in_flight() -> None:
     moved: list[float] = []
     clock = SteppedClock(moved.append)
     works = True
@@ -366,19 +366,19 @@ def test_a_standing_clock_stands_still_while_something_is_under_way() -> None:
 
     async def main() -> tuple[bool, list[float]]:
         nonlocal works
-        given_up, waiting = asyncio.create_task(clock.sleep(1.0)), asyncio.create_task(clock.sleep(30.0))
+        cancelled, waiting = asyncio.create_task(clock.sleep(1.0)), asyncio.create_task(clock.sleep(30.0))
         await asyncio.sleep(0.1)
-        given_up.cancel()
+        cancelled.cancel()
         before = waiting.done(), list(moved)
         works = False
         await asyncio.wait_for(waiting, 10)
         return before
 
     assert asyncio.run(main()) == (False, [])
-    assert moved == [30.0], "nobody waited for the first second any more"
+    assert moved == [30.0], "the sleep of one second was cancelled"
 
 
-def test_a_standing_clock_counts_in_milliseconds_as_its_server_does() -> None:
+def test_a_stepped_clock_counts_in_milliseconds() -> None:
     moved: list[float] = []
     clock = SteppedClock(moved.append)
     for _ in range(3):
@@ -396,7 +396,7 @@ def test_a_429_pauses_every_concurrent_call_once(client: AsyncClient, sandbox: S
     async def main() -> list[Reply]:
         return await asyncio.gather(*(client.request("GET", "/v1/posts", params={"limit": 1}) for _ in range(6)))
 
-    with standing_still(client):  # else one that has waited may be refused instead of one whose first try is late
+    with standing_still(client):  # else the fault may refuse a retry instead of a late first try
         work = eventloop.submit(main())
         until(lambda: len(sandbox.requests()) == 6)
     assert [reply.status for reply in work.result(PATIENCE)] == [200] * 6
@@ -426,7 +426,7 @@ def test_a_pause_beyond_max_wait_stops_with_the_time_to_come_back(sandbox: Sandb
     asyncio.run(main())
 
 
-def test_a_refusal_that_never_ends_is_raised_with_its_pause(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_persistent_429_is_raised_with_its_pause(client: AsyncClient, sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=2, times=None))
     with pytest.raises(RateLimitError) as caught:
         eventloop.run(client.identity())

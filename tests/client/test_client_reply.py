@@ -1,4 +1,4 @@
-"""Answers read leniently: JSON of every kind, errors of every shape, lists in every envelope."""
+"""Lenient reading of answers: all kinds of JSON, all shapes of errors, all envelopes of lists."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ values = st.recursive(
 
 
 @given(values)
-def test_json_comes_back_as_it_was(value: Any) -> None:
+def test_json_round_trips(value: Any) -> None:
     assert decode(json.dumps(value).encode()) == value
     assert decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
@@ -56,7 +56,7 @@ def test_whole_numbers_stay_exact_however_long(number: int) -> None:
         assert found == number and type(found) is int
 
 
-def test_what_strict_readers_refuse_is_read() -> None:
+def test_invalid_but_common_json_is_read() -> None:
     assert math.isnan(decode(b'{"rate": NaN}')["rate"])
     assert decode(b"[Infinity, -Infinity]") == [math.inf, -math.inf]
     assert decode(rb'{"content": "\ud83d cut"}') == {"content": "\ud83d cut"}
@@ -64,7 +64,7 @@ def test_what_strict_readers_refuse_is_read() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
-def test_what_is_no_json_names_the_endpoint_and_keeps_its_bytes(body: bytes) -> None:
+def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body: bytes) -> None:
     with pytest.raises(DecodeError, match="GET /v1/posts answered 200") as caught:
         _ = reply(body).data
     assert caught.value.body == body and caught.value.endpoint == "GET /v1/posts" and caught.value.status == 200
@@ -104,7 +104,7 @@ def error(body: Any, status: int = 400, **headers: str) -> ApiError:
 
 
 @pytest.mark.parametrize(("status", "kind"), KINDS.items())
-def test_the_status_alone_chooses_the_class(status: int, kind: type[ApiError]) -> None:
+def test_the_class_depends_on_the_status_only(status: int, kind: type[ApiError]) -> None:
     found = error({"error": {"code": "SOMETHING", "message": "no"}}, status, x_request_id="req_9")
     assert type(found) is kind
     assert (found.status, found.code, found.request_id) == (status, "SOMETHING", "req_9")
@@ -157,7 +157,7 @@ def test_a_long_message_is_cut_and_put_on_one_line() -> None:
         (502, "a web page"),
     ],
 )
-def test_an_error_of_the_set_up_says_what_to_do(status: int, hint: str) -> None:
+def test_a_configuration_error_says_what_to_do(status: int, hint: str) -> None:
     body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
     assert hint in str(error(body, status))
 
@@ -169,12 +169,12 @@ def test_retry_after_is_read() -> None:
         assert isinstance(found, RateLimitError) and found.retry_after == seconds
 
 
-def test_many_items_are_read_whatever_the_status() -> None:
+def test_items_are_read_whatever_the_http_status() -> None:
     for status in (200, 201, 207, 422):
         assert with_items(reply({"results": []}, status)) == {"results": []}
     with pytest.raises(ValidationError):
         with_items(reply({"error": {"code": "VALIDATION_ERROR"}}, 422))
-    with pytest.raises(DecodeError, match="nobody knows"):
+    with pytest.raises(DecodeError, match="outcome of its items is unknown"):
         with_items(reply({"ok": True}, 207))
 
 
@@ -217,20 +217,20 @@ def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
-def test_what_is_no_list_is_an_error_that_names_the_endpoint(body: Any) -> None:
+def test_a_body_that_is_not_a_list_names_the_endpoint(body: Any) -> None:
     with pytest.raises(DecodeError, match="GET /v1/posts answered with something that is not a list"):
         read_page(reply(body))
 
 
-def test_more_without_a_place_to_go_on_is_not_taken_for_the_end() -> None:
-    with pytest.raises(DecodeError, match="not where"):
+def test_more_records_without_a_cursor_are_not_taken_for_the_end() -> None:
+    with pytest.raises(DecodeError, match="gives no cursor"):
         read_page(reply({"data": ROWS, "pagination": {"hasMore": True}}))
 
 
 def walk(
     answers: list[Any], params: Mapping[str, Any] | None = None
 ) -> tuple[list[Page], list[Mapping[str, Any]], DecodeError | None]:
-    """Read pages from canned answers: the pages, the queries, and how it ended."""
+    """Read pages from fixed answers; return the pages, the queries and the error."""
     asked: list[Mapping[str, Any]] = []
     read: list[Page] = []
 
@@ -295,11 +295,11 @@ def test_pages_are_counted_in_the_pagination_as_well(first: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}]
 )
-def test_a_list_that_counts_more_than_it_shows_is_not_taken_for_all(beside: dict[str, Any]) -> None:
+def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside: dict[str, Any]) -> None:
     read, _, error = walk([{"data": ROWS, **beside}])
-    assert "says that there are 3, but not where to find more than 2" in str(error)
-    assert len(read) == 1, "who needs no more has it"
-    assert walk([{"data": ROWS, **beside}], {"cursor": "c7"})[2] is None, "what came before counts, too"
+    assert "counts 3 records, but gives no way to read more than 2" in str(error)
+    assert len(read) == 1, "the caller still gets the first page"
+    assert walk([{"data": ROWS, **beside}], {"cursor": "c7"})[2] is None, "earlier pages count, too"
     assert walk([{"data": [], **beside}])[2] is None
 
 
@@ -317,7 +317,7 @@ def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
         ("", None),
     ],
 )
-def test_a_date_that_no_calendar_has_says_nothing(said: str, date: datetime | None) -> None:
+def test_an_invalid_date_is_ignored(said: str, date: datetime | None) -> None:
     assert Reply("GET /v1/posts", 200, {"date": said}, b"").date == date
 
 
@@ -331,8 +331,8 @@ def test_a_date_that_no_calendar_has_says_nothing(said: str, date: datetime | No
         ({"page": 1, "perPage": 5}, True), ({"page": 1, "pageSize": 5}, True), ({"page": "9" * 30, "limit": 5}, False), ({"next": None}, False),
     ],
 )  # fmt: skip
-def test_whether_a_page_has_a_word_on_more_is_known(beside, said):
-    """A number of the records of this page is none."""
+def test_says_more_tells_whether_the_page_reports_more_or_its_end(beside, said):
+    """The number of records on this page does not report if more follow."""
     body = json.dumps({"posts": [{"id": "a"}, {"id": "b"}], **beside}).encode()
     page = read_page(Reply("GET /v1/posts", 200, {}, body))
     assert (page.says_more, page.cursor) == (said, None)
@@ -357,7 +357,7 @@ def test_an_empty_page_in_the_middle_ends_no_list():
     assert read_page(reply({"data": [], "pagination": {"page": 3, "limit": 100}})).cursor is None
 
 
-def test_a_cursor_may_stand_in_meta():
+def test_a_cursor_may_be_in_meta():
     assert read_page(reply({"data": ROWS, "meta": {"next_cursor": "c1"}})).cursor == "c1"
 
 
@@ -365,11 +365,11 @@ def test_a_cursor_may_stand_in_meta():
     "beside",
     [{"next": "/v1/posts?cursor=c1"}, {"pagination": {"next": "/v1/posts"}}, {"links": {"next": "x"}}, {"nextPage": 2}],
 )
-def test_more_in_a_way_that_is_not_known_is_not_taken_for_the_end(beside):
-    with pytest.raises(DecodeError, match="says that there is more, in a way that is not known here"):
+def test_an_unknown_form_of_more_is_not_taken_for_the_end(beside):
+    with pytest.raises(DecodeError, match="reports more records, but in an unknown form"):
         read_page(reply({"data": ROWS, **beside}))
-    assert read_page(reply({"data": ROWS, "nextCursor": None, **beside})).cursor is None, "it says that it ends"
+    assert read_page(reply({"data": ROWS, "nextCursor": None, **beside})).cursor is None, "it reports its end"
 
 
-def test_a_bare_list_has_no_word_on_more():
+def test_a_bare_list_does_not_report_its_end():
     assert not read_page(Reply("GET /v1/posts", 200, {}, b"[]")).says_more

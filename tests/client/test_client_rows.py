@@ -1,4 +1,4 @@
-"""Typed methods: one for every row of the matrix and for the reads, and documented limits checked before anything is sent."""
+"""Typed methods for every row of the matrix and for the reads; documented limits are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGE = {"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 10}
 
 
 class World:
-    """Things of the seeded sandbox that the rows can act on."""
+    """Records of the seeded sandbox for the rows to act on."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         world = sandbox.world
@@ -66,7 +66,7 @@ async def recurring(client: AsyncClient, world: World) -> str:
 
 async def callback(client: AsyncClient, world: World) -> Any:
     link = await client.accounts.connect("linkedin", "https://app.example/back")
-    with urlopen(link["url"]) as answer:  # the person who agrees
+    with urlopen(link["url"]) as answer:  # the account's owner consents
         agreed = json.loads(answer.read())
     return await client.accounts.callback("linkedin", agreed["code"], agreed["state"])
 
@@ -161,7 +161,7 @@ def test_a_delivery_s_handle_names_its_webhook(client: AsyncClient, world: World
     assert (handle.id, handle.webhook_id, handle.accepted["status"]) == (world.delivery, world.webhook, "queued")
 
 
-def test_many_handles_say_which_item_was_not_queued(client: AsyncClient, world: World) -> None:
+def test_bulk_handles_say_which_item_was_not_queued(client: AsyncClient, world: World) -> None:
     good, bad = eventloop.run(client.media.bulk_validate([world.media, "media_nowhere"]))
     assert (good.accepted["status"], bad.accepted["status"]) == ("queued", "failed")
 
@@ -226,7 +226,7 @@ def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
         {"accounts_envelope": "accounts", "webhooks_envelope": "webhooks"},
     ],
 )
-def test_the_reads_under_other_readings(
+def test_the_reads_with_the_other_switches(
     client: AsyncClient, sandbox: Sandbox, world: World, switches: dict[str, Any]
 ) -> None:
     sandbox.set_switches(**switches)
@@ -377,7 +377,7 @@ def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(
     assert client.requests == 0
 
 
-def test_fields_at_their_limit_are_sent_as_the_wire_names_them() -> None:
+def test_fields_at_their_limit_are_sent_under_their_api_names() -> None:
     fields = PostFields(
         content="x" * 10_000, account_ids=("acc_1",), scheduled_for=LATER, content_type="image", media=["media_1"], tags=["a"],
         platform_overrides={"twitter": {"content": "short"}}, first_comment="y" * 2_200, first_comment_delay=60,
@@ -441,7 +441,7 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     (r"fields: takes vx.PostFields\(.*, not dict", lambda c: c.posts.create({"content": "x"})),
     (r"fields: takes vx.PostFields\(.*, not dict", lambda c: c.posts.update("post_1", {"content": "x"})),
     (r"posts\[1\]: takes vx.PostFields\(.*, not dict", lambda c: c.posts.bulk([GOOD, {"content": "x"}])),
-    ("platforms: takes a list of texts", lambda c: c.posts.validate(content="x", platforms=[5])),
+    ("platforms: takes a list of non-empty texts", lambda c: c.posts.validate(content="x", platforms=[5])),
     (r"media\[0\]: takes a mapping", lambda c: c.posts.validate(content="x", platforms=["x"], media=["m"])),
     (r"videos\[0\]: takes a mapping", lambda c: c.posts.bulk_video(["abc"])),
     (
@@ -500,9 +500,9 @@ def test_limits_are_checked_before_anything_is_sent(
         ("account", {"status": "active", "backfill": None}, ""),
     ],
 )
-def test_how_far_a_job_is(kind: str, record: dict[str, Any], status: str) -> None:
+def test_the_polled_status_of_a_job(kind: str, record: dict[str, Any], status: str) -> None:
     assert assumptions.polled_status(kind, record) == status
 
 
-def test_a_key_is_relied_on_for_less_than_it_is_kept() -> None:
+def test_a_key_expires_here_before_it_does_at_the_server() -> None:
     assert pd.Timedelta(assumptions.KEY_RETENTION).total_seconds() > assumptions.KEY_EARLY > 0

@@ -1,4 +1,4 @@
-"""Sending again: reads always, writes as their row of the matrix allows, planned acts never by the client."""
+"""Retries: reads always, writes as their row of the matrix allows, planned acts never by the client."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_reads_are_sent_again(client: AsyncClient, sandbox: Sandbox, fault: Faul
     assert client.requests == len(sandbox.requests()) == 3
 
 
-def test_reads_are_given_up_after_five_tries(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+def test_reads_are_abandoned_after_five_tries(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
     sandbox.add_fault(Fault("drop", times=None))
     with pytest.raises(TransportError, match=r"the connection to 127\.0\.0\.1:[0-9]+ broke$"):
         eventloop.run(client.identity())
@@ -62,14 +62,14 @@ def test_reads_are_given_up_after_five_tries(client: AsyncClient, sandbox: Sandb
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
-def test_what_the_server_refuses_is_not_asked_again(client: AsyncClient, sandbox: Sandbox, status: int) -> None:
+def test_a_refused_read_is_not_sent_again(client: AsyncClient, sandbox: Sandbox, status: int) -> None:
     sandbox.add_fault(Fault("status", status=status, code="X", times=None))
     with pytest.raises(Exception, match=f"answered {status} X"):
         eventloop.run(client.identity())
     assert client.requests == 1
 
 
-def test_a_page_of_a_list_is_read_again_where_it_broke(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_only_the_failed_page_of_a_list_is_read_again(client: AsyncClient, sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("drop", path="/v1/posts", nth=3))
 
     async def main() -> list[str]:
@@ -79,7 +79,7 @@ def test_a_page_of_a_list_is_read_again_where_it_broke(client: AsyncClient, sand
     assert len(ids) == len(set(ids)) == 500 and client.requests == 6
 
 
-def test_a_list_that_runs_in_a_circle_ends(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_list_with_a_repeating_cursor_ends(client: AsyncClient, sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("repeat_cursor", path="/v1/posts", nth=2))
 
     async def main() -> int:
@@ -104,7 +104,7 @@ ACCOUNT = ""
 
 @pytest.fixture(autouse=True)
 def _account(sandbox: Sandbox) -> None:
-    """The first account that can publish text."""
+    """Find the first account that can publish text."""
     global ACCOUNT
     ACCOUNT = next(
         one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
@@ -125,7 +125,7 @@ def test_a_write_is_sent_again_under_one_key_and_takes_effect_once(
     assert sandbox.duplicates() == []
 
 
-def test_two_writes_have_two_keys_and_a_key_of_one_s_own_is_kept(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_two_writes_have_two_keys_and_a_given_key_is_used(client: AsyncClient, sandbox: Sandbox) -> None:
     async def main() -> list[str]:
         made = [await client.posts.create(fields()) for _ in range(2)]
         made += [await client.posts.create(fields(), idempotency_key="the-same-key") for _ in range(2)]
@@ -137,7 +137,7 @@ def test_two_writes_have_two_keys_and_a_key_of_one_s_own_is_kept(client: AsyncCl
     assert len(set(keys)) == 3 and keys[2:] == ["the-same-key"] * 2
 
 
-def test_a_request_still_at_work_under_its_key_is_waited_for(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_request_still_in_progress_under_its_key_is_retried(client: AsyncClient, sandbox: Sandbox) -> None:
     sandbox.add_fault(
         Fault("status", method="POST", path="/v1/posts", status=409, code="IDEMPOTENCY_IN_PROGRESS", times=2)
     )
@@ -145,7 +145,7 @@ def test_a_request_still_at_work_under_its_key_is_waited_for(client: AsyncClient
     assert len(sandbox.effects("post.create")) == 1 and client.requests == 3
 
 
-def test_a_key_that_clashes_is_never_exchanged_for_a_new_one(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_conflicting_key_is_never_replaced(client: AsyncClient, sandbox: Sandbox) -> None:
     async def main() -> None:
         await client.posts.create(fields(), idempotency_key="the-same-key")
         with pytest.raises(ConflictError) as caught:
@@ -162,7 +162,7 @@ NEVER: list[tuple[int, str, Write]] = [
 ]
 
 
-def test_the_rows_that_are_never_sent_twice_are_these() -> None:
+def test_the_rows_that_are_never_sent_twice() -> None:
     assert [row.row for row in MATRIX if row.resend is Resend.NEVER] == [row for row, _, _ in NEVER]
 
 
@@ -190,7 +190,7 @@ def test_callback_and_rotate_secret_are_never_sent_twice(
     assert client.requests == 1
 
 
-def test_a_write_without_a_row_goes_only_once_and_only_by_raw(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_write_without_a_row_is_sent_once_by_raw_only(client: AsyncClient, sandbox: Sandbox) -> None:
     with pytest.raises(
         ValidationError, match=r"no row of the matrix governs POST /v1/posts/p/approve; send it once with client.raw"
     ):
@@ -203,14 +203,14 @@ def test_a_write_without_a_row_goes_only_once_and_only_by_raw(client: AsyncClien
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_raw_is_never_sent_again_and_makes_up_no_key(client: AsyncClient, sandbox: Sandbox, method: str) -> None:
+def test_raw_is_never_sent_again_and_generates_no_key(client: AsyncClient, sandbox: Sandbox, method: str) -> None:
     sandbox.add_fault(Fault("status", status=503, times=1))
     with pytest.raises(ServerError):
         eventloop.run(client.raw(method, "/v1/posts", json={"a": 1} if method == "POST" else None))
     assert client.requests == 1 and sandbox.requests()[-1]["key"] is None
 
 
-def test_a_write_in_doubt_is_not_called_unsent_when_the_next_try_would_have_to_wait_too_long(sandbox: Sandbox) -> None:
+def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait_too_long(sandbox: Sandbox) -> None:
     sandbox.add_fault(
         Fault("status", method="POST", path="/v1/posts", status=503, headers={"Retry-After": "3600"}, when="after")
     )
@@ -263,7 +263,7 @@ def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
         ([operation(1), operation(1)], "two have the same id"),
         ([operation(1, id="x" * 65)], "1 to 64"),
         ([operation(1, method="GET")], "POST, PATCH or DELETE"),
-        ([operation(1, path="/v1/billing")], "lies under"),
+        ([operation(1, path="/v1/billing")], "must begin with /v1/ and one of posts"),
         ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
         ([operation(1, body={"x": "y" * 102_400})], "102,400 allowed"),
         ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
@@ -290,7 +290,7 @@ KEY = "00000000-0000-4000-8000-000000000001"
         ({"action": "status", "status": 404}, 404),
     ],
 )
-def test_a_permit_is_one_try_and_returns_whatever_came(
+def test_a_permit_is_one_try_and_returns_any_status(
     client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], status: int
 ) -> None:
     sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
@@ -316,7 +316,7 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient,
         return caught.value
 
     error = eventloop.run(main(client))
-    assert error.sent and "nobody knows whether the request took effect" in str(error)
+    assert error.sent and "the outcome of the request is unknown" in str(error)
     assert len(sandbox.effects("post.create")) == client.requests == 1
 
     async def nobody() -> TransportError:
@@ -324,10 +324,10 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient,
             return await main(one)
 
     unsent = asyncio.run(nobody())
-    assert not unsent.sent and "nobody answers" in str(unsent)
+    assert not unsent.sent and "no server answers" in str(unsent)
 
 
-def test_a_permit_is_good_for_one_try_inside_its_block(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_permit_allows_one_try_inside_its_block(client: AsyncClient, sandbox: Sandbox) -> None:
     async def main() -> None:
         async with client.permit() as permit:
             await permit.send("POST", "/v1/posts/p1/retry", None, KEY)
@@ -342,7 +342,7 @@ def test_a_permit_is_good_for_one_try_inside_its_block(client: AsyncClient, sand
     assert len(sandbox.requests(acting=True)) == 1
 
 
-def test_a_permit_that_is_not_used_gives_its_place_back(sandbox: Sandbox) -> None:
+def test_an_unused_permit_frees_its_slot(sandbox: Sandbox) -> None:
     async def main() -> None:
         async with AsyncClient(sandbox.api_key, url=sandbox.url, concurrency=1) as client:
             for _ in range(3):
@@ -370,8 +370,8 @@ def test_a_permit_shares_the_pace(client: AsyncClient, sandbox: Sandbox, clock: 
     eventloop.run(main())
 
 
-def test_a_pause_that_is_too_long_is_caught_nowhere_on_the_way(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Not where other errors of the API say something of one account, one file or one post, or of who we are."""
+def test_no_caller_swallows_a_pause_that_is_too_long(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Callers that handle other API errors per account, file or post, or at connect, let it through."""
     file = tmp_path / "a.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
 
@@ -412,7 +412,7 @@ def test_a_permit_is_refused_when_the_pause_is_too_long(sandbox: Sandbox) -> Non
 # --- many at once ---------------------------------------------------------------------------------------------------------------
 
 
-def test_calls_are_bounded_before_the_pool(sandbox: Sandbox) -> None:
+def test_concurrency_is_limited_before_the_pool(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("delay", path="/v1/auth/me", seconds=0.05, times=None))
 
     async def main() -> float:
@@ -467,10 +467,8 @@ def test_a_closed_client_says_so(sandbox: Sandbox) -> None:
 # --- the last instant -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
-    client: AsyncClient, sandbox: Sandbox
-) -> None:
-    """It is asked when the connection stands, be that a new one or one that is there, and leaves the next try unharmed."""
+def test_a_try_whose_precondition_fails_is_not_sent(client: AsyncClient, sandbox: Sandbox) -> None:
+    """The precondition is checked on a new and on a reused connection; an aborted try does not affect the next one."""
     asked: list[int] = []
 
     def may_go(answer: bool) -> Callable[[], bool]:
@@ -486,7 +484,7 @@ def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
 
     async def all_of_them() -> None:
         for _ in range(2):
-            with pytest.raises(TransportError, match="its time was over before") as refused:
+            with pytest.raises(TransportError, match="not sent, because its deadline passed first") as refused:
                 await send(answer=False)
             assert not refused.value.sent
             assert sandbox.requests() == []
@@ -498,13 +496,13 @@ def test_a_try_is_broken_off_before_its_first_byte_when_it_may_not_go_any_more(
 
     eventloop.run(all_of_them())
     assert len(sandbox.requests()) == 3
-    assert asked == [0, 0, 0, 1, 2, 2], "once each, and before the server has it"
+    assert asked == [0, 0, 0, 1, 2, 2], "once per try, before the server receives it"
 
 
-def test_a_try_whose_time_is_over_between_its_headers_and_its_body_is_broken_off_and_unknown(
+def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(
     client: AsyncClient, sandbox: Sandbox
 ) -> None:
-    """A laptop may fall asleep just there. The server can't act upon half a request, but nobody here can know that it doesn't."""
+    """A laptop may fall asleep there. The server can't act on half a request, but the client can't prove that it didn't."""
     answers = iter([True, False, True, True])
 
     async def send(post: str) -> Any:
@@ -518,7 +516,7 @@ def test_a_try_whose_time_is_over_between_its_headers_and_its_body_is_broken_off
         [post, *_] = [
             each["id"] async for page in client.pages("/v1/posts", {"status": "scheduled"}) for each in page.records
         ]
-        with pytest.raises(TransportError, match="broken off before its body left") as broken:
+        with pytest.raises(TransportError, match="aborted before its body was sent") as broken:
             await send(post)
         assert broken.value.sent
         assert sandbox.effects("post.update") == []
@@ -534,6 +532,6 @@ def test_certificates_that_can_not_be_read_are_named_by_their_variable(tmp_path,
     (tmp_path / "words.pem").write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
     with pytest.raises(
-        ConfigError, match=r"^SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct it"
+        ConfigError, match=r"^SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
     ):
         AsyncClient("vb_live_of_nobody_at_all", url="https://127.0.0.1:9")

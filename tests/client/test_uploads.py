@@ -1,4 +1,4 @@
-"""Uploads from disk: constant memory, nothing of the API's to the storage host, expired addresses, batches taken up again."""
+"""Uploads from disk: constant memory, no API headers to the storage host, expired addresses, resumed batches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 def puts(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """Requests that reached the storage host."""
+    """Return the requests that reached the storage host."""
     return [request for request in sandbox.requests() if request["path"].startswith("/upload/")]
 
 
@@ -59,7 +59,7 @@ def test_a_file_arrives_whole_and_becomes_ready(client: AsyncClient, sandbox: Sa
 def test_neither_key_nor_cookies_go_to_the_storage_host(
     client: AsyncClient, sandbox: Sandbox, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An upload header of the API that would send them is held back as well; the sandbox's storage refuses both.
+    # Upload headers from the API that would contain them are dropped, too; the sandbox's storage refuses both.
     monkeypatch.setattr(
         "voxops.client.uploads.presigned",
         lambda reply, media: with_headers(
@@ -86,10 +86,10 @@ def test_the_address_is_in_no_repr(client: AsyncClient, sandbox: Sandbox) -> Non
 def test_memory_stays_constant_whatever_the_size(client: AsyncClient, sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "long.mp4"
     with file.open("wb") as stream:
-        stream.truncate(64 * MEGABYTE)  # sparse: it takes no room on disk
+        stream.truncate(64 * MEGABYTE)  # a sparse file
     small = tmp_path / "short.mp4"
     small.write_bytes(b"x" * 1_000)
-    eventloop.run(client.uploads.send(small))  # whatever is made once is made now
+    eventloop.run(client.uploads.send(small))  # warm up before measuring
     tracemalloc.start()
     try:
         done = eventloop.run(client.uploads.send(file))
@@ -129,7 +129,7 @@ def test_a_put_that_failed_is_sent_again(
         ({"action": "status", "status": 400}, ApiError),
     ],
 )
-def test_a_put_that_keeps_failing_is_given_up(
+def test_a_put_that_keeps_failing_is_abandoned(
     client: AsyncClient, sandbox: Sandbox, photo: Path, fault: dict[str, Any], kind: type[Exception]
 ) -> None:
     sandbox.add_fault(Fault(path="/upload/**", times=None, **fault))
@@ -138,7 +138,7 @@ def test_a_put_that_keeps_failing_is_given_up(
     assert 1 <= len(puts(sandbox)) <= 5
 
 
-def test_the_storage_s_own_words_are_read(client: AsyncClient, sandbox: Sandbox, photo: Path) -> None:
+def test_the_storage_s_error_is_read(client: AsyncClient, sandbox: Sandbox, photo: Path) -> None:
     sandbox.add_fault(Fault("drop", path="/upload/**"))
 
     async def main() -> ApiError:
@@ -150,7 +150,7 @@ def test_the_storage_s_own_words_are_read(client: AsyncClient, sandbox: Sandbox,
 
     error = eventloop.run(main())
     assert (error.status, error.code) == (400, "IncompleteBody")
-    assert str(error) == "the storage did not take photo.jpg: 400 IncompleteBody"
+    assert str(error) == "the storage did not accept photo.jpg: 400 IncompleteBody"
 
 
 def answer_with(value: Any) -> Any:
@@ -160,13 +160,13 @@ def answer_with(value: Any) -> Any:
     return answer
 
 
-def while_it_rests(client: AsyncClient, sandbox: Sandbox, work: Callable[[], Any] = lambda: None) -> None:
-    """Let the address expire, and something else happen, before the next try."""
+def before_the_next_try(client: AsyncClient, sandbox: Sandbox, work: Callable[[], Any] = lambda: None) -> None:
+    """Let the address expire, and run some work, before the next try."""
 
     async def rest(_: int) -> None:
         await asyncio.to_thread(work)
         await asyncio.to_thread(sandbox.advance, 15 * 60)
-        await client.health()  # shows the server's time
+        await client.health()  # updates the client's estimate of the server's time
 
     client._retries.pause = rest
 
@@ -175,20 +175,20 @@ def test_an_address_that_has_expired_is_renewed_before_it_is_used(
     client: AsyncClient, sandbox: Sandbox, photo: Path
 ) -> None:
     sandbox.add_fault(Fault("drop", path="/upload/**"))
-    while_it_rests(client, sandbox)
+    before_the_next_try(client, sandbox)
     done = eventloop.run(client.uploads.send(photo))
     assert [request["status"] for request in puts(sandbox)] == [0, 200]
     assert len(sandbox.effects("media.presign")) == 1 and len(sandbox.effects("media.create")) == 1
     assert sandbox.effects("media.upload")[0]["media"] == done.media_id
 
 
-def test_an_address_that_the_storage_calls_expired_is_renewed(
+def test_an_address_that_the_storage_reports_as_expired_is_renewed(
     client: AsyncClient, sandbox: Sandbox, photo: Path
 ) -> None:
     async def main() -> Uploaded:
         place = await client.uploads.presign(photo.name, "image/jpeg", photo.stat().st_size)
         client.uploads.presign = answer_with(place)
-        await asyncio.to_thread(sandbox.advance, 15 * 60 + 1)  # and the client has not seen it
+        await asyncio.to_thread(sandbox.advance, 15 * 60 + 1)  # the client does not know
         return await client.uploads.send(photo)
 
     done = eventloop.run(main())
@@ -200,13 +200,13 @@ def test_bytes_that_had_arrived_are_not_sent_again_when_the_address_expires(
     client: AsyncClient, sandbox: Sandbox, photo: Path
 ) -> None:
     sandbox.add_fault(Fault("drop", path="/upload/**", when="after"))
-    while_it_rests(client, sandbox)
+    before_the_next_try(client, sandbox)
     done = eventloop.run(client.uploads.send(photo))
     assert len(puts(sandbox)) == 1 and done.media_id == sandbox.effects("media.upload")[0]["media"]
 
 
 @pytest.mark.parametrize("how", ["gone", "failed", "unknown call", "no address in it"])
-def test_an_address_that_can_t_be_renewed_is_asked_for_anew(
+def test_an_address_that_can_t_be_renewed_is_replaced(
     client: AsyncClient, sandbox: Sandbox, photo: Path, how: str
 ) -> None:
     def work() -> None:
@@ -222,28 +222,26 @@ def test_an_address_that_can_t_be_renewed_is_asked_for_anew(
     if how == "no address in it":
         sandbox.add_fault(Fault("garbage", path=renewal, body="json", status=200))
     sandbox.add_fault(Fault("drop", path="/upload/**"))
-    while_it_rests(client, sandbox, work)
+    before_the_next_try(client, sandbox, work)
     done = eventloop.run(client.uploads.send(photo))
     first, second = [effect["media"] for effect in sandbox.effects("media.create")]
     assert first != second == done.media_id
     assert [effect["media"] for effect in sandbox.effects("media.upload")] == [second]
 
 
-def test_bytes_that_come_between_looking_and_asking_are_seen(
-    client: AsyncClient, sandbox: Sandbox, photo: Path
-) -> None:
+def test_bytes_that_arrive_between_two_reads_are_noticed(client: AsyncClient, sandbox: Sandbox, photo: Path) -> None:
     sandbox.add_fault(
         Fault("drop", path="/upload/**"),
         Fault("status", path="/v1/media/*/refresh-presign", status=409, code="CONFLICT", times=2),
     )
-    while_it_rests(client, sandbox)
+    before_the_next_try(client, sandbox)
     eventloop.run(client.uploads.send(photo))
-    looks = [
+    status_reads = [
         request["path"]
         for request in sandbox.requests()
         if request["method"] == "GET" and request["path"].startswith("/v1/media/")
     ]
-    assert len(looks) == 2 and len(sandbox.effects("media.create")) == 2
+    assert len(status_reads) == 2 and len(sandbox.effects("media.create")) == 2
 
 
 @pytest.mark.parametrize(
@@ -257,10 +255,10 @@ def test_bytes_that_come_between_looking_and_asking_are_seen(
         ({"id": "m1"}, False),
     ],
 )
-def test_only_a_known_status_says_that_the_bytes_have_come(
+def test_only_a_known_status_proves_that_the_bytes_have_arrived(
     photo: Path, tmp_path: Path, record: dict[str, Any], arrived: bool
 ) -> None:
-    storage = ["400 Bad Request", "200 OK"]  # the first batch fails, and only its receipt is left
+    storage = ["400 Bad Request", "200 OK"]  # the first batch fails and leaves its receipt
 
     def api(head: bytes, _: bytes) -> Iterator[bytes]:
         if head.startswith(b"PUT"):
@@ -284,7 +282,7 @@ def test_only_a_known_status_says_that_the_bytes_have_come(
 # --- many -----------------------------------------------------------------------------------------------------------------------
 
 
-def test_one_that_fails_does_not_stop_the_others(
+def test_a_failed_file_does_not_stop_the_others(
     client: AsyncClient, sandbox: Sandbox, photos: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
@@ -307,14 +305,14 @@ def test_one_that_fails_does_not_stop_the_others(
         "0 bytes, 1 to",
         "pass content_type=",
         "is not a file",
-        "embedded null",  # byte or character, as the Python says
+        "embedded null",  # "byte" or "character", by Python version
         "",
     ]
     assert all(word in str(one.error or "") for word, one in zip(words, done, strict=True))
     assert all(isinstance(one.error, ValidationError) for one in done if one.error is not None)
 
 
-def test_a_batch_is_taken_up_again_without_sending_what_is_there(
+def test_a_batch_is_resumed_without_sending_finished_files(
     client: AsyncClient, sandbox: Sandbox, photos: list[Path], tmp_path: Path
 ) -> None:
     receipt = tmp_path / "receipt.json"
@@ -332,12 +330,12 @@ def test_a_batch_is_taken_up_again_without_sending_what_is_there(
         and {one.path: one.media_id for one in second if one.reused} == finished
     )
     assert len(puts(sandbox)) - before == len(photos) - len(finished)
-    # a broken one went on under its own media file: no more media than files
+    # interrupted uploads continued under their media ids: one media file per file
     assert len(sandbox.effects("media.create")) == len(photos)
     assert all(one.reused for one in eventloop.run(client.uploads.send_all(photos, receipt=receipt)))
 
 
-def test_a_receipt_follows_the_file_as_it_is(
+def test_a_receipt_ignores_changed_files_and_deleted_media(
     client: AsyncClient, sandbox: Sandbox, photos: list[Path], tmp_path: Path
 ) -> None:
     receipt = tmp_path / "receipt.json"
@@ -382,8 +380,8 @@ def test_a_receipt_that_can_not_be_read_is_named(client: AsyncClient, photos: li
         eventloop.run(client.uploads.send_all(photos, receipt=tmp_path))
 
 
-def test_a_receipt_is_not_written_through_a_link(client: AsyncClient, photos: list[Path], tmp_path: Path) -> None:
-    """A link that somebody has put beside it, under the name of what is written before it takes the receipt's place."""
+def test_a_receipt_is_not_written_through_a_symlink(client: AsyncClient, photos: list[Path], tmp_path: Path) -> None:
+    """An attacker's symlink has the name of the temporary file that is written before it replaces the receipt."""
     precious, receipt = tmp_path / "precious.txt", tmp_path / "receipt.json"
     precious.write_text("mine")
     (tmp_path / ".receipt.json.new").symlink_to(precious)
@@ -399,7 +397,7 @@ def test_a_receipt_of_another_api_is_refused(client: AsyncClient, photos: list[P
         eventloop.run(client.uploads.send_all(photos, receipt=receipt))
 
 
-def test_what_would_meet_every_file_ends_the_batch(sandbox: Sandbox, photos: list[Path]) -> None:
+def test_an_error_that_affects_every_file_ends_the_batch(sandbox: Sandbox, photos: list[Path]) -> None:
     async def main() -> None:
         async with AsyncClient("vb_test_quota", url=sandbox.url) as client:
             with pytest.raises(AuthError, match="quota"):
@@ -427,15 +425,13 @@ def test_the_same_file_twice_is_one_upload(client: AsyncClient, sandbox: Sandbox
         ("e.webp", "image/webp"),
     ],
 )
-def test_the_type_follows_from_the_name(tmp_path: Path, name: str, kind: str) -> None:
+def test_the_type_is_derived_from_the_name(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert source_of(tmp_path / name, None).content_type == kind
     assert source_of(tmp_path / name, "application/pdf").content_type == "application/pdf"
 
 
-def test_a_file_that_changes_meanwhile_is_not_sent_to_its_end(
-    client: AsyncClient, sandbox: Sandbox, photo: Path
-) -> None:
+def test_the_upload_of_a_file_that_changes_stops(client: AsyncClient, sandbox: Sandbox, photo: Path) -> None:
     def cut(_: Progress) -> None:
         with photo.open("r+b") as stream:
             stream.truncate(300_000)
@@ -445,7 +441,7 @@ def test_a_file_that_changes_meanwhile_is_not_sent_to_its_end(
     assert sandbox.effects("media.upload") == []
 
 
-def test_an_error_of_the_progress_callback_is_its_own(client: AsyncClient, photo: Path) -> None:
+def test_an_error_of_the_progress_callback_is_raised(client: AsyncClient, photo: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         eventloop.run(client.uploads.send(photo, progress=lambda one: one.sent / 0))
 
@@ -483,7 +479,7 @@ def test_an_address_is_read_under_any_of_its_names() -> None:
     "url",
     ["http://storage.example/1", "ftp://storage.example/1", "file:///etc/passwd", "//storage.example", "http://[bad"],
 )
-def test_bytes_go_nowhere_in_the_clear(client: AsyncClient, photo: Path, url: str) -> None:
+def test_bytes_are_never_sent_unencrypted(client: AsyncClient, photo: Path, url: str) -> None:
     async def main() -> None:
         place = await client.uploads.presign(photo.name, "image/jpeg", photo.stat().st_size)
         client.uploads.presign = answer_with(

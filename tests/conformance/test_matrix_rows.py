@@ -118,7 +118,7 @@ def test_items_without_an_index_of_their_own_are_noticed(own: Bench, row: int):
     own.sandbox.add_fault(Fault("garbage", method="POST", path=ROW[row].path, body="json", status=207))
     found = eventloop.run(try_row(own, ROW[row]))
     assert not found.ok
-    assert "nobody knows which items took effect" in str(found)
+    assert "the outcome of its items is unknown" in str(found)
 
 
 def test_a_row_that_breaks_down_is_reported_in_its_line(own: Bench):

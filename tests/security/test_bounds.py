@@ -88,7 +88,7 @@ def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch
             time.sleep(0.1)
 
     began = time.monotonic()
-    with serve(drip) as server, pytest.raises(TransportError, match="did not take the report"):
+    with serve(drip) as server, pytest.raises(TransportError, match="did not accept the report"):
         outgoing.post_json(f"{server.url}/hook", b"{}")
     assert time.monotonic() - began < 15
 
@@ -212,6 +212,6 @@ def test_the_storage_host_has_little_to_say(tmp_path: Path) -> None:
                 json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/put?X-Amz-Signature=abc"}).encode()
             )
 
-    with serve(api) as server, pytest.raises(ApiError, match=r"the storage did not take photo\.jpg: 400 Odd") as caught:
+    with serve(api) as server, pytest.raises(ApiError, match=r"the storage did not accept photo\.jpg: 400 Odd") as caught:
         asked(server.url, lambda client: client.uploads.send(photo))
     assert len(caught.value.body) <= 64 * 1024
