@@ -212,6 +212,9 @@ def test_the_storage_host_has_little_to_say(tmp_path: Path) -> None:
                 json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/put?X-Amz-Signature=abc"}).encode()
             )
 
-    with serve(api) as server, pytest.raises(ApiError, match=r"the storage did not accept photo\.jpg: 400 Odd") as caught:
+    with (
+        serve(api) as server,
+        pytest.raises(ApiError, match=r"the storage did not accept photo\.jpg: 400 Odd") as caught,
+    ):
         asked(server.url, lambda client: client.uploads.send(photo))
     assert len(caught.value.body) <= 64 * 1024
