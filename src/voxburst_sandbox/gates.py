@@ -19,8 +19,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voxburst_sandbox.http import Answer, Call, CutShort, RefusedError, refuse
-from voxburst_sandbox.store import StoredAnswer
+from voxburst_sandbox.http import Answer, Call, CutShort, refuse
+from voxburst_sandbox.store import StoredAnswer, identifier
 from voxburst_sandbox.switches import Fault
 from voxburst_sandbox.world import World, http_date
 
@@ -212,23 +212,6 @@ def _canonical(body: bytes) -> bytes:
     return msgspec.json.encode(data, order="sorted")
 
 
-def error_answer(world: World, error: RefusedError) -> Answer:
-    """Return an error in the shape that the switches choose (contract: section 5)."""
-    switches = world.switches
-    code = switches.forbidden_code if error.code == "AUTHORIZATION_ERROR" else error.code
-    body: dict[str, Any] = {"code": code, "message": error.message}
-    if error.details:
-        body["details"] = error.details
-    data: dict[str, Any] = {"error": body}
-    if switches.error_shape == "string":
-        data = {"error": error.message}
-    elif switches.error_shape == "pair":
-        data = {"error": body.pop("code"), **body}
-    elif switches.error_shape == "toplevel":
-        data = body
-    return Answer(error.status or switches.validation_status, data)
-
-
 # Where the server puts the connection of a request, for whoever must close it.
 CONNECTION = "voxops.connection"
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1><hr>edge-7</body></html>"
@@ -287,61 +270,57 @@ def _status(fault: Fault) -> Answer:
     return Answer(fault.status, {"error": error}, headers=dict(fault.headers))
 
 
-def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
-    """Return the answer as it leaves: a copy, so that what is stored under a key stays whole."""
-    spoiled = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
+def named(faults: list[Fault]) -> str:
+    """Return what the record of requests shows of the faults that struck."""
+    return "+".join(f"{fault.action}:{fault.when}" for fault in faults)
+
+
+def respond(
+    world: World, entry: dict[str, Any], answer: Answer, faults: list[Fault], media_type: str = "application/json"
+) -> Response:
+    """Return the answer as the faults let it leave, and put its status on record; 0 if nothing is sent."""
+    sent = _corrupted(answer, faults, entry["query"].get("cursor"))
+    media_type = sent.headers.pop("Content-Type", media_type)
+    request_id = identifier("req_", world.seed, entry["seq"])
+    headers = {**sent.headers, "Date": http_date(world.shown_time()), "X-Request-Id": request_id}
+    body = sent.encoded()
+    cut = next((fault.action for fault in faults if fault.action in ("drop", "truncate")), None)
+    half = bool(body) and cut == "truncate"
+    world.requests.amend(entry, status=sent.status if half or cut is None else 0)
+    if cut is not None:
+        return Cut(body, sent.status, headers, send=half)
+    return Response(body or None, sent.status, headers, media_type=media_type if body else None)
+
+
+def _corrupted(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
+    """Return a corrupted copy: what is stored under a key stays whole."""
+    sent = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
     for fault in faults:
         if fault.action == "status" and fault.when == "after":
             injected = _status(fault)
-            spoiled = Answer(injected.status, injected.data, headers={**spoiled.headers, **injected.headers})
+            sent = Answer(injected.status, injected.data, headers={**sent.headers, **injected.headers})
         elif fault.action == "garbage":
-            status = spoiled.status if fault.status == 500 else fault.status
+            status = sent.status if fault.status == 500 else fault.status
             kind = "text/html" if fault.body == "html" else "application/json"
-            spoiled = Answer(status, body=_GARBAGE[fault.body], headers={**spoiled.headers, "Content-Type": kind})
-        elif fault.action == "repeat_cursor":
-            spoiled = _edited(spoiled, lambda data: _repeat_cursor(data, cursor))
-        elif fault.action.startswith("bulk_") and fault.action in _ITEM_FAULTS:
-            spoiled = _edited(spoiled, _ITEM_FAULTS[fault.action])
-    return spoiled
+            sent = Answer(status, body=_GARBAGE[fault.body], headers={**sent.headers, "Content-Type": kind})
+        elif fault.action.startswith(("repeat_", "bulk_")):
+            data = msgspec.json.decode(sent.encoded() or b"null")
+            if isinstance(data, dict):
+                _corrupt(data, fault.action, cursor)
+            sent = Answer(sent.status, data, headers=sent.headers)
+    return sent
 
 
-def _edited(answer: Answer, edit: Callable[[dict[str, Any]], None]) -> Answer:
-    """Return an answer whose JSON was edited, if it is an object."""
-    data = msgspec.json.decode(answer.encoded() or b"null")
-    if isinstance(data, dict):
-        edit(data)
-    return Answer(answer.status, data, headers=answer.headers)
-
-
-def _repeat_cursor(data: dict[str, Any], cursor: str | None) -> None:
-    """Name the page's own cursor as the next one."""
-    pages = data.get("pagination")
-    if isinstance(pages, dict):
+def _corrupt(data: dict[str, Any], action: str, cursor: str | None) -> None:
+    """Repeat a page's own cursor, or give the last item of a bulk answer a wrong index or none."""
+    results, pages = data.get("results"), data.get("pagination")
+    if pages and action == "repeat_cursor":
         again = cursor or pages.get("next_cursor") or pages.get("nextCursor")
-        for name in ("next_cursor", "nextCursor"):
-            if name in pages:
-                pages[name] = again
-        for name in ("has_more", "hasMore"):
-            if name in pages:
-                pages[name] = True
-
-
-def _double(data: dict[str, Any]) -> None:
-    """Say the first item's index twice."""
-    if len(data.get("results") or ()) > 1:
-        data["results"][-1]["index"] = data["results"][0]["index"]
-
-
-def _missing(data: dict[str, Any]) -> None:
-    """Leave the last item out."""
-    if data.get("results"):
-        data["results"].pop()
-
-
-def _unknown(data: dict[str, Any]) -> None:
-    """Give the last item an index that was not asked for."""
-    if data.get("results"):
-        data["results"][-1]["index"] = 10_000
-
-
-_ITEM_FAULTS = {"bulk_double_index": _double, "bulk_missing_index": _missing, "bulk_unknown_index": _unknown}
+        wrong = {"next_cursor": again, "nextCursor": again, "has_more": True, "hasMore": True}
+        pages.update({name: value for name, value in wrong.items() if name in pages})
+    elif results and action == "bulk_missing_index":
+        results.pop()
+    elif results and action == "bulk_double_index":
+        results[-1]["index"] = results[0]["index"]
+    elif results and action == "bulk_unknown_index":
+        results[-1]["index"] = 10_000

@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from voxburst_sandbox.bodies import LIMITS, MOST_CHARACTERS
 from voxburst_sandbox.store import Account, Event, Post, Target, fraction, identifier, pick, uniform
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import emit_result
 from voxburst_sandbox.world import Handler, World, iso
 
-# Characters a post may have on each platform.
-LIMITS = {
-    "twitter": 280, "linkedin": 3000, "instagram": 2200, "facebook": 63206, "bluesky": 300, "threads": 500,
-    "pinterest": 500, "reddit": 40000, "tiktok": 2200, "youtube": 5000, "mastodon": 500,
-    "snapchat": 160, "telegram": 4096, "google_business": 1500, "whatsapp": 4096,
-}  # fmt: skip
 PLATFORMS = ("twitter", "linkedin", "instagram", "facebook", "bluesky", "threads")
 NAMES = {"twitter": "X", "linkedin": "LinkedIn", "instagram": "Instagram", "facebook": "Facebook", "bluesky": "Bluesky"}
 # A target that is publishing for longer counts as stuck (contract: PLAY).
@@ -88,7 +83,7 @@ def _lasting(attempt: Attempt) -> str | None:
         return "disconnected"
     if account.status != "active":
         return "expired"
-    if len(text_of(attempt.post, target)) > LIMITS.get(target.platform, 10_000):
+    if len(text_of(attempt.post, target)) > LIMITS.get(target.platform, MOST_CHARACTERS):
         return "long"
     return target.flaw or None
 
@@ -97,7 +92,7 @@ def failure(seed: int, attempt: Attempt, cause: str, at: int) -> dict[str, Any]:
     """Return the error object of a failed publication (contract: K1, WH-3)."""
     target, account = attempt.target, attempt.account
     draw = (seed, target.id, attempt.job)
-    length, limit = len(text_of(attempt.post, target)), LIMITS.get(target.platform, 10_000)
+    length, limit = len(text_of(attempt.post, target)), LIMITS.get(target.platform, MOST_CHARACTERS)
     seconds = 60 + int(fraction("seconds", *draw) * 840)
     values = {
         "name": NAMES.get(target.platform, target.platform.title()),

@@ -8,7 +8,8 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from voxburst_sandbox.publishing import LIMITS, PLATFORMS, Attempt, failure, post_url, summary_status
+from voxburst_sandbox.bodies import LIMITS
+from voxburst_sandbox.publishing import PLATFORMS, Attempt, failure, post_url, summary_status
 from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook, fraction, identifier
 from voxburst_sandbox.webhooks import BACKOFF, TIMEOUT_MS, latency_ms, queue_attempt
 from voxburst_sandbox.world import World, iso

@@ -26,9 +26,8 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from voxburst_sandbox import accounts, analytics, app, control, media, openapi, posts, publishing, seed, webhooks
-from voxburst_sandbox import webhooks as hooks
-from voxburst_sandbox.app import Api
+from voxburst_sandbox import accounts, control, media, publishing, seed, webhooks
+from voxburst_sandbox.app import Api, index_page
 from voxburst_sandbox.control import Remote
 from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
 from voxburst_sandbox.media import Storage
@@ -243,7 +242,7 @@ class Sandbox(Remote):
         self._size = (0, 0) if empty else (posts, deliveries)
         self._ports = (port, storage_port, receiver_port)
         self._limiter = Limiter(rate_limit)
-        self._sender = hooks.Sender(verify=True if made is None else made.client_context())
+        self._sender = webhooks.Sender(verify=True if made is None else made.client_context())
         self._sockets: list[socket.socket] = []
         self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -259,7 +258,7 @@ class Sandbox(Remote):
             1.0 if real_time else speed,
             beginning=system_time if real_time else None if scene is None else scene.began,
         )
-        handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
+        handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **webhooks.handlers(self._sender)}
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
             workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers,
@@ -362,18 +361,9 @@ class Sandbox(Remote):
 
     def _apps(self) -> dict[int, ASGIApp]:
         """Return the application of each port."""
-        tables = (
-            posts.ROUTES,
-            accounts.ROUTES,
-            media.ROUTES,
-            webhooks.ROUTES,
-            analytics.ROUTES,
-        )
-        api = Api(self.world, [route for table in tables for route in table], self._limiter)
-        api.add(accounts.routes(api.dispatch))
-        api.add([openapi.route(api.served())])
+        api = Api(self.world, self._limiter)
         ports = [sock.getsockname()[1] for sock in self._sockets]
-        pages = app.routes(self.world, api.served(), self.api_key)
+        pages = index_page(self.world, self.api_key)
         main = Starlette(
             routes=[*pages, *control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
         )
@@ -382,7 +372,7 @@ class Sandbox(Remote):
         return {
             ports[0]: Guard(main, ports[0], pages=control.PAGES),
             ports[1]: Guard(storage, ports[1]),
-            ports[2]: Guard(receiver, ports[2], open_to=hooks.is_example_host),
+            ports[2]: Guard(receiver, ports[2], open_to=webhooks.is_example_host),
         }
 
     def stop(self) -> None:

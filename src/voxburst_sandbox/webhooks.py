@@ -17,16 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voxburst_sandbox import wire
-from voxburst_sandbox import wire as events
+from voxburst_sandbox.bodies import NewWebhook, WebhookId
 from voxburst_sandbox.gates import LOOPBACK
 from voxburst_sandbox.http import (
     Answer,
     Call,
     Route,
+    decoded,
     deleted,
     envelope,
     invalid,
-    is_web_address,
     new_id,
     not_found,
     page,
@@ -173,7 +173,7 @@ class Sender:
         except httpx.TimeoutException:
             delivery.error, delivery.latency_ms = f"no answer within {TIMEOUT_MS // 1000} s", TIMEOUT_MS
             return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             delivery.error = "connection failed"
             return
         claimed = answer.headers.get(CLAIMED_LATENCY)
@@ -308,14 +308,6 @@ def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:
     return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
 
 
-EVENTS = frozenset(
-    {
-        "post.created", "post.scheduled", "post.published", "post.failed", "post.draft.approved", "account.connected",
-        "account.disconnected", "account.error", "media.uploaded", "post.partial", "*",
-    }
-)  # fmt: skip
-
-
 def _find(call: Call) -> Webhook:
     """Return the webhook that the path names."""
     key = call.params["id"]
@@ -334,43 +326,30 @@ def _get(call: Call) -> Answer:
     return single(call.world, wire.webhook(call.world, _find(call)))
 
 
-def _check(body: dict[str, Any], *, partial: bool) -> None:
-    """Refuse a wrong address or unknown events."""
-    url, events = body.get("url"), body.get("events")
-    if not (partial and "url" not in body) and not is_web_address(url, "http", "https"):
-        invalid("url must be an http or https address", field="url")
-    if not (partial and "events" not in body):
-        if not isinstance(events, list) or not events:
-            invalid("events must name at least one event", field="events")
-        unknown = [str(event)[:100] for event in events if not isinstance(event, str) or event not in EVENTS]
-        if unknown:
-            invalid(f"unknown events: {', '.join(unknown)}", field="events")
-    if "active" in body:
-        body.setdefault("enabled", body["active"])
-    if "enabled" in body and not isinstance(body["enabled"], bool):
-        invalid("enabled must be true or false", field="enabled")
+def _read(call: Call, kept: dict[str, Any]) -> NewWebhook:
+    """Return the body over what is kept; ``active`` is another name of ``enabled``."""
+    fields = call.json(required=True)
+    if "active" in fields:
+        fields.setdefault("enabled", fields["active"])
+    return decoded(NewWebhook, kept | fields)
 
 
 def _create(call: Call) -> Answer:
     """POST /webhooks: the only answer that shows the secret."""
     refuse_quota(call)
-    world, body = call.world, call.json(required=True)
-    _check(body, partial=False)
+    world, body = call.world, _read(call, {})
     key = new_id(call, "wh_", world.webhooks)
     secret = identifier("whsec_", world.seed, key, "secret")
-    webhook = Webhook(key, body["url"], list(body["events"]), secret, world.now(), enabled=body.get("enabled", True))
-    world.webhooks.save(webhook)
+    webhook = world.webhooks.save(Webhook(key, body.url, list(body.events), secret, world.now(), enabled=body.enabled))
     call.effect("webhook.create", webhook=key)
     return single(world, wire.webhook(world, webhook, secret=True), 201)
 
 
 def _update(call: Call) -> Answer:
     """PATCH /webhooks/:id."""
-    world, webhook, body = call.world, _find(call), call.json(required=True)
-    _check(body, partial=True)
-    webhook.url = body.get("url", webhook.url)
-    webhook.events = list(body.get("events", webhook.events))
-    webhook.enabled = body.get("enabled", webhook.enabled)
+    world, webhook = call.world, _find(call)
+    body = _read(call, {"url": webhook.url, "events": webhook.events, "enabled": webhook.enabled})
+    webhook.url, webhook.events, webhook.enabled = body.url, list(body.events), body.enabled
     world.webhooks.save(webhook)
     call.effect("webhook.update", webhook=webhook.id)
     return single(world, wire.webhook(world, webhook))
@@ -393,22 +372,20 @@ def _rotate(call: Call) -> Answer:
     return single(world, wire.webhook(world, webhook, secret=True))
 
 
-def _test(call: Call) -> Answer:
+def _test(call: Call, body: WebhookId) -> Answer:
     """POST /webhooks/test: sends a delivery and waits for its result, 2xx even if it is rejected."""
-    world, body = call.world, call.json(required=True)
-    key = str(body.get("webhookId", ""))
+    world, key = call.world, body.webhook_id
     webhook = world.webhooks.get(key) or not_found("webhook", key)
     if not webhook.enabled:
         refuse(409, "CONFLICT", "the webhook is not enabled")
     number = sum(1 for _, _, item in world.delivery_order if world.deliveries[item].webhook_id == key)
     event_id = identifier("evt_", world.seed, "test", key, number)
     kind = next((event for event in webhook.events if event != "*"), "post.published")
-    data = events.test_data(world.switches, world.workspace_id, event_id)
-    said = events.payload(world.switches, kind, data, world.now(), event_id)
+    data = wire.test_data(world.switches, world.workspace_id, event_id)
+    said = wire.payload(world.switches, kind, data, world.now(), event_id)
     delivery = deliver(world, webhook, kind, msgspec.json.encode(said).decode(), world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
-    shown = {"data": wire.delivery(world, delivery)}
-    return Answer(200, shown, settled=lambda: {"data": wire.delivery(world, delivery)})
+    return Answer(200, settled=lambda: {"data": wire.delivery(world, delivery)})
 
 
 def _deliveries(call: Call) -> Answer:
@@ -454,14 +431,14 @@ def _tunnel(_: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/v1/webhooks", _list),
-    Route("GET", "/v1/webhooks/{id}", _get),
-    Route("POST", "/v1/webhooks", _create),
-    Route("POST", "/v1/webhooks/test", _test),
-    Route("GET", "/v1/webhooks/tunnel", _tunnel),
-    Route("PATCH", "/v1/webhooks/{id}", _update),
-    Route("DELETE", "/v1/webhooks/{id}", _delete),
-    Route("POST", "/v1/webhooks/{id}/rotate-secret", _rotate, keyed=False),
-    Route("GET", "/v1/webhooks/{id}/deliveries", _deliveries),
-    Route("POST", "/v1/webhooks/{id}/deliveries/{delivery}/retry", _retry),
+    Route("GET /v1/webhooks", _list, "[Webhook]"),
+    Route("GET /v1/webhooks/{id}", _get, "Webhook"),
+    Route("POST /v1/webhooks", _create, "Webhook", "201", NewWebhook, raw=True),
+    Route("POST /v1/webhooks/test", _test, "Object", body=WebhookId),
+    Route("GET /v1/webhooks/tunnel", _tunnel),
+    Route("PATCH /v1/webhooks/{id}", _update, "Webhook", body=NewWebhook, raw=True),
+    Route("DELETE /v1/webhooks/{id}", _delete, "Success"),
+    Route("POST /v1/webhooks/{id}/rotate-secret", _rotate, "Webhook", keyed=False),
+    Route("GET /v1/webhooks/{id}/deliveries", _deliveries, "[Delivery]", query="eventType success from to"),
+    Route("POST /v1/webhooks/{id}/deliveries/{delivery}/retry", _retry, "Queued", "202"),
 )
