@@ -44,7 +44,7 @@ from voxburst_sandbox.http import (
 from voxburst_sandbox.publishing import await_time, is_stuck, publish_post, requeue
 from voxburst_sandbox.store import Post, Target, identifier
 from voxburst_sandbox.webhooks import emit_post
-from voxburst_sandbox.world import World, iso
+from voxburst_sandbox.world import World, instant, iso
 
 _EDITABLE = ("draft", "scheduled")
 
@@ -121,7 +121,7 @@ def _get(call: Call) -> Answer:
 
 def scheduled_time(body: NewPost) -> int | None:
     """Return the instant of `scheduledFor`."""
-    return None if body.scheduled_for is None else round(body.scheduled_for.timestamp() * 1000)
+    return None if body.scheduled_for is None else instant(body.scheduled_for)
 
 
 def _fields(body: NewPost) -> dict[str, Any]:
@@ -464,14 +464,13 @@ def _cancel(call: Call) -> Answer:
     return _moved(call, "post.cancel", "cancelled", *_EDITABLE)
 
 
-def unpublish(world: World, post: Post) -> None:
+def unpublish(world: World, post: Post) -> Post:
     """Take a published post down."""
     require(post, "published", "partial")
     for target in post.targets:
         if target.status == "published":
             target.status, target.since = "unpublished", world.now()
-    post.status = "unpublished"
-    world.touch(post, world.now())
+    return move(world, post, "unpublished", post.status)
 
 
 def _unpublish(call: Call) -> Answer:
@@ -518,13 +517,19 @@ def _submit(call: Call) -> Answer:
     return _moved(call, "post.submit", "pending_approval", *_EDITABLE)
 
 
+def approve(world: World, post: Post) -> Post:
+    """Approve a post: ``scheduled`` if it has a time, else ``approved``, which waits to be published."""
+    move(world, post, "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
+    await_time(world, post)
+    return post
+
+
 def _approve(call: Call) -> Answer:
     """POST /posts/:id/approve: scheduled if it has a time, else it waits to be published (contract: APR)."""
-    world, post = call.world, find_post(call)
-    answer = _moved(call, "post.approve", "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
-    await_time(world, post)
-    emit_post(world, "post.draft.approved", post, world.now())
-    return answer
+    post = approve(call.world, find_post(call))
+    call.effect("post.approve", post=post.id)
+    emit_post(call.world, "post.draft.approved", post, call.world.now())
+    return _shown(call, post)
 
 
 def _reject(call: Call) -> Answer:

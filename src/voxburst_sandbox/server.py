@@ -261,29 +261,26 @@ class Sandbox(Remote):
         handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **webhooks.handlers(self._sender)}
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
-            workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers,
+            workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers, plant=self._plant,
         )  # fmt: skip
         if facts:
             self.world.restore()
         else:
-            self._plant(*self._size)
+            self._plant()
 
     def __repr__(self) -> str:
         return "<Sandbox (stopped)>" if self._stopped else super().__repr__()
 
-    def _plant(self, posts: int, deliveries: int) -> None:
-        """Make the seeded beginning."""
-        if self._scene is None:
-            seed.plant(self.world, posts=posts, deliveries=deliveries)
-        else:
+    def _plant(self, *, empty: bool = False) -> None:
+        """Make the beginning."""
+        self._limiter.clear()
+        if self._scene is not None:
             self._scene.plant(self.world)
+        else:
+            posts, deliveries = (0, 0) if empty else self._size
+            seed.plant(self.world, posts=posts, deliveries=deliveries)
         self.world.reindex()
         self.world.flush()
-
-    async def restart(self, *, empty: bool) -> None:
-        """Forget everything and begin again; runs on the server's loop, by the control call ``reset``."""
-        self._limiter.clear()
-        await self.world.restart(lambda: self._plant(*((0, 0) if empty else self._size)))
 
     @property
     def kept(self) -> bool:
@@ -299,11 +296,6 @@ class Sandbox(Remote):
     def speed(self) -> float:
         """Virtual seconds per real second."""
         return self.world.clock.speed
-
-    def addresses(self) -> dict[str, str]:
-        """Where API, storage and receiver listen."""
-        hosts = self.world.hosts
-        return {"url": hosts["api"], "storageUrl": hosts["storage"], "receiverUrl": hosts["receiver"]}
 
     def start(self) -> Self:
         """Listen; returns when the first request can be answered.
@@ -365,7 +357,7 @@ class Sandbox(Remote):
         ports = [sock.getsockname()[1] for sock in self._sockets]
         pages = index_page(self.world, self.api_key)
         main = Starlette(
-            routes=[*pages, *control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
+            routes=[*pages, *control.routes(self.world), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
         )
         storage = Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)])
         receiver = Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])])

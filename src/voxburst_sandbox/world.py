@@ -18,8 +18,41 @@ from typing import Any
 from voxburst_sandbox.store import Delivery, Disk, Event, Post, Tables, identifier
 from voxburst_sandbox.switches import FaultBook, Switches
 
-START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
-_END = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+def real_time() -> int:
+    """Return the time of this machine's clock."""
+    return round(time.time() * 1000)
+
+
+def iso(at: int) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
+
+
+def iso_or_none(at: int | None) -> str | None:
+    """Return an instant as text, or None."""
+    return None if at is None else iso(at)
+
+
+def http_date(at: int) -> str:
+    """Return the instant as a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
+
+
+def instant(moment: datetime) -> int:
+    """Return a time as milliseconds since 1970; ValueError without an offset, as the API refuses such times (contract: SCH)."""
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset or Z")
+    return round(moment.timestamp() * 1000)
+
+
+def parse_time(text: str) -> int:
+    """Return an ISO text as milliseconds since 1970."""
+    return instant(datetime.fromisoformat(text))
+
+
+START = instant(datetime(2026, 3, 2, 9, tzinfo=UTC))
+_END = instant(datetime(9000, 1, 1, tzinfo=UTC))
 
 
 class VirtualClock:
@@ -74,34 +107,6 @@ class VirtualClock:
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed must be a number from 0, in virtual seconds per second, not {speed}")
         self._base, self._since, self.speed = self.now(), self._monotonic(), speed
-
-
-def real_time() -> int:
-    """Return the time of this machine's clock."""
-    return round(time.time() * 1000)
-
-
-def iso(at: int) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
-    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
-
-
-def iso_or_none(at: int | None) -> str | None:
-    """Return an instant as text, or None."""
-    return None if at is None else iso(at)
-
-
-def http_date(at: int) -> str:
-    """Return the instant as a `Date` header."""
-    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
-
-
-def parse_time(text: str) -> int:
-    """Milliseconds of an ISO text; ValueError if it has no offset, as the API refuses such times (contract: SCH)."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs an offset or Z")
-    return round(moment.timestamp() * 1000)
 
 
 def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -234,6 +239,8 @@ class World(Tables):
         Where the state is kept.
     handlers : mapping
         What to do when an event of a kind is due.
+    plant : callable
+        Fills the world at a reset; `empty` leaves out posts and deliveries.
     """
 
     def __init__(
@@ -245,6 +252,7 @@ class World(Tables):
         workspace_id: str | None,
         disk: Disk | None,
         handlers: dict[str, Handler],
+        plant: Callable[..., None],
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -253,6 +261,7 @@ class World(Tables):
         self.workspace_id = workspace_id or identifier("ws_", os.urandom(16).hex())
         self.disk = disk
         self.handlers = handlers
+        self.plant = plant
         self.faults = FaultBook()
         self.past = Past()
         self.receiver_rules: list[dict[str, Any]] = []
@@ -328,8 +337,8 @@ class World(Tables):
                 self.events.drop(str(number))  # only now: whoever is killed before does it after the restart
         self.flush()
 
-    async def restart(self, plant: Callable[[], None]) -> None:
-        """Forget everything and let `plant` make the beginning; requests still running come to nothing."""
+    async def restart(self, *, empty: bool) -> None:
+        """Forget everything and plant the beginning again; requests still running come to nothing."""
         async with self._settling:
             for task in self.background:
                 task.cancel()
@@ -339,7 +348,7 @@ class World(Tables):
             self.faults.clear()
             self.receiver_rules.clear()
             self.clock.restart()
-            plant()
+            self.plant(empty=empty)
 
     def detach(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
         """Let what an event starts run beside the requests, because it may take long or call back."""

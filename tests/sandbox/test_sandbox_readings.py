@@ -350,7 +350,7 @@ def test_posts_wait_for_approval_and_may_be_old(start, api):
         ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
         ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
         ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
-        ("posts", {"content": "x", "accounts": []}, "no such field of a planted post: accounts"),
+        ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
     ],
 )
 def test_control_calls_refuse_what_makes_no_sense(start, path, body, word):
