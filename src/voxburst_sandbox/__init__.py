@@ -17,8 +17,8 @@ From another process the same verbs exist on ``Remote(url)``; ``python -m voxbur
 [--speed X]`` serves it to any client.
 
 **Python face.** ``Sandbox(seed=7, speed=0.0, state=None, port=0, storage_port=0, receiver_port=0, switches=None, rate_limit=500,
-empty=False, posts=500, deliveries=4500, real_time=False, tls=None, scene=None, workspace=None)``, a context manager with ``start()``
-and ``stop()``; ``url``, ``api_key``, ``second_api_key``, ``storage_url``, ``receiver_url``, ``workspace_id``, ``certificate``. A `Scene`
+empty=False, posts=500, deliveries=4500, real_time=False, tls=None, fixture=None, workspace=None)``, a context manager with ``start()``
+and ``stop()``; ``url``, ``api_key``, ``second_api_key``, ``storage_url``, ``receiver_url``, ``workspace_id``, ``certificate``. A `FixtureWorld`
 replaces the seeded campaign by the accounts, media and time of a real workspace. Everything below is also on ``Remote``:
 
 =====================================  ==============================================================================
@@ -70,7 +70,7 @@ addresses. Randomness is drawn by hashing seed, subject and attempt, so results 
 from __future__ import annotations
 
 from voxburst_sandbox.control import API_KEY, SECOND_API_KEY, Person, Remote
-from voxburst_sandbox.seed import Scene, SceneAccount
+from voxburst_sandbox.seed import FixtureAccount, FixtureWorld
 from voxburst_sandbox.server import Sandbox, main, serve
 from voxburst_sandbox.switches import Fault, Switches
 
@@ -78,11 +78,11 @@ __all__ = [
     "API_KEY",
     "SECOND_API_KEY",
     "Fault",
+    "FixtureAccount",
+    "FixtureWorld",
     "Person",
     "Remote",
     "Sandbox",
-    "Scene",
-    "SceneAccount",
     "Switches",
     "main",
     "serve",

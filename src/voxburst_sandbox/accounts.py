@@ -19,6 +19,7 @@ from voxburst_sandbox.http import (
     invalid,
     new_id,
     not_found,
+    page,
     refuse,
     refuse_quota,
     single,
@@ -97,38 +98,27 @@ def find_account(call: Call) -> Account:
     return call.world.accounts.get(key) or not_found("account", key)
 
 
+# A status that is asked for -> those that it covers, where it is not itself alone.
+_COVERED = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}
+
+
 def _list(call: Call) -> Answer:
     """GET /accounts: disconnected ones only where a status or `includeArchived` asks for them (contract: ACC-n)."""
-    world, platform = call.world, call.word("platform")
-    asked = call.query.get("status", "").lower()
+    world, platform, status = call.world, call.word("platform"), call.query.get("status", "").lower()
     archived = call.query.get("includeArchived", "").lower() == "true"
-    names = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}.get(
-        asked, (asked,)
-    )
 
-    def shown(item: Account) -> bool:
-        if asked and asked != "all" and item.status not in names:
+    def accept(key: str) -> bool:
+        item = world.accounts[key]
+        if not status and not archived and item.status == "disconnected":
             return False
-        if not asked and not archived and item.status == "disconnected":
-            return False
-        return platform is None or item.platform == platform
+        return platform in (None, item.platform) and (
+            status in ("", "all") or item.status in _COVERED.get(status, (status,))
+        )
 
-    found = [item for item in world.accounts.values() if shown(item)]
-    limit, start = call.limit(), _place(call, found) + call.offset()
-    following = found[start + limit - 1].id if len(found) > start + limit else None
-    records = [wire.account(world, item) for item in found[start : start + limit]]
+    order = [(world.start, -number, key) for number, key in enumerate(world.accounts)][::-1]
+    keys, limit, following = page(call, order, accept)
+    records = [wire.account(world, world.accounts[key]) for key in keys]
     return envelope(world, world.switches.accounts_envelope, records, limit, following, "accounts")
-
-
-def _place(call: Call, found: list[Account]) -> int:
-    """Index behind the account that the cursor names."""
-    cursor = call.query.get("cursor")
-    if not cursor:
-        return 0
-    keys = [item.id for item in found]
-    if cursor not in keys:
-        refuse(400, "BAD_REQUEST", "the cursor is not one of ours")
-    return keys.index(cursor) + 1
 
 
 def _get(call: Call) -> Answer:

@@ -208,16 +208,10 @@ def _find(world: World, event: Event) -> tuple[Post, Target] | None:
     return None if target is None else (post, target)
 
 
-def _on_pending(world: World, event: Event) -> None:
-    """Let a lingering status give way."""
+def _on_entered(world: World, event: Event) -> None:
+    """Show that a job waits in the queue, or has left it."""
     if (found := _find(world, event)) is not None:
-        _enter(world, *found, "pending", event.at)
-
-
-def _on_publishing(world: World, event: Event) -> None:
-    """Let a job leave the queue."""
-    if (found := _find(world, event)) is not None:
-        _enter(world, *found, "publishing", event.at)
+        _enter(world, *found, event.kind.removeprefix("target."), event.at)
 
 
 def _on_result(world: World, event: Event) -> None:
@@ -237,7 +231,7 @@ def _on_result(world: World, event: Event) -> None:
         number = str(10**17 + int(fraction(world.seed, "number", target.id, job) * 9 * 10**17))
         world.effect("target.publish", platform_post=number, **ids)
         if target.status != "published":
-            _publish(target, account.username if account else "", number, event.at)
+            mark_published(target, account.username if account else "", number, event.at)
     else:
         world.effect("target.fail", code=error["code"], **ids)
         if target.status != "published" and job == target.jobs:
@@ -245,8 +239,8 @@ def _on_result(world: World, event: Event) -> None:
     _conclude(world, post, event.at)
 
 
-def _publish(target: Target, username: str, number: str, at: int) -> None:
-    """Mark a target as published."""
+def mark_published(target: Target, username: str, number: str, at: int) -> None:
+    """Show a target as published."""
     target.status, target.since, target.published_at, target.error = "published", at, at, None
     target.platform_post_id = number
     target.platform_post_url = post_url(target.platform, username, number)
@@ -281,8 +275,8 @@ def _on_due(world: World, event: Event) -> None:
 
 
 HANDLERS: dict[str, Handler] = {
-    "target.pending": _on_pending,
-    "target.publishing": _on_publishing,
+    "target.pending": _on_entered,
+    "target.publishing": _on_entered,
     "target.result": _on_result,
     "post.due": _on_due,
 }

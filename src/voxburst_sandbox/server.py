@@ -1,4 +1,4 @@
-"""A certificate of the sandbox's own authority, for clients that speak nothing but https."""
+"""The sandbox as a server on three ports of this machine, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ from voxburst_sandbox.app import Api, index_page
 from voxburst_sandbox.control import Remote
 from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
 from voxburst_sandbox.media import Storage
-from voxburst_sandbox.seed import Scene
+from voxburst_sandbox.seed import FixtureWorld
 from voxburst_sandbox.store import Disk
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import Receiver
 from voxburst_sandbox.world import START, VirtualClock, World
 from voxburst_sandbox.world import real_time as system_time
-
-_NAMES = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,12 @@ class Certificate:
     server: Path
 
     def client_context(self) -> ssl.SSLContext:
-        """Return the settings of a client that trusts this sandbox and nobody else."""
+        """Return the settings of a client that trusts this sandbox alone."""
         return ssl.create_default_context(cafile=self.authority)
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Return the certificate in a folder, made if there is none; the authority's own key is never written.
+    """Return the certificate in a folder, created if there is none; the authority's own key is never written.
 
     Parameters
     ----------
@@ -74,7 +72,7 @@ def make_certificate(folder: Path) -> Certificate:
     except ImportError as error:
         raise OSError("certificates need the package trustme: pip install 'voxops[tls]'") from error
     authority = trustme.CA(organization_name="voxops sandbox")
-    issued = authority.issue_cert(*_NAMES)
+    issued = authority.issue_cert("localhost", "127.0.0.1")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made.authority.write_bytes(authority.cert_pem.bytes())
     with os.fdopen(os.open(made.server, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -109,7 +107,7 @@ def listen_all(numbers: Iterable[int]) -> list[socket.socket]:
 
 
 class PortServer(uvicorn.Server):
-    """A server that says when it is ready, and stops at once instead of looking ten times a second."""
+    """A server that reports when it is ready, and stops at once instead of polling ten times a second."""
 
     def __init__(
         self, config: uvicorn.Config, ready: threading.Event, before_stop: Callable[[], Awaitable[None]]
@@ -121,7 +119,7 @@ class PortServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then report it."""
         await super().startup(sockets=sockets)
         self._ready.set()
 
@@ -130,7 +128,7 @@ class PortServer(uvicorn.Server):
         await self._leave.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop what happens by itself before the connections close."""
+        """Cancel background tasks before the connections close."""
         await self._before_stop()
         await super().shutdown(sockets=sockets)
 
@@ -147,7 +145,7 @@ class Ports:
         self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the application of its port."""
+        """Serve the request by the application of its port."""
         here, there = tuple(scope["server"]), tuple(scope["client"])
         scope[CONNECTION] = self._connections.get((here, there))
         await self._apps[here[1]](scope, receive, send)
@@ -201,8 +199,8 @@ class Sandbox(Remote):
         read ``Date``. The seeded campaign ends at the start.
     tls : path or None
         Folder of the certificate: every port speaks https. Clients must trust `certificate`.
-    scene : Scene or None
-        What it begins with instead of the seeded campaign: accounts, media and the time of a real workspace.
+    fixture : FixtureWorld or None
+        The accounts, media and time of a real workspace, instead of the seeded campaign.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
 
@@ -228,7 +226,7 @@ class Sandbox(Remote):
         deliveries: int = 4500,
         real_time: bool = False,
         tls: str | Path | None = None,
-        scene: Scene | None = None,
+        fixture: FixtureWorld | None = None,
         workspace: str | None = None,
     ) -> None:
         for name, number in {"posts": posts, "deliveries": deliveries, "speed": speed}.items():
@@ -250,13 +248,13 @@ class Sandbox(Remote):
         self._stopped = False
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
-        self._scene = scene
-        first = system_time() if real_time else START if scene is None else scene.began()
+        self._fixture = fixture
+        first = system_time() if real_time else START if fixture is None else fixture.began()
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,
-            beginning=system_time if real_time else None if scene is None else scene.began,
+            beginning=system_time if real_time else None if fixture is None else fixture.began,
         )
         handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **webhooks.handlers(self._sender)}
         self.world = World(
@@ -274,8 +272,8 @@ class Sandbox(Remote):
     def _plant(self, *, empty: bool = False) -> None:
         """Make the beginning."""
         self._limiter.clear()
-        if self._scene is not None:
-            self._scene.plant(self.world)
+        if self._fixture is not None:
+            self._fixture.plant(self.world)
         else:
             posts, deliveries = (0, 0) if empty else self._size
             seed.plant(self.world, posts=posts, deliveries=deliveries)
@@ -331,7 +329,7 @@ class Sandbox(Remote):
             loop.close()
 
     async def _run(self, ready: threading.Event) -> None:
-        """Serve, and let what is due happen meanwhile."""
+        """Serve, and run what falls due."""
         connections: Connections = {}
         config = uvicorn.Config(
             Ports(self._apps(), connections),
@@ -344,7 +342,7 @@ class Sandbox(Remote):
         self.world.flush()
 
     async def _halt(self) -> None:
-        """Stop what happens by itself; what was under way is done again after a restart."""
+        """Cancel background tasks; what they were doing is done again after a restart."""
         tasks = [*self.world.background, *([] if self._ticker is None else [self._ticker])]
         for task in tasks:
             task.cancel()
@@ -391,7 +389,7 @@ class Sandbox(Remote):
 
 
 async def _tick(world: World) -> None:
-    """Let events happen when they are due, also while nobody asks."""
+    """Run events when they are due, also between requests."""
     while True:
         world.due.clear()
         await world.settle()
@@ -403,31 +401,15 @@ async def _tick(world: World) -> None:
             await asyncio.wait_for(world.due.wait(), patience)
 
 
-def serve(
-    *,
-    port: int = 0,
-    seed: int = 7,
-    state: str | Path | None = None,
-    speed: float = 1.0,
-    rate_limit: int | None = 500,
-    posts: int = 500,
-    deliveries: int = 4500,
-    storage_port: int = 0,
-    receiver_port: int = 0,
-    now: bool = False,
-    tls: str | Path | None = None,
-) -> None:
+def serve(*, speed: float = 1.0, now: bool = False, **options: Any) -> None:
     """Serve until SIGTERM or SIGINT, after printing the address and the key.
 
-    Parameters are those of `Sandbox`; `now` is its `real_time`, and `tls` an existing or new folder for the certificate.
+    Parameters are those of `Sandbox`; `now` is its `real_time`.
     """
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with Sandbox(
-        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, deliveries=deliveries,
-        storage_port=storage_port, receiver_port=receiver_port, real_time=now, tls=tls,
-    ) as sandbox:  # fmt: skip
+    with Sandbox(speed=speed, real_time=now, **options) as sandbox:
         _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         if sandbox.certificate is not None:
             _print(f"certificate={shlex.quote(str(sandbox.certificate))}")
@@ -435,27 +417,23 @@ def serve(
 
 
 def _print(text: str) -> None:
-    """Print a line for whoever started the command."""
     sys.stdout.write(f"sandbox: {text}\n")
     sys.stdout.flush()
 
 
 def _count(text: str) -> int:
-    """A whole number from 0."""
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def _port(text: str) -> int:
-    """The number of a port."""
     if _count(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535, 0 for a free one")
     return int(text)
 
 
 def _speed(text: str) -> float:
-    """A finite number from 0."""
     try:
         speed = float(text)
     except ValueError:
@@ -470,32 +448,28 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m voxburst_sandbox", description="Serve the VoxBurst API on this machine."
     )
-    parser.add_argument("--port", type=_port, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
+    for name, text in {
+        "port": "port of the API on 127.0.0.1 (default: a free one)",
+        "storage-port": "port of the presigned storage (default: a free one)",
+        "receiver-port": "port of the webhook receiver (default: a free one)",
+    }.items():
+        parser.add_argument(f"--{name}", type=_port, default=0, help=text)
+    for name, default, text in (
+        ("rate-limit", 500, "requests a minute, 0 for no limit (default: 500)"),
+        ("posts", 500, "size of the seeded campaign (default: 500)"),
+        ("deliveries", 4500, "webhook deliveries of it (default: 4500)"),
+    ):
+        parser.add_argument(f"--{name}", type=_count, default=default, help=text)
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
-    parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
+    parser.add_argument("--state", type=Path, help="file that keeps the state over restarts")
     parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
-    parser.add_argument(
-        "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
-    )
-    parser.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
-    parser.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
-    parser.add_argument(
-        "--storage-port", type=_port, default=0, help="port of the presigned storage (default: a free one)"
-    )
-    parser.add_argument(
-        "--receiver-port", type=_port, default=0, help="port of the webhook receiver (default: a free one)"
-    )
     parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
     parser.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
-    wanted = parser.parse_args(argv)
+    options = vars(parser.parse_args(argv))
     try:
-        serve(
-            port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
-            deliveries=wanted.deliveries, rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port,
-            receiver_port=wanted.receiver_port, now=wanted.now, tls=wanted.tls,
-        )  # fmt: skip
+        serve(**options | {"rate_limit": options["rate_limit"] or None})
     except OSError as error:
         _print(str(error.strerror or error))
         return 1

@@ -1,10 +1,13 @@
-"""Randomness by hashing: a draw depends on the seed and on what is drawn for, never on order or timing."""
+"""What the sandbox remembers: records, logs, and the state file; ids and draws by hashing.
+
+A draw depends on the seed and on its subject, never on order or timing.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from base64 import b32encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +19,7 @@ T = TypeVar("T")
 
 
 def _digest(parts: tuple[object, ...], size: int) -> bytes:
-    """`size` bytes that depend on every part and on their order."""
+    """Return bytes that depend on every part and on their order."""
     return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=size).digest()
 
 
@@ -31,7 +34,7 @@ def uniform(low: float, high: float, *parts: object) -> float:
 
 
 def pick(choices: Sequence[T], *parts: object) -> T:
-    """One of the choices, the same for the same parts."""
+    """Return one of the choices, the same for the same parts."""
     return choices[int(fraction(*parts) * len(choices))]
 
 
@@ -44,8 +47,8 @@ def identifier(prefix: str, *parts: object) -> str:
 class Target:
     """One platform of a post.
 
-    `status` is what the API shows; `flaw` is why publishing fails until somebody mends it (``aspect format size
-    rejected``), empty if nothing is wrong with it. `jobs` counts publications ever queued, `running` those that have not
+    `status` is what the API shows; `flaw` is why publishing fails until a fix mends it (``aspect format size
+    rejected``), empty for none. `jobs` counts publications ever queued, `running` those that have not
     ended; `since` says when the status was entered. `shown_retry_count` is what answers show while a held queue shows nothing yet.
     """
 
@@ -195,7 +198,7 @@ class StoredAnswer:
 
 
 class _Record(Protocol):
-    """Whatever has an id."""
+    """Anything with an id."""
 
     @property
     def id(self) -> Any:
@@ -206,11 +209,11 @@ R = TypeVar("R", bound=_Record)
 
 
 class Table(dict[str, R]):
-    """Records by id, with a note of those that changed since the last write."""
+    """Records by id, and which of them changed since the last write."""
 
-    def __init__(self, load: Callable[[dict[str, Any]], R]) -> None:
+    def __init__(self, kind: type[R]) -> None:
         super().__init__()
-        self.load = load
+        self.kind = kind
         self.dirty: set[str] = set()
 
     def save(self, record: R) -> R:
@@ -250,22 +253,17 @@ class Log(list[dict[str, Any]]):
         return entry
 
 
-def _post(data: dict[str, Any]) -> Post:
-    """Return a post with its targets from its stored form."""
-    return Post(**{**data, "targets": [Target(**target) for target in data["targets"]]})
-
-
 class Tables:
     """Everything the sandbox remembers."""
 
     def __init__(self) -> None:
-        self.posts: Table[Post] = Table(_post)
-        self.accounts: Table[Account] = Table(lambda data: Account(**data))
-        self.media: Table[Media] = Table(lambda data: Media(**data))
-        self.webhooks: Table[Webhook] = Table(lambda data: Webhook(**data))
-        self.deliveries: Table[Delivery] = Table(lambda data: Delivery(**data))
-        self.events: Table[Event] = Table(lambda data: Event(**data))
-        self.answers: Table[StoredAnswer] = Table(lambda data: StoredAnswer(**data))
+        self.posts = Table(Post)
+        self.accounts = Table(Account)
+        self.media = Table(Media)
+        self.webhooks = Table(Webhook)
+        self.deliveries = Table(Delivery)
+        self.events = Table(Event)
+        self.answers = Table(StoredAnswer)
         self.requests = Log()
         self.effects = Log()
         self.received = Log()
@@ -335,7 +333,7 @@ class Disk:
         """Fill the tables and logs from the file."""
         for kind, table in tables.tables():
             for key, data in self._db.execute("SELECT id, data FROM records WHERE kind = ?", (kind,)):
-                dict.__setitem__(table, key, table.load(msgspec.json.decode(data)))
+                dict.__setitem__(table, key, msgspec.json.decode(data, type=table.kind))
         for kind, log in tables.logs():
             rows = self._db.execute("SELECT data FROM logs WHERE kind = ? ORDER BY seq", (kind,))
             log.extend(msgspec.json.decode(data) for (data,) in rows)

@@ -48,7 +48,7 @@ def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id:
     """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
     if world.switches.silent_webhooks:
         return
-    payload = msgspec.json.encode(wire.payload(world.switches, event_type, data, at, event_id)).decode()
+    payload = wire.payload(world, event_type, data, at, event_id)
     for webhook in world.webhooks.values():
         if webhook.enabled and (event_type in webhook.events or "*" in webhook.events):
             deliver(world, webhook, event_type, payload, at, event_id)
@@ -80,14 +80,13 @@ def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None 
 
 def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
     """Send that a post was created or scheduled (contract: EVT)."""
-    data = wire.created_data(world.switches, world.workspace_id, post)
+    data = wire.created_data(world, post)
     emit(world, event_type, data, at, identifier("evt_", world.seed, post.id, event_type, post.updated_at))
 
 
 def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
     """Send how publishing a post ended."""
-    said = wire.result_events(world.switches, world.workspace_id, post)
-    for number, (kind, data) in enumerate(said):
+    for number, (kind, data) in enumerate(wire.result_events(world, post)):
         emit(world, kind, data, at, identifier("evt_", event_id, number) if number else event_id)
 
 
@@ -109,16 +108,11 @@ class Sender:
 
         A receiver elsewhere on this machine may be slow, or ask the API about the event before it answers.
         """
-        webhook = (
-            world.webhooks.get(world.deliveries[event.subject].webhook_id)
-            if event.subject in world.deliveries
-            else None
-        )
-        if webhook is None:
-            return None
-        if _is_example(webhook.url):
-            return self._attempt(world, event)
-        world.detach(event, self._attempt(world, event))
+        delivery = world.deliveries.get(event.subject)
+        work = self._attempt(world, event)
+        if delivery is None or is_example_host(urlsplit(delivery.url).hostname or ""):
+            return work
+        world.detach(event, work)
         return None
 
     async def _attempt(self, world: World, event: Event) -> None:
@@ -207,15 +201,10 @@ def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
     host = parts.hostname or ""
     if host in LOOPBACK:
         return url
-    if _is_example(url):
+    if is_example_host(host):
         headers["Host"] = host
         return world.hosts["receiver"] + (parts.path or "/")
     return None
-
-
-def _is_example(url: str) -> bool:
-    """Whether the address leads to the built-in receiver."""
-    return is_example_host(urlsplit(url).hostname or "")
 
 
 def is_example_host(host: str) -> bool:
@@ -226,8 +215,7 @@ def is_example_host(host: str) -> bool:
 def _old_payload(world: World, delivery: Delivery) -> str:
     """Return the payload of a delivery of the seeded history; its post is older than the posts that are kept."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
-    said = wire.payload(world.switches, delivery.event_type, data, delivery.created_at, delivery.event_id)
-    return msgspec.json.encode(said).decode()
+    return wire.payload(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
 
 
 def handlers(sender: Sender) -> dict[str, Handler]:
@@ -381,9 +369,8 @@ def _test(call: Call, body: WebhookId) -> Answer:
     number = sum(1 for _, _, item in world.delivery_order if world.deliveries[item].webhook_id == key)
     event_id = identifier("evt_", world.seed, "test", key, number)
     kind = next((event for event in webhook.events if event != "*"), "post.published")
-    data = wire.test_data(world.switches, world.workspace_id, event_id)
-    said = wire.payload(world.switches, kind, data, world.now(), event_id)
-    delivery = deliver(world, webhook, kind, msgspec.json.encode(said).decode(), world.now(), event_id)
+    payload = wire.payload(world, kind, wire.test_data(world, event_id), world.now(), event_id)
+    delivery = deliver(world, webhook, kind, payload, world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
     return Answer(200, settled=lambda: {"data": wire.delivery(world, delivery)})
 

@@ -1,4 +1,4 @@
-"""What webhook events say, in the reading that the switches choose (contract: WH-1 to WH-3, EVT, K1)."""
+"""Records and webhook events as they are sent, in the reading that the switches choose (contract: 8, WH-1 to WH-3, EVT)."""
 
 from __future__ import annotations
 
@@ -10,52 +10,51 @@ from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webho
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.world import World, iso, iso_or_none
 
-Said = tuple[str, dict[str, Any]]  # event type and data
+
+def payload(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> str:
+    """Return an event as JSON in either envelope: ``{id, type, createdAt, data}`` or ``{event, timestamp, data}``."""
+    event: dict[str, Any] = {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
+    if world.switches.event_envelope == "sdk":
+        event = {"event": event_type, "timestamp": iso(at), "data": data}
+    return msgspec.json.encode(event).decode()
 
 
-def payload(switches: Switches, event_type: str, data: dict[str, Any], at: int, event_id: str) -> dict[str, Any]:
-    """Return an event in either envelope: ``{id, type, createdAt, data}`` or ``{event, timestamp, data}``."""
-    if switches.event_envelope == "sdk":
-        return {"event": event_type, "timestamp": iso(at), "data": data}
-    return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
+def _about(world: World, post: Post) -> dict[str, Any]:
+    """Return how an event names its post."""
+    if world.switches.event_shape == "newest":
+        about = {"id": post.id, "workspaceId": world.workspace_id, "content": post.content}
+        return about | {"status": post.status.upper()}
+    return {"postId": post.id, "status": post.status}
 
 
-def created_data(switches: Switches, workspace_id: str, post: Post) -> dict[str, Any]:
-    """Return what is said of a post that was created or scheduled."""
-    if switches.event_shape == "newest":
-        data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
-    else:
-        data = {"postId": post.id, "status": post.status}
-    return data | {"scheduledFor": iso_or_none(post.scheduled_for)}
+def created_data(world: World, post: Post) -> dict[str, Any]:
+    """Return the data of an event about a post that was created or scheduled."""
+    return _about(world, post) | {"scheduledFor": iso_or_none(post.scheduled_for)}
 
 
-def test_data(switches: Switches, workspace_id: str, event_id: str) -> dict[str, Any]:
-    """Return what a test event says; older editions name a post that does not exist."""
-    data: dict[str, Any] = {"test": True, "workspaceId": workspace_id}
-    return data if switches.event_shape == "newest" else data | {"postId": f"post_{event_id.removeprefix('evt_')}"}
+def test_data(world: World, event_id: str) -> dict[str, Any]:
+    """Return the data of a test event; older editions name a post that does not exist."""
+    data: dict[str, Any] = {"test": True, "workspaceId": world.workspace_id}
+    older = {"postId": f"post_{event_id.removeprefix('evt_')}"}
+    return data if world.switches.event_shape == "newest" else data | older
 
 
-def result_events(switches: Switches, workspace_id: str, post: Post) -> list[Said]:
-    """Return the events of a post whose publishing ended.
+def result_events(world: World, post: Post) -> list[tuple[str, dict[str, Any]]]:
+    """Return type and data of each event about a post whose publishing ended.
 
     A partial result is ``post.published`` with that status, but ``post.partial`` in the first edition. The oldest structs of a
     client have one event per platform.
     """
     kind = "post.failed" if post.status == "failed" else "post.published"
-    shape = switches.event_shape
+    shape, published = world.switches.event_shape, iso_or_none(post.published_at)
     if shape == "oldest":
         return [(kind, _one_platform(post, target)) for target in post.targets]
     if shape == "first":
         kind = "post.partial" if post.status == "partial" else kind
         names = [target.platform for target in post.targets]
-        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": iso_or_none(post.published_at)})]
-    if shape == "middle":
-        data: dict[str, Any] = {"postId": post.id, "status": post.status}
-    else:
-        data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
-    data["publishedAt"] = iso_or_none(post.published_at)
-    data["platforms"] = [_result(target, shape) for target in post.targets]
-    return [(kind, data)]
+        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": published})]
+    results = [_result(target, shape) for target in post.targets]
+    return [(kind, _about(world, post) | {"publishedAt": published, "platforms": results})]
 
 
 def _one_platform(post: Post, target: Target) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import replace
+from copy import deepcopy
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -159,14 +159,6 @@ def by_kind(effects: Iterable[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def copied(post: Post) -> Post:
-    """Return a copy that later changes of the post leave as it is."""
-    targets = [replace(target) for target in post.targets]
-    return replace(
-        post, targets=targets, media=list(post.media), tags=list(post.tags), metadata=dict(post.metadata)
-    )  # fmt: skip
-
-
 class Past:
     """Earlier states of posts, kept only while some answer may need them.
 
@@ -183,7 +175,7 @@ class Past:
     def begin(self, posts: Iterable[Post]) -> None:
         """Keep states from now on."""
         self.kept = True
-        self._latest = {post.id: copied(post) for post in posts}
+        self._latest = {post.id: deepcopy(post) for post in posts}
         self._before = {}
 
     def end(self) -> None:
@@ -199,7 +191,7 @@ class Past:
         if post is None:
             self._latest.pop(key, None)
         else:
-            self._latest[key] = copied(post)
+            self._latest[key] = deepcopy(post)
 
     def seen(self, key: str, instant: int) -> Post | None:
         """Return the post as it was at an instant; None if it was not there."""
