@@ -1,4 +1,4 @@
-"""Who am I, is it up, and many operations in one request (contract: sections 1 and 8.2)."""
+"""Identity, health, batches and accounts (contract: 1, 8.2, 8.4; rows 17 to 23)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _me(call: Call) -> Answer:
 
 
 def _login(_: Call, body: Login) -> Answer:
-    """POST /auth/login: a key for whoever knows the word ``sandbox`` (contract: K3)."""
+    """POST /auth/login: an API key for the password ``sandbox`` (contract: K3)."""
     if not body.email or body.password != "sandbox":  # noqa: S105 - a word for everybody
         refuse(401, "UNAUTHORIZED", "wrong e-mail address or password")
     return Answer(200, {"accessToken": "vb_test_second"})
@@ -76,7 +76,6 @@ def _batch(call: Call, body: Batch) -> Answer:
 
 
 def _operate(call: Call, operation: Operation) -> dict[str, Any]:
-    """Serve one operation."""
     assert call.dispatch is not None, "calls that come from outside have one"
     headers = {name.lower(): str(value) for name, value in (operation.headers or {}).items()}
     parts = urlsplit(operation.path)
@@ -98,7 +97,7 @@ def find_account(call: Call) -> Account:
     return call.world.accounts.get(key) or not_found("account", key)
 
 
-# A status that is asked for -> those that it covers, where it is not itself alone.
+# Requested status -> the statuses that it covers, where these are several.
 _COVERED = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}
 
 
@@ -163,7 +162,7 @@ def _connect(call: Call, body: Connect) -> Answer:
 
 
 def connection(world: World, state: str) -> dict[str, Any] | None:
-    """Return the beginning of a connection (`platform`, `redirect`); None if nobody began one with this state."""
+    """Return the effect that began a connection (`platform`, `redirect`); None if the state is unknown."""
     begun = (effect for effect in world.effects if effect["kind"] == "account.connect" and effect["state"] == state)
     return next(begun, None)
 
@@ -200,7 +199,6 @@ def _reconnected(world: World, platform: str) -> Account | None:
 
 
 def _new(call: Call, platform: str) -> Account:
-    """Return an account that was not there before."""
     key = new_id(call, "acc_", call.world.accounts)
     return Account(key, platform, f"alder_{key[4:10]}", "Alder Coffee New", "business", "active", call.world.now())
 
@@ -263,7 +261,7 @@ def _select_page(call: Call, body: Page) -> Answer:
 
 
 def _backfill(call: Call) -> Answer:
-    """POST /accounts/:id/backfill: analytics come later; `backfill.status` of the account says when (assumed)."""
+    """POST /accounts/:id/backfill: asynchronous; `backfill.status` of the account shows the progress (assumed)."""
     world, account = call.world, find_account(call)
     at = world.now()
     account.backfill = {"status": "processing", "startedAt": iso(at), "finishedAt": None}
@@ -275,7 +273,6 @@ def _backfill(call: Call) -> Answer:
 
 
 def _on_backfilled(world: World, event: Event) -> None:
-    """Analytics have come."""
     account = world.accounts.get(event.subject)
     if account is not None and account.backfill is not None:
         account.backfill = {**account.backfill, "status": "completed", "finishedAt": iso(event.at)}

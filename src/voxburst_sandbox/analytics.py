@@ -1,7 +1,7 @@
-"""Analytics: how published posts do, in one answer that every known client can read (contract: 8.7).
+"""Analytics, in one answer that every known client can read (contract: 8.7).
 
-Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform; those of a period
-are what was added in it. They are collected once an hour, or when somebody asks for a refresh.
+Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform. Those of a
+period are what was gained in it. They are collected once an hour, or at a refresh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voxburst_sandbox.world import World, iso
 _HOUR, _DAY = 3_600_000, 86_400_000
 _MOST_DAYS = 365  # of the plan PRO
 _GRANULARITIES = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY")
-# Share of the followers that sees a post, and how often those who see it do something, by platform.
+# Share of the followers that sees a post, and share of these that engages, by platform.
 _REACH = {"twitter": 0.06, "linkedin": 0.12, "instagram": 0.16, "facebook": 0.05, "bluesky": 0.2, "threads": 0.14}
 _ENGAGED = {
     "twitter": 0.018,
@@ -32,7 +32,7 @@ _ENGAGED = {
     "bluesky": 0.04,
     "threads": 0.03,
 }
-# How engagements are parted.
+# Shares of the engagements.
 _SHARES = {"likes": 0.68, "comments": 0.09, "shares": 0.08, "clicks": 0.11, "saves": 0.04}
 _HALF_LIFE = {
     "twitter": 6.0,
@@ -47,14 +47,14 @@ _TOTALS = ("impressions", "reach", "engagements", *_SHARES)
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """From when until when figures are asked for, and by what steps."""
+    """The period of the requested figures, and its steps."""
 
     start: int
     end: int
     granularity: str
 
     def shown(self) -> dict[str, str]:
-        """As answers show it."""
+        """Return the period as answers show it."""
         return {"periodStart": iso(self.start), "periodEnd": iso(self.end)}
 
 
@@ -105,17 +105,16 @@ def _grown(target: Target, at: int) -> float:
 
 
 def _collected(world: World, refreshed_at: int) -> int:
-    """When figures were last collected: on the hour, or at a later refresh."""
+    """Return when figures were last collected: on the hour, or at a later refresh."""
     return max(world.now() // _HOUR * _HOUR, refreshed_at)
 
 
 def _published(post: Post) -> list[Target]:
-    """Targets that have gone out and are still there."""
+    """Return the targets that are still published."""
     return [target for target in post.targets if target.status == "published"]
 
 
 def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """Add figures up by name."""
     total: Counter[str] = Counter(dict.fromkeys(_TOTALS, 0))
     for part in parts:
         total.update(part)
@@ -123,7 +122,6 @@ def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _rate(metrics: dict[str, int]) -> float:
-    """Return engagements per impression."""
     return round(metrics["engagements"] / metrics["impressions"], 4) if metrics["impressions"] else 0.0
 
 
@@ -285,7 +283,7 @@ def _aggregate(call: Call) -> Answer:
 
 
 def _words(call: Call, name: str) -> set[str] | None:
-    """Return the words of a list in the query; None if there are none."""
+    """Return the words of a comma-separated list in the query; None for none."""
     return {word.strip() for word in call.query.get(name, "").split(",") if word.strip()} or None
 
 

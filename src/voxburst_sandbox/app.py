@@ -38,7 +38,7 @@ class Api:
     Parameters
     ----------
     world : World
-        What it serves.
+        Its state.
     limiter : Limiter
         Its rate limit.
     """
@@ -67,7 +67,7 @@ class Api:
             world.flush()
 
     def _note(self, call: Call, query: str) -> dict[str, Any]:
-        """Put the request on record, without an API key that is not known."""
+        """Put the request on record, without an unknown API key."""
         key = call.headers.get("authorization", "").partition(" ")[2].strip()
         call.api_key = key if key in KEYS else ""
         entry = self.world.requests.note(
@@ -81,7 +81,7 @@ class Api:
         return entry
 
     async def _serve(self, call: Call, entry: dict[str, Any], faults: list[Fault]) -> Answer:
-        """Return the answer, as it would go out over a healthy wire."""
+        """Return the answer before faults corrupt it."""
         headers, wait = self.limiter.count(call.api_key, self.world.now())
         for fault in faults:
             if fault.action == "advance":
@@ -143,7 +143,7 @@ class Api:
         return answer
 
     async def _delay(self, faults: list[Fault], when: str) -> None:
-        """Delay the request for real seconds, or until the faults are cleared; whatever falls due then happens first."""
+        """Delay the request for real seconds, or until the faults are cleared; then settle what is due."""
         generation, cleared = self.world.generation, self.world.faults.cleared
         for fault in faults:
             if fault.action == "delay" and fault.when == when:
@@ -154,7 +154,7 @@ class Api:
 
 
 def _match(call: Call) -> Route | None:
-    """Return the route of a call, with the path's variable parts put into the call."""
+    """Return the route of a call, and fill in the call's path parameters."""
     for route in _BY_PRECEDENCE:
         if route.method == call.method and (found := route.pattern.fullmatch(call.path)):
             call.params = found.groupdict()
@@ -227,7 +227,7 @@ def _page(world: World, api_key: str) -> str:
         "<h1>The VoxBurst API on this machine</h1>",
         f'<p class="note">{escape(iso(world.now()))} · virtual time at {world.clock.speed:g} s per second'
         f" · workspace {escape(world.workspace_id)} · {len(world.posts)} posts, {len(world.deliveries)} deliveries</p>",
-        "<h2>Ask it</h2>",
+        "<h2>Send a request</h2>",
         _code(f"curl -H 'Authorization: Bearer {api_key}' '{url}/v1/posts?status=failed&limit=5'"),
         f'<p class="note">Storage {escape(world.hosts["storage"])} · webhook receiver {escape(world.hosts["receiver"])} ·'
         ' <a href="/v1/openapi.json">OpenAPI</a></p>',

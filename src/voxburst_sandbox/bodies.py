@@ -86,7 +86,7 @@ class NewVideo(NewPost):
 
 
 class Fix(Body):
-    """What mends a failed platform; empty to queue it again as it is."""
+    """A fix of a failed platform; an empty one queues it again unchanged."""
 
     content: Text | None = None
     media_url: Https | None = None
@@ -118,13 +118,13 @@ class BulkVideos(Body):
 
 
 class Recurrence(Body):
-    """When a post repeats; more fields pass through."""
+    """The recurrence of a post; more fields pass through."""
 
     frequency: Literal["DAILY", "WEEKLY", "MONTHLY"]
 
 
 class Connect(Body):
-    """Which platform to connect, and where to return to."""
+    """A platform to connect, and the address to return to."""
 
     platform: str = ""
     callback_url: Web | None = None
@@ -132,7 +132,7 @@ class Connect(Body):
 
 
 class Agreed(Body):
-    """What the platform gave to somebody who agreed to connect an account."""
+    """The code of a granted connection."""
 
     code: str
     state: str
@@ -180,7 +180,7 @@ class RegisteredFile(RemoteFile):
 
 
 class DriveFile(Body):
-    """A file of a cloud drive to import."""
+    """A file to import from a cloud drive."""
 
     file_id: Text
     content_type: FileType = "image/jpeg"
@@ -227,7 +227,7 @@ class Batch(Body):
 
 
 class Login(Body):
-    """Who asks for an API key."""
+    """Credentials."""
 
     email: str
     password: str

@@ -1,7 +1,7 @@
-"""Control of a sandbox: each verb is declared once, as a method of `Remote` and as a call under ``/_sandbox``.
+"""Control of a sandbox: each verb is declared once, and is both a method of `Remote` and a call under ``/_sandbox``.
 
-What a `Person` does is no request of the API. The record shows it as effects ``person.…``, so that counts of what clients
-caused stay clean.
+The acts of a `Person` are no requests of the API. The record shows them as effects ``person.…``, apart from the effects of
+clients.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# -- people in the web page -------------------------------------------------------------------------------------------
+# -- actors in the web page -------------------------------------------------------------------------------------------
 
 
 class Act(Generic[P]):
-    """One act of a person: a method of `Person`, and what it does to a post; its arguments travel by name."""
+    """One act: a method of `Person`, and what it does to a post; arguments are sent by name."""
 
     def __init__(self, do: Callable[Concatenate[World, Post, P], Post]) -> None:
         self.do = do
@@ -90,7 +90,7 @@ def _withdraw(world: World, post: Post) -> Post:
 
 
 def _duplicate(world: World, post: Post) -> Post:
-    """Create a draft of a post, with its metadata (and so its mark)."""
+    """Create a draft of a post with its metadata, and so its mark."""
     return copy_post(world, post, identifier("post_", world.seed, "person", post.id, len(world.effects)))
 
 
@@ -118,7 +118,7 @@ def _reject(world: World, post: Post) -> Post:
 
 
 def _backdate(world: World, post: Post, *, days: float) -> Post:
-    """Let a post be as old as if it had been created so many days earlier."""
+    """Move a post's creation and update so many days into the past."""
     if days < 0:
         raise ValueError("days must not be negative")
     world.remove_post(post)
@@ -128,7 +128,7 @@ def _backdate(world: World, post: Post, *, days: float) -> Post:
 
 
 class Person:
-    """Somebody at work in the web page; each method returns the id of the post, or of the copy that it makes.
+    """An actor in the web page; each method returns the id of the post, or of its copy.
 
     ValueError where the post's status does not allow the act.
     """
@@ -170,7 +170,7 @@ async def _state(world: World) -> dict[str, Any]:
 
 
 async def _requests(world: World, since: int = 0, *, acting: bool | None = None) -> list[dict[str, Any]]:
-    """Return the requests after number `since`; only those that act, or only the others, if `acting` says so."""
+    """Return the requests after number `since`; `acting` selects those that would change something, or the others."""
     return [entry for entry in world.requests[since:] if acting in (None, entry["acting"])]
 
 
@@ -196,7 +196,7 @@ async def _advance(world: World, seconds: float) -> dict[str, str]:
 
 
 async def _set_speed(world: World, speed: float) -> dict[str, Any]:
-    """Let so many virtual seconds pass per real second; 0 stands still."""
+    """Set the virtual seconds per real second; 0 stops the clock."""
     world.clock.set_speed(speed)
     world.due.set()
     return {"now": iso(world.now()), "speed": speed}
@@ -225,13 +225,13 @@ async def _switches(world: World) -> Switches:
 
 
 async def _set_switches(world: World, /, **changes: Any) -> Switches:
-    """Read the contract differently from now on."""
+    """Change switches, and return them all."""
     world.read_by(world.switches.changed(changes))
     return world.switches
 
 
 async def _receiver(world: World, /, **behaviour: Any) -> list[dict[str, Any]]:
-    """Say how the built-in receiver answers: `host status latency_ms body times`; nothing drops all rules."""
+    """Set how the built-in receiver answers: `host status latency_ms body times`; without any, drop all rules."""
     if unknown := set(behaviour) - {"host", "status", "latency_ms", "body", "times"}:
         raise ValueError(f"no such receiver setting: {', '.join(sorted(unknown))}")
     world.receiver_rules[:] = [behaviour, *world.receiver_rules] if behaviour else []
@@ -245,7 +245,7 @@ def _find(world: World, key: str) -> Post:
 
 
 async def _touch(world: World, post: str) -> dict[str, str]:
-    """Let somebody edit a post's tags in the dashboard: `updatedAt` moves, nothing else."""
+    """Edit a post's tags in the web page: `updatedAt` moves, nothing else."""
     found = _find(world, post)
     found.tags = [*found.tags, "edited"]
     world.touch(found, world.now())
@@ -264,8 +264,6 @@ async def _person(world: World, /, act: str, post: str, **more: Any) -> dict[str
 
 
 class _Planted(Body, forbid_unknown_fields=True):
-    """A post that was always there."""
-
     content: str
     account_ids: list[str]
     status: str = "draft"
@@ -296,7 +294,7 @@ async def _plant_post(world: World, /, **fields: Any) -> dict[str, str]:
 
 
 async def _reset(world: World, *, empty: bool = False) -> dict[str, Any]:
-    """Go back to the seeded beginning: records, clock, logs, faults."""
+    """Reset records, clock, logs and faults to the seeded state."""
     await world.restart(empty=empty)
     return await _state(world)
 
@@ -305,14 +303,15 @@ async def _reset(world: World, *, empty: bool = False) -> dict[str, Any]:
 
 
 class Verb(Generic[P, T]):
-    """One verb: a method of `Remote`, and the control call that it makes; arguments travel by name, faults as a list."""
+    """One verb: a method of `Remote`, and its control call; arguments are sent by name, faults as a list."""
 
     def __init__(self, call: str, run: Callable[Concatenate[World, P], Awaitable[T]]) -> None:
         self.method, _, self.path = call.partition(" ")
         self._run = run
         self.__doc__ = run.__doc__
         self._hints = get_type_hints(run)
-        _, *parameters = inspect.signature(run).parameters.values()
+        self._signature = inspect.signature(run)
+        _, *parameters = self._signature.parameters.values()
         self._names = [each.name for each in parameters]
         self._listed = any(each.kind is each.VAR_POSITIONAL for each in parameters)
 
@@ -335,6 +334,7 @@ class Verb(Generic[P, T]):
             raise TypeError(f"the body must be an object, not {type(sent).__name__}")
         hints = {name: self._hints[name] for name in self._names}
         named = {name: msgspec.convert(each, hints.get(name, Any), strict=False) for name, each in sent.items()}
+        self._signature.bind(world, **named)  # TypeError for a name that is missing or unknown
         return await run(world, **named)
 
 
@@ -404,7 +404,7 @@ class Remote:
 
     @property
     def switches(self) -> Switches:
-        """The present readings of the contract."""
+        """The switches in force."""
         return self._switches()
 
     def now(self) -> datetime:
@@ -416,7 +416,7 @@ class Remote:
         return datetime.fromisoformat(self._advance(seconds)["now"])
 
     def plant_post(self, content: str, account_ids: Iterable[str], **fields: Any) -> str:
-        """Put a post into the workspace as if it had always been there, and return its id; no effect, no event.
+        """Add a post without an effect or event, and return its id.
 
         Parameters
         ----------
@@ -430,7 +430,7 @@ class Remote:
         return self._plant_post(content=content, accountIds=list(account_ids), **fields)["post"]
 
     def authorize(self, state: str) -> dict[str, str]:
-        """Agree to connect an account; return `code` and `state`, as the person's browser would bring them back."""
+        """Agree to connect an account; return `code` and `state`, as the browser would bring them back."""
         return dict(msgspec.json.decode(self.send("GET", "oauth/authorize", {"state": state})))
 
     def answers(self) -> bool:
@@ -457,7 +457,7 @@ class Remote:
 
 # -- the control calls ------------------------------------------------------------------------------------------------
 
-# Where a link on another site may lead a person.
+# Where a link on another site may lead.
 PAGES = ("/", "/v1/openapi.json", "/_sandbox/oauth/authorize")
 
 
@@ -473,11 +473,11 @@ def routes(world: World) -> list[Route]:
 def _endpoint(
     world: World, serve: Callable[[World, Request], Awaitable[Any]]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a control call for HTTP: what is due happens first, a bad request is 400."""
+    """Wrap a control call for HTTP: settle what is due first, answer a bad request with 400."""
 
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # A page can send a form or plain text anywhere without asking first, JSON only where it is allowed to.
+        # A page may send a form or plain text anywhere without a preflight, JSON only with one.
         if request.method in ("POST", "PATCH") and kind != "application/json":
             return _json({"error": "control calls take JSON: send Content-Type: application/json"}, 415)
         await world.settle()

@@ -1,8 +1,7 @@
-"""What stands before every port: requests that a web page could have caused are refused.
+"""What every request passes: the guard against web pages, API keys, the rate limit, idempotency keys, and faults.
 
-A page that the user visits may send requests to this machine. It must not act on a sandbox, and must not read it under a
-name that it lets point here (DNS rebinding): so the Host must be this machine's, and a browser must not say
-that the request comes from elsewhere.
+A page that the user visits may send requests to this machine, also under a name that points here (DNS rebinding). So the
+Host must be this machine's, and a request that a browser marks as foreign is refused.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ def is_loopback_address(url: str) -> bool:
 
 
 class Guard:
-    """An application behind the check.
+    """An application that refuses requests from web pages.
 
     Parameters
     ----------
     app : ASGI application
-        What is guarded.
+        The guarded application.
     port : int
-        Where it listens.
+        Its port.
     open_to : callable or None
-        Whether a foreign Host (lower case, with its port) is fine; None for none.
+        Whether a foreign Host (lower case, with its port) is accepted; None accepts none.
     pages : collection of str
-        Paths that a person may be sent to by a link on another site.
+        Paths that a link on another site may lead to.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Guard:
         return None
 
     def _followed(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a person followed a link to one of the pages that are open to links."""
+        """Whether a link led to one of the pages that are open to links."""
         navigates = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return scope["method"] == "GET" and navigates and scope["path"] in self._pages
 
@@ -118,7 +117,7 @@ class Limiter:
         self._counts: dict[str, tuple[int, int]] = {}
 
     def count(self, api_key: str, at: int) -> tuple[dict[str, str], int | None]:
-        """Headers for an answer, and the seconds to wait if the request is one too many."""
+        """Return headers for the answer, and the seconds to wait if the request is one too many."""
         if self.limit is None:
             return {}, None
         window = at // _WINDOW_MS
@@ -148,13 +147,13 @@ def too_many(world: World, seconds: float, code: str = "RATE_LIMITED") -> Answer
 
 
 class KeyStore:
-    """Idempotency keys: what was answered under them, and which are still in flight (contract: section 6)."""
+    """Idempotency keys: their stored answers, and those in flight (contract: section 6)."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def begin(self, call: Call) -> Answer | None:
-        """Return the stored answer of a repeated request; None if this is the first and may run."""
+        """Return the stored answer of a repeated request; None if the request is to run."""
         if call.key is None or self._world.switches.ignore_keys:
             return None
         if not _KEY.fullmatch(call.key):
@@ -173,9 +172,9 @@ class KeyStore:
         return None
 
     def finish(self, call: Call, answer: Answer, sent_status: int, *, forget: bool = False) -> None:
-        """Remember the answer: of every request that took effect, and of refusals but 429 and in-progress.
+        """Store the answer of a request that took effect, or a refusal other than 429 and in-progress.
 
-        `sent_status` is what really goes out, which a fault may have changed; a fault may also ask to `forget` the key.
+        `sent_status` is the status after faults; a fault may also make the server `forget` the key.
         """
         if call.key is None or self._world.switches.ignore_keys:
             return
@@ -192,7 +191,7 @@ class KeyStore:
         self._world.answers.save(StoredAnswer(name, self._fingerprint(call), self._world.now(), status, body))
 
     def _name(self, call: Call) -> str:
-        """Under which name a key is stored: each API key has its own, unless the workspace shares them."""
+        """Return the name that a key is stored under; each API key has its own unless the workspace shares them."""
         return f"{'' if self._world.switches.workspace_keys else call.api_key} {call.key}"
 
     def _fingerprint(self, call: Call) -> str:
@@ -204,7 +203,7 @@ class KeyStore:
 
 
 def _canonical(body: bytes) -> bytes:
-    """JSON in one spelling; other bytes as they are."""
+    """Return JSON in one spelling; other bytes unchanged."""
     try:
         data: Any = msgspec.json.decode(body)
     except (ValueError, RecursionError):
@@ -212,14 +211,14 @@ def _canonical(body: bytes) -> bytes:
     return msgspec.json.encode(data, order="sorted")
 
 
-# Where the server puts the connection of a request, for whoever must close it.
+# Key of a request's connection in the scope, for the faults that close it.
 CONNECTION = "voxops.connection"
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1><hr>edge-7</body></html>"
 _GARBAGE = {"html": _HTML, "json": b'{"unexpected":[1,2,3]}', "empty": b""}
 
 
 class Cut(Response):
-    """A connection that is closed under the request: without an answer, or in the middle of it."""
+    """A connection that closes without an answer, or in the middle of it."""
 
     def __init__(self, body: bytes, status: int, headers: dict[str, str], *, send: bool) -> None:
         super().__init__(body, status, headers, media_type="application/json")
@@ -229,7 +228,7 @@ class Cut(Response):
         """Send half of the answer, or nothing, and close."""
         transport = scope[CONNECTION]
         if transport is None:
-            return  # the client has gone by itself
+            return  # the client has closed it
         if self._half is None:
             transport.abort()
         else:
@@ -263,7 +262,6 @@ def cut_short(faults: list[Fault]) -> CutShort | None:
 
 
 def _status(fault: Fault) -> Answer:
-    """Return the error that a fault puts in place of the answer."""
     error: dict[str, Any] = {"code": fault.code, "message": fault.message}
     if fault.details:
         error["details"] = dict(fault.details)
@@ -271,14 +269,14 @@ def _status(fault: Fault) -> Answer:
 
 
 def named(faults: list[Fault]) -> str:
-    """Return what the record of requests shows of the faults that struck."""
+    """Return the faults that struck, as the record of requests shows them."""
     return "+".join(f"{fault.action}:{fault.when}" for fault in faults)
 
 
 def respond(
     world: World, entry: dict[str, Any], answer: Answer, faults: list[Fault], media_type: str = "application/json"
 ) -> Response:
-    """Return the answer as the faults let it leave, and put its status on record; 0 if nothing is sent."""
+    """Return the answer as the faults corrupt it, and record its status; 0 if nothing is sent."""
     sent = _corrupted(answer, faults, entry["query"].get("cursor"))
     media_type = sent.headers.pop("Content-Type", media_type)
     request_id = identifier("req_", world.seed, entry["seq"])
@@ -293,7 +291,7 @@ def respond(
 
 
 def _corrupted(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
-    """Return a corrupted copy: what is stored under a key stays whole."""
+    """Return a corrupted copy; the stored answer stays whole."""
     sent = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
     for fault in faults:
         if fault.action == "status" and fault.when == "after":

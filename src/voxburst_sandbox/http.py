@@ -21,9 +21,9 @@ _ID = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a status, JSON-ready data or ready bytes, and more headers.
+    """An answer: a status, JSON-ready data or bytes, and more headers.
 
-    `settled` makes the data once everything that is due has happened, for the few calls that wait for their effect.
+    `settled` makes the data after everything that is due has run, for a call that waits for its effect.
     """
 
     status: int
@@ -40,7 +40,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The request can't be served; becomes an error answer."""
+    """A refusal, which becomes an error answer."""
 
     def __init__(self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -88,7 +88,7 @@ class Body(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 B = TypeVar("B", bound=Body)
-# Fields whose wrong values have a code of their own; both are answered with 400, whatever status validation has.
+# Fields whose wrong values have a code of their own; INVALID_DATE is 400 whatever status validation has.
 _CODES = {"contentType": "CONTENT_TYPE_NOT_SUPPORTED", "scheduledFor": "INVALID_DATE"}
 
 
@@ -153,7 +153,7 @@ class Call:
         return decoded(kind, self.json(required=required))
 
     def effect(self, kind: str, **ids: Any) -> None:
-        """Put a side effect of this request on record."""
+        """Record a side effect of this request."""
         self.changed = True
         self.world.effect(kind, key=self.key, request=self.request, **ids)
 
@@ -177,7 +177,7 @@ class Call:
         return int(text)
 
     def offset(self) -> int:
-        """Return how many entries to skip, which earlier versions asked for instead of a cursor; refused by name otherwise."""
+        """Return how many entries to skip, in place of a cursor; refused unless the switch `legacy` is on."""
         text = self.query.get("offset")
         if text is None:
             return 0
@@ -188,13 +188,13 @@ class Call:
         return int(text)
 
     def word(self, name: str) -> str | None:
-        """Return a filter in lower case whatever its casing; None if absent or ``all``."""
+        """Return a filter in lower case; None if absent or ``all``."""
         text = self.query.get(name, "").lower()
         return None if text in ("", "all") else text
 
 
 class Route:
-    """One endpoint, with what its description says of it.
+    """One endpoint, and its description.
 
     Parameters
     ----------
@@ -207,15 +207,15 @@ class Route:
     statuses : str
         Statuses of a success.
     body : type of Body or None
-        What is sent.
+        The request body.
     query : str
-        Names in the query; those of paging go without saying.
+        Names in the query, without those of paging.
     raw : bool
         The handler decodes the body itself.
     keyed : bool
         An idempotency key is honoured.
     reads : bool
-        Nothing changes, whatever the method.
+        It changes nothing, whatever the method.
     public : bool
         No API key is needed.
     """
@@ -252,7 +252,7 @@ class Route:
 
 
 def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) -> str:
-    """Return an id for a new thing, drawn from the request and not from a counter, so that it doesn't depend on order."""
+    """Return an id drawn from the request, not from a counter, so that it doesn't depend on order."""
     base = call.key or sha256(call.body).hexdigest()
     for count in range(1 << 30):
         key = identifier(prefix, call.world.seed, call.method, call.path, base, *parts, count)
@@ -288,7 +288,7 @@ def envelope(
 def page(
     call: Call, order: list[tuple[int, int, str]], accept: Callable[[str], bool], default: int = 20
 ) -> tuple[list[str], int, str | None]:
-    """Ids of one page, newest first, its size, and the cursor of the next page.
+    """Return the ids of one page, newest first, its size, and the cursor of the next page.
 
     `order` is ascending by instant and ordinal. The cursor names the last entry shown, so a list that grows in front
     neither repeats nor skips.
@@ -310,12 +310,11 @@ def page(
 
 
 def _cursor(entry: tuple[int, int, str]) -> str:
-    """Opaque text for a place in a list."""
     return base64.urlsafe_b64encode(f"{entry[0]}.{entry[1]}".encode()).decode().rstrip("=")
 
 
 def _start(call: Call, order: list[tuple[int, int, str]]) -> int:
-    """Index just above the first entry to show."""
+    """Return the index above the first entry of the page."""
     text = call.query.get("cursor")
     if not text:
         return len(order)

@@ -48,7 +48,7 @@ def _find(call: Call) -> Media:
 def _list(call: Call) -> Answer:
     """GET /media: newest first."""
     world, status = call.world, call.word("status")
-    # The order of ids breaks ties, so that the list is the same however the files came about.
+    # Ids break ties, so that the list does not depend on the order of creation.
     ordered = sorted((item.created_at, item.id) for item in world.media.values())
     order = [(at, number, key) for number, (at, key) in enumerate(ordered)]
     keys, limit, following = page(call, order, lambda key: status in (None, world.media[key].status))
@@ -74,7 +74,7 @@ def _presign(world: World, media: Media) -> dict[str, Any]:
 
 
 def _new(call: Call, name: str, kind: str, size: int, *parts: object) -> Media:
-    """Return a file that waits for its bytes."""
+    """Create a file without its bytes."""
     key = new_id(call, "media_", call.world.media, *parts)
     return call.world.media.save(Media(key, name, kind, size, "pending", call.world.now()))
 
@@ -99,7 +99,7 @@ def _upload(call: Call, file: NewFile) -> Answer:
 
 
 def _refresh(call: Call) -> Answer:
-    """POST /media/:id/refresh-presign: another address, as long as the bytes have not come."""
+    """POST /media/:id/refresh-presign: another address, until the file is uploaded."""
     media = _find(call)
     if media.status != "pending" or media.import_status is not None:
         refuse(409, "CONFLICT", f"media that is {media.status} needs no upload", status=media.status)
@@ -144,7 +144,7 @@ def _bulk_videos(call: Call, body: Videos) -> Answer:
 
 
 def _presign_each(call: Call, files: list[Any], kind: str = "") -> Answer:
-    """Presign each file or say what is wrong with it."""
+    """Return the result of each file."""
     refuse_quota(call)
     results = [_presign_one(call, index, item, kind) for index, item in enumerate(files)]
     failed = sum(result["status"] == "failed" for result in results)
@@ -185,7 +185,6 @@ def _bulk_validate(call: Call, body: MediaIds) -> Answer:
 
 
 def _queue_check(call: Call, media: Media) -> None:
-    """Let a file be checked."""
     if media.status == "pending":
         refuse(409, "CONFLICT", "the media has not been uploaded", status=media.status)
     call.effect("media.validate", media=media.id)
@@ -216,7 +215,7 @@ def _import(call: Call, name: str, kind: str) -> Answer:
 
 
 def start_processing(world: World, media: Media, at: int) -> None:
-    """Let a file be looked at; its status says when that is done."""
+    """Process a file; its status shows when that is done."""
     media.status = "processing"
     world.media.save(media)
     took = int(uniform(2_000, 20_000, world.seed, "media", media.id, at))
@@ -224,7 +223,7 @@ def start_processing(world: World, media: Media, at: int) -> None:
 
 
 def _on_processed(world: World, event: Event) -> None:
-    """Finish looking at a file. Files named `broken…` are found to be that."""
+    """Finish processing; files named `broken…` fail."""
     media = world.media.get(event.subject)
     if media is None or media.status != "processing":
         return
@@ -244,7 +243,6 @@ def _on_processed(world: World, event: Event) -> None:
 
 
 def _on_importing(world: World, event: Event) -> None:
-    """Let an import begin."""
     media = world.media.get(event.subject)
     if media is not None and media.import_status == "queued":
         media.import_status = "importing"
@@ -252,7 +250,7 @@ def _on_importing(world: World, event: Event) -> None:
 
 
 def _on_imported(world: World, event: Event) -> None:
-    """Let an import end; files named `missing…` were not there."""
+    """Finish an import; files named `missing…` fail."""
     media = world.media.get(event.subject)
     if media is None or media.import_status is None:
         return
@@ -302,13 +300,13 @@ ROUTES = (
 
 
 class Storage:
-    """Takes presigned uploads as an object store does: by PUT, once signed, within its time, without other credentials."""
+    """Takes presigned uploads as an object store does: by PUT, signed, in time, without other credentials."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def endpoint(self, request: Request) -> Response:
-        """Take one upload."""
+        """Serve one upload."""
         world, path = self._world, request.url.path
         await world.settle()
         entry = world.requests.note(
@@ -328,7 +326,7 @@ class Storage:
             world.flush()
 
     async def _take(self, request: Request, entry: dict[str, Any]) -> Answer:
-        """Check the request, read its bytes without keeping them, and let the file be processed."""
+        """Check the request, read its bytes without keeping them, and start processing."""
         world = self._world
         key = request.url.path.removeprefix("/upload/")
         media = world.media.get(key)
@@ -352,7 +350,7 @@ class Storage:
         return Answer(200, headers={"ETag": f'"{media.sha256[:32]}"'})
 
     def _refusal(self, request: Request, media: Media | None) -> Answer | None:
-        """Why an upload is not taken; None if it is."""
+        """Return why an upload is refused; None if it is taken."""
         headers, query = request.headers, request.query_params
         if "authorization" in headers or "cookie" in headers:
             return _error(400, "InvalidArgument", "only one auth mechanism allowed")
@@ -368,6 +366,5 @@ class Storage:
 
 
 def _error(status: int, code: str, message: str = "") -> Answer:
-    """Return an error as object stores write it."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message or code}</Message></Error>'
     return Answer(status, body=body.encode())

@@ -1,4 +1,4 @@
-"""Posts: list, read, create, change, delete, validate (contract: 8.1; rows 1, 2, 3, 7, 8, 13 of the matrix)."""
+"""Posts: every endpoint under /posts (contract: 8.1 to 8.3; rows 1 to 16)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def require(post: Post, *allowed: str) -> None:
 
 
 def move(world: World, post: Post, status: str, *allowed: str) -> Post:
-    """Put a post into another status, if the present one allows it."""
+    """Change a post's status, if the present one allows it."""
     require(post, *allowed)
     post.status = status
     world.touch(post, world.now())
@@ -82,7 +82,7 @@ def _seen(world: World, key: str, *, listed: bool) -> Post | None:
 
 
 def _instant(world: World) -> int:
-    """Return the instant whose posts the lists show."""
+    """Return the instant that lists show."""
     return world.now() - round(world.switches.list_lag_seconds * 1000)
 
 
@@ -182,7 +182,7 @@ def create_post(call: Call, body: NewPost, *parts: object) -> Post:
 
 
 def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
-    """Let a scheduled post wait for its time, or a post without one go out where that is the reading."""
+    """Schedule a post, or publish one without a time where that is the reading."""
     world = call.world
     if post.status == "scheduled":
         await_time(world, post, call.key)
@@ -410,7 +410,7 @@ def _retry(call: Call) -> Answer:
 
 
 def _skip_reason(target: Target, at: int) -> str | None:
-    """Why a retry leaves a target alone; None if it does not."""
+    """Return why a retry skips a target; None if it does not."""
     if target.status == "published":
         return "already published"
     if target.status == "publishing" and not is_stuck(target, at):
@@ -538,7 +538,7 @@ def _reject(call: Call) -> Answer:
 
 
 def _archive(call: Call) -> Answer:
-    """POST /posts/:id/archive: puts away what will not change any more (contract: LIFE)."""
+    """POST /posts/:id/archive: a post that has ended (contract: LIFE)."""
     post = find_post(call)
     before = post.status
     answer = _moved(call, "post.archive", "archived", "published", "partial", "failed", "cancelled", "unpublished")

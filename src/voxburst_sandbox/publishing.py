@@ -1,4 +1,4 @@
-"""What the social platforms allow and how they fail: limits, error texts, and the outcome of one publication."""
+"""The publishing queue: how a publication ends on each platform, and when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = {"twitter": "X", "linkedin": "LinkedIn", "instagram": "Instagram", "face
 # A target that is publishing for longer counts as stuck (contract: PLAY).
 STUCK_MS = 10 * 60 * 1000
 
-# Code and text of every failure; texts have variable parts, as real ones do.
+# Code and text of every failure; the texts have variable parts.
 _TEXTS: dict[str, tuple[str, str]] = {
     "rate": ("RATE_LIMITED", "{name} rate limit reached for this account, {seconds} seconds until reset"),
     "unavailable": ("SERVICE_UNAVAILABLE", "{name} answered 503 Service Unavailable (request {request})"),
@@ -49,7 +49,7 @@ class Attempt:
 
 
 def text_of(post: Post, target: Target) -> str:
-    """Say what would be published on the target's platform."""
+    """Return the text for the target's platform."""
     return post.content if target.content is None else target.content
 
 
@@ -77,7 +77,7 @@ def _as_known(seed: int, attempt: Attempt, switches: Switches) -> dict[str, Any]
 
 
 def _lasting(attempt: Attempt) -> str | None:
-    """Why every publication fails until somebody mends it."""
+    """Return why every publication fails until a fix."""
     account, target = attempt.account, attempt.target
     if account is None or account.status == "disconnected":
         return "disconnected"
@@ -117,7 +117,7 @@ def failure(seed: int, attempt: Attempt, cause: str, at: int) -> dict[str, Any]:
 
 
 def post_url(platform: str, username: str, number: str) -> str:
-    """Where a published post can be seen."""
+    """Return the address of a published post."""
     paths = {
         "twitter": f"https://x.com/{username}/status/{number}",
         "linkedin": f"https://www.linkedin.com/feed/update/urn:li:share:{number}",
@@ -145,7 +145,7 @@ def summary_status(post: Post) -> str:
 
 
 def publish_post(world: World, post: Post, at: int, *, key: str | None, holds: bool = False) -> None:
-    """Queue every target of a post for the first time; `holds` where the queue may show nothing of it for a while."""
+    """Queue every target of a post for the first time; `holds` if the queue may hide it for a while."""
     held = round(world.switches.queue_hold_seconds * 1000) if holds else 0
     if not held:
         post.status = "publishing"
@@ -158,10 +158,10 @@ def publish_post(world: World, post: Post, at: int, *, key: str | None, holds: b
 def requeue(
     world: World, post: Post, target: Target, at: int, *, cause: str, count: int, key: str | None, request: int | None
 ) -> int:
-    """Queue a target once more and say when its publication will end.
+    """Queue a target once more, and return when its publication will end.
 
-    `cause` is ``retry`` or ``fix``, `count` the retry count from now on. The effect is on record as ``target.requeue``,
-    with `again` where an earlier publication of the target has not ended. The old status may linger.
+    `cause` is ``retry`` or ``fix``, `count` the new retry count. The effect is ``target.requeue``, with `again` where an
+    earlier publication of the target has not ended. The old status may linger.
     """
     switches = world.switches
     about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs + 1, "key": key}
@@ -174,7 +174,7 @@ def requeue(
 
 
 def _queue(world: World, post: Post, target: Target, at: int, hidden: int, *, key: str | None) -> int:
-    """Give a target a new job, whose first `hidden` milliseconds don't show, and say when it will end."""
+    """Give a target a new job, hidden for its first milliseconds, and return when it will end."""
     target.jobs += 1
     target.running += 1
     shortest, longest = world.switches.publish_seconds_by.get(target.platform, world.switches.publish_seconds)
@@ -200,7 +200,7 @@ def _enter(world: World, post: Post, target: Target, status: str, at: int) -> No
 
 
 def _find(world: World, event: Event) -> tuple[Post, Target] | None:
-    """Return the post and target of an event, None if the post or its target is gone or the post was withdrawn."""
+    """Return the post and target of an event; None if either is gone or the post was withdrawn."""
     post = world.posts.get(event.data["post"])
     if post is None or post.status == "cancelled":
         return None
@@ -215,7 +215,7 @@ def _on_entered(world: World, event: Event) -> None:
 
 
 def _on_result(world: World, event: Event) -> None:
-    """Let a job end."""
+    """End a job."""
     found = _find(world, event)
     if found is None:
         return
@@ -258,7 +258,7 @@ def _conclude(world: World, post: Post, at: int) -> None:
 
 
 def await_time(world: World, post: Post, key: str | None = None) -> None:
-    """Let a scheduled post go out at its time; `key` is that of the request which asked for it."""
+    """Publish a scheduled post at its time; `key` is that of the request."""
     if post.status == "scheduled" and post.scheduled_for is not None:
         due = max(post.scheduled_for, world.now())
         world.schedule(due, "post.due", post.id, key=key, **{"for": post.scheduled_for})
@@ -267,7 +267,7 @@ def await_time(world: World, post: Post, key: str | None = None) -> None:
 def _on_due(world: World, event: Event) -> None:
     """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
-    # Gone, or published by hand in a queue that holds.
+    # Deleted, or already published in a queue that holds.
     if post is None or any(target.running for target in post.targets):
         return
     if post.status == "scheduled" and post.scheduled_for == event.data["for"]:

@@ -1,4 +1,4 @@
-"""What a sandbox begins with: the seeded campaign and its delivery history, or the fixture world of a real workspace."""
+"""The seeded campaign with its delivery history, and fixture worlds of real workspaces, which replace it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plant(world: World, *, posts: int, deliveries: int) -> None:
     Parameters
     ----------
     world : World
-        The world that it is put into.
+        Where they are planted.
     posts, deliveries : int
         How many posts and delivery records; 0 for none.
     """
@@ -45,7 +45,7 @@ def plant(world: World, *, posts: int, deliveries: int) -> None:
 
 
 def _plant_accounts(world: World) -> None:
-    """Two brands on six platforms."""
+    """Plant two brands on six platforms."""
     for number, (handle, name) in enumerate(_BRANDS):
         for platform in PLATFORMS:
             rng = Random(f"{world.seed}:account:{handle}:{platform}")
@@ -79,7 +79,7 @@ def _scope_health(handle: str, platform: str, verified: str) -> dict[str, Any] |
 
 
 def _plant_media(world: World) -> None:
-    """Images and a few videos that are ready, one that was never uploaded, one that can't be read."""
+    """Plant images and a few videos that are ready, one that was never uploaded, one that can't be decoded."""
     for number in range(_MEDIA):
         rng = Random(f"{world.seed}:media:{number}")
         video = number % 10 == 9
@@ -106,7 +106,7 @@ def _plant_media(world: World) -> None:
 
 
 def _plant_webhooks(world: World) -> None:
-    """Three endpoints with different event lists."""
+    """Plant three endpoints with different events."""
     for name, url, events in _WEBHOOKS:
         key = identifier("wh_", world.seed, name)
         secret = identifier("whsec_", world.seed, name, "secret")
@@ -117,7 +117,7 @@ def _plant_webhooks(world: World) -> None:
 
 _FIRST_POST = -9 * _HOUR - 10 * _DAY  # from the start of the world
 _WEIGHTS = {"twitter": 26, "linkedin": 16, "instagram": 24, "facebook": 20, "bluesky": 14, "threads": 14}
-# Outages: cause, platform, targets in a row per 500 posts.
+# Outages: cause, platform, consecutive targets per 500 posts.
 _BURSTS = (("rate", "twitter", 9), ("rate", "threads", 5), ("unavailable", "facebook", 8))
 # Scattered causes: cause, platforms it fits, targets per 500 posts.
 _SCATTERED = (
@@ -195,7 +195,6 @@ def _audience(world: World, rng: Random) -> list[Account]:
 
 
 def _sent_at(post: Post) -> int:
-    """Return when publishing began."""
     return post.scheduled_for if post.scheduled_for is not None else post.created_at + 20_000
 
 
@@ -227,7 +226,7 @@ class _Failures:
         self._cap()
 
     def _count(self, per_500: int) -> int:
-        """Return a number for this campaign's size."""
+        """Scale a number to this campaign's size."""
         return max(1, round(per_500 * self._scale))
 
     def _shuffled(self, name: str) -> list[Spot]:
@@ -242,7 +241,6 @@ class _Failures:
         yield from taken
 
     def _fail(self, cause: str, spots: Iterable[Spot]) -> None:
-        """Let targets fail."""
         for post, target in self._take(spots):
             rng = Random(f"{self._world.seed}:failure:{target.id}")
             at = _sent_at(post) + rng.randrange(5_000, 60_000)
@@ -257,7 +255,7 @@ class _Failures:
             target.status, target.since = "failed", at + target.retry_count * 20 * _MINUTE
 
     def _expire(self) -> None:
-        """Let one account's token expire, so that everything it should have published since failed."""
+        """Expire one account's token, and fail everything that it should have published since."""
         account = next(
             a for a in self._world.accounts.values() if a.platform == "instagram" and a.display_name == "Alder Berlin"
         )
@@ -279,14 +277,14 @@ class _Failures:
             target.since = min(_sent_at(post) + 12_000, self._world.start - (70 + 25 * (number % 6)) * _MINUTE)
 
     def _cap(self) -> None:
-        """Let a few failures have used up their retries."""
+        """Use up the retries of a few failures."""
         failed = list(self._passing())
         failed.sort(key=lambda target: fraction(self._world.seed, "capped", target.id))
         for target in failed[: self._count(_CAPPED)]:
             target.retry_count, target.jobs = 3, 4
 
     def _passing(self) -> Iterator[Target]:
-        """Targets that failed for a passing reason."""
+        """Yield the targets that failed for a passing reason."""
         for target in (target for post in self._posts for target in post.targets):
             if target.error is not None and target.error["code"] in ("RATE_LIMITED", "SERVICE_UNAVAILABLE"):
                 yield target
@@ -308,7 +306,7 @@ def _finish(world: World, post: Post) -> None:
     post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
     post.status = summary_status(post)
     if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
-        # As a server reports it that no longer counts the stuck target.
+        # Some servers no longer count the stuck target.
         post.status = "partial" if published else "failed"
 
 
@@ -396,8 +394,8 @@ _EVENTS = {
     "post.created": 40, "post.scheduled": 22, "post.published": 31, "post.failed": 4, "media.uploaded": 3, "account.error": 1,
 }  # fmt: skip
 _PER_EVENT = 1.385  # deliveries that an event makes, on average over the three webhooks
-# Host, from, until (both from the start of the world), share of failing attempts. The first is the bad hour, which retries
-# outlast; the last is a working day, whose morning no retry outlasts.
+# Host, from, until (both from the start of the world), share of failing attempts. Retries outlast the first; no retry
+# outlasts the last, a working day.
 _OUTAGES = (
     (
         "ingest.northpeak.example",

@@ -41,7 +41,7 @@ from voxburst_sandbox.world import real_time as system_time
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Two files: `authority` is what clients are to trust, `server` the certificate with its private key."""
+    """Two files: `authority` for clients to trust, `server` with its private key."""
 
     authority: Path
     server: Path
@@ -179,15 +179,15 @@ class Sandbox(Remote):
     Parameters
     ----------
     seed : int
-        What the world and all its draws follow from.
+        Source of the world and all its draws.
     speed : float
-        Virtual seconds per real second; 0 stands still until `advance`.
+        Virtual seconds per real second; with 0 the clock moves only by `advance`.
     state : path or None
-        File that keeps the state; a sandbox started on it again goes on where the last one was, even if that was killed.
+        File that keeps the state; a later sandbox on it continues there, even if the last one was killed.
     port, storage_port, receiver_port : int
         Ports of the API, the storage and the receiver; 0 for a free one.
     switches : Switches or None
-        How the contract is read.
+        The readings of the contract.
     rate_limit : int or None
         Requests per API key and virtual minute; None is without limit and sends no rate headers.
     empty : bool
@@ -270,7 +270,7 @@ class Sandbox(Remote):
         return "<Sandbox (stopped)>" if self._stopped else super().__repr__()
 
     def _plant(self, *, empty: bool = False) -> None:
-        """Make the beginning."""
+        """Fill the world."""
         self._limiter.clear()
         if self._fixture is not None:
             self._fixture.plant(self.world)
@@ -282,7 +282,7 @@ class Sandbox(Remote):
 
     @property
     def kept(self) -> bool:
-        """Whether its state is in a file and outlives it."""
+        """Whether the state is kept in a file."""
         return self.world.disk is not None
 
     @property

@@ -154,7 +154,7 @@ class Webhook:
 
 @dataclass(slots=True)
 class Delivery:
-    """One event on its way to one webhook, with the result of its latest attempt."""
+    """One event for one webhook, with the result of its latest attempt."""
 
     id: str
     ordinal: int
@@ -177,7 +177,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Event:
-    """Something that happens by itself at a virtual instant."""
+    """A scheduled event of the virtual world."""
 
     id: int
     at: int
@@ -188,7 +188,7 @@ class Event:
 
 @dataclass(slots=True)
 class StoredAnswer:
-    """What is remembered under an idempotency key."""
+    """The answer stored under an idempotency key."""
 
     id: str
     fingerprint: str
@@ -254,7 +254,7 @@ class Log(list[dict[str, Any]]):
 
 
 class Tables:
-    """Everything the sandbox remembers."""
+    """All records and logs."""
 
     def __init__(self) -> None:
         self.posts = Table(Post)
@@ -269,11 +269,11 @@ class Tables:
         self.received = Log()
 
     def tables(self) -> Iterable[tuple[str, Table[Any]]]:
-        """Every table with its name."""
+        """Return every table with its name."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Table))
 
     def logs(self) -> Iterable[tuple[str, Log]]:
-        """Every log with its name."""
+        """Return every log with its name."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Log))
 
     def clear(self) -> None:
@@ -282,7 +282,7 @@ class Tables:
             table.forget()
         for _, log in self.logs():
             log.clear()
-            log.written = -1  # the file holds entries that must go
+            log.written = -1  # the file holds entries to delete
 
 
 # The lock is exclusive: two sandboxes on one file would each overwrite what the other did.
@@ -302,7 +302,7 @@ class Disk:
     Parameters
     ----------
     path : str or Path
-        The file; made if there is none. OSError if another sandbox has it open, or if it is something else.
+        The file; created if there is none. OSError if another sandbox has it open, or if it is something else.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -326,7 +326,7 @@ class Disk:
             raise sqlite3.DatabaseError(f"it has a table {others[0]}")
 
     def facts(self) -> dict[str, Any]:
-        """Single facts by name; empty for a new file."""
+        """Return single facts by name; empty for a new file."""
         return {name: msgspec.json.decode(data) for name, data in self._db.execute("SELECT name, data FROM facts")}
 
     def load(self, tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks as they are sent: which event goes where, signed payloads, real HTTP attempts, the retry schedule, the log."""
+"""Webhooks: subscriptions, signed deliveries over real HTTP, their retries and log, and the built-in receiver (contract: 8.6)."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from voxburst_sandbox.http import (
 from voxburst_sandbox.store import Delivery, Event, Post, Webhook, fraction, identifier
 from voxburst_sandbox.world import Handler, World, iso
 
-# Seconds after a failed attempt until the next; after the last one a delivery is abandoned (ours: the contract is silent).
+# Seconds after a failed attempt until the next; after the last one a delivery is abandoned (assumed).
 BACKOFF = (30, 120, 600, 3600, 21600)
 TIMEOUT_MS = 10_000
-# The built-in receiver says how long it pretends to have taken, so that latencies belong to the virtual world.
+# The built-in receiver claims a latency, so that latencies are virtual too.
 CLAIMED_LATENCY = "x-sandbox-latency-ms"
 
 
 def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> None:
-    """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
+    """Queue one delivery per webhook that subscribes to the event (contract: WH-3)."""
     if world.switches.silent_webhooks:
         return
     payload = wire.payload(world, event_type, data, at, event_id)
@@ -55,7 +55,7 @@ def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id:
 
 
 def deliver(world: World, webhook: Webhook, event_type: str, payload: str, at: int, event_id: str) -> Delivery:
-    """Put one delivery on its way."""
+    """Create one delivery, and queue its first attempt."""
     delivery = Delivery(
         id=identifier("del_", world.seed, webhook.id, event_id),
         ordinal=world.ordinal(),
@@ -72,7 +72,7 @@ def deliver(world: World, webhook: Webhook, event_type: str, payload: str, at: i
 
 
 def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None = None, manual: bool = False) -> None:
-    """Let a delivery be attempted at an instant."""
+    """Schedule an attempt."""
     delivery.queued += 1
     world.deliveries.save(delivery)
     world.schedule(at, "delivery.attempt", delivery.id, key=key, manual=manual)
@@ -85,7 +85,7 @@ def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
 
 
 def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
-    """Send how publishing a post ended."""
+    """Send the result of publishing a post."""
     for number, (kind, data) in enumerate(wire.result_events(world, post)):
         emit(world, kind, data, at, identifier("evt_", event_id, number) if number else event_id)
 
@@ -96,7 +96,7 @@ class Sender:
     Parameters
     ----------
     verify : SSLContext or bool
-        Whom to trust where the receiver speaks https.
+        Which authority to trust where the receiver speaks https.
     """
 
     def __init__(self, verify: ssl.SSLContext | bool = True) -> None:
@@ -104,7 +104,7 @@ class Sender:
         self._http: httpx.AsyncClient | None = None
 
     def attempt(self, world: World, event: Event) -> Awaitable[None] | None:
-        """Attempt one delivery: now if it goes to the built-in receiver, else beside the requests.
+        """Attempt one delivery: now if it goes to the built-in receiver, else in the background.
 
         A receiver elsewhere on this machine may be slow, or ask the API about the event before it answers.
         """
@@ -116,7 +116,7 @@ class Sender:
         return None
 
     async def _attempt(self, world: World, event: Event) -> None:
-        """One attempt and, if it failed, the next one's time."""
+        """Attempt a delivery and, if it failed, schedule the next attempt."""
         delivery = world.deliveries.get(event.subject)
         webhook = None if delivery is None else world.webhooks.get(delivery.webhook_id)
         if delivery is None or webhook is None:
@@ -141,7 +141,7 @@ class Sender:
         world.deliveries.save(delivery)
 
     async def _send(self, world: World, webhook: Webhook, delivery: Delivery, at: int) -> None:
-        """One POST; its result goes into the record."""
+        """Send one POST, and record its result."""
         body = (delivery.payload or _old_payload(world, delivery)).encode()
         headers = {
             "Content-Type": "application/json",
@@ -182,7 +182,7 @@ class Sender:
 
 
 def _record(delivery: Delivery, answer: httpx.Response, took: int, at: int) -> None:
-    """Put a receiver's answer on record."""
+    """Record a receiver's answer."""
     delivery.latency_ms = min(took, TIMEOUT_MS)
     if took >= TIMEOUT_MS:
         delivery.error = f"no answer within {TIMEOUT_MS // 1000} s"
@@ -196,7 +196,7 @@ def _record(delivery: Delivery, answer: httpx.Response, took: int, at: int) -> N
 
 
 def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
-    """Where a URL leads on this machine: loopback as it is, example hosts to the built-in receiver, nowhere else."""
+    """Return where a URL leads: loopback as it is, example hosts to the built-in receiver, None for anything else."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in LOOPBACK:
@@ -208,18 +208,18 @@ def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
 
 
 def is_example_host(host: str) -> bool:
-    """Whether a host is the built-in receiver's: the ending is reserved for examples, so it can be nobody else's."""
+    """Whether a host is the built-in receiver's; its ending is reserved for examples, so no real host has it."""
     return host.partition(":")[0].endswith(".example")
 
 
 def _old_payload(world: World, delivery: Delivery) -> str:
-    """Return the payload of a delivery of the seeded history; its post is older than the posts that are kept."""
+    """Return the payload of a seeded delivery; its post is older than the seeded posts."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
     return wire.payload(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
 
 
 def handlers(sender: Sender) -> dict[str, Handler]:
-    """Say what the world does when a delivery is due."""
+    """Return the handlers of the events about deliveries."""
     return {"delivery.attempt": sender.attempt}
 
 
@@ -227,13 +227,13 @@ _TROUBLE_RATE = 0.015
 
 
 def latency_ms(*parts: object) -> int:
-    """How long a receiver takes: mostly 40 to 200 ms, with a long tail."""
+    """Return a receiver's latency: mostly 40 to 200 ms, with a long tail."""
     draw = fraction("latency", *parts)
     return int(38 + 90 * draw + 400 * draw**8 + 2600 * draw**60)
 
 
 class Receiver:
-    """Answers webhooks, now and then badly, and writes down what it got.
+    """Answers webhooks, now and then with an error, and records them.
 
     Rules (control call ``receiver``) change the answer: ``{host, status, latency_ms, body, times}``, the latest first.
     """
@@ -244,7 +244,7 @@ class Receiver:
         self._counted = 0
 
     async def endpoint(self, request: Request) -> Response:
-        """Take one event."""
+        """Receive one event."""
         world, body = self._world, await request.body()
         host = request.headers.get("host", "").partition(":")[0]
         delivery = request.headers.get("x-voxburst-delivery-id", "")
@@ -260,7 +260,7 @@ class Receiver:
         )
 
     def _tries_before(self, delivery: str) -> int:
-        """How often this delivery came before; the count follows the record, which a reset empties."""
+        """Return how often this delivery came before; the count follows the record, which a reset empties."""
         if self._counted > len(self._world.received):
             self._tries.clear()
             self._counted = 0
@@ -270,7 +270,7 @@ class Receiver:
         return self._tries[delivery]
 
     def _answer(self, host: str, delivery: str, tries: int) -> tuple[int, int, str]:
-        """Status, claimed latency and body, by the first rule that fits, else by draw."""
+        """Return status, claimed latency and body, by the first rule that fits, else by draw."""
         claimed = latency_ms(self._world.seed, delivery, tries)
         for rule in self._world.receiver_rules:
             if rule.get("host") in (None, host) and rule.get("times", 1) != 0:
@@ -283,7 +283,7 @@ class Receiver:
 
     @staticmethod
     def _receipt(body: bytes) -> str:
-        """The body of a receiver that took the event: the event's id."""
+        """Return the body of a receiver that took the event: the event's id."""
         try:
             event = msgspec.json.decode(body).get("id")
         except (ValueError, RecursionError, AttributeError):
@@ -292,7 +292,6 @@ class Receiver:
 
 
 def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:
-    """Return the answer that a rule gives."""
     return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
 
 
@@ -315,7 +314,7 @@ def _get(call: Call) -> Answer:
 
 
 def _read(call: Call, kept: dict[str, Any]) -> NewWebhook:
-    """Return the body over what is kept; ``active`` is another name of ``enabled``."""
+    """Return the body merged into the kept fields; ``active`` is another name of ``enabled``."""
     fields = call.json(required=True)
     if "active" in fields:
         fields.setdefault("enabled", fields["active"])

@@ -58,7 +58,7 @@ def result_events(world: World, post: Post) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _one_platform(post: Post, target: Target) -> dict[str, Any]:
-    """Return the data of an event that speaks of one platform (contract: K1)."""
+    """Return the data of an event about one platform (contract: K1)."""
     data: dict[str, Any] = {"postId": post.id, "platform": target.platform}
     return data | {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
 
@@ -97,7 +97,7 @@ def _error(switches: Switches, error: dict[str, Any] | None, *, listed: bool) ->
 
 
 def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
-    """One entry of ``platforms[]``."""
+    """Return one entry of ``platforms[]``."""
     switches = world.switches
     owner = world.accounts.get(target.account_id)
     when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
@@ -122,21 +122,21 @@ def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
 
 
 def _post_media(world: World, media_id: str) -> dict[str, Any]:
-    """One entry of a post's ``media[]``."""
+    """Return one entry of ``media[]``."""
     file = world.media.get(media_id)
     kind = file.content_type.partition("/")[0] if file else "image"
     return {"id": media_id, "url": file.url if file else None, "type": kind}
 
 
 def _post_account(world: World, target: Target) -> dict[str, Any]:
-    """One entry of a post's ``accounts[]`` (contract: K2)."""
+    """Return one entry of ``accounts[]`` (contract: K2)."""
     owner = world.accounts.get(target.account_id)
     shown = {"id": target.account_id, "platform": word(world, target.platform)}
     return shown | {"username": owner.username if owner else None, "displayName": owner.display_name if owner else None}
 
 
 def avatar_url(account_id: str) -> str:
-    """Where an account's picture would be."""
+    """Return the address of an account's picture."""
     return f"https://cdn.voxburst.example/avatars/{account_id}.jpg"
 
 
@@ -226,7 +226,7 @@ def media(world: World, item: Media) -> dict[str, Any]:
 
 
 def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, Any]:
-    """Return a webhook; its secret is shown when it is made and when it is rotated."""
+    """Return a webhook; its secret is shown when it is created or rotated."""
     shown: dict[str, Any] = {
         "id": item.id,
         "url": item.url,
