@@ -11,6 +11,8 @@ ifdef CI
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 endif
+# What was compiled is kept, whatever the shell asks for; else every worker compiles all tests anew, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist licences clean help

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from voxburst_sandbox import Sandbox, Switches
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.client import AsyncClient, SteppedClock
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.

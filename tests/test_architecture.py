@@ -19,8 +19,8 @@ TESTS = Path(__file__).parent
 
 # The rooms in the order in which data flows. Files at the top of the package are rooms of one.
 ROOMS = (
-    "errors", "model", "_core", "api", "frames", "client", "webhooks", "analysis", "acts", "loading", "ledger", "engine", "views", "archive",
-    "deliveries", "run", "session", "workspace", "connection", "rehearsal", "conformance", "demo", "cli", "__main__", "__init__",
+    "errors", "model", "_support", "api", "frames", "client", "webhooks", "sheets", "analysis", "deliveries", "acts", "loading", "ledger",
+    "engine", "views", "archive", "run", "workspace", "connection", "rehearsal", "conformance", "demo", "cli", "__main__", "__init__",
 )  # fmt: skip
 MAY_START_A_SANDBOX = {"workspace", "connection", "rehearsal", "demo", "cli", "conformance"}
 
@@ -33,7 +33,7 @@ LIBRARIES = {
     "anywidget": {"views"},
     "ipywidgets": {"views"},
     "matplotlib": {"views"},
-    "python_calamine": {"analysis"},
+    "python_calamine": {"sheets"},
     "xlsxwriter": {"views"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},

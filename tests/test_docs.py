@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import voxops as vx
+
 HERE = Path(__file__).parent
 HOME = HERE.parent
 DOCS = HOME / "docs"
@@ -101,9 +103,9 @@ def test_every_citation_of_the_contract_is_in_the_docs():
 
 
 def test_every_source_of_a_triage_rule_is_in_the_docs():
-    from voxops.analysis import rules as triage
+    from voxops.analysis.triage import RULES
 
-    tags = {rule.source for rule in triage.RULES} - {"observed", "guess", "analyst", "none", "status"}
+    tags = {rule.source for rule in RULES} - {"observed", "guess", "analyst", "none", "status"}
     assert tags, "no rule names its source"
     assert {tag.lower() for tag in tags} <= heading_anchors(API)
 
@@ -147,3 +149,15 @@ def test_the_map_names_files_that_are_there():
     assert len(named) > 15
     missing = {path for path in named if not (HOME / path).exists() and not (HOME / "src/voxops" / path).exists()}
     assert not missing
+
+
+def test_the_changelog_is_one_page_in_the_form_of_keep_a_changelog():
+    text = (HOME / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^## (.*)", text, flags=re.MULTILINE) == ["[Unreleased]"], "nothing has been released"
+    kinds = re.findall(r"^### (.*)", text, flags=re.MULTILINE)
+    assert kinds == [
+        kind for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") if kind in kinds
+    ]
+    assert len(text.partition("## [Unreleased]")[2].splitlines()) <= 60
+    removed = re.findall(r"`(\w+)`", text.partition("### Removed")[2])
+    assert removed and not set(removed) & set(vx.__all__)

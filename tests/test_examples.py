@@ -21,7 +21,7 @@ METHODS = {
     if not name.startswith("_") and inspect.isfunction(method)
 }
 # What is called by voxops itself, and ends a workspace that the other examples use.
-SPARED = {"ws.identify", "ws.close", "run.notice", "run.follow", "run.end"}
+SPARED = {"ws.identify", "ws.close", "run.notice", "run.end"}
 EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name not in SPARED}
 
 
@@ -48,7 +48,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             }
         )
         run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(4))).wait(60)
-        created = ws.run(vx.plan_bulk(sheet, key="row_id")).wait(60)
+        created = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         yield {
             "vx": vx, "pd": pd, "ws": ws, "posts": posts, "triaged": triaged, "log": log, "sheet": sheet, "run": run,
             "created": created, "folder": tmp_path_factory.mktemp("examples"),

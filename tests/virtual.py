@@ -19,7 +19,7 @@ from typing import Any
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 

@@ -52,6 +52,7 @@ class _Period:
     start: int
     end: int
     granularity: str
+    label: str
 
     def shown(self) -> dict[str, str]:
         """Return the period as answers show it."""
@@ -73,7 +74,8 @@ def _period(call: Call) -> _Period:
     granularity = call.query.get("granularity", "DAILY").upper()
     if granularity not in _GRANULARITIES:
         invalid(f"granularity must be one of {', '.join(_GRANULARITIES)}", field="granularity")
-    return _Period(max(start, min(end, now - _MOST_DAYS * _DAY)), end, granularity)
+    start = max(start, min(end, now - _MOST_DAYS * _DAY))
+    return _Period(start, end, granularity, since or f"{round((end - start) / _DAY)}d")
 
 
 def _metrics(world: World, target: Target, period: _Period, collected: int) -> dict[str, int]:
@@ -157,7 +159,7 @@ def _post_answer(call: Call, post: Post) -> dict[str, Any]:
         "platformPostUrl": first.get("platformPostUrl"),
         "dataAvailable": bool(records),
         "collectedAt": iso(_collected(world, post.analytics_at)),
-        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        "period": period.label,
         **period.shown(),
         "metrics": _sum(record["metrics"] for record in records),
         "data": records,
@@ -205,7 +207,7 @@ def _account_answer(call: Call, account: Account) -> dict[str, Any]:
         "metrics": {**metrics, "followers": account.followers},
         "followerHistory": history,
         "timeseries": history,
-        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        "period": period.label,
         "collectedAt": iso(_collected(world, account.analytics_at)),
         **period.shown(),
     }

@@ -246,10 +246,8 @@ def inject(world: World, faults: list[Fault]) -> Answer | None:
             return too_many(world, fault.seconds)
         if fault.when != "before":
             continue
-        if fault.action == "status":
+        if fault.action in ("status", "drop", "truncate"):
             return _status(fault)
-        if fault.action in ("drop", "truncate"):
-            return Answer(500, {"error": {"code": fault.code, "message": fault.message}})
         if fault.action == "garbage":
             return Answer(200, {})
     return None

@@ -21,8 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route as HttpRoute
+from starlette.routing import Router, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -128,9 +127,30 @@ class PortServer(uvicorn.Server):
         await self._leave.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cancel background tasks before the connections close."""
+        """Cancel background tasks, then close the connections; open requests get a second to end."""
         await self._before_stop()
-        await super().shutdown(sockets=sockets)
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        if not await self._has_ended(within=1.0):
+            for connection in list(state.connections):
+                connection.transport.abort()
+            for task in list(state.tasks):
+                task.cancel()
+            await self._has_ended(within=1.0)
+
+    async def _has_ended(self, *, within: float) -> bool:
+        """Whether all connections and requests end in so many seconds."""
+        state = self.server_state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while state.connections or state.tasks:  # noqa: ASYNC110  uvicorn has no event for it
+                    await asyncio.sleep(0.001)
+        return not (state.connections or state.tasks)
 
     def leave(self) -> None:
         """Stop; from any thread."""
@@ -169,7 +189,6 @@ def protocol(connections: Connections) -> type[H11Protocol]:
     return Protocol
 
 
-_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _START_SECONDS = 20.0
 
 
@@ -256,7 +275,12 @@ class Sandbox(Remote):
             1.0 if real_time else speed,
             beginning=system_time if real_time else None if fixture is None else fixture.began,
         )
-        handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **webhooks.handlers(self._sender)}
+        handlers = {
+            **publishing.HANDLERS,
+            **accounts.HANDLERS,
+            **media.HANDLERS,
+            "delivery.attempt": self._sender.attempt,
+        }
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
             workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers, plant=self._plant,
@@ -334,7 +358,7 @@ class Sandbox(Remote):
         config = uvicorn.Config(
             Ports(self._apps(), connections),
             ssl_certfile=None if self._certificate is None else self._certificate.server, http=protocol(connections), ws="none", lifespan="off", log_config=None,
-            access_log=False, date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
+            access_log=False, date_header=False, server_header=False, timeout_keep_alive=75,
         )  # fmt: skip
         self._server = PortServer(config, ready, self._halt)
         self._ticker = asyncio.create_task(_tick(self.world))
@@ -354,11 +378,12 @@ class Sandbox(Remote):
         api = Api(self.world, self._limiter)
         ports = [sock.getsockname()[1] for sock in self._sockets]
         pages = index_page(self.world, self.api_key)
-        main = Starlette(
-            routes=[*pages, *control.routes(self.world), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
+        # Not as a route: no pattern of a route matches a path with a line break.
+        main = Router(
+            [*pages, *control.routes(self.world)], redirect_slashes=False, default=request_response(api.endpoint)
         )
-        storage = Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)])
-        receiver = Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])])
+        storage = request_response(Storage(self.world).endpoint)
+        receiver = request_response(Receiver(self.world).endpoint)
         return {
             ports[0]: Guard(main, ports[0], pages=control.PAGES),
             ports[1]: Guard(storage, ports[1]),

@@ -35,7 +35,7 @@ from voxburst_sandbox.http import (
     single,
 )
 from voxburst_sandbox.store import Delivery, Event, Post, Webhook, fraction, identifier
-from voxburst_sandbox.world import Handler, World, iso
+from voxburst_sandbox.world import World, iso
 
 # Seconds after a failed attempt until the next; after the last one a delivery is abandoned (assumed).
 BACKOFF = (30, 120, 600, 3600, 21600)
@@ -218,11 +218,6 @@ def _old_payload(world: World, delivery: Delivery) -> str:
     return wire.payload(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
 
 
-def handlers(sender: Sender) -> dict[str, Handler]:
-    """Return the handlers of the events about deliveries."""
-    return {"delivery.attempt": sender.attempt}
-
-
 _TROUBLE_RATE = 0.015
 
 
@@ -276,7 +271,7 @@ class Receiver:
             if rule.get("host") in (None, host) and rule.get("times", 1) != 0:
                 if "times" in rule:
                     rule["times"] -= 1
-                return _ruled(rule, claimed)
+                return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
         if fraction(self._world.seed, "receiver", delivery, tries) < _TROUBLE_RATE:
             return 503, claimed * 4, '{"error":"try again later"}'
         return 200, claimed, ""
@@ -289,10 +284,6 @@ class Receiver:
         except (ValueError, RecursionError, AttributeError):
             event = None
         return msgspec.json.encode({"received": event}).decode()
-
-
-def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:
-    return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
 
 
 def _find(call: Call) -> Webhook:

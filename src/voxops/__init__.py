@@ -6,164 +6,141 @@
 
     ws = vx.connect(sandbox=True)                   # or vx.connect() with VOXBURST_API_KEY set
     posts = ws.posts(status=["failed", "partial"])  # one row per post
-    triaged = vx.triage(vx.targets(posts))          # one row per post and platform: cause, verdict, remedy
+    triaged = vx.triage(posts)                      # one row per post and platform: cause, verdict, remedy
     run = ws.run(vx.plan_retry(triaged))            # never twice, whatever happens
 
 Re-running any cell, Run All, the whole notebook, after any crash, never posts twice and never loses an item.
+
+======================  ===================================================================================
+Connect
+`connect`               a workspace, by an API key or in the sandbox
+`aconnect`              the same for a service with an event loop of its own
+`Workspace`             what `connect` returns: loads, checks, runs and watches
+`allow_nested_loops`    lets your own cells call ``asyncio.run``
+Understand
+`triage`                posts or targets with cause, verdict and remedy
+`targets`               posts as one row per post and platform
+`causes`                failures by cause, by week, or against the span before
+`compare`               two loads of the same targets, or two runs
+`deliveries`            webhook deliveries: statistics, service levels, outages, losses
+`webhooks`              webhook events: verified, read, as a frame
+`Rule`                  a rule of your own for `triage`
+`matrix`                the API's capability matrix
+Plan
+`read_campaign`         a campaign sheet, ready to check and to plan
+`plan_retry`            send failed posts again
+`plan_fix`              correct failed posts, then send them again
+`plan_create`           create the posts of a campaign sheet
+`plan_update`           change posts that have not gone out
+`plan_cancel`           cancel posts that have not gone out
+`plan_redeliver`        send lost webhook deliveries again
+`Plan`                  what these return: a table of requests, of which none is sent
+`rehearse`              a plan run many times in the sandbox, by the failure rates of your history
+`Run`                   what ``ws.run(plan)`` returns: progress and results
+Show
+`view`                  a frame as a table that can be filtered and sorted
+`report`                a triage as one file: HTML, Markdown, tickets
+`plots`                 figures
+`to_excel`              frames as a workbook
+`from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
+Script
+`AsyncClient`           the API's client by itself
+`PostFields`            the fields of a post, typed
+`VoxopsError`           the base of all errors
+`errors`                all errors
+======================  ===================================================================================
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from voxops import errors
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
-from voxops.analysis import Rule, causes, triage
-from voxops.analysis.comparison import compare
+from voxops.acts.update import plan_update
+from voxops.analysis.causes import causes, compare
+from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
 from voxops.client import AsyncClient, PostFields
-from voxops.errors import (
-    ApiError,
-    AuthError,
-    ConfigError,
-    ConflictError,
-    DecodeError,
-    LedgerError,
-    NotFoundError,
-    PlanError,
-    RateLimitError,
-    ServerError,
-    TransportError,
-    ValidationError,
-    VoxopsError,
-    WaitTooLong,
-)
-from voxops.frames import targets
-from voxops.webhooks.event import parse_event, verify_signature
-from voxops.webhooks.recorded import events, join_events
+from voxops.errors import VoxopsError
+from voxops.frames.records import targets
 
 if TYPE_CHECKING:
-    from voxops._core.nested import allow_nested_loops
-    from voxops.analysis import attempts_to_success, cause_weeks, delivery_stats, service_levels
-    from voxops.analysis.about import about_posts
-    from voxops.analysis.campaign import check_campaign, read_campaign
-    from voxops.analysis.incidents import duplicates, never_delivered, outages
-    from voxops.analysis.leaks import scan_notebook
-    from voxops.analysis.weeks import compare_weeks
-    from voxops.connection import connect
+    from voxops import deliveries, webhooks
+    from voxops._support.eventloop import allow_nested_loops
+    from voxops.connection import aconnect, connect
     from voxops.frames.arrow import from_arrow
     from voxops.rehearsal import rehearse
     from voxops.run import Run
+    from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
-    from voxops.views.delivery_report import delivery_report
-    from voxops.views.delivery_view import delivery_panel
     from voxops.views.excel import to_excel
     from voxops.views.report import report
-    from voxops.views.runs_view import runs_panel
-    from voxops.views.triage_view import triage_panel
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "ApiError",
     "AsyncClient",
-    "AuthError",
-    "ConfigError",
-    "ConflictError",
-    "DecodeError",
-    "LedgerError",
-    "NotFoundError",
     "Plan",
-    "PlanError",
     "PostFields",
-    "RateLimitError",
     "Rule",
     "Run",
-    "ServerError",
-    "TransportError",
-    "ValidationError",
     "VoxopsError",
-    "WaitTooLong",
     "Workspace",
-    "about_posts",
+    "aconnect",
     "allow_nested_loops",
-    "attempts_to_success",
-    "cause_weeks",
     "causes",
-    "check_campaign",
     "compare",
-    "compare_weeks",
     "connect",
-    "delivery_panel",
-    "delivery_report",
-    "delivery_stats",
-    "duplicates",
-    "events",
+    "deliveries",
+    "errors",
     "from_arrow",
-    "join_events",
     "matrix",
-    "never_delivered",
-    "outages",
-    "parse_event",
-    "plan_bulk",
     "plan_cancel",
+    "plan_create",
     "plan_fix",
     "plan_redeliver",
-    "plan_reschedule",
     "plan_retry",
     "plan_update",
     "plots",
     "read_campaign",
     "rehearse",
     "report",
-    "runs_panel",
-    "scan_notebook",
-    "service_levels",
     "targets",
     "to_excel",
     "triage",
-    "triage_panel",
-    "verify_signature",
     "view",
+    "webhooks",
 ]
 
 # What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; so is what only
 # some notebooks call, and all that sends, with its ledger: whoever connects waits for the network anyway.
 _LATER = {
+    "deliveries": "voxops.deliveries",
+    "webhooks": "voxops.webhooks",
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
-    "about_posts": "voxops.analysis.about",
-    "allow_nested_loops": "voxops._core.nested",
-    "attempts_to_success": "voxops.analysis",
-    "cause_weeks": "voxops.analysis",
-    "check_campaign": "voxops.analysis.campaign",
-    "compare_weeks": "voxops.analysis.weeks",
+    "aconnect": "voxops.connection",
+    "allow_nested_loops": "voxops._support.eventloop",
     "connect": "voxops.connection",
-    "delivery_panel": "voxops.views.delivery_view",
-    "delivery_report": "voxops.views.delivery_report",
-    "delivery_stats": "voxops.analysis",
-    "duplicates": "voxops.analysis.incidents",
     "from_arrow": "voxops.frames.arrow",
-    "never_delivered": "voxops.analysis.incidents",
-    "outages": "voxops.analysis.incidents",
     "plots": "voxops.views.plots",
-    "read_campaign": "voxops.analysis.campaign",
+    "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "runs_panel": "voxops.views.runs_view",
-    "scan_notebook": "voxops.analysis.leaks",
-    "service_levels": "voxops.analysis",
     "to_excel": "voxops.views.excel",
-    "triage_panel": "voxops.views.triage_view",
     "view": "voxops.views.view",
 }
+
+
+_MODULES = {"deliveries", "plots", "webhooks"}
 
 
 def __getattr__(name: str) -> Any:
@@ -173,7 +150,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(_LATER[name])
-    value = module if name == "plots" else getattr(module, name)
+    value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
 

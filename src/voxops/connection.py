@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,25 +13,22 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from voxops._core import eventloop
-from voxops._core.arguments import file_path
-from voxops._core.resources import Resources
+from voxops._support import eventloop
+from voxops._support.arguments import file_path
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
-from voxops.frames.spans import plain_units
+from voxops.frames.times import plain_units
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
-from voxops.loading.settings import Settings
+from voxops.loading.loader import Settings
 from voxops.model import Clock
-from voxops.session import Session
-from voxops.workspace import Workspace
+from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
 
-__all__ = ["SANDBOX_SPEED", "connect", "open_workspace"]
 
 SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
 
@@ -40,13 +39,13 @@ def connect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
+    archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
     tz: str | None = None,
-    owner: str | None = None,
-    campaign: str | None = None,
-    tags: str | None = None,
-    archive: str | os.PathLike[str] | None = None,
+    owner_field: str | None = None,
+    campaign_field: str | None = None,
+    tags_field: str | None = None,
 ) -> Workspace:
     """Connect to a workspace.
 
@@ -62,6 +61,10 @@ def connect(
         taken as it is; where its clock stands still, time passes when somebody waits.
     ledger : path, optional
         Where keys and outcomes are kept; default: a file in your data folder, named by host and workspace.
+    archive : path, optional
+        A folder on which ``ws.posts`` and ``ws.deliveries`` stand: what is settled comes from there, what is open or new from the
+        API. The first load of everything fills it. Edits of what was settled are not seen but with ``refresh=True``; the frames'
+        ``attrs["archive"]`` say what came from where.
     key_retention : str or timedelta
         How long the API remembers an idempotency key, such as ``"24h"``; one hour less is relied on.
     max_wait : str or timedelta
@@ -69,15 +72,10 @@ def connect(
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
-    owner, campaign, tags : str, optional
-        Which field of the posts' metadata says whose a post is, of which campaign, and under which tags, such as
-        ``"metadata.owner"``; default: ``VOXOPS_OWNER``, ``VOXOPS_CAMPAIGN`` (where it begins
-        with ``metadata.``), ``VOXOPS_TAGS``. Posts and targets then have columns
-        of these names, and reports say who must act.
-    archive : path, optional
-        A folder on which ``ws.posts`` and ``ws.deliveries`` stand: what is settled comes from there, what is open or new from the
-        API. The first load of everything fills it. Edits of what was settled are not seen but with ``refresh=True``; the frames'
-        ``attrs["archive"]`` say what came from where.
+    owner_field, campaign_field, tags_field : str, optional
+        The field of the posts' metadata that holds a post's owner, campaign or tags, such as ``"owner"`` (``"metadata.owner"`` is the
+        same); default: ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
+        columns ``owner campaign tags``, and reports name who must act.
 
     Returns
     -------
@@ -107,40 +105,126 @@ def connect(
     'Alder Coffee'
     >>> ws.close()
     """
-    named, secret = api_key is not None, Secret(api_key)
-    kind = type(api_key).__name__
+    secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
-    if named and not secret.expose_to(bool):
-        # The environment's key may be that of another workspace.
-        raise ConfigError(
-            f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
+    fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
+    wanted = _Wanted.read(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, {"tz": tz, **fields})
+    return eventloop.run(_connected(wanted))
+
+
+async def aconnect(
+    api_key: str | None = None,
+    *,
+    url: str | None = None,
+    sandbox: bool | Sandbox = False,
+    ledger: str | os.PathLike[str] | None = None,
+    archive: str | os.PathLike[str] | None = None,
+    key_retention: str | timedelta = KEY_RETENTION,
+    max_wait: str | timedelta = "5min",
+    tz: str | None = None,
+    owner_field: str | None = None,
+    campaign_field: str | None = None,
+    tags_field: str | None = None,
+) -> Workspace:
+    """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
+
+    Parameters, results and errors are those of `connect`. Every method that waits is awaited on ``ws.aio``, ``ws.aio.close()`` too.
+
+    Returns
+    -------
+    Workspace
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> async def count() -> int:
+    ...     ws = await vx.aconnect(sandbox=True)
+    ...     try:
+    ...         return len(await ws.aio.posts(limit=3))
+    ...     finally:
+    ...         await ws.aio.close()
+    >>> asyncio.run(count())
+    3
+    """
+    secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
+    del api_key  # as in `connect`
+    fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
+    wanted = _Wanted.read(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, {"tz": tz, **fields})
+    return await eventloop.arun(_connected(wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The arguments of `connect`, each known to be fit."""
+
+    secret: Secret
+    url: str | None
+    sandbox: Sandbox | Literal[True] | None
+    ledger: Path | None
+    archive: Path | None
+    retention: float
+    patience: float
+    settings: Settings
+
+    @classmethod
+    def read(
+        cls,
+        secret: Secret,
+        kind: str | None,
+        url: str | None,
+        sandbox: bool | Sandbox,
+        ledger: str | os.PathLike[str] | None,
+        archive: str | os.PathLike[str] | None,
+        key_retention: str | timedelta,
+        max_wait: str | timedelta,
+        settings: Mapping[str, str | None],
+    ) -> _Wanted:
+        """Check the arguments; `kind` is the type of the key that was passed, None where none was."""
+        if kind is not None and not secret.expose_to(bool):
+            # The environment's key may be that of another workspace.
+            raise ConfigError(
+                f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
+            )
+        if sandbox and (kind is not None or url is not None):
+            raise ConfigError(
+                "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
+            )
+        found = {
+            name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in settings.items()
+        }
+        return cls(
+            secret,
+            url,
+            sandbox or None,
+            None if ledger is None else _absolute("ledger", ledger),
+            None if archive is None else _absolute("archive", archive),
+            _seconds("key_retention", key_retention),
+            _seconds("max_wait", max_wait),
+            Settings.read(found),
         )
-    if sandbox and (named or url is not None):
-        raise ConfigError(
-            "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
-        )
-    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
-    path = None if ledger is None else _absolute("ledger", ledger)
-    passed = {"tz": tz, "owner": owner, "campaign": campaign, "tags": tags}
-    settings = Settings.read({name: _setting(name) if value is None else value for name, value in passed.items()})
-    disk = None if archive is None else _absolute("archive", archive)
-    # Frames hold what strangers wrote, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
+
+
+async def _connected(wanted: _Wanted) -> Workspace:
+    """Connect; on the private loop."""
+    # Frames hold untrusted text, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
-    resources = Resources()
-    if sandbox:
-        server = _sandbox(sandbox, resources)
-        client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server is resources.sandbox else math.inf)
+    resources, path = Resources(), wanted.ledger
+    if wanted.sandbox is not None:
+        server = _sandbox(wanted.sandbox, resources)
+        speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
+        client = _sandbox_client(server, wanted.patience, speed=speed)
         if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             path = resources.temporary_ledger()
     else:
-        client = _client(secret, url, patience)
-    opened = open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
-    workspace = eventloop.run(opened)
-    if disk is not None:
+        client = _client(wanted.secret, wanted.url, wanted.patience)
+    workspace = await open_workspace(
+        client, ledger=path, retention=wanted.retention, resources=resources, settings=wanted.settings
+    )
+    if wanted.archive is not None:
         try:
-            _use_archive(workspace, resources, disk)
+            _use_archive(workspace, resources, wanted.archive)
         except ConfigError:
-            workspace.close()
+            await workspace.aio.close()
             raise
     return workspace
 
@@ -174,7 +258,7 @@ async def open_workspace(
 
     async def identify() -> Engine | None:
         identity, book, engine = await _identified(client, ledger, retention)
-        workspace.identify(identity, book)
+        workspace._identify(identity, book)
         return engine
 
     session = Session(client, engine, client.url, identify, settings)
@@ -251,15 +335,9 @@ def _environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def _setting(name: str) -> str | None:
-    """A setting of the environment, such as ``VOXOPS_TZ``; a campaign's own name, as our notebooks take it, is none."""
-    value = _environment(f"VOXOPS_{name.upper()}")
-    return None if name == "campaign" and not (value or "").startswith("metadata.") else value
-
-
 def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
     """The sandbox that was passed, or one of our own, started."""
-    from voxburst_sandbox import Sandbox  # most workspaces need none
+    from voxburst_sandbox import Sandbox
 
     if sandbox is not True:
         if not isinstance(sandbox, Sandbox):

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import rich.markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from voxops._core import eventloop, safe
-from voxops._core.resources import Resources
-from voxops._core.terminal import Terminal
+from voxops._support import eventloop, safe
+from voxops._support.safe import Terminal
 from voxops.acts.retry import plan_retry
-from voxops.analysis import causes, triage
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import triage
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
-from voxops.frames import targets
-from voxops.loading.settings import Settings
+from voxops.loading.loader import Settings
 from voxops.model import OUTCOMES, Outcome, Snapshot
 from voxops.views.report import report
+from voxops.workspace import Resources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from voxops.run import Run
     from voxops.workspace import Workspace
 
-__all__ = ["demo"]
 
 _SETTINGS = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
 # Names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing.
@@ -74,7 +73,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         console.print(
             f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"
         )
-        triaged = triage(targets(posts))
+        triaged = triage(posts)
         _show_causes(console, triaged)
         run = _run(console, ws, triaged)
         results = run.results()

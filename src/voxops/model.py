@@ -8,28 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-__all__ = [
-    "ASKS_NOBODY",
-    "CONTENT_TYPES",
-    "IN_FLIGHT_STATUSES",
-    "OUTCOMES",
-    "POST_STATUSES",
-    "TERMINAL_STATUSES",
-    "WAITING_STATUSES",
-    "WATCH",
-    "WENT_THROUGH",
-    "WITHDRAWN_STATUSES",
-    "Cell",
-    "Clock",
-    "Event",
-    "Observer",
-    "Outcome",
-    "PaceInfo",
-    "Snapshot",
-    "Transition",
-    "Verdict",
-]
-
 
 class Outcome(StrEnum):
     """What became of one planned row. The five sum to the eligible rows, always (rule 20).

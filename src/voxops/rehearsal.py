@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import eventloop, safe
-from voxops._core.arguments import whole_number
-from voxops._core.resources import Resources
+from voxops._support import eventloop, safe
+from voxops._support.arguments import whole_number
 from voxops.acts.plan import DEFAULT_RATE, Plan
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
 from voxops.engine.execution import Execution
 from voxops.errors import PlanError
-from voxops.frames import latest_targets, need_columns, targets
-from voxops.frames.spans import absolute
-from voxops.workspace import Workspace
+from voxops.frames.columns import need_columns
+from voxops.frames.records import latest_targets, targets
+from voxops.frames.times import absolute
+from voxops.workspace import Resources, Workspace
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
 
-__all__ = ["Rehearsal", "rehearse"]
 
 # Quantiles between which delays are common: the fastest and slowest twentieth (outages, wrong clocks) say nothing of an ordinary day.
 _COMMON = (0.05, 0.95)
@@ -100,7 +99,7 @@ def rehearse(
     Parameters
     ----------
     plan : Plan
-        From ``vx.plan_bulk``.
+        From ``vx.plan_create``.
     archive : Archive or DataFrame
         The history: ``ws.archive(path)`` after a sync, or a frame of ``ws.posts()`` or ``vx.targets()``.
     seeds : int
@@ -124,18 +123,18 @@ def rehearse(
 
     Examples
     --------
-    >>> plan = vx.plan_bulk(sheet, key="row_id", campaign="spring")
+    >>> plan = vx.plan_create(sheet, key="row_id", campaign="spring")
     >>> vx.rehearse(plan, ws.posts(), seeds=1, now="2027-01-01T09:00Z").__class__.__name__
     'Rehearsal'
     """
     if not isinstance(plan, Plan):
-        raise PlanError(f"rehearse() takes a plan, not {type(plan).__name__}: use vx.plan_bulk(…)")
+        raise PlanError(f"rehearse() takes a plan, not {type(plan).__name__}: use vx.plan_create(…)")
     if not isinstance(archive, pd.DataFrame) and not callable(getattr(archive, "targets", None)):
         raise PlanError(
             f"rehearse() takes the history, not {type(archive).__name__}: an archive after archive.sync(), or ws.posts()"
         )
     if plan.act.about != "create" or not plan.items:
-        raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_bulk(…)")
+        raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_create(…)")
     seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number, 1 or more"))
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number, 1 or more"))
@@ -249,12 +248,7 @@ class _Try:
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
     """Run the plan once in a sandbox made for it."""
-    from voxburst_sandbox import (
-        FixtureAccount,
-        FixtureWorld,
-        Sandbox,
-        Switches,  # most programs never rehearse
-    )
+    from voxburst_sandbox import FixtureAccount, FixtureWorld, Sandbox, Switches  # most programs never rehearse
 
     switches = Switches(
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import eventloop, safe
-from voxops._core.arguments import check_timeout, true_or_false
-from voxops._core.bound import by_id, never_copied, paused
-from voxops._core.cell import running_cell
+from voxops._support import eventloop, safe
+from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
+from voxops._support.eventloop import by_id, never_copied, paused, running_cell
 from voxops.engine.job import Job, begin, notify
 from voxops.errors import ConfigError, Interrupted
-from voxops.frames.spans import say_zone
-from voxops.model import WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
-from voxops.webhooks.event import Payload, WebhookEvent, parse_event
+from voxops.frames.times import say_zone
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
+from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
     from voxops.views.monitor import Monitor
-
-__all__ = ["Run"]
 
 
 @never_copied(lambda run: by_id(run.id))
@@ -57,7 +54,23 @@ class Run:
                 notify(observer, snapshot)
 
     def follow(self, observer: Observer) -> None:
-        """Let an observer see every state from now on, the present one first."""
+        """Pass every state to an observer from now on, the present one first.
+
+        Parameters
+        ----------
+        observer : Observer
+            Its method ``notice`` is called with each `snapshot`, on the event loop of voxops, so it must return at once.
+
+        Examples
+        --------
+        >>> class Seen:
+        ...     def notice(self, snapshot):
+        ...         self.phase = snapshot.phase
+        >>> seen = Seen()
+        >>> run.follow(seen)
+        >>> seen.phase == run.snapshot.phase
+        True
+        """
         with self._notifying:  # else a state that comes just now, perhaps the last one, is never seen
             observer.notice(self._snapshot)
             self._observers.append(observer)
@@ -78,8 +91,8 @@ class Run:
         return not self._future.done()
 
     def __dir__(self) -> list[str]:
-        """What an analyst uses; observers and closing are the workspace's business."""
-        return [name for name in super().__dir__() if name not in {"end", "follow", "notice"}]
+        """The public names; `end` and `notice` are called by the workspace and the job."""
+        return [name for name in super().__dir__() if name not in {"end", "notice"}]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until everything is settled that can be, or the time is up.
@@ -94,7 +107,7 @@ class Run:
         Returns
         -------
         Run
-            The run itself; `results` says what became of each row.
+            The run itself; `results` has the outcome of each row.
 
         Raises
         ------
@@ -168,7 +181,7 @@ class Run:
         return self
 
     def resume(self) -> Run:
-        """Go on sending: what was never sent, and what nobody knows about, under the keys they have.
+        """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         Examples
         --------
@@ -187,20 +200,20 @@ class Run:
             self._future = begin(self._own_job, self)
 
     def notify(self, event: WebhookEvent | Payload) -> bool:
-        """Notify the run of a webhook that came, so that it looks at that post now instead of at its next turn.
+        """Notify the run of a webhook event, so that it reads that post now instead of at its next poll.
 
         The payload itself settles nothing: the run reads the post that it names. So a forged, late or repeated event does no harm.
-        Verify it all the same (``vx.verify_signature``) before you let it cost a request.
+        Verify its signature (``vx.webhooks.verify_signature``) before it costs a request.
 
         Parameters
         ----------
         event : WebhookEvent, bytes, str or mapping
-            From ``vx.parse_event``, or a payload for it.
+            From ``vx.webhooks.parse_event``, or a payload for it.
 
         Returns
         -------
         bool
-            Whether it was about something of this run that has not ended; only then anything is read.
+            Whether it was about a post or delivery of this run that is not terminal; only then something is read.
 
         Raises
         ------
@@ -215,7 +228,7 @@ class Run:
         return eventloop.run(self._notify(event if isinstance(event, WebhookEvent) else parse_event(event)))
 
     async def _notify(self, event: WebhookEvent) -> bool:
-        """Look at the thing next, or once more where the run has ended; sends nothing that it would not have sent."""
+        """Read the subject next, or once more if the run has ended; sends nothing that it would not have sent."""
         if (subject := event.subject) is None or not self._job.notify(subject):
             return False
         if await self._is_over():
@@ -225,7 +238,7 @@ class Run:
         return True
 
     def cancel(self) -> Run:
-        """Give up what was never sent. What was sent can't be taken back; it is watched to its end.
+        """Abandon rows that were never sent. Rows that were sent can't be withdrawn; they are watched to their end.
 
         Examples
         --------
@@ -245,8 +258,13 @@ class Run:
             return ""
         return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
-    def results(self) -> pd.DataFrame:
-        """Return one row per eligible row: the plan's columns, and what became of it.
+    def results(self, outcome: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """Return one row per eligible row: the plan's columns, and its outcome.
+
+        Parameters
+        ----------
+        outcome : str or list of str, optional
+            Only rows with this outcome, or one of these: succeeded, failed, pending, unknown, blocked.
 
         Returns
         -------
@@ -256,12 +274,22 @@ class Run:
             (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
             ``notice`` (string: that it may have gone out twice, or which copies there are); of creates also ``campaign`` (string).
 
+        Raises
+        ------
+        ConfigError
+            If `outcome` names no outcome.
+
         Examples
         --------
         >>> run.results()["outcome"].value_counts().to_dict()
         {'succeeded': 4}
         """
-        return say_zone(self._job.results(), self._tz)
+        wanted = list_of_text("outcome", outcome)
+        for name in wanted:
+            if name not in OUTCOMES:
+                raise ConfigError(f"outcome={name!r}; {did_you_mean(name, OUTCOMES)}")
+        table = say_zone(self._job.results(), self._tz)
+        return table if outcome is None else table[table["outcome"].isin(wanted)]
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """Return the rows that failed, as they were read when they failed, fit to be planned again as their next attempt.
@@ -292,10 +320,10 @@ class Run:
         >>> run.blocked()["waiting_for"].to_list()
         []
         """
-        return self.results().loc[lambda table: table["outcome"] == Outcome.BLOCKED]
+        return self.results(Outcome.BLOCKED)
 
     def copies(self) -> pd.DataFrame:
-        """Look for posts that were made twice, by whomever, and return those to be withdrawn (rule 28).
+        """Read which posts were created twice, by anybody, and return those to be withdrawn (rule 28).
 
         Returns
         -------
@@ -311,13 +339,13 @@ class Run:
         return say_zone(eventloop.run(self._job.made(copies=True)), self._tz)
 
     def made(self) -> pd.DataFrame:
-        """Return the posts that a create run made, as they are now; ``vx.plan_cancel(run)`` undoes it.
+        """Return the posts that a create run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
 
         Returns
         -------
         pandas.DataFrame
-            A posts frame with ``row`` (string, the row of the run) and ``made_here`` (boolean: False where the post had been made
-            before, by an earlier run that had not all of these rows, or by another ledger). Posts that were deleted since are left out.
+            A posts frame with ``row`` (string, the row of the run) and ``created_by_run`` (boolean: False where an earlier run with
+            other rows, or another ledger, had created the post before). Posts that were deleted since are left out.
 
         Raises
         ------
@@ -332,7 +360,7 @@ class Run:
         return say_zone(eventloop.run(self._job.made()), self._tz)
 
     def verify(self) -> pd.DataFrame:
-        """Read everything again and say, per cause, what the run has changed.
+        """Read every post again and count, per cause, what the run has changed.
 
         Returns
         -------
@@ -347,12 +375,12 @@ class Run:
         return eventloop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.views.monitor import render_text  # loaded where something is shown, as a script shows nothing
+        from voxops.views._snapshot import render_text  # loaded where something is shown, as a script shows nothing
 
         return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
-        from voxops.views.monitor import render_html
+        from voxops.views._snapshot import render_html
 
         return render_html(self._snapshot, tz=self._tz)
 
@@ -386,7 +414,8 @@ class Run:
 
     def _monitor(self) -> Monitor:
         """Make a live display of this run."""
-        from voxops.views.monitor import Monitor, error_counts
+        from voxops.views._snapshot import error_counts
+        from voxops.views.monitor import Monitor
 
         return Monitor(
             self._snapshot,

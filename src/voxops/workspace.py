@@ -1,30 +1,301 @@
-"""A workspace: every method blocks, or is awaited as ``ws.aio.method``; both go through one loop."""
+"""What a workspace owns, and closes with itself."""
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
+import shutil
+import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import pandas as pd
 
-from voxops._core import eventloop, safe
-from voxops._core.bound import never_copied
-from voxops._core.calls import awaitable, blocking, showing
-from voxops._core.files import short_path
-from voxops._core.resources import Resources
-from voxops.errors import ConfigError, LedgerError
+from voxops._support import eventloop, safe
+from voxops._support.arguments import whole_number
+from voxops._support.eventloop import awaitable, blocking, never_copied, showing
+from voxops._support.files import short_path
+from voxops.acts.plan import Plan
+from voxops.client import AsyncClient, Handle
+from voxops.engine.engine import Engine
+from voxops.engine.execution import Execution
+from voxops.engine.job import Job
+from voxops.engine.nothing import PREFIX, Nothing
+from voxops.engine.things import refuse_unknown, things_of
+from voxops.engine.watching import Watch
+from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.frames.times import say_zone
 from voxops.ledger import Ledger, audit
-from voxops.session import Session
+from voxops.loading.accounts import BoardLoader
+from voxops.loading.loader import Settings
+from voxops.model import Observer
+from voxops.run import Run
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
+    from voxops.views.panel import Panel
 
-__all__ = ["Awaitables", "Workspace"]
+
+@dataclass
+class Resources:
+    """What a workspace owns and closes with itself.
+
+    `sandbox` is the embedded API, None where there is none of our own; `archive` what loads stand on, if on any; `forgets` says
+    that the ledger ends with the workspace.
+    """
+
+    stack: ExitStack = field(default_factory=ExitStack)
+    sandbox: Any = None
+    archive: Any = None
+    forgets: bool = False
+    _removal: weakref.finalize[..., Resources] | None = field(default=None, init=False, repr=False)
+
+    def temporary_ledger(self) -> Path:
+        """A ledger in a folder that is removed with the workspace."""
+        self.forgets = True
+        folder = Path(tempfile.mkdtemp(prefix="voxops-"))
+        self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        # That is for a workspace that nobody closes and nobody has any more. At the interpreter's exit it would come before the
+        # workspace is closed, while requests are under way; closing removes the folder then.
+        self._removal.atexit = False
+        self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder / "ledger.sqlite"
+
+    def disown(self) -> None:
+        """Leave everything to the process that this one was forked from; its end must close nothing there."""
+        if self._removal is not None:
+            self._removal.detach()
+        self.stack.pop_all()
+
+
+class Session(BoardLoader):
+    """A workspace on our own event loop: every method of `Workspace` that waits for the API, written once.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client.
+    engine : Engine or None
+        None where the workspace's identity could not be read: then planning works and running refuses (rule 23).
+    source : str
+        What ``df.attrs`` names as the origin.
+    identify : callable, optional
+        Reads an identity that could not be read once more, before something is run.
+    settings : Settings, optional
+        The zone, and which metadata name people.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        engine: Engine | None,
+        source: str,
+        identify: Callable[[], Awaitable[Engine | None]] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__(client, source, settings)
+        self.client = client
+        self._engine = engine
+        self._identify = identify
+        self._identifying = asyncio.Lock()
+        self._closed = False
+        self._process = os.getpid()
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self.workspace: object = None  # which is made of this session
+
+    def usable(self) -> Session:
+        """Return itself, while it is open."""
+        if self._closed:
+            raise ConfigError("this workspace is closed; call vx.connect() again")
+        if self._process != os.getpid():
+            raise ConfigError("this process was forked from the one that connected; call vx.connect() again in it")
+        return self
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, or the reason why there is none."""
+        if self._engine is None:
+            raise LedgerError(
+                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
+                "nothing is sent. Check the address and the API key's scopes"
+            )
+        return self._engine
+
+    async def _acting(self) -> Engine:
+        """The engine, whose identity may be readable by now."""
+        async with self._identifying:
+            if self._engine is None and self._identify is not None:
+                self._engine = await self._identify()
+        return self.engine
+
+    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
+        """Bind a plan to the ledger and start to execute it.
+
+        Parameters
+        ----------
+        plan : Plan
+            From ``vx.plan_retry`` and its like.
+        reason : str, optional
+            Why, for the audit trail.
+        stop_after_failures : int, optional
+            Send nothing more after so many failed rows. Failures of asynchronous acts come some time after they were sent; to risk
+            only a few rows, use ``plan.canary``.
+
+        Returns
+        -------
+        Run
+            At once; the work goes on beside the notebook. Rows that were sent before join what became of them, so running a plan
+            twice sends nothing twice. A plan without an eligible row gives a run that has ended, without rows and not recorded.
+
+        Raises
+        ------
+        PlanError
+            If `plan` is no plan.
+        ConfigError
+            If `stop_after_failures` is no whole number from 1, or `reason` is no text.
+        LedgerError
+            If the ledger can't be used; nothing has been sent then.
+
+        Examples
+        --------
+        >>> plan = vx.plan_retry(triaged[triaged["verdict"] == "retry"].tail(1))
+        >>> ws.run(plan, reason="Monday").wait(60).results()["outcome"].to_list()
+        ['succeeded']
+        """
+        if not isinstance(plan, Plan):
+            raise PlanError(f"ws.run takes a plan, such as vx.plan_retry(triaged), not {type(plan).__name__}")
+        if stop_after_failures is not None:
+            refusal = ConfigError(f"stop_after_failures={stop_after_failures!r} must be a whole number, 1 or more")
+            stop_after_failures = whole_number(stop_after_failures, refusal)
+        if reason is not None and not isinstance(reason, str):
+            raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
+        if not plan.items:
+            return self._started(partial(Nothing, plan, self.client.now()))
+        engine = await self._acting()
+        run = await engine.bind(plan, reason)
+        return self._started(partial(Execution, engine, run, stop_after_failures=stop_after_failures, look_back=True))
+
+    async def attach(self, run_id: str) -> Run:
+        """Take a run up again, in any kernel: reads, settles and watches; only ``run.resume()`` sends what was never sent.
+
+        Parameters
+        ----------
+        run_id : str
+            From ``ws.runs()``, or ``run.id``.
+
+        Returns
+        -------
+        Run
+            At once; one that is still running in this kernel is returned as it is.
+
+        Raises
+        ------
+        ConfigError
+            If it is no text.
+        LedgerError
+            If the ledger has no such run, such as one in which nothing was sent, or can't be used.
+
+        Examples
+        --------
+        >>> ws.attach(run.id).id == run.id
+        True
+        """
+        if not isinstance(run_id, str):
+            raise ConfigError(
+                f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
+            )
+        if run_id.startswith(PREFIX):
+            raise LedgerError(f"nothing was sent in {run_id}, so it is not kept; look at its plan, which says why")
+        living = next((run for run in self._runs if run.id == run_id and run.running), None)
+        return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
+
+    async def watch(
+        self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
+    ) -> Run:
+        """Follow things until each is terminal; reads only.
+
+        It looks for half an hour at the most, and holds as long as something may end by then. What waits for a later time or for a person
+        is left pending; the run says what it waits for, and ``run.resume()`` watches on.
+
+        Parameters
+        ----------
+        frame_or_ids : DataFrame, Handle, str or iterable
+            A posts, targets or deliveries frame, what an asynchronous call of ``ws.client`` returned, or ids.
+        kind : str
+            What the ids are, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
+            knows its own kind.
+
+        Returns
+        -------
+        Run
+            At once; the cell shows it live.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such kind, or an id that was typed names nothing here.
+
+        Examples
+        --------
+        >>> ws.watch(ws.posts(status="published", limit=2)).wait(10).results()["outcome"].to_list()
+        ['succeeded', 'succeeded']
+        """
+        things = things_of(frame_or_ids, kind)
+        if not isinstance(frame_or_ids, pd.DataFrame):
+            await refuse_unknown(self.client, things)
+        return self._started(partial(Watch, self.client, things))
+
+    def _started(self, job: Callable[[Observer], Job]) -> Run:
+        """Start a run, and remember it, so that closing ends it."""
+        run = Run(job, tz=self.settings.tz, session=self)
+        self._runs.add(run)
+        return run
+
+    async def close(self) -> list[str]:
+        """End all runs, each when nothing of it is under way, and close; return how to go on with those that aren't done."""
+        self._closed = True
+        try:
+            # all at once: none goes on sending while the last request of another is waited for (rule 22)
+            lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            await self.client.aclose()
+        return lines
+
+    async def reconcile(self) -> pd.DataFrame:
+        """Settle from the server's state what this ledger does not know; nothing is sent.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What is still open, as in ``ws.ledger()``.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger can't be used.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+
+        Examples
+        --------
+        >>> len(ws.reconcile())
+        0
+        """
+        engine = await self._acting()
+        await engine.reconcile()
+        table = audit.history(engine.ledger)
+        left = table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+        return say_zone(left, self.settings.tz)
+
 
 CONNECT_THERE = "connect there with vx.connect(), and take runs up by their ids: ws.attach('run_…')"
 
@@ -42,16 +313,18 @@ class Awaitables:
     posts = awaitable(Session.posts)
     deliveries = awaitable(Session.deliveries)
     accounts = awaitable(Session.accounts)
-    check_accounts = awaitable(Session.check_accounts)
-    account_board = awaitable(Session.account_board)
     at_risk = awaitable(Session.at_risk)
     webhooks = awaitable(Session.webhooks)
     analytics = awaitable(Session.analytics)
-    validate = awaitable(Session.validate)
+    check = awaitable(Session.check)
     run = awaitable(Session.run)
     watch = awaitable(Session.watch)
     attach = awaitable(Session.attach)
     reconcile = awaitable(Session.reconcile)
+
+    async def close(self) -> None:
+        """Close the workspace as ``ws.close()`` does, while other tasks go on."""
+        await asyncio.to_thread(cast("Workspace", self._session.workspace).close)
 
 
 @never_copied(lambda _: CONNECT_THERE)
@@ -81,15 +354,12 @@ class Workspace:
         self.client = session.client
         self.settings = session.settings
         self.aio = Awaitables(session)
-        self.identify(identity, ledger)
+        self._identify(identity, ledger)
         _open_workspaces.add(self)
         self.sandbox = resources.sandbox
 
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name != "identify"]
-
-    def identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
-        """Take note of whose workspace it is, and of its ledger."""
+    def _identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
+        """Set whose workspace it is, and its ledger."""
         self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
@@ -98,12 +368,10 @@ class Workspace:
     posts = blocking(Session.posts)
     deliveries = blocking(Session.deliveries)
     accounts = blocking(Session.accounts)
-    check_accounts = blocking(Session.check_accounts)
-    account_board = blocking(Session.account_board)
     at_risk = blocking(Session.at_risk)
     webhooks = blocking(Session.webhooks)
     analytics = blocking(Session.analytics)
-    validate = blocking(Session.validate)
+    check = blocking(Session.check)
     run = showing(Session.run)
     watch = showing(Session.watch)
     attach = showing(Session.attach)
@@ -150,7 +418,7 @@ class Workspace:
         Examples
         --------
         >>> sorted(ws.ledger()["action"].unique())
-        ['bulk', 'retry']
+        ['create', 'retry']
         """
         return self._with_settings(audit.history(self._session.usable().engine.ledger))
 
@@ -193,6 +461,48 @@ class Workspace:
         acted = None if self._ledger is None else partial(audit.acted_on, self._ledger)
         tz, people = self.settings.tz, self.settings.people
         return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
+
+    def panel(
+        self,
+        frame: pd.DataFrame | None = None,
+        *,
+        posts: pd.DataFrame | None = None,
+        events: pd.DataFrame | None = None,
+    ) -> Panel:
+        """Show a panel in one cell, the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
+
+        Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, optional
+            From ``vx.triage``: filter failures, plan a retry, look at it, run it and compare; posts and targets are triaged here. From
+            ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
+            workspace: any of them can be opened, watched and resumed.
+        posts, events : pandas.DataFrame, optional
+            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then say which post a delivery is about, as
+            ``vx.deliveries.about_posts`` does.
+
+        Returns
+        -------
+        Panel
+            ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+
+        Raises
+        ------
+        PlanError
+            If the frame holds neither posts nor deliveries, or a frame lacks columns.
+        LedgerError
+            If the runs are asked for and the workspace has no ledger.
+
+        Examples
+        --------
+        >>> ws.panel(triaged).__class__.__name__
+        'TriagePanel'
+        """
+        from voxops.views.panel import panel  # draws, which a script does not
+
+        return panel(self, frame, posts=posts, events=events)
 
     def close(self) -> None:
         """Stop new sends, let what is under way end, say how to go on, and close. Closing twice is closing once."""

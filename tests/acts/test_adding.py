@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from voxops.acts.adding import minute, why_adds_up
+from voxops.acts.adding import why_adds_up
+from voxops.acts.moments import minute
 from voxops.acts.operation import Item, Past, Subject
 from voxops.api.states import PostState
 

@@ -12,7 +12,7 @@ import pytest
 
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.operation import Item, Member, Past, Subject
-from voxops.acts.update import RESCHEDULE, UPDATE, plan_reschedule, plan_update
+from voxops.acts.update import UPDATE, plan_update
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.states import PostState, TargetState
 from voxops.errors import PlanError
@@ -38,20 +38,20 @@ def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
 def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
     frame = posts("scheduled")
     with pytest.raises(PlanError, match=r"has no time zone, .*vx\.connect"):
-        plan_reschedule(frame, to="2026-03-05 10:00")
+        plan_update(frame, to="2026-03-05 10:00")
     frame.attrs["tz"] = "Europe/Berlin"
     for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
-        assert body(plan_reschedule(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
+        assert body(plan_update(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     for day in ("2026-03-05", date(2026, 3, 5)):
-        assert body(plan_reschedule(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
+        assert body(plan_update(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
     for wrong in ("2026-03-29T02:30", "2026-10-25T02:30"):
         with pytest.raises(PlanError, match="is not one time in Europe/Berlin"):
-            plan_reschedule(frame, to=wrong)
+            plan_update(frame, to=wrong)
     for wrong in ("01.04.2026 10:00", "soon", pd.NaT, 5):
         with pytest.raises(
             PlanError, match=r"must be a time such as .*\+01:00' or, in Europe/Berlin, '2026-03-05 10:00'"
         ):
-            plan_reschedule(frame, to=wrong)
+            plan_update(frame, to=wrong)
 
 
 def body(plan: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def test_a_post_that_stands_there_twice_is_changed_once():
 
 
 def test_a_move_says_from_when_to_when_and_leaves_drafts_alone():
-    plan = plan_reschedule(posts("scheduled", "draft"), by="3D")
+    plan = plan_update(posts("scheduled", "draft"), by="3D")
     assert plan.frame["reason"].to_list() == [
         "from 2026-03-02 09:00 UTC to 2026-03-05 09:00 UTC",
         "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant",
@@ -125,32 +125,38 @@ def test_a_move_says_from_when_to_when_and_leaves_drafts_alone():
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
     for same in (timedelta(days=3), pd.Timedelta("72h"), "72h", "72H", "3d", "2 d 24 HOURS"):
-        assert plan_reschedule(posts("scheduled"), by=same).operations[0].key == plan.operations[0].key
+        assert plan_update(posts("scheduled"), by=same).operations[0].key == plan.operations[0].key
 
 
 def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_move_is_another():
-    plan = plan_reschedule(posts("scheduled"), by="3D")
-    bare = plan_reschedule(posts("scheduled").drop(columns="content"), by="3D")
+    plan = plan_update(posts("scheduled"), by="3D")
+    bare = plan_update(posts("scheduled").drop(columns="content"), by="3D")
     assert bare.operations[0].key == plan.operations[0].key
-    other = plan_reschedule(posts("scheduled"), by="4D")
+    other = plan_update(posts("scheduled"), by="4D")
     assert other.operations[0].key != plan.operations[0].key
-    assert plan.operations[0].key == "92c906fd-63d1-4512-a2c0-9420868d1e56"
+    assert plan.operations[0].key == "4cee0d67-a4cb-4e8d-9e9d-63485921337e"
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({}, "either to= .* or by="),
-        ({"to": MONDAY, "by": "1D"}, "either to= .* or by="),
+        ({"to": MONDAY, "by": "1D"}, r"takes to= \(a time\) or by= \(how much later\), not both"),
         ({"to": "2026-03-05"}, "to='2026-03-05' has no time zone"),
         ({"to": date(2026, 3, 5)}, r"to=datetime\.date\(2026, 3, 5\) has no time zone"),
         (
-            {"to": pd.Series([MONDAY])},
-            r"^to= takes one for all posts, not a Series; .*assign\(new_scheduled_for=\.\.\.\)\)$",
+            {"to": pd.Series([MONDAY], index=[7])},
+            "^to= is a column of other rows than the frame; take it from the same",
         ),
-        ({"to": [MONDAY]}, "to= takes one for all posts, not a list"),
-        ({"by": pd.Series(["1D"])}, "by= takes one for all posts, not a Series"),
-        ({"by": "1 month"}, r"by='1 month': months and years have no fixed length; use to=, or .*new_scheduled_for"),
+        ({"to": [MONDAY, MONDAY]}, "^to= has 2 times, the frame 1 row; pass one per row"),
+        ({"to": []}, "^to= has 0 times, the frame 1 row"),
+        ({"to": {MONDAY}}, "^to= takes one time, or a list or column with one per row, not a set"),
+        ({"to": {"post_0": MONDAY}}, "not a dict"),
+        ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
+        ({"by": pd.Series(["1D"])}, r"by= takes one for all posts, not a Series; for one per row use to=posts\['sched"),
+        (
+            {"by": "1 month"},
+            r"by='1 month': months and years have no fixed length; use to=posts\['scheduled_for'\] \+ ",
+        ),
         ({"by": "2Y"}, "no fixed length"),
         ({"by": pd.DateOffset(months=1)}, "no fixed length"),
         ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
@@ -165,10 +171,55 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
 )
 def test_a_move_that_says_nothing_is_refused(options, why):
     with pytest.raises(PlanError, match=why):
-        plan_reschedule(posts("scheduled"), **options)
+        plan_update(posts("scheduled"), **options)
 
 
-@pytest.mark.parametrize("planner", [plan_update, plan_cancel, lambda frame: plan_reschedule(frame, by="1D")])
+@pytest.mark.parametrize("options", [{"to": "2026-03-05T09:00:00Z"}, {"by": "3D"}, {"to": ["2026-03-05T09:00:00Z"]}])
+def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(options):
+    frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
+    with pytest.raises(PlanError, match="the frame has times in new_scheduled_for; drop that column, or leave out to="):
+        plan_update(frame, **options)
+    with pytest.raises(PlanError, match="no column scheduled_for"):
+        plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
+
+
+def test_each_post_may_get_a_time_of_its_own_under_the_rules_of_a_column():
+    frame = posts("scheduled", "scheduled", "scheduled", "draft", "draft")
+    times = ["2026-03-05T09:00:00Z", None, "2026-03-05 10:00", "2026-03-06T09:00:00Z", None]
+    column = plan_update(posts("scheduled", "scheduled", "scheduled", new_scheduled_for=times[:3]))
+    for to in (times, tuple(times), pd.Series(times), pd.Index(times, dtype="object")):
+        plan = plan_update(frame, to=to)
+        reasons = plan.frame["reason"].to_list()
+        assert reasons[:3] == column.frame["reason"].to_list()
+        assert "has no offset from UTC" in reasons[2]
+        assert reasons[3].startswith("a draft: a time would let it go out")
+        assert reasons[4] == reasons[1], "nothing is changed"
+        assert plan.operations[0].key == column.operations[0].key
+        assert [item.body for item in plan.items] == [{"scheduledFor": "2026-03-05T09:00:00Z"}]
+    later = frame["scheduled_for"] + pd.Timedelta("3D")
+    (seen, *_) = [item.seen for item in plan_update(frame.head(1), to=later.head(1)).items]
+    assert not {"to", "by"} & seen.keys(), "computed in the frame: whether it adds up is decided as for a column"
+
+
+def test_a_move_and_other_changes_are_one_request():
+    frame = posts("scheduled", "draft", new_content=["Bye", "Bye"])
+    plan = plan_update(frame, by="3D")
+    assert body(plan) == {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00Z"}
+    assert plan.frame["reason"][1].startswith("a draft: a time would let it go out")
+    plan = plan_update(frame, to=["2026-03-05T09:00:00Z", None])
+    assert [item.body.keys() for item in plan.items] == [{"content", "scheduledFor"}, {"content"}]
+
+
+def test_what_failed_is_planned_again_without_letting_a_draft_out():
+    frame = posts(
+        "scheduled", "draft", "draft", new_scheduled_for=["2026-03-05T09:00:00Z", "2026-03-05T09:00:00Z", None]
+    )
+    again = UPDATE.replan(frame.assign(new_content=["Bye", "Bye", "Bye"]), key="", campaign="")
+    assert again.frame["eligible"].to_list() == [True, False, True]
+    assert again.frame["reason"][1].startswith("a draft: a time would let it go out")
+
+
+@pytest.mark.parametrize("planner", [plan_update, plan_cancel, lambda frame: plan_update(frame, by="1D")])
 def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(planner):
     whole = posts("scheduled", "scheduled", new_content="Bye")
     named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
@@ -182,7 +233,7 @@ def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(p
 
 
 def test_a_frame_that_changes_nothing_is_refused():
-    with pytest.raises(PlanError, match="the frame changes nothing; add one of new_content"):
+    with pytest.raises(PlanError, match=r"the frame changes nothing; .* pass to= or by=, or add one of new_content"):
         plan_update(posts("scheduled"))
     with pytest.raises(PlanError, match="no column post_id"):
         plan_update(pd.DataFrame({"new_content": ["x"]}))
@@ -292,13 +343,13 @@ def test_a_move_is_refused_where_this_ledger_set_the_present_time():
         return [Past(member({"scheduledFor": when}).item)]
 
     moved = member({"scheduledFor": "2026-03-05T09:00:00Z"}, by=259_200.0, again=False).item
-    said = RESCHEDULE.why_again(moved, state(), set_to("2026-03-02T09:00:00Z"))
+    said = UPDATE.why_again(moved, state(), set_to("2026-03-02T09:00:00Z"))
     assert "has moved it to 2026-03-02 09:00 UTC already" in said
-    assert RESCHEDULE.why_again(moved, state(), set_to("2026-03-01T09:00:00Z")) == ""
+    assert UPDATE.why_again(moved, state(), set_to("2026-03-01T09:00:00Z")) == ""
     meant = replace(moved, seen={**moved.seen, "again": True})
-    assert RESCHEDULE.why_again(meant, state(), set_to("2026-03-02T09:00:00Z")) == ""
-    assert RESCHEDULE.why_again(moved, None, set_to("2026-03-02T09:00:00Z")) == ""
-    assert RESCHEDULE.why_again(member().item, state(), set_to("2026-03-02T09:00:00Z")) == "", (
+    assert UPDATE.why_again(meant, state(), set_to("2026-03-02T09:00:00Z")) == ""
+    assert UPDATE.why_again(moved, None, set_to("2026-03-02T09:00:00Z")) == ""
+    assert UPDATE.why_again(member().item, state(), set_to("2026-03-02T09:00:00Z")) == "", (
         "a move to a time does not add up"
     )
 
@@ -418,7 +469,7 @@ def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
     frame = posts("scheduled", "draft", new_content=["Bye", None], new_tags=["a;b", "c"])
     frame.to_csv(tmp_path / "posts.csv", index=False)
     back = pd.read_csv(tmp_path / "posts.csv")
-    for plan in (plan_update, lambda one: plan_reschedule(one, by="3D")):
+    for plan in (plan_update, lambda one: plan_update(one, by="3D")):
         assert [one.key for one in plan(back).operations] == [one.key for one in plan(frame).operations]
 
 
@@ -436,13 +487,13 @@ def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
     assert "new_scheduled_for" in plan.frame["reason"][0]
     assert plan.eligible == 0
     with pytest.raises(PlanError, match="to="):
-        plan_reschedule(posts("scheduled"), to=when)
+        plan_update(posts("scheduled"), to=when)
 
 
 @pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])
 def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
     edge = "1000-01-02T10:00Z" if str(by).startswith("-") else "8999-12-31T10:00Z"
     times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
-    plan = plan_reschedule(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by)
+    plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by)
     assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
     assert plan.frame["reason"][0] == f"its time '{times[0].isoformat()}' would lie beyond the calendar"

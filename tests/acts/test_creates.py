@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops.acts import keys
-from voxops.acts.create import plan_bulk
-from voxops.acts.sheet import split_list, utc_text
+from voxops.acts.create import plan_create
 from voxops.errors import PlanError
+from voxops.sheets.rules import split_list, utc_text
 
 
 def rows(**columns) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def test_a_row_becomes_one_post_with_its_mark():
     frame = rows(
         content=["Grüße \u2728"], accounts=["acc_1; acc_2;"], media=["m1;m2"], tags=["a"], first_comment=["more"]
     )
-    (body,) = bodies(plan_bulk(frame, key="row_id", campaign="spring"))
+    (body,) = bodies(plan_create(frame, key="row_id", campaign="spring"))
     assert body == {
         "content": "Grüße \u2728",
         "accountIds": ["acc_1", "acc_2"],
@@ -51,18 +51,18 @@ def test_a_row_becomes_one_post_with_its_mark():
             "voxopsCampaign": keys.campaign_mark("spring"),
         },
     }
-    (bare,) = bodies(plan_bulk(rows(), key="row_id"))
+    (bare,) = bodies(plan_create(rows(), key="row_id"))
     assert set(bare) == {"content", "accountIds", "scheduledFor", "metadata"}
 
 
 def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
     naive = rows(scheduled_for=pd.to_datetime(["2027-01-01 10:00"]).to_list())
-    (why,) = plan_bulk(naive, key="row_id").frame["reason"]
+    (why,) = plan_create(naive, key="row_id").frame["reason"]
     assert why.endswith(
         "has no offset from UTC; say in which zone the column is, as with .dt.tz_localize('Europe/Berlin')"
     )
     cured = naive.assign(scheduled_for=naive["scheduled_for"].dt.tz_localize("Europe/Berlin"))
-    assert plan_bulk(cured, key="row_id").eligible == 1
+    assert plan_create(cured, key="row_id").eligible == 1
 
 
 @pytest.mark.parametrize(
@@ -85,61 +85,61 @@ def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
     good = {"content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z"}[
         column
     ]
-    plan = plan_bulk(rows(**{column: [value, good]}), key="row_id")
+    plan = plan_create(rows(**{column: [value, good]}), key="row_id")
     assert plan.frame["eligible"].tolist() == [False, True]
     assert reason in plan.frame["reason"][0]
 
 
 def test_a_row_is_the_same_row_before_and_after_its_names_were_resolved():
     frame = rows(accounts=["Twitter:@Brand"])
-    before = plan_bulk(frame, key="row_id").operations[0]
-    after = plan_bulk(frame.assign(account_ids=[["acc_9"]]), key="row_id").operations[0]
+    before = plan_create(frame, key="row_id").operations[0]
+    after = plan_create(frame.assign(account_ids=[["acc_9"]]), key="row_id").operations[0]
     assert before.key == after.key
-    assert before.items[0].body_hash == plan_bulk(rows(accounts=["twitter:brand"]), key="row_id").items[0].body_hash
+    assert before.items[0].body_hash == plan_create(rows(accounts=["twitter:brand"]), key="row_id").items[0].body_hash
     assert before.items[0].platform == "twitter"
-    assert bodies(plan_bulk(frame.drop(columns="accounts").assign(account_ids=[["acc_9"]]), key="row_id"))[0][
+    assert bodies(plan_create(frame.drop(columns="accounts").assign(account_ids=[["acc_9"]]), key="row_id"))[0][
         "accountIds"
     ] == ["acc_9"]
 
 
 def test_a_stray_blank_or_a_capital_is_no_other_campaign():
     assert (
-        plan_bulk(rows(), key="row_id", campaign=" Spring  Sale").items[0].mark
-        == plan_bulk(rows(), key="row_id", campaign="spring sale").items[0].mark
+        plan_create(rows(), key="row_id", campaign=" Spring  Sale").items[0].mark
+        == plan_create(rows(), key="row_id", campaign="spring sale").items[0].mark
     )
     with pytest.raises(PlanError, match="must be text"):
-        plan_bulk(rows(), key="row_id", campaign=3)
+        plan_create(rows(), key="row_id", campaign=3)
 
 
 def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
-    one = plan_bulk(rows(), key="row_id").items[0]
-    assert one.mark == plan_bulk(rows(content="other"), key="row_id").items[0].mark
-    assert one.mark != plan_bulk(rows(attempt=2), key="row_id").items[0].mark
-    assert one.mark != plan_bulk(rows(), key="row_id", campaign="x").items[0].mark
+    one = plan_create(rows(), key="row_id").items[0]
+    assert one.mark == plan_create(rows(content="other"), key="row_id").items[0].mark
+    assert one.mark != plan_create(rows(attempt=2), key="row_id").items[0].mark
+    assert one.mark != plan_create(rows(), key="row_id", campaign="x").items[0].mark
     assert one.mark in one.marks
-    assert plan_bulk(rows(attempt=3), key="row_id").items[0].mark in one.marks, "a later attempt is found, too"
+    assert plan_create(rows(attempt=3), key="row_id").items[0].mark in one.marks, "a later attempt is found, too"
 
 
 def test_the_body_hash_leaves_the_mark_out():
     assert (
-        plan_bulk(rows(), key="row_id").items[0].body_hash
-        == plan_bulk(rows(attempt=2), key="row_id").items[0].body_hash
+        plan_create(rows(), key="row_id").items[0].body_hash
+        == plan_create(rows(attempt=2), key="row_id").items[0].body_hash
     )
     assert (
-        plan_bulk(rows(), key="row_id").items[0].body_hash
-        != plan_bulk(rows(content="x"), key="row_id").items[0].body_hash
+        plan_create(rows(), key="row_id").items[0].body_hash
+        != plan_create(rows(content="x"), key="row_id").items[0].body_hash
     )
 
 
 def test_errors_name_column_rows_and_the_way_out():
     with pytest.raises(PlanError, match=r"no column scheduled_for; use vx\.read_campaign"):
-        plan_bulk(rows().drop(columns="scheduled_for"), key="row_id")
+        plan_create(rows().drop(columns="scheduled_for"), key="row_id")
     with pytest.raises(PlanError, match="key='sheet_row' names no column"):
-        plan_bulk(rows(), key="sheet_row")
+        plan_create(rows(), key="sheet_row")
     with pytest.raises(PlanError, match=r"'1' more than once, in frame\.iloc\[\[0, 1\]\]; drop or rename the copies"):
-        plan_bulk(rows(row_id=["1", 1, "2"]), key="row_id")
+        plan_create(rows(row_id=["1", 1, "2"]), key="row_id")
     with pytest.raises(PlanError, match=r"no value in frame\.iloc\[\[0, 2\]\]"):
-        plan_bulk(rows(row_id=[None, "a", " "]), key="row_id")
+        plan_create(rows(row_id=[None, "a", " "]), key="row_id")
 
 
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.timezones()))

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voxops._core.canonical import canonical, fingerprint
+from voxops._support.canonical import canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.sheet import row_names
 from voxops.errors import PlanError
@@ -210,20 +210,6 @@ def test_rule_05_a_number_that_may_have_lost_digits_in_a_file_names_no_row(value
         keys.row_key(value)
     assert keys.row_key(str(int(value))) == str(int(value))
     assert keys.row_key(2**53 - 1) == str(2**53 - 1)
-
-
-def test_names_that_an_earlier_version_may_have_recorded():
-    assert keys.older_names("2027-03-01 09:00:00") == (
-        "2027-03-01T09:00:00",
-        "2027-03-01 09:00:00.000", "2027-03-01T09:00:00.000", "2027-03-01 09:00:00.000000", "2027-03-01T09:00:00.000000",
-        "2027-03-01 09:00:00.000000000", "2027-03-01T09:00:00.000000000", "2027-03-01 09:00", "2027-03-01T09:00",
-    )  # fmt: skip
-    assert "2027-03-01 09:00:00.250000" in keys.older_names("2027-03-01 09:00:00.25")
-    assert keys.older_names("2027-03-01T09:00:00+00:00") == (
-        "2027-03-01T09:00:00Z", "2027-03-01 09:00:00Z", "2027-03-01 09:00:00+00:00",
-    )  # fmt: skip
-    assert keys.older_names("7") == ("7.0",)
-    assert keys.older_names("slot 7") == ()
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))

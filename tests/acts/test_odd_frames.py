@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from voxops import analysis
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
+from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T12:00:00Z")
@@ -63,8 +63,8 @@ PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
     "redeliver": (plan_redeliver, deliveries),
     "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
-    "reschedule": (lambda frame: plan_reschedule(frame, by="1D"), posts),
-    "create": (lambda frame: plan_bulk(frame, key="row_id", campaign="spring"), sheet),
+    "move": (lambda frame: plan_update(frame, by="1D"), posts),
+    "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
 }
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 
@@ -110,7 +110,7 @@ def test_what_became_of_a_missing_column_is_said(spoil, name, cure):
     with pytest.raises(PlanError) as plain:
         plan_retry(spoil(targets()))
     with pytest.raises(PlanError) as named:
-        analysis.triage(spoil(targets()))
+        triage(spoil(targets()))
     assert f"no column {name}; {cure}" in str(plain.value) if name else f"not Series; {cure}" in str(plain.value)
     sentence = cure[:1].upper() + cure[1:]
     assert (
@@ -154,7 +154,7 @@ def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
 
 
 def test_a_time_that_lost_its_zone_can_t_be_moved():
-    plan = plan_reschedule(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D")
+    plan = plan_update(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D")
     assert plan.frame["reason"].str.contains("has no offset from UTC; load the posts again").all()
 
 
@@ -165,7 +165,7 @@ MISSING = ["nan", "NaN", "None", "<NA>", "NaT", " nan "]
 def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
     """As ``map(str)`` makes of it."""
     for column in ("content", "first_comment", "tags", "media"):
-        plan = plan_bulk(
+        plan = plan_create(
             sheet(**{column: [word, "fine" if column != "media" else None]}), key="row_id", campaign="spring"
         )
         assert plan.frame["eligible"].to_list() == [False, True], column
@@ -176,13 +176,13 @@ def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
 
 @pytest.mark.parametrize("odd", [["a", "b"], b"bytes", np.array(["a", "b"]), pd.Timestamp("2026-03-01")], ids=repr)
 def test_a_first_comment_that_is_no_text_is_held(odd):
-    plan = plan_bulk(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
+    plan = plan_create(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
     assert plan.frame["eligible"].to_list() == [False, True]
     assert "which is no text; leave the cell empty for none" in plan.frame["reason"][0]
 
 
 def test_accounts_that_are_a_list_as_python_writes_it_are_held():
-    assert plan_bulk(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
+    assert plan_create(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
     assert plan_update(posts().assign(new_account_ids='["acc_1"]')).eligible == 0
 
 

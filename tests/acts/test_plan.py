@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voxops.acts import create
 from voxops.acts import plan as plans
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
 
@@ -37,7 +37,7 @@ def targets(*posts: tuple[str, str]) -> pd.DataFrame:
 def test_the_frame_tells_the_plan_row_by_row():
     frame = campaign(3).assign(note=["a", "b", "c"])
     frame.loc[1, "content"] = " "
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     assert list(plan.frame.columns) == [*frame.columns, *plans.PLAN_COLUMNS]
     assert plan.frame["eligible"].tolist() == [True, False, True]
     assert plan.frame["reason"].tolist() == ["ready", "no content", "ready"]
@@ -52,18 +52,18 @@ def test_the_frame_tells_the_plan_row_by_row():
 
 
 def test_planning_a_plan_s_frame_again_gives_the_same_plan():
-    first = plan_bulk(campaign(4), key="row_id")
-    again = plan_bulk(first.frame, key="row_id")
+    first = plan_create(campaign(4), key="row_id")
+    again = plan_create(first.frame, key="row_id")
     assert [operation.key for operation in again.operations] == [operation.key for operation in first.operations]
     pd.testing.assert_frame_equal(again.frame, first.frame)
 
 
 def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_members():
-    plan = plan_bulk(campaign(120), key="row_id")
+    plan = plan_create(campaign(120), key="row_id")
     assert [len(operation.items) for operation in plan.operations] == [50, 50, 20]
     assert plan.frame["batch"].value_counts().to_dict() == {1: 50, 2: 50, 3: 20}
     assert plan.frame["idempotency_key"].nunique() == 3
-    shifted = plan_bulk(campaign(120, start=1), key="row_id")
+    shifted = plan_create(campaign(120, start=1), key="row_id")
     same = {o.key for o in plan.operations} & {o.key for o in shifted.operations}
     for key in same:  # a batch that holds the very same rows is the very same request
         one, other = (next(o for o in each.operations if o.key == key) for each in (plan, shifted))
@@ -74,15 +74,15 @@ def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_members():
 @given(st.permutations(range(60)))
 def test_rule_27_the_same_rows_give_the_same_keys_however_the_sheet_is_sorted(order):
     frame = campaign(60)
-    sorted_otherwise = plan_bulk(frame.iloc[order], key="row_id")
-    assert {o.key: o.body for o in plan_bulk(frame, key="row_id").operations} == {
+    sorted_otherwise = plan_create(frame.iloc[order], key="row_id")
+    assert {o.key: o.body for o in plan_create(frame, key="row_id").operations} == {
         o.key: o.body for o in sorted_otherwise.operations
     }
 
 
 @given(st.integers(1, 130), st.integers(1, 7))
 def test_every_row_is_in_exactly_one_operation(count, canaries):
-    plan = plan_bulk(campaign(count), key="row_id")
+    plan = plan_create(campaign(count), key="row_id")
     for one in (plan, plan.canary(canaries)):
         rows = [item.row for operation in one.operations for item in operation.items]
         assert sorted(rows) == list(range(count))
@@ -109,7 +109,7 @@ def test_canaries_are_the_first_of_each_cause_in_the_order_of_their_keys():
 
 
 def test_a_canary_is_made_of_a_plan_once():
-    plan = plan_bulk(campaign(5), key="row_id")
+    plan = plan_create(campaign(5), key="row_id")
     with pytest.raises(PlanError, match="whole number, 1 or more"):
         plan.canary(0)
     with pytest.raises(PlanError, match="canary already"):
@@ -122,22 +122,22 @@ def test_a_canary_is_made_of_a_plan_once():
 def test_an_attempt_is_a_whole_number_from_one(value):
     frame = campaign(2)
     frame["attempt"] = pd.Series([value, 2], dtype=object)
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     assert plan.frame["eligible"].to_list() == [False, True]
     assert plan.frame["reason"][0].endswith("it must be a whole number from 1 to 1,000")
 
 
 def test_a_high_attempt_is_taken_also_as_text():
-    plan = plan_bulk(campaign(2).assign(attempt=["1000.0", 1000]), key="row_id")
+    plan = plan_create(campaign(2).assign(attempt=["1000.0", 1000]), key="row_id")
     assert plan.frame["attempt"].tolist() == [1000, 1000]
-    assert plan_bulk(campaign(1).assign(attempt=1001), key="row_id").eligible == 0
+    assert plan_create(campaign(1).assign(attempt=1001), key="row_id").eligible == 0
 
 
 @pytest.mark.parametrize("name", ["request", "batch", "result_id", "notice", "campaign"])
 def test_a_column_that_plans_or_results_fill_names_no_rows(name):
     frame = campaign(2).rename(columns={"row_id": name})
     with pytest.raises(PlanError, match=f"key='{name}' names a column that plans and results fill themselves"):
-        plan_bulk(frame, key=name)
+        plan_create(frame, key=name)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_a_column_that_plans_or_results_fill_names_no_rows(name):
     ],
 )
 def test_tags_in_whatever_form_are_texts(tags, sent):
-    plan = plan_bulk(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
+    plan = plan_create(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
     assert plan.operations[0].items[0].body.get("tags") == sent
 
 
 @pytest.mark.parametrize("column", ["tags", "media"])
 @pytest.mark.parametrize("text", ["['a', 'b']", '["a"]', "{'a', 'b'}", "('a',)", "['a' 'b']", "[]", "set()"])
 def test_a_list_as_python_writes_it_is_held(column, text):
-    plan = plan_bulk(campaign(2).assign(**{column: [text, "[a]b"]}), key="row_id")
+    plan = plan_create(campaign(2).assign(**{column: [text, "[a]b"]}), key="row_id")
     assert plan.frame["eligible"].tolist() == [False, True]
     assert plan.frame["reason"][0].endswith(
         "is a list as Python writes it; write its parts with a semicolon between them"
@@ -166,12 +166,12 @@ def test_a_list_as_python_writes_it_is_held(column, text):
 
 
 def test_a_missing_attempt_is_the_first():
-    plan = plan_bulk(campaign(3).assign(attempt=[pd.NA, 1.0, 2]), key="row_id")
+    plan = plan_create(campaign(3).assign(attempt=[pd.NA, 1.0, 2]), key="row_id")
     assert plan.frame["attempt"].tolist() == [1, 1, 2]
 
 
 def test_the_cost_counts_acts_and_the_reads_around_them():
-    empty = plan_bulk(campaign(1).assign(content=""), key="row_id")
+    empty = plan_create(campaign(1).assign(content=""), key="row_id")
     assert (empty.cost.requests, empty.cost.acts) == (0, 0)
     plan = plan_retry(targets(*((f"post_{n}", "twitter") for n in range(300))))
     assert plan.cost.acts == 300
@@ -190,7 +190,7 @@ def test_the_cost_counts_acts_and_the_reads_around_them():
 
 def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
     frame = campaign(2).assign(content=["<script>alert(1)</script>", ""])
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     assert "1 of 2 rows" in repr(plan)
     assert "Nothing has been sent" in repr(plan)
     assert "no content" in repr(plan)
@@ -199,7 +199,7 @@ def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
 
 def test_in_a_narrow_plan_names_are_not_broken_and_texts_keep_some_words_a_line():
     frame = campaign(1).assign(row_id="SP26-001", content="Spring is on the bar: Sidama Washed, bright and light.")
-    markup = plan_bulk(frame, key="row_id")._repr_html_()
+    markup = plan_create(frame, key="row_id")._repr_html_()
     assert '<span style="white-space:nowrap">SP26-001</span>' in markup
     assert re.search(r'<div style="min-width:9em">[^/]*Spring is on the bar', markup)
 
@@ -222,12 +222,12 @@ def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
     markup = plan_retry(frame)._repr_html_()
     assert 'title="POST /v1/posts/post_1/platforms/twitter~acc/fix">fix</span>' in markup
     assert 'onclick="' not in markup
-    bulk = plan_bulk(campaign(1), key="row_id")._repr_html_()
-    assert 'title="POST /v1/posts/bulk">create</span>' in bulk
+    create = plan_create(campaign(1), key="row_id")._repr_html_()
+    assert 'title="POST /v1/posts/bulk">create</span>' in create
 
 
 def test_an_empty_frame_is_an_empty_plan():
-    plan = plan_bulk(campaign(0), key="row_id")
+    plan = plan_create(campaign(0), key="row_id")
     assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)
-    assert plan.action == "bulk"
+    assert plan.action == "create"
     assert plans.reasons(plan) == []

@@ -10,7 +10,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core.blocks import Block
+from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 
 
@@ -49,7 +49,7 @@ def test_a_plan_to_change_shows_before_and_after_where_they_part(ws: vx.Workspac
 
 def test_a_plan_to_change_shows_new_times_tags_and_accounts_only_where_they_change(ws: vx.Workspace) -> None:
     posts = ws.posts(status="scheduled").head(2)
-    heads, rows = table(vx.plan_reschedule(posts, by="1D"))
+    heads, rows = table(vx.plan_update(posts, by="1D"))
     assert heads[-4:-2] == ["scheduled_for (Europe/Berlin)", "new time (Europe/Berlin)"]
     old, new = (rows[0][head]["text"] for head in heads[-4:-2])
     local = posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin")

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from voxops.acts.act import changed_fields
 from voxops.acts.cancel import CANCEL
-from voxops.acts.create import CREATE, read_bulk
+from voxops.acts.create import CREATE, read_items
 from voxops.acts.operation import Item, Member, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.states import PostState, TargetState
-from voxops.frames.states import read_post, read_posts
+from voxops.frames.records import read_post, read_posts
 from voxops.model import Outcome
 
 BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
@@ -77,9 +77,9 @@ def tried(*targets: TargetState, status: str = "failed", since: float = 10.0, **
         ("retry", "id", False),
         ("fix", {"success": True, "platformId": "pp"}, True),
         ("fix", {"success": False}, False),
-        ("bulk", {"results": []}, True),
-        ("bulk", {"results": {}}, False),
-        ("bulk", {"id": "x"}, False),
+        ("create", {"results": []}, True),
+        ("create", {"results": {}}, False),
+        ("create", {"id": "x"}, False),
         ("redeliver", {"id": "d", "status": "queued"}, True),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
     assert ACTS[action].decodes(data) is fits
 
 
-# -- bulk --------------------------------------------------------------------------------------------------------------
+# -- create ------------------------------------------------------------------------------------------------------------
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 12) | st.text(max_size=4),
@@ -103,7 +103,7 @@ ENTRIES = st.fixed_dictionaries(
 @example([{"index": 0, "status": "created", "postId": " "}], 1)
 @example([{"index": 0, "status": "created", "postId": "a "}], 1)
 def test_bulk_items_are_found_by_their_index_alone(entries, count):
-    items = read_bulk({"results": entries}, count)
+    items = read_items({"results": entries}, count)
     assert items is not None
     assert len(items) == count
     places = {entry["index"] for entry in entries}
@@ -124,7 +124,7 @@ def test_bulk_items_are_found_by_their_index_alone(entries, count):
 
 @given(ANYTHING, st.integers(1, 5))
 def test_no_answer_whatever_breaks_the_reading(data, count):
-    items = read_bulk(data, count)
+    items = read_items(data, count)
     assert items is None or len(items) == count
 
 

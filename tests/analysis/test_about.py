@@ -10,7 +10,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.analysis import about as module
+from voxops.analysis import incidents as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
 
@@ -48,7 +48,9 @@ def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
 
 
 def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
-    (row,) = vx.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post"]].to_dict("records")
+    (row,) = vx.deliveries.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post"]].to_dict(
+        "records"
+    )
     return {str(name): value for name, value in row.items()}
 
 
@@ -57,19 +59,21 @@ def test_posts_and_events_may_come_back_from_a_file(tmp_path):
         "headers": {"X-VoxBurst-Delivery-Id": "del_1"},
         "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}},
     }  # fmt: skip
-    recorded = vx.events([event, {"body": {**event["body"], "id": "evt_000002"}}])  # of which no delivery is known
+    recorded = vx.webhooks.events(
+        [event, {"body": {**event["body"], "id": "evt_000002"}}]
+    )  # of which no delivery is known
     asked = log(("del_1", "post.failed", 0, None), ("del_2", "post.failed", 1, "acc_000002 said no"))
     mapped = shown.assign(targets=[[one._asdict() for one in cell] for cell in shown["targets"]])
     mapped.to_parquet(tmp_path / "posts")
     recorded.to_parquet(tmp_path / "events")
     stored = pd.read_parquet(tmp_path / "posts"), pd.read_parquet(tmp_path / "events")
-    expected = vx.about_posts(asked, shown, recorded)
+    expected = vx.deliveries.about_posts(asked, shown, recorded)
     assert expected["post_id"].to_list() == ["post_a", "post_b"]
-    pd.testing.assert_frame_equal(vx.about_posts(asked, *stored), expected)
+    pd.testing.assert_frame_equal(vx.deliveries.about_posts(asked, *stored), expected)
 
 
 def test_a_recorded_event_names_its_post_exactly():
-    recorded = vx.events([{"headers": {"X-VoxBurst-Delivery-Id": "del_1"}, "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}}}])  # fmt: skip
+    recorded = vx.webhooks.events([{"headers": {"X-VoxBurst-Delivery-Id": "del_1"}, "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}}}])  # fmt: skip
     said = about(log(("del_1", "post.failed", 0, None)), events=recorded)
     assert (said["post_id"], said["about"], said["odds"]) == ("post_a", "recorded", 1.0)
     by_answer = about(log(("del_9", "post.failed", 0, '{"received":"evt_000001"}')), events=recorded)
@@ -128,7 +132,9 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "_guess", lambda *arguments: guessed.append(arguments) or guess(*arguments))
     kinds = [(f"del_{n}", kind, 0, f"evt_{n}") for n in range(100) for kind in ("post.failed", "post.published")]
     many = posts(*((f"post_{n}", "failed", 0.0, f"acc_{n:04}") for n in range(30)))
-    table = vx.about_posts(log(*kinds, ("del_x", "post.failed", 0, "no acc_0007"), ("y", "post.failed", 1, None)), many)
+    table = vx.deliveries.about_posts(
+        log(*kinds, ("del_x", "post.failed", 0, "no acc_0007"), ("y", "post.failed", 1, None)), many
+    )
     assert len(guessed) == 4, "two kinds, one that names an account, one of another moment"
     assert table["why_post"].value_counts().to_dict() == {
         "30 posts fit alike, by kind and time; nobody can say which": 101,
@@ -148,11 +154,11 @@ def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
 
 
 def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
-    with pytest.raises(vx.PlanError, match="needs posts="):
-        vx.about_posts(log())
-    with pytest.raises(vx.PlanError, match="posts="):
-        vx.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
-    empty = vx.about_posts(log(), posts=posts())
+    with pytest.raises(vx.errors.PlanError, match="needs posts="):
+        vx.deliveries.about_posts(log())
+    with pytest.raises(vx.errors.PlanError, match="posts="):
+        vx.deliveries.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
+    empty = vx.deliveries.about_posts(log(), posts=posts())
     assert empty[["post_id", "about", "odds", "why_post"]].dtypes.astype(str).to_list() == [
         "string",
         "string",
@@ -174,11 +180,11 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> No
                 "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
             }
         )
-        ws.run(vx.plan_bulk(sheet, key="row_id")).wait(60)
+        ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         sandbox.advance(3600)
         deliveries = ws.deliveries(since="60D")
-        table = vx.about_posts(deliveries, ws.posts())
-        lost = vx.never_delivered(deliveries, posts=ws.posts())
+        table = vx.deliveries.about_posts(deliveries, ws.posts())
+        lost = vx.deliveries.lost(deliveries, posts=ws.posts())
     assert {"post_id", "about", "odds", "why_post", "why"} <= set(lost.columns)
     truth = {d.id: json.loads(d.payload)["data"].get("id") for d in sandbox.world.deliveries.values() if d.payload}
     live = table[table["delivery_id"].isin(truth) & (table["about"] == "likely")]

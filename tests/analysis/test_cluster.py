@@ -13,14 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import voxops as vx
-from voxops.analysis import cause_partial, causes, finish, finish_causes, merge, merge_causes, partial
+from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes
+from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
-from voxops.archive._store import Store
-from voxops.frames import build, targets
-
-dask = pytest.importorskip("dask")
-dataframe = pytest.importorskip("dask.dataframe")
-distributed = pytest.importorskip("distributed")
+from voxops.archive.store import Store
+from voxops.frames.records import build, targets
 
 ROWS, DAYS = 6_000, 12
 GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]
@@ -98,6 +95,8 @@ def archive(log: pd.DataFrame, posts: pd.DataFrame, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two worker processes; the numbers cross a process boundary on their way."""
+    import distributed
+
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
         distributed.Client(local) as client,
@@ -107,6 +106,8 @@ def cluster() -> Iterator[Any]:
 
 def tree(parts: list[Any], join: Callable[..., Any], width: int = 4) -> Any:
     """Merge delayed partials a few at a time, level by level, so that no worker ever holds them all."""
+    import dask
+
     while len(parts) > 1:
         parts = [dask.delayed(join)(parts[at : at + width]) for at in range(0, len(parts), width)]
     return parts[0]
@@ -126,25 +127,32 @@ def count_causes(path: Path) -> pd.DataFrame:
 def test_files_on_two_workers_give_the_same_digits(
     cluster: Any, archive: Archive, log: pd.DataFrame, by: list[str]
 ) -> None:
+    import dask
+
     parts = [dask.delayed(count)(path, by) for path in archive.files("deliveries")]
     assert len(parts) > DAYS
     table = finish(tree(parts, merge).compute())
     assert len(cluster.scheduler_info()["workers"]) == 2
-    pd.testing.assert_frame_equal(table, vx.delivery_stats(log, by=by), check_exact=True)
-    pd.testing.assert_frame_equal(archive.delivery_stats(by=by), table, check_exact=True)
+    pd.testing.assert_frame_equal(table, vx.deliveries.stats(log, by=by), check_exact=True)
+    pd.testing.assert_frame_equal(archive.stats(by=by), table, check_exact=True)
 
 
 def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
+    import dask
+    from dask import dataframe
+
     frame = dataframe.read_parquet([str(path) for path in archive.files("deliveries")], dtype_backend="numpy_nullable")
     parts = [dask.delayed(partial)(part, ["endpoint"]) for part in frame.to_delayed()]
     table = finish(tree(parts, merge).compute())
-    expected = vx.delivery_stats(log, by="endpoint")
+    expected = vx.deliveries.stats(log, by="endpoint")
     pd.testing.assert_frame_equal(table.astype({"url": expected["url"].dtype}), expected, check_exact=True)
 
 
 def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archive, posts: pd.DataFrame) -> None:
+    import dask
+
     parts = [dask.delayed(count_causes)(path) for path in archive.files("targets")]
-    table = finish_causes(tree(parts, merge_causes).compute())
+    table = finish_causes(tree(parts, CAUSES.merge).compute())
     pd.testing.assert_frame_equal(table, causes(vx.triage(vx.targets(posts))), check_exact=True)
     pd.testing.assert_frame_equal(archive.causes(), table, check_exact=True)
 
@@ -161,7 +169,7 @@ def test_duckdb_gives_the_same_digits(archive: Archive) -> None:
         FROM deliveries GROUP BY url ORDER BY url
         """
     )
-    ours = archive.delivery_stats(by="endpoint")
+    ours = archive.stats(by="endpoint")
     pd.testing.assert_frame_equal(ours[list(table.columns)], table, check_exact=True)
     rate = (table["succeeded"] / (table["succeeded"] + table["failed"])).rename("success_rate")
     pd.testing.assert_series_equal(ours["success_rate"], rate, check_exact=True)
@@ -186,5 +194,5 @@ def test_as_spark_would_run_it(log: pd.DataFrame, archive: Archive) -> None:
     columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
     tables = [pq.read_table(path, columns=columns, partitioning=None) for path in archive.files("deliveries")]
     table = finish(merge([map_in_pandas(count, tables)]))
-    expected = vx.delivery_stats(log, by="endpoint")
+    expected = vx.deliveries.stats(log, by="endpoint")
     pd.testing.assert_frame_equal(table.astype(expected.dtypes.to_dict()), expected, check_exact=True)

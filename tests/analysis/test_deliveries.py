@@ -15,21 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops.analysis import (
-    attempts_to_success,
+from voxops import deliveries
+from voxops.analysis.incidents import _maximal, duplicates, outages
+from voxops.analysis.statistics import (
+    DELIVERED_BY,
+    SPANS,
     deduplicate,
     delivery_state,
-    delivery_stats,
     finish,
-    finish_attempts,
     merge,
     partial,
-    service_levels,
 )
-from voxops.analysis.incidents import _maximal, duplicates, never_delivered, outages
-from voxops.analysis.partials import SPANS
 from voxops.errors import PlanError
-from voxops.frames import build
+from voxops.frames.records import build
 
 URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
 EVENTS = ["post.published", "post.failed", "post.created"]
@@ -105,16 +103,16 @@ def test_counts_rates_and_quantiles_of_a_log_that_fits_on_a_page():
         {"latencyMs": None},
     )  # fmt: skip
     assert delivery_state(log).tolist() == ["succeeded", "succeeded", "failed", "in flight", "succeeded"]
-    stats = delivery_stats(log)
+    stats = deliveries.stats(log)
     assert stats.iloc[0].to_dict() == {
-        "deliveries": 5, "succeeded": 3, "failed": 1, "in_flight": 1, "success_rate": 0.75, "attempts": 1 + 3 + 6 + 1 + 1,
-        "attempts_mean": 12 / 5, "p50_ms": 20, "p95_ms": 30, "p99_ms": 30,
+        "deliveries": 5, "succeeded": 3, "failed": 1, "in_flight": 1, "success_rate": 0.75,
+        "delivered_by_1": 2 / 4, "delivered_by_2": 2 / 4, "delivered_by_3": 3 / 4, "attempts": 1 + 3 + 6 + 1 + 1, "attempts_mean": 12 / 5, "p50_ms": 20, "p95_ms": 30, "p99_ms": 30,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("by", BY)
 def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
-    full, empty, single = (delivery_stats(part, by) for part in (log, log[:0], log[:1]))
+    full, empty, single = (deliveries.stats(part, by) for part in (log, log[:0], log[:1]))
     pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
     pd.testing.assert_series_equal(single.dtypes, full.dtypes)
     assert len(single) == 1
@@ -128,26 +126,33 @@ def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
             "in_flight": 0,
             "attempts": 0,
         }
-    curves = [attempts_to_success(part, by) for part in (log, log[:0], log[:1])]
-    pd.testing.assert_series_equal(curves[1].dtypes, curves[0].dtypes)
-    pd.testing.assert_series_equal(curves[2].dtypes, curves[0].dtypes)
-    assert len(curves[1]) == 0
 
 
 def test_a_group_without_a_settled_delivery_or_a_latency_has_no_rate_and_no_quantile():
-    stats = delivery_stats(log_of({**FLIGHT, "url": "https://b.example"}, OK), "endpoint").set_index("url")
-    assert stats.loc["https://b.example", ["success_rate", "p50_ms", "p99_ms"]].isna().all()
+    stats = deliveries.stats(log_of({**FLIGHT, "url": "https://b.example"}, OK), "endpoint").set_index("url")
+    assert stats.loc["https://b.example", ["success_rate", *DELIVERED_BY, "p50_ms", "p99_ms"]].isna().all()
     assert stats.loc["https://b.example", "in_flight"] == 1
     assert stats.loc["https://a.example", "success_rate"] == 1
 
 
+@pytest.mark.parametrize("by", BY)
+def test_the_shares_delivered_by_an_attempt_grow_towards_the_success_rate(by, log):
+    stats = deliveries.stats(log, by)
+    for few, more in pairwise([*DELIVERED_BY, "success_rate"]):
+        assert (stats[few].dropna() <= stats[more].dropna()).all()
+    done = log["success"].fillna(False).astype(bool)
+    settled = (delivery_state(log) != "in flight").sum()
+    for name, most in DELIVERED_BY.items():
+        assert deliveries.stats(log)[name].tolist() == [(done & (log["retry_count"] + 1 <= most)).sum() / settled]
+
+
 def test_a_negative_latency_is_a_clock_and_no_latency():
-    stats = delivery_stats(log_of({"latencyMs": -5}, {"latencyMs": 7}))
+    stats = deliveries.stats(log_of({"latencyMs": -5}, {"latencyMs": 7}))
     assert stats.loc[0, ["deliveries", "p50_ms", "p99_ms"]].tolist() == [2, 7, 7]
 
 
 def test_a_missing_endpoint_is_a_group_of_its_own():
-    stats = delivery_stats(log_of(OK, {"url": None}, {"url": None, **BAD}), "endpoint")
+    stats = deliveries.stats(log_of(OK, {"url": None}, {"url": None, **BAD}), "endpoint")
     assert stats["deliveries"].tolist() == [1, 2]
     assert stats["url"].isna().tolist() == [False, True]
     assert stats["p50_ms"].tolist() == [10, 10]
@@ -156,11 +161,10 @@ def test_a_missing_endpoint_is_a_group_of_its_own():
 def test_groups_that_would_be_taken_for_counts_are_refused():
     for twice in (["endpoint", "url"], ["day", "day"]):
         with pytest.raises(PlanError, match="names a column twice"):
-            delivery_stats(history(5), by=twice)
-    for name in ("latency_ms", "succeeded", "survival", "state"):
-        for count in (delivery_stats, attempts_to_success):
-            with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
-                count(history(5).assign(**{name: 1}), by=name)
+            deliveries.stats(history(5), by=twice)
+    for name in ("latency_ms", "succeeded", *DELIVERED_BY, "state"):
+        with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
+            deliveries.stats(history(5).assign(**{name: 1}), by=name)
 
 
 @pytest.mark.parametrize("value", [["a", "b"], {"a": 1}], ids=str)
@@ -168,17 +172,17 @@ def test_a_column_of_lists_is_refused_in_words(value):
     log = history(5)
     labels = pd.Series([value] * len(log), index=log.index, dtype=object)
     with pytest.raises(PlanError, match="by='labels': the column holds lists or the like; explode it"):
-        delivery_stats(log.assign(labels=labels), by="labels")
+        deliveries.stats(log.assign(labels=labels), by="labels")
     mixed = pd.Series(["a", 1, None, ("b",), "a"], index=log.index, dtype=object)
-    assert delivery_stats(log.assign(labels=mixed.map(str)), by="labels")["deliveries"].sum() == len(log)
+    assert deliveries.stats(log.assign(labels=mixed.map(str)), by="labels")["deliveries"].sum() == len(log)
 
 
 def test_missing_columns_are_named():
     with pytest.raises(PlanError, match=r"missing: latency_ms.*ws\.deliveries"):
-        delivery_stats(log_of(OK).drop(columns="latency_ms"))
+        deliveries.stats(log_of(OK).drop(columns="latency_ms"))
     with pytest.raises(PlanError, match="by='colour'"):
-        delivery_stats(log_of(OK), "colour")
-    for function in (outages, duplicates, never_delivered):
+        deliveries.stats(log_of(OK), "colour")
+    for function in (outages, duplicates, deliveries.lost):
         with pytest.raises(PlanError, match="missing: created_at"):
             function(log_of(OK).drop(columns="created_at"))
     with pytest.raises(PlanError, match="same groups"):
@@ -193,13 +197,13 @@ def test_missing_columns_are_named():
 def test_a_day_is_a_day_of_the_place_also_when_the_clock_changes():
     hours = pd.date_range("2026-03-28T00:00Z", "2026-03-30T23:00Z", freq="h", unit="us")
     log = history(len(hours)).assign(created_at=hours)
-    stats = delivery_stats(log, "day", tz="Europe/Berlin").set_index("day")
+    stats = deliveries.stats(log, "day", tz="Europe/Berlin").set_index("day")
     assert stats.index.dtype == "datetime64[us, Europe/Berlin]"
     assert stats.loc["2026-03-29 00:00+01:00", "deliveries"] == 23
     assert stats.loc["2026-03-30 00:00+02:00", "deliveries"] == 24
     assert stats["deliveries"].sum() == len(hours)
     autumn = pd.date_range("2026-10-24T22:00Z", periods=30, freq="h", unit="us")
-    stats = delivery_stats(history(30).assign(created_at=autumn), "day", tz="Europe/Berlin")
+    stats = deliveries.stats(history(30).assign(created_at=autumn), "day", tz="Europe/Berlin")
     assert stats["deliveries"].tolist() == [25, 5]
 
 
@@ -208,12 +212,12 @@ def test_weeks_begin_on_monday_and_months_on_the_first_of_the_place():
         ["2026-03-01T22:59Z", "2026-03-01T23:00Z", "2026-03-29T21:59Z", "2026-03-29T22:00Z", "2026-03-31T22:00Z"]
     ).as_unit("us")  # in Berlin a Sunday's last minute, Monday, Sunday's last minute in summer time, Monday, 1 April
     log = history(5).assign(created_at=times)
-    weeks = delivery_stats(log, "week", tz="Europe/Berlin")
+    weeks = deliveries.stats(log, "week", tz="Europe/Berlin")
     assert [time.isoformat() for time in weeks["week"]] == [
         "2026-02-23T00:00:00+01:00", "2026-03-02T00:00:00+01:00", "2026-03-23T00:00:00+01:00", "2026-03-30T00:00:00+02:00",
     ]  # fmt: skip
     assert weeks["deliveries"].tolist() == [1, 1, 1, 2]
-    months = delivery_stats(log, "month", tz="Europe/Berlin")
+    months = deliveries.stats(log, "month", tz="Europe/Berlin")
     assert [time.isoformat() for time in months["month"]] == ["2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00"]
     assert months["deliveries"].tolist() == [4, 1]
 
@@ -222,7 +226,7 @@ def test_an_hour_that_the_clock_goes_through_twice_is_two_hours():
     times = pd.to_datetime(
         ["2026-10-25T00:10Z", "2026-10-25T00:50Z", "2026-10-25T01:10Z", "2026-10-25T02:00Z"]
     ).as_unit("us")
-    stats = delivery_stats(history(4).assign(created_at=times), "hour", tz="Europe/Berlin")
+    stats = deliveries.stats(history(4).assign(created_at=times), "hour", tz="Europe/Berlin")
     assert stats["deliveries"].tolist() == [2, 1, 1]
     assert [time.isoformat() for time in stats["hour"]] == [
         "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00",
@@ -231,13 +235,13 @@ def test_an_hour_that_the_clock_goes_through_twice_is_two_hours():
 
 def test_hours_of_a_place_with_half_an_hour_of_offset_begin_at_its_own_full_hours():
     times = pd.to_datetime(["2026-03-01T00:20Z", "2026-03-01T00:40Z"]).as_unit("us")
-    stats = delivery_stats(history(2).assign(created_at=times), "hour", tz="Asia/Kolkata")
+    stats = deliveries.stats(history(2).assign(created_at=times), "hour", tz="Asia/Kolkata")
     assert [time.isoformat() for time in stats["hour"]] == ["2026-03-01T05:00:00+05:30", "2026-03-01T06:00:00+05:30"]
 
 
 def test_a_day_that_has_no_midnight_begins_when_it_begins():
     times = pd.to_datetime(["2026-04-24T12:00Z", "2026-04-23T12:00Z"]).as_unit("us")  # Cairo skips 00:00 on the 24th
-    stats = delivery_stats(history(2).assign(created_at=times), "day", tz="Africa/Cairo")
+    stats = deliveries.stats(history(2).assign(created_at=times), "day", tz="Africa/Cairo")
     assert [time.isoformat() for time in stats["day"]] == ["2026-04-23T00:00:00+02:00", "2026-04-24T01:00:00+03:00"]
 
 
@@ -253,15 +257,14 @@ def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng)
     at_once, one_by_one = merge(parts), reduce(merge, parts)
     pd.testing.assert_frame_equal(at_once, partial(whole, by))
     pd.testing.assert_frame_equal(one_by_one, at_once)
-    pd.testing.assert_frame_equal(finish(one_by_one), delivery_stats(whole, by))
-    pd.testing.assert_frame_equal(finish_attempts(at_once), attempts_to_success(whole, by))
+    pd.testing.assert_frame_equal(finish(one_by_one), deliveries.stats(whole, by))
 
 
 @given(st.lists(st.integers(0, 10**12) | st.none(), max_size=40))
 def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
     log = log_of(*({"latencyMs": latency} for latency in latencies))
     known = sorted(latency for latency in latencies if latency is not None)
-    stats = delivery_stats(log).iloc[0]
+    stats = deliveries.stats(log).iloc[0]
     for name, share in (("p50_ms", Fraction(1, 2)), ("p95_ms", Fraction(19, 20)), ("p99_ms", Fraction(99, 100))):
         expected = known[ceil(share * len(known)) - 1] if known else None
         assert (None if pd.isna(stats[name]) else stats[name]) == expected
@@ -279,6 +282,9 @@ SQL = """
            count(*) FILTER (state = 'failed') AS failed,
            count(*) FILTER (state = 'in flight') AS in_flight,
            count(*) FILTER (state = 'succeeded') / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS success_rate,
+           count(*) FILTER (success AND retry_count = 0) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_1,
+           count(*) FILTER (success AND retry_count < 2) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_2,
+           count(*) FILTER (success AND retry_count < 3) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_3,
            sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END)::BIGINT AS attempts,
            sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END) / count(*)::DOUBLE AS attempts_mean,
            quantile_disc(latency_ms, 0.50) AS p50_ms,
@@ -307,7 +313,7 @@ def by_duckdb(log: pd.DataFrame, keys: str, sql: str = SQL) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", KEYS)
 def test_duckdb_finds_the_same_numbers_to_the_last_digit(by, log):
-    ours, theirs = delivery_stats(log, list(by) if isinstance(by, tuple) else by), by_duckdb(log, KEYS[by])
+    ours, theirs = deliveries.stats(log, list(by) if isinstance(by, tuple) else by), by_duckdb(log, KEYS[by])
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:
         if name in SPANS:
@@ -323,9 +329,9 @@ def test_files_give_the_same_numbers_one_by_one(log, tmp_path):
         day.to_parquet(tmp_path / f"{number:02}.parquet")
     for by in BY:
         parts = (partial(pd.read_parquet(path), by) for path in sorted(tmp_path.glob("*.parquet")))
-        pd.testing.assert_frame_equal(finish(merge(parts)), delivery_stats(log, by), check_dtype=by == ())
+        pd.testing.assert_frame_equal(finish(merge(parts)), deliveries.stats(log, by), check_dtype=by == ())
     partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would pass it on
-    pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), delivery_stats(log, "day"))
+    pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), deliveries.stats(log, "day"))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -351,54 +357,7 @@ def test_dask_gives_the_same_numbers_by_a_tree_of_merges_on_two_workers(log, tmp
         while len(parts) > 1:
             parts = [client.submit(merge, *parts[at : at + 2]) for at in range(0, len(parts), 2)]
         tree = client.gather(parts[0])
-    pd.testing.assert_frame_equal(finish(tree), delivery_stats(log, ["day", "endpoint"]), check_dtype=False)
-
-
-# --- attempts until success ------------------------------------------------------------------------------------------------
-
-
-def test_a_survival_curve_by_hand_counts_the_censored_until_they_leave():
-    log = log_of(OK, OK, OK, OK, {"retryCount": 1}, {"retryCount": 1}, {**BAD, "retryCount": 0}, {**BAD, "retryCount": 2}, {"retryCount": 3}, FLIGHT)  # fmt: skip
-    curve = attempts_to_success(log)
-    assert curve["attempt"].tolist() == [1, 2, 3, 4]
-    assert curve["at_risk"].tolist() == [9, 4, 2, 1]
-    assert curve["succeeded"].tolist() == [4, 2, 0, 1]
-    assert curve["censored"].tolist() == [1, 0, 1, 0]
-    assert curve["hazard"].tolist() == [4 / 9, 2 / 4, 0, 1]
-    assert curve["survival"].tolist() == pytest.approx([5 / 9, 5 / 18, 5 / 18, 0])
-
-
-def test_without_censoring_the_curve_is_the_share_not_yet_delivered(log):
-    won = log[log["success"].fillna(False).astype(bool)]
-    curve = attempts_to_success(won)
-    for line in curve.itertuples():
-        assert line.survival == pytest.approx((won["retry_count"] + 1 > line.attempt).mean(), abs=1e-12)
-
-
-def test_curves_of_groups_are_those_of_each_group_alone(log):
-    curves = attempts_to_success(log, "endpoint")
-    for url, curve in curves.groupby("url"):
-        alone = attempts_to_success(log[log["url"] == url])
-        pd.testing.assert_frame_equal(curve.drop(columns="url").reset_index(drop=True), alone)
-
-
-def test_duckdb_finds_the_same_curve(log):
-    sql = """
-        WITH known AS (SELECT success, retry_count + CASE WHEN success IS NULL
-                                 OR coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NULL
-                                 THEN 0 ELSE 1 END AS attempts FROM log),
-             steps AS (SELECT unnest(range(1, (SELECT max(attempts) + 1 FROM known))) AS attempt)
-        SELECT attempt, (SELECT count(*) FROM known WHERE attempts >= attempt) AS at_risk,
-               (SELECT count(*) FROM known WHERE attempts = attempt AND success) AS succeeded
-        FROM steps ORDER BY attempt
-    """
-    curve, theirs = attempts_to_success(log), by_duckdb(log, "", sql)
-    assert (
-        curve[["attempt", "at_risk", "succeeded"]].astype(int).to_numpy().tolist()
-        == theirs.astype(int).to_numpy().tolist()
-    )
-    product = np.cumprod(1 - theirs["succeeded"] / theirs["at_risk"])
-    assert curve["survival"].tolist() == pytest.approx(product.tolist(), abs=1e-12)
+    pd.testing.assert_frame_equal(finish(tree), deliveries.stats(log, ["day", "endpoint"]), check_dtype=False)
 
 
 # --- outages -----------------------------------------------------------------------------------------------------------------
@@ -514,7 +473,7 @@ def test_a_word_of_the_receivers_own_is_no_event():
     said = '{"evt_received":true,"next":"evt_queue_of_acme"}'
     log = log_of({"responseBody": said}, {"responseBody": said}, {"responseBody": said, **BAD})
     assert duplicates(log, possible=False).empty
-    assert never_delivered(log)["delivery_id"].tolist() == ["d2"]
+    assert deliveries.lost(log)["delivery_id"].tolist() == ["d2"]
 
 
 def test_an_event_id_column_is_evidence():
@@ -543,7 +502,7 @@ def test_duplicates_of_nothing_have_the_same_dtypes():
         assert duplicates(part).empty
 
 
-def test_never_delivered_is_what_redelivery_is_for():
+def test_lost_deliveries_are_what_redelivery_is_for():
     log = log_of(
         OK,
         {**BAD, "id": "lost"},
@@ -558,15 +517,15 @@ def test_never_delivered_is_what_redelivery_is_for():
         {**BAD, "id": "other way", "at": 7, "responseBody": "evt_9"},
         {"id": "its copy", "at": 8, "responseBody": "evt_9"},
     )
-    lost = never_delivered(log)
+    lost = deliveries.lost(log)
     assert dict(zip(lost["delivery_id"], lost["why"], strict=True)) == {
         "lost": "receiver failed", "rejected": "rejected", "busy": "receiver failed", "early": "receiver failed", "silent": "no answer",
     }  # fmt: skip
     assert set(lost.columns) == {*log.columns, "why"}
     assert log.loc[lost.index, "delivery_id"].tolist() == lost["delivery_id"].tolist()
-    assert "young" in set(never_delivered(log, older_than="1h")["delivery_id"])
+    assert "young" in set(deliveries.lost(log, older_than="1h")["delivery_id"])
     now = pd.Timestamp("2026-03-01T12:30Z")
-    assert never_delivered(log, now=now, older_than="0h")["delivery_id"].tolist() == [
+    assert deliveries.lost(log, now=now, older_than="0h")["delivery_id"].tolist() == [
         "lost",
         "rejected",
         "busy",
@@ -581,22 +540,20 @@ def test_never_delivered_is_what_redelivery_is_for():
 def test_without_a_known_time_the_latest_delivery_is_now():
     log = log_of({**BAD, "at": 0}, {**OK, "at": 26 * 60})
     log.attrs = {}
-    assert len(never_delivered(log)) == 1
+    assert len(deliveries.lost(log)) == 1
     for part in (log[:0], log[1:]):
-        pd.testing.assert_series_equal(never_delivered(part).dtypes, never_delivered(log).dtypes)
-        assert never_delivered(part).empty
+        pd.testing.assert_series_equal(deliveries.lost(part).dtypes, deliveries.lost(log).dtypes)
+        assert deliveries.lost(part).empty
 
 
 def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
     log.attrs["tz"] = "Asia/Kolkata"
     try:
-        for count in (delivery_stats, attempts_to_success):
-            assert str(count(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
-            assert str(count(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
-        assert delivery_stats(log, "day")["day"].isin(attempts_to_success(log, "day")["day"]).all()
+        assert str(deliveries.stats(log, "day")["day"].dtype) == "datetime64[us, Asia/Kolkata]"
+        assert str(deliveries.stats(log, "day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
     finally:
         del log.attrs["tz"]
-    assert str(delivery_stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"
+    assert str(deliveries.stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"
 
 
 # --- joined --------------------------------------------------------------------------------------------------------------------
@@ -605,11 +562,10 @@ def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
 @pytest.mark.parametrize(
     "count",
     [
-        delivery_stats,
+        deliveries.stats,
         outages,
-        never_delivered,
-        lambda log: attempts_to_success(log, "endpoint"),
-        lambda log: service_levels(log, at_least=10),
+        deliveries.lost,
+        lambda log: deliveries.levels(log, at_least=10),
     ],
 )
 def test_a_delivery_of_two_logs_that_overlap_counts_once(count):
@@ -643,6 +599,6 @@ def test_without_a_trace_of_attempts_what_did_not_succeed_has_failed():
 def test_success_may_be_text_as_a_csv_file_read_as_text_has_it():
     log = log_of(OK, OK, BAD)
     text = log.assign(success=log["success"].astype(object).map(str))
-    pd.testing.assert_frame_equal(delivery_stats(text), delivery_stats(log))
+    pd.testing.assert_frame_equal(deliveries.stats(text), deliveries.stats(log))
     with pytest.raises(PlanError, match="row 2: success is 'perhaps'; it must be True or False"):
-        delivery_stats(text.assign(success=["True", "False", "perhaps"]))
+        deliveries.stats(text.assign(success=["True", "False", "perhaps"]))

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from voxops.analysis.incidents import duplicates, never_delivered, outages
-from voxops.frames import build
+from voxops import deliveries
+from voxops.analysis.incidents import duplicates, outages
+from voxops.frames.records import build
 
 COUNT = 100_000
 NOW = pd.Timestamp("2026-03-02T00:00Z")
@@ -150,7 +151,7 @@ def test_sql_finds_the_same_copies(log: pd.DataFrame) -> None:
 
 
 def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
-    found = never_delivered(log, now=NOW)
+    found = deliveries.lost(log, now=NOW)
     theirs = sql(
         """
         WITH named AS (SELECT *, nullif(regexp_extract(coalesce(response_body, ''), 'evt_\\w+'), '') AS event FROM log)

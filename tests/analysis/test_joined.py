@@ -33,25 +33,24 @@ def recorded(log: pd.DataFrame) -> pd.DataFrame:
     """Events of which each names a delivery, with the columns of the log beside them."""
     ids = log["delivery_id"].dropna().head(5)
     sent = [{"id": f"evt_{each}", "type": "post.failed", "data": {}} for each in ids]
-    found = vx.events(sent)
+    found = vx.webhooks.events(sent)
     found["delivery_ids"] = [(each,) for each in ids]
-    return vx.join_events(found, log)
+    return vx.webhooks.join_events(found, log)
 
 
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "causes": vx.causes,
     "cause_weeks": vx.cause_weeks,
-    "compare_weeks": lambda triaged: vx.compare_weeks(triaged, now=triaged["updated_at"].max(), span="3D"),
+    "compare_weeks": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
     "report": lambda triaged: vx.report(triaged).frames["causes"],
     "plot": bars,
 }
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "delivery_stats": lambda log: vx.delivery_stats(log, by=["day", "event"]),
-    "service_levels": vx.service_levels,
-    "attempts_to_success": lambda log: vx.attempts_to_success(log, by="event"),
-    "outages": vx.outages,
-    "duplicates": vx.duplicates,
-    "never_delivered": lambda log: vx.never_delivered(log).reset_index(drop=True),
+    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
+    "levels": vx.deliveries.levels,
+    "outages": vx.deliveries.outages,
+    "duplicates": vx.deliveries.duplicates,
+    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
     "join_events": recorded,
 }
 

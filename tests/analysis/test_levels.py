@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops.analysis import Objective, finish_levels, level_partial, merge_levels, merge_weeks, week_partial
+from voxops.analysis.causes import WEEKS, week_partial
+from voxops.analysis.statistics import levels_of
 from voxops.errors import ConfigError, PlanError
-from voxops.frames import build
+from voxops.frames.records import build
 
 NOW = pd.Timestamp("2026-03-10T12:00Z")
 MINUTE = pd.Timedelta("1min")
@@ -40,7 +41,7 @@ def delivery(minutes_ago: float, took: float | None = 0.1, url: str = "https://a
 
 
 def level(frame: pd.DataFrame, **asked: Any) -> dict[str, Any]:
-    table = vx.service_levels(frame, **{"within": "5min", "target": 0.9, "at_least": 1, **asked})
+    table = vx.deliveries.levels(frame, **{"within": "5min", "target": 0.9, "at_least": 1, **asked})
     return dict(table.iloc[0])
 
 
@@ -120,7 +121,7 @@ def test_it_burns_only_when_both_windows_do() -> None:
 
 def test_too_few_deliveries_have_no_verdict() -> None:
     frame = log(*[delivery(60 * 24 * 9)] * 99, *[delivery(60 * 24 * 9, None, url="https://b")] * 100)
-    table = vx.service_levels(frame).set_index("url")
+    table = vx.deliveries.levels(frame).set_index("url")
     assert table.loc["https://a"][["share", "met", "budget", "budget_left", "burning"]].isna().all()
     assert not table.loc["https://b", "met"]
     assert pd.isna(table.loc["https://b", "burning"]), "nothing came within the windows"
@@ -128,7 +129,7 @@ def test_too_few_deliveries_have_no_verdict() -> None:
 
 
 def test_an_empty_log_has_the_same_columns_and_dtypes() -> None:
-    empty, full = vx.service_levels(log()), vx.service_levels(log(delivery(60)))
+    empty, full = vx.deliveries.levels(log()), vx.deliveries.levels(log(delivery(60)))
     assert empty.empty
     assert list(empty.dtypes.astype(str).items()) == list(full.dtypes.astype(str).items())
 
@@ -148,14 +149,12 @@ RECORDS = st.lists(
 
 @given(RECORDS, st.randoms(use_true_random=False))
 def test_parts_in_any_order_give_the_same(records: list[dict[str, Any]], rng: random.Random) -> None:
-    objective = Objective.of("5min", 0.95, ("3D", "6h"), 2)
     frame = log(*records)
     cuts = sorted(rng.randint(0, len(frame)) for _ in range(3))
     parts = [frame.iloc[low:high] for low, high in itertools.pairwise([0, *cuts, len(frame)])]
     rng.shuffle(parts)
-    merged = merge_levels(level_partial(part, objective, NOW) for part in parts)
-    whole = vx.service_levels(frame, "5min", 0.95, at_least=2)
-    pd.testing.assert_frame_equal(finish_levels(merged, objective), whole)
+    whole = vx.deliveries.levels(frame, "5min", 0.95, at_least=2)
+    pd.testing.assert_frame_equal(levels_of(parts, NOW, "5min", 0.95, ("3D", "6h"), 2), whole)
     assert (whole["deliveries"] == whole[["in_time", "late", "failed", "unknown"]].sum(axis=1)).all()
 
 
@@ -173,12 +172,12 @@ def test_parts_in_any_order_give_the_same(records: list[dict[str, Any]], rng: ra
 )
 def test_what_is_no_objective_is_refused(wrong: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        vx.service_levels(log(delivery(60)), **wrong)
+        vx.deliveries.levels(log(delivery(60)), **wrong)
 
 
 def test_what_is_no_log_is_refused() -> None:
     with pytest.raises(PlanError, match=r"missing: .*delivered_at"):
-        vx.service_levels(log(delivery(60)).drop(columns="delivered_at"))
+        vx.deliveries.levels(log(delivery(60)).drop(columns="delivered_at"))
 
 
 def triaged(*rows: tuple[str | None, str]) -> pd.DataFrame:
@@ -197,25 +196,25 @@ def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone() -> None:
     frame = triaged(
         ("A", "2026-03-01T22:59Z"), ("A", "2026-03-01T23:00Z"), ("A", "2026-03-08T22:30Z"), ("B", "2026-03-05T00:00Z"), (None, "2026-03-05T00:00Z")
     )  # fmt: skip
-    found = vx.cause_weeks(frame, tz="Europe/Berlin")
+    found = vx.causes(frame, by="week", tz="Europe/Berlin")
     assert [(f"{row.week:%a %d %b %H:%M}", row.cause, row.targets) for row in found.itertuples()] == [
         ("Mon 23 Feb 00:00", "A", 1),
         ("Mon 02 Mar 00:00", "A", 2),
         ("Mon 02 Mar 00:00", "B", 1),
     ]
     frame.attrs["tz"] = "Europe/Berlin"
-    pd.testing.assert_frame_equal(vx.cause_weeks(frame), found)
-    assert str(vx.cause_weeks(frame, tz="UTC")["week"].dtype) == "datetime64[us, UTC]"
+    pd.testing.assert_frame_equal(vx.causes(frame, by="week"), found)
+    assert str(vx.causes(frame, by="week", tz="UTC")["week"].dtype) == "datetime64[us, UTC]"
     del frame.attrs["tz"]
     # the week in which clocks change begins at midnight, too
-    spring = vx.cause_weeks(triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z")), tz="Europe/Berlin")
+    spring = vx.causes(triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z")), by="week", tz="Europe/Berlin")
     assert [f"{week:%a %d %b %H:%M}" for week in spring["week"]] == ["Mon 23 Mar 00:00", "Mon 30 Mar 00:00"]
     # Sunday the 8th begins at one o'clock in Havana, in the week of the 2nd
-    sunday = vx.cause_weeks(triaged(("A", "2026-03-08T12:00Z"), ("A", "2026-03-07T12:00Z")), tz="America/Havana")
+    sunday = vx.causes(triaged(("A", "2026-03-08T12:00Z"), ("A", "2026-03-07T12:00Z")), by="week", tz="America/Havana")
     assert [(f"{row.week:%a %d %b %H:%M}", row.targets) for row in sunday.itertuples()] == [("Mon 02 Mar 00:00", 2)]
     parts = [week_partial(frame.iloc[at : at + 2], tz="Europe/Berlin") for at in (4, 2, 0)]
-    pd.testing.assert_frame_equal(merge_weeks(parts), found)
-    assert vx.cause_weeks(frame.iloc[:0]).dtypes.astype(str).to_dict() == {
+    pd.testing.assert_frame_equal(WEEKS.merge(parts), found)
+    assert vx.causes(frame.iloc[:0], by="week").dtypes.astype(str).to_dict() == {
         "week": "datetime64[us, UTC]", "cause": "string", "verdict": "string", "platform": "string", "targets": "Int64",
     }  # fmt: skip
 
@@ -224,5 +223,5 @@ def test_a_log_of_two_loads_is_judged_as_one() -> None:
     whole = log(*[delivery(minutes, took) for minutes in (60, 120) for took in (1, 9, None, 0.1)])
     loads = pd.concat([whole.iloc[:4], whole.iloc[4:].reset_index(drop=True)])  # each label twice
     loads.attrs = whole.attrs
-    pd.testing.assert_frame_equal(vx.service_levels(loads, at_least=1), vx.service_levels(whole, at_least=1))
-    assert len(vx.delivery_report(loads).frames["levels"]) == 1
+    pd.testing.assert_frame_equal(vx.deliveries.levels(loads, at_least=1), vx.deliveries.levels(whole, at_least=1))
+    assert len(vx.report(loads).frames["levels"]) == 1

@@ -1,4 +1,4 @@
-"""One judgement of a sheet: what the check calls an error is held by the plan and not valid for the API's check, and the reverse."""
+"""One judgement of a sheet: an error of the check is not eligible in the plan, and the reverse."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -24,13 +25,14 @@ def ws() -> Iterator[vx.Workspace]:
 
 
 def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool], list[bool]]:
-    """Which rows are fit: by the check, by the plan, by the API."""
-    found = vx.check_campaign(frame, now=ws.client.now())
-    wrong = set(found.loc[found["level"] == "error", "row"])
-    check = [number not in wrong for number in range(len(frame))]
-    plan = vx.plan_bulk(frame, key="row_id").frame["eligible"].tolist()
-    valid = ws.validate(frame).groupby("row_id", sort=False)["valid"].all().tolist()
-    return check, plan, valid
+    """Which rows are fit: by the check alone, by the plan, and where the API is asked, too."""
+
+    def fit(found: pd.DataFrame) -> list[bool]:
+        wrong = set(found.loc[found["level"] == "error", "row"])
+        return [number not in wrong for number in range(len(frame))]
+
+    plan = vx.plan_create(frame, key="row_id").frame["eligible"].tolist()
+    return fit(ws.check(frame, ask=False)), plan, fit(ws.check(frame))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +78,11 @@ def test_a_time_that_has_passed_is_no_error_of_the_plan_which_knows_no_clock_but
 def test_nothing_that_the_check_refuses_is_sent(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as mine:
         sheet = vx.read_campaign(Path(__file__).parents[2] / "data" / "campaign.csv").drop_duplicates()
-        found = vx.check_campaign(sheet, now=mine.client.now())
+        before = len(sandbox.requests())
+        found = mine.check(sheet, ask=False)
+        assert len(sandbox.requests()) == before
         wrong = set(found.loc[found["level"] == "error", "row_id"])
-        results = mine.run(vx.plan_bulk(sheet, key="row_id")).wait().results()
+        results = mine.run(vx.plan_create(sheet, key="row_id")).wait().results()
         assert wrong.isdisjoint(results.loc[results["outcome"] != "blocked", "row_id"])
         made = [effect for effect in sandbox.effects() if effect["kind"] == "post.create"]
         assert len(made) == int((results["outcome"] == "succeeded").sum()) > 90
@@ -91,20 +95,19 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
         "morgen;b;r2;twitter:@aldercoffee\n2026-03-04T10:00Z;c;r3;instagram:@aldercoffee\n"
     )
     frame = vx.read_campaign(path)
-    assert vx.check_campaign(frame)["cell"].tolist() == ["A4", "row 5"]
+    assert ws.check(frame, ask=False)["cell"].tolist() == ["A4", "row 5"]
     # the places follow the rows: filtered, sorted, numbered anew
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
-        assert set(vx.check_campaign(other)["cell"]) == {"A4", "row 5"}
-    plan = vx.plan_bulk(frame[1:], key="row_id")
+        assert set(ws.check(other, ask=False)["cell"]) == {"A4", "row 5"}
+    plan = vx.plan_create(frame[1:], key="row_id")
     assert plan.frame["reason"].tolist() == [
         "the time 'morgen' can't be read; write it like 2026-03-04T10:00:00+01:00 (A4)",
         "instagram takes no post without an image or a video (row 5)",
     ]
-    checked = ws.validate(frame)
-    assert checked["sheet_row"].tolist() == [2, 4, 5]
-    assert "INVALID_DATE: The time 'morgen' can't be read" in checked["errors"][1]
-    assert "(A4)" in checked["errors"][1]
-    assert vx.check_campaign(pd.DataFrame([GOOD | {"content": None}]))["cell"].isna().all()
+    checked = ws.check(frame, ask=False)
+    assert checked["sheet_row"].tolist() == [4, 5]
+    assert checked["message"][0].startswith("The time 'morgen' can't be read")
+    assert ws.check(pd.DataFrame([GOOD | {"content": None}]), ask=False)[["cell", "sheet_row"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -123,15 +126,15 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
 def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, said: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"row_id,content,accounts,scheduled_for\na,x,twitter:@aldercoffee,{time}\n")
-    assert vx.plan_bulk(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
+    assert vx.plan_create(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
     read = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True)
-    assert vx.plan_bulk(read, key="row_id").frame["eligible"].all()
+    assert vx.plan_create(read, key="row_id").frame["eligible"].all()
 
 
 def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,z\n")
-    found = vx.check_campaign(vx.read_campaign(path))
+    found = findings(vx.read_campaign(path))
     assert found["cell"].tolist() == ["A2", "D2", "A3", "D3", "D4"]
     moved = vx.read_campaign(path)[1:].reset_index(drop=True)
-    assert vx.check_campaign(moved)["cell"].tolist() == [pd.NA, "D4"]
+    assert findings(moved)["cell"].tolist() == [pd.NA, "D4"]

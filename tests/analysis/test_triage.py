@@ -12,13 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxburst_sandbox import publishing
-from voxops.analysis import Rule, cause_partial, causes, finish_causes, judge, merge_causes, message_template, triage
-from voxops.analysis.cause_counts import names_of
-from voxops.analysis.rules import RULES, UNKNOWN, analyst_rules, find_rule
+from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes, names_of
 from voxops.analysis.statistics import Tally
+from voxops.analysis.triage import RULES, UNKNOWN, Rule, analyst_rules, find_rule, judge, message_template, triage
 from voxops.errors import PlanError
-from voxops.frames import build, targets
-from voxops.frames.values import STRING_DTYPE
+from voxops.frames.records import build, targets
+from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Verdict
 
 # The API's error table as published: code -> (HTTP status, retryable).
@@ -438,11 +437,11 @@ def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
     edges = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
     parts = [cause_partial(whole.iloc[begin:end]) for begin, end in pairwise(edges)]
     expected = causes(whole)
-    pd.testing.assert_frame_equal(finish_causes(merge_causes(parts)), expected)
-    pd.testing.assert_frame_equal(finish_causes(merge_causes(*reversed(parts))), expected)
+    pd.testing.assert_frame_equal(finish_causes(CAUSES.merge(parts)), expected)
+    pd.testing.assert_frame_equal(finish_causes(CAUSES.merge(*reversed(parts))), expected)
     left = parts[0]
     for part in parts[1:]:
-        left = merge_causes(left, part)
+        left = CAUSES.merge(left, part)
     pd.testing.assert_frame_equal(finish_causes(left), expected)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import xlsxwriter
+from tests.sheets.offline import findings
 
-from voxops.analysis import check_campaign, read_campaign
-from voxops.analysis.campaign import CAMPAIGN_COLUMNS
-from voxops.analysis.sheet_times import joined_time
 from voxops.errors import PlanError
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
+from voxops.sheets.rules import joined_time
 
 HEADS = ("row_id", "content", "accounts")
 CHECKED = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
@@ -63,7 +63,7 @@ def test_day_and_hour_are_one_time_in_every_form(tmp_path: Path) -> None:
     found = read_campaign(path, tz="Europe/Berlin", dayfirst=True)
     assert times(found) == [expected for *_, expected in GOOD]
     assert list(found.columns) == [*CAMPAIGN_COLUMNS], "one time in one place, for whoever corrects it"
-    assert check_campaign(found, now=CHECKED).empty
+    assert findings(found, now=CHECKED).empty
     assert found.attrs["tz"] == "Europe/Berlin"
 
 
@@ -101,7 +101,7 @@ def test_cells_of_a_workbook_and_the_zone_of_either_head(
 )
 def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path: Path, day: str, hour: str, words: str) -> None:
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
-    (finding,) = check_campaign(found, now=CHECKED).to_dict("records")
+    (finding,) = findings(found, now=CHECKED).to_dict("records")
     assert words in finding["message"]
     assert (finding["column"], finding["cell"]) == ("scheduled_for", "D3")
 
@@ -140,7 +140,7 @@ def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Pa
 
 def test_texts_without_a_zone_are_left_for_the_check(tmp_path: Path) -> None:
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00")))
-    (finding,) = check_campaign(found, now=CHECKED).to_dict("records")
+    (finding,) = findings(found, now=CHECKED).to_dict("records")
     assert "has no offset from UTC" in finding["message"]
 
 

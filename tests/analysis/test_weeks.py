@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.frames import build
+from voxops.frames.records import build
 
 NOW = pd.Timestamp("2026-03-22T12:00:00Z")
 
@@ -30,11 +30,12 @@ def failures(*rows: tuple[str, float], **attrs: Any) -> pd.DataFrame:
 
 
 def test_each_cause_is_recognised_by_when_its_failures_happened():
-    weeks = vx.compare_weeks(
+    weeks = vx.causes(
         failures(
             ("new", 1), ("gone", 8), ("gone", 9), ("back", 2), ("back", 20), ("worse", 1), ("worse", 2), ("worse", 10), ("as ever", 3), ("as ever", 9),
             ("long ago", 30),
-        )
+        ),
+        against="7D",
     )  # fmt: skip
     assert weeks[["change", "cause", "rows", "last_week", "before"]].values.tolist() == [
         ["came back", "back", 1, 0, 1],
@@ -55,38 +56,38 @@ def test_each_cause_is_recognised_by_when_its_failures_happened():
 
 
 def test_the_edge_of_a_week_belongs_to_the_older_one():
-    weeks = vx.compare_weeks(failures(("edge", 7), ("edge", 14)))
+    weeks = vx.causes(failures(("edge", 7), ("edge", 14)), against="7D")
     assert weeks[["change", "rows", "last_week", "before"]].values.tolist() == [["gone", 0, 1, 1]]
 
 
 def test_a_frame_of_one_week_is_refused_since_everything_would_seem_new():
-    with pytest.raises(vx.PlanError, match=r"since='7D', which is less than two spans.*since='21D'"):
-        vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}))
-    assert len(vx.compare_weeks(failures(("x", 1), filters={"since": "7D"}), span="3D")) == 1
-    with pytest.raises(vx.ConfigError, match="no time zone"):
-        vx.compare_weeks(failures(("x", 1)), now=datetime(2026, 3, 22))
-    with pytest.raises(vx.PlanError, match="needs a triaged frame"):
-        vx.compare_weeks(pd.DataFrame({"a": [1]}))
+    with pytest.raises(vx.errors.PlanError, match=r"since='7D', which is less than two spans.*since='21D'"):
+        vx.causes(failures(("x", 1), filters={"since": "7D"}), against="7D")
+    assert len(vx.causes(failures(("x", 1), filters={"since": "7D"}), against="3D")) == 1
+    with pytest.raises(vx.errors.ConfigError, match="no time zone"):
+        vx.causes(failures(("x", 1)), against="7D", now=datetime(2026, 3, 22))
+    with pytest.raises(vx.errors.PlanError, match="needs a triaged frame"):
+        vx.causes(pd.DataFrame({"a": [1]}), against="7D")
 
 
 def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole():
-    with pytest.raises(vx.PlanError, match=r"was cut, as by limit=.*since='21D'"):
-        vx.compare_weeks(failures(("x", 1), ("x", 20), complete=False))
+    with pytest.raises(vx.errors.PlanError, match=r"was cut, as by limit=.*since='21D'"):
+        vx.causes(failures(("x", 1), ("x", 20), complete=False), against="7D")
     rows = (("x", 5), ("y", 8), ("y", 12))
-    weeks = vx.compare_weeks(failures(*rows, filters={"since": "28D", "until": "4D"}))
+    weeks = vx.causes(failures(*rows, filters={"since": "28D", "until": "4D"}), against="7D")
     assert weeks.attrs["weeks"][-1] == (NOW - pd.Timedelta("4D")).isoformat()
     assert dict(zip(weeks["cause"], weeks["change"], strict=True)) == {"x": "new", "y": "recurring"}
     assert (
-        vx.compare_weeks(failures(*rows, filters={"since": "28D", "until": "4D"}), now=NOW).attrs["weeks"][-1]
+        vx.causes(failures(*rows, filters={"since": "28D", "until": "4D"}), against="7D", now=NOW).attrs["weeks"][-1]
         == NOW.isoformat()
     )
     for span in ("0D", pd.Timedelta("-7D")):
-        with pytest.raises(vx.ConfigError, match="longer than nothing"):
-            vx.compare_weeks(failures(*rows), span=span)
+        with pytest.raises(vx.errors.ConfigError, match="longer than nothing"):
+            vx.causes(failures(*rows), against=span)
 
 
 def test_empty_weeks_have_the_same_columns():
-    full, empty = vx.compare_weeks(failures(("x", 1))), vx.compare_weeks(failures(("x", 1)).head(0))
+    full, empty = vx.causes(failures(("x", 1)), against="7D"), vx.causes(failures(("x", 1)).head(0), against="7D")
     assert list(full.columns) == list(empty.columns)
     assert len(empty) == 0
 
@@ -120,11 +121,11 @@ def test_two_runs_are_compared_row_by_row():
 
 def test_what_is_not_alike_is_not_compared():
     run = Run(("a", "failed"), key="row_id")
-    with pytest.raises(vx.PlanError, match="two frames or two runs"):
+    with pytest.raises(vx.errors.PlanError, match="two frames or two runs"):
         vx.compare(run, pd.DataFrame())
-    with pytest.raises(vx.PlanError, match="different things"):
+    with pytest.raises(vx.errors.PlanError, match="different things"):
         vx.compare(run, Run(("p", "failed"), name="post_id"))
-    with pytest.raises(vx.PlanError, match="runs of plans"):
+    with pytest.raises(vx.errors.PlanError, match="runs of plans"):
         vx.compare(Run(("p", "failed"), name="id"), Run(("p", "failed"), name="id"))
     assert len(vx.compare(Run(key="row_id"), Run(key="row_id"))) == 0
 

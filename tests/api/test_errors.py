@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.api.errors import ErrorBody, read_answer, read_error
+from voxops._support import eventloop
+from voxops.api.error_bodies import ErrorBody, read_answer, read_error
 
 FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
 
@@ -110,7 +110,7 @@ def test_client_and_engine_read_the_same_code(sandbox: Sandbox, shape: str) -> N
         triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
         rows = triaged[(triaged["verdict"] == "fix content") & (triaged["platform"] == "twitter")].head(1)
         (result,) = ws.run(vx.plan_fix(rows.assign(new_content="y" * 5_000))).wait(60).results().to_dict("records")
-        with pytest.raises(vx.ValidationError) as caught:
+        with pytest.raises(vx.errors.ValidationError) as caught:
             post = eventloop.run(ws.client.posts.get(result["post_id"]))
             (target,) = [each for each in post["platforms"] if each["platform"] == "twitter"]
             eventloop.run(ws.client.posts.fix(post["id"], target["postPlatformId"], content="y" * 5_000))

@@ -140,22 +140,11 @@ def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
     assert not untouched(another, listed)
 
 
-def test_a_baseline_survives_the_ledger_and_those_of_the_first_version_are_read():
+def test_a_baseline_survives_the_ledger():
     state = post(target(retry_count=3), source="single")
     assert Baseline.read(Baseline.of(state).stored()) == replace(
         Baseline.of(state), targets={PLACE: target(retry_count=3)}
     )
-    old = {
-        "post_status": "failed",
-        "updated_at": BEFORE,
-        "targets": [["twitter", "a", "failed", "RATE_LIMITED", "later"]],
-    }
-    read = Baseline.read(old)
-    assert read is not None
-    assert untouched(post(), read)
-    nameless = Baseline.read({**old, "targets": [[None, "a", "failed", "RATE_LIMITED", "later"]]})
-    assert nameless is not None
-    assert list(nameless.targets) == [("", "a")]
     assert Baseline.read(None) is None
     assert Baseline.read({"success": False}) is None, "that of a delivery is none of a post"
 

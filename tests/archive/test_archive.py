@@ -23,15 +23,15 @@ from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.analysis import causes
-from voxops.archive import Archive, _sync, read_part
-from voxops.archive._spans import covered, gaps, near
-from voxops.archive._store import Store
-from voxops.archive._table import to_frame, to_table
+from voxops._support import eventloop
+from voxops.analysis.causes import causes
+from voxops.archive import Archive, read_part, sync
+from voxops.archive.store import Store, to_table
+from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames import build, targets
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.records import build, targets
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def test_questions_of_a_month_are_those_of_the_frames(archive: Archive, ws: vx.W
     archive.sync()
     posts, log = ws.posts(), ws.deliveries()
     pd.testing.assert_frame_equal(
-        archive.service_levels("10min", 0.97, at_least=20), vx.service_levels(log, "10min", 0.97, at_least=20)
+        archive.levels("10min", 0.97, at_least=20), vx.deliveries.levels(log, "10min", 0.97, at_least=20)
     )
     triaged = vx.triage(vx.targets(posts))
     pd.testing.assert_frame_equal(
-        archive.cause_weeks(tz="America/St_Johns"), vx.cause_weeks(triaged, tz="America/St_Johns")
+        archive.causes(by="week", tz="America/St_Johns"), vx.causes(triaged, by="week", tz="America/St_Johns")
     )
-    assert archive.cause_weeks()["targets"].sum() == triaged["cause"].notna().sum()
+    assert archive.causes(by="week")["targets"].sum() == triaged["cause"].notna().sum()
 
 
 def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
@@ -92,7 +92,7 @@ def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
     for span, part in (({"until": middle}, early), ({"since": middle}, late)):
         triaged = vx.triage(vx.targets(part))
         pd.testing.assert_frame_equal(archive.causes(**span), vx.causes(triaged))
-        pd.testing.assert_frame_equal(archive.cause_weeks(**span), vx.cause_weeks(triaged))
+        pd.testing.assert_frame_equal(archive.causes(by="week", **span), vx.causes(triaged, by="week"))
     whole = archive.causes(since=middle, until=middle + pd.Timedelta(1, "h"))
     day = posts.loc[created.between(middle, middle + pd.Timedelta(1, "D"), inclusive="left")]
     assert whole["count"].sum() == vx.causes(vx.triage(vx.targets(day)))["count"].sum(), "the last day is whole"
@@ -112,8 +112,8 @@ def test_an_archive_shows_what_it_holds(ws: vx.Workspace, tmp_path: Path) -> Non
     "read",
     [
         lambda archive: archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum(),
-        lambda archive: archive.delivery_stats(by="day")["deliveries"].sum(),
-        lambda archive: archive.service_levels()["deliveries"].sum(),
+        lambda archive: archive.stats(by="day")["deliveries"].sum(),
+        lambda archive: archive.levels()["deliveries"].sum(),
         lambda archive: len(archive.posts()),
         lambda archive: archive.causes()["count"].sum(),
     ],
@@ -145,7 +145,7 @@ def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # else the whole list has fewer pages than there are lists of what is open
-    monkeypatch.setattr(_sync, "PAGE_RECORDS", 10)
+    monkeypatch.setattr(sync, "PAGE_RECORDS", 10)
     first = archive.sync()
     files = {path: path.stat().st_mtime_ns for path in archive.path.rglob("*.parquet")}
     second = archive.sync()
@@ -257,7 +257,7 @@ def test_since_reads_less_and_later_only_the_rest(archive: Archive, ws: vx.Works
 @pytest.mark.parametrize("place", [0, 1, -1, None], ids=["first", "second", "last", "all"])
 def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive: Archive, place: int | None) -> None:
     archive.sync()
-    stats, rows = archive.delivery_stats(by="endpoint"), len(archive.deliveries())
+    stats, rows = archive.stats(by="endpoint"), len(archive.deliveries())
     names = list(archive.sql("SELECT * FROM deliveries LIMIT 0").columns)
     files = archive.files("deliveries")
     assert len(files) > 3
@@ -266,8 +266,8 @@ def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive:
         table = pq.read_table(path, partitioning=None)
         lacking += len(table)
         pq.write_table(table.drop_columns(["event_type", "response_body"]).append_column("later", table["url"]), path)
-    pd.testing.assert_frame_equal(archive.delivery_stats(by="endpoint"), stats)
-    by_event = archive.delivery_stats(by="event").set_index("event_type")["deliveries"]
+    pd.testing.assert_frame_equal(archive.stats(by="endpoint"), stats)
+    by_event = archive.stats(by="event").set_index("event_type")["deliveries"]
     assert by_event.sum() == rows
     assert by_event[by_event.index.isna()].tolist() == [lacking]
     asked = archive.sql("SELECT count(*) AS n, count(event_type) AS known FROM deliveries")
@@ -325,7 +325,7 @@ def test_a_span_from_the_beginning_of_the_calendar_holds_everything(archive: Arc
     archive.sync()
     for since in ("0001-01-01Z", timedelta(days=600_000)):
         assert len(archive.deliveries(since)) == len(archive.deliveries())
-        assert archive.delivery_stats(since=since)["deliveries"].sum() == len(archive.deliveries())
+        assert archive.stats(since=since)["deliveries"].sum() == len(archive.deliveries())
         assert archive.files("posts", since) == archive.files("posts")
 
 
@@ -334,7 +334,7 @@ def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
     oldest = archive.files("deliveries")[0]
     oldest.write_bytes(b"not Parquet at all")
     assert len(archive.deliveries(since="5D")) > 0
-    assert len(archive.delivery_stats(by="day", since="5D")) >= 5
+    assert len(archive.stats(by="day", since="5D")) >= 5
     with pytest.raises(ConfigError, match="can't be read"):
         archive.deliveries()
 
@@ -346,7 +346,7 @@ def test_an_empty_archive_has_the_same_columns_and_dtypes(archive: Archive) -> N
         assert len(empty) == 0
         assert dict(empty.dtypes) == dict(build(kind, []).dtypes)
     assert dict(archive.targets().dtypes) == dict(targets(build("posts", [])).dtypes)
-    assert archive.delivery_stats()["deliveries"].tolist() == [0]
+    assert archive.stats()["deliveries"].tolist() == [0]
     assert len(archive.causes()) == 0
     assert archive.sql("SELECT count(*) AS n FROM posts")["n"].tolist() == [0]
 
@@ -374,28 +374,26 @@ def test_sql_reads_the_files(archive: Archive) -> None:
         ("SELECT 9223372036854775808 AS n", None, r"n holds whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
         ("SELECT 18446744073709551615::UBIGINT AS n", None, "n holds whole numbers beyond int64"),
     ]:  # fmt: skip
-        with pytest.raises(vx.ConfigError, match=said):
+        with pytest.raises(vx.errors.ConfigError, match=said):
             archive.sql(query, parameters)
     assert archive.sql("SELECT count(*) AS n FROM posts, unnest(targets)")["n"].tolist() == [len(archive.targets())]
 
 
-def test_statistics_file_by_file_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -> None:
+def test_statistics_are_those_of_one_frame(archive: Archive, ws: vx.Workspace) -> None:
     archive.sync()
     log = ws.deliveries()
     for by in ([], "hour", ["day", "endpoint"], ["event", "status"], "error"):
         pd.testing.assert_frame_equal(
-            archive.delivery_stats(by=by, tz="Europe/Berlin"), vx.delivery_stats(log, by=by, tz="Europe/Berlin")
+            archive.stats(by=by, tz="Europe/Berlin"), vx.deliveries.stats(log, by=by, tz="Europe/Berlin")
         )
     now = pd.Timestamp(archive._store.state()["synced_at"])
     recent = log[log["created_at"] >= now - pd.Timedelta("50h")]
-    pd.testing.assert_frame_equal(
-        archive.delivery_stats(by="event", since="50h"), vx.delivery_stats(recent, by="event")
-    )
+    pd.testing.assert_frame_equal(archive.stats(by="event", since="50h"), vx.deliveries.stats(recent, by="event"))
     pd.testing.assert_frame_equal(archive.causes(), causes(vx.triage(vx.targets(ws.posts()))))
 
 
 def test_a_second_writer_is_refused(archive: Archive) -> None:
-    held = "import sys; from pathlib import Path; from voxops.archive._store import Store\nwith Store(Path(sys.argv[1])).writing():\n print('held', flush=True); sys.stdin.read()"
+    held = "import sys; from pathlib import Path; from voxops.archive.store import Store\nwith Store(Path(sys.argv[1])).writing():\n print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", held, str(archive.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -414,7 +412,7 @@ def test_a_full_disk_is_said_and_the_next_sync_is_whole(archive: Archive, monkey
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch, pytest.raises(ConfigError, match=r"No space left on device.*sync again"):
-        patch.setattr("voxops.archive._store._aside", full)
+        patch.setattr("voxops.archive.store._aside", full)
         archive.sync()
     assert archive.sync().posts == 500
 
@@ -429,10 +427,10 @@ def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: P
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "berlin.sqlite", tz="Asia/Kolkata") as ws:
         archive = ws.archive(tmp_path / "kolkata")
         archive.sync()
-        pd.testing.assert_frame_equal(archive.delivery_stats("day"), vx.delivery_stats(ws.deliveries(), "day"))
-        weeks = vx.cause_weeks(vx.triage(vx.targets(ws.posts())))
-        pd.testing.assert_frame_equal(archive.cause_weeks(), weeks)
-        assert str(archive.delivery_stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
+        pd.testing.assert_frame_equal(archive.stats("day"), vx.deliveries.stats(ws.deliveries(), "day"))
+        weeks = vx.causes(vx.triage(ws.posts()), by="week")
+        pd.testing.assert_frame_equal(archive.causes(by="week"), weeks)
+        assert str(archive.stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
 
 
 def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -442,7 +440,7 @@ def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_pat
         log = ws.deliveries(since="2026-02-20")
         same(archive.deliveries(), log, "delivery_id")
         assert archive.deliveries("today")["created_at"].min() < pd.Timestamp("2026-03-02", tz="UTC")
-        pd.testing.assert_frame_equal(vx.delivery_stats(archive.deliveries(), "day"), archive.delivery_stats("day"))
+        pd.testing.assert_frame_equal(vx.deliveries.stats(archive.deliveries(), "day"), archive.stats("day"))
         for span in ({"since": "today"}, {"since": "yesterday", "until": "today"}, {"since": "2026-02-24T00:30"}):
             same(archive.deliveries(**span), ws.deliveries(**span), "delivery_id")
         same(archive.posts("yesterday"), ws.posts(since="yesterday"), "post_id")
@@ -467,7 +465,7 @@ import os, signal, sys
 from pathlib import Path
 from voxops.archive import Archive
 from voxops.client import AsyncClient
-import voxops._core.eventloop as loop
+import voxops._support.eventloop as loop
 
 url, key, path, workspace, renames = sys.argv[1:]
 replace, left = Path.replace, [int(renames)]
@@ -501,7 +499,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 def test_a_failed_sync_goes_on_where_it_was(
     archive: Archive, ws: vx.Workspace, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sync, "BLOCK", 100)
+    monkeypatch.setattr(sync, "BLOCK", 100)
     log = ws.deliveries()
     longest = log["webhook_id"].value_counts().index[0]
     sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=2))
@@ -547,9 +545,8 @@ def test_a_record_that_shows_its_time_later_is_there_once(tmp_path: Path) -> Non
         records = [{"id": "d1", "success": True, "createdAt": at}, {"id": "d2", "success": True, "createdAt": None}]
         with archive._store.writing():
             archive._store.merge({"deliveries": build("deliveries", records)})
-            archive._store.roll_up()
         assert archive.deliveries()["delivery_id"].sort_values().to_list() == ["d1", "d2"]
-        assert archive.delivery_stats()["deliveries"].to_list() == [2]
+        assert archive.stats()["deliveries"].to_list() == [2]
 
 
 def test_tables_and_frames_turn_into_each_other(ws: vx.Workspace) -> None:
@@ -583,7 +580,7 @@ def test_near_instants_make_one_span(times, hours) -> None:
 
 
 def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=sandbox, owner="metadata.owner") as ws:
+    with vx.connect(sandbox=sandbox, owner_field="owner") as ws:
         archive = ws.archive(tmp_path)
         archive.sync()
         live = ws.posts()
@@ -599,22 +596,21 @@ def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandb
 
 def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(archive: Archive) -> None:
     archive.sync()
-    for read in (archive.posts, lambda columns: next(archive.parts("posts", columns))):
-        with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
-            read(columns=["post_idd"])
-        with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
-            read(columns=["post_id", "status", "post_id"])
-        assert list(read(columns="post_id").columns) == ["post_id"]
+    with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
+        archive.posts(columns=["post_idd"])
+    with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
+        archive.posts(columns=["post_id", "status", "post_id"])
+    assert list(archive.posts(columns="post_id").columns) == ["post_id"]
 
 
 @pytest.mark.parametrize("by", ["hour", "endpoint", "day"])
 def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive: Archive, by: str) -> None:
     archive.sync()
-    whole = archive.delivery_stats(by)
-    pd.testing.assert_frame_equal(archive.delivery_stats(by, since="1000-01-01Z", until="8999-12-31Z"), whole)
-    pd.testing.assert_frame_equal(archive.delivery_stats(by, since="0001-01-01T00:00Z", until="9999-12-31Z"), whole)
+    whole = archive.stats(by)
+    pd.testing.assert_frame_equal(archive.stats(by, since="1000-01-01Z", until="8999-12-31Z"), whole)
+    pd.testing.assert_frame_equal(archive.stats(by, since="0001-01-01T00:00Z", until="9999-12-31Z"), whole)
     for span in ({"since": "9999-12-31Z"}, {"until": "0001-01-01T00:00Z"}):
-        assert archive.delivery_stats(by, **span).empty
+        assert archive.stats(by, **span).empty
         assert archive.files("deliveries", **span) == []
 
 

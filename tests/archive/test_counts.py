@@ -1,8 +1,7 @@
-"""Counted where the data is, the statistics have the same digits as in pandas; what is kept answers only for what it was made of."""
+"""Counted where the data is, the statistics have the same digits as in pandas."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import tempfile
 from functools import partial
@@ -11,16 +10,15 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.bench import history
 
 import voxops as vx
-from voxops.archive import Archive, _count, _rollups
-from voxops.archive._store import Store
-from voxops.frames import build
+from voxops.archive import Archive, query
+from voxops.archive.store import Store
+from voxops.frames.records import build
 
 # Around the days on which clocks change, and where hours begin between those of UTC.
 TIMES = ["2026-03-28T23:30:00Z", "2026-03-29T00:59:59.999999Z", "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z",
@@ -43,29 +41,27 @@ RECORD = st.fixed_dictionaries(
 )
 
 
-def filled(root: Path, records: list[dict[str, Any]], *, kept: bool = True) -> tuple[Archive, pd.DataFrame]:
+def filled(root: Path, records: list[dict[str, Any]]) -> tuple[Archive, pd.DataFrame]:
     log = build("deliveries", [{"id": f"d{number}", **record} for number, record in enumerate(records)])
     store = Store(root)
     with store.writing():
         store.merge({"deliveries": log})
-        if kept:
-            store.roll_up()
         store.save(store.state())
     return Archive(root), log
 
 
-@given(st.lists(RECORD, max_size=14), st.sampled_from(BY), st.sampled_from(ZONES), st.booleans())
-def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str, kept: bool) -> None:
+@given(st.lists(RECORD, max_size=14), st.sampled_from(BY), st.sampled_from(ZONES))
+def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        archive, log = filled(Path(folder), records, kept=kept)
-        pd.testing.assert_frame_equal(archive.delivery_stats(by, tz=tz), vx.delivery_stats(log, by, tz=tz))
+        archive, log = filled(Path(folder), records)
+        pd.testing.assert_frame_equal(archive.stats(by, tz=tz), vx.deliveries.stats(log, by, tz=tz))
 
 
 SPANS = st.tuples(*[st.sampled_from([None, *filter(None, TIMES), "2026-03-29T00:00:00Z", "2026-10-25T00:00:00Z"])] * 2)
 
 
 @given(st.lists(RECORD, max_size=14), SPANS, st.sampled_from(BY))
-def test_a_span_takes_whole_days_from_what_is_kept_and_counts_the_rest(
+def test_a_span_counts_what_was_created_in_it(
     records: list[dict[str, Any]], span: tuple[str | None, str | None], by: Any
 ) -> None:
     since, until = span
@@ -77,8 +73,8 @@ def test_a_span_takes_whole_days_from_what_is_kept_and_counts_the_rest(
         inside |= log["created_at"].ge(pd.Timestamp(since or "1900-01-01T00:00Z")) & log["created_at"].lt(
             pd.Timestamp(until or "2100-01-01T00:00Z")
         )
-        wanted = vx.delivery_stats(log[inside], by)
-        pd.testing.assert_frame_equal(archive.delivery_stats(by, since=since, until=until), wanted)
+        wanted = vx.deliveries.stats(log[inside], by)
+        pd.testing.assert_frame_equal(archive.stats(by, since=since, until=until), wanted)
 
 
 def some(count: int, **changed: Any) -> list[dict[str, Any]]:
@@ -89,79 +85,26 @@ def some(count: int, **changed: Any) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_a_question_by_day_reads_no_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive, log = filled(tmp_path, some(300))
-    asked: list[_count.Sources] = []
-    monkeypatch.setattr(
-        "voxops.archive._archive.count", lambda sources, *rest: asked.append(sources) or _count.count(sources, *rest)
-    )
-    of_days = ("day", "week", ["month", "event"], ["week", "day"], ["endpoint", "event", "webhook", "status"], ())
-    for by in of_days:
-        pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))
-    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(3, 0)] * len(of_days)
-    assert len(archive.delivery_stats("week")) == 2, "Sunday 1 March, and the week after"
-    asked.clear()
-    archive.delivery_stats("hour")
-    archive.delivery_stats("day", since="2026-03-01T12:00Z")
-    archive.delivery_stats("week", tz="Europe/Berlin")
-    assert [(len(sources.kept), len(sources.files)) for sources in asked] == [(0, 3), (2, 1), (0, 3)]
-
-
-def test_an_answer_is_not_used_once_its_day_has_changed(tmp_path: Path) -> None:
-    archive, _ = filled(tmp_path, some(300))
-    store = Store(tmp_path)
-    assert len(store.rollups()) == 3
-    late = build(
-        "deliveries", [{"id": "late", "url": "https://0", "success": True, "createdAt": "2026-03-02T05:00:00Z"}]
-    )
-    with store.writing():
-        store.merge({"deliveries": late})
-    assert list(store.rollups()) == ["2026-03-01", "2026-03-03"]
-    assert archive.delivery_stats()["deliveries"].tolist() == [301]
-    with store.writing():
-        store.roll_up()
-    assert len(store.rollups()) == 3
-    assert archive.delivery_stats()["deliveries"].tolist() == [301]
-
-
-def test_a_damaged_answer_is_made_again(tmp_path: Path) -> None:
-    archive, _ = filled(tmp_path, some(300))
-    store = Store(tmp_path)
-    (tmp_path / "counts" / "day=2026-03-02" / "counts-0.parquet").write_bytes(b"half")
-    assert len(store.rollups()) == 2
-    assert archive.delivery_stats()["deliveries"].tolist() == [300]
-    with store.writing():
-        store.roll_up()
-    assert len(store.rollups()) == 3
+@pytest.mark.parametrize("time", ["1969-12-31T23:50:00Z", "2250-01-01T00:00:00Z"])
+def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(tmp_path: Path, time: str) -> None:
+    archive, log = filled(tmp_path, [*some(20), *some(5, createdAt=time), *some(2, createdAt=None)])
+    for by in BY:
+        counted = archive.stats(by, tz="Africa/Monrovia")
+        pd.testing.assert_frame_equal(counted, vx.deliveries.stats(log, by, tz="Africa/Monrovia"))
+    later = log[~(log["created_at"] < pd.Timestamp("2026-03-02T03:00Z"))]
+    pd.testing.assert_frame_equal(archive.stats("day", since="2026-03-02T03:00Z"), vx.deliveries.stats(later, "day"))
+    early = log[~(log["created_at"] >= pd.Timestamp("2026-03-02T03:00Z"))]
+    pd.testing.assert_frame_equal(archive.stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day"))
 
 
 def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
     archive, _ = filled(tmp_path, some(300))
     damaged = archive.files("deliveries")[0]
     damaged.write_bytes(b"not Parquet at all")
-    for ask in (archive.delivery_stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
-        with pytest.raises(vx.ConfigError, match=re.escape(str(damaged))) as caught:
+    for ask in (archive.stats, lambda: archive.sql("SELECT count(*) FROM deliveries")):
+        with pytest.raises(vx.errors.ConfigError, match=re.escape(str(damaged))) as caught:
             ask()
         assert "sync(full=True)" in str(caught.value)
-
-
-def test_what_would_be_large_is_kept_with_fewer_columns_and_stays_exact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_rollups, "_SMALL", 0)
-    monkeypatch.setattr(_rollups, "_LARGEST", 0.3)
-    events = itertools.cycle(f"event.{number}" for number in range(40))
-    archive, log = filled(tmp_path, [{**record, "eventType": next(events)} for record in some(3000)])
-    grains = [set(_rollups.columns_of(path)) for path in Store(tmp_path).rollups().values()]
-    assert all("event_type" not in grain for grain in grains)
-    for by in ("endpoint", "event", ["day", "status"]):
-        pd.testing.assert_frame_equal(archive.delivery_stats(by), vx.delivery_stats(log, by))
-
-
-def test_counts_are_in_no_table(tmp_path: Path) -> None:
-    archive, log = filled(tmp_path, some(30))
-    assert archive.sql("SELECT count(*) AS n FROM deliveries")["n"].tolist() == [len(log)]
-    assert sum(pq.ParquetFile(path).metadata.num_rows for path in archive.files("deliveries")) == len(log)
 
 
 def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(
@@ -169,10 +112,10 @@ def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works
 ) -> None:
     history.write(tmp_path / "archive", 300_000, 20)
     archive = Archive(tmp_path / "archive")
-    expected = archive.delivery_stats(["day", "endpoint"])
+    expected = archive.stats(["day", "endpoint"])
     (tmp_path / ".tmp").write_text("mine")  # where DuckDB would put it
     monkeypatch.chdir(tmp_path)
     # each thread needs some of it, and how many there are depends on the machine
     monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config={"threads": 1}))
-    monkeypatch.setattr(_count, "_MEMORY", "29MB")
-    pd.testing.assert_frame_equal(archive.delivery_stats(["day", "endpoint"]), expected)
+    monkeypatch.setattr(query, "_MEMORY", "29MB")
+    pd.testing.assert_frame_equal(archive.stats(["day", "endpoint"]), expected)

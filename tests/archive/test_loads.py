@@ -12,8 +12,8 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.archive._store import Store
+from voxops._support import eventloop
+from voxops.archive.store import Store
 from voxops.errors import ConfigError
 
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
@@ -83,7 +83,7 @@ def test_frames_are_the_same_row_for_row_and_cost_no_more(
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists so long, compared with what is open, that the archive is worth its while."""
-    for module in ("archive._sync", "loading.loader"):
+    for module in ("archive.sync", "loading.loader"):
         monkeypatch.setattr(f"voxops.{module}.PAGE_RECORDS", 10)
 
 

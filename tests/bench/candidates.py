@@ -17,7 +17,7 @@ from tests.bench.measure import measured
 
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
-from voxops.frames import Columns, targets
+from voxops.frames.records import Columns, targets
 from voxops.loading.loader import Loader
 
 # Records to a frame.

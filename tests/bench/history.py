@@ -22,9 +22,9 @@ import duckdb
 import pandas as pd
 from tests.bench.measure import ROOT, peak
 
-from voxops.analysis import finish, merge, partial
+from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
-from voxops.archive._store import Store
+from voxops.archive.store import Store
 
 DAYS = 30
 BY = ["day", "endpoint"]
@@ -72,13 +72,6 @@ def write(root: Path, rows: int, endpoints: int) -> None:
     store.save({**store.state(), "synced_at": "2026-01-31T00:00:00+00:00"})
 
 
-def keep(root: Path) -> None:
-    """What a sync does after it has written."""
-    store = Store(root)
-    with store.writing():
-        store.roll_up()
-
-
 def by_duckdb(root: Path) -> Any:
     """DuckDB's own answer, as one would ask it."""
     with duckdb.connect() as connection:
@@ -106,11 +99,11 @@ def by_plain_pandas(root: Path) -> Any:
 
 def by_archive(root: Path) -> Any:
     """Ours."""
-    return _digits(Archive(root).delivery_stats(BY))
+    return _digits(Archive(root).stats(BY))
 
 
 def sync_day(root: Path) -> Any:
-    """One further day as a sync takes it in: block by block merged into the file of the day, then counted."""
+    """One further day as a sync takes it in: block by block merged into the file of the day."""
     with duckdb.connect() as connection, tempfile.TemporaryDirectory() as aside:
         connection.execute("SET TimeZone = 'UTC'")
         rows = connection.sql(f"SELECT count(*) FROM read_parquet('{root}/deliveries/*/part-0.parquet')").fetchall()[0][
@@ -125,7 +118,6 @@ def sync_day(root: Path) -> Any:
     with store.writing():
         for at in range(0, len(log), 50_000):
             store.merge({"deliveries": log.iloc[at : at + 50_000]})
-        store.roll_up()
     return len(log)
 
 
@@ -136,7 +128,6 @@ def _digits(table: pd.DataFrame) -> list[list[int]]:
 
 
 TASKS = {
-    "keep": keep,
     "duckdb": by_duckdb,
     "partials": by_pandas,
     "plain": by_plain_pandas,
@@ -159,7 +150,7 @@ def size(folder: Path) -> int:
 
 
 def figures(rows: int, endpoints: int, times: int, tasks: Sequence[str], place: Path | None = None) -> dict[str, Any]:
-    """First and later questions, what is kept, and what they take; the history is removed afterwards."""
+    """What a question takes, and a day more; the history is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="voxops-history-", dir=place) as folder:
         root = Path(folder)
         begun = time.perf_counter()
@@ -172,16 +163,10 @@ def figures(rows: int, endpoints: int, times: int, tasks: Sequence[str], place: 
         }
         for task in tasks:
             found[task] = _medians([measured(task, root) for _ in range(times)])
-        found["first"] = _medians([measured("archive", root) for _ in range(times)])
-        found["keep"] = _medians([measured("keep", root)])
-        found["later"] = _medians([measured("archive", root) for _ in range(times)])
-        found["same_digits"] = all(
-            found[task]["found"] == found["first"]["found"] for task in {*tasks, "later"} - {"plain"}
-        )
-        found["kept_percent"] = round(100 * size(root / "counts") / size(root / "deliveries"), 2)
+        found["archive"] = _medians([measured("archive", root) for _ in range(times)])
+        found["same_digits"] = all(found[task]["found"] == found["archive"]["found"] for task in {*tasks} - {"plain"})
         found["sync"] = _medians([measured("sync", root)])
-        found["later_after_sync"] = _medians([measured("archive", root)])
-    for task in (*tasks, "first", "later", "later_after_sync"):
+    for task in (*tasks, "archive"):
         found[task].pop("found")
     return found
 
@@ -208,7 +193,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as nothing:
         Store(Path(nothing)).save(Store(Path(nothing)).state())
-        Archive(nothing).delivery_stats(BY)
+        Archive(nothing).stats(BY)
     before = (time.perf_counter(), time.process_time())
     found = TASKS[asked.task](asked.root)
     wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]

@@ -123,7 +123,7 @@ def _week(sandbox: Sandbox, ws: vx.Workspace, new_posts: int, new_deliveries: in
     frame = pd.DataFrame({"row_id": [f"r{number}" for number in range(new_posts)], "content": [f"post {number}" for number in range(new_posts)]})  # fmt: skip
     frame["accounts"] = [active[number % len(active)] for number in range(new_posts)]
     frame["scheduled_for"] = (pd.Timestamp(sandbox.now()) + pd.Timedelta("10D")).isoformat()
-    ws.run(vx.plan_bulk(frame, key="row_id")).wait()
+    ws.run(vx.plan_create(frame, key="row_id")).wait()
     sandbox.advance(7 * 86_400)
     for key in sorted(before):  # the outage's deliveries were sent again, what was being tried has arrived
         delivery = world.deliveries[key]

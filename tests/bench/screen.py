@@ -25,7 +25,7 @@ many['content'] = many['content'] + pd.array([f' no. {{number}}' for number in r
 triaged = vx.triage(many)
 triaged = triaged[triaged['cause'].notna()].head({count})
 """
-SHOW = "began = time.perf_counter()\npanel = vx.triage_panel(ws, triaged)\nmade = time.perf_counter() - began\npanel"
+SHOW = "began = time.perf_counter()\npanel = ws.panel(triaged)\nmade = time.perf_counter() - began\npanel"
 SIZE = """
 table = panel._live.widget.table
 buffers = sum(len(part) for column in table['columns'] for part in column.values() if isinstance(part, bytes))

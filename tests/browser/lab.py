@@ -7,12 +7,13 @@ import re
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbconvert import HTMLExporter
 from playwright.sync_api import Locator, Page, expect
 from tests.browser.server import PATIENCE, Server
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 __all__ = ["Lab", "Notebook", "Part", "serious"]
 
@@ -69,6 +70,8 @@ class Lab(Server):
 
     def write(self, name: str, *cells: str) -> Path:
         """Write a notebook of code cells."""
+        import nbformat
+
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(book, self.root / name)
@@ -110,6 +113,8 @@ class Lab(Server):
 
     def export(self, name: str, width: int = 1100) -> Page:
         """Export a saved notebook to HTML as nbconvert does, and open it; what nbconvert would fetch is not there."""
+        from nbconvert import HTMLExporter
+
         markup, _ = HTMLExporter().from_filename(str(self.root / name))
         path = (self.root / name).with_suffix(".html")
         path.write_text(markup, encoding="utf-8")
@@ -211,8 +216,10 @@ class Notebook:
         chosen = ", ".join(f"[data-mime-type='application/vnd.jupyter.{kind}']" for kind in kinds)
         return [text[-800:] for text in self.page.locator(chosen).all_text_contents()]
 
-    def save(self) -> nbformat.NotebookNode:
+    def save(self) -> NotebookNode:
         """Save the notebook; return what is in the file."""
+        import nbformat
+
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         return nbformat.read(self.path, as_version=4)
 

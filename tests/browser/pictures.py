@@ -16,10 +16,10 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COLOURS = 128  # of a picture's palette: text stays sharp, and files small
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
 CELLS = (
-    "import voxops as vx\nws = vx.connect('{key}', url='{url}', ledger='{folder}', tz='Europe/Berlin', owner='metadata.owner')",
+    "import voxops as vx\nws = vx.connect('{key}', url='{url}', ledger='{folder}', tz='Europe/Berlin', owner_field='owner')",
     "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))\nvx.view(triaged, rows=12)",
-    "vx.triage_panel(ws, triaged)",
-    "vx.delivery_panel(ws)",
+    "ws.panel(triaged)",
+    "ws.panel(ws.deliveries(since='7D'))",
     "run = ws.run(vx.plan_retry(triaged), reason='spring campaign, ticket 4711')\nrun",
     "run.wait()\nvx.report(triaged, run=run).to_html('report.html');",
 )

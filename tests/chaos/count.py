@@ -23,11 +23,11 @@ def expected(plan: Plan) -> set[Thing]:
 
 def thing_of(action: str, item: Any) -> Thing:
     """What one planned row does."""
-    if action == "bulk":
+    if action == "create":
         return ("create", item.body["content"], "")
     if action == "redeliver":
         return ("resend", item.label, "")
-    if action in {"update", "reschedule"}:
+    if action == "update":
         return ("update", item.label, "")
     return ("requeue", item.label, item.account)
 

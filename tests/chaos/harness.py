@@ -28,10 +28,10 @@ from tests.chaos import sender, world
 from tests.chaos.count import Count, Thing, count, expected, story
 
 from voxburst_sandbox import API_KEY, Fault, Remote
-from voxops import frames
-from voxops.analysis import triage
-from voxops.api.windows import CLOCKS_DIFFER
+from voxops.analysis.triage import triage
+from voxops.api.timing import CLOCKS_DIFFER
 from voxops.client import AsyncClient
+from voxops.frames.records import Columns, targets
 
 ROOT = Path(__file__).resolve().parents[2]
 JUMP = 26 * 3600.0  # seconds; past any server's memory for keys
@@ -266,7 +266,7 @@ class Chaos:
     async def _save(self, facts: dict[str, Any]) -> None:
         """Load what is to be acted on, as an analyst does, and save it for the senders."""
         async with AsyncClient(API_KEY, url=facts["url"]) as client:
-            posts, waiting, deliveries = frames.Columns("posts"), frames.Columns("posts"), frames.Columns("deliveries")
+            posts, waiting, deliveries = Columns("posts"), Columns("posts"), Columns("deliveries")
             for columns, status in ((posts, "failed"), (waiting, "scheduled")):
                 async for page in client.pages("/v1/posts", {"status": status, "limit": 100}):
                     columns.extend(page.records)
@@ -275,7 +275,7 @@ class Chaos:
                     async for page in client.pages(f"/v1/webhooks/{hook['id']}/deliveries", {"limit": 100}):
                         deliveries.extend(page.records)
             fetched = client.now().isoformat()
-        triaged = triage(frames.targets(posts.frame(fetched_at=fetched)))
+        triaged = triage(targets(posts.frame(fetched_at=fetched)))
         triaged = triaged.assign(retryable=True)  # errors that are mere strings have no code that a rule would know
         log = deliveries.frame(fetched_at=fetched)
         scheduled = waiting.frame(fetched_at=fetched)
@@ -458,7 +458,7 @@ class Chaos:
     def _claims(self, name: str) -> dict[str, float]:
         """The same, with the server's time of the claim."""
         path = sender.ledger_path(self.folder, name, self.config.ledgers)
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as ledger:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1)) as ledger:
             return dict(ledger.execute("SELECT key, last_sent FROM operations WHERE state = 'sent'"))
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:

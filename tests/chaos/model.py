@@ -25,13 +25,13 @@ from unittest import mock
 import pandas as pd
 from tests.chaos.rig import Silent, silence
 
-from voxops._core.canonical import fingerprint
-from voxops.acts.create import plan_bulk
+from voxops._support.canonical import fingerprint
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
-from voxops.api.windows import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
 from voxops.engine.created import Listed
 from voxops.engine.execution import Execution
@@ -756,7 +756,7 @@ class World:
             }
         )
         self.wanted.update(frame["content"])
-        return plan_bulk(frame, key="row_id")
+        return plan_create(frame, key="row_id")
 
     def redeliveries(self, attempt: int = 1) -> Plan:
         """A plan for every delivery that has not succeeded."""

@@ -15,13 +15,13 @@ from tests.chaos.count import Count, Thing, count
 from tests.virtual import VirtualTime
 
 from voxburst_sandbox import Sandbox
-from voxops import frames
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.plan import Plan
-from voxops.analysis import triage
+from voxops.analysis.triage import triage
 from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
+from voxops.frames.records import Columns, targets
 from voxops.ledger import Ledger, audit
 from voxops.model import Observer, Snapshot
 
@@ -203,7 +203,7 @@ class Kernel:
 
     def triaged(self, *statuses: str) -> pd.DataFrame:
         """Their targets, triaged."""
-        return triage(frames.targets(self.posts(*statuses or ("failed", "partial"))))
+        return triage(targets(self.posts(*statuses or ("failed", "partial"))))
 
     def deliveries(self) -> pd.DataFrame:
         """All deliveries of all webhooks."""
@@ -211,7 +211,7 @@ class Kernel:
         return eventloop.run(self._load("deliveries", [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks]))
 
     async def _load(self, kind: str, lists: list[tuple[str, dict[str, str]]]) -> pd.DataFrame:
-        columns = frames.Columns(kind)
+        columns = Columns(kind)
         for path, query in lists:
             async for page in self.client.pages(path, {**query, "limit": 100}):
                 columns.extend(page.records)

@@ -23,12 +23,12 @@ from tests.chaos.count import thing_of
 from tests.chaos.rig import Silent
 from tests.chaos.world import FAR
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
-from voxops.api.windows import COPIES_WATCHED_FOR
+from voxops.acts.update import plan_update
+from voxops.api.timing import COPIES_WATCHED_FOR
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import engine, execution, reporter
 from voxops.engine.execution import Execution
@@ -73,8 +73,8 @@ def plans(folder: Path) -> list[Plan]:
     return [
         plan_retry(frames["triaged"]),
         plan_redeliver(frames["deliveries"]),
-        plan_bulk(frames["campaign"], key="row_id", campaign="chaos"),
-        plan_reschedule(frames["scheduled"], to=FAR + timedelta(days=3)),
+        plan_create(frames["campaign"], key="row_id", campaign="chaos"),
+        plan_update(frames["scheduled"], to=FAR + timedelta(days=3)),
     ]
 
 

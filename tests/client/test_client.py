@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.client import AsyncClient, Secret, SystemClock, _transport
-from voxops.client._address import base_url, is_loopback, safe_path
+from voxops._support import eventloop
+from voxops.client import AsyncClient, Secret, SystemClock, _transport, is_loopback
+from voxops.client._address import base_url, safe_path
 from voxops.errors import (
     ApiError,
     AuthError,

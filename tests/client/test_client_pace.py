@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tests.virtual import PATIENCE, VirtualTime, standing_still, until
 
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.client import AsyncClient, Reply
-from voxops.client._clock import ScaledClock, ServerClock, SteppedClock
+from voxops._support import eventloop
+from voxops.client import AsyncClient, Reply, ScaledClock, SteppedClock
+from voxops.client._clock import ServerClock
 from voxops.client._pace import Pace, Window, gap
 from voxops.errors import RateLimitError, WaitTooLong
 

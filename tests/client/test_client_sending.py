@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops._core.canonical import canonical
+from voxops._support import eventloop
+from voxops._support.canonical import canonical
 from voxops.api.matrix import MATRIX, Resend, may_resend
 from voxops.client import AsyncClient, PostFields
 from voxops.connection import _identity
@@ -28,8 +28,7 @@ from voxops.errors import (
     ValidationError,
     WaitTooLong,
 )
-from voxops.frames import build
-from voxops.loading.checkup import check_up
+from voxops.loading.accounts import check_up
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 
@@ -382,10 +381,10 @@ def test_a_pause_that_is_too_long_is_caught_nowhere_on_the_way(sandbox: Sandbox,
             with pytest.raises(RateLimitError) as first:
                 await client.identity()
             assert first.value.retry_after > 60
-            accounts = build("accounts", [{"id": next(iter(sandbox.world.accounts)), "platform": "twitter"}])
+            account = next(iter(sandbox.world.accounts))
             for call in (
                 lambda: _identity(client),
-                lambda: check_up(client, accounts, refresh=False),
+                lambda: check_up(client, [account], refresh=False),
                 lambda: client.uploads.send_all([file]),
                 lambda: client.posts.retry("post_1"),
             ):

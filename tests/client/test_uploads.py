@@ -14,9 +14,8 @@ import pytest
 from tests.security.raw import answer, serve
 
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
-from voxops.client import AsyncClient, Progress, Uploaded
-from voxops.client._reply import Reply
+from voxops._support import eventloop
+from voxops.client import AsyncClient, Progress, Reply, Uploaded
 from voxops.client._upload import presigned, source_of
 from voxops.errors import ApiError, AuthError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, Resend
 from voxops.cli import main
 from voxops.client import AsyncClient, Handle, _client
@@ -234,7 +234,7 @@ def test_rows_keep_their_laws_under_either_reading(switches):
 
 
 def test_the_command_tells_line_by_line_and_by_its_exit_status(monkeypatch, capsys):
-    monkeypatch.setattr("voxops.conformance.table.MATRIX", MATRIX[5:7])
+    monkeypatch.setattr("voxops.conformance.laws.MATRIX", MATRIX[5:7])
     assert main(["matrix", "--check"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "6 POST /v1/posts/:id/cancel: ok", "7 POST /v1/posts/:id/clone: ok", "matrix: rows=2 ok=2",

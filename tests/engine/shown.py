@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
+from voxops.acts.update import plan_update
 from voxops.api.states import PostState, TargetState
 from voxops.engine.binding import bind
 from voxops.engine.created import Listed
@@ -31,7 +31,7 @@ def campaign(*names: str, one_by_one: bool = False, **columns: Any) -> Plan:
     frame = pd.DataFrame(
         {"row_id": list(names), "content": list(names), "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
     )
-    return plan_bulk(frame.assign(**columns), key="row_id", one_by_one=one_by_one)
+    return plan_create(frame.assign(**columns), key="row_id", one_by_one=one_by_one)
 
 
 def state(*statuses: str, updated: str = STAMP, post_id: str = "post_1", status: str = "failed") -> PostState:
@@ -103,7 +103,7 @@ def frame_of(*posts: PostState) -> pd.DataFrame:
 
 
 def move(*posts: PostState, to: str = "2027-03-04 09:00") -> Plan:
-    return plan_reschedule(frame_of(*posts), to=pd.Timestamp(to, tz="UTC"))
+    return plan_update(frame_of(*posts), to=pd.Timestamp(to, tz="UTC"))
 
 
 class Server:

@@ -11,8 +11,8 @@ import pandas as pd
 from tests.chaos.rig import Kernel, Rig
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.engine.reading import Reading
 
@@ -62,7 +62,7 @@ def edit(rig: Rig, post_id: str) -> None:
 
 
 def plan_rows(rig: Rig, count: int, **options: Any) -> Any:
-    return plan_bulk(rig.campaign(count), key="row_id", **options)
+    return plan_create(rig.campaign(count), key="row_id", **options)
 
 
 def send_once(kernel: Kernel, run: str) -> None:
@@ -93,7 +93,7 @@ def scheduled(rig: Rig, content: str) -> int:
 def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
     """A kernel whose creates were answered 500, nothing made, and whose run was stopped by a refusal before they could be sent again."""
     rig.kernel("theirs").run(
-        plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c")
+        plan_create(rig.campaign(1, start=50), key="row_id", campaign="c")
     )  # lists are known to show marks
     path = "/v1/posts" if one_by_one else BULK
     rig.sandbox.add_fault(
@@ -101,7 +101,7 @@ def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> 
         Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=path, times=None),
     )
     kernel = rig.kernel("mine")
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="c", one_by_one=one_by_one))
     kernel.go(run)
     rig.sandbox.clear_faults()
     assert set(kernel.results(run)["outcome"]) == {"unknown"}
@@ -127,4 +127,4 @@ def live(rig: Rig) -> Counter[str]:
 
 def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
     """The sheet as a plan of one campaign."""
-    return plan_bulk(sheet, key="row_id", campaign="c", **options)
+    return plan_create(sheet, key="row_id", campaign="c", **options)

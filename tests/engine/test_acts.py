@@ -163,20 +163,23 @@ def test_a_post_that_went_out_meanwhile_is_too_late(ws, world):
 def test_accounts_are_renewed_tried_and_distinguished(ws, world):
     broken = {a.id for a in world.world.accounts.values() if a.status == "expired" and not a.refreshable}
     assert broken
-    table = ws.check_accounts()
-    assert table.dtypes.astype(str).to_dict() == {
-        "account_id": "string", "platform": "string", "username": "string", "status": "string", "refreshed": "boolean",
-        "works": "boolean", "message": "string", "verdict": "string", "remedy": "string",
-    }  # fmt: skip
+    before = ws.accounts()
+    table = ws.accounts(check=True)
+    assert list(table.columns) == [*before.columns, "refreshed", "verdict"]
+    assert table.dtypes[["works", "refreshed"]].eq("boolean").all()
+    assert before["works"].isna().all()
+    assert table["checked_at"].notna().all()
     assert set(table.loc[~table["works"], "account_id"]) == broken
     assert set(table.loc[~table["works"], "verdict"]) == {"reconnect account"}
+    assert table.loc[~table["works"], "remedy"].str.startswith("connect the account again").all()
+    assert ws.accounts()["works"].to_list() == table["works"].to_list(), "the board remembers it"
     assert len(world.effects("account.refresh")) == len(world.effects("account.test")) == len(table)
 
 
 def test_triage_ends_in_accounts_to_check(ws, world):
     rows = triaged(ws, "reconnect account")
     assert len(rows)
-    table = ws.check_accounts(rows, refresh=False)
+    table = ws.accounts(rows, check=True, refresh=False)
     assert set(table["account_id"]) == set(rows["account_id"])
     assert world.effects("account.refresh") == []
     assert table["refreshed"].isna().all()
@@ -187,24 +190,26 @@ def test_one_account_that_can_not_be_asked_does_not_stop_the_others(ws, world):
     world.add_fault(
         Fault("status", method="POST", path=f"/v1/accounts/{first}/test", status=404, code="NOT_FOUND", times=None)
     )
-    table = ws.check_accounts().set_index("account_id")
+    table = ws.accounts(check=True).set_index("account_id")
     assert table.loc[first, "works"] is pd.NA
-    assert "404 NOT_FOUND" in table.loc[first, "message"]
+    assert "404 NOT_FOUND" in table.loc[first, "check_message"]
     assert table.loc[first, "verdict"] == "ask support"
     assert table["works"].sum() >= len(table) - 2
 
 
 def test_an_account_that_is_not_ours_is_refused(ws):
-    with pytest.raises(vx.PlanError, match="no account acc_x"):
-        ws.check_accounts("acc_x")
-    with pytest.raises(vx.PlanError, match="account_id"):
-        ws.check_accounts(pd.DataFrame({"a": [1]}))
-    assert len(ws.check_accounts(ws.accounts().head(0))) == 0
+    with pytest.raises(vx.errors.PlanError, match="no account acc_x"):
+        ws.accounts("acc_x")
+    with pytest.raises(vx.errors.PlanError, match="account_id"):
+        ws.accounts(pd.DataFrame({"a": [1]}))
+    before = len(ws.accounts())
+    assert len(ws.accounts(ws.accounts().head(0), check=True)) == 0
+    assert before > 1
 
 
 def test_a_key_that_may_not_do_it_ends_it(world):
-    with vx.connect("vb_test_readonly", url=world.url) as ws, pytest.raises(vx.AuthError):
-        ws.check_accounts()
+    with vx.connect("vb_test_readonly", url=world.url) as ws, pytest.raises(vx.errors.AuthError):
+        ws.accounts(check=True)
 
 
 def test_a_refused_retry_can_be_planned_again(ws, world):

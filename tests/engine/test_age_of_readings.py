@@ -7,7 +7,7 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HOUR, plan_rows, post
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 
 HELD_UP = {
     "a rate limit": Fault(action="retry_after", method="GET", path="/v1/posts", nth=2, seconds=300),
@@ -23,7 +23,7 @@ def test_rows_are_not_made_again_upon_a_list_that_was_begun_too_early(rig: Rig, 
     kernel = rig.kernel()
     kernel.run(plan_rows(rig, 120))  # more than one page
     rig.sandbox.advance(60)
-    run = kernel.bind(plan_bulk(rig.campaign(5, start=500), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(5, start=500), key="row_id"))
     rig.sandbox.add_fault(*post({"action": "status", "status": 500, "when": "after"}, path=BULK))
     rig.sandbox.add_fault(HELD_UP[held_up])
     kernel.go(run)
@@ -37,7 +37,7 @@ def test_a_colleague_who_posts_while_the_list_is_read_is_seen_before_anything_is
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
     mine.run(plan_rows(rig, 120))
     rig.sandbox.advance(60)
-    plan = plan_bulk(rig.campaign(5, start=500), key="row_id")
+    plan = plan_create(rig.campaign(5, start=500), key="row_id")
     theirs.run(plan)
     created = rig.created()
     rig.sandbox.set_switches(list_lag_seconds=20.0)  # so that the first page does not show them yet

@@ -12,7 +12,7 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, plan_rows
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.client import Reply
@@ -123,7 +123,7 @@ def test_rule_15_a_2xx_with_an_error_makes_no_post(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
 ) -> None:
     answers(monkeypatch, first("/posts", "POST", lambda _: {"id": "req_77", **said}))
-    table = rig.kernel().run(plan_bulk(rig.campaign(2), key="row_id", one_by_one=True))
+    table = rig.kernel().run(plan_create(rig.campaign(2), key="row_id", one_by_one=True))
     assert set(table["result_id"].dropna()) <= set(rig.sandbox.world.posts)
     assert len(rig.created()) == outcomes(table)["succeeded"] == 2
 

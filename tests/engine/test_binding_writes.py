@@ -12,7 +12,7 @@ from voxops.acts import keys
 from voxops.acts.create import CREATE
 from voxops.acts.made import Made, asked_hash, shown_of_body
 from voxops.acts.operation import settled
-from voxops.api.windows import STUCK_AFTER
+from voxops.api.timing import STUCK_AFTER
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.learning import remember

@@ -11,8 +11,8 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, left_unknown, live, look_once, planned, send_once
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.api.windows import PROOF_AFTER, RESEND_ANSWERED
+from voxops._support import eventloop
+from voxops.api.timing import PROOF_AFTER, RESEND_ANSWERED
 
 LIMITS = [(429, "RATE_LIMIT_EXCEEDED"), (402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR")]
 

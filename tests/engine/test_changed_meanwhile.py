@@ -11,17 +11,17 @@ from tests.engine.steps import edit, scheduled, send_once
 
 from voxburst_sandbox import Fault
 from voxburst_sandbox import posts as sandbox_posts
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.create import plan_create
+from voxops.acts.update import plan_update
 
 DAY = 86_400.0
 LATER = "2027-03-05T09:00:00Z"
 
 
 def plan(sheet: pd.DataFrame) -> object:
-    return plan_bulk(sheet, key="row_id", campaign="spring")
+    return plan_create(sheet, key="row_id", campaign="spring")
 
 
 def planted(rig: Rig, content: str, **fields: Any) -> str:
@@ -68,7 +68,7 @@ def test_rule_26_a_change_of_another_post_or_of_another_campaign_holds_no_row(ri
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled").set_index("content").loc[sheet["content"]].reset_index()
     stopped(rig, kernel, kernel.bind(plan_update(posts.head(1).assign(new_content="mended"))))
-    other = plan_bulk(sheet.head(1).assign(content="mended"), key="row_id", campaign="summer")
+    other = plan_create(sheet.head(1).assign(content="mended"), key="row_id", campaign="summer")
     assert outcomes(kernel.run(other)) == {"succeeded": 1}
     assert outcomes(kernel.run(plan(sheet.head(1).assign(row_id="x", content="something else")))) == {"succeeded": 1}
     twin = sheet.head(1).assign(row_id="y", content="mended", twin=True)
@@ -90,7 +90,7 @@ def test_rule_05_what_somebody_undid_is_held_also_after_another_act_of_ours(rig,
         rig.sandbox.person.edit(post, content="wrong price")
     rig.sandbox.advance(DAY)
     later = kernel.posts("scheduled")
-    other = plan_update(later.assign(new_tags="x")) if what == "cancel" else plan_reschedule(later, by="3D")
+    other = plan_update(later.assign(new_tags="x")) if what == "cancel" else plan_update(later, by="3D")
     assert outcomes(kernel.run(other)) == {"succeeded": 1}
     rig.sandbox.advance(DAY)
     table = kernel.run(cell)
@@ -337,7 +337,7 @@ def test_rule_26_an_open_move_of_a_post_whose_text_the_frame_had_cut_holds_the_s
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled")
     cut = posts.assign(content=posts["content"].str[:20] + "…")
-    run = kernel.bind(plan_reschedule(cut, to=pd.Timestamp("2027-03-05T09:00:00Z")))
+    run = kernel.bind(plan_update(cut, to=pd.Timestamp("2027-03-05T09:00:00Z")))
     stopped(rig, kernel, run)
     table = kernel.run(plan(sheet.assign(row_id="x", scheduled_for="2027-03-05T09:00:00Z")))
     assert (
@@ -412,7 +412,7 @@ def test_a_draft_that_has_its_time_is_let_out_by_that_time(rig):
     kernel = rig.kernel()
     drafts = kernel.posts("draft")
     drafts = drafts[drafts["post_id"] == post]
-    held = plan_reschedule(drafts, to=pd.Timestamp(when)).frame["reason"].to_list()
+    held = plan_update(drafts, to=pd.Timestamp(when)).frame["reason"].to_list()
     assert held == ["a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"]
     assert outcomes(kernel.run(plan_update(drafts.assign(new_scheduled_for=pd.Timestamp(when))))) == {"succeeded": 1}
     assert rig.sandbox.world.posts[post].status == "scheduled"

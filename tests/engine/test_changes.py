@@ -10,12 +10,12 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, HOUR, killed
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
-from voxops.acts.update import plan_reschedule, plan_update
-from voxops.api.windows import PROOF_AFTER
+from voxops.acts.update import plan_update
+from voxops.api.timing import PROOF_AFTER
 
 PATH = "/v1/posts/*"
 WHEN = "2027-03-01T09:00:00Z"
@@ -47,13 +47,13 @@ def test_a_move_is_sent_once_shown_and_verified_and_re_running_it_sends_nothing(
     ids = planted(rig, 3)
     kernel = rig.kernel()
     posts = kernel.posts("scheduled")
-    table = kernel.run(plan_reschedule(posts, to=THURSDAY))
+    table = kernel.run(plan_update(posts, to=THURSDAY))
     assert outcomes(table) == {"succeeded": 3}
     assert sorted(changed(rig)) == sorted(ids)
     assert times(rig) == {THURSDAY}
     assert {request["path"] for request in rig.acts()} == {f"/v1/posts/{post}" for post in ids}
-    assert outcomes(rig.kernel().run(plan_reschedule(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
-    again = plan_reschedule(kernel.posts("scheduled"), to=THURSDAY)
+    assert outcomes(rig.kernel().run(plan_update(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
+    again = plan_update(kernel.posts("scheduled"), to=THURSDAY)
     assert again.frame["reason"].to_list() == ["it is so already"] * 3, "and a fresh one"
     assert len(changed(rig)) == 3
 
@@ -62,7 +62,7 @@ def test_rule_01_run_all_does_not_move_twice(rig):
     planted(rig, 2)
     kernel = rig.kernel()
     for _ in range(3):
-        table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+        table = kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))
         kernel = rig.kernel()
     assert outcomes(table) == {"blocked": 2}
     assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
@@ -134,16 +134,16 @@ def test_a_move_that_is_meant_once_more_is_done(rig):
     for again in (False, True):
         rig.sandbox.advance(5)
         posts = kernel.posts("scheduled").assign(again=again)
-        assert outcomes(kernel.run(plan_reschedule(posts, by="36h"))) == {"succeeded": 1}
+        assert outcomes(kernel.run(plan_update(posts, by="36h"))) == {"succeeded": 1}
     assert times(rig) == {THURSDAY}
 
 
 def test_a_time_that_somebody_else_set_may_be_moved_again(rig):
     (post,) = planted(rig, 1)
     kernel = rig.kernel()
-    kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))
+    kernel.run(plan_update(kernel.posts("scheduled"), by="1D"))
     person(rig, post, scheduled_for="2027-03-03T09:00:00Z")
-    assert outcomes(kernel.run(plan_reschedule(kernel.posts("scheduled"), by="1D"))) == {"succeeded": 1}
+    assert outcomes(kernel.run(plan_update(kernel.posts("scheduled"), by="1D"))) == {"succeeded": 1}
     assert times(rig) == {THURSDAY}
 
 
@@ -190,7 +190,7 @@ def test_a_lost_answer_is_settled_by_what_the_post_shows(rig, reading, when, act
     rig.sandbox.set_switches(**reading)
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action=action, method="PATCH", path=PATH, when=when, times=2))
-    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    table = kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))
     assert outcomes(table) == {"succeeded": 3}
     assert times(rig) == {THURSDAY}
     assert len(set(changed(rig))) == len(changed(rig)) == 3
@@ -204,14 +204,14 @@ def test_a_lost_answer_is_settled_by_what_the_post_shows(rig, reading, when, act
 def test_a_kernel_killed_between_receipt_and_commit_has_moved_once(rig, reading):
     ids = planted(rig, 2)
     kernel = rig.kernel()
-    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), by="3D"))
+    run = kernel.bind(plan_update(kernel.posts("scheduled"), by="3D"))
     rig.sandbox.set_switches(**reading)
     killed(rig, kernel, run, PATH, method="PATCH")
     assert changed(rig), "the server carried out what it had received"
     rig.sandbox.advance(200)
     second = rig.kernel()
     table = second.run(
-        plan_reschedule(second.posts("scheduled"), by="3D")
+        plan_update(second.posts("scheduled"), by="3D")
     )  # Run All, on a frame that shows the move or does not
     second.go(run)
     assert outcomes(second.results(run)) == {"succeeded": 2}
@@ -241,7 +241,7 @@ def test_an_edit_after_a_lost_answer_is_not_written_over(rig):
 def test_two_kernels_on_one_ledger_move_once(rig):
     planted(rig, 4)
     one, two = rig.kernel(), rig.kernel()
-    plan = plan_reschedule(one.posts("scheduled"), by="3D")
+    plan = plan_update(one.posts("scheduled"), by="3D")
     runs = [one.bind(plan), two.bind(plan)]
     one.go(runs[0])
     two.go(runs[1])
@@ -254,7 +254,7 @@ def test_a_move_whose_new_time_has_passed_is_not_sent(rig):
     planted(rig, 1, scheduledFor="2026-03-09T09:00:00Z")
     kernel = rig.kernel()
     soon = rig.sandbox.now() + pd.Timedelta("1h")
-    run = kernel.bind(plan_reschedule(kernel.posts("scheduled"), to=soon))
+    run = kernel.bind(plan_update(kernel.posts("scheduled"), to=soon))
     rig.sandbox.advance(7200)
     kernel.go(run)
     (row,) = kernel.results(run).to_dict("records")
@@ -268,7 +268,7 @@ def test_canaries_of_a_change_go_first_and_hold_the_others(rig):
     rig.sandbox.add_fault(
         Fault(action="status", method="PATCH", path=PATH, when="before", status=400, code="VALIDATION_ERROR", times=2)
     )
-    table = kernel.run(plan_reschedule(kernel.posts("scheduled"), to=THURSDAY).canary(2))
+    table = kernel.run(plan_update(kernel.posts("scheduled"), to=THURSDAY).canary(2))
     assert outcomes(table) == {"failed": 2, "blocked": 4}
     assert len(rig.acts()) == 2
 
@@ -287,7 +287,7 @@ def test_a_create_run_is_undone_although_lists_lag(rig):
     """What the list does not show is read by itself: a run must not be called withdrawn whose posts go out."""
     rig.sandbox.set_switches(list_lag_seconds=3600)
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     assert kernel.posts("scheduled").empty, "no list shows them"
     plan = undone(kernel, run)
@@ -298,12 +298,12 @@ def test_a_create_run_is_undone_although_lists_lag(rig):
 
 def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_however_many_posts_came_since(rig):
     first = rig.kernel()
-    first.go(first.bind(plan_bulk(rig.campaign(3), key="row_id")))
+    first.go(first.bind(plan_create(rig.campaign(3), key="row_id")))
     for number in range(250):
         rig.sandbox.plant_post(f"other {number}", [next(iter(rig.accounts.values()))], status="published", daysOld=0.0)
     rig.sandbox.advance(4 * 24 * HOUR)
     kernel = rig.kernel("another")
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     before = len(rig.sandbox.requests())
     reasons = undone(kernel, run).frame["reason"]
     assert reasons.str.startswith("it was made before, by an earlier run or another ledger").to_list() == [True] * 3
@@ -312,7 +312,7 @@ def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_howe
 
 def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_is_undone(rig):
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     plan = undone(kernel, run)
     assert plan.eligible == 0
     assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
@@ -330,7 +330,7 @@ def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_i
 
 def test_posts_that_are_known_to_be_deleted_are_not_read_again_when_a_run_is_undone(rig):
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     gone = kernel.results(run)["result_id"][1]
     eventloop.run(kernel.client.request("DELETE", f"/v1/posts/{gone}"))
@@ -345,7 +345,7 @@ def test_a_post_that_is_not_shown_just_after_it_was_made_is_not_taken_for_delete
     """Reads lag: the API says of all posts at first that they don't exist."""
     rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER + 600, single_reads_lag=True)
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(rig.campaign(3), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     plan = undone(kernel, run)
     assert plan.frame["reason"].str.startswith("nobody knows yet").to_list() == [True] * 3
@@ -359,8 +359,8 @@ def test_a_create_run_is_undone(rig):
     """What is still scheduled is withdrawn; what went out, and what another ledger had made, is not."""
     kernel, other = rig.kernel(), rig.kernel("other")
     sheet = rig.campaign(4)
-    other.run(plan_bulk(sheet.head(1), key="row_id"))
-    run = kernel.bind(plan_bulk(sheet, key="row_id"))
+    other.run(plan_create(sheet.head(1), key="row_id"))
+    run = kernel.bind(plan_create(sheet, key="row_id"))
     kernel.go(run)
     made = kernel.results(run)["result_id"].to_list()
     rig.sandbox.person.withdraw(made[1])

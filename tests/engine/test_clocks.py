@@ -13,11 +13,11 @@ from tests.engine.shown import NOW
 from tests.engine.steps import caught, let_go, plan_rows, send_once
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import CLOCKS_DIFFER, PROOF_AFTER, SKEW
+from voxops.api.timing import CLOCKS_DIFFER, PROOF_AFTER, SKEW
 from voxops.engine.reading import Watch
 from voxops.ledger import Stored
 
@@ -32,7 +32,7 @@ def warm(rig: Rig, what: str) -> tuple[Kernel, Plan, str]:
         return kernel, plan_retry(kernel.triaged()), "post.retry"
     kernel.run(plan_rows(rig, 1, campaign="before"))
     rig.sandbox.advance(300)
-    return kernel, plan_bulk(rig.campaign(2, start=10), key="row_id", campaign="c"), "post.create"
+    return kernel, plan_create(rig.campaign(2, start=10), key="row_id", campaign="c"), "post.create"
 
 
 def made(rig: Rig, kind: str) -> int:

@@ -14,7 +14,7 @@ from tests.virtual import workspace
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops.api.windows import (
+from voxops.api.timing import (
     CREATES_FRESH_FOR,
     LIST_DISORDER,
     WAITING_HOLDS_FOR,
@@ -357,7 +357,7 @@ def test_an_empty_list_is_read_each_time():
 def test_a_large_campaign_goes_out_although_the_list_takes_longer_than_a_reading_holds(rows: int) -> None:
     """Every page takes four seconds of the server's time, and every bulk request six: by and by the list has ten pages."""
     with Sandbox(seed=11, empty=True, rate_limit=None) as sandbox:
-        plan = vx.plan_bulk(world.campaign(world.accounts(sandbox), rows), key="row_id")
+        plan = vx.plan_create(world.campaign(world.accounts(sandbox), rows), key="row_id")
         sandbox.add_fault(Fault("advance", method="GET", path="/v1/posts", seconds=4, times=None))
         sandbox.add_fault(Fault("advance", method="POST", path="/v1/posts/bulk", seconds=6, times=None))
         with workspace(sandbox) as ws:

@@ -7,9 +7,9 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import plan_rows
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
-from voxops.api.windows import PROOF_AFTER
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.execution import Execution
 from voxops.errors import DecodeError
 
@@ -38,7 +38,7 @@ def test_rule_30_a_sheet_with_posts_of_its_own_is_verified_by_the_posts_that_it_
     old = [
         rig.sandbox.plant_post("old", [rig.campaign(1)["accounts"][0]], status="published", daysOld=7) for _ in range(2)
     ]
-    run = kernel.bind(plan_bulk(rig.campaign(2).assign(post_id=old), key="row_id"))
+    run = kernel.bind(plan_create(rig.campaign(2).assign(post_id=old), key="row_id"))
     execution = kernel.execution(run)
     eventloop.run(execution.go())
     for post in kernel.results(run)["result_id"]:
@@ -64,7 +64,7 @@ def test_rule_30_what_reads_do_not_show_yet_is_not_deleted(rig: Rig) -> None:
     rig.sandbox.set_switches(list_lag_seconds=45.0, single_reads_lag=True)
     kernel, run, execution = made(rig)
     eventloop.run(execution.verify())
-    kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
+    kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
     assert set(rig.created().values()) == {1}
     assert outcomes(kernel.results(run)) == {"succeeded": 2}
 

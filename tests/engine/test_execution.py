@@ -15,19 +15,12 @@ from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, sta
 
 from voxops.acts import keys
 from voxops.acts.made import Made
-from voxops.api.windows import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
-from voxops.engine.execution import (
-    FEWEST_OFFERED,
-    MOST_OFFERED,
-    NEVER_ENDED,
-    RESENDS,
-    RESTLESS,
-    WAITS_FOR_CANARIES,
-    Execution,
-)
+from voxops.api.timing import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
+from voxops.engine.execution import FEWEST_OFFERED, MOST_OFFERED, NEVER_ENDED, RESENDS, RESTLESS, Execution
 from voxops.engine.reader import interval
 from voxops.engine.reading import Reading
 from voxops.engine.settler import OR_ANEW
+from voxops.engine.sharing import WAITS_FOR_CANARIES
 from voxops.ledger import Clearance
 
 # -- whoever holds the run -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from tests.engine.office import Office, offer, posts, queued, retries
 from tests.engine.shown import retry, run_now
 
-from voxops.api.windows import WATCH_LOOKS
+from voxops.api.timing import WATCH_LOOKS
 from voxops.engine.execution import Execution
 from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
 from voxops.ledger import Clearance

@@ -14,7 +14,7 @@ from tests.engine.shown import NOW, campaign, run_now, state
 from voxops.acts.made import Made
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, STUCK_AFTER, WATCH_LOOKS
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import execution as module
 from voxops.engine.execution import BROKE_DOWN, NEVER_ENDED, WIDTH, Execution
 from voxops.engine.reading import Reading

@@ -12,7 +12,7 @@ from tests.virtual import workspace
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxops.api.windows import CREATES_CLEARED_FOR
+from voxops.api.timing import CREATES_CLEARED_FOR
 
 
 @pytest.fixture(params=[2, 3, 6, 20], ids="{}-a-minute".format)
@@ -26,7 +26,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 def rows(ws: vx.Workspace, sandbox: Sandbox) -> vx.Plan:
     """More than there are senders, each a request of its own."""
-    return vx.plan_bulk(world.campaign(world.accounts(sandbox), 30), key="row_id", one_by_one=True)
+    return vx.plan_create(world.campaign(world.accounts(sandbox), 30), key="row_id", one_by_one=True)
 
 
 def targets(ws: vx.Workspace, sandbox: Sandbox) -> vx.Plan:
@@ -74,7 +74,7 @@ def test_creates_go_out_right_behind_the_list_that_clears_them(sandbox: Sandbox)
 def test_an_empty_workspace_is_looked_through_once_and_not_before_every_send(pace: int) -> None:
     """Three lists before each create would take all that a window lets through, and each create would come too late."""
     with Sandbox(seed=11, empty=True, rate_limit=pace) as sandbox:
-        plan = vx.plan_bulk(world.campaign(world.accounts(sandbox), 120), key="row_id")
+        plan = vx.plan_create(world.campaign(world.accounts(sandbox), 120), key="row_id")
         with workspace(sandbox) as ws:
             ws.run(plan).wait()
             sent = sandbox.requests()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import plan_rows
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 
 
 def test_rule_13_a_post_of_the_future_hides_no_others(rig: Rig) -> None:
@@ -18,7 +18,7 @@ def test_rule_13_a_post_of_the_future_hides_no_others(rig: Rig) -> None:
     post.created_at += 2 * 86_400_000
     world.add_post(post)
     mine = rig.kernel("mine")
-    mine.run(plan_bulk(rig.campaign(1).assign(content="older"), key="row_id", campaign="another"))
+    mine.run(plan_create(rig.campaign(1).assign(content="older"), key="row_id", campaign="another"))
     rig.kernel("theirs").run(plan_rows(rig, 150))
     rig.sandbox.advance(26 * 3600)
     table = mine.run(plan_rows(rig, 150))

@@ -14,7 +14,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
+from voxops._support import eventloop
 
 AT_ONCE = 10  # requests that a client has under way
 SCRIPT = """

@@ -12,7 +12,7 @@ from voxops.acts.create import CREATE
 from voxops.acts.made import Made
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.created import Listed
 from voxops.engine.learning import came_back, learn, note_posts
 from voxops.model import Outcome

@@ -7,8 +7,8 @@ from tests.chaos.rig import Rig, Silent, outcomes
 from tests.engine.steps import BULK, others_post, plan_rows
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch
 from voxops.errors import DecodeError
@@ -41,7 +41,7 @@ def test_verifying_takes_no_misread_post_for_a_deleted_one(rig: Rig) -> None:
     assert outcomes(kernel.results(run)) == {"succeeded": 2}
     rig.sandbox.clear_faults()
     eventloop.run(execution.verify())
-    assert outcomes(kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))) == {"succeeded": 2}
+    assert outcomes(kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))) == {"succeeded": 2}
     assert set(rig.created().values()) == {1}
 
 

@@ -11,7 +11,7 @@ from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import post as faults
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts.act import PostAct
 from voxops.acts.operation import Item, Member, Subject, settled
 from voxops.acts.plan import Plan, build_plan

@@ -16,12 +16,12 @@ from tests.engine.steps import BULK, caught, let_go, live, send_once, wait_for
 
 from voxburst_sandbox import Fault
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
-from voxops.api.windows import PROOF_AFTER
+from voxops.acts.update import plan_update
+from voxops.api.timing import PROOF_AFTER
 
 LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be given up, and absence is proved
 
@@ -72,7 +72,9 @@ def test_rule_30_a_numbered_create_that_was_withdrawn_is_not_made_again_by_its_o
     kernel = rig.kernel()
 
     def numbered(attempt: int) -> str:
-        return kernel.bind(plan_bulk(sheet.assign(attempt=attempt), key="row_id", campaign="c", one_by_one=one_by_one))
+        return kernel.bind(
+            plan_create(sheet.assign(attempt=attempt), key="row_id", campaign="c", one_by_one=one_by_one)
+        )
 
     first = numbered(1)
     if before == "proved absent":
@@ -102,14 +104,14 @@ def test_rule_30_what_run_failed_has_numbered_counts_as_asked_for(rig: Rig) -> N
     rig.sandbox.add_fault(
         Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK, times=None)
     )
-    first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c"))
+    first = kernel.bind(plan_create(sheet, key="row_id", campaign="c"))
     kernel.go(first)
     rig.sandbox.clear_faults()
     failed = kernel.execution(first).failed()
     assert failed["attempt"].to_list() == [2, 2]
-    kernel.bind(plan_bulk(failed, key="row_id", campaign="c"))
+    kernel.bind(plan_create(failed, key="row_id", campaign="c"))
     for effects, became in ((2, "succeeded"), (2, "blocked")):
-        run = kernel.bind(plan_bulk(failed.assign(attempt=3), key="row_id", campaign="c"))
+        run = kernel.bind(plan_create(failed.assign(attempt=3), key="row_id", campaign="c"))
         kernel.go(run)
         assert (outcomes(kernel.results(run)), rig.effects("post.create")) == ({became: 2}, effects)
         rig.sandbox.advance(LATER)
@@ -129,7 +131,7 @@ def _plant(rig: Rig, what: str) -> tuple[Callable[[Kernel], pd.DataFrame], Calla
 
     def change(frame: pd.DataFrame, again: bool) -> Plan:
         if what == "move":
-            return plan_reschedule(frame.assign(again=again), by="3D")
+            return plan_update(frame.assign(again=again), by="3D")
         return plan_update(frame.assign(new_content="hello, world", again=again))
 
     return lambda kernel: kernel.posts("scheduled"), change, "post.update"
@@ -157,7 +159,7 @@ def test_rule_31_two_ledgers_number_the_same_attempt_where_one_has_bound_an_earl
     sheet = rig.campaign(1 if one_by_one else 2)
 
     def numbered(attempt: int) -> Plan:
-        return plan_bulk(sheet.assign(attempt=attempt), key="row_id", campaign="c", one_by_one=one_by_one)
+        return plan_create(sheet.assign(attempt=attempt), key="row_id", campaign="c", one_by_one=one_by_one)
 
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
     mine.bind(numbered(1))

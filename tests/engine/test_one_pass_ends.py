@@ -11,7 +11,7 @@ from tests.chaos.rig import Rig, Silent, outcomes
 from tests.engine.steps import HELD, RETRY, let_go, plan_rows, post, wait_for
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import audit

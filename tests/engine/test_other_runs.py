@@ -24,10 +24,10 @@ from tests.engine.steps import (
 )
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import CREATES_FRESH_FOR, PROOF_AFTER
+from voxops.api.timing import CREATES_FRESH_FOR, PROOF_AFTER
 from voxops.engine.preflight import read_list
 from voxops.ledger import Claim
 

@@ -15,7 +15,7 @@ from voxops.acts.create import CREATE, resolved
 from voxops.acts.made import Made, made_of, shown_of_body
 from voxops.acts.plan import Plan
 from voxops.api.states import PostState
-from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
+from voxops.api.timing import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.engine.created import Listed
 from voxops.engine.facts import Facts
 from voxops.engine.learning import learn

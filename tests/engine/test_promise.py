@@ -14,12 +14,12 @@ from tests.engine.steps import BULK, RETRY, edit, killed, plan_rows, post, send_
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.engine import outcome
 
 
@@ -29,14 +29,14 @@ def sheet(rig: Rig, count: int = 4, **columns: object) -> pd.DataFrame:
 
 def test_rule_13_another_sheet_with_the_same_row_names_is_not_taken_for_made(rig):
     """Last week's posts have this week's row ids: a fresh ledger must not call this week's rows created."""
-    rig.kernel().run(plan_bulk(sheet(rig), key="row_id"))
+    rig.kernel().run(plan_create(sheet(rig), key="row_id"))
     this_week = sheet(rig)
     this_week["content"] = "this week: " + this_week["content"]
-    table = rig.kernel().run(plan_bulk(this_week, key="row_id"))
+    table = rig.kernel().run(plan_create(this_week, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
     assert table["waiting_for"].str.contains("already posted as post_").fillna(False).all()
     assert len(rig.created()) == 4
-    table = rig.kernel().run(plan_bulk(this_week, key="row_id", campaign="this week"))
+    table = rig.kernel().run(plan_create(this_week, key="row_id", campaign="this week"))
     assert outcomes(table) == {"succeeded": 4}
 
 
@@ -106,9 +106,9 @@ NAMES = {
 @pytest.mark.parametrize("names", NAMES)
 def test_rule_05_row_names_through_files_are_the_same_rows(rig, names):
     frame = sheet(rig, row_id=["1", "2", "3", "4"])
-    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    rig.kernel().run(plan_create(frame, key="row_id"))
     again = frame.assign(row_id=pd.Series(NAMES[names], dtype=object))
-    assert outcomes(rig.kernel().run(plan_bulk(again, key="row_id"))) == {"succeeded": 4}
+    assert outcomes(rig.kernel().run(plan_create(again, key="row_id"))) == {"succeeded": 4}
     assert set(rig.created().values()) == {1}
 
 
@@ -116,13 +116,13 @@ def test_rule_26_a_sheet_whose_row_names_moved_is_not_made_again(rig):
     """Excel turned 001 into 1, or a row was inserted on top of numbered rows: the same posts under other names."""
     frame = sheet(rig, row_id=["001", "002", "003", "004"])
     kernel = rig.kernel()
-    kernel.run(plan_bulk(frame, key="row_id"))
+    kernel.run(plan_create(frame, key="row_id"))
     moved = frame.assign(row_id=["1", "2", "3", "4"])
-    table = rig.kernel().run(plan_bulk(moved, key="row_id"))
+    table = rig.kernel().run(plan_create(moved, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
     assert table["waiting_for"].str.contains("looks like another row").fillna(False).all()
     assert set(rig.created().values()) == {1}
-    meant = kernel.run(plan_bulk(moved.assign(twin=True), key="row_id"))
+    meant = kernel.run(plan_create(moved.assign(twin=True), key="row_id"))
     assert outcomes(meant) == {"succeeded": 4}
 
 
@@ -132,12 +132,12 @@ def test_rule_26_a_sheet_that_is_run_again_under_other_names_at_once_is_not_made
     rig.sandbox.set_switches(list_lag_seconds=50, forget_key_on_5xx=True)
     frame = sheet(rig, row_id=["001", "002", "003", "004"])
     first = rig.kernel()
-    run = first.bind(plan_bulk(frame, key="row_id"))
+    run = first.bind(plan_create(frame, key="row_id"))
     if known != "bound":
         killed(rig, first, run, BULK)
         rig.sandbox.advance(20)
     second = rig.kernel()
-    again = second.bind(plan_bulk(frame.assign(row_id=["1", "2", "3", "4"]), key="row_id"))
+    again = second.bind(plan_create(frame.assign(row_id=["1", "2", "3", "4"]), key="row_id"))
     second.go(again)
     second.go(run)
     table = second.results(again)
@@ -156,17 +156,17 @@ def test_rule_26_a_sheet_that_is_run_again_under_other_names_at_once_is_not_made
 def test_rule_26_a_post_that_was_moved_mended_or_withdrawn_since_is_not_made_again_under_another_name(rig, ledger):
     frame = sheet(rig, row_id=["001", "002", "003", "004"])
     kernel = rig.kernel()
-    kernel.run(plan_bulk(frame, key="row_id"))
+    kernel.run(plan_create(frame, key="row_id"))
     posts = kernel.posts("scheduled")
     posts = [posts[posts["content"] == text] for text in frame["content"]]
     for plan in (
-        plan_reschedule(posts[0], by="1D"),
+        plan_update(posts[0], by="1D"),
         plan_update(posts[1].assign(new_content="mended")),
         plan_cancel(posts[2]),
     ):
         assert outcomes(kernel.run(plan)) == {"succeeded": 1}
     rig.sandbox.advance(600)
-    table = rig.kernel(ledger).run(plan_bulk(frame.assign(row_id=["1", "2", "3", "4"]), key="row_id"))
+    table = rig.kernel(ledger).run(plan_create(frame.assign(row_id=["1", "2", "3", "4"]), key="row_id"))
     assert outcomes(table) == {"blocked": 4}
     assert table["waiting_for"].str.contains("looks like another row of this campaign").fillna(False).all()
     assert table["waiting_for"].str.contains("cancelled since").tolist() == [False, False, True, False]
@@ -183,11 +183,11 @@ def test_rule_26_texts_that_read_the_same_are_the_same_post_under_other_names(ri
     """A sheet that went through another program: its rows were numbered anew, and its texts are spelled in other characters."""
     frame = sheet(rig, row_id=["1", "2", "3", "4"])
     frame["content"] = [f"Déjà vu {number}\nNew today" for number in range(4)]
-    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    rig.kernel().run(plan_create(frame, key="row_id"))
     again = frame.assign(row_id=["2", "3", "4", "5"], content=frame["content"].map(spelled))
     assert (again["content"] != frame["content"]).all()
     for ledger in ("ledger", "another"):
-        table = rig.kernel(ledger).run(plan_bulk(again.tail(1), key="row_id"))
+        table = rig.kernel(ledger).run(plan_create(again.tail(1), key="row_id"))
         assert outcomes(table) == {"blocked": 1}
         assert table["waiting_for"].str.contains("looks like another row").fillna(False).all()
     assert rig.effects("post.create") == 4
@@ -197,17 +197,17 @@ def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
     frame = sheet(rig, 3)
     frame.loc[1, "accounts"] = "acc_unknown"
     kernel = rig.kernel()
-    run = kernel.bind(plan_bulk(frame, key="row_id", campaign="Spring"))
+    run = kernel.bind(plan_create(frame, key="row_id", campaign="Spring"))
     kernel.go(run)
     failed = outcome.failed_rows(kernel.ledger, run)
     read = pd.read_csv(StringIO(failed.to_csv(index=False)), dtype="string")
     for rows in (failed, read):
-        plan = plan_bulk(rows, key="row_id")
+        plan = plan_create(rows, key="row_id")
         assert plan.campaign == "spring"
         assert plan.items[0].attempt == 2
-    bare = plan_bulk(kernel.results(run)[frame.columns].reset_index(drop=True), key="row_id", campaign=None)
+    bare = plan_create(kernel.results(run)[frame.columns].reset_index(drop=True), key="row_id", campaign=None)
     bare.table.attrs.clear()
-    nameless = plan_bulk(pd.DataFrame(frame.to_dict("list")), key="row_id")
+    nameless = plan_create(pd.DataFrame(frame.to_dict("list")), key="row_id")
     table = kernel.run(nameless)
     assert table["waiting_for"].str.contains("in another campaign").sum() >= 1
     assert set(rig.created().values()) == {1}
@@ -216,16 +216,16 @@ def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
 @pytest.mark.parametrize("name", ["2026.10", "007", "0", "1e3", "TRUE"])
 def test_rule_29_a_campaign_that_a_file_has_turned_into_a_number_makes_no_row_twice(rig, name):
     kernel = rig.kernel()
-    table = kernel.run(plan_bulk(sheet(rig), key="row_id", campaign=name))
+    table = kernel.run(plan_create(sheet(rig), key="row_id", campaign=name))
     text = table.to_csv(index=False)
-    with pytest.raises(vx.PlanError, match=r"column 'campaign' holds .* that a file has made of a name"):
-        plan_bulk(pd.read_csv(StringIO(text)), key="row_id")
-    same = plan_bulk(pd.read_csv(StringIO(text), dtype="string"), key="row_id")
+    with pytest.raises(vx.errors.PlanError, match=r"column 'campaign' holds .* that a file has made of a name"):
+        plan_create(pd.read_csv(StringIO(text)), key="row_id")
+    same = plan_create(pd.read_csv(StringIO(text), dtype="string"), key="row_id")
     assert outcomes(kernel.run(same)) == {"succeeded": 4}
-    spoiled = plan_bulk(pd.read_csv(StringIO(text)).astype({"campaign": "string"}), key="row_id")
+    spoiled = plan_create(pd.read_csv(StringIO(text)).astype({"campaign": "string"}), key="row_id")
     assert set(outcomes(kernel.run(spoiled))) <= {"succeeded", "blocked"}
     assert list(rig.created().values()) == [1] * 4
-    named = plan_bulk(pd.read_csv(StringIO(text)), key="row_id", campaign=name)
+    named = plan_create(pd.read_csv(StringIO(text)), key="row_id", campaign=name)
     assert outcomes(kernel.run(named)) == {"succeeded": 4}
 
 
@@ -233,42 +233,42 @@ def test_rule_29_a_campaign_that_a_file_has_turned_into_a_number_makes_no_row_tw
 def test_rule_29_a_sheet_that_lost_the_names_of_its_rows_and_its_campaign_is_not_made_again(rig, ledger):
     """Opened in Excel and saved: 001 is 1, and 2026.10 is 2026.1."""
     frame = sheet(rig, row_id=["001", "002", "003", "004"], campaign="2026.10")
-    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    rig.kernel().run(plan_create(frame, key="row_id"))
     saved = frame.assign(row_id=["1", "2", "3", "4"], campaign="2026.1")
-    table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id"))
+    table = rig.kernel(ledger).run(plan_create(saved, key="row_id"))
     assert outcomes(table) == {"blocked": 4}
     assert table["waiting_for"].str.contains("looks like a row of another campaign").fillna(False).all()
     assert rig.effects("post.create") == 4
-    table = rig.kernel(ledger).run(plan_bulk(saved, key="row_id", campaign="2026.1"))
+    table = rig.kernel(ledger).run(plan_create(saved, key="row_id", campaign="2026.1"))
     assert outcomes(table) == {"succeeded": 4}, "an explicit name is taken as said"
 
 
 def test_rule_29_an_empty_column_names_no_campaign(rig):
     frame = sheet(rig)
     kernel = rig.kernel()
-    kernel.run(plan_bulk(frame, key="row_id", campaign="Spring"))
-    table = kernel.run(plan_bulk(frame.assign(campaign=None, content="others"), key="row_id"))
+    kernel.run(plan_create(frame, key="row_id", campaign="Spring"))
+    table = kernel.run(plan_create(frame.assign(campaign=None, content="others"), key="row_id"))
     assert outcomes(table) == {"blocked": 4}
     assert table["waiting_for"].str.contains("in another campaign").fillna(False).all()
 
 
 def test_rule_29_ids_that_a_file_has_turned_into_numbers_are_refused(rig):
     for spoiled in (1.2345678901234568e16, "1.23457E+16", "123.0"):
-        with pytest.raises(vx.PlanError, match="a number that a file has made of an id"):
-            plan_bulk(sheet(rig, accounts=spoiled), key="row_id")
+        with pytest.raises(vx.errors.PlanError, match="a number that a file has made of an id"):
+            plan_create(sheet(rig, accounts=spoiled), key="row_id")
 
 
 def test_rule_13_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
     frame = sheet(rig, 2)
     frame.loc[1, "content"] = "x" * 9000
     mine, theirs = rig.kernel(), rig.kernel()
-    assert outcomes(mine.run(plan_bulk(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
-    assert outcomes(theirs.run(plan_bulk(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
+    assert outcomes(mine.run(plan_create(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
+    assert outcomes(theirs.run(plan_create(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
     mended = frame.assign(content=[frame["content"][0], "short"])
-    assert outcomes(theirs.run(plan_bulk(mended, key="row_id"))) == {"succeeded": 2}
-    assert outcomes(mine.run(plan_bulk(mended, key="row_id"))) == {"succeeded": 2}
+    assert outcomes(theirs.run(plan_create(mended, key="row_id"))) == {"succeeded": 2}
+    assert outcomes(mine.run(plan_create(mended, key="row_id"))) == {"succeeded": 2}
     other = mended.assign(content=[frame["content"][0], "mended otherwise"])
-    assert outcomes(mine.run(plan_bulk(other, key="row_id"))) == {"succeeded": 1, "blocked": 1}
+    assert outcomes(mine.run(plan_create(other, key="row_id"))) == {"succeeded": 1, "blocked": 1}
     assert set(rig.created().values()) == {1}
     assert len(rig.created()) == 2
 
@@ -291,9 +291,9 @@ def test_rule_09_the_same_failure_has_one_key_whoever_plans_it(rig):
 
 def test_rule_13_a_fresh_ledger_finds_what_waits_since_forty_days(rig):
     frame = sheet(rig)
-    rig.kernel().run(plan_bulk(frame, key="row_id"))
+    rig.kernel().run(plan_create(frame, key="row_id"))
     rig.sandbox.advance(40 * 86_400)
-    table = rig.kernel().run(plan_bulk(frame, key="row_id"))
+    table = rig.kernel().run(plan_create(frame, key="row_id"))
     assert outcomes(table) == {"succeeded": 4}
     assert set(rig.created().values()) == {1}
 
@@ -308,7 +308,7 @@ def test_rule_30_a_withdrawn_post_is_never_called_succeeded(rig):
     again = kernel.run(plan)
     assert outcomes(again) == {"succeeded": 1, "blocked": 1}
     assert again["waiting_for"].dropna().str.contains(f"made as {gone}, cancelled since").all()
-    made = kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
+    made = kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
     assert outcomes(made) == {"succeeded": 2}
     assert rig.effects("post.create") == 3, "the withdrawn one, as its next attempt"
 
@@ -399,8 +399,8 @@ def test_rule_31_a_delivery_that_two_people_send_again_is_reported(rig):
 def test_rule_27_one_by_one_two_laptops_at_once_make_no_row_twice(rig):
     frame = sheet(rig, 6)
     one, two = rig.kernel(), rig.kernel()
-    first = one.bind(plan_bulk(frame, key="row_id", one_by_one=True))
-    second = two.bind(plan_bulk(frame.iloc[2:].iloc[::-1], key="row_id", one_by_one=True))
+    first = one.bind(plan_create(frame, key="row_id", one_by_one=True))
+    second = two.bind(plan_create(frame.iloc[2:].iloc[::-1], key="row_id", one_by_one=True))
     works = [one.start(first), two.start(second)]
     for work in works:
         work.result(60)
@@ -413,8 +413,8 @@ def test_rule_27_one_by_one_two_laptops_at_once_make_no_row_twice(rig):
 def test_rule_27_the_same_sheet_sorted_otherwise_at_once_is_one_request(rig):
     frame = sheet(rig, 60)
     one, two = rig.kernel(), rig.kernel()
-    first = one.bind(plan_bulk(frame, key="row_id"))
-    second = two.bind(plan_bulk(frame.iloc[::-1], key="row_id"))
+    first = one.bind(plan_create(frame, key="row_id"))
+    second = two.bind(plan_create(frame.iloc[::-1], key="row_id"))
     works = [one.start(first), two.start(second)]
     for work in works:
         work.result(60)
@@ -425,7 +425,7 @@ def test_rule_27_the_same_sheet_sorted_otherwise_at_once_is_one_request(rig):
 def test_rule_20_blocked_rows_are_a_state_of_their_own(rig):
     frame = sheet(rig, 2, accounts=["twitter:@aldercofee", sheet(rig)["accounts"][0]])
     with vx.connect(sandbox=rig.sandbox, ledger=rig.folder / "blocked.sqlite") as ws:
-        run = ws.run(plan_bulk(frame, key="row_id")).wait()
+        run = ws.run(plan_create(frame, key="row_id")).wait()
         assert outcomes(run.results()) == {"succeeded": 1, "blocked": 1}
         assert run.snapshot.phase == "blocked"
         assert run.blocked()["waiting_for"].tolist() == [
@@ -458,13 +458,16 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
     assert rig.effects("post.retry") == 1, "the server knew the key"
 
 
-def test_rule_31_an_older_version_refuses_a_newer_ledger(tmp_path):
+def test_rule_31_a_ledger_of_another_version_is_refused_and_stays_as_it_is(tmp_path):
     from voxops.ledger import Ledger
 
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    version = ledger.query("PRAGMA user_version")[0][0]
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    schema = ledger.query("PRAGMA user_version")[0][0]
     with ledger.atomic() as db:
-        db.execute(f"PRAGMA user_version={version + 1}")
+        db.execute(f"PRAGMA user_version={schema + 1}")
     ledger.close()
-    with pytest.raises(vx.LedgerError, match="later version of voxops; update voxops"):
-        Ledger(tmp_path / "ledger.sqlite")
+    before = path.read_bytes()
+    with pytest.raises(vx.errors.LedgerError, match="finish its runs with the version that made it"):
+        Ledger(path)
+    assert path.read_bytes() == before

@@ -6,18 +6,18 @@ import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import others_post, plan_rows, scheduled
 
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 
 FIRST = "row 0 of the campaign"
 
 
 def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
     """Something else is made, so that the list is read, and others post: what came before is not listed again."""
-    kernel.run(plan_bulk(rig.campaign(1, start=number), key="row_id", campaign="other"))
+    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign="other"))
     rig.sandbox.advance(3600)
     others_post(rig)
-    kernel.run(plan_bulk(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
+    kernel.run(plan_create(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
 
 
 def looking_back(kernel: Kernel, run: str) -> str:
@@ -49,7 +49,7 @@ def test_rule_13_what_was_sent_back_and_is_approved_by_now_is_not_made_by_a_next
     rig.sandbox.person.submit(post)
     rig.sandbox.person.approve(post)
     hours_later(rig, theirs, 30)
-    table = theirs.run(plan_bulk(rig.campaign(1).assign(attempt=2), key="row_id"))
+    table = theirs.run(plan_create(rig.campaign(1).assign(attempt=2), key="row_id"))
     assert scheduled(rig, FIRST) == 1
     assert outcomes(table) == {"succeeded": 1}
     assert table["result_id"].to_list() == [post]
@@ -82,7 +82,7 @@ def test_rule_30_a_next_attempt_at_what_was_taken_back_makes_it_again(rig: Rig, 
     for post in ids:
         getattr(rig.sandbox.person, taken)(post)
     hours_later(rig, kernel, 30)
-    table = kernel.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id"))
+    table = kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
     assert outcomes(table) == {"succeeded": 2}
     assert not set(ids) & set(table["result_id"])
     assert scheduled(rig, FIRST) == 1
@@ -104,7 +104,7 @@ def test_rule_26_a_renamed_row_is_not_made_again_whose_post_is_live_again(rig: R
     """A spreadsheet turned 001 into 1; the post of 001 was seen cancelled at noon and restored later."""
     kernel = rig.kernel()
     sheet = rig.campaign(1)
-    kernel.run(plan_bulk(sheet.assign(row_id="001"), key="row_id", campaign="c"))
+    kernel.run(plan_create(sheet.assign(row_id="001"), key="row_id", campaign="c"))
     (post,) = rig.sandbox.world.posts.values()
     rig.sandbox.person.withdraw(post.id)
     hours_later(rig, kernel, 20)
@@ -112,7 +112,7 @@ def test_rule_26_a_renamed_row_is_not_made_again_whose_post_is_live_again(rig: R
     for target in post.targets:
         target.status = "pending"
     hours_later(rig, kernel, 30)
-    table = kernel.run(plan_bulk(sheet.assign(row_id="1"), key="row_id", campaign="c"))
+    table = kernel.run(plan_create(sheet.assign(row_id="1"), key="row_id", campaign="c"))
     assert scheduled(rig, FIRST) == 1
     assert "looks like another row of this campaign" in table["waiting_for"][0]
 
@@ -137,7 +137,7 @@ def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
     assert set(table["waiting_for"]) == {
         f"made as {post}, deleted since; to make it again, set a column attempt to 2" for post in ids
     }
-    again = new.run(plan_bulk(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one))
+    again = new.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one))
     assert outcomes(again) == {"succeeded": 2}
     assert scheduled(rig, FIRST) == 1
 

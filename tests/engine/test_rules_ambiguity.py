@@ -24,9 +24,9 @@ from tests.engine.steps import (
 )
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts import keys
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 
@@ -160,7 +160,7 @@ def test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig):
     assert outcomes(first.run(plan)) == {"succeeded": 60}
     rig.sandbox.advance(30 * HOUR)
     second = rig.kernel("new")
-    ten = plan_bulk(rig.campaign(10), key="row_id")
+    ten = plan_create(rig.campaign(10), key="row_id")
     assert outcomes(second.run(ten)) == {"succeeded": 10}
     assert outcomes(second.run(plan_rows(rig, 60))) == {"succeeded": 60}
     assert rig.count(wanted).holds
@@ -267,7 +267,7 @@ def test_rule_14_an_empty_workspace_and_a_first_batch_that_failed(rig):
         rig.sandbox.set_switches(no_metadata=hidden)
         kernel = rig.kernel()
         rig.sandbox.add_fault(*post({"action": "status", "status": 500, "when": "before"}, path=BULK))
-        table = kernel.run(plan_bulk(rig.campaign(4, start=10 * hidden), key="row_id"))
+        table = kernel.run(plan_create(rig.campaign(4, start=10 * hidden), key="row_id"))
         assert outcomes(table) == {"succeeded": 4}
     assert set(rig.created().values()) == {1}
     assert len(rig.created()) == 8
@@ -313,6 +313,6 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
     other = rig.kernel()
     other.engine.settler._reader.created = copied
     rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=BULK))
-    run = other.bind(plan_bulk(rig.campaign(2, start=10), key="row_id"))
+    run = other.bind(plan_create(rig.campaign(2, start=10), key="row_id"))
     assert other.go(run).phase == "done"
     assert set(rig.created().values()) == {1}

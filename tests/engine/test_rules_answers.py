@@ -20,7 +20,7 @@ from tests.engine.steps import (
 )
 
 from voxburst_sandbox import Fault, posts
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 
 
@@ -29,7 +29,7 @@ def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, sp
     kernel = rig.kernel()
     frame = rig.campaign(6)
     frame.loc[1, "accounts"] = "acc_unknown"
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
     run = kernel.bind(plan)
     table = kernel.results(run)
@@ -103,8 +103,8 @@ def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     kernel = rig.kernel()
     frame = rig.campaign(1)
     frame.loc[0, "accounts"] = "acc_unknown"
-    killed(rig, kernel, kernel.bind(plan_bulk(frame, key="row_id")), BULK)
-    table = rig.kernel().run(plan_bulk(frame, key="row_id"))
+    killed(rig, kernel, kernel.bind(plan_create(frame, key="row_id")), BULK)
+    table = rig.kernel().run(plan_create(frame, key="row_id"))
     assert outcomes(table) == {"failed": 1}
     assert len(rig.acts()) <= 3
 
@@ -246,7 +246,7 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     assert table.loc[table["outcome"] == "failed", "row_id"].tolist() == [plan.operations[0].items[3].label]
     rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=400, code="VALIDATION_ERROR", nth=1))
     rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=422, code="", nth=2))
-    other = kernel.run(plan_bulk(rig.campaign(8, start=20), key="row_id"))
+    other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
     assert outcomes(other) == {"succeeded": 8}
     assert set(other["batch"]) == {1}
     assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
@@ -291,7 +291,7 @@ def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monk
     run = kernel.bind(plan_rows(rig, 3))
     execution = kernel.execution(run)
     send_once(kernel, run)
-    failed = plan_bulk(execution.failed(), key="row_id")
+    failed = plan_create(execution.failed(), key="row_id")
     assert failed.eligible == 1
     table = kernel.run(failed)
     if code == "VALIDATION_ERROR":  # its own word, that nothing was made

@@ -24,9 +24,9 @@ from tests.engine.steps import (
     send_once,
 )
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts import keys
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.errors import PlanError
 
@@ -36,13 +36,13 @@ def test_rule_05_a_row_is_created_once_however_often_it_is_planned(rig):
     kernel = rig.kernel()
     frame = rig.campaign(6)
     frame.loc[1, "content"] = "x" * 9000  # too long for its platform, which only the API knows
-    first = kernel.run(plan_bulk(frame, key="row_id"))
+    first = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(first) == {"succeeded": 5, "failed": 1}
-    again = kernel.run(plan_bulk(frame, key="row_id"))
+    again = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(again) == {"succeeded": 5, "failed": 1}
     assert again["attempt"].tolist() == [1] * 6
     frame.loc[1, "content"] = "short enough"
-    mended = kernel.run(plan_bulk(frame, key="row_id"))
+    mended = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(mended) == {"succeeded": 6}
     assert mended["attempt"].tolist() == [1, 2, 1, 1, 1, 1]
     assert set(rig.created().values()) == {1}
@@ -53,12 +53,12 @@ def test_rule_05_the_failed_rows_of_a_run_are_its_next_attempt(rig):
     kernel = rig.kernel()
     frame = rig.campaign(3)
     frame.loc[1, "accounts"] = "acc_unknown"
-    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    run = kernel.bind(plan_create(frame, key="row_id"))
     kernel.go(run)
     failed = kernel.results(run)
     failed = failed[failed["outcome"] == "failed"]
     assert failed["row_id"].tolist() == ["r00001"]
-    second = plan_bulk(failed[frame.columns].assign(attempt=failed["attempt"] + 1), key="row_id")
+    second = plan_create(failed[frame.columns].assign(attempt=failed["attempt"] + 1), key="row_id")
     table = kernel.run(second)
     assert outcomes(table) == {"failed": 1}
     assert table["attempt"].tolist() == [2]
@@ -68,13 +68,13 @@ def test_rule_05_the_failed_rows_of_a_run_are_its_next_attempt(rig):
 def test_rule_05_a_used_row_with_another_text_is_held_and_holds_nobody_else(rig):
     kernel = rig.kernel()
     frame = rig.campaign(3)
-    kernel.run(plan_bulk(frame, key="row_id"))
+    kernel.run(plan_create(frame, key="row_id"))
     frame.loc[0, "content"] = "something else"
-    table = kernel.run(plan_bulk(frame, key="row_id"))
+    table = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(table) == {"succeeded": 2, "blocked": 1}
     assert table["waiting_for"][0].startswith("already posted as post_")
     assert "name a new campaign" in table["waiting_for"][0]
-    other = kernel.run(plan_bulk(frame, key="row_id", campaign="spring"))
+    other = kernel.run(plan_create(frame, key="row_id", campaign="spring"))
     assert outcomes(other) == {"succeeded": 3}
     assert rig.created()["something else"] == 1
 
@@ -83,10 +83,10 @@ def test_rule_05_an_open_row_with_another_text_is_held_with_what_differs(rig):
     kernel = rig.kernel()
     frame = rig.campaign(2)
     rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
-    send_once(kernel, kernel.bind(plan_bulk(frame, key="row_id")))
+    send_once(kernel, kernel.bind(plan_create(frame, key="row_id")))
     frame.loc[0, "content"] = "something else"
     frame.loc[0, "scheduled_for"] = (world.FAR + timedelta(days=1)).isoformat()
-    table = kernel.results(kernel.bind(plan_bulk(frame, key="row_id")))
+    table = kernel.results(kernel.bind(plan_create(frame, key="row_id")))
     assert table["outcome"][0] == "blocked"
     assert (
         table["waiting_for"][0]
@@ -99,9 +99,9 @@ def test_rule_05_numbers_and_texts_name_the_same_row_and_bad_names_raise():
     assert len({keys.row_key(value) for value in (1, "1", 1.0, pd.Series([1.0])[0])}) == 1
     frame = world.campaign(dict.fromkeys(world.PLATFORMS, "acc_1"), 3)
     with pytest.raises(PlanError, match="more than once"):
-        plan_bulk(frame.assign(row_id=[1, "1", 2]), key="row_id")
+        plan_create(frame.assign(row_id=[1, "1", 2]), key="row_id")
     with pytest.raises(PlanError, match="no value"):
-        plan_bulk(frame.assign(row_id=["a", None, "b"]), key="row_id")
+        plan_create(frame.assign(row_id=["a", None, "b"]), key="row_id")
 
 
 def test_rule_06_a_create_whose_time_has_passed_is_held(rig):
@@ -109,7 +109,7 @@ def test_rule_06_a_create_whose_time_has_passed_is_held(rig):
     now = rig.sandbox.now()
     frame = rig.campaign(3)
     frame["scheduled_for"] = [(now + timedelta(hours=h)).isoformat() for h in (-1, 1, 48)]
-    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    run = kernel.bind(plan_create(frame, key="row_id"))
     rig.sandbox.advance(2 * HOUR)
     kernel.go(run)
     table = kernel.results(run)
@@ -125,7 +125,7 @@ def test_rule_06_an_unknown_batch_proved_absent_drops_what_is_late_by_then(rig):
     frame = rig.campaign(2)
     frame.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(minutes=4)).isoformat()
     rig.sandbox.add_fault(*post({"action": "drop"}, path=BULK))
-    table = kernel.run(plan_bulk(frame, key="row_id"))
+    table = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(table) == {"blocked": 1, "succeeded": 1}
     assert table["waiting_for"][0] == "its time has passed"
     assert list(rig.created()) == ["row 1 of the campaign"]
@@ -135,7 +135,7 @@ def test_rule_06_rows_without_a_time_are_refused():
     frame = world.campaign(dict.fromkeys(world.PLATFORMS, "acc_1"), 3).assign(
         scheduled_for=[None, "", "2027-01-01T10:00"]
     )
-    plan = plan_bulk(frame, key="row_id")
+    plan = plan_create(frame, key="row_id")
     assert not plan.frame["eligible"].any()
     assert plan.frame["reason"][:2].str.contains("no time").all()
     assert "no offset" in plan.frame["reason"][2]
@@ -148,7 +148,7 @@ def test_rule_06_a_create_is_not_sent_again_after_its_time(rig):
     frame["scheduled_for"] = (rig.sandbox.now() + timedelta(seconds=40)).isoformat()
     world.plant_posts(rig.sandbox, 1)  # shows that posts have metadata, so that absence can be proved
     rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
-    table = kernel.run(plan_bulk(frame, key="row_id"))
+    table = kernel.run(plan_create(frame, key="row_id"))
     assert rig.effects("post.create") == 0
     assert table["waiting_for"].str.contains("its time has passed").fillna(False).all()
 
@@ -159,7 +159,7 @@ def test_rule_06_time_that_passes_between_a_reading_and_its_resend_counts(rig):
     world.plant_posts(rig.sandbox, 1)  # shows that posts have metadata
     frame = rig.campaign(2)
     frame["scheduled_for"] = (rig.sandbox.now() + timedelta(seconds=200)).isoformat()
-    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    run = kernel.bind(plan_create(frame, key="row_id"))
     rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=BULK))
     send_once(kernel, run)
     look_once(kernel, run)
@@ -218,7 +218,7 @@ def test_rule_07_the_first_rows_of_a_campaign_are_its_canaries(rig):
     kernel = rig.kernel()
     frame = rig.campaign(60)
     frame.loc[0, "accounts"] = frame.loc[1, "accounts"] = "acc_unknown"
-    table = kernel.run(plan_bulk(frame, key="row_id").canary(3))
+    table = kernel.run(plan_create(frame, key="row_id").canary(3))
     assert outcomes(table) == {"failed": 2, "succeeded": 1, "blocked": 57}
     assert len(rig.created()) == 1
 
@@ -246,7 +246,7 @@ def test_an_account_that_stands_twice_in_a_row_is_sent_once(rig, cell, one_by_on
     account = rig.accounts["twitter"]
     name = f"twitter:@{rig.sandbox.world.accounts[account].username.lstrip('@')}"
     sheet = rig.campaign(1).assign(accounts=cell.format(id=account, name=name))
-    table = rig.kernel().run(plan_bulk(sheet, key="row_id", one_by_one=one_by_one))
+    table = rig.kernel().run(plan_create(sheet, key="row_id", one_by_one=one_by_one))
     assert outcomes(table) == {"succeeded": 1}
     (sent,) = rig.acts()
     body = json.loads(sent["sent"])

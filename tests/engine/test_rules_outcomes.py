@@ -18,7 +18,7 @@ from tests.engine.steps import (
     send_once,
 )
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 

@@ -22,8 +22,8 @@ from tests.engine.steps import (
 )
 
 from voxburst_sandbox import Switches
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 
 
@@ -35,7 +35,9 @@ def test_rule_01_a_rerun_joins_what_is_open_with_its_batch_and_its_bytes(rig):
     killed(rig, first, first.bind(plan), BULK)
     before = {(entry["key"], entry["body"]) for entry in rig.acts()}
     assert before
-    shorter = plan_bulk(rig.campaign(120).iloc[::-1], key="row_id")  # other batches, if they were formed from the frame
+    shorter = plan_create(
+        rig.campaign(120).iloc[::-1], key="row_id"
+    )  # other batches, if they were formed from the frame
     second = rig.kernel()
     assert outcomes(second.run(shorter)) == {"succeeded": 120}
     assert rig.count(wanted).holds

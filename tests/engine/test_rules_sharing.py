@@ -30,8 +30,8 @@ from tests.virtual import workspace
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import audit
@@ -96,7 +96,7 @@ def test_rule_21_a_batch_is_not_formed_anew_while_another_sends_it(rig):
     kernel, other = rig.kernel(), rig.kernel()
     frame = rig.campaign(4)
     frame.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(minutes=30)).isoformat()
-    run = kernel.bind(plan_bulk(frame, key="row_id"))
+    run = kernel.bind(plan_create(frame, key="row_id"))
     stored = kernel.ledger.operations.of_run(run)[0]
     claim = other.ledger.claims.claim(
         other.ledger.claims.clear(stored),
@@ -263,7 +263,7 @@ def test_rule_25_a_network_file_system_is_warned_of_and_refused_if_its_locks_fai
     monkeypatch.setattr(ledger_file, "_file_system", lambda path: "nfs4")
     with pytest.warns(UserWarning, match="network file system"):
         db = ledger_file.open_database(tmp_path / "net.sqlite")
-    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "truncate"
     db.close()
     monkeypatch.setattr(ledger_file, "locks_hold", lambda path: False)
     with warnings.catch_warnings():

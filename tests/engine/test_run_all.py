@@ -11,7 +11,7 @@ from tests.chaos.rig import Rig, outcomes
 
 from voxburst_sandbox import Fault
 from voxburst_sandbox import posts as sandbox_posts
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.ledger import audit
 
 DAY = 86_400.0
@@ -114,7 +114,7 @@ def test_rule_01_a_move_that_the_server_keeps_to_the_minute_is_made_once(rig, mo
         rig.sandbox.add_fault(Fault("drop", path="/v1/posts/*", method="PATCH", when="after", times=1))
     found = []
     for _ in range(2):
-        found.append(outcomes(kernel.run(plan_reschedule(kernel.posts("scheduled"), by="3D"))))
+        found.append(outcomes(kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))))
         rig.sandbox.clear_faults()
         rig.sandbox.advance(DAY)
         if pruned:

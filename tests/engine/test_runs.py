@@ -19,7 +19,7 @@ from tests.engine.steps import (
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
 from voxops.acts.redeliver import plan_redeliver

@@ -12,9 +12,8 @@ import pytest
 from tests.engine.desk import QUEUED, RETENTION, Desk, created, error, retried, says
 from tests.engine.shown import NOW, campaign, made_post, retry, run_now, state
 
-from voxops._core.backoff import Backoff, delay
 from voxops.api.assumptions import KEY_EARLY
-from voxops.api.windows import CLEARED_FOR, CREATES_CLEARED_FOR, LEASE
+from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEASE, Backoff, delay
 from voxops.engine.created import Listed
 from voxops.engine.learning import learn
 from voxops.engine.reader import interval

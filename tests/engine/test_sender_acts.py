@@ -11,10 +11,10 @@ import pytest
 from tests.engine.desk import Desk, Post, created, error, retried, says
 from tests.engine.shown import NOW, after, campaign, fix, move, run_now, scheduled, state
 
-from voxops.acts.create import CREATE, plan_bulk
+from voxops.acts.create import CREATE, plan_create
 from voxops.acts.made import Made
 from voxops.api.states import PostState
-from voxops.api.windows import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
+from voxops.api.timing import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
 from voxops.engine.learning import are_of_others
 from voxops.engine.sender import _is_of_another
@@ -212,7 +212,7 @@ def test_a_batch_that_another_sender_took_over_is_not_divided(desk):
 def test_rule_06_rows_whose_time_has_passed_leave_a_batch_before_it_is_sent(desk):
     soon = (NOW + timedelta(seconds=5)).isoformat()
     frame = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "acc", "scheduled_for": [soon, "2027-01-01T00:00:00Z"]})  # fmt: skip
-    (op,) = desk.bind(plan_bulk(frame, key="row_id"))
+    (op,) = desk.bind(plan_create(frame, key="row_id"))
     desk.at(5)
     desk.send(op)
     assert desk.post.requests == []

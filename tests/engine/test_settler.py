@@ -12,7 +12,7 @@ from tests.engine.shown import after, fix, move, retry, run_now, scheduled, stat
 from voxops.acts.made import Made, shown_of_state
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
-from voxops.api.windows import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
+from voxops.api.timing import CLOCKS_DIFFER, NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
 from voxops.engine.reading import transitions
 from voxops.engine.settler import AT_ONCE, LIKELY, LOOKS_AS_BEFORE, TOUCHED
 from voxops.model import Outcome

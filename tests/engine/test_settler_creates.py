@@ -13,7 +13,7 @@ from voxops.acts import keys
 from voxops.acts.create import CREATE
 from voxops.acts.operation import settled
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, RESEND_ANSWERED, SKEW
+from voxops.api.timing import PROOF_AFTER, RESEND_ANSWERED, SKEW
 from voxops.model import Outcome
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.engine.shown import Bench, redeliver
 
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 
 
 def delivered(bench: Bench, *names: str) -> tuple[list[int], dict[str, dict[str, Any]]]:

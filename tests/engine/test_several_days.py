@@ -11,14 +11,13 @@ from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.steps import BULK, REDELIVER, RETRY, edit, live, others_post, scheduled, send_once
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
-from voxops.acts import create
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule, plan_update
+from voxops.acts.update import plan_update
 from voxops.analysis.digest import concerns
 from voxops.ledger import audit
 
@@ -26,7 +25,7 @@ DAY = 86_400.0
 
 
 def run_again(kernel: Kernel, sheet: pd.DataFrame, **options: object) -> pd.DataFrame:
-    return kernel.run(plan_bulk(sheet, key="row_id", campaign="spring", **options))
+    return kernel.run(plan_create(sheet, key="row_id", campaign="spring", **options))
 
 
 def refused(rig: Rig, times: int = 1, path: str = BULK, **where: object) -> None:
@@ -50,7 +49,7 @@ def refused(rig: Rig, times: int = 1, path: str = BULK, **where: object) -> None
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_rule_01_rows_that_were_struck_from_the_sheet_are_not_sent(rig, one_by_one):
     kernel, sheet = rig.kernel(), rig.campaign(12)
-    first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring", one_by_one=one_by_one))
+    first = kernel.bind(plan_create(sheet, key="row_id", campaign="spring", one_by_one=one_by_one))
     left = sheet.drop(index=[2, 3, 11])
     assert outcomes(run_again(kernel, left, one_by_one=one_by_one)) == {"succeeded": 9}
     assert set(rig.created()) == set(left["content"])
@@ -62,7 +61,7 @@ def test_rule_01_rows_that_were_struck_from_the_sheet_are_not_sent(rig, one_by_o
 def test_rule_07_one_row_planned_alone_after_failed_canaries_is_one_post(rig):
     kernel, sheet = rig.kernel(), rig.campaign(20)
     rig.sandbox.add_fault(Fault("bulk_partial", method="POST", path=BULK, items=0, times=1))
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     refused(rig)
     kernel.go(run)
     rig.sandbox.clear_faults()
@@ -76,18 +75,18 @@ def test_only_what_a_run_has_made_is_withdrawn_when_it_is_undone(rig):
     run_again(kernel, sheet.head(6))
     rig.sandbox.advance(DAY)
     refused(rig)
-    tuesday = plan_bulk(sheet, key="row_id", campaign="spring")
+    tuesday = plan_create(sheet, key="row_id", campaign="spring")
     kernel.run(tuesday)
     rig.sandbox.clear_faults()
     rig.sandbox.advance(600)
     run = kernel.bind(tuesday)
     kernel.go(run)
     made = eventloop.run(kernel.execution(run).made())
-    assert made.set_index("row")["made_here"].sort_index().to_list() == [False] * 6 + [True] * 4
+    assert made.set_index("row")["created_by_run"].sort_index().to_list() == [False] * 6 + [True] * 4
     rig.sandbox.advance(600)
     again = kernel.bind(tuesday)
     kernel.go(again)
-    assert eventloop.run(kernel.execution(again).made())["made_here"].sum() == 4, (
+    assert eventloop.run(kernel.execution(again).made())["created_by_run"].sum() == 4, (
         "a repetition made what the first has made"
     )
     undo = plan_cancel(_Run(eventloop.run(kernel.execution(again).made())))
@@ -109,7 +108,7 @@ def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
     kernel = rig.kernel()
     run_again(kernel, rig.campaign(3))
     before = rig.sandbox.world.now()
-    run = kernel.bind(plan_bulk(rig.campaign(4), key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(rig.campaign(4), key="row_id", campaign="spring"))
     kernel.go(run)
     assert rig.sandbox.world.now() - before < 30_000, "milliseconds"
     assert outcomes(kernel.results(run)) == {"succeeded": 4}
@@ -140,7 +139,7 @@ def test_rule_26_a_row_is_not_made_again_that_equals_a_post_as_it_is_by_now(rig,
         later = ours["scheduled_for"] + pd.Timedelta(days=1)
         changed["scheduled_for"] = [when.isoformat() for when in later]
         if how == "moved here":
-            kernel.run(plan_reschedule(ours, by="1D"))
+            kernel.run(plan_update(ours, by="1D"))
         else:
             for post, when in zip(ours["post_id"], later, strict=True):
                 rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
@@ -171,7 +170,7 @@ def test_rule_26_a_draft_by_hand_that_got_its_text_and_time_days_later_is_not_ma
 @pytest.mark.parametrize("who", ["this ledger", "somebody"])
 def test_rule_30_a_run_whose_posts_were_withdrawn_since_asks_for_nobody_and_a_later_one_does(rig, who):
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    plan = plan_bulk(sheet, key="row_id", campaign="spring")
+    plan = plan_create(sheet, key="row_id", campaign="spring")
     run = kernel.bind(plan)
     kernel.go(run)
     repetition = kernel.bind(plan)
@@ -196,7 +195,7 @@ def test_rule_30_a_run_whose_posts_were_withdrawn_since_asks_for_nobody_and_a_la
 def test_rule_30_a_run_that_was_withdrawn_while_the_clock_stood_still_asks_for_nobody(rig):
     """The sandbox's clock stands between calls: the run began at the very instant at which its posts were withdrawn."""
     kernel = rig.kernel()
-    plan = plan_bulk(rig.campaign(3), key="row_id", campaign="spring")
+    plan = plan_create(rig.campaign(3), key="row_id", campaign="spring")
     run = kernel.bind(plan)
     kernel.go(run)
     kernel.run(plan_cancel(_Run(eventloop.run(kernel.execution(run).made()))))
@@ -212,7 +211,7 @@ def test_rule_30_a_run_that_was_withdrawn_while_the_clock_stood_still_asks_for_n
 @pytest.mark.parametrize("long_ago", [True, False])
 def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_however_long_the_list_has_moved_on(rig, who, long_ago):
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
     if long_ago:
         rig.sandbox.advance(2 * DAY)
@@ -491,12 +490,12 @@ def test_pictures_of_instagram_go_out_one_by_one(rig):
         accounts=f"instagram:@{instagram.username}",
         media=[media, f"{media};{media}", "https://films.example/a.MP4?x=1"],
     )
-    run = plan_bulk(sheet, key="row_id", one_by_one=True)
+    run = plan_create(sheet, key="row_id", one_by_one=True)
     kinds = {item.label: item.body["contentType"] for item in run.items}
     assert kinds == {"r00000": "IMAGE", "r00001": "CAROUSEL", "r00002": "VIDEO"}
     assert outcomes(run_again(rig.kernel(), sheet.head(1), one_by_one=True)) == {"succeeded": 1}
-    assert "contentType" not in plan_bulk(sheet, key="row_id").items[0].body
-    said = plan_bulk(sheet.assign(content_type="Reel"), key="row_id").items
+    assert "contentType" not in plan_create(sheet, key="row_id").items[0].body
+    said = plan_create(sheet.assign(content_type="Reel"), key="row_id").items
     assert {item.body["contentType"] for item in said} == {"REEL"}
 
 
@@ -508,14 +507,14 @@ def test_pictures_of_instagram_go_out_one_by_one(rig):
 def test_rule_13_rows_of_an_unsent_batch_that_is_parted_are_compared_with_what_others_have_made(rig, how, one_by_one):
     kernel, sheet = rig.kernel(), rig.campaign(12)
     refused(rig, path="/v1/posts" if one_by_one else BULK)
-    first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring", one_by_one=one_by_one))
+    first = kernel.bind(plan_create(sheet, key="row_id", campaign="spring", one_by_one=one_by_one))
     kernel.go(first)
     rig.sandbox.clear_faults()
     rig.sandbox.advance(2 * DAY)
     run_again(rig.kernel("colleague"), sheet)
     changed = sheet.head(11) if how == "struck" else sheet.assign(content=["mended", *sheet["content"][1:]])
     if how == "only bound":
-        kernel.bind(plan_bulk(sheet.head(4), key="row_id", campaign="spring", one_by_one=one_by_one))
+        kernel.bind(plan_create(sheet.head(4), key="row_id", campaign="spring", one_by_one=one_by_one))
         kernel.go(first)
     else:
         run_again(kernel, changed, one_by_one=one_by_one)
@@ -566,7 +565,7 @@ def test_rule_26_a_list_that_lags_takes_nothing_back_of_what_an_answer_has_shown
     run_again(kernel, sheet)
     rig.sandbox.advance(DAY)
     posts = kernel.posts("scheduled").set_index("content").loc[sheet["content"]].reset_index()
-    kernel.run(plan_reschedule(posts, by="1D"))
+    kernel.run(plan_update(posts, by="1D"))
     later = [when.isoformat() for when in posts["scheduled_for"] + pd.Timedelta(days=1)]
     assert outcomes(run_again(kernel, sheet.assign(row_id=["1", "2", "3"], scheduled_for=later))) == {"blocked": 3}
     assert set(rig.created().values()) == {1}
@@ -595,18 +594,6 @@ def test_rule_30_a_ledger_that_has_only_found_a_row_makes_it_again_as_the_attemp
     assert set(rig.created().values()) == {2}
 
 
-def test_rule_05_a_row_of_an_older_ledger_stays_known_under_both_its_names(rig, monkeypatch):
-    kernel, sheet = rig.kernel(), rig.campaign(3).assign(row_id=["0", "1", "2"])
-    names = create.row_names
-    with monkeypatch.context() as patch:
-        patch.setattr(create, "row_names", lambda frame, key: [f"{name}.0" for name in names(frame, key)])
-        run_again(kernel, sheet)
-    for _ in range(3):
-        rig.sandbox.advance(600)
-        assert outcomes(run_again(kernel, sheet)) == {"succeeded": 3}
-    assert set(rig.created().values()) == {1}
-
-
 def test_rule_05_a_content_type_makes_no_other_row(rig):
     instagram = next(each for each in rig.sandbox.world.accounts.values() if each.platform == "instagram")
     media = next(iter(rig.sandbox.world.media), None) or rig.sandbox.plant_media()
@@ -625,9 +612,9 @@ def test_a_run_that_mends_a_held_row_has_made_what_the_first_one_did(rig):
     bad = sheet.assign(accounts=[*sheet["accounts"][:9], "facebook:@nobody"])
     assert outcomes(run_again(kernel, bad)) == {"succeeded": 9, "blocked": 1}
     rig.sandbox.advance(600)
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
-    assert eventloop.run(kernel.execution(run).made())["made_here"].sum() == 10
+    assert eventloop.run(kernel.execution(run).made())["created_by_run"].sum() == 10
 
 
 def test_what_looks_like_a_row_is_read_by_itself_once(rig):
@@ -663,7 +650,7 @@ def test_only_what_looks_like_a_row_and_may_be_ours_is_read_by_itself(rig, lists
             f"other {number}", [row["accounts"]], status="scheduled", scheduledFor=when, daysOld=0.001
         )
     before = len(rig.sandbox.requests())
-    kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     alone = [each for each in rig.sandbox.requests()[before:] if each["path"] != "/v1/posts"]
     assert len(alone) == (5 if lists_show else 10)
 
@@ -718,7 +705,7 @@ def test_rule_30_a_next_attempt_that_waits_is_not_sent_where_the_first_post_is_l
         rig.sandbox.person.reject(post.id)
     rig.sandbox.advance(DAY)
     assert outcomes(run_again(kernel, sheet)) == {"blocked": 1}
-    run = kernel.bind(plan_bulk(sheet.assign(attempt=2), key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet.assign(attempt=2), key="row_id", campaign="spring"))
     refused(rig)
     kernel.go(run)
     rig.sandbox.clear_faults()
@@ -747,7 +734,7 @@ def test_rule_28_a_post_that_was_put_back_after_its_next_attempt_is_among_the_co
     (post,) = rig.sandbox.world.posts.values()
     rig.sandbox.person.withdraw(post.id)
     rig.sandbox.advance(DAY)
-    run = kernel.bind(plan_bulk(sheet.assign(attempt=2), key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet.assign(attempt=2), key="row_id", campaign="spring"))
     kernel.go(run)
     assert scheduled(rig, sheet["content"][0]) == 1
     _put_back(rig, post, "put back")
@@ -767,7 +754,7 @@ def test_rule_26_an_old_post_that_was_mended_into_a_row_while_it_waited_holds_it
     old = rig.sandbox.plant_post("another text", [account], status=status, daysOld=5, **when)
     run_again(kernel, rig.campaign(1, start=9))
     rig.sandbox.advance(DAY)
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     refused(rig)
     kernel.go(run)
     rig.sandbox.clear_faults()
@@ -793,7 +780,7 @@ def test_a_notebook_that_makes_withdraws_and_makes_again_is_run_all_over(rig):
     """The cell that undoes the first attempt finds what the second one has made, which is none of its."""
     kernel, sheet = rig.kernel(), rig.campaign(3)
     for again in (False, True):
-        first = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+        first = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
         kernel.go(first)
         rig.sandbox.advance(600)
         withdrawn = undo(kernel, first)
@@ -809,7 +796,7 @@ def test_a_notebook_that_makes_withdraws_and_makes_again_is_run_all_over(rig):
 @pytest.mark.parametrize("meant", [False, True])
 def test_rule_05_what_somebody_has_put_back_is_not_withdrawn_again_with_its_run(rig, meant):
     kernel, sheet = rig.kernel(), rig.campaign(1)
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
     assert outcomes(kernel.run(undo(kernel, run))) == {"succeeded": 1}
     rig.sandbox.advance(DAY)

@@ -11,7 +11,7 @@ from tests.engine.steps import BULK, HELD, caught, let_go, plan_rows, wait_for
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 
 A_WHILE = 0.3  # real seconds; a pass that waited would have let an hour pass
 

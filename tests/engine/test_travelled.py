@@ -11,9 +11,9 @@ import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.update import plan_update
 from voxops.errors import PlanError
@@ -47,22 +47,22 @@ def through_parquet(frame: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("times", [["2027-03-01", "2027-03-02"], ["2027-03-01T09:00", "2027-03-02T10:30:00.5"]])
 def test_rule_05_a_mended_row_whose_key_is_a_time_without_a_zone_is_not_posted_again(rig, change: Change, times):
     kernel, sheet = rig.kernel(), rig.campaign(2).assign(slot=pd.to_datetime(times, format="ISO8601"))
-    assert outcomes(kernel.run(plan_bulk(sheet, key="slot", campaign="spring"))) == {"succeeded": 2}
+    assert outcomes(kernel.run(plan_create(sheet, key="slot", campaign="spring"))) == {"succeeded": 2}
     rig.sandbox.advance(600)
     mended = change(sheet.assign(content=sheet["content"] + ", mended"))
-    assert outcomes(kernel.run(plan_bulk(mended, key="slot", campaign="spring"))) == {"blocked": 2}
+    assert outcomes(kernel.run(plan_create(mended, key="slot", campaign="spring"))) == {"blocked": 2}
     assert len(rig.created()) == 2
 
 
 def test_rule_05_a_key_that_excel_has_made_a_number_of_names_no_row(rig):
     sheet = rig.campaign(2).assign(brand=[17841405793187218, 17841405793187219])
     with pytest.raises(PlanError, match="may have lost digits in a file; read the column as text"):
-        plan_bulk(sheet, key="brand", campaign="spring")
+        plan_create(sheet, key="brand", campaign="spring")
 
 
 def test_no_zone_is_guessed_on_the_way_through_arrow(rig):
     sheet = rig.campaign(2).assign(scheduled_for=pd.to_datetime(["2027-07-01T09:00", "2027-07-02T09:00"]))
-    plan = plan_bulk(from_arrow(sheet), key="row_id", campaign="spring")
+    plan = plan_create(from_arrow(sheet), key="row_id", campaign="spring")
     assert plan.eligible == 0
     assert plan.frame["reason"].str.contains("has no offset from UTC").all()
 
@@ -72,7 +72,9 @@ def test_no_zone_is_guessed_on_the_way_through_arrow(rig):
 
 def tagged(rig: Rig) -> Any:
     """A scheduled post with two tags."""
-    rig.kernel("hands").run(plan_bulk(rig.campaign(1, start=70).assign(tags="spring;sale"), key="row_id", campaign="c"))
+    rig.kernel("hands").run(
+        plan_create(rig.campaign(1, start=70).assign(tags="spring;sale"), key="row_id", campaign="c")
+    )
     [post] = rig.sandbox.world.posts.values()
     return post
 
@@ -99,11 +101,11 @@ def test_an_empty_list_takes_all_tags_away(rig):
 @pytest.mark.parametrize("kind", ["str", "int64", "float64", "category"])
 def test_what_an_earlier_run_has_made_stays_however_a_file_spells_it(rig, kind):
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    kernel.run(plan_bulk(sheet.head(2), key="row_id", campaign="spring"))
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    kernel.run(plan_create(sheet.head(2), key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
     made = eventloop.run(kernel.execution(run).made())
-    undo = plan_cancel(made.assign(made_here=made["made_here"].astype(bool).astype(kind)))
+    undo = plan_cancel(made.assign(created_by_run=made["created_by_run"].astype(bool).astype(kind)))
     assert undo.eligible == 1
     assert outcomes(kernel.run(undo)) == {"succeeded": 1}
     assert rig.effects("post.cancel") == 1
@@ -112,28 +114,28 @@ def test_what_an_earlier_run_has_made_stays_however_a_file_spells_it(rig, kind):
 def test_a_run_a_moment_later_has_not_made_what_the_one_before_it_has(rig):
     """Within the seconds by which clocks may differ, too."""
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    kernel.run(plan_bulk(sheet.head(2), key="row_id", campaign="spring"))
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    kernel.run(plan_create(sheet.head(2), key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     kernel.go(run)
-    made = eventloop.run(kernel.execution(run).made()).set_index("row")["made_here"].sort_index()
+    made = eventloop.run(kernel.execution(run).made()).set_index("row")["created_by_run"].sort_index()
     assert made.to_list() == [False, False, True]
 
 
 def test_a_run_has_made_what_an_earlier_one_had_bound_and_not_sent(rig):
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    kernel.bind(plan_bulk(sheet.head(2), key="row_id", campaign="spring"))
+    kernel.bind(plan_create(sheet.head(2), key="row_id", campaign="spring"))
     rig.sandbox.advance(600)
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="spring"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="spring"))
     rig.sandbox.advance(1)
     kernel.go(run)
-    assert eventloop.run(kernel.execution(run).made())["made_here"].to_list() == [True] * 3
+    assert eventloop.run(kernel.execution(run).made())["created_by_run"].to_list() == [True] * 3
 
 
-def test_a_column_made_here_of_other_words_is_refused():
+def test_a_column_created_by_run_of_other_words_is_refused():
     made = pd.DataFrame(
-        {"post_id": ["post_1"], "status": ["scheduled"], "updated_at": [pd.NaT], "made_here": ["maybe"]}
+        {"post_id": ["post_1"], "status": ["scheduled"], "updated_at": [pd.NaT], "created_by_run": ["maybe"]}
     )
-    with pytest.raises(PlanError, match="row 0: made_here is 'maybe'; it must be True or False"):
+    with pytest.raises(PlanError, match="row 0: created_by_run is 'maybe'; it must be True or False"):
         plan_cancel(made)
 
 

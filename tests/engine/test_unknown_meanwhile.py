@@ -8,9 +8,9 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, RETRY, by_a_tool, left_unknown, live
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
@@ -29,7 +29,7 @@ def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_made(
         for row in sheet.to_dict("records"):
             by_a_tool(rig, row)
     else:
-        theirs = rig.kernel("theirs").run(plan_bulk(sheet.assign(**columns), key="row_id", campaign="c"))
+        theirs = rig.kernel("theirs").run(plan_create(sheet.assign(**columns), key="row_id", campaign="c"))
         assert outcomes(theirs) == {"succeeded": 2}
     rig.sandbox.advance(seconds)
     kernel.go(run)
@@ -48,10 +48,10 @@ def test_rule_26_a_next_attempt_of_which_nobody_knows_is_not_sent_beside_a_colle
     rig.sandbox.add_fault(
         Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK, times=None)
     )
-    assert outcomes(rig.kernel("mine").run(plan_bulk(sheet, key="row_id", campaign="c"))) == {"failed": 2}
+    assert outcomes(rig.kernel("mine").run(plan_create(sheet, key="row_id", campaign="c"))) == {"failed": 2}
     rig.sandbox.clear_faults()
     kernel, run = left_unknown(rig, sheet.assign(attempt=2))
-    rig.kernel("theirs").run(plan_bulk(sheet, key="row_id", campaign="c"))
+    rig.kernel("theirs").run(plan_create(sheet, key="row_id", campaign="c"))
     for wait in (seconds, PROOF_AFTER + 100):
         rig.sandbox.advance(wait)
         kernel.go(run)
@@ -66,7 +66,7 @@ def test_rule_26_the_rest_of_a_half_made_batch_is_not_sent_beside_what_others_ha
         Fault(action="status", status=401, code="UNAUTHORIZED", method="POST", path=BULK, nth=2),
     )
     kernel = rig.kernel("mine")
-    run = kernel.bind(plan_bulk(sheet, key="row_id", campaign="c"))
+    run = kernel.bind(plan_create(sheet, key="row_id", campaign="c"))
     kernel.go(run)
     rig.sandbox.clear_faults()
     left = sheet[[not live(rig)[text] for text in sheet["content"]]]
@@ -89,7 +89,7 @@ def test_rule_13_a_colleague_s_post_of_the_row_with_another_body_is_not_taken_fo
 ) -> None:
     sheet = rig.campaign(2)
     kernel, run = left_unknown(rig, sheet)
-    rig.kernel("theirs").run(plan_bulk(sheet.assign(**columns), key="row_id", campaign="c"))
+    rig.kernel("theirs").run(plan_create(sheet.assign(**columns), key="row_id", campaign="c"))
     rig.sandbox.advance(PROOF_AFTER + 100)
     kernel.go(run)
     table = kernel.results(run)
@@ -109,7 +109,7 @@ def test_rule_05_a_row_that_was_proved_absent_and_blocked_then_is_posted_once_it
     rig.sandbox.person.delete(hand)
     rig.sandbox.advance(PROOF_AFTER + 100)
     for _ in range(2):
-        table = kernel.run(plan_bulk(sheet, key="row_id", campaign="c"))
+        table = kernel.run(plan_create(sheet, key="row_id", campaign="c"))
         assert outcomes(table) == {"succeeded": 1}
     assert live(rig)[row["content"]] == 1
 
@@ -122,12 +122,12 @@ def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unk
     kernel, first = left_unknown(rig, sheet)
     later = sheet.drop(1) if change == "struck" else sheet.replace({"content": {sheet["content"][1]: "corrected"}})
     rig.sandbox.advance(120)
-    table = kernel.run(plan_bulk(later, key="row_id", campaign="c"))
+    table = kernel.run(plan_create(later, key="row_id", campaign="c"))
     assert outcomes(table) == {"succeeded": 2} | ({"blocked": 1} if change == "corrected" else {})
     assert [live(rig)[text] for text in sheet["content"]] == [1, 0, 1]
     assert outcomes(kernel.results(first)) == {"succeeded": 2, "pending": 1}
     if change == "corrected":  # its old text is proved absent by now
-        table = kernel.run(plan_bulk(later, key="row_id", campaign="c"))
+        table = kernel.run(plan_create(later, key="row_id", campaign="c"))
         assert outcomes(table) == {"succeeded": 3}
     kernel.go(first)  # who struck it has not cancelled the run that has it
     assert [live(rig)[text] for text in later["content"]] == [1] * len(later)
@@ -144,7 +144,7 @@ def test_rule_07_canaries_of_an_unknown_batch_go_first_and_alone(rig: Rig, one_b
         Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
     )
     before = len(rig.sandbox.requests(acting=True))
-    table = kernel.run(plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one).canary(1))
+    table = kernel.run(plan_create(sheet, key="row_id", campaign="c", one_by_one=one_by_one).canary(1))
     assert table["outcome"].tolist() == ["failed", "blocked", "blocked", "blocked"]
     assert table["waiting_for"][1:].str.startswith("held: 0 of 1 canaries").all()
     sent = {request["key"] for request in rig.sandbox.requests(acting=True)[before:]}
@@ -154,7 +154,7 @@ def test_rule_07_canaries_of_an_unknown_batch_go_first_and_alone(rig: Rig, one_b
 def test_rule_07_fewer_canaries_are_formed_anew(rig: Rig) -> None:
     """Three canaries waited to be sent when the analyst became more careful."""
     sheet = rig.campaign(6)
-    plan = plan_bulk(sheet, key="row_id", campaign="c")
+    plan = plan_create(sheet, key="row_id", campaign="c")
     kernel = rig.kernel()
     kernel.bind(plan.canary(3))
     rig.sandbox.add_fault(Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK))

@@ -12,8 +12,8 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, plan_rows
 
 from voxburst_sandbox import Fault, wire
-from voxops._core import eventloop
-from voxops.acts.create import plan_bulk
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
 from voxops.acts.update import plan_update
 
 LOST = Fault(action="status", when="after", method="POST", path=BULK, status=500)
@@ -72,7 +72,7 @@ def test_rule_14_a_text_that_reads_the_same_rules_no_row_out(
     rig.sandbox.set_switches(forget_key_on_5xx=True, no_metadata=True)
     shows(monkeypatch, lambda post: post.update(content=change(post["content"])))
     sheet = rig.campaign(3)
-    made_once(rig, plan_bulk(sheet.assign(content=[text % row for row in range(3)]), key="row_id"))
+    made_once(rig, plan_create(sheet.assign(content=[text % row for row in range(3)]), key="row_id"))
 
 
 def test_rule_14_a_time_that_is_kept_to_the_minute_rules_no_row_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_rule_14_a_time_that_is_kept_to_the_minute_rules_no_row_out(rig: Rig, mo
     shows(monkeypatch, lambda post: post.update(scheduledFor=post["scheduledFor"][:17] + "00.000Z"))
     sheet = rig.campaign(2)
     sheet["scheduled_for"] = [text[:17] + "31" + text[19:] for text in sheet["scheduled_for"]]
-    made_once(rig, plan_bulk(sheet, key="row_id"))
+    made_once(rig, plan_create(sheet, key="row_id"))
 
 
 METADATA = {
@@ -133,7 +133,7 @@ def test_rule_26_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(
         assert outcomes(table) == {"succeeded": 3}
     else:
         assert table["waiting_for"].str.contains("made by hand or elsewhere; a column twin").fillna(False).all()
-    twin = rig.kernel("new").run(plan_bulk(rig.campaign(1).assign(twin=True), key="row_id"))
+    twin = rig.kernel("new").run(plan_create(rig.campaign(1).assign(twin=True), key="row_id"))
     assert outcomes(twin) == {"succeeded": 1}
 
 
@@ -141,7 +141,7 @@ def test_rule_26_what_a_person_has_posted_by_hand_is_not_posted_again(rig: Rig) 
     sheet = rig.campaign(4)
     for row, status in zip(sheet.to_dict("records"), ("scheduled", "cancelled", "draft"), strict=False):
         rig.sandbox.plant_post(row["content"], [row["accounts"]], scheduledFor=row["scheduled_for"], status=status)
-    table = rig.kernel().run(plan_bulk(sheet, key="row_id"))
+    table = rig.kernel().run(plan_create(sheet, key="row_id"))
     assert table["outcome"].to_list() == ["blocked", "succeeded", "succeeded", "succeeded"], "only what goes out counts"
 
 
@@ -161,7 +161,7 @@ def test_rule_28_copies_whose_text_is_shown_otherwise_are_reported(
     shows(monkeypatch, lambda post: post.update(content=change(post["content"])))
     kernel = rig.kernel()
     sheet = rig.campaign(1)
-    run = kernel.bind(plan_bulk(sheet.assign(content=[text % 1]), key="row_id"))
+    run = kernel.bind(plan_create(sheet.assign(content=[text % 1]), key="row_id"))
     execution = kernel.execution(run)
     eventloop.run(execution.go())
     (post_id,) = kernel.posts()["post_id"]

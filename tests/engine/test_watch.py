@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
+from voxops._support import eventloop
+from voxops.api.timing import LONGEST_LOOK
 from voxops.client import AsyncClient
-from voxops.engine.reader import ENDS, LONGEST_LOOK, Reader, interval, worth_reading
+from voxops.engine.reader import ENDS, Reader, interval, worth_reading
 from voxops.engine.things import things_of
 from voxops.engine.watching import Watch
 

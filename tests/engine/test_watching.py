@@ -15,9 +15,9 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.client import AsyncClient, Handle, SteppedClock, ending_of, noted, outcome_of
-from voxops.frames.states import read_post
+from voxops.frames.records import read_post
 from voxops.model import Outcome
 
 
@@ -222,7 +222,7 @@ def test_a_handle_that_nobody_made_can_not_be_awaited():
     async def main():
         return await Handle("post_1", "post")
 
-    with pytest.raises(vx.ConfigError, match="follow it with"):
+    with pytest.raises(vx.errors.ConfigError, match="follow it with"):
         asyncio.run(main())
 
 
@@ -232,7 +232,7 @@ def test_an_unknown_status_is_never_an_end(status):
 
 
 @pytest.mark.parametrize(("things", "kind", "error"), [
-    (["x"], "delivery", vx.ConfigError), (["x"], "webhook", vx.ConfigError), (pd.DataFrame({"a": [1]}), "post", vx.PlanError),
+    (["x"], "delivery", vx.errors.ConfigError), (["x"], "webhook", vx.errors.ConfigError), (pd.DataFrame({"a": [1]}), "post", vx.errors.PlanError),
 ])  # fmt: skip
 def test_what_can_not_be_watched_is_refused(ws, things, kind, error):
     with pytest.raises(error):
@@ -327,7 +327,7 @@ def test_events_of_other_posts_cost_nothing(still, world):
     assert run.notify({"id": "e", "type": "post.published", "data": {"id": "post_of_others"}}) is False
     assert run.notify({"id": "e", "type": "webhook.test", "data": {"test": True}}) is False
     assert reads(world, since) == []
-    with pytest.raises(vx.DecodeError):
+    with pytest.raises(vx.errors.DecodeError):
         run.notify(b"<html>")
 
 
@@ -387,7 +387,9 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                genuine = vx.verify_signature(body, self.headers.get("X-VoxBurst-Signature"), [receiver.secret])
+                genuine = vx.webhooks.verify_signature(
+                    body, self.headers.get("X-VoxBurst-Signature"), [receiver.secret]
+                )
                 receiver.refused += not genuine
                 if genuine and receiver.run is not None:
                     receiver.heard.append(receiver.run.notify(body))

@@ -10,13 +10,13 @@ from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import BULK, HOUR, RETRY, edit, live, send_once
 
 from voxburst_sandbox import Fault
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_reschedule
-from voxops.api.windows import CLEARED_FOR, PROOF_AFTER, SKEW
+from voxops.acts.update import plan_update
+from voxops.api.timing import CLEARED_FOR, PROOF_AFTER, SKEW
 
 FAR = "2027-03-01T09:00:00Z"
 
@@ -113,11 +113,11 @@ def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_ru
     rig: Rig, before: str, one_by_one: bool
 ) -> None:
     """The run has stopped before its posts were made; then the name moves to another account, and the cell is run again."""
-    rig.kernel("teach").run(plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c"))
+    rig.kernel("teach").run(plan_create(rig.campaign(1, start=50), key="row_id", campaign="c"))
     rig.sandbox.advance(200)
     first, second = [one for one in rig.sandbox.world.accounts.values() if one.status == "active"][:2]
     sheet = rig.campaign(2).assign(accounts=f"{first.platform}:@{first.username.lstrip('@')}")
-    plan = plan_bulk(sheet, key="row_id", campaign="c", one_by_one=one_by_one)
+    plan = plan_create(sheet, key="row_id", campaign="c", one_by_one=one_by_one)
     mine = rig.kernel("mine")
     run = mine.bind(plan)
     if before != "unsent":
@@ -149,10 +149,10 @@ def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_ru
 def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig: Rig) -> None:
     """No post bears a mark, and a colleague's has the account and time of the first row."""
     rig.sandbox.set_switches(no_metadata=True)
-    rig.kernel("theirs").run(plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c"))
+    rig.kernel("theirs").run(plan_create(rig.campaign(1, start=50), key="row_id", campaign="c"))
     rig.sandbox.advance(200)
     sheet = rig.campaign(4)
-    plan = plan_bulk(sheet, key="row_id", campaign="c")
+    plan = plan_create(sheet, key="row_id", campaign="c")
     rig.sandbox.add_fault(Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=BULK))
     for number in range(3):
         table = rig.kernel("mine").run(plan)
@@ -169,7 +169,7 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("when", ["", "before", "after"])
-@pytest.mark.parametrize("what", ["retry", "cancel", "reschedule"])
+@pytest.mark.parametrize("what", ["retry", "cancel", "update"])
 def test_rule_20_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig: Rig, what: str, when: str) -> None:
     if what == "retry":
         world.plant_posts(rig.sandbox, 1)
@@ -180,11 +180,11 @@ def test_rule_20_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig: Rig, w
     plan = {
         "retry": lambda: plan_retry(mine.triaged("failed")),
         "cancel": lambda: plan_cancel(mine.posts("scheduled")),
-        "reschedule": lambda: plan_reschedule(mine.posts("scheduled"), by="3D"),
+        "update": lambda: plan_update(mine.posts("scheduled"), by="3D"),
     }[what]()
     run = mine.bind(plan)
     if when:
-        method = "PATCH" if what == "reschedule" else "POST"
+        method = "PATCH" if what == "update" else "POST"
         rig.sandbox.add_fault(Fault(action="status", status=500, method=method, path="/v1/**", when=when))
     send_once(mine, run)
     if what != "retry" and not when:
@@ -225,10 +225,10 @@ def test_rule_20_an_unknown_act_on_a_post_that_was_changed_since_says_how_to_go_
 
 @pytest.mark.parametrize("names", [["a", "b"], [1, 2], [1.0, 2.0]], ids=["texts", "numbers", "floats"])
 def test_rule_20_rows_that_are_proved_absent_are_not_open(rig: Rig, names: list[Any]) -> None:
-    rig.kernel("teach").run(plan_bulk(rig.campaign(1, start=50), key="row_id", campaign="c"))
+    rig.kernel("teach").run(plan_create(rig.campaign(1, start=50), key="row_id", campaign="c"))
     rig.sandbox.advance(200)
     mine = rig.kernel("mine")
-    run = mine.bind(plan_bulk(rig.campaign(2).assign(row_id=names), key="row_id", campaign="c"))
+    run = mine.bind(plan_create(rig.campaign(2).assign(row_id=names), key="row_id", campaign="c"))
     rig.sandbox.add_fault(
         Fault(action="status", status=402, code="LIMIT_EXCEEDED", method="POST", path=BULK, times=None)
     )

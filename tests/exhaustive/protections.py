@@ -12,15 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 
 from tests.chaos.model import Reading
 from tests.exhaustive.search import Case, Event, Found, search
-from tests.ledger import test_ledger_machine as machine
 
+from voxops.acts import target_act
 from voxops.acts.made import Made
-from voxops.engine import mended, sender, settler
+from voxops.api.evidence import Fate
+from voxops.engine import decisions, mended, sender, settler
 from voxops.engine.presence import Verdict
-from voxops.ledger import Ledger
+from voxops.ledger import Claim, Ledger
 from voxops.ledger.claims import Claims
 from voxops.ledger.operations import Operations
 
@@ -29,6 +31,52 @@ BEGIN, END = "<!-- protections: written by python -m tests.exhaustive.protection
 
 KEYS_IGNORED = Reading(ignore_keys=True)
 LATE_AND_FORGOTTEN = Reading(forget_on_5xx=True, lag=60.0)
+
+
+class _KeySavedAfterTheSend(Claims):
+    def claim(self, *args: Any, **options: Any) -> Any:
+        claim = super().claim(*args, **options)
+        if isinstance(claim, Claim):
+            with self._store.atomic() as db:
+                db.execute(
+                    "UPDATE operations SET state = 'planned', tries = tries - 1, key = ? WHERE id = ?",
+                    (str(uuid4()), claim.operation.id),
+                )
+        return claim
+
+    def record(self, claim: Claim, **options: Any) -> bool:
+        with self._store.atomic() as db:
+            db.execute(
+                "UPDATE operations SET state = 'sent', owner = ?, tries = tries + 1, key = ? WHERE id = ?",
+                (claim.owner, claim.operation.key, claim.operation.id),
+            )
+        return super().record(claim, **options)
+
+
+class KeySavedAfterTheSend(Ledger):
+    """Nothing is on disk while the request is under way, and the key is made when it leaves."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _KeySavedAfterTheSend(self, self.operations)
+
+
+class _LeaseIgnored(Claims):
+    def expire(self) -> int:
+        with self._store.atomic() as db:
+            db.execute("UPDATE operations SET lease_until = 0 WHERE state = 'sent'")
+        return super().expire()
+
+    def holds(self, claim: Claim) -> bool:
+        return True
+
+
+class LeaseIgnored(Ledger):
+    """Whatever is sent counts as abandoned, and whoever slept may send."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claims = _LeaseIgnored(self, self.operations)
 
 
 class _AnybodyClaims(Claims):
@@ -55,6 +103,43 @@ class RememberedForEver(Ledger):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.claims = _RememberedForEver(self, self.operations)
+
+
+@contextmanager
+def batch_formed_anew() -> Iterator[None]:
+    """Rows that are open are planned into new batches."""
+    known = decisions.Decider._decide_known
+
+    def decide(self: Any, operation: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
+        if stored.state in {"sent", "unknown"} and item.mark:
+            return decisions.New(self._act.as_attempt(item, attempt + 1))
+        return known(self, operation, item, attempt, stored, member)
+
+    with mock.patch.object(decisions.Decider, "_decide_known", decide):
+        yield
+
+
+@contextmanager
+def resent_without_reading() -> Iterator[None]:
+    """An unknown operation is sent again at once."""
+    look = settler.Settler.look
+
+    async def blind(self: Any, operations: Any) -> Any:
+        found = await look(self, [operation for operation in operations if operation.state != "unknown"])
+        unknown = [operation for operation in operations if operation.state == "unknown"]
+        found.resend += [self._ledger.claims.clear(operation, read=self._ledger.now()) for operation in unknown]
+        return found
+
+    with mock.patch.object(settler.Settler, "look", blind):
+        yield
+
+
+@contextmanager
+def status_trusted_at_once() -> Iterator[None]:
+    """A terminal status settles before the post has moved."""
+    ended = {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}
+    with mock.patch.object(target_act, "fate_of", lambda target, *_: ended.get(target.status, Fate.MOVING)):
+        yield
 
 
 @contextmanager
@@ -108,9 +193,9 @@ def constant(place: Any, name: str, value: Any) -> Callable[[], AbstractContextM
 
 
 REMOVALS = (
-    Removal("an open batch is joined", 1, Case("create"), 2, machine.batch_formed_anew),
+    Removal("an open batch is joined", 1, Case("create"), 2, batch_formed_anew),
     Removal("one open operation per post", 2, Case("retry"), 3, several_open),
-    Removal("key and “sent” are on disk before the send", 8, Case("retry"), 3, ledger=machine.KeySavedAfterTheSend),
+    Removal("key and “sent” are on disk before the send", 8, Case("retry"), 3, ledger=KeySavedAfterTheSend),
     Removal(
         "the claim: one sender at a time",
         8,
@@ -118,7 +203,7 @@ REMOVALS = (
         3,
         ledger=AnybodyClaims,
     ),
-    Removal("reading before a resend", 11, Case("retry", reading=KEYS_IGNORED), 2, machine.resent_without_reading),
+    Removal("reading before a resend", 11, Case("retry", reading=KEYS_IGNORED), 2, resent_without_reading),
     Removal(
         "a resend waits until lists show",
         11,
@@ -167,14 +252,14 @@ REMOVALS = (
         18,
         Case("retry"),
         4,
-        machine.status_trusted_at_once,
+        status_trusted_at_once,
     ),
     Removal(
         "the lease: whoever slept does not send",
         21,
         Case("retry", kernels=2, reading=KEYS_IGNORED, opening=(("doze", 0),), people=False),
         4,
-        ledger=machine.LeaseIgnored,
+        ledger=LeaseIgnored,
     ),
 )
 
@@ -251,6 +336,11 @@ def row(removal: Removal, found: Found) -> str:
     """A line of the table."""
     history = in_words((*removal.case.opening, *(found.history or ())))
     return f"| {removal.name} | {removal.rule} | {history} | {found.problems[0]} |"
+
+
+def written() -> list[str]:
+    """The lines of the table in the documents."""
+    return DOCUMENT.read_text("utf-8").split(BEGIN)[1].split(END)[0].strip().splitlines()
 
 
 def main() -> int:

@@ -29,10 +29,10 @@ from unittest import mock
 from tests.chaos import model
 from tests.chaos.model import ROWS, Reading, World
 
-from voxops import frames
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts import create
 from voxops.engine import engine
+from voxops.frames.packing import pack as pack_anew
 from voxops.ledger import Ledger
 from voxops.model import Outcome
 
@@ -123,10 +123,9 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
         open_ledger(world)
         return world
 
-    pack_anew = frames.pack
     try:
         with (
-            mock.patch.object(frames, "pack", pack),
+            mock.patch("voxops.engine.binding.pack", pack),
             mock.patch.object(create, "BULK_POSTS", 3),
             # One shows that posts have metadata.
             mock.patch.object(model, "POSTS", case.rows if case.act == "retry" else 1),

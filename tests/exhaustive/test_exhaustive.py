@@ -1,11 +1,11 @@
-"""The exhaustive search on a small scale: `make proof` goes deeper, over more readings."""
+"""The exhaustive search on a small scale: `make proof` goes deeper, over more readings, and without each protection."""
 
 from __future__ import annotations
 
 import pytest
 from tests.chaos.model import Reading
 from tests.exhaustive import search as search_module
-from tests.exhaustive.protections import BEGIN, DOCUMENT, END, REMOVALS, Removal, control, counterexample, row
+from tests.exhaustive.protections import REMOVALS, counterexample, written
 from tests.exhaustive.search import Case, as_test, digest, play, replay, search, universe, verdict
 
 
@@ -25,28 +25,9 @@ def test_nor_does_a_short_one_of_two_rows_kernels_and_ledgers(act: str) -> None:
     assert found.histories >= found.states > 20
 
 
-@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.name)
-def test_without_a_protection_a_history_is_found_and_stands_in_the_documents(removal: Removal) -> None:
-    found = counterexample(removal)
-    assert found.history is not None
-    assert len(found.history) <= removal.depth
-    assert row(removal, found) in written(), "python -m tests.exhaustive.protections writes the table anew"
-
-
-@pytest.mark.parametrize("removal", [one for one in REMOVALS if one.depth < 3], ids=lambda removal: removal.name)
-def test_with_the_protection_the_same_search_finds_nothing(removal: Removal) -> None:
-    """`make proof` does so for all of them."""
-    assert control(removal).history is None
-
-
 def test_the_table_names_the_protections_and_no_others() -> None:
     names = [line.split(" | ")[0].removeprefix("| ") for line in written() if line.startswith("| ")]
     assert names == ["removed", *(removal.name for removal in REMOVALS)]
-
-
-def written() -> list[str]:
-    """The lines of the table in the documents."""
-    return DOCUMENT.read_text("utf-8").split(BEGIN)[1].split(END)[0].strip().splitlines()
 
 
 def test_a_history_can_be_pasted_as_a_test() -> None:

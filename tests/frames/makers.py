@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from voxops.frames import build, targets
+from voxops.frames.records import build, targets
 
 UTC_US = "datetime64[us, UTC]"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frames.makers import NOW, ODD, PROMISED, TARGETS, dtypes
 
-from voxops import frames
-from voxops.frames import Columns, Target, Targets, build, targets
+from voxops.frames.records import Columns, build, targets
+from voxops.frames.schemas import SCHEMAS
+from voxops.frames.target import Target, Targets
 
 
 @pytest.mark.parametrize("kind", PROMISED)
 def test_columns_and_dtypes_are_the_promised_ones_for_empty_full_and_hostile_input(kind):
-    fields = [column.fields for column in frames.SCHEMAS[kind]]
+    fields = [column.fields for column in SCHEMAS[kind]]
     names = sorted({field.split(".")[0] for group in fields for field in group})
     hostile = [dict.fromkeys(names, odd) for odd in ODD] + [{}, {"unknown": 1}, None, "text", 3, [1]]
     for records in ([], [{}], [{"id": "x"}], hostile):
@@ -38,7 +39,7 @@ def test_the_targets_frame_has_the_promised_columns_for_empty_childless_and_host
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=10))  # fmt: skip
 def test_no_json_value_anywhere_changes_a_dtype_or_raises(value):
     for kind in PROMISED:
-        names = {field.split(".")[0] for column in frames.SCHEMAS[kind] for field in column.fields}
+        names = {field.split(".")[0] for column in SCHEMAS[kind] for field in column.fields}
         frame = build(kind, [dict.fromkeys(names, value), {"data": value}, value])
         assert dtypes(frame) == PROMISED[kind]
     assert dtypes(targets(build("posts", [{"id": "p", "platforms": value}]))) == TARGETS

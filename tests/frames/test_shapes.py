@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 from voxburst_sandbox import Sandbox
-from voxops import frames
 from voxops.client import AsyncClient, PostFields
 from voxops.errors import (
     ApiError,
@@ -28,6 +27,7 @@ from voxops.errors import (
     ServerError,
     ValidationError,
 )
+from voxops.frames.records import TARGET_COLUMNS, build, targets
 
 # A server whose answers a test chooses.
 
@@ -168,8 +168,8 @@ def test_every_envelope_and_spelling_gives_the_same_frame(canned, kind, envelope
     tables = []
     for record in records:
         canned.say(ENVELOPES[envelope]([record], name))
-        frame = frames.build(kind, ask(canned, call))
-        tables.append(frames.targets(frame) if kind == "posts" else frame)
+        frame = build(kind, ask(canned, call))
+        tables.append(targets(frame) if kind == "posts" else frame)
         assert len(canned.seen) == 1
     for table in tables[1:]:
         pd.testing.assert_frame_equal(table, tables[0])
@@ -189,15 +189,15 @@ def test_either_spelling_leads_to_the_next_page(canned, more, cursor):
     {"code": "PUBLISH_ERROR", "message": "no"}, {"code": "publish_error", "message": "no", "details": {"x": 1}}, {"CODE": "PUBLISH_ERROR", "Message": "no"},
 ])  # fmt: skip
 def test_an_error_of_a_target_has_one_code(error):
-    table = frames.targets(frames.build("posts", [{**POST, "platforms": [{**TARGET, "error": error}]}]))
+    table = targets(build("posts", [{**POST, "platforms": [{**TARGET, "error": error}]}]))
     assert table[["error_code", "error_message"]].iloc[0].to_list() == ["PUBLISH_ERROR", "no"]
 
 
 @pytest.mark.parametrize("platforms", [["twitter"], ["TWITTER"], [{"platform": "twitter"}], {"twitter": {}}])
 def test_platforms_of_every_edition_are_rows(platforms):
-    table = frames.targets(frames.build("posts", [{**POST, "platforms": platforms}]))
+    table = targets(build("posts", [{**POST, "platforms": platforms}]))
     assert table[["post_id", "platform"]].to_numpy().tolist() == [["post_1", "twitter"]]
-    assert list(table.columns) == list(frames.TARGET_COLUMNS)
+    assert list(table.columns) == list(TARGET_COLUMNS)
 
 
 # Single answers.
@@ -261,7 +261,7 @@ OLD = [
 def test_a_bulk_answer_is_read_item_by_item_whatever_its_status(canned, status, body):
     canned.say(body, status=status)
     fields = [PostFields(content="x", account_ids=["a"], scheduled_for=T)] * 2
-    table = frames.build("bulk_results", ask(canned, lambda c: c.posts.bulk(fields))["results"]).sort_values(
+    table = build("bulk_results", ask(canned, lambda c: c.posts.bulk(fields))["results"]).sort_values(
         "index", ignore_index=True
     )
     wanted = {

@@ -9,9 +9,8 @@ import pytest
 from tests.frames.makers import NOW, UTC_US
 
 from voxops.errors import ConfigError
-from voxops.frames import build, moment, window, within
-from voxops.frames.spans import length, shown_zone
-from voxops.frames.times import parse_times
+from voxops.frames.records import build
+from voxops.frames.times import length, moment, parse_times, shown_zone, window, within
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
-from voxops._core.isotime import in_calendar
-from voxops.analysis.sheet_rules import utc_text
-from voxops.frames import Columns, Target, build, targets
-from voxops.frames.states import time_text
-from voxops.frames.values import parse_times, to_bool
+from voxops._support.canonical import in_calendar
+from voxops.frames.records import Columns, build, targets, time_text
+from voxops.frames.schemas import to_bool
+from voxops.frames.target import Target
+from voxops.frames.times import parse_times
+from voxops.sheets.rules import utc_text
 
 
 def test_a_large_number_next_to_a_null_stays_itself():

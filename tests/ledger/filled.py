@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.operation import Operation
 from voxops.ledger import Claim, Ledger, Refusal
 
@@ -42,7 +42,7 @@ def batch(*names: str, campaign: str = "") -> Operation:
     frame = pd.DataFrame(
         {"row_id": names, "content": names, "accounts": "acc", "scheduled_for": "2027-01-01T00:00:00Z"}
     )
-    (operation,) = plan_bulk(frame, key="row_id", campaign=campaign).operations
+    (operation,) = plan_create(frame, key="row_id", campaign=campaign).operations
     return operation
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.ledger.filled import NOW, START, change, claim, granted, ops, rows
 
 from voxops.acts.operation import Subject
-from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
+from voxops.api.timing import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger import Claim, Ledger, Refusal, Stored
 from voxops.ledger.claims import TOO_OLD
 

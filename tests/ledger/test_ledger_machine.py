@@ -1,8 +1,7 @@
 """A search for a history that acts twice or loses a row: ledger and engine against a model of the server, step by step.
 
 Hypothesis makes the histories: plans, fates of requests, crashes, restarts, sleeping kernels and sleeping laptops, edits, a
-second sender, a lost disk, another API key. The same search runs with one protection removed at a time, and must then find one:
-so the search can fail.
+second sender, a lost disk, another API key.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -30,11 +27,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.chaos.model import FATES, ROWS, Kernel, Reading, World
+from tests.exhaustive.protections import batch_formed_anew
 
-from voxops.acts import create, target_act
-from voxops.api.evidence import Fate
-from voxops.engine import decisions, engine, settler
-from voxops.ledger import Claim, Ledger
+from voxops.acts import create
+from voxops.engine import engine
+from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
 
 READINGS = {
@@ -82,7 +79,6 @@ class Histories(RuleBasedStateMachine):
 
     readings = tuple(READINGS)
     worlds: dict[str, Reading] = READINGS
-    ledger: type[Ledger] = Ledger
     only: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -93,7 +89,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
         reading = data.draw(st.sampled_from(self.readings))
-        self.world = World(self.folder, self.worlds[reading], self.ledger)
+        self.world = World(self.folder, self.worlds[reading])
         for _ in range(2):
             self.world.kernel()
 
@@ -238,53 +234,11 @@ def test_no_history_acts_twice_or_loses_a_row(reading):
     search(type("Searched", (Histories,), {"readings": (reading,)}), 12)
 
 
-# -- with one protection removed ---------------------------------------------------------------------------------------
-
-
-class _KeySavedAfterTheSend(Claims):
-    def claim(self, *args: Any, **options: Any) -> Any:
-        claim = super().claim(*args, **options)
-        if isinstance(claim, Claim):
-            with self._store.atomic() as db:
-                db.execute(
-                    "UPDATE operations SET state = 'planned', tries = tries - 1, key = ? WHERE id = ?",
-                    (str(uuid4()), claim.operation.id),
-                )
-        return claim
-
-    def record(self, claim: Claim, **options: Any) -> bool:
-        with self._store.atomic() as db:
-            db.execute(
-                "UPDATE operations SET state = 'sent', owner = ?, tries = tries + 1, key = ? WHERE id = ?",
-                (claim.owner, claim.operation.key, claim.operation.id),
-            )
-        return super().record(claim, **options)
-
-
-class KeySavedAfterTheSend(Ledger):
-    """Nothing is on disk while the request is under way, and the key is made when it leaves."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.claims = _KeySavedAfterTheSend(self, self.operations)
-
-
-class _LeaseIgnored(Claims):
-    def expire(self) -> int:
-        with self._store.atomic() as db:
-            db.execute("UPDATE operations SET lease_until = 0 WHERE state = 'sent'")
-        return super().expire()
-
-    def holds(self, claim: Claim) -> bool:
-        return True
-
-
-class LeaseIgnored(Ledger):
-    """Whatever is sent counts as abandoned, and whoever slept may send."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.claims = _LeaseIgnored(self, self.operations)
+def test_the_search_can_fail():
+    """`make proof` takes away each protection in turn, in the exhaustive search."""
+    machine = type("Unprotected", (Histories,), {"readings": ("default",), "only": ("create", "meet", "wait")})
+    with batch_formed_anew(), pytest.raises(AssertionError, match="twice"):
+        search(machine, 150)
 
 
 class _ReadingNeverOld(Claims):
@@ -298,83 +252,6 @@ class ReadingNeverOld(Ledger):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.claims = _ReadingNeverOld(self, self.operations)
-
-
-@contextmanager
-def batch_formed_anew() -> Iterator[None]:
-    """Rows that are open are planned into new batches."""
-    known = decisions.Decider._decide_known
-
-    def decide(self: Any, operation: Any, item: Any, attempt: int, stored: Any, member: Any) -> Any:
-        if stored.state in {"sent", "unknown"} and item.mark:
-            return decisions.New(self._act.as_attempt(item, attempt + 1))
-        return known(self, operation, item, attempt, stored, member)
-
-    with mock.patch.object(decisions.Decider, "_decide_known", decide):
-        yield
-
-
-@contextmanager
-def resent_without_reading() -> Iterator[None]:
-    """An unknown operation is sent again at once."""
-    look = settler.Settler.look
-
-    async def blind(self: Any, operations: Any) -> Any:
-        found = await look(self, [operation for operation in operations if operation.state != "unknown"])
-        unknown = [operation for operation in operations if operation.state == "unknown"]
-        found.resend += [self._ledger.claims.clear(operation, read=self._ledger.now()) for operation in unknown]
-        return found
-
-    with mock.patch.object(settler.Settler, "look", blind):
-        yield
-
-
-@contextmanager
-def status_trusted_at_once() -> Iterator[None]:
-    """A terminal status settles before the post has moved."""
-    ended = {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}
-    with mock.patch.object(target_act, "fate_of", lambda target, *_: ended.get(target.status, Fate.MOVING)):
-        yield
-
-
-@contextmanager
-def nothing_patched() -> Iterator[None]:
-    yield
-
-
-SENDING = ("create", "retry", "meet", "wait")
-# Ledger, patch, reading, and the rules that the search is narrowed to, so that it is short.
-REMOVED = {
-    "key saved after the send": (KeySavedAfterTheSend, nothing_patched, "default", (*SENDING, "kill", "start_kernel")),
-    "batch re-formed": (Ledger, batch_formed_anew, "default", ("create", "meet", "wait")),
-    "lease ignored": (
-        LeaseIgnored,
-        nothing_patched,
-        "ignores keys",
-        ("retry", "meet", "wait", "doze", "suspend_or_wake"),
-    ),
-    "resend without reading": (Ledger, resent_without_reading, "ignores keys", SENDING),
-    "status trusted before the baseline moved": (
-        Ledger,
-        status_trusted_at_once,
-        "stays failed for 3 s",
-        ("retry", "meet", "wait"),
-    ),
-}
-
-
-@pytest.mark.parametrize("removed", REMOVED)
-def test_the_search_finds_a_history_when_a_protection_is_removed(removed):
-    ledger, patch, reading, only = REMOVED[removed]
-    machine = type("Unprotected", (Histories,), {"ledger": ledger, "readings": (reading,), "only": only})
-    with patch(), pytest.raises(AssertionError, match="twice"):
-        search(machine, 150)
-
-
-@pytest.mark.parametrize("removed", REMOVED)
-def test_the_same_search_finds_nothing_when_all_protections_stand(removed):
-    _, _, reading, only = REMOVED[removed]
-    search(type("Protected", (Histories,), {"readings": (reading,), "only": only}), 10)
 
 
 @pytest.mark.parametrize(("ledger", "times"), [(Ledger, 1), (ReadingNeverOld, 2)])

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.engine.shown import STAMP, campaign, fix, move, redeliver, retry, scheduled, state
+from tests.engine.shown import STAMP, campaign, fix, redeliver, retry, state
 
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.operation import Member, Operation, Subject
 from voxops.acts.table import ACTS
 from voxops.acts.update import plan_update
@@ -42,21 +42,20 @@ def planned(action: str) -> Operation:
         "retry": lambda: retry(state("failed", "failed")),
         "fix": lambda: fix(state("failed")),
         "cancel": lambda: plan_cancel(cancelled),
-        "bulk": lambda: plan_bulk(CAMPAIGN, key="row_id"),
-        "create": lambda: plan_bulk(CAMPAIGN, key="row_id", one_by_one=True),
+        "create": lambda: plan_create(CAMPAIGN, key="row_id"),
+        "create_one": lambda: plan_create(CAMPAIGN, key="row_id", one_by_one=True),
         "redeliver": lambda: redeliver("d"),
         "update": lambda: plan_update(changed),
-        "reschedule": lambda: move(scheduled()),
     }
     plan = plans[action]()
     operation: Operation = plan.operations[0]
-    if action in {"bulk", "create"}:
+    if action in {"create", "create_one"}:
         return plan.act.resolve(operation, {"twitter:@x": "acc_7"})
     return operation
 
 
-ACTIONS = ("retry", "fix", "cancel", "bulk", "create", "redeliver", "update", "reschedule")
-ROWS = {"retry": {5, 10}, "fix": {10}, "cancel": {6}, "bulk": {11}, "create": {1}, "redeliver": {39}, "update": {2}, "reschedule": {2}}  # fmt: skip
+ACTIONS = ("retry", "fix", "cancel", "create", "create_one", "redeliver", "update")
+ROWS = {"retry": {5, 10}, "fix": {10}, "cancel": {6}, "create": {11}, "create_one": {1}, "redeliver": {39}, "update": {2}}  # fmt: skip
 
 
 @pytest.fixture
@@ -117,15 +116,15 @@ def test_every_row_must_be_about_the_subject(ledger):
     assert why_tampered(found, [members[0], last]) == SUBJECT
 
 
-@pytest.mark.parametrize("action", ["bulk", "create"])
+@pytest.mark.parametrize("action", ["create", "create_one"])
 def test_a_create_asks_what_its_rows_ask_but_for_names_that_were_resolved(ledger, action):
     found, members = stored(ledger, planned(action))
     whole = json.loads(found.body or b"")
-    body = whole["posts"][0] if action == "bulk" else whole
+    body = whole["posts"][0] if action == "create" else whole
 
     def with_other(**fields: Any) -> Stored:
         posts = (
-            {**whole, "posts": [{**body, **fields}, *whole["posts"][1:]]} if action == "bulk" else {**body, **fields}
+            {**whole, "posts": [{**body, **fields}, *whole["posts"][1:]]} if action == "create" else {**body, **fields}
         )
         return replace(found, body=canonical(posts))
 
@@ -141,7 +140,7 @@ def test_a_create_asks_what_its_rows_ask_but_for_names_that_were_resolved(ledger
 
 
 def test_a_batch_has_a_body_for_each_row_in_their_order(ledger):
-    found, members = stored(ledger, planned("bulk"))
+    found, members = stored(ledger, planned("create"))
     whole = json.loads(found.body or b"")
     for posts in (whole["posts"][:1], [*whole["posts"], whole["posts"][0]], whole["posts"][::-1]):
         assert why_tampered(replace(found, body=canonical({**whole, "posts": posts})), members) == BYTES

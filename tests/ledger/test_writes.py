@@ -109,7 +109,7 @@ def test_rule_30_creates_whose_post_was_taken_back_are_blocked_and_other_acts_ar
         settled=7.0,
         waiting_for="made as p, cancelled since; to make it again, set a column attempt to 2",
     )
-    ledger.query("UPDATE operations SET action = 'create' WHERE id = 8")
+    ledger.query("UPDATE operations SET action = 'create_one' WHERE id = 8")
     _, changed = change(ledger, lambda: ledger.outcomes.withdrawn({"p": "deleted"}, 8.0))
     assert changed == rows(
         8,
@@ -124,11 +124,11 @@ def test_rule_30_creates_whose_post_was_taken_back_are_blocked_and_other_acts_ar
 def test_creates_whose_posts_are_there_after_all_have_succeeded(ledger):
     ledger.query("UPDATE members SET outcome = 'blocked', result_id = 'p', waiting_for = 'deleted' WHERE op IN (5, 8)")
     ledger.query("UPDATE members SET result_id = 'q' WHERE op IN (5, 8) AND position = 1")
-    ledger.query("UPDATE operations SET action = 'create' WHERE id = 5")
+    ledger.query("UPDATE operations SET action = 'create_one' WHERE id = 5")
     ledger.query("UPDATE operations SET action = 'cancel' WHERE id = 8")
     _, changed = change(ledger, lambda: ledger.outcomes.restored(["p"]))
     assert changed == rows(5, 0, outcome="succeeded", waiting_for="")
-    ledger.query("UPDATE operations SET action = 'bulk' WHERE id = 8")
+    ledger.query("UPDATE operations SET action = 'create' WHERE id = 8")
     _, changed = change(ledger, lambda: ledger.outcomes.restored(["p", "r"]))
     assert changed == rows(8, 0, outcome="succeeded", waiting_for="")
     for outcome in ("failed", "unknown", "pending"):

@@ -30,7 +30,6 @@ LEDGER = (
     "tests/ledger/test_claims.py",
     "tests/ledger/test_writes.py",
     "tests/ledger/test_lookups.py",
-    "tests/ledger/test_first_edition.py",
 )
 FILES: dict[str, tuple[str, ...]] = {
     "api/evidence.py": ("tests/api/test_evidence.py", "tests/acts/test_settling.py"),
@@ -47,7 +46,6 @@ FILES: dict[str, tuple[str, ...]] = {
         "tests/security/test_ledger_of_somebody_else.py",
         *LEDGER,
     ),
-    "ledger/log.py": ("tests/ledger/test_open_files.py",),
     "ledger/outcomes.py": (*LEDGER, *ENGINE),
     "ledger/forming.py": (*LEDGER, *ENGINE),
     "ledger/operations.py": (*LEDGER, *ENGINE),

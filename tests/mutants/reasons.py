@@ -12,34 +12,16 @@ _TYPED = "imported for annotations alone"
 _ANSWER = "answers are compared with each other; their text is written nowhere"
 _KIND = "kinds of moves are compared with each other; their words are shown to nobody"
 _FATE = "fates are compared with each other; their text is written nowhere"
-_LATER = "Python 3.11 does not come there; on later ones the tests do"
 REASONS: dict[tuple[str, str], str] = {
     ("api/evidence.py", ": \"succeeded\" → ('succeededX')"): _FATE,
     ("api/evidence.py", ": \"failed\" → ('failedX')"): _FATE,
     ("api/evidence.py", ": \"moving\" → ('movingX')"): _FATE,
     ("api/evidence.py", ": \"unchanged\" → ('unchangedX')"): _FATE,
-    ("api/evidence.py", "Baseline.read: 5 → (6)"): "the first version stored five values of a target",
     (
         "api/evidence.py",
         "_to_common_precision: 1_000_000 → (1000001)",
     ): "of less than a million microseconds only none is a multiple of either",
     ("api/evidence.py", "_to_common_precision: break → pass"): "whole seconds are whole milliseconds, too",
-    (
-        "ledger/log.py",
-        "OpenFiles.close: sys.version_info >= (3, 12) and self._look() != self._opened → (sys.version_info >= (3, 12))",
-    ): _LATER,
-    ("ledger/log.py", "OpenFiles.close: sys.version_info >= (3, 12) → (sys.version_info > (3, 12))"): _LATER,
-    ("ledger/log.py", "OpenFiles.close: 3 → (4)"): _LATER,
-    ("ledger/log.py", "OpenFiles.close: 12 → (13)"): _LATER,
-    ("ledger/log.py", "OpenFiles.close: self._look() != self._opened → (self._look() == self._opened)"): _LATER,
-    (
-        "ledger/log.py",
-        "OpenFiles.close: self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True) → pass",
-    ): _LATER,
-    ("ledger/log.py", "OpenFiles.close: True → (False)"): _LATER,
-    ("ledger/log.py", "OpenFiles._look: return [] → return None"): "neither is what was opened",
-    ("ledger/log.py", "_in_file: True → (False)"): "this SQLite reads addresses in any case",
-    ("ledger/log.py", ": 4_000_000 → (4000001)"): "a log that is a byte longer is as good",
     ("api/evidence.py", "common_time: 0 → (1)"): "whichever microsecond, if it is one",
     ("engine/created.py", ": TYPE_CHECKING → (not TYPE_CHECKING)"): _TYPED,
     ("engine/created.py", ": False → (True) (2)"): "what a representation shows decides nothing",

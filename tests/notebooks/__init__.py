@@ -12,11 +12,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbclient import NotebookClient
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode  # takes two seconds to import, which every worker would wait for
 
 __all__ = ["IGNORED", "NOTEBOOKS", "ROOT", "SANITIZE", "compared", "differences", "environment", "execute", "sanitized"]
 
@@ -37,6 +36,9 @@ def environment(out: Path, **more: str) -> dict[str, str]:
 
 def execute(path: Path, out: Path, **more: str) -> NotebookNode:
     """Run a notebook top to bottom in a fresh kernel; files it writes go to ``out / "files"``."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(path.parent)}}
     quiet = ["--log-level=ERROR"]  # the kernel says at each start that it is not encrypted

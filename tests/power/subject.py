@@ -15,7 +15,6 @@ from tests.chaos import world
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops.ledger import store
 
 FAULTS = (
     Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"),
@@ -25,7 +24,6 @@ FAULTS = (
     Fault("status", "POST", "/v1/posts/*/retry", nth=5, status=422, code="VALIDATION_ERROR"),
     Fault("garbage", "POST", "/v1/webhooks/**", nth=1),
 )
-CHECKPOINT = 30  # pages of the log after which it is written to the file: often, so that cuts fall into that too
 SPILLING = 6_000  # rows of a sort that does not fit into SQLite's cache
 
 
@@ -47,14 +45,13 @@ def main(arguments: str) -> None:
             sandbox.add_fault(fault)
         with vx.connect(sandbox=sandbox, ledger=folder / "data" / "ledgers" / "ledger.sqlite") as ws:
             ledger = ws._session.usable().engine.ledger
-            store.LONGEST = CHECKPOINT * 4096
             for setting in wanted["pragmas"]:
                 ledger._db.execute(f"PRAGMA {setting}")
             frame = world.campaign(world.accounts(sandbox), wanted["rows"])
             half = len(frame) // 2
             plans = [
-                vx.plan_bulk(frame[:half], key="row_id", campaign="power"),
-                vx.plan_bulk(frame[half:], key="row_id", campaign="power", one_by_one=True),
+                vx.plan_create(frame[:half], key="row_id", campaign="power"),
+                vx.plan_create(frame[half:], key="row_id", campaign="power", one_by_one=True),
                 vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))),
                 vx.plan_redeliver(ws.deliveries(success=False)),
             ]

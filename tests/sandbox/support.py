@@ -19,7 +19,9 @@ KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
     """A client of the API, which knows nothing of voxops."""
-    return httpx.Client(base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+    return httpx.Client(
+        base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False, verify=False
+    )
 
 
 def walk(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:

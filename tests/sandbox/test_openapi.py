@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from jsonschema import Draft202012Validator
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from voxburst_sandbox import Sandbox, Switches
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.api import limits
 from voxops.api.matrix import MATRIX
 from voxops.conformance import try_rows
 
+if TYPE_CHECKING:
+    import schemathesis  # takes a second to import, which every worker would wait for
+
 EXAMPLES = 8  # requests per operation
-CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +52,12 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def attack(sandbox: Sandbox, operation: Any) -> tuple[int, str]:
     """Send one operation what fits its description and what does not; how often, and what was found."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    followed = (
+        not_a_server_error, checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance,
+    )  # fmt: skip
     known, parts = ids(sandbox), operation.path.split("/")
     known["id"] = known.get(parts[3] if parts[2] == "analytics" else parts[2], "")
     tried = 0
@@ -74,7 +74,7 @@ def attack(sandbox: Sandbox, operation: Any) -> tuple[int, str]:
             for name in case.path_parameters or {}:
                 case.path_parameters[name] = known[name]
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
-        case.call_and_validate(base_url=sandbox.url, checks=CHECKS, headers=headers)
+        case.call_and_validate(base_url=sandbox.url, checks=followed, headers=headers)
 
     try:
         run()
@@ -84,6 +84,8 @@ def attack(sandbox: Sandbox, operation: Any) -> tuple[int, str]:
 
 
 def test_no_request_gets_a_5xx_or_an_answer_outside_the_description(sandbox, spec):
+    import schemathesis
+
     results = [attack(sandbox, found.ok()) for found in schemathesis.openapi.from_dict(spec).get_all_operations()]
     findings = [finding for _, finding in results if finding]
     cases = sum(count for count, _ in results)
@@ -119,6 +121,8 @@ def matching(spec: dict[str, Any], method: str, path: str) -> dict[str, Any] | N
 
 
 def test_every_request_of_the_toolkit_is_as_described(spec):
+    from jsonschema import Draft202012Validator
+
     with Sandbox(posts=20, deliveries=20, rate_limit=None, switches=Switches(record_bodies=True)) as sandbox:
         assert all(finding.ok for finding in eventloop.run(try_rows(sandbox, lambda _: None)))
         sent = [entry for entry in sandbox.requests() if entry["path"].startswith("/v1/")]

@@ -174,7 +174,12 @@ def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
 
 @pytest.mark.parametrize(
     ("path", "status", "code"),
-    [("/posts/post_unknown", 404, "NOT_FOUND"), ("/posts/%20%3B", 400, "BAD_REQUEST"), ("/nothing", 404, "NOT_FOUND")],
+    [
+        ("/posts/post_unknown", 404, "NOT_FOUND"),
+        ("/posts/%20%3B", 400, "BAD_REQUEST"),
+        ("/posts/%0A", 400, "BAD_REQUEST"),
+        ("/nothing", 404, "NOT_FOUND"),
+    ],
 )
 def test_what_is_not_there(api, path, status, code):
     answer = api.get(path)

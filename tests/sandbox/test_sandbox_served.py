@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
@@ -123,6 +124,19 @@ def test_it_speaks_https_with_a_certificate_that_is_kept(tmp_path: Path):
             api.close()
     assert (tmp_path / "tls" / "sandbox-ca.pem").read_bytes() == trusted
     assert (tmp_path / "tls" / "sandbox-server.pem").stat().st_mode & 0o77 == 0
+
+
+def test_a_request_that_is_open_for_a_second_after_the_stop_is_broken_off():
+    with Sandbox(posts=5, deliveries=0, rate_limit=None) as sandbox, ThreadPoolExecutor() as beside:
+        sandbox.add_fault(Fault("delay", path="/v1/posts", seconds=3600))
+        answer = beside.submit(httpx.get, f"{sandbox.url}/v1/posts", headers=KEY, trust_env=False, timeout=PATIENCE)
+        while not sandbox.faults()[0]["struck"]:
+            assert not answer.done()
+        thread = sandbox._thread
+        sandbox.stop()
+        assert not thread.is_alive()
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.result(PATIENCE)
 
 
 def test_now_is_this_machines_clock():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core.addresses import redact_address, redact_addresses
+from voxops._support.safe import redact_address, redact_addresses
 from voxops.cli import main
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
@@ -72,7 +72,7 @@ def log(sandbox: Sandbox) -> pd.DataFrame:
 
 
 def test_no_report_and_no_table_shows_a_token(log: pd.DataFrame, tmp_path) -> None:
-    made = vx.delivery_report(log)
+    made = vx.report(log)
     made.to_html(tmp_path / "a.html")
     made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
@@ -96,13 +96,13 @@ def redelivered(log: pd.DataFrame) -> pd.DataFrame:
 def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
     tables = (
         log,
-        vx.never_delivered(log),
-        vx.outages(log, at_least=1),
-        vx.delivery_stats(log, by="endpoint"),
-        vx.service_levels(log),
+        vx.deliveries.lost(log),
+        vx.deliveries.outages(log, at_least=1),
+        vx.deliveries.stats(log, by="endpoint"),
+        vx.deliveries.levels(log),
         redelivered(log),
     )
-    assert vx.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
+    assert vx.deliveries.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
     for table in tables:
         shown = vx.view(table, live=live)
         grid = json.dumps(shown.grid.rows.model(), default=str) if live else ""

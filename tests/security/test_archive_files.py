@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from voxops.archive._store import Store
+from voxops.archive.store import Store
 from voxops.errors import ConfigError
-from voxops.frames import build
+from voxops.frames.records import build
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's")
 

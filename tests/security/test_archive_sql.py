@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from voxops.archive import Archive
-from voxops.archive._store import Store
+from voxops.archive.store import Store
 from voxops.errors import ConfigError
-from voxops.frames import build
+from voxops.frames.records import build
 
 
 def filled(root: Path, post_id: str = "p") -> Archive:

@@ -13,9 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
-from voxops.client import AsyncClient
-from voxops.client._reply import Reply
-from voxops.client._secret import Secret
+from voxops.client import AsyncClient, Reply, Secret
 from voxops.errors import ApiError, DecodeError
 
 MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"

@@ -14,9 +14,9 @@ from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import eventloop
-from voxops.client import AsyncClient
-from voxops.client._reply import Reply, error_of
+from voxops._support import eventloop
+from voxops.client import AsyncClient, Reply
+from voxops.client._reply import error_of
 from voxops.errors import ApiError
 
 EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover\nnext"
@@ -79,7 +79,7 @@ def test_over_the_wire() -> None:
         async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
             await client.identity()
 
-    with serve(answer(body, "403 Forbidden")) as server, pytest.raises(vx.AuthError) as caught:
+    with serve(answer(body, "403 Forbidden")) as server, pytest.raises(vx.errors.AuthError) as caught:
         asyncio.run(ask(server.url))
     assert harmless(str(caught.value))
 

@@ -12,7 +12,7 @@ from tests.chaos import world
 from tests.chaos.rig import Rig
 
 from voxburst_sandbox import Sandbox
-from voxops.acts.create import plan_bulk
+from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
 from voxops.ledger import Ledger
@@ -42,7 +42,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()) if kind == "retry" else plan_bulk(rig.campaign(2), key="row_id"))
+    run = kernel.bind(plan_retry(kernel.triaged()) if kind == "retry" else plan_create(rig.campaign(2), key="row_id"))
     with kernel.ledger.atomic() as db:
         db.execute(CHANGES[change])
     before = len(rig.sandbox.effects())

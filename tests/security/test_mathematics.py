@@ -45,9 +45,9 @@ def displays(sandbox: Sandbox) -> dict[str, str]:
         shown = {
             "workspace": ws,
             "plan": plan,
-            "panel": vx.triage_panel(ws, triaged),
+            "panel": ws.panel(triaged),
             "report": vx.report(triaged, plan=plan),
-            "delivery report": vx.delivery_report(ws.deliveries(since="30D")),
+            "delivery report": vx.report(ws.deliveries(since="30D")),
             "run": ws.run(plan).wait(60),
         }
         return {name: thing._repr_html_() for name, thing in shown.items()}

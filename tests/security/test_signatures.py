@@ -26,40 +26,40 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 @given(body=st.binary(), header=ANY_TEXT | st.binary() | st.none())
 def test_no_header_is_more_than_true_or_false(body: bytes, header: str | bytes | None) -> None:
-    assert vx.verify_signature(body, header, SECRET) is False
-    assert vx.verify_signature(body, signature(body), SECRET) is True
+    assert vx.webhooks.verify_signature(body, header, SECRET) is False
+    assert vx.webhooks.verify_signature(body, signature(body), SECRET) is True
 
 
 def test_a_header_with_half_an_emoji_is_false() -> None:
-    assert vx.verify_signature(b"{}", "sha256=\ud83d" + signature(b"{}")[8:], SECRET) is False
+    assert vx.webhooks.verify_signature(b"{}", "sha256=\ud83d" + signature(b"{}")[8:], SECRET) is False
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_body_of_any_buffer_is_verified_and_read(kind: Any) -> None:
     body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1"}}'
-    assert vx.verify_signature(kind(body), signature(body), SECRET)
-    assert vx.parse_event(kind(body)).post_id == "post_1"
-    assert vx.events([kind(body)])["post_id"].to_list() == ["post_1"]
-    assert vx.verify_signature(memoryview(body)[::2], signature(body[::2]), SECRET)
+    assert vx.webhooks.verify_signature(kind(body), signature(body), SECRET)
+    assert vx.webhooks.parse_event(kind(body)).post_id == "post_1"
+    assert vx.webhooks.events([kind(body)])["post_id"].to_list() == ["post_1"]
+    assert vx.webhooks.verify_signature(memoryview(body)[::2], signature(body[::2]), SECRET)
 
 
 @pytest.mark.parametrize("secrets", ["", "  ", "\n", [], ["", SECRET], [SECRET, " "], "\ud83d"])
 def test_a_blank_secret_is_refused(secrets: Any) -> None:
     with pytest.raises(ConfigError, match="no secret"):
-        vx.verify_signature(b"{}", signature(b"{}", "  "), secrets)
+        vx.webhooks.verify_signature(b"{}", signature(b"{}", "  "), secrets)
 
 
 @pytest.mark.parametrize("kind", [list, set, iter, lambda secrets: dict.fromkeys("a", *secrets).values(), lambda secrets: secrets[0]])  # fmt: skip
 def test_a_secret_of_the_wrong_type_is_not_repeated(kind: Any) -> None:
     with pytest.raises(ConfigError) as caught:
-        vx.verify_signature(b"{}", None, kind([SECRET.encode()]))
+        vx.webhooks.verify_signature(b"{}", None, kind([SECRET.encode()]))
     assert "9f8e" not in str(caught.value)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " "])
 def test_a_secret_from_a_file_may_end_with_a_line_break(end: str) -> None:
-    assert vx.verify_signature(b"{}", signature(b"{}"), SECRET + end)
-    assert vx.verify_signature(b"{}", signature(b"{}", SECRET + end), SECRET + end)
+    assert vx.webhooks.verify_signature(b"{}", signature(b"{}"), SECRET + end)
+    assert vx.webhooks.verify_signature(b"{}", signature(b"{}", SECRET + end), SECRET + end)
 
 
 def nested(depth: int, inner: Any = "x") -> Any:
@@ -88,18 +88,18 @@ def nested(depth: int, inner: Any = "x") -> Any:
 )
 def test_a_payload_is_an_event_or_a_decode_error(payload: Any, tmp_path: Path) -> None:
     try:
-        event = vx.parse_event(payload)
+        event = vx.webhooks.parse_event(payload)
     except DecodeError:
         event = None
     assert event is None or (event.type == "post.failed" and event.id)
     with nullcontext() if event else pytest.warns(UserWarning, match="no webhook among 1 record"):
-        recorded = vx.events([payload])
+        recorded = vx.webhooks.events([payload])
     assert len(recorded) + sum(recorded.attrs["unread"].values()) == 1
 
 
 def test_half_an_emoji_does_not_cost_the_event() -> None:
     body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1","content":"half \\ud83d"}}'
-    assert vx.parse_event(body).post_id == "post_1"
+    assert vx.webhooks.parse_event(body).post_id == "post_1"
 
 
 JSON = st.recursive(
@@ -118,7 +118,7 @@ JSON = st.recursive(
 def test_any_object_is_an_event_or_a_decode_error(payload: dict[str, Any]) -> None:
     for form in (payload, json.dumps(payload), json.dumps(payload).encode()):
         try:
-            event = vx.parse_event(form)
+            event = vx.webhooks.parse_event(form)
         except DecodeError:
             continue
         assert isinstance(event.id, str) and isinstance(event.type, str)

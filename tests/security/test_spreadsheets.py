@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops._core import safe
-from voxops._core.spreadsheets import guard, unguard
+from voxops._support import safe
+from voxops._support.safe import guard, unguard
 
 # What is not seen in front of a sign, by Unicode's own categories.
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}

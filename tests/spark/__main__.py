@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 from tests.analysis.test_cluster import history
 
 import voxops as vx
-from voxops.analysis import finish
-from voxops.archive._store import Store
+from voxops.analysis.statistics import finish
+from voxops.archive.store import Store
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
 ROWS, DAYS = 6_000, 12
@@ -58,11 +58,11 @@ def main() -> int:
         try:
             names = {"spark": spark}
             exec(block("Spark", "python").replace(PLACE, place), names)
-            good = same("mapInPandas", names["stats"], vx.delivery_stats(log, by="endpoint"))
+            good = same("mapInPandas", names["stats"], vx.deliveries.stats(log, by="endpoint"))
             spark.read.parquet(place).createOrReplaceTempView("deliveries")
             counts = spark.sql(block("The same count in a warehouse", "sql")).toPandas()
             stats = finish(counts.astype({"attempts": "Int64", "latency_ms": "Int64", "deliveries": "Int64"}))
-            good &= same("the GROUP BY", stats, vx.delivery_stats(log, by=["endpoint"]))
+            good &= same("the GROUP BY", stats, vx.deliveries.stats(log, by=["endpoint"]))
         finally:
             spark.stop()
     return int(not good)

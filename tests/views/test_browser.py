@@ -21,7 +21,7 @@ SLOW = Fault(
     "delay", method="POST", path="/v1/posts/*/**", seconds=25, times=None
 )  # ten at once: slower than pages are to load
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
-PANEL = "panel = vx.triage_panel(ws, triaged)\npanel"
+PANEL = "panel = ws.panel(triaged)\npanel"
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +360,9 @@ def test_after_a_restart_no_button_and_no_list_of_any_display_can_be_used(
     """Before, only those of the plan could not: a run seemed to be paused by a button that reached nobody."""
     api.add_fault(SLOW)
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
-    book = opened(lab, "dead.ipynb", connect(api, tmp_path), LOAD, run, "vx.delivery_panel(ws)", "vx.runs_panel(ws)")
+    book = opened(
+        lab, "dead.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel(ws.deliveries(since='7D'))", "ws.panel()"
+    )
     book.at(2).wait("sending")
     book.at(3).wait("delivered")
     expect(book.at(2).button("Pause")).to_be_enabled()
@@ -446,7 +448,7 @@ def assert_whole_names(monitor: Part) -> None:
 def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     lab: Lab, api: Sandbox, tmp_path: Path, width: int
 ) -> None:
-    cells = [PANEL, "vx.delivery_panel(ws)", "vx.runs_panel(ws)"]
+    cells = [PANEL, "ws.panel(ws.deliveries(since='7D'))", "ws.panel()"]
     book = opened(lab, f"all-{width}.ipynb", connect(api, tmp_path), LOAD, *cells, width=width)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
@@ -568,7 +570,7 @@ def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
 def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """There is nothing to tick or to plan there but that; the bar for its reason comes with the plan."""
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back').wait()"
-    book = opened(lab, "list.ipynb", connect(api, tmp_path), LOAD, run, "vx.runs_panel(ws)")
+    book = opened(lab, "list.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel()")
     runs = book.at(3)
     runs.wait("1 of 1 row")
     expect(runs.area.locator(".vx-actions")).to_be_hidden()
@@ -593,7 +595,7 @@ def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab
 def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     api.add_fault(SLOW)
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
-    cells = [connect(api, tmp_path), LOAD, run, "vx.delivery_panel(ws)", "vx.runs_panel(ws)"]
+    cells = [connect(api, tmp_path), LOAD, run, "ws.panel(ws.deliveries(since='7D'))", "ws.panel()"]
     book = opened(lab, "all-keys.ipynb", *cells)
     keys = book.page.keyboard
     monitor, log, runs = book.at(2), book.at(3), book.at(4)
@@ -642,7 +644,7 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
 
 def test_a_plan_stays_that_was_asked_for_right_after_choosing(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """JupyterLab holds the second change of a model back until the kernel has taken the first; a button's message is sent at once."""
-    book = opened(lab, "quick.ipynb", connect(api, tmp_path), "vx.delivery_panel(ws)")
+    book = opened(lab, "quick.ipynb", connect(api, tmp_path), "ws.panel(ws.deliveries(since='7D'))")
     log = book.at(1)
     log.wait("that match")
     log.area.locator(".vx-actions").evaluate(

@@ -12,10 +12,11 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops import connection
-from voxops.cli import ATTENTION, main
+from voxops.cli import main
+from voxops.cli._jobs import ATTENTION
 from voxops.errors import PlanError
-from voxops.frames import build
-from voxops.views.delivery_report import delivery_report
+from voxops.frames.records import build
+from voxops.views.report import report
 
 NOW = pd.Timestamp("2026-03-02T09:00Z")
 SHOP = "https://shop.example/in?token=s3cret"
@@ -56,7 +57,7 @@ def troubled() -> pd.DataFrame:
 
 def test_a_table_says_100_percent_of_all_alone() -> None:
     fine = [delivery(n, "2026-02-20T10:00:00Z") for n in range(30_000)]
-    made = delivery_report(log(*fine, delivery(30_001, "2026-02-20T10:00:00Z", status=422)))
+    made = report(log(*fine, delivery(30_001, "2026-02-20T10:00:00Z", status=422)))
     assert made.frames["endpoints"]["success_rate"].iloc[0] > 0.9999
     volume = next(section for section in made.sections if section.title.startswith("Volume"))
     assert volume.table["succeeded (%)"].to_list() == [99.99]
@@ -64,11 +65,11 @@ def test_a_table_says_100_percent_of_all_alone() -> None:
 
 def test_a_log_that_ends_before_it_was_loaded_says_nothing_of_now() -> None:
     broken = [delivery(n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
-    whole = delivery_report(log(*broken))
+    whole = report(log(*broken))
     assert "Not recovered: shop.example" in whole.headline
     part = log(*broken)
     part.attrs["filters"] = {"until": "1D"}
-    made = delivery_report(part)
+    made = report(part)
     assert "Not recovered" not in made.headline
     assert len(made.frames["outages"]) == 1
     assert "down now" in set(whole.sections[0].table["kind"])
@@ -81,14 +82,11 @@ def test_deliveries_in_flight_alone_are_said_to_be_so() -> None:
         | {"success": None, "statusCode": None, "latencyMs": None, "deliveredAt": None}
         for n in range(3)
     ]
-    assert (
-        delivery_report(log(*flying)).headline
-        == "Nothing was delivered, and nothing failed: 3 deliveries are in flight."
-    )
+    assert report(log(*flying)).headline == "Nothing was delivered, and nothing failed: 3 deliveries are in flight."
 
 
 def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
-    made = delivery_report(troubled())
+    made = report(troubled())
     assert made.headline.startswith(
         "6 of 13 deliveries succeeded (46.2 %). 5 never arrived: 4 worth sending again, 1 rejected"
     )
@@ -103,10 +101,10 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
 
 def test_logs_that_were_joined_and_overlap_are_reported_as_one() -> None:
     """Whatever their index; what is only young is still counted."""
-    whole, wanted = troubled(), delivery_report(troubled())
+    whole, wanted = troubled(), report(troubled())
     for other in (pd.concat([whole.head(8), whole.tail(6)]), pd.concat([whole, whole], ignore_index=True)):
         other.attrs = whole.attrs
-        made = delivery_report(other)
+        made = report(other)
         assert made.headline == wanted.headline
         assert made.facts == wanted.facts
         assert "Sent twice" not in {section.title for section in made.sections}
@@ -114,13 +112,13 @@ def test_logs_that_were_joined_and_overlap_are_reported_as_one() -> None:
 
 def test_service_levels_are_a_section_and_a_frame() -> None:
     fine = [delivery(n, f"2026-02-20T10:{n % 60:02}:{n // 60:02}Z") for n in range(120)]
-    made = delivery_report(log(*fine, *[delivery(500 + n, "2026-02-21T10:00:00Z", status=503) for n in range(6)]))
+    made = report(log(*fine, *[delivery(500 + n, "2026-02-21T10:00:00Z", status=503) for n in range(6)]))
     section = next(each for each in made.sections if each.title == "Service levels")
     assert section.text.startswith("99 % must arrive within 5 min")
     assert section.table.iloc[0][["deliveries", "in time", "failed"]].tolist() == [126, 120, 6]
     assert made.frames["levels"]["met"].tolist() == [False]
     assert "s3cret" not in made.frames["levels"].to_csv()
-    young = delivery_report(troubled(), within="10min", target=0.5)
+    young = report(troubled(), within="10min", target=0.5)
     assert "50 % must arrive within 10 min" in next(e for e in young.sections if e.title == "Service levels").text
 
 
@@ -130,7 +128,7 @@ def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> N
         delivery(n, "2026-02-25T10:00:00Z", status=s, responseBody="evt_1 seen") for n, s in ((40, 503), (41, 200))
     ]
     down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(4)]
-    made = delivery_report(log(*again, *down))
+    made = report(log(*again, *down))
     assert (
         "4 never arrived: 4 worth sending again, 0 rejected by the receiver. 1 failed and came by another delivery."
         in made.headline
@@ -140,7 +138,7 @@ def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> N
 
 def test_one_outage_is_one() -> None:
     down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(6)]
-    assert (1, "outage") in [(fact.count, fact.label) for fact in delivery_report(log(*down)).facts[1]]
+    assert (1, "outage") in [(fact.count, fact.label) for fact in report(log(*down)).facts[1]]
 
 
 def test_what_arrived_late_is_not_said_to_be_the_api_s_own_retries() -> None:
@@ -149,7 +147,7 @@ def test_what_arrived_late_is_not_said_to_be_the_api_s_own_retries() -> None:
         delivery(10 + n, f"2026-02-28T10:0{n}:00Z", retries=1, deliveredAt="2026-02-28T12:00:00Z") for n in range(6)
     ]
     well = [delivery(30 + n, f"2026-02-28T10:1{n}:00Z") for n in range(6)]
-    made = delivery_report(log(*late, *well))
+    made = report(log(*late, *well))
     assert len(made.frames["outages"]) == 1
     assert made.headline.endswith("; all of it arrived after retries or redelivery.")
     assert (6, "arrived after retries or redelivery") in [(fact.count, fact.label) for fact in made.facts[0]]
@@ -162,11 +160,11 @@ def test_it_says_what_a_redelivery_did(tmp_path: Path) -> None:
         with vx.connect(sandbox=server, ledger=tmp_path / "ledger.sqlite") as ws:
             history = ws.deliveries(since="30D")
             run = ws.run(vx.plan_redeliver(history.head(4), force=True)).wait()
-            made = vx.delivery_report(history, run=run)
+            made = vx.report(history, run=run)
             wrong = ws.run(vx.plan_cancel(ws.posts(status="scheduled").head(1))).wait()
             for other in (wrong, history):
-                with pytest.raises(vx.PlanError, match=r"needs the run of a redelivery"):
-                    vx.delivery_report(history, run=other)  # type: ignore[arg-type]
+                with pytest.raises(vx.errors.PlanError, match=r"needs the run of a redelivery"):
+                    vx.report(history, run=other)  # type: ignore[arg-type]
     section = next(section for section in made.sections if section.title == "What the redelivery did")
     assert section.text.startswith("4 rows: ")
     assert section.table.columns[0] == "endpoint"
@@ -178,9 +176,9 @@ def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(tmp_path: Pat
     with Sandbox(seed=7, rate_limit=None, posts=30, deliveries=3_000) as server:
         with vx.connect(sandbox=server, ledger=tmp_path / "ledger.sqlite") as ws:
             history = ws.deliveries(since="30D")
-            lost = vx.never_delivered(history)
+            lost = vx.deliveries.lost(history)
             run = ws.run(vx.plan_redeliver(lost[lost["why"] != "rejected"])).wait()
-            made, anew = vx.delivery_report(history, run=run), vx.delivery_report(ws.deliveries(since="30D"))
+            made, anew = vx.report(history, run=run), vx.report(ws.deliveries(since="30D"))
             results = run.results()
     came = set(results.loc[results["outcome"] == "succeeded", "delivery_id"])
     assert came
@@ -192,19 +190,19 @@ def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(tmp_path: Pat
 
 
 def test_a_table_without_room_shows_that_there_is_more(tmp_path: Path) -> None:
-    page = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    page = report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
     assert re.search(r"\.wide\{overflow-x:auto;background:linear-gradient", page)
     assert "--background:#161616" in page, "what covers the shadow at the end has the ground of the page"
 
 
 def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Path) -> None:
-    markup = delivery_report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    markup = report(troubled()).to_html(tmp_path / "r.html").read_text(encoding="utf-8")
     assert markup.count("<svg") == 3 and "Failures by endpoint and hour" in markup
     assert "<image" not in markup
 
 
 def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
-    made = delivery_report(troubled(), owners={"rejected": "the shop's developers"})
+    made = report(troubled(), owners={"rejected": "the shop's developers"})
     table = made.sections[0].table.set_index("kind")
     assert table["deliveries"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
     assert table.loc["rejected", "who"] == "the shop's developers"
@@ -213,7 +211,7 @@ def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
 
 def test_an_endpoint_that_is_down_now_comes_first() -> None:
     down = [delivery(n, f"2026-03-02T08:1{n}:00Z", status=503) for n in range(6)]
-    made = delivery_report(log(*down))
+    made = report(log(*down))
     (row,) = made.sections[0].table.to_dict("records")
     assert (row["kind"], row["deliveries"], row["endpoints"]) == ("down now", 6, "shop.example/in?… (6)")
     assert made.headline.endswith("Not recovered: shop.example/in?….")
@@ -221,8 +219,8 @@ def test_an_endpoint_that_is_down_now_comes_first() -> None:
 
 def test_all_is_a_hundred_percent_and_almost_all_is_not() -> None:
     fine = [delivery(n, "2026-02-20T10:00:00Z") for n in range(3_000)]
-    assert "(100.0 %)" in delivery_report(log(*fine)).headline
-    assert "(99.9 %)" in delivery_report(log(*fine, delivery(9_999, "2026-02-20T11:00:00Z", status=503))).headline
+    assert "(100.0 %)" in report(log(*fine)).headline
+    assert "(99.9 %)" in report(log(*fine, delivery(9_999, "2026-02-20T11:00:00Z", status=503))).headline
 
 
 def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_shows(tmp_path: Path) -> None:
@@ -230,12 +228,12 @@ def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_sho
         "error": "<script>alert(1)</script>",
         "eventType": "=cmd|x",
     }
-    made = delivery_report(log(hostile, delivery(1, "2026-02-20T10:00:00Z")), title="<b>x</b>")
+    made = report(log(hostile, delivery(1, "2026-02-20T10:00:00Z")), title="<b>x</b>")
     made.to_html(tmp_path / "a.html")
     made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
     written = {path.name: path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()}
-    assert len(written) == 9
+    assert len(written) == 8
     for text in written.values():
         assert "s3cret" not in text
     assert "<script>" not in written["a.html"]
@@ -244,12 +242,12 @@ def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_sho
 
 
 def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (delivery_report(troubled()).to_html(tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
+    first, second = (report(troubled()).to_html(tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
     assert first == second
 
 
 def test_nothing_to_report_is_a_report_too(tmp_path: Path) -> None:
-    made = delivery_report(troubled().iloc[:0])
+    made = report(troubled().iloc[:0])
     assert made.headline == "Nothing was delivered, and nothing failed."
     assert made.to_html(tmp_path / "a.html").stat().st_size > 1_000
     assert repr(made)
@@ -257,7 +255,7 @@ def test_nothing_to_report_is_a_report_too(tmp_path: Path) -> None:
 
 def test_a_frame_of_something_else_is_refused() -> None:
     with pytest.raises(PlanError, match="deliveries frame"):
-        delivery_report(pd.DataFrame({"post_id": ["post_1"]}))
+        report(pd.DataFrame({"post_id": ["post_1"]}))
 
 
 # -- the commands -----------------------------------------------------------------------------------------------------
@@ -313,7 +311,7 @@ def test_days_and_figures_are_in_the_zone_that_was_named(
     summary = json.loads(capsys.readouterr().out)
     assert sum(row["deliveries"] for row in summary["endpoints"]) == len(log) > 0
     main([*words, "--by", "day"])
-    days = vx.delivery_stats(log, by="day", tz="Pacific/Auckland")["day"]
+    days = vx.deliveries.stats(log, by="day", tz="Pacific/Auckland")["day"]
     assert str(days.iloc[0]) in capsys.readouterr().out
 
 

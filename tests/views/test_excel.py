@@ -17,6 +17,7 @@ import xlsxwriter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
+from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -132,7 +133,7 @@ def test_cells_of_excel_become_text_and_times_in_the_zone_that_was_said(tmp_path
 def test_what_can_not_be_read_without_a_guess_is_refused_with_its_cell(
     tmp_path: Path, row: list[object], said: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(vx.PlanError, match=words):
+    with pytest.raises(vx.errors.PlanError, match=words):
         vx.read_campaign(workbook(tmp_path / "x.xlsx", row), **said)  # type: ignore[arg-type]
 
 
@@ -149,7 +150,7 @@ def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) 
             rows
         )
     with pytest.raises(
-        vx.PlanError,
+        vx.errors.PlanError,
         match=r"D2 hold dates, none after the 12th of a month, and D3 texts in figures: .* may have swapped day and month",
     ):
         vx.read_campaign(workbook(tmp_path / "x.xlsx", turned, text), tz="Europe/Berlin", dayfirst=True)
@@ -163,7 +164,7 @@ def test_a_formula_that_was_never_calculated_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as book:
         for name, data in parts.items():
             book.writestr(name, re.sub(rb"(</f>)<v>2</v>", rb"\1", data))
-    with pytest.raises(vx.PlanError, match="B2: a formula that was never calculated"):
+    with pytest.raises(vx.errors.PlanError, match="B2: a formula that was never calculated"):
         vx.read_campaign(path)
 
 
@@ -189,12 +190,12 @@ def test_errors_and_formulas_are_found_however_a_program_writes_its_cells(
     row: list[object] = ["a", "FORMULA =1+1 -> 2", "x", "z"]
     assert len(vx.read_campaign(rewritten(workbook(tmp_path / "x.xlsx", row), change))) == 1
     row[1] = "FORMULA =NA() -> #N/A"
-    with pytest.raises(vx.PlanError, match="B2: the cell holds an error"):
+    with pytest.raises(vx.errors.PlanError, match="B2: the cell holds an error"):
         vx.read_campaign(rewritten(workbook(tmp_path / "x.xlsx", row), change))
     row[1] = "FORMULA =1+1 -> 2"
     empty = rewritten(workbook(tmp_path / "x.xlsx", row), lambda text: re.sub(r"(</f>)<v>2</v>", r"\1", change(text)))
     rewritten(empty, lambda text: re.sub(r"(</x:f>)<x:v>2</x:v>", r"\1", text))
-    with pytest.raises(vx.PlanError, match="B2: a formula that was never calculated"):
+    with pytest.raises(vx.errors.PlanError, match="B2: a formula that was never calculated"):
         vx.read_campaign(empty)
 
 
@@ -231,21 +232,21 @@ def test_errors_of_open_document_sheets_are_refused_with_their_cells(tmp_path: P
 
     good, broken = ["a", "Hi", "x", "z"], ["b", "", "#N/A"]
     assert len(vx.read_campaign(book(sheet("S", HEADS, good) + sheet("T", broken)), sheet="S")) == 1
-    with pytest.raises(vx.PlanError, match="sheet 'T': D3: the cell holds an error"):
+    with pytest.raises(vx.errors.PlanError, match="sheet 'T': D3: the cell holds an error"):
         vx.read_campaign(book(sheet("S", HEADS, broken) + sheet("T", HEADS, good, broken)), sheet="T")
 
 
 def test_which_of_several_sheets_is_not_guessed(tmp_path: Path) -> None:
     path = workbook(tmp_path / "x.xlsx", ["a", "t", "x", "z"], Notes=HEADS)
-    with pytest.raises(vx.PlanError, match=r"2 sheets: Plan, Notes\. Say which: sheet='Plan'"):
+    with pytest.raises(vx.errors.PlanError, match=r"2 sheets: Plan, Notes\. Say which: sheet='Plan'"):
         vx.read_campaign(path)
     assert len(vx.read_campaign(path, sheet="Plan")) == 1
     assert len(vx.read_campaign(path, sheet="Notes")) == 0
     (tmp_path / "x.csv").write_text(",".join(HEADS))
-    with pytest.raises(vx.PlanError, match="no Excel workbook"):
+    with pytest.raises(vx.errors.PlanError, match="no Excel workbook"):
         vx.read_campaign(tmp_path / "x.csv", sheet="Plan")
     (tmp_path / "bad.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
-    with pytest.raises(vx.PlanError, match=r"bad\.xlsx is not a workbook"):
+    with pytest.raises(vx.errors.PlanError, match=r"bad\.xlsx is not a workbook"):
         vx.read_campaign(tmp_path / "bad.xlsx")
 
 
@@ -280,7 +281,7 @@ def test_times_as_people_write_them(tmp_path: Path, text: str, dayfirst: bool | 
     frame = vx.read_campaign(tmp_path / "x.csv", tz="Europe/Berlin", dayfirst=dayfirst)
     assert frame["scheduled_for"].tolist() == [read]
     fit = bool(re.search(r"(Z|\+0\d:00)$", read))
-    assert vx.check_campaign(frame).empty == fit == bool(vx.plan_bulk(frame, key="row_id").eligible)
+    assert findings(frame).empty == fit == bool(vx.plan_create(frame, key="row_id").eligible)
 
 
 def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
@@ -288,10 +289,10 @@ def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
     path = workbook(tmp_path / "x.xlsx", ["a", "t", "x", datetime(2026, 7, 4, 9)], heads=[*names])
     frame = vx.read_campaign(path, columns=names, tz="Asia/Tokyo")
     assert frame.loc[0, HEADS].tolist() == ["a", "t", "x", "2026-07-04T09:00:00+09:00"]
-    with pytest.raises(vx.PlanError, match=r"It has: Nr\., Beitrag, Kanäle, Wann\.") as refused:
+    with pytest.raises(vx.errors.PlanError, match=r"It has: Nr\., Beitrag, Kanäle, Wann\.") as refused:
         vx.read_campaign(path)
     assert "say which is meant, such as columns={'Nr.': 'row_id'}." in str(refused.value)
-    with pytest.raises(vx.ConfigError, match="not a time zone"):
+    with pytest.raises(vx.errors.ConfigError, match="not a time zone"):
         vx.read_campaign(path, columns=names, tz="Mars")
 
 
@@ -321,9 +322,9 @@ def test_a_round_trip_plans_to_the_same_keys(
     frame.insert(0, "row_id", pd.array([f"0{number}" for number in range(len(frame))], dtype="string"))
     frame["accounts"] = [["acc_1", "twitter:@brand"]] * len(frame)
     frame["scheduled_for"] = pd.to_datetime(times[: len(frame)], utc=True)
-    path = vx.to_excel(tmp_path_factory.mktemp("x") / "x.xlsx", tz=tz, plan=vx.plan_bulk(frame, key="row_id"))
+    path = vx.to_excel(tmp_path_factory.mktemp("x") / "x.xlsx", tz=tz, plan=vx.plan_create(frame, key="row_id"))
     again = vx.read_campaign(path)
-    plans = [vx.plan_bulk(one, key="row_id") for one in (frame, again)]
+    plans = [vx.plan_create(one, key="row_id") for one in (frame, again)]
     assert [operation.body for operation in plans[1].operations] == [
         operation.body for operation in plans[0].operations
     ]
@@ -334,8 +335,8 @@ def test_the_sheet_of_the_notebooks_comes_back_cell_by_cell(tmp_path: Path) -> N
     sheet = vx.read_campaign(Path(__file__).parents[2] / "data" / "campaign.csv")
     again = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", sheet=sheet))
     pd.testing.assert_frame_equal(again, sheet)
-    assert keys(vx.plan_bulk(again.drop_duplicates(), key="row_id")) == keys(
-        vx.plan_bulk(sheet.drop_duplicates(), key="row_id")
+    assert keys(vx.plan_create(again.drop_duplicates(), key="row_id")) == keys(
+        vx.plan_create(sheet.drop_duplicates(), key="row_id")
     )
 
 
@@ -438,23 +439,23 @@ def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_pa
     frame = pd.DataFrame({"a": ["x"]})
     one, two = (vx.to_excel(tmp_path / name, a=frame).read_bytes() for name in ("1.xlsx", "2.xlsx"))
     assert one == two
-    with pytest.raises(vx.PlanError, match="a frame for each sheet"):
+    with pytest.raises(vx.errors.PlanError, match="a frame for each sheet"):
         vx.to_excel(tmp_path / "x.xlsx")
-    with pytest.raises(vx.PlanError, match="a frame, a plan or a run"):
+    with pytest.raises(vx.errors.PlanError, match="a frame, a plan or a run"):
         vx.to_excel(tmp_path / "x.xlsx", a=[1])  # type: ignore[arg-type]
-    with pytest.raises(vx.ConfigError, match="not a time zone"):
+    with pytest.raises(vx.errors.ConfigError, match="not a time zone"):
         vx.to_excel(tmp_path / "x.xlsx", tz="Mars", a=frame)
-    with pytest.raises(vx.ConfigError, match="can't be written"):
+    with pytest.raises(vx.errors.ConfigError, match="can't be written"):
         vx.to_excel(tmp_path / "1.xlsx" / "x.xlsx", a=frame)
-    with pytest.raises(vx.ConfigError, match=r"is a folder\. Name a file in it: .*frames\.xlsx"):
+    with pytest.raises(vx.errors.ConfigError, match=r"is a folder\. Name a file in it: .*frames\.xlsx"):
         vx.to_excel(tmp_path, a=frame)
-    with pytest.raises(vx.ConfigError, match="1,048,576 rows"):
+    with pytest.raises(vx.errors.ConfigError, match="1,048,576 rows"):
         vx.to_excel(tmp_path / "x.xlsx", a=pd.DataFrame({"a": range(1_048_576)}))
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.html", "a"])
 def test_a_workbook_has_the_name_of_one(tmp_path: Path, name: str) -> None:
-    with pytest.raises(vx.ConfigError, match=f"{name} is no name of a workbook, which ends with .xlsx"):
+    with pytest.raises(vx.errors.ConfigError, match=f"{name} is no name of a workbook, which ends with .xlsx"):
         vx.to_excel(tmp_path / name, a=pd.DataFrame({"a": [1]}))
     assert list(tmp_path.iterdir()) == []
 
@@ -509,7 +510,7 @@ def test_a_column_of_several_zones_says_each_of_them(tmp_path: Path) -> None:
         (vx.plan_retry, ["post_id", "platform", "account_id", "updated_at"], "post_id, platform and account_id"),
         (vx.plan_cancel, ["post_id", "updated_at"], "post_id"),
         (vx.causes, ["post_id", "platform", "account_id", "updated_at"], "post_id, platform and account_id"),
-        (vx.plan_bulk, ["updated_at", "scheduled_for"], ""),
+        (vx.plan_create, ["updated_at", "scheduled_for"], ""),
     ],
     ids=["targets", "posts", "a frame", "a campaign"],
 )
@@ -528,7 +529,7 @@ def test_a_frame_that_went_through_a_workbook_is_refused_with_what_to_keep_inste
     cells = dict.fromkeys([*names, *others], "x") | dict.fromkeys(names[-1:], pd.Timestamp("2026-03-02T09:00Z"))
     frame = pd.DataFrame([cells])
     path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", rows=frame)
-    with pytest.raises(vx.PlanError) as refused:
+    with pytest.raises(vx.errors.PlanError) as refused:
         plan(pd.read_excel(path, engine="calamine"), **{"key": "content"} if not by else {})
     cure = "ts heads are those of vx.to_excel, whose times are local and for reading: keep the frame as Parquet or CSV, and join"
     assert (

@@ -62,15 +62,15 @@ def test_a_text_that_was_cut_within_an_emoji_breaks_nothing(field: str, tmp_path
         ws = vx.connect("vb_live_abcdefgh12345678", url=server.url, ledger=tmp_path / "l.sqlite", **settings)
         triaged, log = vx.triage(vx.targets(ws.posts())), ws.deliveries()
         shown = [
-            vx.causes(triaged), vx.never_delivered(log), vx.outages(log), vx.delivery_stats(log), vx.service_levels(log),
-            vx.duplicates(log), vx.plan_retry(triaged).frame, triaged, log,
+            vx.causes(triaged), vx.deliveries.lost(log), vx.deliveries.outages(log), vx.deliveries.stats(log), vx.deliveries.levels(log),
+            vx.deliveries.duplicates(log), vx.plan_retry(triaged).frame, triaged, log,
         ]  # fmt: skip
         for frame in shown:
             assert "\ud83d" not in vx.view(frame)._repr_html_() + repr(vx.view(frame, live=True))
             frame.to_csv(tmp_path / "a.csv")
-        for report in (vx.report(triaged), vx.delivery_report(log)):
+        for report in (vx.report(triaged), vx.report(log)):
             report.to_html(tmp_path / "a.html")
-        for panel in (vx.triage_panel(ws, triaged), vx.delivery_panel(ws)):
+        for panel in (ws.panel(triaged), ws.panel(ws.deliveries(since="7D"))):
             panel._live.begin()
             assert panel._repr_html_()
         vx.plots.causes_by_platform(triaged)

@@ -82,14 +82,15 @@ class Deliveries:
             return pd.DataFrame({'webhook_id': samples, 'url': samples})
         async def deliveries(**_):
             return log
-panel = vx.triage_panel(ws, triaged)
+panel = ws.panel(triaged)
 panel._runner.reason = samples[3]
 panel._code_shown = True
 panel
 """
 
 DELIVERIES = """
-deliveries = vx.delivery_panel(Deliveries)
+from voxops.views.panel import panel as panel_of
+deliveries = panel_of(Deliveries, log)
 deliveries._code_shown = True
 heard = []
 for shown in (deliveries, panel):
@@ -99,7 +100,7 @@ deliveries
 
 OPEN = """
 import asyncio
-while deliveries._rows is None or deliveries._desk._turn.locked():  # it reads them in the background
+while deliveries._rows is None or deliveries._tasks._turn.locked():  # it reads them in the background
     await asyncio.sleep(0.1)
 await asyncio.sleep(1)
 for row in range(len(samples)):

@@ -17,14 +17,14 @@ ws = vx.connect('{key}', url='{url}', ledger='{ledger}')
 triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))
 """
 RUN = "run = ws.run(vx.plan_retry(triaged[triaged['platform'] == 'facebook']), reason='facebook is back')\nrun"
-PANEL = "panel = vx.triage_panel(ws, triaged[triaged['platform'] != 'facebook'])\npanel"
+PANEL = "panel = ws.panel(triaged[triaged['platform'] != 'facebook'])\npanel"
 
 
 def test_monitor_and_panel_live_in_marimo(tmp_path: Path) -> None:
     with Sandbox(seed=7, speed=20, rate_limit=500, deliveries=300) as api:
         api.add_fault(SLOWER)
         first = FIRST.format(key=api.api_key, url=api.url, ledger=tmp_path / "ledger")
-        with Marimo(tmp_path, first, RUN, PANEL, "vx.delivery_panel(ws)") as marimo:
+        with Marimo(tmp_path, first, RUN, PANEL, "ws.panel(ws.deliveries(since='7D'))") as marimo:
             page = marimo.open(dark=True)
             monitor, panel, log = (marimo.widget(page, number) for number in range(3))
             monitor.wait("sending")

@@ -20,15 +20,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._core import blocks
+from voxops._support import blocks
 from voxops.acts.plan_display import kinds_of
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
 from voxops.views._palette import OUTCOME
-from voxops.views._snapshot import snapshot_blocks
-from voxops.views.monitor import Monitor, render_html, render_text
+from voxops.views._snapshot import render_html, render_text, snapshot_blocks
+from voxops.views.monitor import Monitor
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOSTILE = (
@@ -413,7 +413,9 @@ def test_rates_as_a_person_says_them(settled: int, seconds: int, said: str) -> N
 
 def test_creates_are_shown_by_outcome_and_error_not_by_combination_of_platforms() -> None:
     cells = tuple(Cell(f"twitter+place{number}", Outcome.FAILED, 2) for number in range(30))
-    monitor = Desk().monitor(snapshot(action="bulk", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20})
+    monitor = Desk().monitor(
+        snapshot(action="create", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20}
+    )
     shown = "".join(_Text.of(monitor._live.html()))
     assert "place1" not in shown.partition("Waiting for")[0]
     assert "failed withrows" in shown
@@ -423,7 +425,7 @@ def test_creates_are_shown_by_outcome_and_error_not_by_combination_of_platforms(
         < shown.index("NO_MEDIA")
         < shown.index("20", shown.index("NO_MEDIA"))
     )
-    assert "place1" not in render_text(snapshot(action="bulk", cells=cells))
+    assert "place1" not in render_text(snapshot(action="create", cells=cells))
 
 
 def test_nothing_is_published_before_it_is_shown() -> None:

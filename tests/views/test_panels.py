@@ -25,15 +25,16 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop, safe
-from voxops._core.static_html import static_html
-from voxops.views._choice import Choice, load_code, quoted, rows_code
-from voxops.views._desk import Desk
+from voxops._support import eventloop, safe
+from voxops._support.blocks import static_html
+from voxops.analysis.statistics import delivery_state
 from voxops.views._plan_runner import plan_fingerprint
+from voxops.views._row_filter import RowFilter, load_code, quoted, rows_code
 from voxops.views._rows import COPIED, Column, RowTable, pack
 from voxops.views._snapshot import snapshot_blocks
-from voxops.views.delivery_view import _answers, _series
-from voxops.views.triage_view import cause_blocks
+from voxops.views._tasks import TaskQueue
+from voxops.views.delivery_panel import _answers, _series
+from voxops.views.triage_panel import cause_blocks
 
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>\u202e\x1b[31m$x^{$ =1+1"
 
@@ -107,7 +108,7 @@ class Page:
 
     def idle(self) -> None:
         """Wait until the panel has done what it had begun; what is still to come must have been asked for."""
-        until(lambda: not self.panel._desk._turn.locked())
+        until(lambda: not self.panel._tasks._turn.locked())
 
     def run(self, reason: str = "the platforms are back") -> None:
         """Press Run: what the page shows is what it asks for."""
@@ -150,7 +151,7 @@ def frames(make: st.DrawFn) -> pd.DataFrame:
 def test_the_code_of_a_choice_keeps_the_same_rows(frame, platforms, causes, span) -> None:
     first = None if span is None else NOON.date() + timedelta(days=span[0])
     days = None if span is None else (first, first + timedelta(days=span[1]))
-    choice = Choice({"platform": tuple(platforms), "cause": tuple(causes)}, "updated_at", days)
+    choice = RowFilter({"platform": tuple(platforms), "cause": tuple(causes)}, "updated_at", days)
     world = {"frame": frame}
     exec("\n".join(choice.code("frame")), world)
     assert list(world["frame"]["id"]) == list(frame[choice.mask(frame)]["id"])
@@ -202,7 +203,7 @@ def test_a_frame_put_together_by_hand_can_only_be_named() -> None:
 
 
 def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     failed = triaged[triaged["cause"].notna()].reset_index(drop=True)
     assert vx.report(failed).headline.split(":")[0] in repr(panel)
@@ -222,7 +223,7 @@ def test_a_page_names_the_rows_that_are_planned(ws: vx.Workspace, triaged: pd.Da
 def test_what_is_heard_after_a_plan_of_what_failed_and_was_chosen_before_leaves_it(
     ws: vx.Workspace, triaged: pd.DataFrame
 ) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.plan(flags(panel, *np.flatnonzero(panel._rows.frame["verdict"].eq("retry"))[:12]))
     page.run()
@@ -240,7 +241,7 @@ def test_what_was_chosen_before_a_plan_and_is_heard_after_it_leaves_the_plan(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame, tmp_path: Path, late: Any
 ) -> None:
     """Front ends hold changes of a model back while the kernel works; the message of a button overtakes them."""
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.look(facets={"verdict": ["fix content"]})
     rows = panel._failed["verdict"].eq("retry").to_numpy(bool)
@@ -258,7 +259,7 @@ def test_what_was_chosen_before_a_plan_and_is_heard_after_it_leaves_the_plan(
 def test_the_code_is_turned_to_when_it_is_asked_for_and_the_plan_after_it(
     ws: vx.Workspace, triaged: pd.DataFrame
 ) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.look(facets={})
     page.send(do="code")
     until(lambda: page.state["stage"] == "code")
@@ -272,7 +273,7 @@ def test_the_code_is_turned_to_when_it_is_asked_for_and_the_plan_after_it(
 
 @pytest.mark.parametrize("view", [{"search": "x"}, {"days": ["2026-03-01", None]}, {"form": {"canary": 3}}])
 def test_whatever_chooses_otherwise_takes_the_plan_away(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.look(facets={})
     page.plan()
     page.look(**view)
@@ -281,7 +282,7 @@ def test_whatever_chooses_otherwise_takes_the_plan_away(ws: vx.Workspace, triage
 
 @pytest.mark.parametrize("view", [{"sort": {"column": "cause"}}, {"hidden": ["cause"]}, {"form": {"reason": "so"}}])
 def test_what_only_looks_otherwise_leaves_the_plan(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.look(facets={})
     plan = page.plan()
     page.look(**view)
@@ -289,7 +290,7 @@ def test_what_only_looks_otherwise_leaves_the_plan(ws: vx.Workspace, triaged: pd
 
 
 def test_ticking_takes_the_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.look(facets={})
     page.plan()
     page.widget.ticks = pack(flags(page.panel, 0))
@@ -297,7 +298,7 @@ def test_ticking_takes_the_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) ->
 
 
 def test_what_runs_is_what_was_seen(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     one = page.plan(flags(panel, int(panel._rows.frame["verdict"].eq("retry").to_numpy().argmax())))
     seen = page.state["plan"]["fingerprint"]
@@ -315,7 +316,7 @@ def test_what_runs_is_what_was_seen(ws: vx.Workspace, sandbox: Sandbox, triaged:
 
 def test_planning_the_same_again_is_heard_of(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     """A page that asked for a plan waits for it, and within the same second nothing else would be new."""
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.plan()
     first = page.state["plan"]
     page.plan()
@@ -324,7 +325,7 @@ def test_planning_the_same_again_is_heard_of(ws: vx.Workspace, triaged: pd.DataF
 
 
 def test_pressing_run_twice_runs_once(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.plan()
     seen = page.state["plan"]["fingerprint"]
     for _ in range(3):
@@ -352,7 +353,7 @@ def test_a_fingerprint_is_of_all_that_is_sent(ws: vx.Workspace, triaged: pd.Data
 
 
 def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.widget.ticks = pack(flags(panel, 0, 1))
     before = len(panel._failed)
@@ -388,7 +389,7 @@ def update(widget: Any, **state: Any) -> None:
 
 
 def test_a_page_cannot_change_what_the_others_show(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.plan()
     shown, table, code = dict(page.state), page.widget.table, page.widget._esm
@@ -408,7 +409,7 @@ def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then
     ws: vx.Workspace, triaged: pd.DataFrame
 ) -> None:
     """At the end of a message traitlets writes again what others wrote meanwhile, as it has read it just before."""
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     others: list[threading.Thread] = []
 
     def show(problem: str) -> None:
@@ -435,7 +436,7 @@ def test_what_another_thread_shows_is_not_undone_by_a_page_that_speaks_just_then
 
 def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     """A page that asks for the present must not be left with what another thread has changed while it was read."""
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     sent: list[dict[str, Any]] = []
     page.widget._send = lambda message, buffers=None: sent.append(message)
     read, racing = page.widget.get_state, threading.Thread(target=page.panel._runner.complain, args=("so",))
@@ -455,7 +456,7 @@ def test_what_is_asked_for_is_sent_before_what_comes_after_it(ws: vx.Workspace, 
 
 def test_a_page_that_is_there_hears_of_what_changed_while_it_loaded(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     """What the kernel sends to a page that does not listen yet is lost."""
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     sent: list[dict[str, Any]] = []
     page.panel._runner.complain("said to nobody")
     page.widget._send = lambda message, buffers=None: sent.append(message["state"])
@@ -476,7 +477,7 @@ def others(panel: Any) -> None:
 
 
 def test_rows_that_come_while_the_page_is_drawn_are_what_it_shows(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     facts = panel._facts
 
     def slowly() -> Any:
@@ -494,7 +495,7 @@ def test_an_answer_names_the_rows_that_it_is_about(
     ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where others come while it is looked up: else a page would show one post's text beside another."""
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
 
     def then_others(found: Any) -> Any:
         def look_up(*args: Any) -> Any:
@@ -518,7 +519,7 @@ def test_an_answer_names_the_rows_that_it_is_about(
 
 def test_a_display_is_of_one_moment(ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan that is made while the run before it is drawn takes that run away; the display must not break at it."""
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     plan = page.plan()
     page.run()
@@ -541,7 +542,7 @@ def test_a_run_that_is_no_longer_shown_says_nothing_and_moves_its_rows(
     ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retry is planned while the run before it is still compared: the plan stays, and the comparison is of no interest."""
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     begun, goes_on = threading.Event(), threading.Event()
     verify = vx.Run.verify
@@ -563,14 +564,14 @@ def test_a_run_that_is_no_longer_shown_says_nothing_and_moves_its_rows(
     plan = panel.plan
     assert f"ws.attach({run.id!r}).failed()".replace("'", '"') in panel.code().replace("'", '"')
     goes_on.set()
-    until(lambda: page.widget.ticks == "" and not panel._desk._turn.locked())
+    until(lambda: page.widget.ticks == "" and not panel._tasks._turn.locked())
     assert len(panel._failed) == before - run.snapshot.count("succeeded")
     assert panel._runner.verified is None
     assert panel.plan is plan
 
 
 def test_a_run_that_was_resumed_is_compared_once(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.plan(flags(panel, *np.flatnonzero(panel.frame["verdict"].eq("retry"))[:2]))
     page.run()
@@ -587,13 +588,13 @@ def test_a_run_that_was_resumed_is_compared_once(ws: vx.Workspace, triaged: pd.D
 def test_a_plan_that_could_not_be_started_comes_back_unless_something_else_was_chosen(
     ws: vx.Workspace, triaged: pd.DataFrame, otherwise: bool
 ) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     begun, goes_on = threading.Event(), threading.Event()
 
     async def refuse(*_: object, **__: object) -> None:
         begun.set()
         await asyncio.to_thread(goes_on.wait, 30)
-        raise vx.LedgerError("the disk is full")
+        raise vx.errors.LedgerError("the disk is full")
 
     page.look(facets={})
     plan = page.plan()
@@ -609,7 +610,7 @@ def test_a_plan_that_could_not_be_started_comes_back_unless_something_else_was_c
 
 def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     """However late the plan is ready, and also where nothing was typed or chosen before."""
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     everything = pack(np.ones(len(panel.frame), bool))
     begun, goes_on = threading.Event(), threading.Event()
@@ -625,7 +626,7 @@ def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, tri
     assert begun.wait(30)
     page.look(facets={"platform": ["twitter"]})
     goes_on.set()
-    until(lambda: page.state["stage"] == "rows" and panel._desk._turn.locked() is False)
+    until(lambda: page.state["stage"] == "rows" and panel._tasks._turn.locked() is False)
     assert panel.plan is None
 
     panel._plan_of = make
@@ -635,7 +636,7 @@ def test_a_choice_after_pressing_plan_takes_that_plan_away(ws: vx.Workspace, tri
 
 
 def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.look(form={"reason": "so", "canary": 0})
     page.plan(canary=0, reason="so")
     page.run()
@@ -655,7 +656,7 @@ def test_a_run_of_the_panel_leaves_the_next_plan_as_careful(ws: vx.Workspace, tr
 def test_the_reason_of_a_run_is_not_left_for_the_next(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.look(form={"reason": "the platforms are back ", "canary": 0})
     page.plan(canary=0, reason="the platforms are back ")
@@ -686,7 +687,7 @@ def test_the_reason_of_a_run_is_not_left_for_the_next(
 def test_a_display_is_as_of_the_servers_time(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
     sandbox.advance(40 * 86400)  # no clock of this machine says so
     ws.accounts()  # an answer tells the time
-    for panel in (vx.triage_panel(ws, triaged), vx.runs_panel(ws)):
+    for panel in (ws.panel(triaged), ws.panel()):
         assert f"As of {ws.client.now():%Y-%m-%d %H:%M}" in panel._repr_html_()
         ws.accounts()
         panel._changed(True)
@@ -701,7 +702,7 @@ def test_a_plan_that_was_replaced_between_look_and_run_is_not_sent(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
     """Two pages: the first has looked, the second plans, the first presses Run before it has heard of that."""
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     first, second = Page(panel, "first"), Page(panel, "second")
     first.plan(flags(panel, *np.flatnonzero(panel.frame["verdict"].eq("retry"))[:1]))
     seen = first.state["plan"]["fingerprint"]
@@ -722,7 +723,7 @@ def test_a_button_acts_on_the_run_that_its_page_showed(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
     runs = two_runs(ws, triaged)
-    panel = vx.runs_panel(ws)
+    panel = ws.panel()
     page = Page(panel)
     page.send("open", about=runs[0].id)
     until(lambda: panel.run is not None)
@@ -749,7 +750,7 @@ def test_a_button_acts_on_the_run_that_its_page_showed(
     ],
 )
 def test_a_view_that_makes_no_sense_breaks_nothing(ws: vx.Workspace, triaged: pd.DataFrame, view: Any) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     page.send("code")
     update(page.widget, view=view)
     page.send("code")
@@ -760,7 +761,7 @@ def test_a_view_that_makes_no_sense_breaks_nothing(ws: vx.Workspace, triaged: pd
 
 
 def test_rows_of_another_table_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     old = page.panel._rows.version
     page.panel._set_rows(page.panel._table(page.panel._failed))
     everything = pack(np.ones(len(page.panel._failed), bool))
@@ -777,7 +778,7 @@ def test_rows_of_another_table_are_refused(ws: vx.Workspace, triaged: pd.DataFra
 
 
 def test_texts_and_details_come_when_they_are_asked_for(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(vx.triage_panel(ws, triaged))
+    page = Page(ws.panel(triaged))
     frame, version = page.panel._rows.frame, page.panel._rows.version
     secret = str(frame["content"].iloc[3])
     assert secret[:40] not in json.dumps(page.state)
@@ -803,7 +804,7 @@ def test_texts_and_details_come_when_they_are_asked_for(ws: vx.Workspace, triage
 def test_the_code_gives_the_same_keys_in_a_fresh_process(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame, tmp_path: Path
 ) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     times = panel._failed["updated_at"].dropna()
     first, last = times.min().date() + timedelta(days=1), times.max().date()
@@ -841,7 +842,7 @@ def by_rules(posts: pd.DataFrame) -> pd.DataFrame:
 def test_the_code_says_what_was_filtered_and_changed_before_the_panel(
     ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path, make: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    panel = vx.triage_panel(ws, make(ws.posts(status=["failed", "partial"], since="30D")))
+    panel = ws.panel(make(ws.posts(status=["failed", "partial"], since="30D")))
     plan = Page(panel).plan(~flags(panel, 0))
     assert plan.eligible > 1
     assert fresh(panel.code(), sandbox, tmp_path) == keys_of(plan)
@@ -850,7 +851,7 @@ def test_the_code_says_what_was_filtered_and_changed_before_the_panel(
 def test_the_code_after_a_run_gives_the_same_keys(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame, tmp_path: Path
 ) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     retried = np.flatnonzero(panel._rows.frame["verdict"].eq("retry"))
     page.plan(flags(panel, *retried[:12]))
@@ -870,7 +871,7 @@ def test_the_code_after_a_run_gives_the_same_keys(
 
 
 def test_the_code_of_the_newest_posts_names_them(ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path) -> None:
-    panel = vx.triage_panel(ws, ws.posts(status="failed", limit=12))
+    panel = ws.panel(ws.posts(status="failed", limit=12))
     plan = Page(panel).plan()
     assert "limit" not in panel.code()
     assert fresh(panel.code(), sandbox, tmp_path) == keys_of(plan)
@@ -879,8 +880,8 @@ def test_the_code_of_the_newest_posts_names_them(ws: vx.Workspace, sandbox: Sand
 def test_the_code_of_a_frame_of_unknown_origin_begins_with_that_frame(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     bare = triaged.copy()
     bare.attrs = {}
-    assert "triaged = ...  # the frame that was passed to the panel" in vx.triage_panel(ws, bare).code()
-    assert "vx.triage(...)  # the frame" in vx.triage_panel(ws, bare.drop(columns="cause")).code()
+    assert "triaged = ...  # the frame that was passed to the panel" in ws.panel(bare).code()
+    assert "vx.triage(...)  # the frame" in ws.panel(bare.drop(columns="cause")).code()
 
 
 def test_the_code_of_deliveries_gives_the_same_keys(ws: vx.Workspace, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -928,7 +929,7 @@ def test_a_log_whose_deliveries_show_no_time_is_shown(ws: vx.Workspace) -> None:
 
 def failures(ws: vx.Workspace) -> Page:
     """A page of the delivery panel with failures in its window."""
-    panel = vx.delivery_panel(ws)
+    panel = ws.panel(ws.deliveries(since="7D"))
     until(lambda: panel._rows is not None)
     page = Page(panel)
     page.idle()
@@ -960,26 +961,33 @@ def fresh(code: str, sandbox: Sandbox, folder: Path) -> list[str]:
 def test_posts_and_targets_are_triaged_here(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     posts = ws.posts(status=["failed", "partial"], since="30D")
     for frame in (posts, vx.targets(posts)):
-        assert len(vx.triage_panel(ws, frame)._failed) == triaged["cause"].notna().sum()
-    with pytest.raises(vx.PlanError, match="status"):
-        vx.triage_panel(ws, triaged.drop(columns="status"))
+        assert len(ws.panel(frame)._failed) == triaged["cause"].notna().sum()
+    with pytest.raises(vx.errors.PlanError, match="status"):
+        ws.panel(triaged.drop(columns="status"))
 
 
-def test_a_panel_that_gets_a_frame_for_its_workspace_says_so(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    for wrong in (
-        lambda: vx.triage_panel(triaged, ws),
-        lambda: vx.delivery_panel(triaged),
-        lambda: vx.runs_panel(triaged),
-    ):
-        with pytest.raises(vx.PlanError, match=r"takes the workspace first, .*, not DataFrame"):
-            wrong()
+def test_the_frame_decides_which_panel_it_is_and_one_of_something_else_is_refused(
+    ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    log = ws.deliveries(since="7D")
+    kinds = {"RunsPanel": None, "DeliveryPanel": vx.deliveries.lost(log), "TriagePanel": triaged}
+    for name, frame in kinds.items():
+        assert ws.panel(frame).__class__.__name__ == name
+    for wrong in (ws.accounts(), ws.webhooks(), ws.runs(), pd.DataFrame({"x": [1]}), [], ws):
+        with pytest.raises(vx.errors.PlanError, match=r"takes a triaged frame, vx\.triage.*ws\.deliveries.*the runs"):
+            ws.panel(wrong)  # type: ignore[arg-type]
+    for frame in (None, triaged):
+        with pytest.raises(vx.errors.PlanError, match=r"posts= and events= are for a panel of deliveries"):
+            ws.panel(frame, posts=ws.posts(limit=1))
+    with pytest.raises(vx.errors.PlanError, match=r"ws\.panel\(\) needs deliveries; missing: url"):
+        ws.panel(log.drop(columns="url"))
 
 
 def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     bare = triaged.head(0)
     bare.attrs = {}
-    assert "Nothing failed" in vx.triage_panel(ws, bare)._repr_html_()
-    panel = vx.triage_panel(ws, triaged.head(0))  # such as by a filter with a typing mistake
+    assert "Nothing failed" in ws.panel(bare)._repr_html_()
+    panel = ws.panel(triaged.head(0))  # such as by a filter with a typing mistake
     assert "No rows: the frame is empty, though 67 posts were loaded" in panel._repr_html_()
     assert "Nothing failed" not in panel._repr_html_()
     assert vx.report(triaged.head(0)).headline == "No rows: the frame is empty, though 67 posts were loaded."
@@ -1007,28 +1015,39 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
 
 def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
     posts = ws.posts(since="30D")
-    bare, linked = vx.delivery_panel(ws), vx.delivery_panel(ws, posts=posts)
+    bare, linked = ws.panel(ws.deliveries(since="7D")), ws.panel(ws.deliveries(since="7D"), posts=posts)
     until(lambda: bare._rows is not None and linked._rows is not None)
-    assert "vx.delivery_panel(ws, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
+    assert "ws.panel(log, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
     said = {json.dumps(linked._details(row)) for row in range(len(linked._log))}
     assert any("can't be said: " in one for one in said)
-    with pytest.raises(vx.PlanError, match="posts="):
-        vx.delivery_panel(ws, posts=posts[["post_id"]])
+    with pytest.raises(vx.errors.PlanError, match="posts="):
+        ws.panel(ws.deliveries(since="7D"), posts=posts[["post_id"]])
 
 
-def test_a_panel_that_is_still_reading_says_so(ws: vx.Workspace) -> None:
-    panel = vx.delivery_panel(ws)
-    until(lambda: panel._rows is not None)
-    Page(panel).idle()
-    panel._log = panel._rows = panel._still = None
-    panel._code_shown = True
-    assert "reading the deliveries" in panel._repr_html_()
-    with pytest.raises(vx.PlanError, match="not loaded yet"):
-        panel.code()
+def test_the_code_of_deliveries_that_were_filtered_or_put_together_says_which(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="30D")
+    lost = log[log["success"].eq(False).fillna(False)].head(3)
+    code = ws.panel(lost).code()
+    assert 'chosen = log[log["delivery_id"].isin(rows)]' in code
+    assert all(one in code for one in lost["delivery_id"])
+    assert ws.panel(log.assign()).code().count("del_") == 0
+    assert "log = ...  # the deliveries that were passed" in ws.panel(pd.DataFrame(lost.to_dict("list"))).code()
+
+
+def test_deliveries_of_no_usual_window_are_shown_as_passed_and_read_again(ws: vx.Workspace) -> None:
+    log = ws.deliveries(since="2D")
+    panel = ws.panel(log)
+    assert panel._windows[0] == ("as passed", log["created_at"].min().isoformat())
+    page = Page(panel)
+    page.idle()
+    page.send("reload")
+    until(lambda: panel._log is not log and page.state["busy"] == "")
+    assert set(log["delivery_id"]) <= set(panel._log["delivery_id"])
+    assert ws.panel(ws.deliveries(since="30D"))._window == "30D"
 
 
 def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
-    panel = vx.delivery_panel(ws)
+    panel = ws.panel(ws.deliveries(since="7D"))
     until(lambda: panel._rows is not None)
     page = Page(panel)
     seven, one = len(panel._log), panel._webhooks[1][1]
@@ -1041,7 +1060,7 @@ def test_a_webhook_and_a_window_are_picked(ws: vx.Workspace) -> None:
 
 
 def test_while_another_window_is_read_the_page_says_so(ws: vx.Workspace, sandbox: Sandbox) -> None:
-    page = Page(vx.delivery_panel(ws))
+    page = Page(ws.panel(ws.deliveries(since="7D")))
     until(lambda: page.panel._rows is not None)
     page.idle()
     take, goes_on = page.panel._take, threading.Event()
@@ -1111,12 +1130,12 @@ def test_the_code_of_what_facets_leave_tells_what_is_in_flight_from_what_has_fai
     page.look(facets={"success": ["pending"]})
     assert log["delivery_id"].iloc[0] in page.panel.code()
     page.look(facets={"success": ["failed"]})
-    assert page.panel._left().sum() == (vx.analysis.delivery_state(log) == "failed").sum()
+    assert page.panel._left().sum() == (delivery_state(log) == "failed").sum()
     assert len(re.findall("del_", page.panel.code())) == 1, "all that failed but the one in flight"
 
 
 def test_the_code_that_is_open_says_what_is_chosen_now(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     page = Page(panel)
     page.send("code")
 
@@ -1139,24 +1158,25 @@ def test_the_code_that_is_open_says_what_is_chosen_now(ws: vx.Workspace, triaged
 def test_a_frame_that_went_through_parquet_is_shown(ws: vx.Workspace, triaged: pd.DataFrame, missing: Any) -> None:
     tags = [np.array(["a", "b"], object), missing, np.array([], object)]
     frame = triaged.assign(tags=pd.Series([tags[row % 3] for row in range(len(triaged))], triaged.index, dtype=object))
-    shown = vx.triage_panel(ws, frame)._rows.shown("tags")
+    shown = ws.panel(frame)._rows.shown("tags")
     assert set(shown) == {"a, b", "–"}
-    with pytest.raises(vx.PlanError, match="updated_at holds str, not times with a zone"):
-        vx.triage_panel(ws, triaged.assign(updated_at=triaged["updated_at"].astype("string").astype("str")))
+    with pytest.raises(vx.errors.PlanError, match="updated_at holds str, not times with a zone"):
+        ws.panel(triaged.assign(updated_at=triaged["updated_at"].astype("string").astype("str")))
 
 
 def test_what_has_no_error_shows_none(ws: vx.Workspace) -> None:
     stuck = vx.triage(vx.targets(ws.posts(status="publishing", since="30D")))
-    panel = vx.triage_panel(ws, stuck)
+    panel = ws.panel(stuck)
     row = int(np.flatnonzero(panel._rows.frame["error_code"].isna() & panel._rows.frame["error_message"].isna())[0])
     assert not any(block and block["kind"] == "note" for block in panel._details(row))
 
 
 def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    log = ws.deliveries(since="7D")
     sandbox.add_fault(
         Fault("status", method="GET", path="/v1/webhooks", status=403, code="AUTHORIZATION_ERROR", times=None)
     )
-    panel = vx.delivery_panel(ws)
+    panel = ws.panel(log)
     until(lambda: "403" in panel._repr_html_() or "AUTHORIZATION" in panel._repr_html_())
 
 
@@ -1165,7 +1185,7 @@ def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
 
 def test_lists_of_runs_and_deliveries_say_when_they_were_read(ws: vx.Workspace, sandbox: Sandbox) -> None:
     """Before, only the panel of a triage did: a list that was read before a run looked like one of now."""
-    pages = [Page(vx.delivery_panel(ws)), Page(vx.runs_panel(ws))]
+    pages = [Page(ws.panel(ws.deliveries(since="7D"))), Page(ws.panel())]
     for page in pages:
         until(lambda page=page: "read 2026-03-02 09:00:00 UTC" in page.state["facts"][0]["text"])
     sandbox.advance(3600)
@@ -1179,7 +1199,7 @@ def test_a_run_is_opened_and_resumed_from_the_list(ws: vx.Workspace, sandbox: Sa
     run = ws.run(plan, reason="it was paused")
     run.pause()
     sent = len(sandbox.requests(acting=True))
-    panel = vx.runs_panel(ws)
+    panel = ws.panel()
     page = Page(panel)
     assert list(panel._rows.frame["run"]) == [run.id]
     assert "it was paused" in panel._repr_html_()
@@ -1201,8 +1221,8 @@ def test_a_run_of_creates_is_shown_by_error(ws: vx.Workspace) -> None:
     campaign = pd.DataFrame({"row_id": [f"r{n}" for n in range(4)], "content": "coffee"})
     campaign["accounts"] = [one_that_is_not_active, one_that_is] * 2
     campaign = campaign.assign(scheduled_for="2026-04-01T09:00:00Z", media="", first_comment="", tags="")
-    run = ws.run(vx.plan_bulk(campaign, key="row_id"), reason="spring").wait(60)
-    page = Page(vx.runs_panel(ws))
+    run = ws.run(vx.plan_create(campaign, key="row_id"), reason="spring").wait(60)
+    page = Page(ws.panel())
     page.send("open", about=run.id)
     failed = run.results()["error_code"].value_counts()
     assert len(failed)
@@ -1219,13 +1239,13 @@ def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
     """Two creates that the API refuses."""
     closed = ws.accounts().query("status != 'active'")["account_id"].iloc[0]
     rows = pd.DataFrame({"row_id": ["a", "b"], "content": ["coffee", "tea"], "accounts": closed})
-    return vx.plan_bulk(rows.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id", campaign="spring")
+    return vx.plan_create(rows.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id", campaign="spring")
 
 
 FAILING = {
-    "reschedule": lambda ws: vx.plan_reschedule(ws.posts(status="scheduled").head(2), by="3D"),
+    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D"),
     "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
-    "bulk": made_of_no_account,
+    "create": made_of_no_account,
 }
 
 
@@ -1237,7 +1257,7 @@ def test_what_failed_is_planned_again_from_the_list_as_from_the_run(
     refuse_changes(sandbox)
     run = ws.run(plan, reason="later").wait(60)
     assert run.results()["outcome"].to_list() == ["failed"] * 2
-    page = Page(vx.runs_panel(ws))
+    page = Page(ws.panel())
     page.send("open", about=run.id)
     until(lambda: page.panel.run is not None and page.panel.run.snapshot.phase == "done")
     page.send("retry", about=run.id)
@@ -1253,7 +1273,7 @@ def test_the_code_of_the_list_is_about_the_run_that_is_open(
     ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
 ) -> None:
     runs = two_runs(ws, triaged)
-    panel = vx.runs_panel(ws)
+    panel = ws.panel()
     page = Page(panel)
     assert panel.code().endswith("\nws.runs()\n"), "no run is looked at"
     listed = list(panel._rows.frame["run"])
@@ -1268,7 +1288,7 @@ def test_the_code_of_the_list_is_about_the_run_that_is_open(
 
 
 def test_a_list_of_no_runs(ws: vx.Workspace) -> None:
-    panel = vx.runs_panel(ws)
+    panel = ws.panel()
     assert "0 runs" in panel._repr_html_()
     assert "ws.attach" not in panel.code()
     Page(panel).send("open")
@@ -1321,7 +1341,7 @@ def test_hostile_text_is_only_ever_text(ws: vx.Workspace, triaged: pd.DataFrame)
         }
     )
     evil.attrs = triaged.attrs
-    panel = vx.triage_panel(ws, evil)
+    panel = ws.panel(evil)
     page = Page(panel)
     page.plan(reason=HOSTILE)
     page.send("code")
@@ -1344,12 +1364,12 @@ def test_the_bar_of_a_cause_with_two_verdicts_shows_what_its_count_says(triaged:
 
 
 def test_the_same_state_is_the_same_html(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    one, two = (re.sub(r"As of [^.]*", "", vx.triage_panel(ws, triaged)._repr_html_()) for _ in range(2))
+    one, two = (re.sub(r"As of [^.]*", "", ws.panel(triaged)._repr_html_()) for _ in range(2))
     assert one == two
 
 
 def test_no_key_in_the_code(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
-    assert sandbox.api_key not in vx.triage_panel(ws, triaged).code()
+    assert sandbox.api_key not in ws.panel(triaged).code()
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------------
@@ -1357,7 +1377,7 @@ def test_no_key_in_the_code(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.Data
 
 def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     said, done = [], []
-    desk = Desk(said.append)
+    desk = TaskQueue(said.append)
 
     def work(number: int) -> None:
         time.sleep(0.01)
@@ -1376,7 +1396,7 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
 
 def test_works_that_wait_leave_the_loop_the_threads_that_they_wait_for() -> None:
     """Somebody presses Pause again and again, and the requests that all these presses wait for ask for an address."""
-    desk, goes_on, done = Desk(print), threading.Event(), []
+    desk, goes_on, done = TaskQueue(print), threading.Event(), []
     for _ in range(64):
         desk.at_once(lambda: done.append(goes_on.wait(20)))
     eventloop.run(asyncio.to_thread(goes_on.set))
@@ -1429,12 +1449,6 @@ def test_bits_name_the_rows(wanted: list[bool]) -> None:
     assert table.rows(pack(np.ones(len(wanted) + 8, bool)), table.version) is None
 
 
-@pytest.mark.parametrize("frame", [(), ([],)])
-def test_a_triage_panel_without_a_frame_says_how_to_get_one(ws: vx.Workspace, frame: tuple[Any, ...]) -> None:
-    with pytest.raises(vx.PlanError, match=r"vx\.triage_panel\(ws, vx\.triage\(vx\.targets\(ws\.posts\(\)\)\)\)"):
-        vx.triage_panel(ws, *frame)
-
-
 def test_what_is_blank_and_what_is_missing_look_the_same() -> None:
     frame = pd.DataFrame({"reason": pd.array(["", None, "x"], dtype="string")})
     table = RowTable(frame, [Column("reason", "Reason", facet=True)])
@@ -1471,7 +1485,7 @@ def test_fifty_thousand_rows_are_small_and_their_copy_is_short() -> None:
 
 def test_two_joined_frames_are_shown_once(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     joined = pd.concat([triaged, triaged], ignore_index=True)
-    one, both = (vx.triage_panel(ws, frame)._live.html() for frame in (triaged, joined))
+    one, both = (ws.panel(frame)._live.html() for frame in (triaged, joined))
     assert both.count("<tr") == one.count("<tr") > 10
 
 
@@ -1480,7 +1494,7 @@ def test_the_static_copy_of_many_rows_shows_two_hundred_and_says_how_many_there_
 ) -> None:
     many = pd.concat([triaged[triaged["cause"].notna()]] * 6, ignore_index=True)
     many["post_id"] = pd.array([f"post_{number}" for number in range(len(many))], dtype="string")
-    markup = vx.triage_panel(ws, many)._live.html()
+    markup = ws.panel(many)._live.html()
     assert f"The first 200 of {len(many):,} rows." in markup
     assert "As of " in markup
     rows = markup[: markup.index("The first 200 of")].rindex("<tbody>")

@@ -11,16 +11,19 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import safe
-from voxops.frames import build
-from voxops.frames.people import with_people
+from voxops._support import safe
+from voxops.frames.columns import with_people
+from voxops.frames.records import build
 
 FIELDS = {"owner": "metadata.owner", "campaign": "metadata.campaign"}
 
 
 @pytest.fixture(scope="module")
 def ws() -> Iterator[vx.Workspace]:
-    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, **FIELDS) as workspace:
+    with (
+        Sandbox(seed=7, speed=0, rate_limit=None) as server,
+        vx.connect(sandbox=server, **{f"{name}_field": field for name, field in FIELDS.items()}) as workspace,
+    ):
         yield workspace
 
 
@@ -43,16 +46,16 @@ def test_posts_and_targets_say_whose_they_are(ws: vx.Workspace, triaged: pd.Data
 
 
 def test_a_typo_in_a_setting_is_said(sandbox: Sandbox) -> None:
-    with vx.connect(sandbox=sandbox, owner="metadata.ownr") as workspace:
+    with vx.connect(sandbox=sandbox, owner_field="metadata.ownr") as workspace:
         with pytest.warns(
-            UserWarning, match="owner='metadata.ownr': no post has this field; did you mean 'metadata.owner'"
+            UserWarning, match="owner_field='ownr': no post has this field in its metadata; did you mean 'owner'"
         ):
             posts = workspace.posts(limit=3)
         assert posts["owner"].isna().all()
 
 
 def test_a_field_that_no_post_has_yet_is_no_typo(sandbox: Sandbox) -> None:
-    with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as workspace:
+    with vx.connect(sandbox=sandbox, owner_field="team.lead") as workspace:
         assert workspace.posts(limit=3)["owner"].isna().all()  # and nothing is warned of: warnings are errors here
 
 
@@ -76,19 +79,21 @@ def test_the_setting_changes_no_key(ws: vx.Workspace, triaged: pd.DataFrame) -> 
 
 
 def test_settings_come_from_the_environment_too(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOXOPS_OWNER", "metadata.owner")
+    monkeypatch.setenv("VOXOPS_OWNER_FIELD", "metadata.owner")
     monkeypatch.setenv("VOXOPS_TZ", "Europe/Berlin")
+    monkeypatch.setenv("VOXOPS_CAMPAIGN_FIELD", "")
     monkeypatch.setenv("VOXOPS_CAMPAIGN", "spring-2026")  # as the notebooks call theirs
     with vx.connect(sandbox=sandbox, tz="Asia/Tokyo") as workspace:
-        assert workspace.settings.arguments() == {"tz": "Asia/Tokyo", "owner": "metadata.owner"}
+        assert workspace.settings.arguments() == {"tz": "Asia/Tokyo", "owner_field": "owner"}
         assert workspace.posts(limit=1).attrs["tz"] == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize(
-    "setting", [{"owner": "owner"}, {"tags": "metadata."}, {"campaign": "metadata.a b"}, {"tz": "Mars"}]
+    "setting",
+    [{"owner_field": "a..b"}, {"tags_field": "metadata."}, {"campaign_field": "metadata.a b"}, {"tz": "Mars"}],
 )
 def test_a_setting_that_is_none_is_refused(setting: dict[str, str], sandbox: Sandbox) -> None:
-    with pytest.raises(vx.ConfigError, match=re.escape(repr(next(iter(setting.values()))))):
+    with pytest.raises(vx.errors.ConfigError, match=re.escape(repr(next(iter(setting.values()))))):
         vx.connect(sandbox=sandbox, **setting)
 
 
@@ -174,14 +179,14 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
     assert {"nobody", "support", "support (owner)"} <= set(tickets)
     failed = orphans["cause"].notna()
     assert sum(len(re.findall("^- `post_", text, re.MULTILINE)) for text in tickets.values()) == failed.sum()
-    with pytest.raises(vx.PlanError, match=r"owner='metadata\.owner'"):
+    with pytest.raises(vx.errors.PlanError, match="owner_field='owner'"):
         vx.report(triaged.drop(columns="owner")).tickets()
-    with pytest.raises(vx.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
+    with pytest.raises(vx.errors.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
         vx.report(triaged).tickets(by="Owner")
-    with pytest.raises(vx.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
+    with pytest.raises(vx.errors.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
         vx.report(triaged).tickets(by="Besitzer")
-    with pytest.raises(vx.PlanError, match="this one is about deliveries"):
-        vx.delivery_report(ws.deliveries(since="1D")).tickets()
+    with pytest.raises(vx.errors.PlanError, match="this one is about deliveries"):
+        vx.report(ws.deliveries(since="1D")).tickets()
 
 
 def test_tickets_hold_no_markup_of_others(triaged: pd.DataFrame) -> None:
@@ -215,14 +220,14 @@ def test_only_what_can_be_nothing_but_an_id_is_a_code_span() -> None:
 
 
 def test_the_panel_filters_by_owner_and_its_code_connects_alike(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     assert panel._rows is not None
     owner = next(column for column in panel._rows.model()["columns"] if column["name"] == "owner")
     assert owner["facet"]
     assert set(owner["values"]) == set(triaged.loc[triaged["cause"].notna(), "owner"])
     panel._live.widget.view = {"facets": {"owner": ["maria.k"]}}
     code = panel.code()
-    assert ', owner="metadata.owner", campaign="metadata.campaign")' in code
+    assert ', owner_field="owner", campaign_field="campaign")' in code
     assert 'chosen["owner"]' in code
 
 

@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 
-from voxops.errors import PlanError
 from voxops.views import _axes, plots
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 
@@ -90,10 +89,6 @@ def outages() -> pd.DataFrame:
     )
 
 
-def curve() -> pd.DataFrame:
-    return pd.DataFrame({"attempt": [1, 2], "survival": [0.2, 0.05], "at_risk": [100, 20]})
-
-
 def scheduled(*times: str) -> pd.DataFrame:
     return pd.DataFrame({"scheduled_for": pd.to_datetime(pd.Series(times, dtype="string"), utc=True)})
 
@@ -138,7 +133,6 @@ EVERY = {
     "delivery_volume": lambda ax=None: plots.delivery_volume(log(), ax),
     "latency_bands": lambda ax=None: plots.latency_bands(log(), ax),
     "endpoint_heatmap": lambda ax=None: plots.endpoint_heatmap(log(), ax),
-    "survival_curve": lambda ax=None: plots.survival_curve(curve(), ax),
     "outage_bands": lambda ax=None: plots.outage_bands(outages(), log(), ax),
     "schedule_calendar": lambda ax=None: plots.schedule_calendar(scheduled("2026-11-03T10:00Z"), ax),
 }
@@ -152,7 +146,6 @@ EMPTY = {
     "delivery_volume": lambda: plots.delivery_volume(log().iloc[:0]),
     "latency_bands": lambda: plots.latency_bands(log().iloc[:0]),
     "endpoint_heatmap": lambda: plots.endpoint_heatmap(log().iloc[:0]),
-    "survival_curve": lambda: plots.survival_curve(curve().iloc[:0]),
     "outage_bands": lambda: plots.outage_bands(outages().iloc[:0], log().iloc[:0]),
     "schedule_calendar": lambda: plots.schedule_calendar(scheduled()),
 }
@@ -383,35 +376,6 @@ def test_weeks_without_failures_are_shown_and_one_cause_on_two_platforms_is_one(
     assert list(legend(plots.cause_weeks(weeks(), most=1))) == ["RATE_LIMITED: slow", "other causes"]
 
 
-def test_survival_starts_at_all_and_steps_down() -> None:
-    ax = plots.survival_curve(curve())
-    line = ax.lines[0]
-    assert list(line.get_xdata()) == [0, 1, 2] and list(line.get_ydata()) == [1.0, 0.2, 0.05]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "1\n(100)", "2\n(20)"]
-
-
-def test_survival_by_group_draws_one_curve_each() -> None:
-    frame = pd.DataFrame({"url": text("b", "a"), "attempt": [1, 1], "survival": [0.5, 0.25]})
-    ax = plots.survival_curve(frame, by="url")
-    assert {str(line.get_label()): line.get_ydata()[-1] for line in ax.lines} == {"a": 0.25, "b": 0.5}
-
-
-def test_several_survival_curves_are_not_drawn_as_one() -> None:
-    frame = pd.concat(
-        [curve().assign(url=url, event_type="a") for url in ("https://b/in?token=1", "https://b/in?token=2")]
-    )
-    with pytest.raises(PlanError, match=r"an attempt more than once.*pass by='url', or the rows of one"):
-        plots.survival_curve(frame)
-    with pytest.raises(PlanError, match="several; pass the rows of one"):
-        plots.survival_curve(frame, by="event_type")
-    assert not plt.get_fignums(), "no empty figure is left"
-    ax = plots.survival_curve(frame, by="url")
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0, 1, 2]] * 2, (
-        "addresses that differ in their query alone"
-    )
-    assert [each.get_text() for each in ax.get_legend().get_texts()] == ["b/in?…"] * 2
-
-
 def test_outages_span_their_time_and_failures_are_ticks() -> None:
     ax = plots.outage_bands(outages(), log())
     (band,) = ax.collections
@@ -514,11 +478,10 @@ def test_hostile_text_is_drawn_as_text(hostile: str) -> None:
         plots.before_after(frame, frame),
         plots.endpoint_heatmap(deliveries),
         plots.outage_bands(bands, deliveries),
-        plots.survival_curve(curve().assign(url=hostile), by="url"),
     ]
     for ax in drawn:
         ax.figure.canvas.draw()
-        assert not set("\x1b\n\u202e") & set(words(ax).replace("\n(", "("))
+        assert not set("\x1b\n\u202e") & set(words(ax))
 
 
 @pytest.mark.parametrize(
@@ -557,11 +520,6 @@ def test_every_delivery_that_is_settled_is_a_dot_and_those_that_never_came_are_o
     names = [tick.get_text() for tick in ax.get_yticklabels()]
     assert names[-2:] == ["1 h", "never"]
     assert max(map(max, dots.values())) == ax.get_yticks()[-1]
-
-
-def test_curves_of_addresses_do_not_tell_their_query() -> None:
-    ax = plots.survival_curve(curve().assign(url="https://b.example/in?token=secret"), by="url")
-    assert [each.get_text() for each in ax.get_legend().get_texts()] == ["b.example/in?…"]
 
 
 def test_a_long_cause_is_cut_and_its_verdict_is_not() -> None:

@@ -20,7 +20,8 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
 from voxops.acts.retry import plan_retry
-from voxops.analysis import causes, triage
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import triage
 from voxops.errors import ConfigError, PlanError
 from voxops.views._report_text import cells
 from voxops.views.report import Report, report
@@ -153,6 +154,45 @@ def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
     )
 
 
+def test_a_run_of_creates_is_reported_by_itself(tmp_path: Path) -> None:
+    """What went, what did not, and why: refused by the server, blocked before it was sent, and not eligible."""
+    with Sandbox(seed=7, rate_limit=None) as server, vx.connect(sandbox=server, ledger=tmp_path / "l.sqlite") as ws:
+        accounts = ws.accounts().drop_duplicates("platform").set_index("platform")["account_id"]
+        rows = [
+            ("a", "it goes out", accounts["twitter"], "2026-04-01T10:00:00Z"),
+            ("b", "an image is missing", accounts["instagram"], "2026-04-01T10:00:00Z"),
+            ("c", "too late", accounts["twitter"], "2020-01-01T10:00:00Z"),
+            ("d", "nobody's", "", "2026-04-01T10:00:00Z"),
+        ]
+        sheet = pd.DataFrame(rows, columns=["row_id", "content", "accounts", "scheduled_for"])
+        plan = vx.plan_create(sheet, key="row_id", campaign="spring")
+        run = ws.run(plan).wait(60)
+        made, again = vx.report(run), vx.report(run=ws.attach(run.id).wait(60))
+        results = run.results().set_index("row_id")
+    assert results["outcome"].to_dict() == {"a": "succeeded", "b": "failed", "c": "blocked"}
+    assert (made.title, made.headline) == (
+        "Campaign spring",
+        "2 rows of the run have not succeeded. Tried 3: 1 succeeded, 1 failed, 1 blocked. 1 row of the plan was not eligible.",
+    )
+    assert made.frames["left"].set_index("row_id")["why"].to_dict() == {
+        "b": f"{results.loc['b', 'error_code']}: {results.loc['b', 'error_message']}",
+        "c": results.loc["c", "waiting_for"],
+        "d": plan.frame.set_index("row_id").loc["d", "reason"],
+    }
+    text = made.to_markdown()
+    assert all(
+        word in text for word in ("an image is missing", "too late", "nobody's", "Rows that did not go", "held back")
+    )
+    assert "it goes out" not in text
+    assert made.to_html(tmp_path / "r.html").stat().st_size > 1_000
+    assert made.to_text(tmp_path / "r.txt").read_text("utf-8") == f"{made!r}\n" == f"{made.to_text()}\n"
+    assert {path.stem for path in made.to_csv(tmp_path / "csv")} == {"plan", "results", "left"}
+    assert "tickets" not in dir(made)
+    with pytest.raises(PlanError, match=r"tickets\(\) are for the report of a triage.*'Campaign spring'"):
+        made.tickets()
+    assert again.headline.startswith("2 rows of the run have not succeeded.")
+
+
 def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     """Of five that were tried one succeeded, one failed for another reason, one is awaited, one unknown and one never sent."""
     frame = targets().iloc[[2] * 5].reset_index(drop=True).assign(post_id=text("a", "b", "c", "d", "e"))
@@ -201,7 +241,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     with Sandbox(rate_limit=None, switches=Switches(failure_rate=0.0)) as server, vx.connect(sandbox=server) as ws:
         waiting = ws.posts(status="scheduled").head(8)
         server.touch(waiting["post_id"].iloc[0])
-        run = ws.run(vx.plan_reschedule(waiting, by="3D")).wait()
+        run = ws.run(vx.plan_update(waiting, by="3D")).wait()
         assert set(run.results()["outcome"]) == {"succeeded", "failed", "blocked"}, "some accounts have expired"
         made, again = report(triage(vx.targets(waiting)), run), report(run=run)
     assert made.headline == again.headline
@@ -211,7 +251,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was held when it was read once more"
     assert planned.table[["decision", "rows"]].values.tolist() == [["sent", 7], ["not sent", 1]]
     assert planned.table["reason"].iloc[1] == "changed since loaded (updated_at); load it again"
-    assert made.title == again.title == "Run: reschedule"
+    assert made.title == again.title == "Run: update"
     (shown,) = made.facts
     assert [(fact.count, fact.label) for fact in shown if fact.count] == [
         (4, "succeeded in the run"), (3, "failed in the run"), (1, "blocked in the run"),

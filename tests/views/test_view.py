@@ -16,7 +16,7 @@ from tests.browser import CHROMIUM
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._kinds import KINDS, MOST
+from voxops.views._frame_kinds import KINDS, MOST
 from voxops.views._palette import OTHER
 from voxops.views.view import LiveView
 
@@ -60,8 +60,8 @@ def test_each_kind_of_frame_shows_what_matters(ws: vx.Workspace, triaged: pd.Dat
         "runs": ws.runs(),
         "ledger rows": ws.ledger(),
         "campaign rows": campaign(),
-        "findings": vx.check_campaign(campaign().assign(media=None, first_comment=None, tags=None)),
-        "outages": vx.outages(ws.deliveries(since="30D")),
+        "findings": ws.check(campaign(), ask=False),
+        "outages": vx.deliveries.outages(ws.deliveries(since="30D")),
     }
     assert set(shown) <= {kind.name for kind in KINDS}
     for name, frame in shown.items():
@@ -88,7 +88,7 @@ def test_in_text_the_title_is_distinguished_from_what_is_said_beside_it(triaged:
 def test_a_view_of_runs_shows_what_waits_for_a_person(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as mine:
         sheet = campaign().head(1).assign(accounts="twitter:@nobody")
-        mine.run(vx.plan_bulk(sheet, key="row_id", campaign="typo")).wait()
+        mine.run(vx.plan_create(sheet, key="row_id", campaign="typo")).wait()
         assert "blocked" in vx.view(mine.runs()).columns
 
 
@@ -97,7 +97,7 @@ def test_a_run_and_its_results_are_seen(sandbox: Sandbox) -> None:
         sheet = campaign().head(2).assign(accounts=mine.accounts().query("status == 'active'")["account_id"].iloc[0])
         sandbox.advance(0)
         late = pd.Timestamp(mine.client.now()) + pd.Timedelta("3D")
-        run = mine.run(vx.plan_bulk(sheet.assign(scheduled_for=late.isoformat()), key="row_id")).wait()
+        run = mine.run(vx.plan_create(sheet.assign(scheduled_for=late.isoformat()), key="row_id")).wait()
         view = vx.view(run)
         assert view.columns[0] == "outcome"
         assert "Guten Morgen" in view._repr_html_()
@@ -182,7 +182,7 @@ def test_an_address_keeps_its_end_and_loses_its_middle() -> None:
 
 def test_days_are_those_of_the_zone_in_which_they_were_counted(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
-        stats = vx.delivery_stats(ws.deliveries(since="4D"), by="day")
+        stats = vx.deliveries.stats(ws.deliveries(since="4D"), by="day")
         table = vx.view(stats)
     first = stats["day"].iloc[0]
     assert (first.hour, str(first.tz)) == (0, "Europe/Berlin")
@@ -205,12 +205,10 @@ def test_what_is_read_to_its_end_stands_on_several_lines(triaged: pd.DataFrame) 
 def test_a_moved_post_shows_its_new_time_in_the_zone_of_the_workspace(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
         posts = ws.posts(status="scheduled").sort_values("scheduled_for").tail(1)
-        plan = vx.plan_reschedule(posts, by="2h")
+        plan = vx.plan_update(posts, by="2h")
         results = ws.run(plan).wait().results()
         again = ws.run(
-            vx.plan_reschedule(
-                ws.posts(status="scheduled").set_index("post_id", drop=False).loc[posts["post_id"]], by="2h"
-            )
+            vx.plan_update(ws.posts(status="scheduled").set_index("post_id", drop=False).loc[posts["post_id"]], by="2h")
         )
         held = again.wait().results()["waiting_for"].iloc[0]
     before, after = (posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin") + pd.Timedelta(hours=h) for h in (0, 2))
@@ -223,22 +221,22 @@ def test_times_of_a_sheet_are_shown_like_those_beside_them(sandbox: Sandbox) -> 
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
         account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
         sheet = campaign().assign(accounts=account)
-        plan = vx.plan_bulk(sheet, key="row_id")  # one row of it has no time
+        plan = vx.plan_create(sheet, key="row_id")  # one row of it has no time
         results = ws.run(plan).wait().results()
     for said in (vx.view(results)._repr_html_(), repr(vx.view(results)), repr(vx.view(results, live=True))):
         assert "04 Jul 10:00" in said and "05 Jul 12:00" in said and "T10:00:00" not in said
     assert results["scheduled_for"].to_list() == ["2026-07-04T10:00:00+02:00", "2026-07-05T10:00:00Z"]
     assert "2026-07-05T10:00:00Z" in repr(vx.view(plan)), "a column that is not all times stays as it is"
     assert "times in" not in repr(vx.view(plan)).splitlines()[0]
-    assert "04 Jul 10:00" in repr(vx.view(vx.plan_bulk(sheet.head(2), key="row_id"), tz="Europe/Berlin"))
+    assert "04 Jul 10:00" in repr(vx.view(vx.plan_create(sheet.head(2), key="row_id"), tz="Europe/Berlin"))
 
 
 def test_what_a_row_waits_for_is_read_to_its_end(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as ws:
         account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
         sheet = campaign().head(1).assign(accounts=account)
-        ws.run(vx.plan_bulk(sheet, key="row_id", campaign="q")).wait()
-        run = ws.run(vx.plan_bulk(sheet.assign(content="Anders"), key="row_id", campaign="q")).wait()
+        ws.run(vx.plan_create(sheet, key="row_id", campaign="q")).wait()
+        run = ws.run(vx.plan_create(sheet.assign(content="Anders"), key="row_id", campaign="q")).wait()
         (why,) = run.results()["waiting_for"]
         view = vx.view(run)
     assert why.endswith("would post every row again")
@@ -257,7 +255,7 @@ def test_the_time_of_a_sheet_has_room_for_all_of_it() -> None:
 
 
 def test_boards_show_what_they_are_for(ws: vx.Workspace) -> None:
-    board, risk = vx.view(ws.account_board()), vx.view(ws.at_risk())
+    board, risk = vx.view(ws.accounts()), vx.view(ws.at_risk())
     assert board.columns[:4] == ("status", "risk", "why", "remedy")
     assert {"failure_share", "next_at"} <= set(board.columns)
     assert risk._title().endswith("posts at risk")
@@ -272,7 +270,7 @@ def test_times_are_in_the_zone_that_was_asked_for() -> None:
     assert "01 Jul 22:30" in repr(vx.view(frame))
     frame.attrs["tz"] = "Asia/Tokyo"
     assert "02 Jul 07:30" in vx.view(frame)._repr_html_()
-    with pytest.raises(vx.ConfigError, match="not a time zone"):
+    with pytest.raises(vx.errors.ConfigError, match="not a time zone"):
         vx.view(frame, tz="Mars")
 
 
@@ -284,11 +282,11 @@ def test_any_frame_can_be_seen_and_what_is_none_is_refused() -> None:
     assert "1" in repr(vx.view(doubled))
     assert repr(vx.view(pd.DataFrame())).startswith("No rows")
     for wrong in (None, [1], "posts"):
-        with pytest.raises(vx.PlanError, match=r"a frame, a plan or a run is needed"):
+        with pytest.raises(vx.errors.PlanError, match=r"a frame, a plan or a run is needed"):
             vx.view(wrong)  # type: ignore[arg-type]
-    with pytest.raises(vx.PlanError, match="no column nonsense"):
+    with pytest.raises(vx.errors.PlanError, match="no column nonsense"):
         vx.view(odd, columns=["nonsense"])
-    with pytest.raises(vx.PlanError, match="rows"):
+    with pytest.raises(vx.errors.PlanError, match="rows"):
         vx.view(odd, rows=0)
 
 
@@ -299,7 +297,7 @@ def test_a_plan_to_create_is_in_the_zone_of_its_sheet(tmp_path: Path) -> None:
         rows = [f"r{number},Hello {number},twitter:@brand,{time}" for number, time in enumerate(times)]
         path.write_text("\n".join([f"row_id,content,accounts,{head}", *rows]), "utf-8")
         sheet = vx.read_campaign(path, tz=tz).drop_duplicates("row_id")
-        return vx.plan_bulk(sheet[sheet["content"] != "x"], key="row_id")._repr_html_()
+        return vx.plan_create(sheet[sheet["content"] != "x"], key="row_id")._repr_html_()
 
     said = shown("scheduled_for", "2026-07-04 10:00", "2026-12-04T10:00Z", tz="Europe/Berlin")
     assert "scheduled_for (Europe/Berlin)" in said
@@ -318,13 +316,13 @@ def test_a_plan_to_create_is_in_the_zone_of_its_sheet(tmp_path: Path) -> None:
     frame = campaign()
     when = pd.to_datetime(frame["scheduled_for"], utc=True, format="ISO8601", errors="coerce")
     frame["scheduled_for"] = when.dt.tz_convert("Europe/Berlin")
-    assert "scheduled_for (Europe/Berlin)" in vx.plan_bulk(frame, key="row_id")._repr_html_()
+    assert "scheduled_for (Europe/Berlin)" in vx.plan_create(frame, key="row_id")._repr_html_()
 
 
 def test_a_plan_to_create_shows_accounts_time_and_text() -> None:
     frame = campaign()
     frame.attrs["tz"] = "Europe/Berlin"
-    html = vx.plan_bulk(frame, key="row_id")._repr_html_().replace("<wbr>", "")
+    html = vx.plan_create(frame, key="row_id")._repr_html_().replace("<wbr>", "")
     assert "scheduled_for (Europe/Berlin)" in html
     assert "Sat 04 Jul 2026 10:00" in html
     assert "Sun 05 Jul 2026 12:00" in html
@@ -343,7 +341,7 @@ def test_held_reasons_are_grouped_by_kind() -> None:
         },
         dtype="string",
     )
-    plan = vx.plan_bulk(frame, key="row_id")
+    plan = vx.plan_create(frame, key="row_id")
     text = repr(plan)
     assert len(text.splitlines()) == 3
     assert re.search(r"^ +28  .*\(for example '1\.11\.2026 9 Uhr' and '10\.11\.2026 9 Uhr'\)", text, re.MULTILINE), text
@@ -500,27 +498,13 @@ def test_a_time_of_another_year_shows_its_year_wherever_it_stands(ws: vx.Workspa
 def test_each_frame_shows_what_it_is_read_for(ws: vx.Workspace) -> None:
     posts, log = ws.posts(), ws.deliveries()
     assert "impressions" in repr(vx.view(ws.analytics(posts.head(20))))
-    assert " about " in repr(vx.view(vx.about_posts(log, posts=posts)))
+    assert " about " in repr(vx.view(vx.deliveries.about_posts(log, posts=posts)))
     event = {"id": "evt_1", "type": "post.published", "timestamp": "2026-03-02T09:00:00Z", "data": {"postId": "p1"}}
-    said = repr(vx.view(vx.events([json.dumps(event)])))
+    said = repr(vx.view(vx.webhooks.events([json.dumps(event)])))
     assert said.startswith("1 event ")
     assert "received" in said
     assert "targets" not in repr(vx.view(posts["status"].value_counts().to_frame())), "these are posts"
     assert "targets" in repr(vx.view(vx.causes(vx.triage(vx.targets(posts)))))
-
-
-def test_rows_that_can_not_be_sent_are_read_first() -> None:
-    frame = pd.DataFrame(
-        {
-            "row_id": ["good", "bad", "asked"],
-            "platform": "twitter",
-            "errors": ["", "MEDIA_FORM: no", ""],
-            "warnings": "",
-        }
-    )
-    text = str(vx.view(frame.assign(valid=pd.array([True, False, None], "boolean"))))
-    assert text.index("bad") < text.index("asked") < text.index("good")
-    assert "those that can't be sent first" in text
 
 
 def test_results_show_the_post_also_where_somebody_has_to_look_at_it() -> None:

@@ -16,10 +16,10 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._core import safe
-from voxops.frames.spans import in_zone, window
-from voxops.views._choice import Choice
-from voxops.views.delivery_view import _answers, _series
+from voxops._support import safe
+from voxops.frames.times import in_zone, window
+from voxops.views._row_filter import RowFilter
+from voxops.views.delivery_panel import _answers, _series
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -54,14 +54,20 @@ def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(own: vx.Works
     sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
     when = pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string")
     sheet = sheet.assign(scheduled_for=when, media=None, first_comment=None, tags=None)
-    run = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    run = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
     assert vx.view(run).tz == TZ
     frames = (run.results(), run.failed(), run.blocked(), run.made(), run.copies(), own.reconcile())
     figures = own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())
-    for frame in (*frames, vx.outages(log), vx.outages(log.head(0)), vx.duplicates(log), figures):
+    for frame in (
+        *frames,
+        vx.deliveries.outages(log),
+        vx.deliveries.outages(log.head(0)),
+        vx.deliveries.duplicates(log),
+        figures,
+    ):
         assert vx.view(frame).tz == TZ
     sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
-    theirs = own.run(vx.plan_bulk(sheet, key="row_id", campaign="zones")).wait(60)
+    theirs = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
     assert theirs.results().attrs["tz"] == "Europe/Berlin"
 
 
@@ -85,7 +91,7 @@ def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path
 def test_a_report_is_in_another_zone_throughout_where_that_is_said(
     ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
 ) -> None:
-    weeks, risk = vx.compare_weeks(triaged, span="3D"), ws.at_risk()
+    weeks, risk = vx.causes(triaged, against="3D"), ws.at_risk()
     assert len(weeks)
     assert len(risk)
     report = vx.report(triaged, weeks=weeks, at_risk=risk, now=ws.client.now(), tz="Europe/Berlin")
@@ -99,7 +105,7 @@ def test_a_report_is_in_another_zone_throughout_where_that_is_said(
     for path in report.to_csv(tmp_path / "csv"):
         assert "(Europe/Berlin)" in path.read_text("utf-8-sig").splitlines()[0], path.stem
     assert risk.attrs["tz"] == triaged.attrs["tz"] == TZ, "what was passed stays as it is"
-    with pytest.raises(vx.ConfigError, match="Mars"):
+    with pytest.raises(vx.errors.ConfigError, match="Mars"):
         vx.report(triaged, tz="Mars/Phobos")
 
 
@@ -120,25 +126,25 @@ def test_plots_follow_the_zone_unless_another_is_said(ws: vx.Workspace) -> None:
     assert vx.plots.delivery_volume(log).get_xlabel() == f"time ({TZ})"
     assert vx.plots.endpoint_heatmap(log, tz="UTC").get_xlabel().startswith("hour of the day (UTC)")
     assert TZ in vx.plots.schedule_calendar(ws.posts(status="scheduled")).get_xlabel()
-    assert TZ in vx.plots.outage_bands(vx.outages(log), log).get_xlabel()
+    assert TZ in vx.plots.outage_bands(vx.deliveries.outages(log), log).get_xlabel()
 
 
 def test_a_delivery_report_follows_it_too(ws: vx.Workspace, tmp_path: Path) -> None:
-    text = vx.delivery_report(ws.deliveries(since="7D")).to_markdown(tmp_path / "d.md").read_text("utf-8")
+    text = vx.report(ws.deliveries(since="7D")).to_markdown(tmp_path / "d.md").read_text("utf-8")
     assert f"created at ({TZ})" in text
     assert "UTC" not in text
-    assert "created at (UTC)" in vx.delivery_report(ws.deliveries(since="7D"), tz="UTC")._repr_html_()
+    assert "created at (UTC)" in vx.report(ws.deliveries(since="7D"), tz="UTC")._repr_html_()
 
 
 def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     assert panel._rows is not None
     data = next(column for column in panel._rows.model()["columns"] if column["name"] == "updated_at")["seconds"]
     moment = pd.Timestamp(struct.unpack("<I", data[:4])[0], unit="s")
     assert moment == panel.frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
     assert "JST" in panel._repr_html_()
     day = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date.iloc[0]
-    choice = Choice(days=(day, day), tz=TZ)
+    choice = RowFilter(days=(day, day), tz=TZ)
     wanted = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date == day
     assert choice.mask(panel.frame).tolist() == wanted.tolist()
     panel._live.widget.view = {"days": [str(day), str(day)]}
@@ -162,7 +168,7 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
     assert monitor._live.widget.state["at"] == until
     for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
         assert f" {TZ}" in repr(other)
-    panel = vx.runs_panel(ws)
+    panel = ws.panel()
     details = json.dumps([block for block in panel._details(0) if block])
     assert "JST" in details
     assert "UTC" not in details
@@ -176,7 +182,7 @@ def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, 
     assert f"{latest:%Y-%m-%d %H:%M:%S}" in [row[-1]["text"] for row in answers["rows"]]
     chosen = triaged[triaged["verdict"] == "retry"].tail(1)
     ws.run(vx.plan_retry(chosen), reason="zone").wait(60)
-    panel = vx.triage_panel(ws, triaged)
+    panel = ws.panel(triaged)
     assert panel._rows is not None
     names = list(zip(panel._rows.frame["post_id"], panel._rows.frame["platform"], strict=True))
     at = names.index((chosen["post_id"].iloc[0], chosen["platform"].iloc[0]))
@@ -226,7 +232,7 @@ def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: st
 
 
 def test_the_details_of_a_delivery_read_like_those_of_a_failure(ws: vx.Workspace) -> None:
-    panel = vx.delivery_panel(ws)
+    panel = ws.panel(ws.deliveries(since="7D"))
     asyncio.run(panel._begin())
     assert panel._log is not None
     pairs = dict(next(block for block in panel._details(0) if block and block["kind"] == "pairs")["rows"])
@@ -243,7 +249,7 @@ def test_today_begins_in_the_zone(ws: vx.Workspace) -> None:
     assert today["post_id"].tolist() == by_time["post_id"].tolist()
     assert 0 < len(today) < len(ws.posts(since="7D"))
     assert window("1D", "today", now, TZ)[1] == start
-    code = vx.triage_panel(ws, vx.triage(vx.targets(today))).code()
+    code = ws.panel(vx.triage(vx.targets(today))).code()
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
 
 
@@ -284,10 +290,10 @@ def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
     assert log["delivery_id"].tolist() == ws.deliveries(since=start)["delivery_id"].tolist()
     one = ws.posts(status="published", limit=1)
     assert ws.analytics(one, since="yesterday").equals(ws.analytics(one, since=start))
-    code = vx.triage_panel(ws, vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
+    code = ws.panel(vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
-    with pytest.raises(vx.PlanError, match="since='yesterday', which is less than two spans"):
-        vx.compare_weeks(vx.triage(vx.targets(ws.posts(since="yesterday"))))
+    with pytest.raises(vx.errors.PlanError, match="since='yesterday', which is less than two spans"):
+        vx.causes(vx.triage(ws.posts(since="yesterday")), against="7D")
 
 
 def test_a_frame_in_a_zone_holds_the_same_instants() -> None:

@@ -16,11 +16,9 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxops import frames
 from voxops.errors import ConfigError, DecodeError, PlanError
-from voxops.frames import build
-from voxops.webhooks.event import parse_event, verify_signature
-from voxops.webhooks.recorded import events, join_events
+from voxops.frames.records import build, targets
+from voxops.webhooks import events, join_events, parse_event, verify_signature
 
 WHEN = "2026-03-02T09:00:00Z"
 NEWEST = {
@@ -290,7 +288,7 @@ def test_the_secrets_serve_all_records_however_they_are_passed():
 
 
 def test_targets_of_events_are_a_targets_frame():
-    rows = frames.targets(events([docs(NEWEST)]))
+    rows = targets(events([docs(NEWEST)]))
     assert rows[["platform", "status", "error_code"]].fillna("").to_dict("list") == {
         "platform": ["twitter", "facebook"], "status": ["published", "failed"], "error_code": ["", "PUBLISH_ERROR"],
     }  # fmt: skip
@@ -301,7 +299,7 @@ def test_events_without_targets_count_as_none():
     scheduled = docs({"id": "post_1", "status": "SCHEDULED"}, "post.scheduled", "evt_2")
     drafted = docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3")
     uploaded = docs({"id": "media_1"}, "media.uploaded", "evt_4")
-    rows = frames.targets(events([scheduled, docs(NEWEST), drafted, uploaded]))
+    rows = targets(events([scheduled, docs(NEWEST), drafted, uploaded]))
     assert rows[["post_id", "platform"]].fillna("").values.tolist() == [
         ["post_1", "twitter"], ["post_1", "facebook"], ["post_2", ""],
     ]  # fmt: skip
@@ -311,7 +309,7 @@ def test_events_without_targets_count_as_none():
 def test_what_names_nothing_is_joined_to_nothing(kind):
     """Not even to a record of the other frame that has no id either."""
     recorded = events([{"id": "evt_1", "type": "account.error", "data": {"accountId": "acc_1"}}])
-    joined = join_events(recorded, frames.build(kind, [{"id": None, "status": "failed", "url": "https://a.example"}]))
+    joined = join_events(recorded, build(kind, [{"id": None, "status": "failed", "url": "https://a.example"}]))
     assert joined[["post_status" if kind == "posts" else "url"]].isna().all(axis=None)
 
 
@@ -319,7 +317,7 @@ def test_joining_needs_posts_or_deliveries():
     posts = events([docs(NEWEST)])[
         ["post_id", "status", "targets", "updated_at", "scheduled_for", "content", "workspace_id"]
     ]
-    for other in (pd.DataFrame({"a": [1]}), frames.targets(posts)):
+    for other in (pd.DataFrame({"a": [1]}), targets(posts)):
         with pytest.raises(PlanError, match=r"Use ws\.posts"):
             join_events(events([]), other)
 
@@ -340,8 +338,8 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
             post = api.post("/v1/posts", json={"content": "News", "accountIds": [account], "saveAsDraft": True}).json()
             api.post(f"/v1/posts/{post['id']}/publish")
             sandbox.advance(90)
-            posts = frames.build("posts", [api.get(f"/v1/posts/{post['id']}").json()])
-            log = frames.build("deliveries", api.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["data"])
+            posts = build("posts", [api.get(f"/v1/posts/{post['id']}").json()])
+            log = build("deliveries", api.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["data"])
         recorded = [entry for entry in sandbox.received() if entry["host"] == "mine.example"]
         frame = events(recorded, secrets=["another", hook["secret"]])
     assert len(frame) == 1
@@ -360,7 +358,7 @@ def test_the_public_names_are_these():
     """A function and a module share the name; the function must win."""
     import voxops as vx
 
-    assert (vx.events, vx.join_events, vx.parse_event, vx.verify_signature) == (
+    assert (vx.webhooks.events, vx.webhooks.join_events, vx.webhooks.parse_event, vx.webhooks.verify_signature) == (
         events,
         join_events,
         parse_event,
@@ -376,15 +374,15 @@ def test_events_of_a_csv_file_are_refused_and_not_said_to_be_missing():
         "headers": {"X-VoxBurst-Delivery-Id": "d1"},
         "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
     }
-    recorded = vx.events([record])
-    assert vx.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
+    recorded = vx.webhooks.events([record])
+    assert vx.webhooks.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
     back = pd.read_csv(StringIO(recorded.to_csv(index=False)))
-    for use in (lambda: vx.join_events(back, log), lambda: vx.about_posts(log, events=back)):
-        with pytest.raises(vx.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
+    for use in (lambda: vx.webhooks.join_events(back, log), lambda: vx.deliveries.about_posts(log, events=back)):
+        with pytest.raises(vx.errors.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
             use()
     for name in ("delivery_ids", "post_id"):
-        with pytest.raises(vx.PlanError, match=name):
-            vx.join_events(
+        with pytest.raises(vx.errors.PlanError, match=name):
+            vx.webhooks.join_events(
                 recorded.drop(columns=name), log if name == "delivery_ids" else build("posts", [{"id": "p1"}])
             )
 
@@ -394,13 +392,13 @@ def test_of_joined_loads_an_event_gets_the_newest_row():
         "headers": {"X-VoxBurst-Delivery-Id": "d1"},
         "body": '{"id": "e1", "type": "post.failed", "data": {"id": "p1"}}',
     }
-    recorded = vx.events([record])
+    recorded = vx.webhooks.events([record])
     tried = [build("deliveries", [{"id": "d1", "success": count > 1, "retryCount": count}]) for count in (2, 0)]
     for log in (pd.concat(tried), pd.concat(tried[::-1])):
-        assert vx.join_events(recorded, log)["success"].to_list() == [True]
+        assert vx.webhooks.join_events(recorded, log)["success"].to_list() == [True]
     changed = [
         build("posts", [{"id": "p1", "status": status, "updatedAt": f"2026-03-0{day}T00:00:00Z"}])
         for day, status in ((1, "FAILED"), (2, "PUBLISHED"))
     ]
     for posts in (pd.concat(changed), pd.concat(changed[::-1])):
-        assert vx.join_events(recorded, posts)["post_status"].to_list() == ["published"]
+        assert vx.webhooks.join_events(recorded, posts)["post_status"].to_list() == ["published"]

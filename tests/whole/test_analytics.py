@@ -9,7 +9,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops.frames.performance import performance
+from voxops.frames.records import performance
 from voxops.views import plots
 
 METRICS = {"impressions": 1000, "engagements": 50, "likes": 40, "comments": 4, "shares": 3, "clicks": 3}
@@ -88,9 +88,9 @@ def test_posts_that_are_gone_and_spans(ws):
 
 
 def test_what_makes_no_sense_is_refused(ws):
-    with pytest.raises(vx.PlanError, match=r"ws\.posts\(\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"ws\.posts\(\)"):
         ws.analytics(pd.DataFrame({"id": ["x"]}))
-    with pytest.raises(vx.PlanError, match="measure"):
+    with pytest.raises(vx.errors.PlanError, match="measure"):
         plots.performance(performance([]), measure="joy")
 
 
@@ -131,7 +131,7 @@ def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
     sandbox.add_fault(Fault("status", path=f"/v1/analytics/posts/{refused}", status=401, code="INVALID_API_KEY"))
     for post in others:
         sandbox.add_fault(Fault("delay", path=f"/v1/analytics/posts/{post}", seconds=60))
-    with pytest.raises(vx.AuthError):
+    with pytest.raises(vx.errors.AuthError):
         ws.analytics([refused, *others])
     sandbox.clear_faults()
     ws.accounts()  # turns are taken in order: what still waited for one would have gone before

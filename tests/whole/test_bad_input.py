@@ -48,12 +48,12 @@ def html_server() -> Iterator[str]:
 
 def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
-    with pytest.raises(vx.ConfigError, match="VOXBURST_API_KEY"):
+    with pytest.raises(vx.errors.ConfigError, match="VOXBURST_API_KEY"):
         vx.connect()
 
 
 def test_wrong_key(world: Sandbox) -> None:
-    with pytest.raises(vx.AuthError) as caught:
+    with pytest.raises(vx.errors.AuthError) as caught:
         vx.connect(KEY, url=world.url)
     assert caught.value.status == 401
     assert KEY[8:16] not in str(caught.value)
@@ -64,17 +64,17 @@ def test_server_down() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(vx.TransportError, match=str(port)):
+    with pytest.raises(vx.errors.TransportError, match=str(port)):
         vx.connect(KEY, url=f"http://127.0.0.1:{port}")
 
 
 def test_plain_http_to_another_machine() -> None:
-    with pytest.raises(vx.ConfigError, match="https"):
+    with pytest.raises(vx.errors.ConfigError, match="https"):
         vx.connect(KEY, url="http://api.voxburst.io")
 
 
 def test_an_address_without_scheme() -> None:
-    with pytest.raises(vx.ConfigError, match="https://"):
+    with pytest.raises(vx.errors.ConfigError, match="https://"):
         vx.connect(KEY, url="api.voxburst.io")
 
 
@@ -103,22 +103,22 @@ def test_records_without_an_id_are_no_copies_of_each_other(tmp_path: Path) -> No
     with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "l") as ws:
         assert ws.posts()["post_id"].fillna("-").to_list() == ["p1", "-", "-"]
         log = ws.deliveries()
-    assert (len(log), vx.delivery_stats(log)["failed"].to_list()) == (3, [3])
+    assert (len(log), vx.deliveries.stats(log)["failed"].to_list()) == (3, [3])
 
 
 def test_lengths_of_time_that_are_none(world: Sandbox) -> None:
-    with pytest.raises(vx.ConfigError, match="max_wait='soon'"):
+    with pytest.raises(vx.errors.ConfigError, match="max_wait='soon'"):
         vx.connect(world.api_key, url=world.url, max_wait="soon")
 
 
 def test_naive_times_are_refused(world: Sandbox) -> None:
-    with vx.connect(sandbox=world) as ws, pytest.raises(vx.ConfigError, match="offset"):
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.errors.ConfigError, match="offset"):
         ws.posts(since="2026-03-01T10:00")
 
 
 @pytest.mark.parametrize("make", [vx.targets, vx.triage, vx.plan_retry, vx.plan_fix, vx.plan_cancel, vx.plan_redeliver])
 def test_a_frame_without_the_columns(make: object) -> None:
-    with pytest.raises(vx.PlanError) as caught:
+    with pytest.raises(vx.errors.PlanError) as caught:
         make(pd.DataFrame({"something": [1]}))  # type: ignore[operator]
     assert "vx." in str(caught.value) or "ws." in str(caught.value)
 
@@ -127,14 +127,14 @@ def test_keys_null_or_doubled() -> None:
     frame = pd.DataFrame(
         {"row_id": ["a", "a", None], "content": "x", "accounts": "acc", "scheduled_for": "2026-03-20T10:00Z"}
     )
-    with pytest.raises(vx.PlanError, match=r"no value in frame\.iloc\[\[2\]\]"):
-        vx.plan_bulk(frame, key="row_id")
-    with pytest.raises(vx.PlanError, match="more than once"):
-        vx.plan_bulk(frame.head(2), key="row_id")
+    with pytest.raises(vx.errors.PlanError, match=r"no value in frame\.iloc\[\[2\]\]"):
+        vx.plan_create(frame, key="row_id")
+    with pytest.raises(vx.errors.PlanError, match="more than once"):
+        vx.plan_create(frame.head(2), key="row_id")
 
 
 def test_running_what_is_no_plan(world: Sandbox) -> None:
-    with vx.connect(sandbox=world) as ws, pytest.raises(vx.PlanError, match="plan_retry"):
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.errors.PlanError, match="plan_retry"):
         ws.run(pd.DataFrame())
 
 
@@ -142,7 +142,7 @@ def test_running_what_is_no_plan(world: Sandbox) -> None:
 def test_a_reason_that_is_no_text(world: Sandbox, reason: object) -> None:
     with vx.connect(sandbox=world) as ws:
         plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed", limit=1))))
-        with pytest.raises(vx.ConfigError, match="reason= must be text"):
+        with pytest.raises(vx.errors.ConfigError, match="reason= must be text"):
             ws.run(plan, reason=reason)
         assert ws.runs().empty
 
@@ -167,12 +167,12 @@ def test_an_id_with_a_blank_of_a_spreadsheet_keeps_no_other_row_back(world: Sand
 
 
 def test_attaching_to_what_is_no_run(world: Sandbox) -> None:
-    with vx.connect(sandbox=world) as ws, pytest.raises(vx.LedgerError, match=r"ws.runs\(\)"):
+    with vx.connect(sandbox=world) as ws, pytest.raises(vx.errors.LedgerError, match=r"ws.runs\(\)"):
         ws.attach("run_nothing")
 
 
 def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
-    from voxops.frames import build
+    from voxops.frames.records import build
 
     posts = build(
         "posts",
@@ -201,13 +201,10 @@ TAKE_A_FRAME = {
     "targets": vx.targets,
     "causes": vx.causes,
     "report": vx.report,
-    "delivery_report": vx.delivery_report,
-    "check_campaign": vx.check_campaign,
-    "delivery_stats": vx.delivery_stats,
-    "attempts_to_success": vx.attempts_to_success,
-    "outages": vx.outages,
-    "duplicates": vx.duplicates,
-    "never_delivered": vx.never_delivered,
+    "stats": vx.deliveries.stats,
+    "outages": vx.deliveries.outages,
+    "duplicates": vx.deliveries.duplicates,
+    "lost": vx.deliveries.lost,
     **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
     "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
     "plots.outage_bands log": lambda frame: vx.plots.outage_bands(
@@ -219,7 +216,7 @@ TAKE_A_FRAME = {
 @pytest.mark.parametrize("passed", NO_FRAMES.values(), ids=NO_FRAMES.keys())
 @pytest.mark.parametrize("take", TAKE_A_FRAME.values(), ids=TAKE_A_FRAME.keys())
 def test_what_is_no_such_frame(take: Callable[[object], object], passed: object) -> None:
-    with pytest.raises(vx.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
+    with pytest.raises(vx.errors.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
         take(passed)
 
 
@@ -228,22 +225,22 @@ def test_a_report_of_what_is_no_run_of_a_plan(world: Sandbox) -> None:
         triaged = vx.triage(vx.targets(ws.posts(status="failed", limit=20)))
         watch = ws.watch(triaged)
         for run in (watch, triaged, "run_1"):
-            with pytest.raises(vx.PlanError, match=r"report\(run=\) needs the run of a plan.*ws\.run"):
+            with pytest.raises(vx.errors.PlanError, match=r"report\(run=\) needs the run of a plan.*ws\.run"):
                 vx.report(triaged, run=run)
-        with pytest.raises(vx.PlanError, match=r"report\(plan=\) needs a plan.*vx\.plan_retry"):
+        with pytest.raises(vx.errors.PlanError, match=r"report\(plan=\) needs a plan.*vx\.plan_retry"):
             vx.report(triaged, plan=triaged)
-        with pytest.raises(vx.PlanError, match=r"report\(after=\) needs a targets frame"):
+        with pytest.raises(vx.errors.PlanError, match=r"report\(after=\) needs a targets frame"):
             vx.report(triaged, after=pd.DataFrame())
 
 
 def test_spans_of_deliveries_that_are_none(world: Sandbox) -> None:
     with vx.connect(sandbox=world) as ws:
         log = ws.deliveries(since="7D")
-    with pytest.raises(vx.ConfigError, match="gap='x'"):
-        vx.outages(log, gap="x")
-    with pytest.raises(vx.ConfigError, match="older_than=24"):
-        vx.never_delivered(log, older_than=24)  # type: ignore[arg-type]
-    pd.testing.assert_frame_equal(vx.outages(log, gap="6H"), vx.outages(log, gap="6h"))
+    with pytest.raises(vx.errors.ConfigError, match="gap='x'"):
+        vx.deliveries.outages(log, gap="x")
+    with pytest.raises(vx.errors.ConfigError, match="older_than=24"):
+        vx.deliveries.lost(log, older_than=24)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(vx.deliveries.outages(log, gap="6H"), vx.deliveries.outages(log, gap="6h"))
 
 
 def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path: Path) -> None:
@@ -252,10 +249,10 @@ def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path:
     log.to_csv(tmp_path / "log.csv", index=False)
     back = pd.read_csv(tmp_path / "log.csv")
     figures = [vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.delivery_delay, vx.plots.endpoint_heatmap]
-    for take in (vx.delivery_stats, vx.attempts_to_success, vx.outages, vx.duplicates, vx.never_delivered, *figures):
-        with pytest.raises(vx.PlanError, match=r"created_at holds str, not times with a zone.*pd\.to_datetime"):
+    for take in (vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, *figures):
+        with pytest.raises(vx.errors.PlanError, match=r"created_at holds str, not times with a zone.*pd\.to_datetime"):
             take(back)
-    assert len(vx.delivery_stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
-    for draw in (*figures, vx.delivery_stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):
-        with pytest.raises(vx.ConfigError, match=r"tz='Mars/Base' is not a time zone"):
+    assert len(vx.deliveries.stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
+    for draw in (*figures, vx.deliveries.stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):
+        with pytest.raises(vx.errors.ConfigError, match=r"tz='Mars/Base' is not a time zone"):
             draw(log, tz="Mars/Base")

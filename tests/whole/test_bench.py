@@ -33,8 +33,6 @@ def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
     history.write(tmp_path, 3000, 2)
     first = history.by_archive(tmp_path)
     assert first == history.by_duckdb(tmp_path)
-    history.keep(tmp_path)
-    assert history.by_archive(tmp_path) == first
     assert history.sync_day(tmp_path) == 100
     assert len(history.by_archive(tmp_path)) == len(first) + 3
     assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100

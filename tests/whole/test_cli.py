@@ -19,7 +19,7 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox.server import main as sandbox_main
+from voxburst_sandbox import main as sandbox_main
 from voxops.cli import main
 from voxops.ledger import Ledger
 
@@ -205,7 +205,7 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_sandbox_is_served_until_it_is_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "voxops.cli", "sandbox", "--port", "0", "--state", str(tmp_path / "state")]
+    command = [sys.executable, "-m", "voxops", "sandbox", "--port", "0", "--state", str(tmp_path / "state")]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         assert server.stdout is not None

@@ -26,7 +26,7 @@ def named(method: object) -> set[str]:
 
 
 def test_every_column_of_a_frame_is_documented(ws: vx.Workspace) -> None:
-    made = ws.run(vx.plan_bulk(pd.DataFrame(SHEET), key="row_id")).wait(60)
+    made = ws.run(vx.plan_create(pd.DataFrame(SHEET), key="row_id")).wait(60)
     plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))
     run = ws.run(plan).wait(60)
     published = ws.posts(status="published", limit=3)
@@ -36,15 +36,13 @@ def test_every_column_of_a_frame_is_documented(ws: vx.Workspace) -> None:
         (vx.Workspace.ledger, ws.ledger(), set()),
         (vx.Workspace.posts, published, set()),
         (vx.Workspace.deliveries, ws.deliveries(), set()),
-        (vx.Workspace.accounts, ws.accounts(), set()),
-        (vx.Workspace.check_accounts, ws.check_accounts(), set()),
-        (vx.Workspace.account_board, ws.account_board(), set()),
+        (vx.Workspace.accounts, ws.accounts(check=True), set()),
         (vx.Workspace.at_risk, ws.at_risk(), set()),
         (vx.Workspace.webhooks, ws.webhooks(), set()),
         (vx.Workspace.analytics, ws.analytics(published), set()),
-        (vx.Workspace.validate, ws.validate(pd.DataFrame(SHEET)), set()),
+        (vx.Workspace.check, ws.check(pd.DataFrame(SHEET)), set()),
         (vx.Run.results, run.results(), set(plan.frame.columns)),
-        (vx.Run.results, made.results(), set(vx.plan_bulk(pd.DataFrame(SHEET), key="row_id").frame.columns)),
+        (vx.Run.results, made.results(), set(vx.plan_create(pd.DataFrame(SHEET), key="row_id").frame.columns)),
         (vx.Run.failed, run.failed(), set(plan.frame.columns)),
         (vx.Run.copies, made.copies(), posts),
         (vx.Run.made, made.made(), posts),
@@ -55,7 +53,7 @@ def test_every_column_of_a_frame_is_documented(ws: vx.Workspace) -> None:
 
 
 def test_every_documented_column_of_the_trail_and_the_runs_is_there(ws: vx.Workspace) -> None:
-    run = ws.run(vx.plan_bulk(pd.DataFrame(SHEET), key="row_id")).wait(60)
+    run = ws.run(vx.plan_create(pd.DataFrame(SHEET), key="row_id")).wait(60)
     assert named(vx.Workspace.ledger) == set(ws.ledger().columns)
     assert named(vx.Workspace.runs) == {*ws.runs().columns, "run"}
     assert named(vx.Run.results) - {"campaign"} <= set(run.results().columns)

@@ -96,15 +96,22 @@ def test_the_text_of_an_error_steers_no_terminal_and_ends(kind: type[VoxopsError
 
 
 ERRORS = [
-    *(kind("why") for kind in (VoxopsError, ConfigError, PlanError, vx.LedgerError)),
-    vx.TransportError("why", sent=False),
-    vx.DecodeError("why", endpoint="GET /v1/posts", status=200, body=b"<html>"),
+    *(kind("why") for kind in (VoxopsError, ConfigError, PlanError, vx.errors.LedgerError)),
+    vx.errors.TransportError("why", sent=False),
+    vx.errors.DecodeError("why", endpoint="GET /v1/posts", status=200, body=b"<html>"),
     *(
         kind("why", status=400, code="ODD", details={"field": "content"}, request_id="req_1", body=b"{}")
-        for kind in (ApiError, vx.AuthError, vx.NotFoundError, vx.ConflictError, vx.ValidationError, vx.ServerError)
+        for kind in (
+            ApiError,
+            vx.errors.AuthError,
+            vx.errors.NotFoundError,
+            vx.errors.ConflictError,
+            vx.errors.ValidationError,
+            vx.errors.ServerError,
+        )
     ),
-    vx.RateLimitError("why", status=429, retry_after=3.5),
-    vx.WaitTooLong("why", seconds=900.0),
+    vx.errors.RateLimitError("why", status=429, retry_after=3.5),
+    vx.errors.WaitTooLong("why", seconds=900.0),
 ]
 
 
@@ -125,6 +132,6 @@ def test_every_kind_of_error_is_tried() -> None:
 
 def test_a_pickled_error_holds_no_key(sandbox: Sandbox) -> None:
     key = "vb_live_0123456789abcdef"
-    with pytest.raises(vx.AuthError) as caught:
+    with pytest.raises(vx.errors.AuthError) as caught:
         vx.connect(key, url=sandbox.url)
     assert b"0123456789" not in pickle.dumps(caught.value)

@@ -281,7 +281,7 @@ def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pyt
 def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
     import pandas as pd
 
-    from voxops.cli._json import records, written
+    from voxops.cli._jobs import records, written
 
     frame = pd.DataFrame(
         {

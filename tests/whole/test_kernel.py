@@ -381,7 +381,7 @@ def child(work):
         signal.alarm(30)
         try:
             work()
-        except vx.ConfigError as error:
+        except vx.errors.ConfigError as error:
             print('refused:', 'forked' in str(error), flush=True)
         sys.exit(0)
     return os.waitpid(pid, 0)[1]
@@ -408,7 +408,7 @@ ALLOW = textwrap.dedent("""\
     import voxops as vx
     try:
         print(vx.allow_nested_loops())
-    except vx.ConfigError as error:
+    except vx.errors.ConfigError as error:
         print('refused:', error)
 """)
 

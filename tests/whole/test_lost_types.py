@@ -13,14 +13,13 @@ from voxops.views import plots
 
 NOTHING = {"float": (float("nan"), "float64"), "naive": (pd.NaT, "datetime64[ns]"), "object": (None, object)}
 OF_DELIVERIES = {
-    "by day": lambda log: vx.delivery_stats(log, by="day"),
-    "by endpoint": lambda log: vx.delivery_stats(log, by="endpoint"),
-    "levels": vx.service_levels,
-    "attempts": vx.attempts_to_success,
-    "outages": vx.outages,
-    "duplicates": vx.duplicates,
-    "never delivered": vx.never_delivered,
-    "report": lambda log: vx.delivery_report(log)._repr_html_(),
+    "by day": lambda log: vx.deliveries.stats(log, by="day"),
+    "by endpoint": lambda log: vx.deliveries.stats(log, by="endpoint"),
+    "levels": vx.deliveries.levels,
+    "outages": vx.deliveries.outages,
+    "duplicates": vx.deliveries.duplicates,
+    "never delivered": vx.deliveries.lost,
+    "report": lambda log: vx.report(log)._repr_html_(),
     "volume": plots.delivery_volume,
     "delay": plots.delivery_delay,
     "latency": plots.latency_bands,
@@ -78,8 +77,8 @@ def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded: di
     log = loaded["deliveries"]
     failed = log[log["success"].eq(False).fillna(False)]
     failed.attrs = {**log.attrs, "filters": {"success": False}}
-    for call in (vx.outages, vx.service_levels, vx.delivery_report):
-        with pytest.raises(vx.PlanError, match=r"loaded with success=False; load ws\.deliveries"):
+    for call in (vx.deliveries.outages, vx.deliveries.levels, vx.report):
+        with pytest.raises(vx.errors.PlanError, match=r"loaded with success=False; load ws\.deliveries"):
             call(failed)
-    assert len(vx.never_delivered(failed))
-    assert len(vx.delivery_stats(failed, by="endpoint"))
+    assert len(vx.deliveries.lost(failed))
+    assert len(vx.deliveries.stats(failed, by="endpoint"))

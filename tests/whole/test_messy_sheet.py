@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import xlsxwriter
+from tests.sheets.offline import findings
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 ROWS = 300
 COLUMNS = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}
@@ -73,8 +74,8 @@ def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbo
             campaign = vx.read_campaign(as_csv(tmp_path / "x.csv"), **said)  # type: ignore[arg-type]
         else:
             campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)  # type: ignore[arg-type]
-        findings = vx.check_campaign(campaign, now=ws.client.now())
-        plan = vx.plan_bulk(campaign, key="row_id", campaign="april")
+        findings = ws.check(campaign, ask=False)
+        plan = vx.plan_create(campaign, key="row_id", campaign="april")
         results = ws.run(plan).wait().results()
 
     assert len(campaign) == ROWS
@@ -110,49 +111,74 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
         SMALL + " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
     )
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
-    found = vx.check_campaign(sheet)
+    found = findings(sheet)
     assert found.loc[found["code"] == "ROW_ID_DOUBLED", "cell"].to_list() == ["A2", "A3", "A4"]
-    with pytest.raises(vx.PlanError, match="holds '1' more than once, in A2, A3, A4; drop or rename the copies"):
-        vx.plan_bulk(sheet, key="row_id")
+    with pytest.raises(vx.errors.PlanError, match="holds '1' more than once, in A2, A3, A4; drop or rename the copies"):
+        vx.plan_create(sheet, key="row_id")
 
 
 def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
-    with pytest.raises(vx.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"):
-        vx.plan_bulk(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
+    with pytest.raises(
+        vx.errors.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"
+    ):
+        vx.plan_create(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
 
 
-def test_validation_says_that_an_account_is_disconnected(sandbox: Sandbox) -> None:
+def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None:
     old = next(each for each in sandbox.world.accounts.values() if each.platform == "facebook")
     old.status = "disconnected"
-    named = [f"facebook:@{old.username}", old.id, "facebook:@nobody"]
-    rows = pd.DataFrame({"row_id": ["name", "id", "stranger"], "content": ["a", "b", "c"], "accounts": named})
+    named = [f"facebook:@{old.username}", old.id, "facebook:@nobody", "instagram:@alder.berlin"]
+    rows = pd.DataFrame({"row_id": ["name", "id", "unknown", "expired"], "content": [*"abcd"], "accounts": named})
     with vx.connect(sandbox=sandbox) as ws:
-        found = ws.validate(rows.assign(scheduled_for="2027-01-01T00:00Z")).set_index("row_id")["errors"]
+        sheet = rows.assign(scheduled_for="2027-01-01T00:00Z", media=[None, None, None, "media_1"])
+        found = ws.check(sheet).set_index("row_id")
+    assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
+    assert set(found["level"]) == {"error"}
+    assert set(found["column"]) == {"accounts"}
     for row, account in zip(("name", "id"), named[:2], strict=True):
-        assert f"account {account} is disconnected; connect it again, or name another" in found[row]
-    assert "no account facebook:@nobody in this workspace" in found["stranger"]
+        assert found.loc[row, "message"] == f"The account {account} is disconnected; connect it again, or name another."
+    assert found.loc["expired", ["code", "message"]].to_list() == [
+        "ACCOUNT_NOT_ACTIVE",
+        "The account instagram:@alder.berlin is expired; connect it again, or name another.",
+    ]
+    assert found.loc["unknown", "code"] == "ACCOUNT_UNKNOWN"
+    assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
 
 
-def test_validation_says_what_the_check_says_warnings_too_and_names_the_account_that_was_meant(
-    sandbox: Sandbox,
-) -> None:
+def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(sandbox: Sandbox) -> None:
     rows = {
-        "row_id": ["long", "twice", "typo", "copy"],
-        "content": ["x" * 300, "Hello", "Bye", "Hello"],
-        "accounts": ["X:@AlderCoffee;facebook:@aldercoffee", "facebook:@aldercoffee;facebook:aldercoffee", "twitter:@aldercofee", "facebook:@aldercoffee"],
+        "row_id": ["long", "close", "twice", "typo", "copy"],
+        "content": ["x" * 300, "x" * 279 + "\N{PARTY POPPER}", "Hello", "Bye", "Hello"],
+        "accounts": [
+            "X:@AlderCoffee;facebook:@aldercoffee", "X:@AlderCoffee", "facebook:@aldercoffee;facebook:aldercoffee",
+            "twitter:@aldercofee", "facebook:@aldercoffee",
+        ],
         "scheduled_for": "2027-01-01T00:00Z",
     }  # fmt: skip
     with vx.connect(sandbox=sandbox) as ws:
-        found = ws.validate(pd.DataFrame(rows)).set_index(["row_id", "platform"])
-        plan = ws.run(vx.plan_bulk(pd.DataFrame(rows).iloc[[2]], key="row_id")).wait().results()
-    assert "allows 280" in found.loc[("long", "twitter"), "warnings"] + found.loc[("long", "twitter"), "errors"]
-    assert "280" not in found.loc[("long", "facebook"), "warnings"]
-    assert found.loc[("twice", "facebook"), "warnings"].startswith("ACCOUNT_DOUBLED: An account is named twice.")
-    said = "no account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
-    assert said in found.loc[("typo", "twitter"), "errors"]
-    assert said == plan["waiting_for"].item()
-    assert found.loc[("copy", "facebook"), "errors"].startswith(
-        "DUPLICATE_POST: Same text, accounts and time as row twice"
-    )
-    assert not found.loc[("copy", "facebook"), "valid"]
+        before = len(sandbox.requests())
+        found = ws.check(pd.DataFrame(rows))
+        assert len(sandbox.requests()) == before + 1 + 4, "the accounts, and each row that names one"
+        plan = ws.run(vx.plan_create(pd.DataFrame(rows).iloc[[3]], key="row_id")).wait().results()
+    assert found[["row_id", "platform", "level", "code"]].astype(object).where(found.notna(), None).to_numpy().tolist() == [
+        ["long", "twitter", "error", "CONTENT_TOO_LONG"],  # a warning of the rules, which leave it to the API
+        ["close", "twitter", "warning", "CONTENT_NEAR_LIMIT"],
+        ["twice", None, "warning", "ACCOUNT_DOUBLED"],
+        ["typo", "twitter", "error", "ACCOUNT_UNKNOWN"],
+        ["copy", None, "error", "DUPLICATE_POST"],
+    ]  # fmt: skip
+    said = found["message"].to_list()
+    assert "280 allowed" in said[0]
+    assert "where an emoji counts as two" in said[1]
+    assert said[3] == "No account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
+    assert said[3].lower() == plan["waiting_for"].item()
+    assert said[4].startswith("Same text, accounts and time as row twice")
+
+
+def test_a_post_that_the_api_refuses_to_check_is_an_error_of_its_row(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/validate", status=422, code="VALIDATION_ERROR"))
+    row = {"row_id": "a", "content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
+    (found,) = ws.check(pd.DataFrame([row])).to_dict("records")
+    assert (found["row_id"], found["level"], found["code"]) == ("a", "error", "VALIDATION_ERROR")
+    assert pd.isna(found["column"])

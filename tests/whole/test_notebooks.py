@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
-from nbformat import NotebookNode
 from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, environment, execute
 
 from voxburst_sandbox import Sandbox
 from voxops.demo import demo
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 pytestmark = pytest.mark.timeout(900)  # each starts kernels, twenty seconds on an idle machine
 PATIENCE = 400  # seconds for a notebook, of which a cell may take half
@@ -38,6 +40,8 @@ def checked(out: Path) -> Callable[[Path], subprocess.CompletedProcess[str]]:
 
 
 def stored(path: Path) -> NotebookNode:
+    import nbformat
+
     return nbformat.read(path, as_version=4)
 
 
@@ -84,6 +88,8 @@ def test_nbval_finds_every_cell_as_stored(
 
 @EACH
 def test_nbval_notices_a_changed_number(path: Path, tmp_path: Path) -> None:
+    import nbformat
+
     notebook = stored(path)
     cell = next(
         cell for cell in code(notebook) if IGNORED not in cell.metadata.get("tags", ()) and NUMBER.search(plain(cell))

@@ -25,6 +25,6 @@ def test_its_blocks_run_in_order_and_leave_what_they_name(tmp_path: Path) -> Non
         silent = [cell.code for cell in cells if not cell.bundles and not cell.text]
         assert silent == []
         assert "TOKEN_EXPIRED" in str(cells[0].bundles)
-        assert kernel.do("print(len(vx.plan_bulk(campaign, key='row_id', campaign='spring 2026').frame))").isdigit()
+        assert kernel.do("print(len(vx.plan_create(campaign, key='row_id', campaign='spring 2026').frame))").isdigit()
     for name in ("triage.html", "triage.xlsx", "history"):
         assert (tmp_path / name).exists()

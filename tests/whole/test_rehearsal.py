@@ -58,8 +58,8 @@ def nothing_is_read_after_a_run(monkeypatch):
 
 @pytest.mark.usefixtures("nothing_is_read_after_a_run")
 def test_a_rehearsal_forecasts_the_run(tmp_path):
-    history, *_ = actual(vx.plan_bulk(sheet(400), key="row_id", campaign="earlier"), tmp_path, seed=3)
-    plan = vx.plan_bulk(sheet(300), key="row_id", campaign="spring")
+    history, *_ = actual(vx.plan_create(sheet(400), key="row_id", campaign="earlier"), tmp_path, seed=3)
+    plan = vx.plan_create(sheet(300), key="row_id", campaign="spring")
     begins = pd.Timestamp("2026-03-02T09:00:00Z")
     found = vx.rehearse(plan, history, now=begins, seeds=3)
     _, failed, ends, sent = actual(plan, tmp_path, seed=11)
@@ -78,7 +78,9 @@ def test_a_rehearsal_forecasts_the_run(tmp_path):
 
 def test_a_rehearsal_reads_nothing_after_its_run(nothing_is_read_after_a_run):
     history = pd.DataFrame({"platform": ["x"], "account_id": ["acc_1"], "status": ["published"], "error_code": [None]})
-    found = vx.rehearse(vx.plan_bulk(sheet(2, "acc_1"), key="row_id"), history, now=LAST - pd.Timedelta("1D"), seeds=1)
+    found = vx.rehearse(
+        vx.plan_create(sheet(2, "acc_1"), key="row_id"), history, now=LAST - pd.Timedelta("1D"), seeds=1
+    )
     assert (found.rows, nothing_is_read_after_a_run) == (2, [])
 
 
@@ -87,7 +89,7 @@ def test_what_the_api_would_refuse_and_the_pace_are_seen():
         "platform": ["facebook"] * 40, "account_id": ["acc_1"] * 40, "status": ["published"] * 40, "error_code": [None] * 40,
     })  # fmt: skip
     frame = pd.concat([sheet(60, "acc_1"), sheet(60, "acc_other").assign(row_id=[f"x{n}" for n in range(60)])])
-    plan = vx.plan_bulk(frame, key="row_id")
+    plan = vx.plan_create(frame, key="row_id")
     begins = pd.Timestamp("2026-03-02T09:00:00Z")
     found = vx.rehearse(plan, history, now=begins, seeds=1, rate_limit=3)
     assert (found.rows, found.refused, found.failed) == (60, 60, 0)
@@ -96,7 +98,7 @@ def test_what_the_api_would_refuse_and_the_pace_are_seen():
 
 def test_what_has_not_failed_yet_may_fail():
     """By the rule of three; and on a platform that the history does not show, all may."""
-    plan = vx.plan_bulk(sheet(40, "linkedin:@aldercoffee"), key="row_id")
+    plan = vx.plan_create(sheet(40, "linkedin:@aldercoffee"), key="row_id")
     for platform, shown, high, unknown in (
         ("twitter", 40, 40, ("linkedin",)),
         ("linkedin", 60, 2, ()),
@@ -118,7 +120,7 @@ def test_joined_histories_count_each_target_once():
         "status": ["failed", *["published"] * 39], "error_code": ["BUSY", *[None] * 39], "updated_at": at,
     })  # fmt: skip
     mended = history.assign(status="published", error_code=None, updated_at=at + pd.Timedelta("1h"))
-    plan = vx.plan_bulk(sheet(40, "acc_1"), key="row_id")
+    plan = vx.plan_create(sheet(40, "acc_1"), key="row_id")
     for joined, wanted in ((pd.concat([history, history]), history), (pd.concat([mended, history]), mended)):
         found, alone = (vx.rehearse(plan, each, now=LAST - pd.Timedelta("2D"), seeds=1) for each in (joined, wanted))
         assert (found.failed, found.low, found.high) == (alone.failed, alone.low, alone.high)
@@ -128,7 +130,7 @@ def test_a_rehearsal_begins_when_the_history_was_loaded():
     history = pd.DataFrame({
         "platform": ["facebook"] * 40, "account_id": ["acc_1"] * 40, "status": ["published"] * 40, "error_code": [None] * 40,
     })  # fmt: skip
-    plan = vx.plan_bulk(sheet(2, "acc_1"), key="row_id")
+    plan = vx.plan_create(sheet(2, "acc_1"), key="row_id")
     late = pd.to_datetime(sheet(2)["scheduled_for"], utc=True).max() + pd.Timedelta("1D")
     for loaded, created in ((late - pd.Timedelta("2D"), 2), (late, 0)):
         history.attrs["fetched_at"] = loaded.isoformat()
@@ -138,16 +140,16 @@ def test_a_rehearsal_begins_when_the_history_was_loaded():
 
 
 def test_what_makes_no_sense_is_refused():
-    plan = vx.plan_bulk(sheet(2), key="row_id")
+    plan = vx.plan_create(sheet(2), key="row_id")
     nothing = pd.DataFrame({"platform": [], "account_id": [], "status": [], "error_code": []})
-    with pytest.raises(vx.PlanError, match="no publication"):
+    with pytest.raises(vx.errors.PlanError, match="no publication"):
         vx.rehearse(plan, nothing)
-    with pytest.raises(vx.ConfigError, match="has no time zone"):
+    with pytest.raises(vx.errors.ConfigError, match="has no time zone"):
         vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=pd.Timestamp("2026-03-02"))
     for now in ("garbage", "999999-01-01", [1]):
-        with pytest.raises(vx.ConfigError, match=r"now=.*is not a time; pass one such as"):
+        with pytest.raises(vx.errors.ConfigError, match=r"now=.*is not a time; pass one such as"):
             vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=now)
-    with pytest.raises(vx.PlanError, match="seeds=0"):
+    with pytest.raises(vx.errors.PlanError, match="seeds=0"):
         vx.rehearse(plan, nothing, seeds=0)
-    with pytest.raises(vx.PlanError, match="creates"):
-        vx.rehearse(vx.plan_bulk(sheet(1).assign(scheduled_for=None), key="row_id"), nothing)
+    with pytest.raises(vx.errors.PlanError, match="creates"):
+        vx.rehearse(vx.plan_create(sheet(1).assign(scheduled_for=None), key="row_id"), nothing)

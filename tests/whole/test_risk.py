@@ -38,7 +38,7 @@ def test_what_is_scheduled_on_an_expired_account_is_at_risk_before_it_fails(ws: 
     assert 0 < len(soon) < len(risk)
     assert soon["scheduled_for"].max() <= pd.Timestamp(sandbox.now()) + pd.Timedelta("12h")
     assert sandbox.requests(acting=True) == [], "nothing is sent"
-    with pytest.raises(vx.ConfigError, match="within='soon' is not a length of time"):
+    with pytest.raises(vx.errors.ConfigError, match="within='soon' is not a length of time"):
         ws.at_risk(within="soon")
 
 
@@ -49,21 +49,21 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
     waiting = {t.account_id for p in sandbox.world.posts.values() if p.status == "scheduled" for t in p.targets}
     active = sorted(key for key in waiting if owners[key].status == "active")
     owners[active[0]].scope_health = {"status": "DEGRADED", "message": "may not post videos"}
-    before = ws.account_board().set_index("account_id")
+    before = ws.accounts().set_index("account_id")
     assert before.loc[active[0], ["risk", "why"]].tolist() == ["degraded", "it lacks permissions: may not post videos"]
     assert before["works"].isna().all()
     sandbox.add_fault(
         vx_fault(f"/v1/accounts/{active[1]}/test"),
     )
-    ws.check_accounts(active[:2], refresh=False)
-    board = ws.account_board().set_index("account_id")
+    ws.accounts(active[:2], check=True, refresh=False)
+    board = ws.accounts().set_index("account_id")
     assert bool(board.loc[active[0], "works"])
     assert pd.isna(board.loc[active[1], "works"]), "it could not be asked"
     assert str(board.dtypes["checked_at"]) == "datetime64[us, UTC]"
     assert board["scheduled"].sum() > 0
     assert ((board["failure_share"] >= 0) & (board["failure_share"] <= 1)).fillna(True).all()
     owners[active[0]].scope_health = {"status": "OK"}
-    assert pd.isna(ws.account_board().set_index("account_id").loc[active[0], "risk"])
+    assert pd.isna(ws.accounts().set_index("account_id").loc[active[0], "risk"])
 
 
 def vx_fault(path: str) -> object:
@@ -73,7 +73,7 @@ def vx_fault(path: str) -> object:
 
 
 def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame() -> None:
-    from voxops.analysis.risk import account_board, at_risk
+    from voxops.loading.accounts import account_board, at_risk
 
     now = pd.Timestamp("2026-03-22T12:00:00Z")
 
@@ -117,7 +117,7 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
 
 def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="28D")))
-    weeks, risk = vx.compare_weeks(triaged), ws.at_risk()
+    weeks, risk = vx.causes(triaged, against="7D"), ws.at_risk()
     made = vx.report(triaged, weeks=weeks, at_risk=risk)
     titles = [section.title for section in made.sections]
     assert titles.index("At risk: about to go out") < titles.index("This week against last")
@@ -125,16 +125,16 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
     text = made._repr_html_()
     assert "the account is expired: only active ones publish" in text
     assert weeks["change"].iloc[0] in text
-    with pytest.raises(vx.PlanError, match=r"report\(at_risk=\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"report\(at_risk=\)"):
         vx.report(triaged, at_risk=triaged)
-    with pytest.raises(vx.PlanError, match=r"report\(weeks=\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"report\(weeks=\)"):
         vx.report(triaged, weeks=triaged)
 
 
 def test_a_report_takes_the_run_of_a_change_as_that_of_every_act(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     posts = ws.posts(status="scheduled").head(6)
-    for plan in (vx.plan_reschedule(posts, by="1D"), vx.plan_cancel(ws.posts(status="draft").head(2))):
+    for plan in (vx.plan_update(posts, by="1D"), vx.plan_cancel(ws.posts(status="draft").head(2))):
         run = ws.run(plan, reason="Thursday").wait(60)
         made = vx.report(triaged, run=run)
         assert len(made.frames["results"]) == plan.eligible

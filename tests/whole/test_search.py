@@ -9,7 +9,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._choice import load_code
+from voxops.views._row_filter import load_code
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:
@@ -49,14 +49,14 @@ def test_a_slip_of_the_pen_gives_no_empty_frame(
     ws: vx.Workspace, sandbox: Sandbox, search: dict[str, object], why: str
 ) -> None:
     mine(sandbox, tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
-    with pytest.raises(vx.ConfigError, match=why):
+    with pytest.raises(vx.errors.ConfigError, match=why):
         ws.posts(**search)
 
 
 def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: Sandbox) -> None:
     account = next(iter(sandbox.world.accounts.values()))
     for wrong in (account.id[:-1], f"{account.platform}:@{account.username}x"):
-        with pytest.raises(vx.ConfigError, match="did you mean"):
+        with pytest.raises(vx.errors.ConfigError, match="did you mean"):
             ws.posts(account=wrong)
     assert len(ws.posts(account=account.id)) > 0
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
@@ -80,7 +80,7 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
 def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> None:
     said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
     posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
-    with vx.connect(sandbox=sandbox, owner="metadata.team.lead") as ws:
+    with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
         shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
         assert {posts[post]: value for post, value in shown.dropna().items()} == {
             "list": "ada, bo",
@@ -118,7 +118,9 @@ def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Wor
 
 def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspace) -> None:
     for wrong, meant in (("post_failed", "post.failed"), ("posts.failed", "post.failed"), ("failed", "post.failed")):
-        with pytest.raises(vx.ConfigError, match=f"event_type='{wrong}': no delivery has it; did you mean '{meant}'"):
+        with pytest.raises(
+            vx.errors.ConfigError, match=f"event_type='{wrong}': no delivery has it; did you mean '{meant}'"
+        ):
             ws.deliveries(event_type=wrong)
     with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is none of the known ones"):
         assert ws.deliveries(event_type=["story.boosted"]).empty
@@ -128,7 +130,7 @@ def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspa
 
 def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Workspace) -> None:
     sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
-    made = ws.run(vx.plan_bulk(sheet, key="row_id", campaign="Spring  2026")).wait().made()
+    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
     found = ws.posts(campaign="spring 2026")
     assert set(made["post_id"]) == set(found["post_id"])
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
@@ -144,13 +146,13 @@ def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws: vx.Workspace, sandbox:
 def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
     row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
     sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]
-    runs = [ws.run(vx.plan_bulk(sheet, key="row_id")).wait().id for sheet in sheets]
+    runs = [ws.run(vx.plan_create(sheet, key="row_id")).wait().id for sheet in sheets]
     assert ws.runs().index.to_list() == runs[::-1]
 
 
 def test_results_of_a_run_are_no_targets(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"]))))).wait()
-    with pytest.raises(vx.PlanError, match=r"these are results of a run; take run\.failed\(\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"these are results of a run; take run\.failed\(\)"):
         vx.triage(run.results())
     vx.triage(run.failed())
 
@@ -178,7 +180,7 @@ def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: San
     used_up = iter(["acc_1"])
     next(used_up)
     for iterator in (used_up, (each for each in ())):
-        with pytest.raises(vx.ConfigError, match=r"account= takes text or a list of texts; this \w+ holds none"):
+        with pytest.raises(vx.errors.ConfigError, match=r"account= takes text or a list of texts; this \w+ holds none"):
             ws.posts(account=iterator)
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)

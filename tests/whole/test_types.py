@@ -16,21 +16,23 @@ import pandas as pd
 import voxops as vx
 
 async def main() -> None:
-    ws = vx.connect(sandbox=True, tz="Europe/Berlin", owner="metadata.owner")
+    ws = vx.connect(sandbox=True, tz="Europe/Berlin", owner_field="owner")
     posts = ws.posts(status=["failed", "partial"], since="7D", limit=5)
     triaged: pd.DataFrame = vx.triage(vx.targets(posts))
     plan = vx.plan_retry(triaged)
     run: vx.Run = ws.run(plan, reason="ticket 4711").wait()
     await ws.aio.run(plan.canary(3))
+    other: vx.Workspace = await vx.aconnect(sandbox=True, campaign_field="campaign")
+    await other.aio.close()
     vx.view(triaged), vx.view(plan), vx.view(run, live=True)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
     vx.compare(run, run)
-    vx.triage_panel(ws, triaged), vx.delivery_panel(ws, posts=posts), vx.runs_panel(ws)
+    ws.panel(triaged), ws.panel(ws.deliveries(since="7D"), posts=posts), ws.panel()
     chosen = ws.accounts()["account_id"]
-    ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.check_accounts(chosen)
-    vx.delivery_report(ws.deliveries(), run=run).to_html("deliveries.html")
-    ws.archive("history").delivery_stats(by=["day", "endpoint"], since="90D")
+    ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.accounts(chosen, check=True)
+    vx.report(ws.deliveries(), run=run).to_html("deliveries.html")
+    ws.archive("history").stats(by=["day", "endpoint"], since="90D")
     async with vx.AsyncClient("key") as client:
         ws.watch(await client.posts.retry("post_1"))
         async for page in client.posts.list(status="all"):

@@ -15,7 +15,7 @@ from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.client import Ending, Handle
 
 
@@ -236,14 +236,14 @@ def test_a_campaign_is_created_once(world: Sandbox, ws: vx.Workspace) -> None:
     campaign.loc[3, "content"] = None
     campaign.loc[4, "scheduled_for"] = "2026-03-20 10:00"
     campaign.loc[5, "accounts"] = "acc_unknown"
-    run = ws.run(vx.plan_bulk(campaign, key="row_id")).wait()
+    run = ws.run(vx.plan_create(campaign, key="row_id")).wait()
     assert counts(run) == {"succeeded": 67, "failed": 1}
     assert len(world.requests(acting=True)) == 2
-    again = ws.run(vx.plan_bulk(campaign, key="row_id")).wait()
+    again = ws.run(vx.plan_create(campaign, key="row_id")).wait()
     assert counts(again) == {"succeeded": 67, "failed": 1}
     assert len(world.requests(acting=True)) == 2
     mended = run.failed().assign(accounts=account)
-    third = ws.run(vx.plan_bulk(mended, key="row_id")).wait()
+    third = ws.run(vx.plan_create(mended, key="row_id")).wait()
     assert counts(third) == {"succeeded": 1}
     assert len(world.effects("post.create")) == 68
     assert world.duplicates() == []
@@ -349,7 +349,7 @@ def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_pat
 @pytest.mark.parametrize("stuck", ["no", 0, None])
 def test_stuck_is_true_or_false(ws: vx.Workspace, stuck: object) -> None:
     run = ws.watch(ws.posts(status="published", limit=1))
-    with pytest.raises(vx.ConfigError, match=r"stuck=.* must be True or False"):
+    with pytest.raises(vx.errors.ConfigError, match=r"stuck=.* must be True or False"):
         run.failed(stuck=stuck)
 
 
@@ -360,14 +360,16 @@ def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
         assert "○ nothing was sent" in said and "1 row held back; run.plan.frame says why" in said
         assert "✓" not in said and "settled" not in said
     assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
-    with pytest.raises(vx.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not kept; look at its plan"):
+    with pytest.raises(
+        vx.errors.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not kept; look at its plan"
+    ):
         ws.attach(run.id)
 
 
 @pytest.mark.parametrize("timeout", ["5", True, -1, float("nan")])
 def test_a_wait_takes_seconds(ws: vx.Workspace, timeout: object) -> None:
     run = ws.watch(ws.posts(status="published", limit=1))
-    with pytest.raises(vx.ConfigError, match="timeout="):
+    with pytest.raises(vx.errors.ConfigError, match="timeout="):
         run.wait(timeout)
     assert run.wait(60).results()["outcome"].tolist() == ["succeeded"]
 
@@ -407,7 +409,7 @@ def test_a_workspace_shows_how_much_its_ledger_knows(world: Sandbox, tmp_path: P
 )
 def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: Fault, said: str) -> None:
     world.add_fault(fault)
-    with pytest.raises(vx.ConfigError, match=said):
+    with pytest.raises(vx.errors.ConfigError, match=said):
         vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
 
 
@@ -423,7 +425,7 @@ def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made
         with vx.connect(sandbox=world, ledger="ledger.sqlite") as ws:
             monkeypatch.chdir("data")
             posts = ws.posts(status="scheduled").head(1)
-            counted = counts(ws.run(vx.plan_reschedule(posts, by="3D")).wait())
+            counted = counts(ws.run(vx.plan_update(posts, by="3D")).wait())
             assert counted == ({"succeeded": 1} if outage else {"blocked": 1})
     assert [path.name for path in (tmp_path / "data").iterdir()] == []
     assert len(world.effects("post.update")) == 1
@@ -433,7 +435,7 @@ def test_a_working_folder_that_is_gone_is_said(world: Sandbox, tmp_path: Path, m
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(vx.ConfigError, match="lies in a working folder that exists no more; write it out"):
+    with pytest.raises(vx.errors.ConfigError, match="lies in a working folder that exists no more; write it out"):
         vx.connect(sandbox=world, ledger="ledger.sqlite")
 
 
@@ -441,7 +443,7 @@ def test_an_identity_that_was_not_shown_is_asked_for_again(world: Sandbox, tmp_p
     world.set_switches(no_identity=True)
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
-        with pytest.raises(vx.LedgerError, match="identity"):
+        with pytest.raises(vx.errors.LedgerError, match="identity"):
             ws.run(plan)
         assert "nothing can be run" in ws._repr_html_()
         world.set_switches(no_identity=False)
@@ -453,7 +455,7 @@ def test_an_identity_that_was_not_shown_is_asked_for_again(world: Sandbox, tmp_p
 def test_the_client_of_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         client = ws.client
-    with pytest.raises(vx.ConfigError, match="closed"):
+    with pytest.raises(vx.errors.ConfigError, match="closed"):
         asyncio.run(client.health())
 
 
@@ -501,7 +503,7 @@ SHEET = (
     "    account = ws.accounts().query('platform == \"facebook\"')['account_id'].iloc[0]\n"
     "    row = {'accounts': account, 'scheduled_for': '2026-04-01T09:00:00Z'}\n"
     "    sheet = pd.DataFrame([{'row_id': n, 'content': f'text {n}', **row} for n in range(count)])\n"
-    "    return vx.plan_bulk(sheet, key='row_id', campaign='c', one_by_one=True)\n"
+    "    return vx.plan_create(sheet, key='row_id', campaign='c', one_by_one=True)\n"
 )
 
 
@@ -534,7 +536,7 @@ def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(world: Sand
         with standing_still(ws.client):
             run = ws.run(plan)
             ledger.unlink()
-        with pytest.raises(vx.LedgerError):
+        with pytest.raises(vx.errors.LedgerError):
             run.wait(60)
         assert not run.running
         assert run.snapshot.phase == "stopped"
@@ -546,7 +548,7 @@ def test_a_run_of_a_closed_workspace_does_not_go_on_in_silence(sandbox: Sandbox,
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         triaged = vx.triage(vx.targets(ws.posts(status="failed").head(2)))
         run = ws.run(vx.plan_retry(triaged)).wait(60)
-    with pytest.raises(vx.ConfigError, match=r"this workspace is closed; call vx\.connect\(\) again"):
+    with pytest.raises(vx.errors.ConfigError, match=r"this workspace is closed; call vx\.connect\(\) again"):
         run.resume()
 
 

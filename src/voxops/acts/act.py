@@ -1,4 +1,4 @@
-"""What an act is: everything in which retry, fix, cancel, update, reschedule, create and redeliver differ, as one object per act.
+"""What an act is: everything in which retry, fix, cancel, update, create and redeliver differ, as one object per act.
 
 `acts.table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act,
 and the ledger only what a forged row of each would look like (`ledger.tampering`). Nothing here reads or sends: states, answers and
@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
-from voxops._core.addresses import redact_addresses
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
+from voxops._support.safe import redact_addresses
 from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
 from voxops.acts.rows import TIMES
 from voxops.api.evidence import Attempted, Baseline, delivery_ended, delivery_untouched, same_text, same_time, untouched
 from voxops.api.states import PostState
-from voxops.frames.states import DELIVERY_EPISODE
+from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
 __all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from voxops._core.text import as_read
+from voxops._support.canonical import as_read
 from voxops.acts.act import ONCE_MORE
 from voxops.acts.moments import minute
 from voxops.acts.operation import Item, Past
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
-from voxops.frames.states import read_post
+from voxops.frames.records import read_post
 
 __all__ = ["why_adds_up"]
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxops.acts import keys
-from voxops.acts.sheet import utc_text
-from voxops.analysis.sheet_rules import platforms_of
+from voxops.sheets.rules import platforms_of, utc_text
 
 __all__ = ["body_of"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, PostAct
 from voxops.acts.operation import Item, Member, Past, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
-from voxops.api.errors import bears_error
+from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.states import PostState
-from voxops.api.windows import RESEND_UNANSWERED
+from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import booleans, flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
@@ -94,10 +94,10 @@ CANCEL = _Cancel()
 
 
 class _Made(Protocol):
-    """A run that makes posts."""
+    """A run that creates posts."""
 
     def made(self) -> pd.DataFrame:
-        """The posts that it made, as they are now."""
+        """The posts that it created, as they are now."""
 
 
 def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
@@ -106,10 +106,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     Parameters
     ----------
     posts : pandas.DataFrame or Run
-        From ``ws.posts``; only drafts and scheduled posts are eligible. Of a run of `plan_bulk`, the posts that it made, which are read
-        now (``run.made()``); those that were made before it, by a run of fewer rows or by another ledger, are held, and so are those that a
-        later attempt has made, rows of which nobody knows yet whether they were made, and, unless a column ``again`` of
-        ``run.made()`` is True, what somebody has put back since it was withdrawn.
+        From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read
+        now (``run.made()``). Held are posts that another run or another ledger created, and rows whose outcome is unknown. A post
+        that was withdrawn and that somebody has put back is blocked, unless a column ``again`` of ``run.made()`` is True.
 
     Returns
     -------
@@ -129,9 +128,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     """
     frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
-    here = booleans(frame, "made_here").fillna(True) if "made_here" in frame.columns else [True] * len(frame)
+    here = booleans(frame, "created_by_run").fillna(True) if "created_by_run" in frame.columns else [True] * len(frame)
     theirs = [not made for made in here]
-    unmade, of_run, again = plain_values(frame, "unmade"), "made_here" in frame.columns, flags(frame, "again")
+    unmade, of_run, again = plain_values(frame, "unmade"), "created_by_run" in frame.columns, flags(frame, "again")
     items, reasons, numbers = [], [], []
     seen_ids: set[str] = set()
     for number, row in enumerate(target_rows(frame)):

@@ -1,7 +1,7 @@
-"""What update and reschedule share: changing a post that has not gone out, under the version that was read (matrix row 2).
+"""Changing a post that has not gone out, under the version that was read (matrix row 2).
 
-What is asked is absolute, a new time too, so that doing it twice is doing it once; what somebody changed meanwhile is blocked and not
-written over. It is settled by what the post shows: the fields as asked.
+The request is absolute, also for a new time, so sending it twice has the effect of once. A post that somebody else has changed is
+blocked, not overwritten. A change is settled when the post shows the requested fields.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from voxops._core.text import as_kept, as_read
+from voxops._support.canonical import as_kept, as_read
 from voxops.acts.act import PostAct, why_changed_since
 from voxops.acts.adding import why_adds_up
 from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
-from voxops.acts.sheet import split_list, tags_in, utc_text
-from voxops.api.errors import bears_error, read_answer
+from voxops.api.error_bodies import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.states import PostState
-from voxops.api.windows import RESEND_UNANSWERED
+from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import is_missing
-from voxops.frames.states import read_post
+from voxops.frames.records import read_post
 from voxops.model import Outcome
+from voxops.sheets.rules import split_list, tags_in, utc_text
 
 __all__ = ["FIELDS", "OPEN", "Change", "asked", "has_passed"]
 

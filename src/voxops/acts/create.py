@@ -10,24 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.arguments import did_you_mean
-from voxops._core.canonical import canonical, fingerprint
-from voxops._core.jsontext import well_formed
+from voxops._support.arguments import did_you_mean
+from voxops._support.canonical import canonical, fingerprint, well_formed
 from voxops.acts import keys
 from voxops.acts.act import Act
 from voxops.acts.body import body_of
 from voxops.acts.made import asked_hash
 from voxops.acts.operation import Item, Member, Operation, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.sheet import OPTIONAL, fit_rows, row_names
-from voxops.api.errors import bears_error
+from voxops.acts.sheet import fit_rows, row_names
+from voxops.api.error_bodies import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
-from voxops.frames.absent import absent, warn_of_slips
-from voxops.frames.columns import attempt_in, flags, need_columns, plain_values
-from voxops.frames.states import read_bulk_results
+from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_slips
+from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
+from voxops.sheets.campaign import OPTIONAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +34,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CREATE",
     "CREATE_ONE",
-    "BulkItem",
     "CreateAct",
+    "CreatedItem",
     "late",
-    "plan_bulk",
-    "read_bulk",
+    "plan_create",
+    "read_items",
     "resolved",
 ]
 
@@ -52,8 +51,8 @@ _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
 
 @dataclass(frozen=True, slots=True)
-class BulkItem:
-    """One readable item of a bulk answer."""
+class CreatedItem:
+    """One readable item of the answer to a batch."""
 
     created: bool
     post_id: str | None
@@ -64,7 +63,7 @@ class BulkItem:
 class CreateAct(Act):
     """Rows are sent in batches; each item of an answer counts by itself, and what was created is found by its mark."""
 
-    name = "bulk"
+    name = "create"
     verb = "create"
     about = "create"
     rounds = 0
@@ -107,12 +106,12 @@ class CreateAct(Act):
 
     def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
-        items = read_bulk(data, _places(members)) or [None] * _places(members)
+        items = read_items(data, _places(members)) or [None] * _places(members)
         return [_settle(member, items[member.position]) for member in members]
 
     def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
         """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
-        items = read_bulk(data, _places(members))
+        items = read_items(data, _places(members))
         return [_settle(member, items[member.position]) for member in members] if items and _shows_items(data) else []
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
@@ -125,13 +124,13 @@ class CreateAct(Act):
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
-        return plan_bulk(failed, key=key, campaign=campaign)
+        return plan_create(failed, key=key, campaign=campaign)
 
 
 class _CreateOne(CreateAct):
     """Each row is a request of its own, under the key of that row and body: safe where two laptops send overlapping sheets at once."""
 
-    name = "create"
+    name = "create_one"
 
     def form(self, items: Sequence[Item]) -> list[Operation]:
         """One request per row."""
@@ -167,7 +166,7 @@ class _CreateOne(CreateAct):
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
-        return plan_bulk(failed, key=key, campaign=campaign, one_by_one=True)
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=True)
 
 
 CREATE = CreateAct()
@@ -214,8 +213,8 @@ def _batch(items: Sequence[Item], batch: int) -> Operation:
     )
 
 
-def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
-    """Read a bulk answer by ``index`` (rule 15).
+def read_items(data: Any, count: int) -> list[CreatedItem | None] | None:
+    """Read the answer to a batch by ``index`` (rule 15).
 
     Returns
     -------
@@ -228,21 +227,21 @@ def read_bulk(data: Any, count: int) -> list[BulkItem | None] | None:
         return None
     rows = read_bulk_results(results)
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
-    items: list[BulkItem | None] = [None] * count
+    items: list[CreatedItem | None] = [None] * count
     if 0 not in times:  # they may be counted from one, and not all be listed
         return items
     for index, status, post_id, code, message in rows:
         if index is None or not 0 <= index < count or times[index] > 1:
             continue
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
-            items[index] = BulkItem(True, post_id, None, None)
+            items[index] = CreatedItem(True, post_id, None, None)
         elif status == "failed":
-            items[index] = BulkItem(False, None, code, message)
+            items[index] = CreatedItem(False, None, code, message)
     return items
 
 
 def _results(data: Any) -> list[Any] | None:
-    """The items of a bulk answer: under ``results``, which may stand within ``data`` or an error; None where there are none."""
+    """The items of the answer to a batch: under ``results``, which may stand within ``data`` or an error; None where there are none."""
     if not isinstance(data, Mapping):
         return None
     for name in ("results", "items"):
@@ -252,7 +251,7 @@ def _results(data: Any) -> list[Any] | None:
 
 
 def _shows_items(data: Mapping[str, Any]) -> bool:
-    """Whether a bulk answer is about its rows one by one, be it only by how many were created."""
+    """Whether the answer to a batch is about its rows one by one, be it only by how many were created."""
     return bool(_results(data)) or bool(data.get("created"))
 
 
@@ -270,7 +269,7 @@ def _places(members: Sequence[Member]) -> int:
     return 1 + max((member.position for member in members), default=-1)
 
 
-def _settle(member: Member, item: BulkItem | None) -> Member:
+def _settle(member: Member, item: CreatedItem | None) -> Member:
     """Outcome of a row from its item; an unreadable one leaves it unknown."""
     if item is None:
         return replace(member, outcome=Outcome.UNKNOWN, waiting_for="the answer did not say what became of it")
@@ -280,12 +279,12 @@ def _settle(member: Member, item: BulkItem | None) -> Member:
     return settled(member, Outcome.FAILED, error_code=item.error_code or "FAILED", error_message=message)
 
 
-def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
+def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
     """Plan to create a post for each row of a campaign.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    sheet : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
         ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
         rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
@@ -313,32 +312,32 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
 
     Examples
     --------
-    >>> vx.plan_bulk(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
+    >>> vx.plan_create(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
     ['ready', 'ready']
     """
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
     if not isinstance(one_by_one, bool):
         raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
-    need_columns(frame, ("content", "scheduled_for"), "use vx.read_campaign(path)")
-    if key not in frame.columns:
-        _, cures = absent(frame, [key], did_you_mean(key, map(str, frame.columns)))
+    need_columns(sheet, ("content", "scheduled_for"), "use vx.read_campaign(path)")
+    if key not in sheet.columns:
+        _, cures = absent(sheet, [key], did_you_mean(key, map(str, sheet.columns)))
         raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
-    if "account_ids" not in frame.columns:
-        need_columns(frame, ["accounts"], "use vx.read_campaign(path)")
-    warn_of_slips(frame, OPTIONAL)
-    name, named = _campaign_of(frame, campaign)
+    if "account_ids" not in sheet.columns:
+        need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
+    warn_of_slips(sheet, OPTIONAL)
+    name, named = _campaign_of(sheet, campaign)
     act = CREATE_ONE if one_by_one else CREATE
-    labels, twins = row_names(frame, key), flags(frame, "twin")
+    labels, twins = row_names(sheet, key), flags(sheet, "twin")
     # A row that can't be created has a reason, not a number; it holds nobody else.
-    numbers = [attempt_in(value) or 1 for value in plain_values(frame, "attempt")]
+    numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
     items, reasons = [], []
     for number, (label, (row, reason), attempt, twin) in enumerate(
-        zip(labels, fit_rows(frame, labels, twins), numbers, twins, strict=True)
+        zip(labels, fit_rows(sheet, labels, twins), numbers, twins, strict=True)
     ):
         reasons.append(reason or "ready")
         if reason is not None:
@@ -362,7 +361,7 @@ def plan_bulk(frame: pd.DataFrame, *, key: str, campaign: str | None = None, one
             )
         )
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
-    return build_plan(act, frame, items, reasons, numbers, campaign=name, key=key, reads=reads)
+    return build_plan(act, sheet, items, reasons, numbers, campaign=name, key=key, reads=reads)
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:

@@ -18,11 +18,10 @@ from voxops.acts.rows import (
     target_rows,
     why_no_act,
 )
-from voxops.acts.sheet import is_written_missing
 from voxops.acts.target_act import TargetAct
 from voxops.api.limits import CONTENT_CHARACTERS
-from voxops.frames.absent import warn_of_slips
-from voxops.frames.columns import need_columns
+from voxops.frames.columns import need_columns, warn_of_slips
+from voxops.sheets.rules import is_written_missing
 
 if TYPE_CHECKING:
     import pandas as pd

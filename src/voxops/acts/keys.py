@@ -2,37 +2,27 @@
 
 A key names a *logical request*: what is asked, of what, for which failure or which row, and which deliberate attempt it is.
 Nothing of this machine, this run or this ledger enters it, so the same failure planned anywhere gives the same key, and the
-server recognises it. The derivation has an edition, and never changes within it: golden values in the tests hold it (rule 9).
+server recognises it. The derivation never changes: golden values in the tests hold it (rule 9).
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from voxops._core.canonical import canonical, fingerprint, fingerprints
-from voxops._core.row_names import row_key
-from voxops._core.text import fold_text
+from voxops._support.canonical import canonical, fingerprint, fingerprints, fold_text, row_key
 
 __all__ = [
-    "EDITION",
     "campaign_mark",
     "campaign_name",
     "mark",
     "marks",
-    "older_names",
     "row_key",
     "row_mark",
     "stable_key",
 ]
-
-# Edition of the derivation; each stored operation says by which its key was made. The second edition joined row names that files
-# spell in several ways, put marks of row and campaign into creates, and counts attempts by episode. The third makes one episode of what
-# lists cut and single reads show whole, and one row of an instant however a file spells it.
-EDITION = 3
 
 
 def stable_key(method: str, path: str, body: Any, *names: Any) -> str:
@@ -84,20 +74,3 @@ def campaign_name(name: str) -> str:
     """
     folded = " ".join(fold_text(name).casefold().split())
     return folded if folded == name else campaign_name(folded)
-
-
-def older_names(name: str) -> tuple[str, ...]:
-    """Return the names under which an earlier version may have recorded a row.
-
-    The first edition kept the text ``"1.0"`` apart from ``1``; and a time was as a file spelt it.
-    """
-    if re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", name):
-        whole, _, fraction = name.partition(".")
-        spelt = [name, *(f"{whole}.{fraction:0<{digits}}" for digits in (3, 6, 9) if digits > len(fraction))]
-        if not fraction and name.endswith(":00"):
-            spelt.append(name.removesuffix(":00"))
-        return tuple(each for one in spelt for each in (one, one.replace(" ", "T")))[1:]
-    if name.endswith("+00:00"):
-        bare = name.removesuffix("+00:00")
-        return (f"{bare}Z", f"{bare.replace('T', ' ')}Z", f"{bare.replace('T', ' ')}+00:00")
-    return (f"{name}.0",) if re.fullmatch(r"-?(?:0|[1-9]\d*)", name) else ()

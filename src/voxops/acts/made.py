@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops._core.canonical import fingerprint
-from voxops._core.text import as_read
+from voxops._support.canonical import as_read, fingerprint
 from voxops.api.states import PostState
 from voxops.model import WITHDRAWN_STATUSES
 
@@ -22,7 +21,6 @@ __all__ = [
     "made_of",
     "of_nobody",
     "shown_hash",
-    "shown_hashes",
     "shown_of_body",
     "shown_of_state",
 ]
@@ -35,7 +33,7 @@ NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 class Made:
     """A post that a create has made, or one that might be taken for it, as a list or a single read showed it last.
 
-    `created` is ISO text in UTC; the marks and `asked` are None where the post does not bear them, as those of the first edition;
+    `created` is ISO text in UTC; the marks and `asked` are None where the post does not show them;
     `shown` is None where the post does not show its content, accounts and time; `updated` is its own time stamp, where it has one.
     """
 
@@ -69,11 +67,11 @@ class Made:
         """Whether it will not go out as it was made: withdrawn, or a draft again."""
         return self.withdrawn or self.status == "draft"
 
-    def is_for(self, asked: str, shown: Collection[str]) -> bool:
+    def is_for(self, asked: str, shown: str) -> bool:
         """Whether it is what was asked: by its own word where it has one, else by what it shows."""
         if self.asked is not None:
             return self.asked == asked
-        return self.shown is None or self.shown in shown
+        return self.shown in {None, shown}
 
 
 def is_live(status: str) -> bool:
@@ -115,23 +113,13 @@ def asked_hash(body: Mapping[str, Any]) -> str:
 
 def shown_hash(content: str, accounts: Iterable[str], when: str) -> str:
     """Fingerprint of what a post shows: content as it is read, accounts and time."""
-    return _shown(as_read(content), accounts, when)
-
-
-def _shown(content: str, accounts: Iterable[str], when: str) -> str:
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
-    return fingerprint("shown", content, sorted(set(accounts)), moment.isoformat())
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
 def shown_of_body(body: Mapping[str, Any]) -> str:
     """What a post that was created from this body shows; its accounts are ids."""
     return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
-
-
-def shown_hashes(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a ledger may have noted of a post that shows this body: as now, or to the letter, as ledgers did before."""
-    exact = _shown(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
-    return shown_of_body(body), exact
 
 
 def shown_of_state(state: PostState) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.model import Outcome
 
@@ -66,11 +66,9 @@ class Item:
     method, path : str
         The call. A fix names its target as ``platform~account`` until the engine has read its id.
     body : mapping or None
-        What is asked. For a bulk create it is this item's part of the batch.
+        What is asked. For a batch of creates it is this item's part.
     seen : mapping
         The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
-    older : tuple of str
-        Identities under which earlier editions may have recorded an act; they are not stored.
     """
 
     row: int
@@ -85,7 +83,6 @@ class Item:
     path: str
     body: Mapping[str, Any] | None
     seen: Mapping[str, Any]
-    older: tuple[str, ...] = ()
 
     @property
     def body_hash(self) -> str:
@@ -119,17 +116,8 @@ class Item:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Marks under which any attempt at this create may be found, those of the first edition included."""
-        numbers = range(1, self.attempt + LATER_ATTEMPTS)
-        names = (self.label, *keys.older_names(self.label))
-        return tuple(mark for name in names for mark in keys.marks(self.campaign, name, numbers))
-
-    @property
-    def identities(self) -> tuple[str, ...]:
-        """Identities under which the row may be recorded: its own, and those of earlier editions (rules 4 and 5)."""
-        if not self.campaign and "row" not in self.seen:
-            return (self.identity, *self.older)
-        return (self.identity, *(fingerprint("create", self.campaign, name) for name in keys.older_names(self.label)))
+        """Marks of the attempts at this create, from the first on."""
+        return tuple(keys.marks(self.campaign, self.label, range(1, self.attempt + LATER_ATTEMPTS)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import safe
-from voxops._core.arguments import whole_number
-from voxops._core.blocks import Block
-from voxops._core.static_html import static_html
+from voxops._support import safe
+from voxops._support.arguments import whole_number
+from voxops._support.blocks import Block, static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
 from voxops.acts.plan_display import KINDS, how_long, kinds_of, plan_blocks
@@ -60,33 +59,27 @@ class Plan:
 
     Attributes
     ----------
-    act : Act
-        What is done to the rows; `action` is its name.
+    action : str
+        Name of the act.
     frame : pandas.DataFrame
         A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason``
         (string: why, or why not), ``attempt`` (Int64), ``batch`` (Int64), ``idempotency_key`` (string), ``request`` (string:
         method and path); the last three are NA where a row is not eligible.
-    table : pandas.DataFrame
-        What `frame` copies; not to be changed.
-    operations : tuple of Operation
-        The requests in the order of sending.
+    eligible, held : int
+        How many rows would be sent, and how many would not.
+    cost : Cost
+        Requests and minutes.
     campaign : str
         Name that tells apart two creates of the same row; ``""`` for other acts.
-    key : str
-        Column that names a row of a campaign; ``""`` for other acts.
-    canaries : int
-        How many rows of each cause go first, 0 where all go at once; see `canary`.
-    reads : int
-        Requests that read what the acts are about before they are sent; `cost` counts them.
     """
 
     act: Act
-    table: pd.DataFrame = field(repr=False)
-    operations: tuple[Operation, ...]
+    table: pd.DataFrame = field(repr=False)  # what `frame` copies; not to be changed
+    operations: tuple[Operation, ...]  # the requests in the order of sending
     campaign: str = ""
-    key: str = ""
-    canaries: int = 0
-    reads: int = 0
+    key: str = ""  # the column that names a row of a campaign; "" for other acts
+    canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
+    reads: int = 0  # requests that read the subjects before the acts are sent; `cost` counts them
 
     @property
     def action(self) -> str:
@@ -145,8 +138,9 @@ class Plan:
 
         Examples
         --------
-        >>> vx.plan_retry(triaged).canary(2).canaries
-        2
+        >>> plan = vx.plan_retry(triaged)
+        >>> plan.canary(2).eligible == plan.eligible
+        True
         """
         n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number, 1 or more"))
         if self.canaries:
@@ -173,6 +167,10 @@ class Plan:
         operations = [replace(operation, canary=True) for operation in first]
         operations += [replace(operation, batch=operation.batch + len(first)) for operation in rest]
         return replace(_with_keys(self, operations), canaries=n)
+
+    def __dir__(self) -> list[str]:
+        """The public names; the other fields are for the engine."""
+        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
 
     def __repr__(self) -> str:
         return summary(self)

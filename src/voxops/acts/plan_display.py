@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import Any
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
 from voxops.acts.plan_rows import shown_columns
 
 __all__ = ["KINDS", "how_long", "kinds_of", "plan_blocks"]

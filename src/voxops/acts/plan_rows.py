@@ -9,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.addresses import redact_address, redact_addresses, short_address
-from voxops._core.blocks import Block
-from voxops.acts.sheet import split_list
-from voxops.analysis.sheet_times import readable_time
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.frames.columns import is_missing
-from voxops.frames.entries import targets_in
-from voxops.frames.spans import shown_zone
+from voxops.frames.records import targets_in
+from voxops.frames.times import shown_zone
+from voxops.sheets.rules import readable_time, split_list
 
 __all__ = ["Shown", "shown_columns"]
 

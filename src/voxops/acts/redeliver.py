@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.canonical import fingerprint
 from voxops.acts.act import ONCE_MORE, DeliveryAct
 from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.states import PostState
-from voxops.api.windows import SERVER_RETRIES_FOR
+from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
-from voxops.frames.states import DELIVERY_EPISODE
+from voxops.frames.records import DELIVERY_EPISODE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +84,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
 
     Examples
     --------
-    >>> vx.plan_redeliver(vx.never_delivered(log)).frame["eligible"].any()
+    >>> vx.plan_redeliver(vx.deliveries.lost(log)).frame["eligible"].any()
     np.False_
     """
     if not isinstance(force, bool):
@@ -119,7 +118,6 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
                 path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
                 body=None,
                 seen=seen,
-                older=(fingerprint("redeliver", episode),),
             )
         )
     return build_plan(REDELIVER, deliveries, items, reasons, numbers)

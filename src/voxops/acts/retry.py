@@ -23,7 +23,7 @@ from voxops.acts.rows import (
     why_no_act,
 )
 from voxops.acts.target_act import TargetAct
-from voxops.analysis import triage
+from voxops.analysis.triage import triage
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, refuse_results
 from voxops.model import Verdict
@@ -91,12 +91,12 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     Examples
     --------
     >>> plan = vx.plan_retry(triaged)
-    >>> plan.action, plan.eligible == len(plan.items)
-    ('retry', True)
+    >>> plan.action, plan.eligible == plan.frame["eligible"].sum()
+    ('retry', np.True_)
     """
-    need_columns(triaged, (), "use vx.triage(vx.targets(posts))")
+    need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
-    need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(vx.targets(posts))")
+    need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
     rows = list(target_rows(triaged))
     now = fetched_at(triaged)
     opened = open_targets(triaged, rows)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from voxops._core import safe
-from voxops._core.canonical import fingerprint
+from voxops._support import safe
+from voxops._support.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.evidence import common_text, common_time
-from voxops.api.windows import STUCK_AFTER
+from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
-from voxops.frames.states import DELIVERY_EPISODE
+from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
 
 if TYPE_CHECKING:
@@ -173,7 +173,6 @@ def target_item(number: int, row: Mapping[str, Any], action: str, path: str, bod
         path=path,
         body=body,
         seen=seen,
-        older=(fingerprint(action, seen),),
     )
 
 

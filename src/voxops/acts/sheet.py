@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.analysis.sheet_heads import OPTIONAL
-from voxops.analysis.sheet_places import Places
-from voxops.analysis.sheet_rules import (
+from voxops.errors import PlanError
+from voxops.frames.columns import plain_values
+from voxops.sheets.campaign import OPTIONAL
+from voxops.sheets.files import Places
+from voxops.sheets.rules import (
     NUMBER_OF_A_FILE,
     Finding,
     errors_of_all,
@@ -21,8 +23,6 @@ from voxops.analysis.sheet_rules import (
     utc_text,
     with_offset,
 )
-from voxops.errors import PlanError
-from voxops.frames.columns import plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def _some(values: Sequence[object]) -> str:
 def fit_rows(
     frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
 ) -> list[tuple[dict[str, Any], str | None]]:
-    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``vx.check_campaign``.
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``ws.check``.
 
     `names` are what the rows are called, `meant` says which may look like another one.
     """

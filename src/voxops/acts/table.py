@@ -10,14 +10,12 @@ from voxops.acts.create import CREATE, CREATE_ONE
 from voxops.acts.fix import FIX
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
-from voxops.acts.update import RESCHEDULE, UPDATE
+from voxops.acts.update import UPDATE
 from voxops.errors import LedgerError
 
 __all__ = ["ACTS", "act_named"]
 
-ACTS: dict[str, Act] = {
-    act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE, RESCHEDULE)
-}
+ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE)}
 
 
 def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:

@@ -8,11 +8,11 @@ from typing import Any
 
 from voxops.acts.act import PostAct
 from voxops.acts.operation import Member, settled
-from voxops.analysis import judge
-from voxops.api.errors import bears_error
+from voxops.analysis.triage import judge
+from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.states import PostState, TargetState
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.model import TERMINAL_STATUSES, WAITING_STATUSES, Outcome
 
 __all__ = ["TargetAct"]

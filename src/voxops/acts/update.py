@@ -1,31 +1,31 @@
-"""Update and reschedule: plans to change posts that have not gone out (matrix row 2)."""
+"""Update: plans to change or move posts that have not gone out (matrix row 2)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.canonical import fingerprint
-from voxops._core.isotime import in_calendar, typed_time
+from voxops._support import safe
+from voxops._support.canonical import fingerprint, in_calendar, typed_time
 from voxops.acts.change import FIELDS, OPEN, Change, asked
 from voxops.acts.moments import minute
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.acts.sheet import is_written_list, is_written_missing, utc_text, with_offset
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.absent import warn_of_slips
-from voxops.frames.columns import flags, need_posts, plain_values
-from voxops.frames.spans import placed, plain_units, shown_zone
+from voxops.frames.columns import flags, need_posts, plain_values, warn_of_slips
+from voxops.frames.times import placed, plain_units, shown_zone
+from voxops.sheets.rules import is_written_list, is_written_missing, utc_text, with_offset
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESCHEDULE", "UPDATE", "plan_reschedule", "plan_update"]
+__all__ = ["UPDATE", "plan_update"]
 
 _MONTHS = re.compile(r"month|quarter|year|\d\s*[MQY]\s*$", re.IGNORECASE)  # lengths that depend on when they begin
 
@@ -34,49 +34,48 @@ class _Update(Change):
     """New content, time, tags or accounts."""
 
     name = "update"
-    verb = "change"
+    verb = "update"
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
-        """Ask for the same once more."""
-        return _planned(self, failed)
-
-
-class _Reschedule(Change):
-    """A new time."""
-
-    name = "reschedule"
-    verb = "reschedule"
-
-    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
-        """Ask for the same time once more."""
-        return _planned(self, failed)
+        """Plan the same again; a post that is a draft by then stays one."""
+        return _planned(failed, drafts=False)
 
 
 UPDATE = _Update()
-RESCHEDULE = _Reschedule()
 
 
-def plan_update(frame: pd.DataFrame) -> Plan:
-    """Plan to change posts that have not gone out (matrix row 2).
+def plan_update(
+    posts: pd.DataFrame, *, to: date | str | Iterable[Any] | None = None, by: timedelta | str | None = None
+) -> Plan:
+    """Plan to change posts that have not gone out, or to move them to another time (matrix row 2).
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Rows of ``ws.posts`` with one or more of ``new_content``, ``new_scheduled_for`` (times with an offset), ``new_tags`` and
-        ``new_account_ids`` (lists, or text separated by ``;``); missing values leave that part as it is. Only drafts and scheduled
-        posts can be changed; a draft that gets a time becomes scheduled. A text or a move that was added to what the frame shows, as
-        in the example, is not added once more when the cell is run again, unless a column ``again`` is True.
+    posts : pandas.DataFrame
+        Rows of ``ws.posts``. Columns ``new_content``, ``new_tags`` and ``new_account_ids`` (lists, or text separated by ``;``) change
+        these fields; missing values leave them as they are. Only drafts and scheduled posts can be changed. A text that was added to
+        what the frame shows, as in the example, is not added again when the cell is run again, unless a column ``again`` is True.
+    to : datetime, date, Timestamp or ISO text, or one per row
+        The new time of all posts, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
+        midnight. One per row, such as a column of the frame, needs offsets; missing values leave the time as it is.
+    by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
+        How much later each post goes out. This is elapsed time: over a change of the clocks the hour of the day moves too. A post
+        whose present time this ledger has set is blocked, so that Run All does not move it twice, unless a column ``again`` is True.
 
     Returns
     -------
     Plan
-        As for `plan_retry`; one request per post, which bears the version of the post that was read. What somebody has changed since
-        the frame was loaded is blocked and not written over.
+        As for `plan_retry`; one request per post, with the version of the post that was read. A post that somebody has changed since
+        the frame was loaded is blocked and not overwritten. The frame has the new times in ``new_scheduled_for``.
+
+        A frame may have that column instead of `to` and `by`. Only then a draft gets a time, and becomes scheduled; with `to` and
+        `by` drafts are held.
 
     Raises
     ------
     PlanError
-        If columns are missing, or the rows are targets.
+        If columns are missing, the rows are targets, nothing is changed, more than one of `to`, `by` and ``new_scheduled_for`` is
+        there, or `to` or `by` is no time.
 
     Examples
     --------
@@ -84,63 +83,61 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     >>> plan = vx.plan_update(posts.assign(new_content=posts["content"] + " #spring"))
     >>> plan.frame["eligible"].to_list()
     [True, True]
-    """
-    maker = f"add one of {', '.join(FIELDS)} to rows of ws.posts(status='scheduled')"
-    need_posts(frame, ("post_id", "status", "updated_at"), maker)
-    warn_of_slips(frame, FIELDS)
-    if not any(name in frame.columns for name in FIELDS):
-        raise PlanError(f"the frame changes nothing; {maker}")
-    return _planned(UPDATE, frame)
-
-
-def plan_reschedule(posts: pd.DataFrame, *, to: date | str | None = None, by: timedelta | str | None = None) -> Plan:
-    """Plan to move scheduled posts to another time (matrix row 2).
-
-    Parameters
-    ----------
-    posts : pandas.DataFrame
-        Rows of ``ws.posts(status="scheduled")``. Drafts are held: a time would let them go out.
-    to : datetime, date, Timestamp or ISO text
-        The new time of all of them, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
-        midnight.
-    by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
-        How much later each goes out; elapsed time, so over a change of the clocks the hour of the day moves too. It is refused for a
-        post whose present time this ledger has set, so that Run All does not move it twice, unless a column ``again`` is True.
-
-    Returns
-    -------
-    Plan
-        As for `plan_update`; the frame has the new times in ``new_scheduled_for``.
-
-    Raises
-    ------
-    PlanError
-        If columns are missing, the rows are targets, not exactly one of `to` and `by` was passed, or it is no time.
-
-    Examples
-    --------
-    >>> posts = ws.posts(status="scheduled").head(2)
-    >>> plan = vx.plan_reschedule(posts, by="3D")
+    >>> plan = vx.plan_update(posts, by="3D")
     >>> set(plan.frame["new_scheduled_for"] - posts["scheduled_for"])
     {Timedelta('3 days 00:00:00')}
     """
+    moved = to is not None or by is not None
+    maker = f"use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}"
+    need_posts(posts, ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else [])), maker)
+    warn_of_slips(posts, FIELDS)
+    if to is not None and by is not None:
+        raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")
+    if moved and "new_scheduled_for" in posts.columns:
+        raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
+    if to is not None:
+        several = isinstance(to, Iterable) and not isinstance(to, str)
+        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=not several)
+    if by is not None:
+        step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
+        times = _utc([text and _later(text, step) for text in old])
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=step)
+    if not any(name in posts.columns for name in FIELDS):
+        raise PlanError(f"the frame changes nothing; {maker}")
+    return _planned(posts)
+
+
+def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
+    """Times as a column."""
     import pandas as pd
 
-    if (to is None) == (by is None):
-        raise PlanError("plan_reschedule takes either to= (a time) or by= (how much later)")
-    need_posts(posts, ("post_id", "status", "updated_at", "scheduled_for"), "use ws.posts(status='scheduled')")
-    when = _time(to, shown_zone(posts)) if to is not None else None
-    step = None if by is None else _step(by)
-    old = [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-    new = [when if step is None else text and _later(text, step) for text in old]
-    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(new, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
-    frame = posts.assign(new_scheduled_for=times)
-    frame = frame.drop(columns=[name for name in FIELDS if name in frame.columns and name != "new_scheduled_for"])
-    return _planned(RESCHEDULE, frame, by=step, to=when)
+    return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
 
 
-def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: str | None = None) -> Plan:
-    """The plan of one change per post; `to` is the time of all of them, which adds up to nothing."""
+def _for_each(to: Any, posts: pd.DataFrame) -> Any:
+    """One time per row, in the order of the frame; whether each is fit is decided per row."""
+    import pandas as pd
+
+    if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
+        raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
+    if isinstance(to, pd.Series):
+        if not to.index.equals(posts.index):
+            raise PlanError("to= is a column of other rows than the frame; take it from the same frame")
+        return to
+    times = list(to)
+    if len(times) != len(posts):
+        raise PlanError(
+            f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
+        )
+    return pd.Series(times, index=posts.index)
+
+
+def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: timedelta | None = None, to: bool = False) -> Plan:
+    """The plan of one change per post.
+
+    `drafts` says whether drafts may get a time, `to` that all posts get the same one, so that doing it again changes nothing.
+    """
     now, tz = fetched_at(frame), shown_zone(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content")}
     moment = None if now is None else now.to_pydatetime()
@@ -151,7 +148,7 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: 
         values = {name: column[number] for name, column in columns.items()}
         numbers.append(row["attempt"])
         body: dict[str, Any] = {}
-        reason = _why_not(act, row, values, seen_ids)
+        reason = _why_not(row, values, seen_ids, drafts=drafts, by=by is not None)
         if reason is None:
             body = asked(values)
             reason = _why_not_asked(body, values, moment, tz, draft=row["status"] == "draft")
@@ -163,15 +160,17 @@ def _planned(act: Change, frame: pd.DataFrame, by: timedelta | None = None, to: 
         seen: dict[str, Any] = {**episode, "shown": _shown(frame, values), "tz": tz}
         if by is not None:
             seen["by"] = by.total_seconds()
-        if to is not None:
+        if to:
             seen["to"] = True
         if by is not None or again:
             seen["again"] = again
-        items.append(post_item(number, row, fingerprint(act.name, episode, body), ("PATCH", ""), body, seen))
-    return build_plan(act, frame, items, reasons, numbers, reads=len(items))
+        items.append(post_item(number, row, fingerprint("update", episode, body), ("PATCH", ""), body, seen))
+    return build_plan(UPDATE, frame, items, reasons, numbers, reads=len(items))
 
 
-def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str]) -> str | None:
+def _why_not(
+    row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str], *, drafts: bool, by: bool
+) -> str | None:
     """Why a post can't be changed; None if it can."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
@@ -179,17 +178,16 @@ def _why_not(act: Change, row: Mapping[str, Any], values: Mapping[str, Any], see
         return "this post stands in the frame twice"
     if row["status"] not in OPEN:
         return f"only drafts and scheduled posts can be changed; this one is {row['status']}"
-    if act.name != "reschedule":
-        return None
-    if row["status"] == "draft":
+    new, old = values["new_scheduled_for"], values["scheduled_for"]
+    if row["status"] == "draft" and not drafts and (by or new is not None):
         return "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"
-    if values["new_scheduled_for"] is None and values["scheduled_for"] is not None:
-        shown = f"its time {str(values['scheduled_for'])[:40]!r}"
-        far = utc_text(values["scheduled_for"]) is not None
-        return (
-            f"{shown} would lie beyond the calendar" if far else f"{shown} has no offset from UTC; load the posts again"
-        )
-    return "the post shows no time that it could be moved from" if values["new_scheduled_for"] is None else None
+    if not by or new is not None:
+        return None
+    if old is None:
+        return "the post shows no time that it could be moved from"
+    shown = f"its time {str(old)[:40]!r}"
+    far = utc_text(old) is not None
+    return f"{shown} would lie beyond the calendar" if far else f"{shown} has no offset from UTC; load the posts again"
 
 
 def _why_not_asked(
@@ -254,7 +252,6 @@ def _time(to: Any, tz: str) -> str:
     """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
     import pandas as pd
 
-    _refuse_several("to", to)
     zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
     refusal = PlanError(
         f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
@@ -286,15 +283,18 @@ def _step(by: Any) -> timedelta:
     """How much later."""
     import pandas as pd
 
-    _refuse_several("by", by)
+    if isinstance(by, Iterable) and not isinstance(by, str):
+        raise PlanError(
+            f"by= takes one for all posts, not a {type(by).__name__}; for one per row use to=posts['scheduled_for'] + ..."
+        )
     refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
     try:
         step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
     except (ValueError, TypeError):
         if _MONTHS.search(str(by)):
             raise PlanError(
-                f"by={str(by)[:40]!r}: months and years have no fixed length; use to=, or vx.plan_update(posts.assign("
-                "new_scheduled_for=posts['scheduled_for'] + pd.DateOffset(months=1)))"
+                f"by={str(by)[:40]!r}: months and years have no fixed length; "
+                "use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
             ) from None
         raise refusal from None
     bare = isinstance(by, bool | int | float) or (
@@ -304,12 +304,3 @@ def _step(by: Any) -> timedelta:
         raise refusal
     found: timedelta = step.to_pytimedelta()
     return found
-
-
-def _refuse_several(name: str, value: object) -> None:
-    """Refuse what holds a value for each post."""
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        raise PlanError(
-            f"{name}= takes one for all posts, not a {type(value).__name__}; for a time of its own per post use "
-            "vx.plan_update(posts.assign(new_scheduled_for=...))"
-        )

@@ -11,11 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.addresses import redact_address
-from voxops._core.canonical import fingerprint
+from voxops._support.canonical import fingerprint
+from voxops._support.safe import redact_address
 from voxops.model import ASKS_NOBODY
-
-__all__ = ["Concern", "concerns", "digest"]
 
 EDITION = 1  # of the digest's form and of its memory
 SHOWN = 20  # ids that a finding names
@@ -52,9 +50,9 @@ def concerns(
     triaged : pandas.DataFrame, optional
         From ``vx.triage``.
     lost : pandas.DataFrame, optional
-        From ``vx.never_delivered``.
+        From ``vx.deliveries.lost``.
     outages : pandas.DataFrame, optional
-        From ``vx.outages``; those that are over are left out.
+        From ``vx.deliveries.outages``; those that are over are left out.
     runs : pandas.DataFrame, optional
         From ``ws.runs()``.
     risk : pandas.DataFrame, optional

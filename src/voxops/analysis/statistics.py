@@ -1,23 +1,23 @@
-"""Mergeable statistics: a partial per part, a merge, a finish, and the same digits everywhere.
+"""Statistics of webhook deliveries: success, attempts and latency (`stats`), and service levels (`levels`).
 
-A *partial* is a frame: some columns are keys, the others sums, minima or maxima. Merging partials is concatenation and
-grouping again, which is associative and commutative; so parts may be pandas frames, Parquet files, Dask partitions or Spark
-batches, in any order, and the result is equal to the last digit. Quantiles come from an exact histogram in whole
-milliseconds, not from a sketch.
+Both count parts of a history: a partial of each part, merged, then finished. The digits are the same however it is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
-from voxops._core.jsontext import well_formed
-from voxops.frames.columns import unnamed_index
-
-__all__ = ["Tally", "flat", "quantiles", "ranked", "share", "well_formed_texts"]
+from voxops._support.arguments import did_you_mean, list_of_text, whole_number
+from voxops._support.canonical import well_formed
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.columns import booleans, need_frame, unnamed_index
+from voxops.frames.times import day_starts, length, present_of, shown_zone, zone
 
 _MISSING = -1  # the rank of a text that is not there
 
@@ -63,15 +63,9 @@ class Tally:
             table[name] = pd.Series(words).reindex(best).array
         return table.astype(rows.dtypes[[*self.keys, *self.totals]])
 
-    def merge(self, partials: Iterable[pd.DataFrame]) -> pd.DataFrame:
-        """Make one partial of several; the order does not matter.
-
-        Parameters
-        ----------
-        partials : iterable of pandas.DataFrame
-            At least one.
-        """
-        parts = list(partials)
+    def merge(self, *partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+        """Make one partial of several, one by one or as an iterable; order and grouping do not matter."""
+        parts = flat(partials)
         filled = [part for part in parts if len(part)]
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
 
@@ -134,17 +128,413 @@ def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def ranked(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Count how often each value occurs, the most frequent first, equals in their own order; what is missing is not counted.
+    """Count how often each value occurs, the most frequent first, ties in their own order; missing values are left out."""
+    counts = values.value_counts()
+    return counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")
+
+
+MOST_RETRIES = 1_000_000  # so that sums over a history stay within 64 bits
+STATES = ("succeeded", "failed", "in flight")
+_STATE = pd.CategoricalDtype(list(STATES))
+FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
+SPANS = ("hour", "day", "week", "month")
+_OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
+_TRACES = ("status_code", "latency_ms", "error")
+_COUNTED = ("state", "attempts", "latency_ms")
+COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, after those of its groups
+PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
+DELIVERED_BY = {"delivered_by_1": 1, "delivered_by_2": 2, "delivered_by_3": 3}
+_COLUMNS = (
+    "deliveries", "succeeded", "failed", "in_flight", "success_rate", *DELIVERED_BY, "attempts", "attempts_mean", *PERCENTS,
+)  # fmt: skip
+_NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
+
+
+def need_log(log: pd.DataFrame, call: str, names: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a deliveries frame with the columns that statistics need and these, or raise a PlanError that names what is missing."""
+    needed = dict.fromkeys([*_NEEDED, *names])
+    times = [name for name in ("created_at", "delivered_at") if name in needed]
+    return need_frame(log, needed, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=times)
+
+
+def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
+    """State of each delivery: ``succeeded``, ``failed`` or ``in flight``.
 
     Parameters
     ----------
-    values : pandas.Series
-        Values that can be sorted.
+    log : pandas.DataFrame
+        From ``ws.deliveries``; needs ``success``. What else it has of ``status_code latency_ms error`` tells a failed attempt from none
+        so far; without any of them what did not succeed has failed.
 
     Returns
     -------
     pandas.Series
-        Value -> how often it occurs (an integer dtype).
+        category, with the index of `log`.
     """
-    counts = values.value_counts()
-    return counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")
+    success = booleans(log, "success")
+    traces = [name for name in _TRACES if name in log.columns]
+    tried = log[traces].notna().any(axis=1) if traces else True
+    codes = np.select([success.fillna(False).to_numpy(bool), (success.notna() & tried).to_numpy(bool)], [0, 1], 2)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=_STATE), index=log.index, name="state")
+
+
+def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
+    """Return the deliveries of a frame, each once: as it stands after the most attempts. Those without an id all stay.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``, or several of them joined. Without ``delivery_id success retry_count`` it is returned as it is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `log` in their order, with their index.
+    """
+    if not isinstance(log, pd.DataFrame) or not {"delivery_id", "success", "retry_count"} <= set(log.columns):
+        return log  # what it lacks is said where it is needed
+    known = log.loc[:, ~log.columns.duplicated()]  # what it has twice is refused where it is needed
+    ids = known["delivery_id"]
+    if not (ids.duplicated() & ids.notna()).any():
+        return log
+    done = booleans(known, "success").fillna(False).to_numpy(bool)
+    tries = pd.to_numeric(known["retry_count"], errors="coerce").fillna(0).to_numpy(float)
+    order = np.lexsort((tries, done))  # of equals the last one in the frame stands
+    ranked = ids.iloc[order]
+    kept = (~ranked.duplicated(keep="last") | ranked.isna()).to_numpy(bool)
+    return log.iloc[np.sort(order[kept])]
+
+
+def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:
+    """How many attempts each delivery has had, Int64; a missing retry count is 0, and one beyond a million is a million."""
+    retries = log["retry_count"].astype("Int64").fillna(0).clip(lower=0, upper=MOST_RETRIES)
+    return retries + (state != "in flight").astype("Int64")
+
+
+def need_both_results(log: pd.DataFrame, what: str) -> None:
+    """Raise a PlanError where a log was loaded with what failed alone, or what arrived alone: the rest would be taken for not there."""
+    success = (log.attrs.get("filters") or {}).get("success")
+    if success is not None:
+        raise PlanError(
+            f"{what} needs what arrived and what failed, and the log was loaded with success={success}; load ws.deliveries(...) without it"
+        )
+
+
+def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
+    """Success, attempts and latency of deliveries, by time, endpoint, event or several of them.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    by : str or sequence of str
+        ``hour``, ``day``, ``week`` (from Monday), ``month``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`
+        that is not called as one of the result; nothing for one row in all.
+    tz : str, optional
+        Time zone of hours, days, weeks and months, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from
+        midnight to midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group that has deliveries, sorted: the groups (``hour day week month`` as the instant they begin,
+        ``datetime64[us, tz]``; ``endpoint event webhook status`` as their columns ``url event_type webhook_id status_code``), then
+
+        - ``deliveries succeeded failed in_flight`` (Int64),
+        - ``success_rate`` (Float64) = succeeded / (succeeded + failed); NA where all are in flight,
+        - ``delivered_by_1 delivered_by_2 delivered_by_3`` (Float64): of the same, the share that succeeded by attempt 1, 2, 3,
+        - ``attempts`` (Int64, the sum) and ``attempts_mean`` (Float64, per delivery),
+        - ``p50_ms p95_ms p99_ms`` (Int64): nearest rank over the deliveries that have a latency, NA without any.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, or can't be counted by.
+    ConfigError
+        If `tz` is not a time zone, or `by` not text.
+
+    Examples
+    --------
+    >>> vx.deliveries.stats(log, by="event")[["event_type", "deliveries", "success_rate"]].head(2)
+           event_type  deliveries  success_rate
+    0   account.error          14           1.0
+    1  media.uploaded          11           1.0
+    """
+    return finish(partial(deduplicate(log), by, tz=shown_zone(log, tz)))
+
+
+def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC") -> pd.DataFrame:
+    """Count one part of a history.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        Any part of it, in any order.
+    by, tz
+        As for `stats`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, ``state`` (category), ``attempts`` (Int64) and ``latency_ms`` (Int64): ``deliveries`` (Int64).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, named twice, called as the statistics call theirs, or holds lists.
+    ConfigError
+        If `by` is no text, or `tz` is not a time zone.
+    """
+    names = list_of_text("by", by)
+    columns = [FIELDS.get(name, name) for name in names]
+    if len(set(columns)) < len(columns):
+        raise PlanError(f"by={names!r} names a column twice; name each once")
+    if isinstance(log, pd.DataFrame):
+        for name, column in zip(names, columns, strict=True):
+            if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
+                raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
+    if taken := sorted({*COUNT_COLUMNS, *_COLUMNS}.intersection(columns)):  # such a group would be taken for the count
+        raise PlanError(
+            f"by={taken[0]!r}: the statistics have a column of that name themselves; rename that of the log"
+        )
+    log = need_log(log, "stats()", [name for name in columns if name not in SPANS])
+    zone(tz)
+    rows = pd.DataFrame(
+        {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}, log.index
+    )
+    for name, column in zip(names, columns, strict=True):
+        if rows[column].dtype == object and not rows[column].map(pd.api.types.is_hashable).all():
+            raise PlanError(f"by={name!r}: the column holds lists or the like; explode it, or make text of it")
+    latency = log["latency_ms"].astype("Int64")
+    state = delivery_state(log)
+    rows = rows.assign(
+        state=state,
+        attempts=delivery_attempts(log, state),
+        latency_ms=latency.where(latency >= 0),
+        deliveries=pd.array(np.ones(len(log), np.int64), dtype="Int64"),
+    )
+    return _tally(columns).group(rows)
+
+
+def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Make one partial of several, one by one or as an iterable; order and grouping do not matter.
+
+    Raises
+    ------
+    PlanError
+        If there is none, or they are not of the same groups.
+    """
+    parts = flat(partials)
+    if len({tuple(part.columns) for part in parts}) != 1:
+        raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
+    return _tally(_group_columns(parts[0])).merge(parts)
+
+
+def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
+    """When the hour, day, week (from Monday) or month of each time began in a time zone; ``datetime64[us, tz]``."""
+    wall = times.dt.tz_convert(tz).dt.tz_localize(None)
+    if span == "hour":
+        # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
+        begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
+    else:
+        days = wall.dt.normalize()
+        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+            days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
+        begun = day_starts(days, tz)
+    return cast("pd.Series[Any]", begun.dt.as_unit("us"))
+
+
+def _group_columns(partial: pd.DataFrame) -> list[str]:
+    return [str(name) for name in partial.columns if name not in COUNT_COLUMNS]
+
+
+def _tally(columns: Sequence[str]) -> Tally:
+    return Tally(keys=(*columns, *_COUNTED), totals={"deliveries": "sum"})
+
+
+def finish(partial: pd.DataFrame) -> pd.DataFrame:
+    """Turn a partial, or several merged, into the table that `stats` returns.
+
+    Parameters
+    ----------
+    partial : pandas.DataFrame
+        From `partial` or `merge`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `stats` returns it.
+    """
+    keys = _group_columns(partial)
+    counts = partial["deliveries"]
+    rows = partial.assign(
+        **{name.replace(" ", "_"): counts.where(partial["state"] == name, 0) for name in STATES},
+        **{
+            name: counts.where((partial["state"] == "succeeded") & (partial["attempts"] <= most), 0)
+            for name, most in DELIVERED_BY.items()
+        },
+        attempts=partial["attempts"] * counts,
+    )
+    sums = [name for name in _COLUMNS if name in rows.columns]
+    if keys:
+        table = rows.groupby(keys, sort=True, dropna=False, observed=True)[sums].sum().reset_index()
+    else:
+        table = rows[sums].sum().to_frame().T
+    table = table.astype({**dict.fromkeys(sums, "Int64"), **rows.dtypes[keys]})
+    ranks = quantiles(rows, keys, "latency_ms", "deliveries", PERCENTS)
+    return rates(table.merge(ranks, on=keys or None, how="left" if keys else "cross"), keys)
+
+
+def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Add the shares to counts and quantiles, and put the columns of `stats` in their order."""
+    settled = table["succeeded"] + table["failed"]
+    table["success_rate"] = share(table["succeeded"], settled)
+    for name in DELIVERED_BY:
+        table[name] = share(table[name], settled)
+    table["attempts_mean"] = share(table["attempts"], table["deliveries"])
+    return table[[*keys, *_COLUMNS]]
+
+
+_COUNTS = ("deliveries", "in_time", "late", "failed", "unknown", "long", "long_missed", "short", "short_missed")
+_LEVELS = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
+LEVEL_COLUMNS = (*_NEEDED, "url", "delivered_at")  # of deliveries, which levels are counted from
+_LONGEST_MS = 1e15  # what is longer is late for any objective, and its microseconds may be more than a time holds
+_DIGITS = 9  # of budgets and their shares: what is just spent is not overdrawn by how a computer rounds
+
+
+def levels(
+    log: pd.DataFrame,
+    within: str | timedelta = "5min",
+    target: float = 0.99,
+    *,
+    windows: Sequence[str | timedelta] = ("3D", "6h"),
+    at_least: int = 100,
+    now: datetime | None = None,
+) -> pd.DataFrame:
+    """Say of each endpoint whether enough deliveries arrive in time, what of its error budget is left, and how fast it burns.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``: the span of the objective, such as ``since="30D"``.
+    within : str or timedelta
+        The time that a delivery has, with all its retries.
+    target : float
+        The share that must arrive within it.
+    windows : sequence of str or timedelta
+        A long and a short window before `now`, over which the burn rates are taken.
+    at_least : int
+        Deliveries that must have been due for a verdict; with fewer there is none.
+    now : datetime, optional
+        The server's time; by default when the log was fetched.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per endpoint, the one that has least of its budget left first: ``url`` (string), ``deliveries in_time late failed
+        unknown`` (Int64; of those that were due), ``share`` (Float64, in time of those known), ``met`` (boolean), ``budget``
+        (Float64, deliveries that may miss), ``budget_left`` (Float64, share of it; below 0 it is overdrawn), ``burn_long
+        burn_short`` (Float64, budgets per budget's time), ``burning`` (boolean, both above 1). NA where there were too few
+        deliveries to say.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, or the log was loaded with ``success=``.
+    ConfigError
+        If a number or a length of time is none, or `now` has no offset.
+
+    Examples
+    --------
+    >>> levels = vx.deliveries.levels(log, within="5min", target=0.99)
+    >>> levels["met"].to_list()
+    [False, False, <NA>]
+    """
+    log = need_log(log, "levels()", LEVEL_COLUMNS)
+    need_both_results(log, "levels()")
+    return levels_of([deduplicate(log)], present_of(log, now, log["created_at"]), within, target, windows, at_least)
+
+
+def levels_of(
+    parts: Iterable[pd.DataFrame],
+    now: pd.Timestamp,
+    within: str | timedelta,
+    target: float,
+    windows: Sequence[str | timedelta],
+    at_least: int,
+) -> pd.DataFrame:
+    """The table of `levels` from the parts of a history, each delivery in one of them."""
+    if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
+        raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
+    at_least = whole_number(
+        at_least, ConfigError(f"at_least={at_least!r} must be a whole number of deliveries, 1 or more.")
+    )
+    if isinstance(windows, str) or not isinstance(windows, Collection) or len(windows) != 2:
+        raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
+    time, (long, short) = length("within", within), [length("windows", each) for each in windows]
+    if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:
+        raise ConfigError(
+            "within and windows must be longer than nothing, and the first window longer than the second."
+        )
+    counted = _LEVELS.merge(_level_partial(part, now, time, {"long": long, "short": short}) for part in parts)
+    return _finish_levels(counted, 1 - target, at_least)
+
+
+def _level_partial(
+    log: pd.DataFrame, now: pd.Timestamp, within: pd.Timedelta, windows: Mapping[str, pd.Timedelta]
+) -> pd.DataFrame:
+    """Count the deliveries of one part that were due, per endpoint."""
+    due = log["created_at"] + within
+    if len(log):
+        counted = (due <= now) & log["url"].notna()
+        log, due = log[counted], due[counted]
+    state = delivery_state(log)
+    took = log["delivered_at"] - log["created_at"]
+    once = delivery_attempts(log, state) == 1
+    latency = log["latency_ms"].astype("Float64")
+    latency = latency.where(once & (latency >= 0).fillna(False)).clip(upper=_LONGEST_MS)
+    quick = (latency.to_numpy(float, na_value=0.0) * 1000).round().astype(np.int64).astype("m8[us]")
+    took = took.where(took.notna() | latency.isna(), pd.Series(quick, index=log.index))
+    arrived = (state == "succeeded").to_numpy(bool)
+    in_time, known = (took <= within).to_numpy(bool), took.notna().to_numpy(bool)
+    flags = {
+        "deliveries": np.ones(len(log), bool),
+        "in_time": arrived & in_time,
+        "late": arrived & known & ~in_time,
+        "failed": ~arrived,
+        "unknown": arrived & ~known,
+    }
+    missed = flags["late"] | flags["failed"]
+    for name, window in windows.items():
+        inside = (due > now - window).to_numpy(bool) & ~flags["unknown"]
+        flags |= {name: inside, f"{name}_missed": inside & missed}
+    rows = pd.DataFrame({"url": log["url"], **{name: flag.astype(np.int64) for name, flag in flags.items()}})
+    return _LEVELS.group(rows.astype(dict.fromkeys(_COUNTS, "Int64")))
+
+
+def _finish_levels(partial: pd.DataFrame, allowed: float, enough: int) -> pd.DataFrame:
+    known = partial["in_time"] + partial["late"] + partial["failed"]
+    missed = partial["late"] + partial["failed"]
+    level = share(partial["in_time"], known).where(known >= enough)
+    budget = (known.astype("Float64") * allowed).round(_DIGITS).where(known >= enough)
+    burns = {
+        f"burn_{name}": (share(partial[f"{name}_missed"], partial[name]) / allowed)
+        .where(partial[name] >= enough)
+        .round(_DIGITS)
+        for name in ("long", "short")
+    }
+    spent = (missed.astype("Float64") / budget).round(_DIGITS)
+    table = partial[["url", "deliveries", "in_time", "late", "failed", "unknown"]].assign(
+        share=level,
+        met=(spent <= 1).astype("boolean"),
+        budget=budget,
+        budget_left=1 - spent,
+        **burns,
+        burning=_all(burns["burn_long"] > 1, burns["burn_short"] > 1),
+    )
+    return table.sort_values(["budget_left", "url"], na_position="last", kind="stable", ignore_index=True)
+
+
+def _all(one: pd.Series[Any], other: pd.Series[Any]) -> pd.Series[Any]:
+    """Both; NA where either is NA."""
+    return cast("pd.Series[Any]", (one & other).where(one.notna() & other.notna()).astype("boolean"))

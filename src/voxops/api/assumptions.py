@@ -9,26 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-__all__ = [
-    "BULK_PRESIGN_LIST",
-    "BULK_READ_STATUSES",
-    "BULK_VALIDATE_LIST",
-    "BULK_VIDEO_LIST",
-    "CONNECT_RETURN",
-    "DEFAULT_URL",
-    "DELIVERIES_QUERY",
-    "DRAFT_FLAG_SENT",
-    "DRIVE_FILE",
-    "KEY_EARLY",
-    "KEY_RETENTION",
-    "MAY_PASS",
-    "PRESIGN_NAMES",
-    "UNDECIDED",
-    "VERSION_HEADER",
-    "deliveries_path",
-    "polled_status",
-]
-
 # The API's address. Sources write it with ``/v1`` and without; both are taken.
 DEFAULT_URL = "https://api.voxburst.io"
 

@@ -13,28 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from voxops.api.states import PostState, Source, TargetState
-from voxops.api.windows import COUNT_SETTLES_AFTER
+from voxops.api.timing import COUNT_SETTLES_AFTER
 from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
-
-__all__ = [
-    "Attempted",
-    "Baseline",
-    "Fate",
-    "common_text",
-    "common_time",
-    "counted_below",
-    "delivery_ended",
-    "delivery_untouched",
-    "fate_of",
-    "is_newer",
-    "post_ended",
-    "promised_counts",
-    "reply_targets",
-    "same_text",
-    "same_time",
-    "sighted",
-    "untouched",
-]
 
 
 class Fate(StrEnum):
@@ -50,7 +30,7 @@ class Fate(StrEnum):
 class Baseline:
     """A post as it was before the act; `targets` by platform and account.
 
-    The ledger stores it as `stored` returns it; `read` takes what any version of voxops has stored.
+    The ledger stores it as `stored` returns it; `read` takes that.
     """
 
     status: str | None
@@ -70,10 +50,7 @@ class Baseline:
         """A baseline from what the ledger stores; None where the act has none, as a create."""
         if stored is None or "targets" not in stored:
             return None
-        rows = [
-            TargetState(**row) if isinstance(row, Mapping) else TargetState(str(row[0] or ""), *row[1:5])
-            for row in stored["targets"]
-        ]
+        rows = [TargetState(**row) for row in stored["targets"]]
         targets = {row.place: row for row in rows}
         names = ("post_status", "updated_at", "source", "version")
         status, updated, source, version = (stored.get(name) for name in names)
@@ -270,8 +247,8 @@ def _status_before(baseline: Baseline | None, target: TargetState) -> str | None
 
 
 def _alike(baseline: Baseline, source: Source) -> bool:
-    """Whether a baseline was read in this way, too; what older versions stored does not say how."""
-    return baseline.source in {None, source}
+    """Whether a baseline was read in this way, too."""
+    return baseline.source == source
 
 
 def _error_is_gone(target: TargetState, baseline: Baseline | None) -> bool:

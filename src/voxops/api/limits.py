@@ -4,41 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = [
-    "ADDRESS_CHARACTERS",
-    "ANSWER_BYTES",
-    "BATCH_BODY_BYTES",
-    "BATCH_BYTES",
-    "BATCH_ID_CHARACTERS",
-    "BATCH_OPERATIONS",
-    "BATCH_PATH_CHARACTERS",
-    "BATCH_SECONDS",
-    "BULK_POSTS",
-    "BULK_VIDEOS",
-    "BULK_VIDEO_BYTES",
-    "COMMENT_CHARACTERS",
-    "COMMENT_DELAY_SECONDS",
-    "CONTENT_CHARACTERS",
-    "FILE_BYTES",
-    "KEY_CHARACTERS",
-    "LIST_PAGES",
-    "MANY_MEDIA",
-    "METADATA_ITEM_CHARACTERS",
-    "METADATA_LIST_ITEMS",
-    "METADATA_NAME_CHARACTERS",
-    "METADATA_TEXT_CHARACTERS",
-    "PAGE_RECORDS",
-    "PLATFORM_CHARACTERS",
-    "POST_ACCOUNTS",
-    "STORAGE_ANSWER_BYTES",
-    "THREAD_POSTS",
-    "VALIDATED_MEDIA",
-    "VALIDATED_PLATFORMS",
-]
-
 _MEGABYTE = 1024 * 1024
 
-# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.validate` asks them.
+# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.check` asks them.
 CONTENT_CHARACTERS = 10_000
 # What platforms say themselves that a text may have; only warned of, since the API decides.
 PLATFORM_CHARACTERS: Mapping[str, int] = {

@@ -16,20 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "MATRIX",
-    "Endpoint",
-    "Resend",
-    "completed_by",
-    "find",
-    "is_outcome",
-    "matrix",
-    "may_resend",
-    "must_read_items",
-    "polled",
-    "takes_version",
-]
-
 
 class Resend(StrEnum):
     """What the column "Retry-safe" says."""

@@ -7,9 +7,7 @@ files as they are; `Archive` gives them as the frames of this package.
 
 from __future__ import annotations
 
-from voxops.archive._archive import Archive
-from voxops.archive._store import KINDS
-from voxops.archive._sync import Synced
-from voxops.archive._table import read_part
+from voxops.archive.archive import Archive
+from voxops.archive.store import read_part
 
-__all__ = ["KINDS", "Archive", "Synced", "read_part"]
+__all__ = ["Archive", "read_part"]

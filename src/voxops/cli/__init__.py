@@ -14,11 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from voxops._core.files import unwritable
-from voxops._core.safe import below_all, many, printable
-from voxops.cli._common import (
+from voxops._support.files import unwritable
+from voxops._support.safe import below_all, many, printable
+from voxops.cli._jobs import (
     ATTENTION,
     WRONG,
+    add_jobs,
     add_zone,
     connected,
     emit,
@@ -27,10 +28,9 @@ from voxops.cli._common import (
     for_programs,
     is_wrong_usage,
     print_frame,
+    records,
+    run_matrix,
 )
-from voxops.cli._jobs import add_jobs
-from voxops.cli._json import records
-from voxops.cli._matrix import run_matrix
 from voxops.errors import ConfigError, VoxopsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from voxops.views.report import Report
 
-__all__ = ["main"]
 
 _STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _PIPE_CLOSED = 141  # as a shell says it of a program that the signal of a closed pipe has ended
@@ -262,13 +261,12 @@ def _files() -> Iterator[None]:
 
 def _triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
-    from voxops.analysis import triage
-    from voxops.frames import targets
+    from voxops.analysis.triage import triage
     from voxops.model import ASKS_NOBODY
     from voxops.views.report import report
 
     with connected(options) as ws:
-        triaged = triage(targets(ws.posts(status=["failed", "partial", "publishing"], since=options.since)))
+        triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
     _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
     return 0 if failed["verdict"].isin(list(ASKS_NOBODY)).all() else ATTENTION
@@ -276,15 +274,17 @@ def _triage(options: argparse.Namespace) -> int:
 
 def _deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
-    from voxops._core.addresses import short_address
-    from voxops.analysis import delivery_stats
-    from voxops.views.delivery_report import delivery_report
+    from voxops import deliveries
+    from voxops._support.safe import short_address
+    from voxops.analysis.statistics import DELIVERED_BY
+    from voxops.views.report import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
-    made = delivery_report(log, tz=tz)
-    stats = delivery_stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
-    stats["success_rate"] = stats["success_rate"].map(lambda share: below_all(share, 4), na_action="ignore")
+    made = report(log, tz=tz)
+    stats = deliveries.stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
+    for name in ("success_rate", *DELIVERED_BY):
+        stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")
     _print_and_write(made, options, {"stats": stats})
     if not options.json:
         print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
@@ -344,7 +344,7 @@ def _ledger(options: argparse.Namespace) -> int:
     """Print, export, copy or prune a ledger."""
     import pandas as pd
 
-    from voxops.frames.spans import length
+    from voxops.frames.times import length
     from voxops.ledger import Ledger, audit
 
     if not options.path.exists() or not options.path.stat().st_size:

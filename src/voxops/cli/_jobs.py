@@ -1,30 +1,215 @@
-"""Commands for schedules: the runs of a ledger, going on with one of them, and the digest of what needs somebody."""
+"""What a command found as JSON, for whatever reads it next: plain values, times as ISO text in UTC, everything else escaped."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.files import make_folder, unwritable, write_file
-from voxops._core.safe import many
-from voxops.cli._common import ATTENTION, add_zone, connected, emit, emit_or_print_frame, print_frame, say
-from voxops.cli._json import records, written
-from voxops.errors import ConfigError
+from voxops._support import safe
+from voxops._support.files import make_folder, unwritable, write_file
+from voxops._support.safe import many, plain, printable
+from voxops.api.matrix import MATRIX, matrix, polled
+from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
+from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from voxops.analysis.digest import Concern
     from voxops.workspace import Workspace
 
-__all__ = ["add_jobs"]
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, its named index among the columns; missing values are null."""
+    named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    names = [str(name) for name in named.columns]
+    columns = [plain_values(named, name) for name in named.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def written(value: Any) -> str:
+    """JSON in plain ASCII on one line: no terminal and no log takes anything in it for a command."""
+    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, pd.Timedelta):
+        return value.total_seconds()
+    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+# Exit status of arguments, settings or an API key that must be changed first: trying again later does not help.
+WRONG = 2
+ATTENTION = 3  # exit status of what found something for a person to do
+_out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
+
+
+def is_wrong_usage(error: VoxopsError) -> bool:
+    """Whether a person must change something before the same command can do better."""
+    return isinstance(error, ConfigError | PlanError | AuthError) and not error.again_later
+
+
+def connected(options: argparse.Namespace) -> Workspace:
+    """The workspace that the options name."""
+    from voxops.connection import connect
+
+    ledger, tz = getattr(options, "ledger", None), getattr(options, "tz", None)
+    if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
+        raise ConfigError(f"there is no ledger {ledger}")
+    if options.sandbox and options.url:
+        raise ConfigError("--sandbox is the API on this machine, and --url another one: give one of them")
+    if options.sandbox:
+        return connect(sandbox=True, ledger=ledger, tz=tz)
+    if not os.environ.get("VOXBURST_API_KEY"):
+        raise ConfigError("no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none")
+    return connect(url=options.url, ledger=ledger, tz=tz)
+
+
+def add_zone(parser: argparse.ArgumentParser) -> None:
+    """The option --tz."""
+    said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
+    parser.add_argument("--tz", type=_zone, help=said)
+
+
+def _zone(name: str) -> str:
+    """A time zone's name, if there is such a zone."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError) as error:
+        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone: write it like Europe/Berlin") from error
+
+
+@contextmanager
+def for_programs() -> Iterator[None]:
+    """Keep standard output for JSON: what else is printed meanwhile goes to the errors."""
+    _out.append(sys.stdout)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = _out.pop()
+
+
+def emit(value: Any) -> None:
+    """Print a value as a line of JSON."""
+    print(written(value), file=_out[-1] if _out else sys.stdout, flush=True)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(printable(line), flush=True)
+
+
+def print_frame(frame: pd.DataFrame) -> None:
+    """Print a frame whole, without markup or control characters of others."""
+    shown = frame.map(lambda value: plain(value, 60))
+    print(printable(shown.to_string()) if len(shown) else "nothing yet")
+
+
+def emit_or_say(options: argparse.Namespace, value: Any, line: str) -> None:
+    """Print a value as JSON for a program, or a line for a person."""
+    if options.json:
+        emit(value)
+    else:
+        say(line)
+
+
+def emit_or_print_frame(options: argparse.Namespace, frame: pd.DataFrame) -> None:
+    """Print a frame as JSON for a program, or as a table for a person."""
+    if options.json:
+        emit(records(frame))
+    else:
+        print_frame(frame)
+
+
+def run_matrix(options: argparse.Namespace) -> int:
+    """Do what the options ask for, and return the exit status."""
+    if options.spec:
+        return _compare(options)
+    if options.check:
+        return _check(options)
+    if options.url or options.write:
+        raise ConfigError("--url and --write belong to: voxops matrix --check")
+    return _print_matrix(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Print where a published description differs from the matrix."""
+    from voxops.conformance import compare_spec
+
+    found = compare_spec(options.spec)
+    if options.json:
+        emit({"differences": found})
+    else:
+        for line in (*found, f"matrix: differences={len(found)}"):
+            say(line)
+    return ATTENTION if found else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Check that client and server do what the matrix says."""
+    from voxops.conformance import check
+
+    lines: list[str] = []
+    holds = check(options.url, write=options.write, report=lines.append if options.json else say)
+    if options.json:
+        emit({"holds": holds, "lines": lines})
+    return 0 if holds else ATTENTION
+
+
+def _print_matrix(options: argparse.Namespace) -> int:
+    """Print the matrix."""
+    if options.json:
+        emit(records(matrix()))
+        return 0
+    from rich.table import Table
+
+    from voxops._support.safe import Terminal
+
+    heads = ("row", "call", "idempotent", "2xx is", "again", "items", "events")
+    table = Table(*heads, title="Endpoint capability matrix; * inferred")
+    for row in MATRIX:
+        mark = dict.fromkeys(row.inferred, "*")
+        table.add_row(
+            str(row.row),
+            str(row),
+            ("yes" if row.idempotent else "no") + mark.get("idempotent", ""),
+            f"queued, poll the {polled(row)}" if row.is_async else "an outcome",
+            row.resend + mark.get("retry_safe", ""),
+            "read each" if row.partial else "",
+            ", ".join(row.emits) + mark.get("emits", ""),
+        )
+    console = Terminal()
+    if not console.is_terminal:
+        console = Terminal(width=160)
+    console.print(table)
+    return 0
+
 
 _RUN_STATUS = "Exit status: 0 every row has succeeded, 1 an error, 2 wrong usage, 3 somebody has to look at the rest."
 _DIGEST_STATUS = (
@@ -142,10 +327,11 @@ def _digest(options: argparse.Namespace) -> int:
 
 def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, Any]] | None]:
     """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
-    from voxops.analysis import compare_weeks, never_delivered, outages, triage
+    from voxops import deliveries
+    from voxops.analysis.causes import causes
     from voxops.analysis.digest import concerns
-    from voxops.frames import targets
-    from voxops.frames.spans import length, moment, window, within
+    from voxops.analysis.triage import triage
+    from voxops.frames.times import length, moment, window, within
 
     now = ws.client.now()
     start, _ = window(since, None, now, ws.settings.tz)
@@ -157,12 +343,12 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, 
     # As an instant: lengths of centuries are more than their own text can be read back as.
     read = since if span is None else pd.Timestamp(now) - 4 * span
     posts = ws.posts(status=["failed", "partial", "publishing"], since=read)
-    triaged = triage(targets(posts[within(moment(posts), start, None)]))
-    weeks = None if span is None else compare_weeks(triage(targets(posts)), now=now, span=span)
+    triaged = triage(posts[within(moment(posts), start, None)])
+    weeks = None if span is None else causes(triage(posts), against=span, now=now)
     log = ws.deliveries(since=since)
     runs = ws.runs()
     recent = runs if start is None else runs[runs["created_at"] >= start]
-    found = concerns(triaged, never_delivered(log), outages(log), recent, ws.at_risk())
+    found = concerns(triaged, deliveries.lost(log), deliveries.outages(log), recent, ws.at_risk())
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 

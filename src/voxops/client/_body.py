@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterable
 from typing import Any
 
-from voxops._core.safe import many
+from voxops._support.safe import many
 
 __all__ = ["ENCODINGS", "read_body"]
 

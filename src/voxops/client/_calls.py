@@ -9,8 +9,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from voxops._core import safe
-from voxops._core.canonical import canonical
+from voxops._support import safe
+from voxops._support.canonical import canonical
 from voxops.api.assumptions import VERSION_HEADER
 from voxops.client import _checks as checks
 from voxops.client._address import safe_path

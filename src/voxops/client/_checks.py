@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from voxops._core import safe
-from voxops._core.isotime import typed_time
-from voxops._core.jsontext import is_well_formed
+from voxops._support import safe
+from voxops._support.canonical import is_well_formed, typed_time
 from voxops.api import limits
 from voxops.errors import ValidationError
 

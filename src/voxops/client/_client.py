@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from voxops._core import safe
-from voxops._core.bound import never_copied
+from voxops._support import safe
+from voxops._support.eventloop import never_copied
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.matrix import find, may_resend

@@ -11,12 +11,12 @@ from voxops.api.assumptions import deliveries_path, polled_status
 from voxops.api.evidence import Attempted, Baseline, delivery_ended, post_ended, promised_counts, sighted
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, WATCH_FOR
+from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, WATCH_FOR
 from voxops.client._caller import Caller, path
 from voxops.client._checks import check_id
 from voxops.client._reply import single
 from voxops.errors import ApiError, ConfigError, NotFoundError, WaitTooLong
-from voxops.frames.states import read_deliveries, read_post
+from voxops.frames.records import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
 
 __all__ = [

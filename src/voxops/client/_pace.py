@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from voxops._core.backoff import retry_after
+from voxops.api.timing import retry_after
 from voxops.client._reply import Reply
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo

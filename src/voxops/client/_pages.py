@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxops.api.errors import bears_error
+from voxops.api.error_bodies import bears_error
 from voxops.api.limits import LIST_PAGES
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxops._core.files import write_file
+from voxops._support.files import write_file
 from voxops.errors import ConfigError
 
 __all__ = ["Receipt", "Source"]

@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from voxops._core import jsontext, safe
-from voxops._core.backoff import retry_after
-from voxops._core.collector import collector_paused
-from voxops.api.errors import ErrorBody, read_answer
+from voxops._support import canonical, safe
+from voxops._support.eventloop import collector_paused
+from voxops.api.error_bodies import ErrorBody, read_answer
+from voxops.api.timing import retry_after
 from voxops.client._clock import parse_date
 from voxops.errors import (
     ApiError,
@@ -92,7 +92,7 @@ class Reply:
 
 
 def decode(body: bytes) -> Any:
-    """Read JSON, as leniently as `voxops._core.jsontext.decode`.
+    """Read JSON, as leniently as `voxops._support.canonical.decode`.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def decode(body: bytes) -> Any:
         If it is not JSON.
     """
     with collector_paused():
-        return jsontext.decode(body)
+        return canonical.decode(body)
 
 
 def single(reply: Reply) -> dict[str, Any]:

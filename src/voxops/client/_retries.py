@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 
-from voxops._core.backoff import Backoff, delay, is_ambiguous
 from voxops.api.assumptions import UNDECIDED
+from voxops.api.timing import Backoff, delay, is_ambiguous
 from voxops.client._calls import Call
 from voxops.client._reply import Reply
 from voxops.errors import ApiError, TransportError, WaitTooLong

@@ -11,6 +11,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -253,6 +254,7 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             trust_env=trust_env,
+            verify=True if trust_env else _certificates(),
         )
     except OSError:  # of a file that is no certificate, too
         raise ConfigError(
@@ -262,6 +264,12 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
         raise ConfigError(
             "HTTPS_PROXY or ALL_PROXY names a proxy that can't be used here; it must be an http:// or https:// address"
         ) from None
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates of the HTTP library itself, read once: it reads them for plain http, too, with each pool."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from voxops._core.backoff import is_ambiguous
 from voxops.api.assumptions import PRESIGN_NAMES
 from voxops.api.matrix import MATRIX, may_resend
+from voxops.api.timing import is_ambiguous
 from voxops.client import _checks as checks
 from voxops.client._loop import OwnLoop
 from voxops.client._receipt import Receipt, Source

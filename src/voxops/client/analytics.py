@@ -11,7 +11,7 @@ __all__ = ["Analytics"]
 
 
 class Analytics:
-    """Figures of posts, accounts and the workspace, as the API sends them; `voxops.frames.performance` reads those of posts.
+    """Figures of posts, accounts and the workspace, as the API sends them; `voxops.frames.records` reads those of posts.
 
     Every read takes `start` and `end` (datetime, optional): the API's own span, 30 days, by default. It may shorten a span.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from voxops._core.arguments import near
+from voxops._support.arguments import near
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.names import account_spelling
+from voxops.api.states import account_spelling
 
 if TYPE_CHECKING:
     from voxops.client._client import AsyncClient

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.client._address import is_loopback
 from voxops.client._logs import kept_from_logs

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxops._core.eventloop import all_or_none
+from voxops._support.eventloop import all_or_none
 from voxops.api import limits
 from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_VIDEO_LIST, polled_status
 from voxops.client import _checks as checks

@@ -7,13 +7,8 @@ reads, so that it may be pointed at any server; `compare_spec` reads a published
 
 from __future__ import annotations
 
-from voxops.conformance.bench import Bench
-from voxops.conformance.cases import CASES, Case
-from voxops.conformance.findings import Finding, summary
-from voxops.conformance.laws import LAWS, Law
-from voxops.conformance.published import compare_spec
-from voxops.conformance.reads import read_rows
-from voxops.conformance.table import check, try_row, try_rows
+from voxops.conformance.cases import CASES, Bench, Case
+from voxops.conformance.laws import LAWS, Finding, Law, check, compare_spec, read_rows, summary, try_row, try_rows
 
 __all__ = [
     "CASES",

@@ -1,17 +1,259 @@
-"""One case per row: a thing to act on, the typed call that the row governs, and the side effect that it has."""
+"""Where rows are tried: a sandbox, clients on its clock, a webhook of our own, and the record of what happened."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import contextlib
+import random
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from datetime import timedelta
-from typing import Any, TypeAlias
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
 
-from voxops.client import AsyncClient, Handle, PostFields
-from voxops.conformance import subjects
-from voxops.conformance.bench import Bench
+from voxburst_sandbox import Fault, Remote
+from voxops.api.matrix import Endpoint, find
+from voxops.client import AsyncClient, Handle, PostFields, SteppedClock
+from voxops.errors import ConfigError, DecodeError
+from voxops.frames.records import build, targets
 
-__all__ = ["CASES", "Case", "ids_in"]
+HOST = "matrix-check.example"  # leads to the sandbox's own receiver
+# Real seconds: how long the hasty client waits, how long the server would take if the faults were not cleared before, a moment,
+# and how long a request may be on its way to the server's record.
+SHORT, LONG, MOMENT, PATIENCE = 0.4, 60.0, 0.02, 10.0
+UPLOAD_PATH = "/upload/*"
+_CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
+
+
+class _PausingClock(SteppedClock):
+    """Waiting moves the server's clock, and lets the server end what it holds up: whoever waits no longer needs it held."""
+
+    def __init__(self, sandbox: Remote) -> None:
+        super().__init__(sandbox.advance)
+        self._sandbox = sandbox
+
+    async def sleep(self, seconds: float) -> None:
+        """Let that many seconds pass at the server, and a moment here."""
+        await asyncio.to_thread(self._let_go)
+        await super().sleep(seconds)
+        await asyncio.sleep(MOMENT)
+
+    def _let_go(self) -> None:
+        """Drop the fault that has struck, which ends a delay."""
+        if any(fault["struck"] for fault in self._sandbox.faults()):
+            self._sandbox.clear_faults()
+
+
+class Mark:
+    """A position in the sandbox's records, to select what came after it."""
+
+    def __init__(self, sandbox: Remote) -> None:
+        counts = sandbox.state()["counts"]
+        self._sandbox = sandbox
+        self._effects, self._requests, self._received = (
+            int(counts[log]) for log in ("effects", "requests", "received")
+        )
+
+    def effects(self, kind: str) -> list[dict[str, Any]]:
+        """Side effects of a kind that happened since; of an upload only those that brought something new."""
+        found = self._sandbox.effects(kind, since=self._effects) if kind else []
+        return [effect for effect in found if effect.get("first", True)]
+
+    def requests(self, row: Endpoint) -> list[dict[str, Any]]:
+        """Requests of a row since; an upload goes to the storage, which no path of the API names."""
+        sent = self._sandbox.requests(since=self._requests)
+        if row.method == "PUT":
+            return [entry for entry in sent if entry["method"] == "PUT"]
+        return [entry for entry in sent if find(entry["method"], entry["path"]) is row]
+
+    def reads(self) -> list[str]:
+        """Paths that were read since."""
+        return [entry["path"] for entry in self._sandbox.requests(since=self._requests) if entry["method"] == "GET"]
+
+    def received(self) -> list[dict[str, Any]]:
+        """Webhooks that came to our own address since."""
+        return [entry for entry in self._sandbox.received(since=self._received) if entry["host"] == HOST]
+
+
+class Bench:
+    """A sandbox made ready to try every row; an async context manager.
+
+    Parameters
+    ----------
+    sandbox : Remote
+        A running sandbox. What is tried stays done in it; its switches and faults are put back at the end.
+
+    Attributes
+    ----------
+    client : AsyncClient
+        On the sandbox's own clock, so that waiting takes no time.
+    stranger : AsyncClient
+        The same API key in another client, which does not know what the first has sent.
+    hasty : AsyncClient
+        Waits only a moment for an answer.
+    secret : str
+        Of the webhook that gets every event.
+    account : str
+        An active account without peculiarities.
+    folder : Path
+        Where files may be put; removed at the end.
+    """
+
+    def __init__(self, sandbox: Remote) -> None:
+        self.sandbox = sandbox
+        self._rng = random.Random(39)
+        self._serial = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="voxops-")
+        self.folder = Path(self._folder.name)
+        self.client = self._new_client()
+        self.stranger = self._new_client()
+        self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox))
+        self.secret = self.account = self.hook = ""
+
+    def _new_client(self, **options: Any) -> AsyncClient:
+        """Return a client that waits in virtual time only, unless the options say otherwise."""
+        options = {"clock": SteppedClock(self.sandbox.advance), **options}
+        return AsyncClient(self.sandbox.api_key, url=self.sandbox.url, rng=random.Random(self._rng.random()), **options)
+
+    async def __aenter__(self) -> Self:
+        was = self.sandbox.switches
+        self._switches = {name: getattr(was, name) for name in _CALM}
+        self.sandbox.set_switches(**_CALM)
+        self.account = await self._active("facebook")
+        webhook = await self.client.webhooks.create(f"https://{HOST}/hook", ["*"])
+        self.hook, self.secret = str(webhook["id"]), str(webhook["secret"])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sandbox.clear_faults()
+        self.sandbox.set_switches(**self._switches)
+        await self.client.webhooks.delete(self.hook)
+        for client in (self.client, self.stranger, self.hasty):
+            await client.aclose()
+        self._folder.cleanup()
+
+    async def _active(self, platform: str) -> str:
+        """An active account of a platform."""
+        async for page in self.client.accounts.list(status="active", platform=platform):
+            for record in page.records:
+                return str(record["id"])
+        raise ConfigError(f"the sandbox has no active account of {platform}; start it anew")
+
+    def mark(self) -> Mark:
+        """The present place in the records."""
+        return Mark(self.sandbox)
+
+    async def answered(self, mark: Mark, row: Endpoint) -> None:
+        """Wait until the server has answered what it received of a row, also what nobody waits for any more."""
+        end = time.monotonic() + PATIENCE
+        while not (sent := mark.requests(row)) or not all(entry["status"] for entry in sent):
+            if time.monotonic() > end:
+                return
+            await asyncio.sleep(MOMENT)
+
+    def delivered(self) -> set[str]:
+        """Deliveries that came to our own address so far."""
+        return {str(entry["delivery"]) for entry in self.sandbox.received() if entry["host"] == HOST}
+
+    def serial(self) -> int:
+        """A number that was not used before."""
+        self._serial += 1
+        return self._serial
+
+    def key(self) -> str:
+        """A fresh idempotency key."""
+        return f"matrix-check-{self._rng.getrandbits(96):024x}"
+
+    @contextlib.contextmanager
+    def fault(self, row: Endpoint, action: str, *, when: str = "after", **more: Any) -> Iterator[None]:
+        """Let the next request of a row go wrong."""
+        path = (
+            UPLOAD_PATH
+            if row.method == "PUT"
+            else "/".join("*" if part.startswith(":") else part for part in row.path.split("/"))
+        )
+        self.sandbox.add_fault(Fault(action, method=row.method, path=path, when=when, times=1, **more))
+        try:
+            yield
+        finally:
+            self.sandbox.clear_faults()
+
+    def fields(self, **more: Any) -> PostFields:
+        """Return a post that no platform minds."""
+        return PostFields(content=f"Row check {self.serial()}", account_ids=[self.account], **more)
+
+
+async def draft(bench: Bench) -> str:
+    """Return a new draft."""
+    return str((await bench.client.posts.create(bench.fields()))["id"])
+
+
+async def published(bench: Bench) -> str:
+    """Return a post that has gone out."""
+    handle = await bench.client.posts.publish(await draft(bench))
+    await handle
+    return handle.id
+
+
+async def failed(bench: Bench) -> str:
+    """Return a post that has failed for a passing reason."""
+    bench.sandbox.set_switches(failure_rate=1.0)
+    post = await published(bench)
+    bench.sandbox.set_switches(failure_rate=0.0)
+    return post
+
+
+async def failed_target(bench: Bench) -> tuple[str, str]:
+    """Return a failed post and the id of its failed target."""
+    post = await failed(bench)
+    target = targets(build("posts", [await bench.client.posts.get(post)]))["target_id"].iloc[0]
+    if not isinstance(target, str):
+        raise DecodeError(
+            "a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id"
+        )
+    return post, target
+
+
+async def media_file(bench: Bench) -> str:
+    """Return a media file that is ready."""
+    return str((await bench.client.media.register(f"https://cdn.example/{bench.serial()}.jpg", "image/jpeg"))["id"])
+
+
+async def agreed(bench: Bench) -> tuple[str, str]:
+    """Return code and state of a person who agreed to connect an account."""
+    begun = await bench.client.accounts.connect("threads")
+    answer = bench.sandbox.authorize(str(begun["state"]))
+    return answer["code"], answer["state"]
+
+
+async def connected(bench: Bench) -> str:
+    """Return a new account, which may be lost."""
+    return str((await bench.client.accounts.callback("threads", *await agreed(bench)))["account"]["id"])
+
+
+async def webhook(bench: Bench) -> str:
+    """Return a new webhook."""
+    made = await bench.client.webhooks.create(f"https://other.example/{bench.serial()}", ["media.uploaded"])
+    return str(made["id"])
+
+
+async def delivery(bench: Bench) -> tuple[str, str]:
+    """Return a webhook and a delivery of it."""
+    hook = await webhook(bench)
+    return hook, str((await bench.client.webhooks.test(hook))["id"])
+
+
+async def file(bench: Bench) -> Path:
+    """Return a small image on disk."""
+    path = bench.folder / f"{bench.serial()}.jpg"
+    await asyncio.to_thread(path.write_bytes, b"a few bytes")
+    return path
+
 
 # Client, thing, idempotency key (None lets the client make one up) -> answer.
 Call: TypeAlias = Callable[[AsyncClient, Any, str | None], Awaitable[Any]]
@@ -68,7 +310,7 @@ async def _videos(bench: Bench) -> tuple[Any, Any]:
     good = {
         "content": f"Video {bench.serial()}",
         "accountIds": [bench.account],
-        "mediaId": await subjects.media_file(bench),
+        "mediaId": await media_file(bench),
     }
     return good, {**good, "mediaId": "media_of_nobody"}
 
@@ -81,7 +323,7 @@ async def _versioned(bench: Bench) -> tuple[str, str]:
 
 async def _recurring(bench: Bench) -> str:
     """A draft that repeats."""
-    post = await subjects.draft(bench)
+    post = await draft(bench)
     await bench.client.posts.set_recurrence(post, {"frequency": "DAILY"})
     return post
 
@@ -111,14 +353,14 @@ def _edited(versioned: tuple[str, str]) -> PostFields:
 CASES: Mapping[int, Case] = {
     1: Case("post.create", _later, lambda c, t, k: c.posts.create(t, idempotency_key=k)),
     2: Case("post.update", _versioned, lambda c, t, k: c.posts.update(t[0], _edited(t), version=t[1], idempotency_key=k)),
-    3: Case("post.delete", subjects.draft, lambda c, t, k: c.posts.delete(t, idempotency_key=k)),
-    4: Case("post.publish", subjects.draft, lambda c, t, k: c.posts.publish(t, idempotency_key=k)),
-    5: Case("post.retry", subjects.failed, lambda c, t, k: c.posts.retry(t, idempotency_key=k)),
-    6: Case("post.cancel", subjects.draft, lambda c, t, k: c.posts.cancel(t, idempotency_key=k)),
-    7: Case("post.clone", subjects.draft, lambda c, t, k: c.posts.clone(t, idempotency_key=k)),
-    8: Case("post.duplicate", subjects.draft, lambda c, t, k: c.posts.duplicate(t, idempotency_key=k)),
-    9: Case("post.unpublish", subjects.published, lambda c, t, k: c.posts.unpublish(t, idempotency_key=k)),
-    10: Case("target.fix", subjects.failed_target, lambda c, t, k: c.posts.fix(*t, content="Mended", idempotency_key=k)),
+    3: Case("post.delete", draft, lambda c, t, k: c.posts.delete(t, idempotency_key=k)),
+    4: Case("post.publish", draft, lambda c, t, k: c.posts.publish(t, idempotency_key=k)),
+    5: Case("post.retry", failed, lambda c, t, k: c.posts.retry(t, idempotency_key=k)),
+    6: Case("post.cancel", draft, lambda c, t, k: c.posts.cancel(t, idempotency_key=k)),
+    7: Case("post.clone", draft, lambda c, t, k: c.posts.clone(t, idempotency_key=k)),
+    8: Case("post.duplicate", draft, lambda c, t, k: c.posts.duplicate(t, idempotency_key=k)),
+    9: Case("post.unpublish", published, lambda c, t, k: c.posts.unpublish(t, idempotency_key=k)),
+    10: Case("target.fix", failed_target, lambda c, t, k: c.posts.fix(*t, content="Mended", idempotency_key=k)),
     11: Case(
         "post.create", _posts,
         lambda c, t, k: c.posts.bulk(t[:1], idempotency_key=k),
@@ -132,19 +374,19 @@ CASES: Mapping[int, Case] = {
         lambda c, t, k: c.posts.bulk_video(t[1:], idempotency_key=k),
     ),
     13: Case("", _nothing, lambda c, _, __: c.posts.validate(content="A text", platforms=["facebook"])),
-    14: Case("recurrence.create", subjects.draft, lambda c, t, k: c.posts.set_recurrence(t, {"frequency": "WEEKLY"}, idempotency_key=k)),
+    14: Case("recurrence.create", draft, lambda c, t, k: c.posts.set_recurrence(t, {"frequency": "WEEKLY"}, idempotency_key=k)),
     15: Case("recurrence.update", _recurring, lambda c, t, k: c.posts.update_recurrence(t, {"frequency": "MONTHLY"}, idempotency_key=k)),
     16: Case("recurrence.delete", _recurring, lambda c, t, k: c.posts.delete_recurrence(t, idempotency_key=k)),
     17: Case("account.connect", _nothing, lambda c, _, k: c.accounts.connect("threads", idempotency_key=k)),
-    18: Case("account.connected", subjects.agreed, lambda c, t, _: c.accounts.callback("threads", *t)),
-    19: Case("account.disconnect", subjects.connected, lambda c, t, k: c.accounts.delete(t, idempotency_key=k)),
+    18: Case("account.connected", agreed, lambda c, t, _: c.accounts.callback("threads", *t)),
+    19: Case("account.disconnect", connected, lambda c, t, k: c.accounts.delete(t, idempotency_key=k)),
     20: Case("account.refresh", _account, lambda c, t, k: c.accounts.refresh(t, idempotency_key=k)),
     21: Case("account.test", _account, lambda c, t, k: c.accounts.test(t, idempotency_key=k)),
     22: Case("account.page", _account, lambda c, t, k: c.accounts.select_page(t, "page_1", idempotency_key=k)),
     23: Case("account.backfill", _account, lambda c, t, k: c.accounts.backfill(t, idempotency_key=k)),
     24: Case("media.create", _number, lambda c, t, k: c.uploads.presign(f"{t}.jpg", "image/jpeg", 5, idempotency_key=k)),
-    25: Case("media.delete", subjects.media_file, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
-    26: Case("media.validate", subjects.media_file, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
+    25: Case("media.delete", media_file, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
+    26: Case("media.validate", media_file, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
     27: Case("media.register", _number, lambda c, t, k: c.media.register(f"https://cdn.example/r{t}.jpg", "image/jpeg", idempotency_key=k)),
     28: Case(
         "media.create", _files,
@@ -158,16 +400,16 @@ CASES: Mapping[int, Case] = {
         lambda c, t, k: c.uploads.bulk_video_urls(t, idempotency_key=k),
         lambda c, t, k: c.uploads.bulk_video_urls(t[1:], idempotency_key=k),
     ),
-    30: Case("media.validate", subjects.media_file, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
+    30: Case("media.validate", media_file, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
     31: Case("media.import", _number, lambda c, t, k: c.media.import_from_url(f"https://cdn.example/i{t}.jpg", idempotency_key=k)),
     32: Case("media.import", _number, lambda c, t, k: c.media.import_from_drive(f"file-{t}", idempotency_key=k)),
-    33: Case("media.upload", subjects.file, lambda c, t, _: c.uploads.send(t)),
+    33: Case("media.upload", file, lambda c, t, _: c.uploads.send(t)),
     34: Case("webhook.create", _number, lambda c, t, k: c.webhooks.create(f"https://other.example/{t}", ["post.failed"], idempotency_key=k)),
-    35: Case("webhook.update", subjects.webhook, lambda c, t, k: c.webhooks.update(t, enabled=False, idempotency_key=k)),
-    36: Case("webhook.delete", subjects.webhook, lambda c, t, k: c.webhooks.delete(t, idempotency_key=k)),
-    37: Case("webhook.rotate", subjects.webhook, lambda c, t, _: c.webhooks.rotate_secret(t)),
-    38: Case("webhook.test", subjects.webhook, lambda c, t, k: c.webhooks.test(t, idempotency_key=k)),
-    39: Case("delivery.resend", subjects.delivery, lambda c, t, k: c.webhooks.retry_delivery(*t, idempotency_key=k)),
+    35: Case("webhook.update", webhook, lambda c, t, k: c.webhooks.update(t, enabled=False, idempotency_key=k)),
+    36: Case("webhook.delete", webhook, lambda c, t, k: c.webhooks.delete(t, idempotency_key=k)),
+    37: Case("webhook.rotate", webhook, lambda c, t, _: c.webhooks.rotate_secret(t)),
+    38: Case("webhook.test", webhook, lambda c, t, k: c.webhooks.test(t, idempotency_key=k)),
+    39: Case("delivery.resend", delivery, lambda c, t, k: c.webhooks.retry_delivery(*t, idempotency_key=k)),
 }  # fmt: skip
 
 

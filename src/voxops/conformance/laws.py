@@ -1,21 +1,281 @@
-"""What must hold for a row, derived from its cells; each law tries the row once and returns what differs, nothing if all is well."""
+"""What was found about a row, and how it is reported."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
-from voxops.api.matrix import Endpoint, Resend, completed_by, is_outcome, may_resend, must_read_items, polled
-from voxops.client import Handle
-from voxops.conformance.bench import LONG, Bench, Mark
-from voxops.conformance.cases import Case, ids_in
-from voxops.errors import ConflictError, ServerError, TransportError, VoxopsError
-from voxops.frames import build, targets
+import msgspec
+
+from voxburst_sandbox import Remote, Sandbox
+from voxops._support import eventloop
+from voxops.api import limits
+from voxops.api.assumptions import polled_status
+from voxops.api.matrix import (
+    MATRIX,
+    Endpoint,
+    Resend,
+    completed_by,
+    find,
+    is_outcome,
+    may_resend,
+    must_read_items,
+    polled,
+)
+from voxops.client import AsyncClient, Handle, Page, is_loopback
+from voxops.conformance.cases import CASES, LONG, Bench, Case, Mark, ids_in
+from voxops.errors import ConfigError, ConflictError, ServerError, TransportError, VoxopsError
+from voxops.frames.records import build, targets
+from voxops.frames.schemas import SCHEMAS
 from voxops.model import Outcome
-from voxops.webhooks.event import parse_event, verify_signature
-from voxops.webhooks.recorded import events
+from voxops.webhooks import events, parse_event, verify_signature
 
-__all__ = ["LAWS", "Law"]
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about a row.
+
+    Attributes
+    ----------
+    row : Endpoint
+        The row.
+    differs : tuple of str
+        What is not as the row says; empty if all is well.
+    untried : str
+        Why the row could not be tried; empty if it was.
+    """
+
+    row: Endpoint
+    differs: tuple[str, ...] = ()
+    untried: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the row was tried and all is well."""
+        return not self.differs and not self.untried
+
+    def __str__(self) -> str:
+        said = "; ".join(self.differs) or (f"not looked at: {self.untried}" if self.untried else "ok")
+        return f"{self.row.row} {self.row}: {' '.join(said.split())}"
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Count rows, in one line."""
+    return f"matrix: rows={len(findings)} ok={sum(finding.ok for finding in findings)}"
+
+
+_WRITES = ("post", "put", "patch", "delete")
+_MOST_BYTES = 32 * 1024**2
+
+
+def compare_spec(path: Path) -> list[str]:
+    """Compare an OpenAPI file with the matrix.
+
+    Parameters
+    ----------
+    path : Path
+        An OpenAPI 3 document as JSON.
+
+    Returns
+    -------
+    list of str
+        One line per difference; empty if there is none.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read or is no OpenAPI document.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"{path} has more than {_MOST_BYTES // 1024**2} MB")
+        document = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON; pass the description as .json, not as .yaml") from error
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+        raise ConfigError(f"{path} is not an OpenAPI document: it has no paths")
+    return list(differences(document))
+
+
+def differences(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a document says otherwise than the matrix: rows first, then what no row governs."""
+    described = dict(_operations(document))
+    rows: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    ungoverned = []
+    for (method, path), operation in described.items():
+        row = find(method, re.sub(r"\{[^}]*\}", "x", path))
+        if row is None:
+            ungoverned.append(f"no row governs {method} {path}: it is sent once, with client.raw()")
+        else:
+            rows[row.row] = (path, operation)
+    for row in MATRIX:
+        if row.method == "PUT":  # the presigned upload is not the API's
+            continue
+        if row.row not in rows:
+            yield f"row {row.row} {row}: not described"
+        else:
+            yield from (f"row {row.row} {row}: {what}" for what in _cells(document, row, rows[row.row][1]))
+    yield from ungoverned
+    yield from _limits(document, rows)
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    """Every write with its method and its path under ``/v1``."""
+    for path, methods in document["paths"].items():
+        for method, operation in (methods if isinstance(methods, Mapping) else {}).items():
+            if method in _WRITES and isinstance(operation, Mapping):
+                whole = path if path.startswith("/v1/") else f"/v1{path}"
+                common = methods.get("parameters") or []
+                yield (
+                    (method.upper(), whole),
+                    {**operation, "parameters": [*common, *(operation.get("parameters") or [])]},
+                )
+
+
+def _cells(document: Mapping[str, Any], row: Endpoint, operation: Mapping[str, Any]) -> Iterator[str]:
+    """What one operation says otherwise than the cells of its row."""
+    parameters = [_resolved(document, each) for each in operation["parameters"]]
+    takes_key = any(str(each.get("name", "")).lower() == "idempotency-key" for each in parameters)
+    if row.idempotent and not takes_key:
+        yield "the matrix has it idempotent, the description names no Idempotency-Key"
+    if takes_key and not row.idempotent:
+        yield "the description names an Idempotency-Key, the matrix does not have it idempotent"
+    statuses = set(map(str, operation.get("responses") or {}))
+    if row.is_async and "202" not in statuses:
+        yield "the matrix has it asynchronous, the description has no 202"
+    if "202" in statuses and not row.is_async:
+        yield "the description has a 202, the matrix does not have it asynchronous"
+    if "207" in statuses and not row.partial:
+        yield "the description has a 207, the matrix does not have it half succeed"
+
+
+def _limits(document: Mapping[str, Any], rows: Mapping[int, tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Limits that are described and known here, and differ."""
+    for row, names, word, ours in (
+        (1, ("content",), "maxLength", limits.CONTENT_CHARACTERS),
+        (11, ("posts",), "maxItems", limits.BULK_POSTS),
+    ):
+        shape: Any = rows.get(row, ("", {}))[1].get("requestBody", {})
+        for name in ("content", "application/json", "schema"):
+            shape = _resolved(document, shape).get(name, {})
+        for name in names:
+            shape = _resolved(document, _resolved(document, shape).get("properties", {})).get(name, {})
+        theirs = _resolved(document, shape).get(word)
+        if theirs is not None and theirs != ours:
+            yield f"row {row}: {'.'.join(names)} has {word} {theirs}, here {ours}"
+
+
+def _resolved(document: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
+    """What a value or a reference inside the document says; nothing for a reference elsewhere."""
+    for _ in range(20):
+        if not isinstance(value, Mapping):
+            return {}
+        reference = value.get("$ref")
+        if not isinstance(reference, str):
+            return value
+        value = document
+        for part in reference.removeprefix("#/").split("/") if reference.startswith("#/") else ["elsewhere"]:
+            value = value.get(part, {}) if isinstance(value, Mapping) else {}
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One thing of a kind, as listed and as read by itself."""
+
+    listed: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
+    differs: tuple[str, ...] = ()
+
+
+async def read_rows(client: AsyncClient) -> list[Finding]:
+    """Look at every row by reads alone; nothing is sent that could change anything.
+
+    Returns
+    -------
+    list of Finding
+        A row is well if a thing of its group is listed, reads the same by itself, and, for an asynchronous row, has the status that
+        tells how it ended. It is not looked at if the workspace has no such thing.
+    """
+    known = {
+        "posts": await _reading(client.posts.list(status="all"), client.posts.get, "posts"),
+        "accounts": await _reading(client.accounts.list(status="all"), client.accounts.get, "accounts"),
+        "media": await _reading(client.media.list(), client.media.get, None),
+        "webhooks": await _reading(client.webhooks.list(), client.webhooks.get, "webhooks"),
+    }
+    known["deliveries"] = await _deliveries(client, known["webhooks"])
+    return [_finding(row, known["deliveries" if polled(row) == "delivery" else row.group]) for row in MATRIX]
+
+
+async def _reading(
+    pages: AsyncIterator[Page], get: Callable[[str], Awaitable[dict[str, Any]]], kind: str | None
+) -> _Reading:
+    """Read the first thing of a list, and that thing by itself."""
+    try:
+        listed = await _first(pages)
+        if listed is None:
+            return _Reading()
+        record = await get(str(listed.get("id")))
+    except VoxopsError as error:
+        return _Reading(differs=(str(error),))
+    differs = []
+    if record.get("id") != listed.get("id"):
+        differs.append(f"{listed.get('id')} reads as {record.get('id')}")
+    if kind is not None:
+        differs += _columns(kind, [listed, record])
+    return _Reading(listed, record, tuple(differs))
+
+
+async def _deliveries(client: AsyncClient, webhooks: _Reading) -> _Reading:
+    """Read the newest delivery of the first webhook."""
+    if webhooks.listed is None:
+        return _Reading(differs=webhooks.differs)
+    try:
+        listed = await _first(client.webhooks.deliveries(str(webhooks.listed.get("id"))))
+    except VoxopsError as error:
+        return _Reading(differs=(str(error),))
+    return _Reading(listed, listed, tuple(_columns("deliveries", [listed]))) if listed is not None else _Reading()
+
+
+async def _first(pages: AsyncIterator[Page]) -> dict[str, Any] | None:
+    """The first record of a list."""
+    async for page in pages:
+        if page.records:
+            return page.records[0]
+    return None
+
+
+def _columns(kind: str, records: list[dict[str, Any]]) -> list[str]:
+    """What the frame of these records lacks: its id, or a value that could not be read."""
+    frame = build(kind, records)
+    id_column = SCHEMAS[kind][0].name
+    lacking = [f"no {id_column}"] if frame[id_column].isna().any() else []
+    return lacking + [f"{count} values of {column} can't be read" for column, count in frame.attrs["unread"].items()]
+
+
+def _finding(row: Endpoint, reading: _Reading) -> Finding:
+    """What a reading says of a row."""
+    if reading.differs:
+        return Finding(row, reading.differs)
+    if reading.record is None:
+        return Finding(row, untried=f"the workspace has no {row.group} to read")
+    kind = polled(row)
+    if kind == "delivery":
+        missing = [name for name in ("success", "retryCount") if name not in reading.record]
+        return Finding(row, tuple(f"a delivery has no {name} to follow it by" for name in missing))
+    # An account without a backfill has no status of one yet.
+    if kind is not None and kind != "account" and not polled_status(kind, reading.record):
+        return Finding(row, (f"a {kind} has no status to follow it by",))
+    return Finding(row)
+
 
 Law: TypeAlias = Callable[[Bench, Endpoint, Case], Awaitable[list[str]]]
 
@@ -260,3 +520,97 @@ LAWS: dict[str, Law] = {
     "items": items,
     "events": announced,
 }
+
+
+Report = Callable[[str], Any]
+
+
+async def try_row(bench: Bench, row: Endpoint) -> Finding:
+    """Try one row under every law; what keeps several laws from being tried is reported once."""
+    differs: dict[str, str] = {}
+    for name, law in LAWS.items():
+        try:
+            found = await law(bench, row, CASES[row.row])
+        except VoxopsError as error:
+            found = [str(error)]
+        for what in found:
+            differs.setdefault(what, name)
+    return Finding(row, tuple(f"{name}: {what}" for what, name in differs.items()))
+
+
+async def try_rows(sandbox: Remote, report: Report) -> list[Finding]:
+    """Try all rows in a sandbox, and report each as it is done.
+
+    Parameters
+    ----------
+    sandbox : Remote
+        A running sandbox; what is tried stays done in it.
+    report : callable
+        Takes one line of text per row.
+    """
+    findings = []
+    async with Bench(sandbox) as bench:
+        for row in MATRIX:
+            findings.append(await try_row(bench, row))
+            report(str(findings[-1]))
+    return findings
+
+
+def check(url: str | None = None, *, write: bool = False, report: Report = print) -> bool:
+    """Check the matrix, report each row in a line and all of them in a last one, and return whether all is well.
+
+    Parameters
+    ----------
+    url : str, optional
+        A server. It is only read, with the API key in ``VOXBURST_API_KEY``. By default a sandbox is started, and everything tried.
+    write : bool
+        Try everything at `url`, too; only a sandbox on this machine is taken, since the check counts what happened by its record.
+    report : callable
+        Takes the lines.
+
+    Raises
+    ------
+    ConfigError
+        If `write` is asked for anything but a sandbox on this machine, or there is no API key to read with.
+    """
+    if url is None and write:
+        raise ConfigError("--write needs --url; without it everything is tried in a fresh sandbox anyway")
+    if url is None:
+        with Sandbox(rate_limit=None) as sandbox:
+            findings = eventloop.run(try_rows(sandbox, report))
+    elif write:
+        with contextlib.closing(_sandbox_at(url)) as remote:
+            findings = eventloop.run(try_rows(remote, report))
+    else:
+        findings = eventloop.run(_read(url, report))
+    report(summary(findings))
+    return all(finding.ok for finding in findings)
+
+
+def _sandbox_at(url: str) -> Remote:
+    """The sandbox at an address on this machine."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    if not is_loopback(host):
+        raise ConfigError(
+            f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765"
+        )
+    remote = Remote(url.rstrip("/").removesuffix("/v1"))
+    if not remote.answers():
+        remote.close()
+        raise ConfigError(f"no voxops sandbox answers at {url}; start one with: voxops sandbox --port 8765")
+    return remote
+
+
+async def _read(url: str, report: Report) -> list[Finding]:
+    """Read at a server."""
+    key = os.environ.get("VOXBURST_API_KEY")
+    if not key:
+        raise ConfigError("no API key: set VOXBURST_API_KEY")
+    async with AsyncClient(key, url=url) as client:
+        findings = await read_rows(client)
+    for finding in findings:
+        report(str(finding))
+    return findings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from voxops._core import jsontext
-from voxops._core.backoff import is_ambiguous
+from voxops._support import canonical
+from voxops.api.timing import is_ambiguous
 from voxops.errors import NotFoundError
 
 __all__ = [
@@ -77,14 +77,14 @@ def may_still_run(code: str) -> bool:
 
 
 def leaves_open(code: str | None) -> bool:
-    """Whether an item of a bulk answer failed in a way that leaves open whether it was made: by the fault of the server."""
+    """Whether an item of the answer to a batch failed in a way that leaves open whether it was made: by the fault of the server."""
     return code in _OF_THE_SERVER
 
 
 def says_absent(error: NotFoundError) -> bool:
     """Whether the API itself says that a thing does not exist: by an error as JSON; a page, or nothing, is a proxy's (rule 16)."""
     try:
-        return bool(jsontext.decode(error.body))
+        return bool(canonical.decode(error.body))
     except ValueError:
         return False
 

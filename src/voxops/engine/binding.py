@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from voxops import frames
 from voxops.acts.act import Act
 from voxops.acts.create import CreateAct
 from voxops.acts.operation import Item, settled
@@ -16,6 +15,7 @@ from voxops.acts.plan import Plan
 from voxops.engine.decisions import Decider
 from voxops.engine.facts import Decision, Facts, Hold, Join, New
 from voxops.engine.learning import learn
+from voxops.frames.packing import pack
 from voxops.ledger import Ledger, RunHead, RunRow
 from voxops.model import Outcome
 
@@ -23,10 +23,10 @@ __all__ = ["bind"]
 
 
 def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None) -> None:
-    """Write a run and everything it needs into the ledger, in one IMMEDIATE transaction."""
+    """Write a run and everything it needs into the ledger, in one transaction."""
     head = RunHead(run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held)
     with ledger.atomic():
-        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=frames.pack(plan.table))
+        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=pack(plan.table))
         if facts.listed is not None:
             learn(ledger, facts.listed)
         ledger.claims.expire()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger import Clearance
 from voxops.model import Clock, Outcome, Transition

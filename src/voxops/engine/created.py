@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import (
+from voxops.api.timing import (
     CREATES_FRESH_FOR,
     LIST_DISORDER,
     WAITING_HOLDS_FOR,
@@ -19,7 +19,7 @@ from voxops.api.windows import (
     WALK_SHARE,
 )
 from voxops.errors import DecodeError
-from voxops.frames.states import read_posts
+from voxops.frames.records import read_posts
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient, Reply

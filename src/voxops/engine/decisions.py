@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from voxops._core.text import as_kept
+from voxops._support.canonical import as_kept
 from voxops.acts.act import Act, PostAct
 from voxops.acts.change import FIELDS
 from voxops.acts.create import CreateAct, resolved
@@ -16,7 +16,7 @@ from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, STUCK_AFTER
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
 from voxops.engine.batches import leave_batch
 from voxops.engine.doubles import Doubles, may_show_yet
@@ -102,12 +102,7 @@ class Decider:
 
     def _decide(self, operation: Operation, item: Item) -> Decision:
         """Decide for one row: what the ledger knows comes before what the server shows."""
-        found = list(filter(None, map(self._ledger.operations.latest, item.identities)))
-        if self._creates and len({(stored.id, member.position) for _, stored, member in found}) > 1:
-            return Hold(
-                "this ledger holds two rows that are one by now, written 1 and 1.0; give one of them another name"
-            )
-        known = found[0] if self._creates and found else max(found, key=lambda each: each[0], default=None)
+        known = self._ledger.operations.latest(item.identity)
         # What the analyst asked for; the key counts how often this episode was tried (rule 9).
         deliberate = item.attempt
         if known is not None and not self._creates and self._is_stuck(item, known[1], known[2], deliberate):
@@ -222,7 +217,7 @@ class Decider:
             return False
         self._whole.add(stored.id)
         members = self._ledger.operations.members(stored.id)
-        ours = {member.position for member in members if self._rows.intersection(member.item.identities)}
+        ours = {member.position for member in members if member.item.identity in self._rows}
         groups = [[each for each in members if (each.position in ours) is mine] for mine in (False, True)]
         if groups[0]:
             leave_batch(self._ledger, stored, groups, read=stored.read)
@@ -230,8 +225,8 @@ class Decider:
 
     @cached_property
     def _rows(self) -> frozenset[str]:
-        """Identities of the rows of the plan, under every name that they are known by."""
-        return frozenset(identity for item in self._plan.items for identity in item.identities)
+        """Identities of the rows of the plan."""
+        return frozenset(item.identity for item in self._plan.items)
 
     def _decide_done(self, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for an act on a post or a delivery that has succeeded: it is done, unless it is meant once more, or was undone."""
@@ -291,7 +286,7 @@ class Decider:
 
     def _decide_open(self, item: Item, stored: Stored) -> Decision:
         """Decide for a row whose subject has an operation that was sent and is open (rule 2)."""
-        what = f"another {stored.action} of this {item.subject.kind}"
+        what = f"another {act_named(stored.action).verb} of this {item.subject.kind}"
         same = self._own(item, stored)
         if same is not None and stored.action == self._act.name and same.item.body_hash == item.body_hash:
             return Join(stored.id, same.position)
@@ -324,7 +319,7 @@ class Decider:
         if not left or (stored.action == operation.action and covered):
             return ""
         run = next(iter(self._ledger.runs.of_operation(stored.id)), None)
-        what = f"another {stored.action} of this {stored.subject.kind} waits to be sent"
+        what = f"another {act.verb} of this {stored.subject.kind} waits to be sent"
         return f"{what}; let its run go on, or cancel it, with ws.attach({run!r})"
 
     def _own(self, item: Item, stored: Stored) -> Member | None:

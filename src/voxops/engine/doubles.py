@@ -13,12 +13,12 @@ from voxops.acts.made import Made, shown_hash, shown_of_body
 from voxops.acts.operation import Item, Member
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.analysis.sheet_rules import TWIN
 from voxops.api.evidence import Baseline
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.answer import leaves_open
 from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
+from voxops.sheets.rules import TWIN
 
 __all__ = ["Doubles", "may_show_yet"]
 
@@ -88,7 +88,7 @@ class Doubles:
         wanted = shown_of_body(body)
         for state, other in self._under_way.get(wanted, ()):
             makes_room = state == "planned" and self._asked_by_row.get(other.row_mark, wanted) != wanted
-            same_row = other.identity in item.identities
+            same_row = other.identity == item.identity
             of_campaign = other.campaign == item.campaign or not item.seen["named"]
             if of_campaign and not same_row and not makes_room:
                 yield state, other

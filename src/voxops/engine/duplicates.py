@@ -16,7 +16,7 @@ from voxops.acts.act import CHANGED
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.states import PostState
-from voxops.api.windows import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
+from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
 from voxops.client import Reply
 from voxops.engine.learning import learn, note_posts
 from voxops.engine.outcome import copies

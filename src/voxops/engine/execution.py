@@ -13,7 +13,7 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.windows import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
+from voxops.api.timing import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
 from voxops.engine.control import GOES_ON, Control, Pass
 from voxops.engine.duplicates import find_duplicates, read_copies

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from voxops._core import eventloop
+from voxops._support import eventloop
 from voxops.errors import VoxopsError
 from voxops.model import Observer, Snapshot
 

@@ -15,7 +15,7 @@ from voxops.acts.made import DRAFT_AGAIN, Made, asked_hash, is_live, made_of, of
 from voxops.acts.operation import Member
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER
+from voxops.api.timing import PROOF_AFTER
 from voxops.engine.created import Listed
 from voxops.engine.presence import was_edited
 from voxops.ledger import Ledger, Stored

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import asked_hash, shown_hashes
+from voxops.acts.made import asked_hash, shown_of_body
 from voxops.acts.operation import Item, Member, Subject
 from voxops.acts.table import act_named
 from voxops.engine.facts import Facts
@@ -24,7 +24,7 @@ _SHOWN = frozenset(
 def verdict_of(ledger: Ledger, item: Item, body: Mapping[str, Any]) -> Verdict:
     """What the posts that are there allow for a row."""
     made = ledger.marks.of_row(item.row_mark, item.marks)
-    return judge_row(item, body, made, ledger.marks.alike(asked_hash(body), shown_hashes(body)))
+    return judge_row(item, body, made, ledger.marks.alike(asked_hash(body), shown_of_body(body)))
 
 
 def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields: Collection[str]) -> bool:
@@ -34,7 +34,7 @@ def shows_by_now(ledger: Ledger, facts: Facts, item: Item, post_id: str, fields:
         return False
     if "tags" in fields and not _has_tags(ledger, item, post_id):
         return False
-    return set(fields) == {"tags"} or made.shown in shown_hashes(resolved(item, facts.accounts))
+    return set(fields) == {"tags"} or made.shown == shown_of_body(resolved(item, facts.accounts))
 
 
 def _has_tags(ledger: Ledger, item: Item, post_id: str) -> bool:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pandas as pd
 
-from voxops import frames
 from voxops.acts.plan import RESULT_TYPES, Plan
 from voxops.engine.outcome import COUNTS
 from voxops.engine.progress import start
+from voxops.frames.records import build
 from voxops.model import Observer, Snapshot
 
 __all__ = ["PREFIX", "Nothing"]
@@ -74,7 +74,7 @@ class Nothing:
     async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
         """No post."""
         empty = pd.array([], dtype="string")
-        return frames.build("posts", []).assign(row=empty)
+        return build("posts", []).assign(row=empty)
 
     async def verify(self) -> pd.DataFrame:
         """No cause."""

@@ -12,17 +12,17 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from voxops import frames
 from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import PROOF_AFTER, SKEW
+from voxops.api.timing import PROOF_AFTER, SKEW
 from voxops.engine.answer import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
-from voxops.frames.states import read_posts
+from voxops.frames.records import Columns, build, read_posts
+from voxops.frames.times import parse_times
 from voxops.ledger import Ledger, audit
 from voxops.ledger.copies import copies_of
 from voxops.model import Outcome
@@ -86,7 +86,7 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
             if record is not None:  # else somebody has deleted it meanwhile
                 records.append(record)
                 rows.append((copy.label, copy.keep))
-    frame = frames.build("posts", records, fetched_at=client.now())
+    frame = build("posts", records, fetched_at=client.now())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
         copy_of=pd.array([keep for _, keep in rows], dtype="string"),
@@ -118,7 +118,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     head, table = ledger.runs.head(run), audit.results(ledger, run)
     if act_named(head.action).about != "create":
         raise PlanError(
-            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_bulk"
+            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
         )
     names = table[head.key_column].astype("string")
     labels = dict(zip(table["result_id"], names, strict=True))
@@ -131,7 +131,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     open_rows = names[is_open & was_sent].to_list()
     created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
-    columns = frames.Columns("posts")
+    columns = Columns("posts")
     async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
         states = read_posts(page.records)
         hits = left.intersection(states)
@@ -155,7 +155,7 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     frame.attrs["fetched_at"] = client.now().isoformat()
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
-        made_here=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
+        created_by_run=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
     )
 
 
@@ -237,6 +237,6 @@ def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[s
 def _like(values: Sequence[Any], column: pd.Series) -> Any:
     """Values as an array of the column's dtype; times as ISO text are read."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return frames.parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
+        return parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
     known: list[Any] = [pd.NA if value is None else value for value in values]
     return pd.Series(known, dtype=column.dtype).array

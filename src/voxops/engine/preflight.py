@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.create import CreateAct, resolved
-from voxops.acts.made import NEVER_OUT, Made, asked_hash, is_live, shown_hashes, shown_of_state
+from voxops.acts.made import NEVER_OUT, Made, asked_hash, is_live, shown_of_body, shown_of_state
 from voxops.acts.operation import Member, Subject, blocked, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.states import PostState
-from voxops.api.windows import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
-from voxops.client.names import account_names
+from voxops.api.timing import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
+from voxops.client import account_names
 from voxops.engine.batches import leave_batch
 from voxops.engine.created import Listed
 from voxops.engine.decisions import why_not_now
@@ -78,7 +78,7 @@ async def _look_again(reader: Reader, ledger: Ledger, plan: Plan, accounts: Mapp
         if one.status in WAITING_STATUSES and one.post_id not in listed.posts and one.created < lasting
     ]
     asked = [resolved(item, accounts) for item in plan.items if not item.seen.get("twin")]
-    shown = {each for body in asked for each in shown_hashes(body)}
+    shown = {shown_of_body(body) for body in asked}
     if in_doubt := ledger.marks.in_doubt(NEVER_OUT):
         marks = {mark for item in plan.items for mark in (item.row_mark, *item.marks)}
         wanted += [
@@ -223,7 +223,7 @@ async def look_back(
         known = ledger.marks.of_rows({member.item.row_mark for member in members}, marks)
         for member in members:
             body = bodies[member.position]
-            known += [one for one in ledger.marks.alike(asked_hash(body), shown_hashes(body)) if not one.is_ours]
+            known += [one for one in ledger.marks.alike(asked_hash(body), shown_of_body(body)) if not one.is_ours]
         doubtful |= {one.post_id: one for one in known if not is_live(one.status) and one.status != "deleted"}
     if doubtful:
         found = await read_again(reader, doubtful.values(), {})

@@ -10,7 +10,7 @@ from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
-from voxops.api.windows import CREATES_FRESH_FOR
+from voxops.api.timing import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
 from voxops.engine.preflight import is_stale, look_back, read_list, renew, renew_creates

@@ -5,28 +5,19 @@ Everything here is a decision about states that were read; nothing reads or send
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from voxops._core.text import as_read
-from voxops.acts.made import (
-    Made,
-    accounts_of,
-    asked_hash,
-    is_live,
-    made_of,
-    shown_hashes,
-    shown_of_body,
-    shown_of_state,
-)
-from voxops.acts.operation import LATER_ATTEMPTS, Item, Member
-from voxops.analysis.sheet_rules import TWIN
+from voxops._support.canonical import as_read
+from voxops.acts.made import Made, accounts_of, asked_hash, is_live, made_of, shown_of_body, shown_of_state
+from voxops.acts.operation import Item, Member
 from voxops.api.evidence import same_time
 from voxops.api.states import PostState
-from voxops.api.windows import SKEW
+from voxops.api.timing import SKEW
 from voxops.model import WAITING_STATUSES
+from voxops.sheets.rules import TWIN
 
 __all__ = [
     "Verdict",
@@ -68,7 +59,7 @@ def judge_row(
     alike : sequence of Made
         Posts that show the same content, accounts and time, or were asked for so, whoever's row they are.
     """
-    asked, shown = asked_hash(body), shown_hashes(body)
+    asked, shown = asked_hash(body), shown_of_body(body)
     asked_for = item.seen.get("asked", item.attempt)  # by the analyst: after a failure the ledger raises the number
     next_attempt = max((_attempt_of(item, post) for post in made if post.op_mark is not None), default=item.attempt) + 1
     # What is there comes first: it may be another attempt at the same row. A draft comes last: it may be a clone, and where it is none,
@@ -88,7 +79,7 @@ def judge_row(
                 )
         elif post.is_for(asked, shown):
             return Verdict(made=post.post_id)
-        elif post.shown in shown:
+        elif post.shown == shown:
             return Verdict(
                 blocked=f"already posted as {post.post_id}, which shows this text, these accounts and this time by now, but was made "
                 "with another text, tags or media; if something is still to be changed, change the post itself"
@@ -103,7 +94,7 @@ def judge_row(
         for post in alike:
             if not post.is_ours and is_live(post.status):
                 return Verdict(blocked=f"looks like {post.post_id}, made by hand or elsewhere; {TWIN}")
-            mine = post.row_mark is None or post.row_mark in {item.row_mark, *item.marks}
+            mine = post.row_mark == item.row_mark or post.op_mark in item.marks
             if mine or not (is_live(post.status) or post.taken_back):
                 continue
             if post.campaign_mark == campaign:
@@ -119,7 +110,7 @@ def judge_row(
     return Verdict()
 
 
-def _copied_from(post: Made, made: Sequence[Made], shown: Collection[str]) -> Made | None:
+def _copied_from(post: Made, made: Sequence[Made], shown: str) -> Made | None:
     """The post of a row which somebody has duplicated, marks and all; None where a post is no such duplicate.
 
     Whether one that shows something else is the row, mended and put in its place, or was made from it as from a template, nobody knows;
@@ -127,7 +118,7 @@ def _copied_from(post: Made, made: Sequence[Made], shown: Collection[str]) -> Ma
     """
     alike = [one for one in made if one.op_mark is not None and one.op_mark == post.op_mark]
     first = min(alike, key=lambda one: (one.created, one.post_id), default=post)
-    another = post is not first and post.shown is not None and post.shown not in shown
+    another = post is not first and post.shown not in {None, shown}
     return first if another else None
 
 
@@ -140,7 +131,7 @@ def _attempt_of(item: Item, post: Made) -> int:
     """Which attempt at a row a post is; a very late one where it bears a mark of none that is known."""
     if post.op_mark not in item.marks:
         return len(item.marks)
-    return item.marks.index(post.op_mark) % (item.attempt + LATER_ATTEMPTS - 1) + 1
+    return item.marks.index(post.op_mark) + 1
 
 
 def find_marked(

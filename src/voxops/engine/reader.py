@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
-from voxops.api.windows import FIRST_LOOK, LONGEST_LOOK, LONGEST_REST, PER_PAGE
+from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, LONGEST_REST, PER_PAGE
 from voxops.engine.answer import from_a_proxy, says_absent
 from voxops.engine.created import CreatedList, Listed
 from voxops.errors import DecodeError, NotFoundError
-from voxops.frames.states import read_deliveries, read_post, read_posts
+from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from voxops.acts.operation import Member
-from voxops.api.windows import CLOCKS_DIFFER, SKEW
+from voxops.api.timing import CLOCKS_DIFFER, SKEW
 from voxops.ledger import Clearance, Stored
 from voxops.model import Transition
 

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.acts.table import act_named
 from voxops.engine.control import Pass
 from voxops.engine.job import notify
@@ -61,6 +61,7 @@ class Reporter:
         self._requests = client.requests
         self._acts = 0
         self._pass: Pass | None = None
+        self._held_up = ""
         head = ledger.runs.head(run)
         counts = audit.cells(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
@@ -83,6 +84,9 @@ class Reporter:
         for (op, reason), count in why.items():
             waits[current.reasons.waiting.get(op, "") or reason] += count
         snapshot = fold(snapshot, Event("waiting", at, waits=waits))
+        if self._held_up != self._ledger.held_up:
+            self._held_up = self._ledger.held_up
+            snapshot = fold(snapshot, Event("note", at, text=self._held_up))
         phase = _phase(current)
         if phase == "paused" and any(why.startswith(CANCELLED) for why in waits) and not self._unsent():
             phase = "watching"  # what was given up is not there to be resumed

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops._core.backoff import Backoff, delay
 from voxops.acts.operation import Member, settled
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
-from voxops.api.errors import read_answer
+from voxops.api.error_bodies import read_answer
 from voxops.api.matrix import find, polled
 from voxops.api.states import PostState, as_mark
+from voxops.api.timing import Backoff, delay
 from voxops.engine.answer import Answer, from_a_proxy, judge, may_be_half_done, may_still_run
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import GOES_ON, Pass
@@ -28,7 +28,7 @@ from voxops.engine.preparing import Preparer
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reading import transitions
 from voxops.errors import DecodeError, TransportError
-from voxops.frames.states import read_post
+from voxops.frames.records import read_post
 from voxops.ledger import Claim, Clearance, Ledger, Refusal, Stored, Writer
 from voxops.model import Outcome, Transition
 

@@ -18,7 +18,7 @@ from voxops.acts.operation import Member, blocked, settled
 from voxops.acts.table import act_named
 from voxops.api.evidence import Attempted, Baseline, counted_below, delivery_untouched, promised_counts, sighted
 from voxops.api.states import PostState
-from voxops.api.windows import NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
+from voxops.api.timing import NO_EVIDENCE_AFTER, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED, SKEW
 from voxops.client import Reply
 from voxops.engine.answer import was_refused
 from voxops.engine.batches import leave_batch

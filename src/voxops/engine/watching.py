@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops import frames
-from voxops._core import safe
+from voxops._support import safe
 from voxops.acts.plan import Plan
-from voxops.api.windows import WATCH_FOR
+from voxops.api.timing import WATCH_FOR
 from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
 from voxops.engine.control import Control
 from voxops.engine.job import notify
@@ -23,6 +22,7 @@ from voxops.engine.progress import cells_of, fold, start
 from voxops.engine.reader import Reader, interval
 from voxops.engine.reporter import REFRESH
 from voxops.errors import DecodeError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
+from voxops.frames.records import build
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
@@ -290,8 +290,8 @@ class Watch:
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """Nothing was made."""
         if copies:
-            return frames.build("posts", [])
-        raise PlanError("a watch makes no posts; pass a run of vx.plan_bulk")
+            return build("posts", [])
+        raise PlanError("a watch makes no posts; pass a run of vx.plan_create")
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002  nothing was sent that could hang
         """The things that ended badly."""

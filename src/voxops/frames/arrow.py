@@ -8,8 +8,6 @@ import pandas as pd
 
 from voxops.errors import ConfigError
 
-__all__ = ["from_arrow"]
-
 
 def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     """Bring a frame back from where it travelled: Polars, DuckDB, a Parquet file that pandas has read, any Arrow stream.

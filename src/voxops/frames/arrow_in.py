@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from voxops._core.jsontext import decode
+from voxops._support.canonical import decode
 from voxops.errors import ConfigError
 from voxops.frames.arrow_out import TARGETS_TYPE
 from voxops.frames.nested import JsonArray, JsonDtype, ListArray, TargetsArray
-from voxops.frames.schemas import SCHEMAS
+from voxops.frames.schemas import SCHEMAS, STRING_DTYPE
 from voxops.frames.target import Target, Targets
-from voxops.frames.values import STRING_DTYPE
-
-__all__ = ["doubled_name", "read_arrow", "to_frame"]
 
 # Columns that hold JSON, which Arrow has as text.
 _JSON = frozenset(

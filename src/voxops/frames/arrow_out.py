@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxops._core.jsontext import json_text, text, well_formed
+from voxops._support.canonical import json_text, text, well_formed
 from voxops.frames.target import Target, Targets, gather
-
-__all__ = ["JSON_TYPE", "LIST_TYPE", "TARGETS_TYPE", "json_texts", "string_lists", "strings", "target_lists"]
 
 JSON_TYPE = pa.string()
 LIST_TYPE = pa.list_(pa.string())

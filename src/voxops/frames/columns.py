@@ -1,41 +1,77 @@
-"""Reading a frame column by column as plain values, and saying what is wrong with one that is unfit."""
+"""What became of a column that a frame lacks, as far as the frame shows it, and what to do about it."""
 
 from __future__ import annotations
 
+import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from voxops.errors import PlanError
-from voxops.frames.absent import absent
+from voxops._support.arguments import near
+from voxops._support.canonical import well_formed
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.schemas import LABEL, LIST, STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, parse_times
-from voxops.frames.values import STRING_DTYPE
 
-__all__ = [
-    "ATTEMPTS",
-    "as_whole_number",
-    "attempt_in",
-    "attempts",
-    "booleans",
-    "flags",
-    "instants",
-    "is_missing",
-    "kind_name",
-    "need_columns",
-    "need_frame",
-    "need_posts",
-    "of_another_library",
-    "plain_values",
-    "refuse_results",
-    "refuse_texts_of_lists",
-    "restored",
-    "table_of",
-    "times_of",
-    "unnamed_index",
-]
+_IDS = ("delivery_id", "post_id", "platform", "account_id")  # what tells the rows of a frame apart
+
+
+def absent(frame: pd.DataFrame, wanted: Iterable[str], maker: str) -> tuple[str, list[str]]:
+    """The columns that a frame lacks, ``""`` if none, and what to do: what the frame shows of each, `maker` where it shows nothing."""
+    names = list(wanted)
+    missing = [name for name in names if name not in frame.columns]
+    cures = {name: _cure(frame, name, missing) for name in missing}
+    # What has a name of its own here is no slip of the pen.
+    others = [str(head) for head in frame.columns if head not in names and not str(head).startswith("new_")]
+    said = [name if cures[name] else name + _meant(name, others) for name in missing]
+    return ", ".join(said), list(dict.fromkeys(cure or maker for cure in cures.values()))
+
+
+def warn_of_slips(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Warn of a filled column whose name nearly is one of `names`, none of which a frame must have: nobody would read it.
+
+    Columns of one's own are no slips: only a name that is near one of ours, in a frame without it or with nothing in it, is one.
+    """
+    ours = list(names)
+    unused = [name for name in ours if name not in frame.columns or frame[name].isna().all()]
+    for head in frame.columns:
+        name = "_".join(str(head).lower().split())
+        meant = near(name, unused) if head not in ours else None
+        # ``scheduled_for`` is near ``new_scheduled_for``, and no slip.
+        if meant and name.startswith("new") == meant.startswith("new") and frame[head].notna().any():
+            warnings.warn(f"column {head!r} is none that is read; did you mean {meant!r}? Rename it then", stacklevel=3)
+
+
+def _meant(name: str, others: Iterable[str]) -> str:
+    """The column that may be meant, ``""`` where none is near."""
+    meant = near(name, others)
+    return f" (did you mean {meant!r}?)" if meant else ""
+
+
+def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
+    """What to do about one column, the same words for all to which the same has happened; ``""`` where nothing shows what has."""
+    if name in frame.index.names:
+        return (
+            f"use reset_index(): the index is {', '.join(str(each) for each in frame.index.names if each is not None)}"
+        )
+    merged = [each for each in missing if {f"{each}_x", f"{each}_y"} <= set(frame.columns)]
+    if name in merged:
+        pairs = ", ".join(f"{each}_x and {each}_y" for each in merged)
+        return f"after merge() there are {pairs}: pass it suffixes=('', '_other'), or rename one"
+    ids = [each for each in _IDS if each in frame.columns]
+    zoned = re.compile(re.escape(name) + r" \(\S+\)")  # as `voxops.to_excel` names columns of times
+    if ids and any(zoned.fullmatch(str(head)) for head in frame.columns):
+        by = " and ".join(filter(None, (", ".join(ids[:-1]), ids[-1])))
+        return (
+            "its heads are those of vx.to_excel, whose times are local and for reading: keep the frame as Parquet or CSV, "
+            f"and join the edited column to it by {by}"
+        )
+    return ""
+
 
 # Columns that distinguish rows of targets from those of posts.
 _OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
@@ -316,3 +352,83 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
 def is_missing(value: Any) -> bool:
     """Whether there is no value; a list or a tuple is one, however long."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
+_FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
+
+
+def metadata_field(name: str, value: str) -> str:
+    """Return ``metadata.owner`` for ``owner``, a field of the metadata, or itself; ConfigError if it is none."""
+    found = _FIELD.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        example = name.removesuffix("_field")
+        raise ConfigError(f"{name}={value!r} must name a field of the posts' metadata, such as {example!r}")
+    return f"metadata.{found[1]}"
+
+
+def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
+    """Return posts with a column for each of these fields.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Has ``metadata``.
+    fields : mapping of str to str
+        ``owner``, ``campaign`` or ``tags`` -> the field that holds it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``owner campaign`` (string, NA where the post does not say; several are joined by a comma) and ``tags`` (tuples).
+
+    Warns
+    -----
+    UserWarning
+        If no post has the field and one that they have is near: a typo in a setting must not look like posts without owners.
+    """
+    if not fields:
+        return posts
+    columns: dict[str, Any] = {}
+    for name, field in fields.items():
+        found = [metadata_value(value, field.split(".")[1:]) for value in posts["metadata"]]
+        if all(value is None for value in found) and (meant := _people_meant(posts["metadata"], field)):
+            said = f"{name}_field={field.removeprefix('metadata.')!r}: no post has this field in its metadata"
+            warnings.warn(f"{said}; did you mean {meant.removeprefix('metadata.')!r}?", stacklevel=2)
+        if name == "tags":
+            columns[name] = LIST.array([texts_of(value) for value in found])
+        else:
+            columns[name] = LABEL.array([", ".join(texts_of(value)) or None for value in found])
+    table = posts.assign(**columns)
+    table.attrs = {**posts.attrs, "people": dict(fields)}
+    return table
+
+
+def metadata_value(value: Any, names: list[str]) -> Any:
+    """What metadata hold under these names, one within the other; None where they don't. A file has made text of them."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _people_meant(metadata: pd.Series, field: str) -> str | None:
+    """The field beside this one, of any post, that a typo is likely to have meant; None where none is near, or a post has this one, empty."""
+    parent, _, last = field.rpartition(".")
+    beside = (metadata_value(value, parent.split(".")[1:]) for value in metadata)
+    known = {str(name) for group in beside if isinstance(group, Mapping) for name in group}
+    meant = None if last in known else near(last, sorted(known))
+    return None if meant is None else f"{parent}.{meant}"
+
+
+def texts_of(value: Any) -> list[str]:
+    """One text or a list of texts as a list; empty for what is missing or no text."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    texts = [
+        well_formed(str(each)).strip() for each in entries if isinstance(each, str | int) and not isinstance(each, bool)
+    ]
+    return [text for text in texts if text]

@@ -21,19 +21,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
 
-from voxops._core.jsontext import json_text, text
+from voxops._support.canonical import json_text, text
 from voxops.frames.target import Target, Targets
-
-__all__ = [
-    "JsonArray",
-    "JsonDtype",
-    "ListArray",
-    "ListDtype",
-    "NestedArray",
-    "NestedDtype",
-    "TargetsArray",
-    "TargetsDtype",
-]
 
 
 class NestedDtype(ExtensionDtype):

@@ -20,24 +20,7 @@ from voxops.errors import PlanError
 from voxops.frames.nested import JsonArray, ListArray, NestedDtype, TargetsArray
 from voxops.frames.target import Target, Targets
 
-__all__ = ["pack", "unpack"]
-
-_VERSION = 2
-# Versions that are read. The first wrote targets as values in the order that `Target` had then.
-_READABLE = (1, 2)
-_FIRST_FIELDS = (
-    "target_id",
-    "platform",
-    "account_id",
-    "account_name",
-    "status",
-    "error_code",
-    "error_message",
-    "retry_count",
-    "platform_post_id",
-    "platform_post_url",
-    "published_at",
-)
+_VERSION = 1
 _NAT = np.iinfo(np.int64).min
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
 # What columns of pyarrow's types become, by kind; said, since there is nothing to infer it from in an empty column.
@@ -103,15 +86,15 @@ def unpack(data: bytes) -> pd.DataFrame:
     Raises
     ------
     PlanError
-        If the bytes are not a packed frame, or one of a later version.
+        If the bytes are not a packed frame, or one of another version.
     """
     try:
         content = msgspec.json.decode(data)
-        if content["version"] in _READABLE:
+        if content["version"] == _VERSION:
             return _frame_in(content)
     except (ValueError, RecursionError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
-    raise PlanError(f"This frame was packed by a later version of voxops: format {content['version']}, not {_VERSION}.")
+    raise PlanError(f"This frame was packed by another version of voxops: format {content['version']}, not {_VERSION}.")
 
 
 def _frame_in(content: Mapping[str, Any]) -> pd.DataFrame:
@@ -270,14 +253,13 @@ def _float_out(value: float) -> float | str:
 
 
 def _target_out(target: Target) -> dict[str, Any]:
-    """The fields of a target that have a value, by name, so that a field that comes later makes no stored frame unreadable."""
+    """The fields of a target that have a value, by name."""
     return {name: _value_out(value) for name, value in target._asdict().items() if value is not None}
 
 
-def _target_in(packed: Mapping[str, Any] | Sequence[Any]) -> Target:
-    """Inverse of `_target_out`; what only a later version knows is left out."""
-    named = packed if isinstance(packed, Mapping) else dict(zip(_FIRST_FIELDS, packed, strict=True))
-    return Target(**{name: _value_in(value) for name, value in named.items() if name in Target._fields})
+def _target_in(packed: Mapping[str, Any]) -> Target:
+    """Inverse of `_target_out`."""
+    return Target(**{name: _value_in(value) for name, value in packed.items()})
 
 
 # type -> (tag, how it is written, how it is read); the first type that fits counts, so subclasses come before their bases.
@@ -385,7 +367,7 @@ def _zone(zone: tzinfo | None) -> str | None:
 
 
 def _known(zone: str) -> tzinfo:
-    """A time zone by its name; UTC where this machine does not know it, as by what earlier versions wrote of some."""
+    """A time zone by its name; UTC where this machine does not know it."""
     try:
         return pd.DatetimeTZDtype("us", zone).tz
     except (TypeError, ValueError, LookupError, OSError):

@@ -1,30 +1,258 @@
-"""The pinned schemas: for each kind of record its columns, their kinds, and the fields they are read from.
+"""What one value on the wire means: lists of raw JSON values in, clean lists and typed arrays out.
 
-=========  ======================  ====================================================================
-kind       dtype                   reads
-=========  ======================  ====================================================================
-text       ``string``              text; numbers in full, objects as JSON
-label      ``string``              the same, for values that repeat
-word       ``string``              a status, platform or other word, in lower case
-code       ``string``              an error code, in upper case
-count      ``Int64``               a whole number
-flag       ``boolean``             true, false, or NA
-time       ``datetime64[us, UTC]`` ISO 8601
-list       ``object``              lists, as tuples; nothing is an empty one
-json       ``object``              objects and lists as they are (both of `nested`, so that Arrow can hold them)
-=========  ======================  ====================================================================
+The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as
+object, string or null. A value that can't be read becomes NA and is counted by the caller; nothing here raises because of
+what the server sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from voxops.frames.values import CODE, COUNT, FLAG, JSON, LABEL, LIST, TEXT, TIME, WORD, Kind, field_name
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
-__all__ = ["SCHEMAS", "TARGET", "Column", "pull", "spellings", "unknown"]
+from voxops._support.canonical import well_formed
+from voxops.api.error_bodies import read_error
+from voxops.api.states import field_name
+from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
+from voxops.frames.target import Objects
+from voxops.frames.times import NAT, TIME_DTYPE, Numbers, stamps, utc
+
+STRING_DTYPE = pd.StringDtype("python")
+
+_NONE = type(None)
+_TRUE = frozenset({"true", "yes", "1"})
+_FALSE = frozenset({"false", "no", "0"})
+_INT64 = range(-(2**63), 2**63)
+_NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
+_THREE_WAYS = {True: 1, False: 0, None: -1}
+
+
+def to_bool(value: Any) -> bool | None:
+    """True or False as JSON, number or text says it; None where it says neither."""
+    if value is None or isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def error_parts(error: Any) -> tuple[str | None, str | None]:
+    """Code and message of an error in any of its shapes, None where it has none (contract: 8.1)."""
+    said = read_error(error)
+    return well_formed(said.code) or None, well_formed(said.message) or None
+
+
+def _text(value: Any) -> str | None:
+    """Any JSON value as text: numbers in full, objects and lists as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:  # a thousand lists in one another, where a text should be
+        return "[…]"
+
+
+def _only(values: Sequence[Any], *types: type) -> bool:
+    """Whether every value is of one of these exact types or None; decided without a look at the values."""
+    return set(map(type, values)) <= {*types, _NONE}
+
+
+def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
+    """Texts as they are, but for half a surrogate pair, which no file and no other library takes; any other value as text."""
+    texts = values if _only(values, str) else [_text(value) for value in values]
+    return texts if _is_well_formed(texts) else [None if text is None else well_formed(text) for text in texts]
+
+
+def _is_well_formed(values: Iterable[Any]) -> bool:
+    """Whether UTF-8 has all texts among these values."""
+    try:
+        "".join([value for value in values if type(value) is str]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Memo(dict[Any, Any]):
+    """Value -> what is made of it, for values that repeat: one look-up each, and equal results share one object.
+
+    Only texts are kept, since ``1``, ``1.0`` and ``True`` are one key; and at most 10,000, whatever the server sends.
+    """
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__({None: None})
+        self._make = make
+
+    def __missing__(self, value: Any) -> Any:
+        text = self._make(well_formed(_text(value) or "")) or None
+        if type(value) is str:
+            if len(self) > 10_000:
+                self.clear()
+                self[None] = None
+            self[value] = text
+        return text
+
+    def clean(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Make each value uniform."""
+        try:
+            return list(map(self.__getitem__, values))
+        except TypeError:  # a list or an object where a word should be
+            return [self[_text(value)] for value in values]
+
+
+def clean_counts(values: Sequence[Any]) -> Sequence[Any]:
+    """Whole numbers; text and fractions are read, what is none or exceeds 64 bits becomes None."""
+    if _only(values, int):
+        large = list(filter(None, values))
+        if not large or (min(large) in _INT64 and max(large) in _INT64):
+            return values
+    return [_count(value) for value in values]
+
+
+def _count(value: Any) -> int | None:
+    """One whole number, rounded where the server sent a fraction; None where there is none."""
+    if isinstance(value, str):
+        try:
+            value = int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float):
+        value = round(value) if np.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value in _INT64 else None
+
+
+def clean_flags(values: Sequence[Any]) -> Sequence[Any]:
+    """True, False or None."""
+    return values if _only(values, bool) else [to_bool(value) for value in values]
+
+
+def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Lists as tuples, nothing as an empty one; equal ones share one object, where all they hold is text.
+
+    Others can't be looked up, or are equal without being the same, as ``1`` and ``True`` are.
+    """
+    plain = set(map(type, values)) == {list}
+    tuples = list(map(tuple, values)) if plain else [_listed(value) for value in values]
+    if not _is_well_formed(chain.from_iterable(tuples)):
+        tuples = [tuple(well_formed(each) if isinstance(each, str) else each for each in listed) for listed in tuples]
+    shared: dict[Any, tuple[Any, ...]] = {}
+    try:
+        first = list(map(shared.setdefault, tuples, tuples))
+    except TypeError:
+        return tuples
+    return first if _only(list(chain.from_iterable(shared)), str) else tuples
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """A list as a tuple, any other value as one of its own."""
+    return tuple(value) if isinstance(value, list) else () if value is None else (value,)
+
+
+def _same(values: Sequence[Any]) -> Sequence[Any]:
+    """Values as they are."""
+    return values
+
+
+def _objects(values: Sequence[Any]) -> Objects:
+    """Values as they are, one object per row, never spread over a second axis."""
+    return np.fromiter(values, object, len(values))
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    """Whole numbers, and whether each is missing; integers alone, so that 9007199254740993 next to a null stays itself."""
+    staged = np.zeros(len(values), _NUMBER)
+    if None in values:
+        staged["missing"] = [value is None for value in values]
+        values = [value or 0 for value in values]
+    staged["value"] = values
+    return staged
+
+
+def _three_ways(values: Sequence[Any]) -> Any:
+    """True, False and None as 1, 0 and -1."""
+    return np.fromiter(map(_THREE_WAYS.__getitem__, values), np.int8, len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a column is read.
+
+    Attributes
+    ----------
+    name : str
+        One word.
+    dtype : dtype
+        Of the column.
+    clean : callable
+        Raw JSON values -> uniform ones.
+    stage : callable
+        Uniform values -> a NumPy array, which is small and can be concatenated.
+    finish : callable
+        That array -> the column.
+    missing : callable or None
+        That array -> which of its values are missing; None for kinds that read whatever comes, so that no loss has to be counted.
+    """
+
+    name: str
+    dtype: ExtensionDtype | np.dtype[Any]
+    clean: Callable[[Sequence[Any]], Sequence[Any]]
+    stage: Callable[[Sequence[Any]], Any]
+    finish: Callable[[Any], Any]
+    missing: Callable[[Any], Any] | None = None
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """Uniform values as a column."""
+        return self.finish(self.stage(values))
+
+
+def _strings(staged: Any) -> Any:
+    """Texts as ``string``."""
+    return pd.array(staged, dtype=STRING_DTYPE)
+
+
+def _integers(staged: Any) -> Any:
+    """Numbers as ``Int64``."""
+    return pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy())
+
+
+def _booleans(staged: Any) -> Any:
+    """Ones, zeros and less as ``boolean``."""
+    return pd.arrays.BooleanArray(staged == 1, staged < 0)
+
+
+def _times(staged: Numbers) -> Any:
+    """Microseconds since 1970 as times."""
+    return utc(staged).array
+
+
+def status_spelling(text: str) -> str:
+    """Return a status, platform or other word in the one spelling by which it is known."""
+    word = text.strip().lower()
+    return _SPELLED.get(word, word)
+
+
+_SPELLED = {"canceled": "cancelled"}
+TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
+LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
+WORD = Kind("word", STRING_DTYPE, _Memo(status_spelling).clean, _objects, _strings)
+CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
+COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
+FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)
+TIME = Kind("time", TIME_DTYPE, _same, stamps, _times, lambda staged: staged == NAT)
+LIST = Kind("list", ListDtype(), clean_lists, _objects, ListArray)
+JSON = Kind("json", JsonDtype(), _same, _objects, JsonArray)
 
 
 @dataclass(frozen=True, slots=True)

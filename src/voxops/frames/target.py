@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, TypeAlias, overload
 import msgspec
 import numpy as np
 
-__all__ = ["Objects", "Target", "Targets", "gather"]
-
 Objects: TypeAlias = "np.ndarray[Any, np.dtype[np.object_]]"
 
 

@@ -1,17 +1,18 @@
-"""Times as the wire writes them, many at once: any ISO 8601 text becomes ``datetime64[us, UTC]``."""
+"""Times: as the wire writes them, and what ``since`` and ``until`` mean."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 
-from voxops._core.isotime import END_YEAR, FIRST_YEAR
-
-__all__ = ["NAT", "TIME_DTYPE", "Numbers", "parse_times", "stamps", "utc"]
+from voxops._support.canonical import END_YEAR, FIRST_YEAR, read_iso
+from voxops.errors import ConfigError
 
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -93,3 +94,292 @@ def _one_time(value: Any) -> datetime | None:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         return None
+
+
+When: TypeAlias = str | datetime | timedelta | None
+
+_LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
+_AHEAD = re.compile(r"\+\s*" + _LENGTH.pattern)
+_NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
+_DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
+_FIRST, _END = (pd.Timestamp(f"{year}-01-01", tz="UTC").as_unit("us") for year in (FIRST_YEAR, END_YEAR))
+_DAYS_AGO = {"today": 0, "yesterday": 1, "tomorrow": -1}
+# A post is as recent as the latest of these.
+MOMENTS = ("scheduled_for", "published_at", "updated_at", "created_at")
+
+
+def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Read a span of time.
+
+    Parameters
+    ----------
+    since, until : str, datetime, timedelta or None
+        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
+        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or with a plus after it (``"+3D"``), or the beginning of
+        ``"today"``, ``"yesterday"`` or ``"tomorrow"``. None leaves the side open.
+    now : datetime
+        The server's time, with an offset.
+    tz : str
+        The time zone in which days begin, and which a time without an offset is in; UTC, the default, is not taken for one that
+        anybody has named.
+
+    Returns
+    -------
+    tuple of (Timestamp or None, Timestamp or None)
+        Start and end in UTC, to the microsecond.
+
+    Raises
+    ------
+    ConfigError
+        If a time is missing (NaT), has no offset and no zone is named, can't be read, or the span ends before it begins.
+    """
+    start, end = _instant("since", since, now, tz), _instant("until", until, now, tz)
+    if start is not None and end is not None and end < start:
+        raise ConfigError(f"until ({end.isoformat()}) is before since ({start.isoformat()}); exchange them.")
+    return start, end
+
+
+def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | None:
+    """One side of a span."""
+    if value is None:
+        return None
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        # No open side: where nothing is meant, that would load everything.
+        raise ConfigError(
+            f"{name}={value!r} is no time, as the latest of no rows is; leave {name}= out for all of them."
+        )
+    ago = _DAYS_AGO.get(value.strip().lower()) if isinstance(value, str) else None
+    if ago is not None:
+        # Days of the calendar, which has days of 23 and of 25 hours.
+        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(ago, "D")
+        return day_start(day, tz).tz_convert("UTC").as_unit("us")
+    if _NUMBER.fullmatch(str(value).strip()):
+        raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
+    try:
+        if isinstance(value, timedelta) or (isinstance(value, str) and _LENGTH.fullmatch(value.strip())):
+            time = pd.Timestamp(now) - abs(_length(value))
+        elif isinstance(value, str) and _AHEAD.fullmatch(value.strip()):
+            time = pd.Timestamp(now) + _length(value.strip().removeprefix("+"))
+        elif isinstance(value, str):
+            time = pd.Timestamp(read_iso(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
+        else:
+            time = pd.Timestamp(value)
+        if time.year < 1:
+            raise ValueError("no calendar has it")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
+            "'7D', '12h' or '30min', one after it such as '+3D', or 'today', 'yesterday' or 'tomorrow'."
+        ) from error
+    # Times of records lie within these years (`isotime.in_calendar`), so that a span from beyond them holds the same.
+    return min(max(placed(name, value, time, tz).tz_convert("UTC").as_unit("us"), _FIRST), _END)
+
+
+def day_start(day: pd.Timestamp, tz: str) -> pd.Timestamp:
+    """The instant at which a day of the calendar, as its midnight without a zone, begins in a zone; as `day_starts`."""
+    return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+
+
+def day_starts(days: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    """The instants at which days begin in a zone: where clocks change at midnight, the first that there is, or the first of two."""
+    return cast("pd.Series[Any]", days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"))
+
+
+def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestamp:
+    """Return a time with its zone: its own, else one that somebody has named; ConfigError where nobody has, or it is not there once."""
+    if time.tzinfo is not None:
+        return time
+    if tz == "UTC":
+        raise ConfigError(
+            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC; or name the zone of "
+            "the workspace once, as in vx.connect(tz='Europe/Berlin'), or in VOXOPS_TZ for commands."
+        )
+    try:
+        return time.tz_localize(tz)
+    except ValueError as error:  # clocks were changed: there is no such time, or there are two
+        raise ConfigError(
+            f"{name}={value!r} is not one time in {tz}, where clocks change then. Add an offset."
+        ) from error
+
+
+def absolute(name: str, value: datetime | str) -> pd.Timestamp:
+    """Read an instant.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument, for the message.
+    value : datetime or str
+        A time with an offset from UTC, as a datetime, a Timestamp or ISO text.
+
+    Returns
+    -------
+    pandas.Timestamp
+        In UTC.
+
+    Raises
+    ------
+    ConfigError
+        If it has no offset, or is no time.
+    """
+    try:
+        time = pd.Timestamp(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"{name}={value!r} is not a time; pass one such as datetime.now(UTC).") from error
+    if pd.isna(time) or time.tzinfo is None:
+        raise ConfigError(f"{name}={value!r} has no time zone; add one, such as datetime.now(UTC).")
+    return time.tz_convert("UTC")
+
+
+def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series) -> pd.Timestamp:
+    """Return the present as a frame knows it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Any frame; ``attrs["fetched_at"]`` says when it was loaded.
+    now : datetime, str or None
+        The present where the caller has named it, with an offset from UTC.
+    times : pandas.Series
+        ``datetime64[us, UTC]``; the latest of them stands for the present of a frame that does not say when it was loaded.
+
+    Returns
+    -------
+    pandas.Timestamp
+        `now`, else when the frame was loaded, else the latest of `times`; NaT if there is none.
+
+    Raises
+    ------
+    ConfigError
+        If `now` has no offset, or is no time.
+    """
+    if now is not None:
+        return absolute("now", now)
+    loaded = frame.attrs.get("fetched_at")
+    return pd.Timestamp(times.max() if loaded is None else loaded)
+
+
+def length(name: str, value: str | timedelta) -> pd.Timedelta:
+    """Read a length of time.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument, for the message.
+    value : str or timedelta
+        Such as ``"6h"``, ``"7D"`` or ``"30min"``; the unit in either case.
+
+    Returns
+    -------
+    pandas.Timedelta
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    try:
+        read = _length(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"{name}={value!r} is not a length of time; write one such as '6h', '7D' or '30min'."
+        ) from error
+    return read
+
+
+def _length(value: str | timedelta) -> pd.Timedelta:
+    """A length of time, its unit in either case; ValueError or TypeError if it is none."""
+    if isinstance(value, timedelta):
+        return pd.Timedelta(value)
+    if _LENGTH.fullmatch(str(value).strip()) is None:
+        raise ValueError(f"{value!r} is not a number with a unit")
+    return pd.Timedelta(plain_units(value))
+
+
+def plain_units(text: str) -> str:
+    """Return the text of a length of time with its units as pandas wants them, whichever case they are written in.
+
+    D and W are capitals there, and h, min, s and the rest small; a capital M alone is a month, which has no length.
+    """
+    return _LENGTH.sub(lambda found: found["number"] + _unit(found["unit"]), text.strip())
+
+
+def _unit(unit: str) -> str:
+    """One unit as pandas wants it."""
+    small = unit if unit == "M" else unit.lower()
+    return {"d": "D", "w": "W"}.get(small, small)
+
+
+def zone(name: str) -> str:
+    """Return the name of a time zone as it is; ConfigError if there is none of this name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise ConfigError(f"tz={name!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'.") from error
+    return name
+
+
+def shown_zone(frame: object, tz: str | None = None) -> str:
+    """Return the time zone in which a frame's times are shown: one that was passed, its workspace's, that of its times, else UTC."""
+    name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
+    if name is None and isinstance(frame, pd.DataFrame):  # counted by days, whose frame has lost where it comes from
+        zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype)}
+        named = {each for each in zones - {"UTC"} if "/" in each}
+        name = named.pop() if len(named) == 1 else None
+    return zone(name) if name is not None else "UTC"
+
+
+def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
+    """Let a frame that names no zone say in which its times are to be shown; returns it."""
+    if tz not in (None, "UTC"):  # what is as always is not said
+        frame.attrs.setdefault("tz", tz)
+    return frame
+
+
+def in_zone(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
+    """Return a frame with its times in a zone; they stay the same instants."""
+    times: dict[str, pd.Series] = {
+        str(name): frame[name].dt.tz_convert(tz)
+        for name in frame.columns
+        if isinstance(frame[name].dtype, pd.DatetimeTZDtype)
+    }
+    return frame.assign(**times) if times and tz != "UTC" else frame
+
+
+def moment(posts: pd.DataFrame) -> pd.Series:
+    """When something last happened to each post: the latest of scheduled, published, updated and created.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Has at least one of ``scheduled_for published_at updated_at created_at``.
+
+    Returns
+    -------
+    pandas.Series
+        ``datetime64[us, UTC]``, NaT where a post has no time at all.
+    """
+    return posts[[name for name in MOMENTS if name in posts.columns]].max(axis=1)
+
+
+def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
+    """Which times fall into ``start <= time < end``; an unknown time does, since nothing shows that it is outside.
+
+    Parameters
+    ----------
+    times : pandas.Series
+        ``datetime64[us, UTC]``.
+    start, end : Timestamp or None
+        None leaves the side open.
+
+    Returns
+    -------
+    pandas.Series
+        bool, with the index of `times`.
+    """
+    inside = pd.Series(True, index=times.index)
+    if start is not None:
+        inside &= (times >= start) | times.isna()
+    if end is not None:
+        inside &= (times < end) | times.isna()
+    return inside

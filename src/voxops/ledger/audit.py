@@ -16,14 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from voxops import frames
-from voxops._core import jsontext
-from voxops._core.files import write_file
-from voxops._core.safe import cell
+from voxops._support import canonical
+from voxops._support.files import write_file
+from voxops._support.safe import cell
 from voxops.acts.operation import Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.errors import read_answer
+from voxops.api.error_bodies import read_answer
+from voxops.frames.packing import unpack
 from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import COLLIDED, OPEN
@@ -140,7 +140,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]), ``notice``
         (string: that it may have gone out twice, or which copies of it there are). Rows of creates also have ``campaign`` (string).
     """
-    plan = frames.unpack(ledger.runs.frame(run))
+    plan = unpack(ledger.runs.frame(run))
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
                    operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
@@ -195,7 +195,7 @@ def _error_code(row: sqlite3.Row) -> str | None:
 def _code_of(reply: bytes | None) -> str:
     """The API's code in an answer, whose rows share it."""
     try:
-        return read_answer(jsontext.decode(reply or b"null")).code
+        return read_answer(canonical.decode(reply or b"null")).code
     except ValueError:
         return ""
 
@@ -349,7 +349,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     ]
     return Plan(
         act=act_named(head.action),
-        table=frames.unpack(ledger.runs.frame(run)),
+        table=unpack(ledger.runs.frame(run)),
         operations=tuple(operations),
         campaign=head.campaign,
         key=head.key_column,
@@ -360,7 +360,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
 def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
     """The eligible rows of a run as they were planned, in the order of `results`, which puts its own errors into their place."""
     rows = ledger.query("SELECT row FROM run_rows WHERE run = ? ORDER BY row", (run,))
-    return frames.unpack(ledger.runs.frame(run)).iloc[[row["row"] for row in rows]]
+    return unpack(ledger.runs.frame(run)).iloc[[row["row"] for row in rows]]
 
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voxops.api.windows import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
+from voxops.api.timing import CLEARED_FOR, CLOCKS_DIFFER, CREATES_CLEARED_FOR
 from voxops.ledger.operations import Operations
 from voxops.ledger.records import OPEN, Claim, Clearance, Refusal, Stored, well_formed
 from voxops.ledger.store import Part, Store

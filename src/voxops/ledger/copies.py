@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voxops.acts.create import CreateAct
-from voxops.acts.made import Made, asked_hash, is_live, shown_hashes
+from voxops.acts.made import Made, asked_hash, is_live, shown_of_body
 from voxops.acts.table import act_named
 from voxops.ledger.ledger import Ledger
 
@@ -59,7 +59,7 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
         made = [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post.status)]
         # An API may escape texts: then copies show what the row's own post shows.
         own = [post.shown for post in made if post.post_id == member.result_id and post.shown]
-        for shown in (shown_hashes(body), own):
+        for shown in ([shown_of_body(body)], own):
             posts = [post for post in made if (post.shown in shown if post.shown is not None else post.asked == asked)]
             if len(posts) > 1:
                 keep, *others = keep_first(posts)

@@ -14,7 +14,7 @@ class Creates(Part):
     def under_way(self, since: float) -> list[Stored]:
         """Creates that are open, and those that were sent since an instant of server time, whatever became of them."""
         rows = self._store.query(
-            f"""SELECT {STORED} FROM operations WHERE action IN ('bulk', 'create')
+            f"""SELECT {STORED} FROM operations WHERE action IN ('create', 'create_one')
                 AND (state IN {OPEN} OR (state = 'settled' AND last_sent >= ?)) ORDER BY id""",
             (since,),
         )
@@ -24,7 +24,7 @@ class Creates(Part):
         """The campaigns under which creates of a row of this name were ever formed (rule 29)."""
         rows = self._store.query(
             """SELECT DISTINCT json_extract(members.item, '$.seen.campaign') FROM members JOIN operations ON operations.id = op
-               WHERE label = ? AND action IN ('bulk', 'create')""",
+               WHERE label = ? AND action IN ('create', 'create_one')""",
             (label,),
         )
-        return {str(campaign or "") for (campaign,) in rows}
+        return {str(campaign) for (campaign,) in rows}

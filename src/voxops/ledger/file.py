@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import sqlite3
 import threading
 import warnings
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from voxops._core.files import flush_folder, make_folder
+from voxops._support.files import flush_folder, make_folder
 from voxops.errors import LedgerError
-from voxops.ledger.log import belong_together, check_others, has_log
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "default_path", "explain", "open_database"]
+__all__ = ["APPLICATION_ID", "SCHEMA_HASH", "default_path", "explain", "open_database"]
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
-BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
+BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process that writes it
 
-# Each entry is applied once, in order; PRAGMA user_version counts them. Entries never change, new ones are added at the end.
-MIGRATIONS: tuple[str, ...] = (
-    """
+SCHEMA = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE operations (
         id INTEGER PRIMARY KEY,
@@ -38,17 +36,21 @@ MIGRATIONS: tuple[str, ...] = (
         owner TEXT, lease_until REAL,
         credential TEXT,
         waiting_for TEXT NOT NULL DEFAULT '',
-        created REAL NOT NULL, read REAL NOT NULL, settled REAL
+        created REAL NOT NULL, read REAL NOT NULL, settled REAL, sighted REAL,
+        shrunk INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX operations_open ON operations (subject) WHERE state IN ('planned', 'sent', 'accepted', 'unknown');
+    CREATE INDEX operations_by_subject ON operations (subject);
     CREATE TABLE members (
         op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
         item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
-        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown')),
+        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown', 'blocked')),
         waiting_for TEXT NOT NULL DEFAULT '',
         error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
         PRIMARY KEY (op, position)
-    ) WITHOUT ROWID;
+    );
+    CREATE INDEX members_by_label ON members (label);
+    CREATE INDEX members_by_result ON members (result_id) WHERE result_id IS NOT NULL;
     CREATE TABLE items (
         identity TEXT NOT NULL, attempt INTEGER NOT NULL,
         op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
@@ -59,80 +61,24 @@ MIGRATIONS: tuple[str, ...] = (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
         created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT ''
-    ) WITHOUT ROWID;
+    );
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL,
         identity TEXT, attempt INTEGER, held TEXT NOT NULL DEFAULT '', canary TEXT,
         PRIMARY KEY (run, row)
     ) WITHOUT ROWID;
-    CREATE TABLE marks (mark TEXT NOT NULL, created TEXT NOT NULL, post_id TEXT NOT NULL, PRIMARY KEY (mark, post_id)) WITHOUT ROWID;
-    """,
-    # With rowids, whose keys stand in an index of their own: without, each look-up of a run read its whole frame.
-    """
-    CREATE TABLE new_runs (
-        id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
-        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT ''
-    );
-    INSERT INTO new_runs SELECT * FROM runs;
-    DROP TABLE runs;
-    ALTER TABLE new_runs RENAME TO runs;
-    CREATE TABLE new_members (
-        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
-        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
-        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown')),
-        waiting_for TEXT NOT NULL DEFAULT '',
-        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
-        PRIMARY KEY (op, position)
-    );
-    INSERT INTO new_members SELECT * FROM members;
-    DROP TABLE members;
-    ALTER TABLE new_members RENAME TO members;
-    """,
-    # When the subject of an act was seen on its way since its last try (rule 18).
-    """
-    ALTER TABLE operations ADD COLUMN sighted REAL;
-    """,
-    # Blocked rows (rule 20); the edition of a key (rule 9), batches that lost rows (rule 27), acts sent again without proof (rule
-    # 11); the posts that creates have made, with every mark that they bear (rules 13, 26 and 28).
-    """
-    CREATE TABLE new_members (
-        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
-        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
-        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown', 'blocked')),
-        waiting_for TEXT NOT NULL DEFAULT '',
-        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
-        PRIMARY KEY (op, position)
-    );
-    INSERT INTO new_members SELECT * FROM members;
-    DROP TABLE members;
-    ALTER TABLE new_members RENAME TO members;
-    CREATE INDEX members_by_label ON members (label);
-    CREATE INDEX members_by_result ON members (result_id) WHERE result_id IS NOT NULL;
-    ALTER TABLE operations ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
-    ALTER TABLE operations ADD COLUMN shrunk INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE operations ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE made (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL,
-        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT
+        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT, updated TEXT
     );
-    INSERT OR IGNORE INTO made (post_id, created, status, op_mark) SELECT post_id, created, '', mark FROM marks ORDER BY created;
-    DROP TABLE marks;
     CREATE INDEX made_by_op ON made (op_mark);
     CREATE INDEX made_by_row ON made (row_mark);
     CREATE INDEX made_by_shown ON made (shown);
-    """,
-    "CREATE INDEX operations_by_subject ON operations (subject)",
-    "CREATE INDEX made_by_asked ON made (asked)",
-    "ALTER TABLE made ADD COLUMN updated TEXT",
-    # Which generation the file is of, and which its log: see `ledger.log`.
-    """
-    CREATE TABLE file_generation (token TEXT NOT NULL);
-    CREATE TABLE log_generation (token TEXT NOT NULL, before TEXT NOT NULL, commits INTEGER NOT NULL);
-    INSERT INTO file_generation VALUES ('0000000000000000');
-    INSERT INTO log_generation VALUES ('0000000000000000', '0000000000000000', 0);
-    """,
-)
+    CREATE INDEX made_by_asked ON made (asked);
+    INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
+"""
+# Hash of the schema, as far as PRAGMA user_version can hold it: 31 bits. A ledger with any other is refused.
+SCHEMA_HASH = int.from_bytes(hashlib.sha256(" ".join(SCHEMA.split()).encode()).digest()[:4], "big") >> 1
 
 _CREATING = threading.Lock()
 
@@ -148,12 +94,12 @@ def default_path(host: str, workspace_id: str) -> Path:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open a ledger's file, create it where there is none, and bring it up to date.
+    """Open a ledger's file; create it where there is none.
 
     Raises
     ------
     LedgerError
-        If the file is damaged, belongs to something else, is of a later version, can't be written, or lies on a network file
+        If the file is damaged, belongs to something else, has another schema, can't be written, or lies on a network file
         system whose locks don't hold.
     """
     try:
@@ -168,27 +114,19 @@ def open_database(path: Path) -> sqlite3.Connection:
         ) from None
     _check_owner(path)
     remote = _file_system(path)
-    logged = has_log(path)
-    check_others(path)
     try:
-        if logged:
-            # By a connection that can't write: another one would write a log that doesn't belong to the file into it.
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as reader:
-                _verify(reader, path, logged=True)
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
-            db.execute("PRAGMA trusted_schema=OFF")
-            if not logged:
-                _verify(db, path, logged=False)
+            _verify(db, path)
             if remote:
                 _accept_network(path, remote)
-            db.execute(f"PRAGMA journal_mode={'DELETE' if remote else 'WAL'}")
+            db.execute("PRAGMA journal_mode=TRUNCATE")
             db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA wal_autocheckpoint=0")  # the log is emptied by `renew`
             db.execute("PRAGMA temp_store=MEMORY")  # what a sort holds of rows is written to no other folder
-            _migrate(db)  # before references are held, since tables take each other's places
             db.execute("PRAGMA foreign_keys=ON")
+            _create_tables(db)
+            db.execute("PRAGMA busy_timeout=0")  # from now on `Store` waits, and says for whom
         except BaseException:
             db.close()  # so that a file that is refused can be moved away
             raise
@@ -198,7 +136,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make an empty file where there is none; one that exists is not opened, since that would drop its locks (see `ledger.log`)."""
+    """Make an empty file where there is none; one that exists is not opened, since closing it would drop its locks (POSIX)."""
     with _CREATING, suppress(FileExistsError):
         os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.is_dir():
@@ -225,7 +163,7 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """Say what a database error means for the person at the keyboard."""
     text = str(error)
     if "locked" in text or "busy" in text:
-        what = f"is locked by another program for more than {BUSY_SECONDS:g} s; close it, or give another file with ledger="
+        what = "is locked by another program; close it, or give another file with ledger="
     elif "full" in text:
         what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
     elif "closed database" in text:
@@ -241,47 +179,50 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     return LedgerError(f"the ledger {path} {what}")
 
 
-def _verify(db: sqlite3.Connection, path: Path, *, logged: bool) -> None:
-    """Refuse a file that is not a ledger of ours, is damaged, lies beside the log of another, or was written by a later version."""
+def _verify(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not a ledger of ours, has another schema, or is damaged; an empty one is none yet."""
     # What a file brings with it runs nothing: its views and triggers are refused.
     db.execute("PRAGMA trusted_schema=OFF")
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    identity = db.execute("PRAGMA application_id").fetchone()[0]
-    if tables and identity != APPLICATION_ID:
+    if _is_empty(db):
+        return
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise LedgerError(f"{path} is a database of another program; give another file with ledger=")
-    if db.execute("PRAGMA user_version").fetchone()[0] > len(MIGRATIONS):
-        raise LedgerError(f"the ledger {path} was written by a later version of voxops; update voxops")
+    if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_HASH:
+        raise LedgerError(
+            f"the ledger {path} was made by another version of voxops; finish its runs with the version that made it, "
+            "and give another file with ledger= to this one"
+        )
     strange = db.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1").fetchone()
     if strange is not None:
         raise LedgerError(
             f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
-        )
-    if logged and not belong_together(db, path):  # before it is looked for damage: a mixture has some, too
-        raise LedgerError(
-            f"the log {path}-wal belongs to another state of the ledger {path}, as after an older copy was put back; move {path}-wal and "
-            f"{path}-shm away to go on with this copy, or put the file of that log back"
         )
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file with ledger=")
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """Apply what is missing, each step in a transaction of its own; two processes that start together apply it once."""
-    for number in range(len(MIGRATIONS)):
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            if db.execute("PRAGMA user_version").fetchone()[0] == number:
-                for statement in MIGRATIONS[number].split(";"):
-                    if statement.strip():
-                        db.execute(statement)
-                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                db.execute(f"PRAGMA user_version={number + 1}")
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # a full disk has ended it already
-                db.execute("ROLLBACK")
-            raise
+def _is_empty(db: sqlite3.Connection) -> bool:
+    """Whether a database holds nothing at all."""
+    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _create_tables(db: sqlite3.Connection) -> None:
+    """Write the schema into an empty file, in one transaction; two processes that start together write it once."""
+    if not _is_empty(db):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if _is_empty(db):
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={SCHEMA_HASH}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a full disk has ended it already
+            db.execute("ROLLBACK")
+        raise
 
 
 def _file_system(path: Path) -> str:

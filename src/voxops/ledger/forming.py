@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxops.acts.keys import EDITION
 from voxops.acts.operation import Operation
 from voxops.ledger.records import compact_json, item_text, well_formed
 from voxops.ledger.store import Part
@@ -38,12 +37,11 @@ class Forming(Part):
                 (operation.key,),
             )
             cursor = db.execute(
-                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read,
-                       edition, shrunk)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?, ?)""",
+                """INSERT INTO operations (key, action, method, path, body, subject, batch, canary, state, baseline, created, read, shrunk)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, ?)""",
                 (
                     operation.key, operation.action, operation.method, operation.path, operation.body, str(operation.subject),
-                    operation.batch, operation.canary, compact_json(baseline), now, now if read is None else read, EDITION, shrunk,
+                    operation.batch, operation.canary, compact_json(baseline), now, now if read is None else read, shrunk,
                 ),
             )  # fmt: skip
             op = int(cursor.lastrowid or 0)

@@ -15,13 +15,12 @@ An operation moves along this line, and never back over *sent*::
 
 *open* is planned, sent, accepted and unknown. *planned* means that nothing of it has happened: it was never sent, or every try is
 proved to have had no effect. Before bytes leave, key, bytes, baseline and ``sent`` are committed (rule 8); each try is claimed
-in an IMMEDIATE transaction that looks again at state, lease, subject, key deadline and API key, and at whether what cleared it
+in a transaction of its own that looks again at state, lease, subject, key deadline and API key, and at whether what cleared it
 for sending still holds: nobody tried it since, and the reading is not old. Every write goes through `Ledger.atomic`.
 
 Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
 attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``made`` (posts of
-creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when), ``file_generation`` and
-``log_generation`` (whether SQLite's log belongs to the file).
+creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voxops.api.windows import LEASE
+from voxops.api.timing import LEASE
 from voxops.ledger.claims import Claims
 from voxops.ledger.creates import Creates
 from voxops.ledger.forming import Forming

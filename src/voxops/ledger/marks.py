@@ -105,9 +105,9 @@ class Marks(Part):
             (json.dumps(sorted(statuses)),),
         )
 
-    def alike(self, asked: str, shown: Collection[str]) -> list[Made]:
-        """Posts that were asked for so, whatever they show since, or that look so by any of these hashes (rule 26)."""
-        return self._find("asked = ? OR shown IN (SELECT value FROM json_each(?))", (asked, json.dumps(list(shown))))
+    def alike(self, asked: str, shown: str) -> list[Made]:
+        """Posts that were asked for so, whatever they show since, or that look so (rule 26)."""
+        return self._find("asked = ? OR shown = ?", (asked, shown))
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Made]:
         """Posts by their ids."""
@@ -119,7 +119,7 @@ class Marks(Part):
         rows = self._store.query(
             """SELECT max(created) FROM made WHERE campaign_mark = ? AND NOT EXISTS (
                    SELECT 1 FROM members JOIN operations ON operations.id = op
-                   WHERE result_id = made.post_id AND action IN ('bulk', 'create') AND operations.tries > 0)""",
+                   WHERE result_id = made.post_id AND action IN ('create', 'create_one') AND operations.tries > 0)""",
             (campaign_mark,),
         )
         return None if rows[0][0] is None else str(rows[0][0])

@@ -37,7 +37,7 @@ class Operations(Part):
     def changes(self) -> list[Stored]:
         """Changes of posts' texts, times or accounts that are open (rule 26)."""
         rows = self._store.query(
-            f"SELECT {STORED} FROM operations WHERE action IN ('update', 'reschedule') AND state IN {OPEN} ORDER BY id"
+            f"SELECT {STORED} FROM operations WHERE action = 'update' AND state IN {OPEN} ORDER BY id"
         )
         return [read_stored(row) for row in rows]
 

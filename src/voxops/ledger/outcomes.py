@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from voxops._core import jsontext
+from voxops._support import canonical
 from voxops.acts.operation import NOT_AS_ASKED, Member, Past, Subject
 from voxops.ledger.records import COLLIDED, compact_json, read_member, well_formed
 from voxops.ledger.store import Part
@@ -87,7 +87,7 @@ class Outcomes(Part):
                 """UPDATE members SET outcome = 'blocked', settled = ?, waiting_for = 'made as ' || result_id || ', ' || ?
                      || ' since; to make it again, set a column attempt to ' || (json_extract(item, '$.attempt') + 1)
                    WHERE result_id = ? AND outcome = 'succeeded'
-                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                   AND op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
                 [(now, became, post) for post, became in statuses.items()],
             )
 
@@ -97,7 +97,7 @@ class Outcomes(Part):
             db.execute(
                 """UPDATE members SET outcome = 'succeeded', waiting_for = '' WHERE outcome = 'blocked'
                    AND result_id IN (SELECT value FROM json_each(?))
-                   AND op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                   AND op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
                 (json.dumps(list(posts)),),
             )
 
@@ -117,6 +117,6 @@ class Outcomes(Part):
 def _answer(reply: bytes | None) -> Any:
     """An answer as it was decoded; None for one that is no JSON."""
     try:
-        return None if reply is None else jsontext.decode(bytes(reply))
+        return None if reply is None else canonical.decode(bytes(reply))
     except ValueError:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from voxops._core import jsontext
+from voxops._support import canonical
 from voxops.acts.operation import Item, Member, Subject
 from voxops.api.matrix import find, takes_version
 from voxops.model import Outcome
@@ -41,8 +41,8 @@ class Stored:
     `first_sent` (of the tries that may have had an effect), `last_sent` and `ended` (when the last try was given up or answered;
     None where nobody saw it end) are in server time, `read` (when its subject was read last before the first try) in the ledger's
     own. `answered` says that the API itself answered the last try, so that it no longer works on it. `sighted` is when
-    the subject was seen on its way since the last try, in server time. `edition` is that of the key's derivation; `shrunk` says that
-    a batch has lost rows to what is there already, `resent` that it was sent again without proof that it had no effect.
+    the subject was seen on its way since the last try, in server time. `shrunk` says that a batch has lost
+    rows to what is there already, `resent` that it was sent again without proof that it had no effect.
     """
 
     id: int
@@ -66,7 +66,6 @@ class Stored:
     credential: str | None
     waiting_for: str
     sighted: float | None
-    edition: int
     shrunk: bool
     resent: bool
 
@@ -95,14 +94,14 @@ class Stored:
     @property
     def baseline(self) -> Mapping[str, Any] | None:
         """State of the subject as it was read before the first try."""
-        state: Mapping[str, Any] | None = None if self.baseline_text is None else jsontext.decode(self.baseline_text)
+        state: Mapping[str, Any] | None = None if self.baseline_text is None else canonical.decode(self.baseline_text)
         return state
 
 
 _FIELDS = tuple(field.name for field in fields(Stored))
 STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")  # columns of an operation, in the order of its fields
 _AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered", "shrunk", "resent")}
-_ITEM = tuple(field.name for field in fields(Item) if field.name != "older")
+_ITEM = tuple(field.name for field in fields(Item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,25 +150,25 @@ def read_stored(row: sqlite3.Row) -> Stored:
 
 def read_member(row: sqlite3.Row) -> Member:
     """A member from its row."""
-    item = jsontext.decode(row["item"])
+    item = canonical.decode(row["item"])
     item["subject"] = Subject.parse(item["subject"], item["path"])
     return Member(
         op=row["op"], position=row["position"], item=Item(**item), outcome=Outcome(row["outcome"]),
         waiting_for=row["waiting_for"], error_code=row["error_code"], error_message=row["error_message"],
-        result_id=row["result_id"], seen=None if row["seen"] is None else jsontext.decode(row["seen"]),
+        result_id=row["result_id"], seen=None if row["seen"] is None else canonical.decode(row["seen"]),
     )  # fmt: skip
 
 
 def item_text(item: Item) -> str:
     """An item as it is stored; what it holds is written as it is, and not copied first."""
-    return jsontext.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
+    return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
 
 
 def compact_json(value: Any) -> str | None:
     """JSON text, None for None."""
-    return None if value is None else jsontext.encode(value)
+    return None if value is None else canonical.encode(value)
 
 
 def well_formed(text: str | None) -> str | None:
     """Text that SQLite takes, None for None."""
-    return None if text is None else jsontext.well_formed(text)
+    return None if text is None else canonical.well_formed(text)

@@ -129,7 +129,7 @@ class Runs(Part):
                    SELECT 1 FROM runs AS earlier JOIN run_rows AS before ON before.run = earlier.id
                    WHERE earlier.rowid < runs.rowid AND before.identity = items.identity AND before.attempt = items.attempt))
                  AND result_id IN (SELECT post_id FROM made WHERE status <> 'draft') -- an approver has sent that back
-                 AND members.op IN (SELECT id FROM operations WHERE action IN ('bulk', 'create'))""",
+                 AND members.op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
             (run,),
         )
         return int(rows[0][0])

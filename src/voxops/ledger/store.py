@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
-import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from voxops._core.files import create_file
-from voxops.api.windows import LEASE
+from voxops._support.files import create_file
+from voxops.api.timing import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
-from voxops.ledger.log import LONGEST, OpenFiles, has_log, renew
 
 __all__ = ["Part", "Store"]
 
 TICK = 0.5  # seconds between two notes of the latest time
+PATIENCE = 300.0  # seconds for which other processes are waited for
+QUIET = 1.0  # seconds of them that pass without a word
+LONGEST_PAUSE = 0.05  # seconds between two looks at whether they have ended
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -36,6 +40,11 @@ class Store:
     lease : float
         Seconds a sender keeps an operation to itself; longer than any request takes.
 
+    Attributes
+    ----------
+    held_up : str
+        Which other process is waited for at this moment, in words for people; ``""`` where none is.
+
     Raises
     ------
     LedgerError
@@ -46,19 +55,67 @@ class Store:
         self.path = path
         self.lease = lease
         self.clock = clock
-        self._lock = threading.RLock()
+        self.held_up = ""
+        self._lock = threading.Condition()  # of a lock that a thread may take again
         self._depth = 0
         self._noted = (-math.inf, -math.inf)
-        self._renewed = has_log(path.expanduser())  # by whoever has begun it
         self._db = open_database(path)
-        self._files = OpenFiles(self._db, path.expanduser())
-        with self.atomic():
-            self._salt = self.meta("salt") or self.set_meta("salt", secrets.token_hex(16))
+        self._file = path.expanduser().absolute()
+        self._opened = self._look()
+        self._salt = self.meta("salt")
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._files.close()
+            self._db.close()
+
+    def _look(self) -> tuple[int, int] | None:
+        """Which file the ledger's name stands for; None for none."""
+        with suppress(OSError):
+            found = self._file.stat()
+            return found.st_dev, found.st_ino
+        return None
+
+    def _check_file(self) -> None:
+        """Raise a LedgerError unless the file that is open here is the one that others find: they see neither its locks nor its rows."""
+        if self._opened is None or self._look() != self._opened:
+            raise LedgerError(
+                f"the ledger {self._file} was removed or replaced, or can't be reached, since this kernel opened it; "
+                "restart the kernel and run the notebook again: nothing is sent twice"
+            )
+
+    def _execute_first(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
+        began, pause, said = time.monotonic(), 0.001, ""
+        try:
+            while True:
+                try:
+                    return self._db.execute(sql, values)
+                except sqlite3.OperationalError as error:
+                    waited = time.monotonic() - began
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > PATIENCE:
+                        raise
+                if waited > QUIET and not said:
+                    does = "reading" if self._is_read_only() else "writing"
+                    said = (
+                        f"another process is {does} the ledger {self._file}; this goes on as soon as that one has ended"
+                    )
+                    self.held_up = said
+                    _log.warning("%s", said)
+                self._lock.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            if said:
+                self.held_up = ""
+
+    def _is_read_only(self) -> bool:
+        """Whether nobody writes the file, so that whoever holds up a writer reads it."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        self._db.execute("ROLLBACK")
+        return True
 
     def copy_to(self, path: Path) -> Path:
         """Copy the ledger whole, also while others write it, and return the copy's absolute path.
@@ -78,10 +135,11 @@ class Store:
         path = path.expanduser().absolute()
         create_file(path).close()
         try:
-            with self._lock, closing(sqlite3.connect(path)) as copy:
-                self._files.check()
-                self._db.backup(copy)
-                renew(copy)  # so that the ledger's log is not taken for the copy's
+            with closing(sqlite3.connect(":memory:")) as whole, closing(sqlite3.connect(path)) as copy:
+                with self._lock:
+                    self._check_file()
+                    self._db.backup(whole)  # into memory, so that a slow disk keeps nobody from writing the ledger
+                whole.backup(copy)
         except BaseException as error:
             path.unlink()
             if isinstance(error, sqlite3.Error):
@@ -91,7 +149,10 @@ class Store:
 
     @contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:
-        """One IMMEDIATE transaction; nested uses join the outer one.
+        """One transaction; nested uses join the outer one.
+
+        It is EXCLUSIVE: IMMEDIATE, and readers in other processes are waited for before it begins and not when it commits. So its
+        commit is held up by nobody, and what it decides by the clock is not old when it is on disk.
 
         Raises
         ------
@@ -100,41 +161,24 @@ class Store:
         """
         with self._lock:
             outermost = self._depth == 0
-            before = self._db.total_changes
             try:
                 if outermost:
-                    self._db.execute("BEGIN IMMEDIATE")
-                    self._files.check()
+                    self._execute_first("BEGIN EXCLUSIVE")
+                    self._check_file()
                 self._depth += 1
                 try:
                     yield self._db
                 finally:
                     self._depth -= 1
                 if outermost:
-                    if self._db.total_changes > before:
-                        self._db.execute("UPDATE log_generation SET commits = commits + 1")  # see `ledger.log`
                     self._db.execute("COMMIT")
-                    self._files.check()  # its log may have been removed meanwhile
-                    self._empty_log()
+                    self._check_file()  # it may have been replaced meanwhile
             except BaseException as error:
                 if outermost and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
                     raise explain(error, self.path) from None
                 raise
-
-    def _empty_log(self) -> None:
-        """Begin a generation of the file where the log is long, or this connection has found none and not begun one yet."""
-        if self._renewed and self._files.log_length <= LONGEST:
-            return
-        patience = self._db.execute("PRAGMA busy_timeout").fetchone()[0]
-        self._db.execute(
-            "PRAGMA busy_timeout=0"
-        )  # whoever uses the log is not waited for: a later transaction tries again
-        try:
-            self._renewed = renew(self._db)
-        finally:
-            self._db.execute(f"PRAGMA busy_timeout={patience}")
 
     def in_one_commit(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
@@ -157,9 +201,10 @@ class Store:
         """Read rows."""
         with self._lock:
             try:
-                if self._depth == 0:
-                    self._files.check()
-                return self._db.execute(sql, values).fetchall()
+                if self._depth:
+                    return self._db.execute(sql, values).fetchall()
+                self._check_file()
+                return self._execute_first(sql, values).fetchall()
             except sqlite3.Error as error:
                 raise explain(error, self.path) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxops._core.canonical import canonical
+from voxops._support.canonical import canonical
 from voxops.acts import keys
 from voxops.acts.create import CREATE_ONE, CreateAct
 from voxops.acts.operation import Member
@@ -21,7 +21,7 @@ __all__ = ["why_tampered"]
 
 # The rows of the matrix that each act may call; acts that are registered elsewhere are held to their rows' paths alone.
 _ROWS = {
-    "retry": {5, 10}, "fix": {10}, "cancel": {6}, "bulk": {11}, "create": {1}, "redeliver": {39}, "update": {2}, "reschedule": {2},
+    "retry": {5, 10}, "fix": {10}, "cancel": {6}, "create": {11}, "create_one": {1}, "redeliver": {39}, "update": {2},
 }  # fmt: skip
 
 

@@ -1,25 +1,248 @@
-"""The board of accounts, and what is about to go out on one that can't publish."""
+"""The accounts, what is known of each, and the posts that are about to go out on one that can't publish."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops.analysis.risk import account_board, at_risk
-from voxops.frames.columns import plain_values
-from voxops.frames.spans import length
-from voxops.loading.checkup import check_up, chosen_accounts
+from voxops._support.arguments import list_of_text, true_or_false
+from voxops._support.eventloop import all_or_none
+from voxops.analysis.triage import triage
+from voxops.api.limits import PAGE_RECORDS
+from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
+from voxops.frames.columns import need_columns, plain_values, table_of
+from voxops.frames.records import Columns, read_posts, targets
+from voxops.frames.schemas import STRING_DTYPE, to_bool
+from voxops.frames.times import TIME_DTYPE, length, moment, within
 from voxops.loading.filters import Words
-from voxops.loading.loader import Loader
-from voxops.loading.risk import recent_targets, waiting_targets
-from voxops.loading.settings import Settings
+from voxops.loading.loader import Loader, Settings, first_of_each
+from voxops.model import Verdict
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["BoardLoader"]
+
+# From which share of failures, of at least how many targets of the last days, an account counts as failing.
+SHARE_FAILING, FEWEST_TRIED = 0.5, 3
+# What is wrong with the post and not with the account.
+_THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
+_BOARD = {
+    "account_id": STRING_DTYPE, "platform": STRING_DTYPE, "username": STRING_DTYPE, "status": STRING_DTYPE, "scope_status": STRING_DTYPE,
+    "scope_message": STRING_DTYPE, "checked_at": TIME_DTYPE, "works": "boolean", "check_message": STRING_DTYPE, "tried": "Int64",
+    "failed": "Int64", "failure_share": "Float64", "commonest_cause": STRING_DTYPE, "last_failed_at": TIME_DTYPE, "scheduled": "Int64",
+    "next_at": TIME_DTYPE, "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE,
+}  # fmt: skip
+_RISK = {
+    "post_id": STRING_DTYPE, "platform": STRING_DTYPE, "account_id": STRING_DTYPE, "account_name": STRING_DTYPE, "scheduled_for": TIME_DTYPE,
+    "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE, "account_status": STRING_DTYPE, "failure_share": "Float64",
+    "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
+}  # fmt: skip
+_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
+_CHECKED = {"refreshed": "boolean", "verdict": STRING_DTYPE}  # the further columns of accounts that were tried
+
+
+def account_board(
+    accounts: pd.DataFrame, recent: pd.DataFrame, waiting: pd.DataFrame, checks: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Put together what is known of each account.
+
+    Parameters
+    ----------
+    accounts : pandas.DataFrame
+        As the API lists them.
+    recent, waiting : pandas.DataFrame
+        Targets of the last days that ended, and targets that are about to go out, from ``vx.targets``.
+    checks : mapping
+        Account id -> ``checked_at refreshed works check_message verdict`` of its last check.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``ws.accounts`` describes it, with the columns of accounts that were tried.
+    """
+    ended = recent[recent["status"].isin(["published", "failed"])]
+    judged = triage(ended[ended["status"] == "failed"])
+    tried, failed = ended["account_id"].value_counts(), judged["account_id"].value_counts()
+    blamed = judged.loc[~judged["verdict"].isin(list(_THE_POSTS_OWN)), "account_id"].value_counts()
+    last = judged.groupby("account_id")["updated_at"].max()
+    common = {
+        name: causes.value_counts().index[0]
+        for name, causes in judged.groupby("account_id")["cause"]
+        if len(causes.dropna())
+    }
+    coming, soonest = waiting["account_id"].value_counts(), waiting.groupby("account_id")["scheduled_for"].min()
+    rows = []
+    for row in accounts.to_dict("records"):
+        account = str(row["account_id"])
+        check = checks.get(account, {})
+        count, bad = int(tried.get(account, 0)), int(failed.get(account, 0))
+        line = {
+            **{name: row.get(name) for name in ("account_id", "platform", "username", "status", "scope_status", "scope_message")},
+            **check, "tried": count, "failed": bad, "failure_share": bad / count if count else None, "commonest_cause": common.get(account),
+            "last_failed_at": last.get(account), "scheduled": int(coming.get(account, 0)), "next_at": soonest.get(account),
+        }  # fmt: skip
+        rows.append(line | dict(zip(("risk", "why", "remedy"), _risk(line, int(blamed.get(account, 0))), strict=True)))
+    return table_of(rows, _BOARD | _CHECKED)
+
+
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None, str | None]:
+    """What may keep an account from publishing, why, and what to do; None where nothing shows."""
+    status = "" if pd.isna(line["status"]) else str(line["status"])
+    if status and status != "active":
+        return status, f"the account is {status}: only active ones publish", _RECONNECT
+    if line.get("works") is False:
+        said = f"its last check failed: {line['check_message'] or 'no reason'}"
+        return "failing", said, "connect the account again in the dashboard, then retry its posts"
+    if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
+        message = line["scope_message"]
+        said = "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
+        return "degraded", said, "connect the account again and allow what it asks for"
+    if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
+        said = f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
+        return "failing", said, "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)"
+    if line.get("verdict") == Verdict.SUPPORT:
+        return None, None, "try again later; if it stays so, ask support"
+    return None, None, None
+
+
+def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+    """Targets that are about to go out on an account at risk, the next one first.
+
+    Parameters
+    ----------
+    waiting : pandas.DataFrame
+        Targets that are about to go out, from ``vx.targets``.
+    board : pandas.DataFrame
+        From `account_board`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``ws.at_risk`` describes it.
+    """
+    known = {str(row["account_id"]): row for row in board.to_dict("records")}
+    rows = []
+    for row in waiting.to_dict("records"):
+        if pd.isna(row["account_id"]):
+            continue
+        account = known.get(str(row["account_id"]))
+        if account is None:
+            said = {
+                "risk": "not listed",
+                "why": "the workspace lists no such account",
+                "remedy": "the account is no longer among the workspace's; choose another one for the post",
+            }
+        elif pd.isna(account["risk"]):
+            continue
+        else:
+            said = {name: account[name] for name in ("risk", "why", "remedy", "failure_share")}
+            said["account_status"] = account["status"]
+        names = (
+            "post_id",
+            "platform",
+            "account_id",
+            "account_name",
+            "scheduled_for",
+            "content",
+            "post_status",
+            "updated_at",
+        )
+        rows.append({**{name: row.get(name) for name in names}, **said})
+    return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
+
+
+def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.DataFrame:
+    """Return the accounts of these ids; all where none is named."""
+    if account is None:
+        return known
+    if isinstance(account, pd.DataFrame):
+        need_columns(account, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+        wanted = [str(value) for value in plain_values(account, "account_id") if value is not None]
+    else:
+        wanted = list_of_text("account", account)
+    unknown = sorted(set(wanted) - set(known["account_id"]))
+    if unknown:
+        raise PlanError(f"no account {', '.join(unknown[:3])} in this workspace; ws.accounts() lists them")
+    return known[known["account_id"].isin(wanted)]
+
+
+async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Any]]:
+    """Try accounts; one that can't be tried says why and does not stop the others.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    accounts : sequence of str
+        Their ids.
+    refresh : bool
+        Let the API renew each token before the account is tried.
+
+    Returns
+    -------
+    dict
+        Account id -> ``checked_at refreshed works check_message verdict``.
+    """
+    lines = await all_or_none(_check(client, account, refresh=refresh) for account in accounts)
+    return dict(zip(accounts, lines, strict=True))
+
+
+async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[str, Any]:
+    """Whether one account was refreshed and whether it works, None where that is unknown, and what the API says."""
+    refreshed = works = None
+    if refresh:
+        answer, why = await _asked(client.accounts.refresh(account))
+        refreshed = None if why else to_bool(answer.get("success"))
+    answer, why = await _asked(client.accounts.test(account))
+    works = None if why else to_bool(answer.get("success"))
+    verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
+    message = why or str(answer.get("message") or "")
+    return {
+        "checked_at": client.now(), "refreshed": refreshed, "works": works, "check_message": message, "verdict": str(verdict),
+    }  # fmt: skip
+
+
+async def _asked(call: Any) -> tuple[dict[str, Any], str]:
+    """The answer to a call, or why there is none; a key that is refused, and a pause that is too long, would be so for every account."""
+    try:
+        return await call, ""
+    except (AuthError, WaitTooLong):
+        raise
+    except (ApiError, TransportError, DecodeError) as error:
+        return {}, str(error)
+
+
+RECENT = timedelta(days=7)  # over which failures of an account are counted
+_CREATED = timedelta(days=30)  # posts that were created before are not looked for: lists stand in that order
+_WAITING = ("scheduled", "approved")
+
+
+async def recent_targets(client: AsyncClient, now: datetime) -> pd.DataFrame:
+    """Targets of posts that ended within the last seven days, of those created within the last thirty."""
+    columns = Columns("posts")
+    for status in ("published", "partial", "failed"):
+        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            columns.extend(page.records)
+            created = [state.created_at for state in read_posts(page.records).values() if state.created_at]
+            if created and datetime.fromisoformat(max(created)) < now - _CREATED:
+                break
+    posts = columns.frame()
+    recent = within(posts["updated_at"], pd.Timestamp(now - RECENT), None)
+    return targets(posts[recent & first_of_each(posts["post_id"])])
+
+
+async def waiting_targets(client: AsyncClient, until: pd.Timestamp | None) -> pd.DataFrame:
+    """Targets of posts that are about to go out, up to an instant."""
+    columns = Columns("posts")
+    for status in _WAITING:
+        async for page in client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            columns.extend(page.records)
+    posts = columns.frame()
+    keep = within(moment(posts[["scheduled_for"]]), None, until)
+    return targets(posts[keep & first_of_each(posts["post_id"])])
 
 
 class BoardLoader(Loader):
@@ -27,27 +250,37 @@ class BoardLoader(Loader):
 
     def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
         super().__init__(client, source, settings)
-        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account
+        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
 
-    async def check_accounts(self, accounts: pd.DataFrame | Words = None, *, refresh: bool = True) -> pd.DataFrame:
-        """Try every account, after its token was renewed where that works (matrix rows 20 and 21); nothing is posted.
+    async def accounts(
+        self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
+    ) -> pd.DataFrame:
+        """Load the accounts, disconnected ones too, and what is known of each: its status, last check and failures.
 
-        The board remembers what came of it.
+        At least six requests: one for every 100 accounts, and for every 100 posts that are ``scheduled`` or ``approved``, or that
+        were created within thirty days and are ``published``, ``partial`` or ``failed``.
 
         Parameters
         ----------
-        accounts : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default
-            all that are connected.
+        account : DataFrame, str or list of str, optional
+            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
+        check : bool
+            True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
+            account, though nothing is posted. Of all accounts only those that are connected are tried. `at_risk` and later boards
+            of this workspace remember the outcome.
         refresh : bool
-            False only tries them.
+            False tries accounts without renewing their tokens.
 
         Returns
         -------
         pandas.DataFrame
-            One row per account: ``account_id platform username status`` (string; the status before), ``refreshed works``
-            (boolean, NA if it could not be asked), ``message`` (string, the API's), ``verdict remedy`` (string; ``nothing to do``,
-            ``reconnect account`` or ``ask support``).
+            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
+            (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
+            check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
+            thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
+            targets that are about to go out), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing where nothing
+            is wrong). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or
+            ``ask support``).
 
         Raises
         ------
@@ -55,47 +288,27 @@ class BoardLoader(Loader):
             If the frame has no account ids, or an id is none of this workspace's.
         AuthError
             If the key may not do this.
-
-        Examples
-        --------
-        >>> ws.check_accounts(refresh=False)["verdict"].value_counts().to_dict()
-        {'nothing to do': 11, 'reconnect account': 1}
-        """
-        chosen = chosen_accounts(await self.accounts(), accounts)
-        found = await check_up(self._client, chosen, refresh=refresh)
-        table = self._described(found, "account_check", {}, {})
-        at = self._client.now()
-        for account, works, message in zip(
-            table["account_id"], plain_values(table, "works"), table["message"], strict=True
-        ):
-            self._checks[str(account)] = {"checked_at": at, "works": works, "message": message}
-        return table
-
-    async def account_board(self) -> pd.DataFrame:
-        """Load what is known of each account: its status, its last check, and its share of failures of the last seven days.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
-            (datetime64[us, UTC]), ``works`` (boolean) and ``check_message`` (string) of the last ``ws.check_accounts()`` of this
-            workspace, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within thirty),
-            ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64, targets that are about
-            to go out), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing where nothing is wrong).
-
-        Raises
-        ------
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
         Examples
         --------
-        >>> board = ws.account_board()
-        >>> board.loc[board["status"] == "expired", "risk"].to_list()
+        >>> accounts = ws.accounts()
+        >>> accounts.loc[accounts["status"] == "expired", "risk"].to_list()
         ['expired']
+        >>> ws.accounts(check=True, refresh=False)["verdict"].value_counts().to_dict()
+        {'nothing to do': 11, 'reconnect account': 1}
         """
-        board, _ = await self._board(None)
-        return self._described(board, "account_board", {}, {})
+        listed = await self.listed_accounts()
+        chosen = chosen_accounts(listed, account)
+        if true_or_false("check", check):
+            tried = chosen if account is not None else chosen[chosen["status"] != "disconnected"]
+            self._checks |= await check_up(self._client, list(tried["account_id"]), refresh=refresh)
+            listed = await self.listed_accounts()  # a renewed token may have changed a status
+        board, _ = await self._board(listed[listed["account_id"].isin(chosen["account_id"])], None)
+        filters = {} if account is None else {"account": list(chosen["account_id"]) or ()}
+        table = board if check else board.drop(columns=[*_CHECKED])
+        return self._described(table, "accounts", listed.attrs, filters)
 
     async def at_risk(self, within: str | timedelta | None = None) -> pd.DataFrame:
         """Load what is about to go out on an account that is not active, degraded, or failing: before it fails.
@@ -112,7 +325,7 @@ class BoardLoader(Loader):
             (datetime64[us, UTC]), ``risk`` (string: the account's status where it is not ``active``, such as ``expired``; ``degraded``, it lacks
             permissions; ``failing``, its last check failed, or half of at least three targets of the last seven days did, for no fault of
             the post; ``not listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
-            ``updated_at``. ``vx.plan_reschedule`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
+            ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
 
         Raises
         ------
@@ -128,11 +341,11 @@ class BoardLoader(Loader):
         True
         """
         until = None if within is None else pd.Timestamp(self._client.now()) + length("within", within)
-        board, waiting = await self._board(until)
+        board, waiting = await self._board(await self.listed_accounts(), until)
         return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
 
-    async def _board(self, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The board, and the targets that are about to go out up to an instant."""
-        accounts, now = await self.accounts(), self._client.now()
+    async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The board of these accounts, and the targets that are about to go out up to an instant."""
         waiting = await waiting_targets(self._client, until)
-        return account_board(accounts, await recent_targets(self._client, now), waiting, self._checks), waiting
+        recent = await recent_targets(self._client, self._client.now())
+        return account_board(accounts, recent, waiting, self._checks), waiting

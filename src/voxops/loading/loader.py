@@ -1,32 +1,218 @@
-"""Lists of the API as frames: posts, deliveries, accounts, webhooks, each with where it came from and what it leaves out."""
+"""What an analyst sets for a workspace: the zone in which times are shown, and which metadata name people."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
-from voxops._core.arguments import empties, list_of_text, whole_number
+from voxops._support import safe
+from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
+from voxops._support.eventloop import all_or_none
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.names import platform_spelling
-from voxops.errors import ConfigError
-from voxops.frames import Columns, moment, window, within
-from voxops.frames.people import with_people
-from voxops.frames.spans import When, say_zone
-from voxops.loading.analytics import analytics
-from voxops.loading.disk import Disk, archive_note, first_of_each, joined, newest_first
-from voxops.loading.filters import Search, Words, asked_for, filtered_here, plain_filters, stamp, statuses, words
-from voxops.loading.lists import read_list
-from voxops.loading.settings import Settings
-from voxops.loading.typos import account_ids, refuse_accounts, refuse_events, refuse_platforms, warn_of_nothing
-from voxops.loading.validation import validate
+from voxops.api.states import platform_spelling
+from voxops.client import AsyncClient, prefetch
+from voxops.errors import ConfigError, NotFoundError
+from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
+from voxops.frames.records import Columns, build, performance
+from voxops.frames.times import When, moment, say_zone, window, within, zone
+from voxops.loading.check import check
+from voxops.loading.filters import (
+    Search,
+    Words,
+    account_ids,
+    asked_for,
+    filtered_here,
+    plain_filters,
+    refuse_accounts,
+    refuse_events,
+    refuse_platforms,
+    stamp,
+    statuses,
+    warn_of_nothing,
+    words,
+)
 
-if TYPE_CHECKING:
-    from voxops.client import AsyncClient
 
-__all__ = ["Loader"]
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a workspace; frames say in ``attrs`` with which of them they were loaded.
+
+    Attributes
+    ----------
+    tz : str
+        Time zone in which times are shown, and in which ``since="today"`` and ``"yesterday"`` begin. Data stay in UTC.
+    people : mapping of str to str
+        ``owner``, ``campaign`` and ``tags`` -> the field of the posts' metadata that holds it.
+    """
+
+    tz: str = "UTC"
+    people: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, values: Mapping[str, str | None]) -> Settings:
+        """Return the settings of these values: ``tz owner_field campaign_field tags_field``, None or an empty text for each that is not set.
+
+        Raises
+        ------
+        ConfigError
+            If a zone or a field is none.
+        """
+        given = {name: values.get(f"{name}_field") for name in PEOPLE}
+        fields = {name: metadata_field(f"{name}_field", value) for name, value in given.items() if value}
+        return cls(zone(values.get("tz") or "UTC"), fields)
+
+    def attrs(self) -> dict[Hashable, Any]:
+        """Return what the ``attrs`` of frames hold of them; defaults are left out."""
+        attrs: dict[Hashable, Any] = {"tz": self.tz} if self.tz != "UTC" else {}
+        return attrs | ({"people": dict(self.people)} if self.people else {})
+
+    def arguments(self) -> dict[str, str]:
+        """Return the arguments of ``vx.connect`` that say the same."""
+        fields = {f"{name}_field": field.removeprefix("metadata.") for name, field in self.people.items()}
+        return ({"tz": self.tz} if self.tz != "UTC" else {}) | fields
+
+
+_SETTLED = {
+    "posts": "Posts that had ended when they were last read come from the archive; what was edited or deleted since is not seen",
+    "deliveries": "Deliveries that had succeeded, or were older than a week, when they were last read come from the archive; a later "
+    "attempt by somebody else is not seen",
+}
+_ALL = "refresh=True reads all"
+_BUSY = "Another process was writing the archive: all was read from the API"
+
+
+class Disk(Protocol):
+    """What is settled, on disk; the archive has it."""
+
+    async def posts(self, *, full: bool = False) -> tuple[pd.DataFrame, set[str]] | None:
+        """All posts, brought up to date, and the ids of those read from the API; None while another process writes."""
+
+    async def deliveries(
+        self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool = False
+    ) -> tuple[pd.DataFrame, set[str]] | None:
+        """All deliveries of these webhooks since an instant; as `posts`."""
+
+    def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
+
+    def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """As `settled_posts`, of one webhook since an instant."""
+
+
+def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    """What was read and what is on disk; of a record that is in both, what was read."""
+    parts = [part for part in (live, *settled) if len(part)]
+    if len(parts) < 2:
+        return parts[0] if parts else live
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[first_of_each(frame[key])].reset_index(drop=True)
+
+
+def first_of_each(ids: pd.Series) -> pd.Series:
+    """Which rows are the first of their id, where a list has shown a record twice; one without an id is no copy of another."""
+    return ~ids.duplicated() | ids.isna()
+
+
+def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Rows by ``created_at``, the newest first; those of one instant by their id, so that the order does not depend on where they came from."""
+    if not frame["created_at"].is_unique:
+        frame = frame.sort_values(key, kind="stable")
+    return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+
+
+def archive_note(kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
+    """What ``attrs["archive"]`` says: how many rows came from where, and what may have been missed."""
+    fresh = int(ids.isin(list(read)).sum())
+    note = f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
+    return {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}
+
+
+async def read_list(
+    client: AsyncClient,
+    columns: Columns,
+    path: str,
+    query: dict[str, Any],
+    *,
+    enough: int | None = None,
+    counts: Callable[[pd.DataFrame], pd.Series] | None = None,
+    oldest: pd.Timestamp | None = None,
+    **fill: Any,
+) -> bool:
+    """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
+
+    True if there were enough before the list has ended.
+    """
+    taken, pages = 0, client.pages(path, query)
+    early = enough is not None or (oldest is not None and "from" not in query)  # one page too many would cost a request
+    async for page in pages if early else prefetch(pages):
+        columns.extend(page.records, **fill)
+        if enough is not None:
+            taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
+            if taken >= enough:
+                return page.cursor is not None
+        if oldest is not None and page.records:
+            times = build("deliveries", page.records)["created_at"].dropna()
+            if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
+                return False
+    return False
+
+
+_OUT = ("published", "partial")
+_AT_ONCE = 50  # posts whose figures are asked for before any is waited for; the client's pace bounds what really leaves
+
+
+async def analytics(
+    client: AsyncClient,
+    posts: pd.DataFrame | pd.Series | str | list[str],
+    since: When = None,
+    until: When = None,
+    tz: str = "UTC",
+) -> pd.DataFrame:
+    """Load how posts did, by platform; see ``ws.analytics``."""
+    start, end = window(since, until, client.now(), tz)
+    wanted = _ids(posts)
+    answers = [answer async for answer in _answers(client, wanted, start, end)]
+    found = {post for post, _ in answers}
+    if gone := [post for post in wanted if post not in found]:
+        some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
+        said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
+        warnings.warn(said, stacklevel=2)
+    return performance(answers)
+
+
+def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
+    """The posts to ask about, each once."""
+    if isinstance(posts, pd.Series):
+        posts = posts.dropna().to_list()
+    if isinstance(posts, str | list):
+        return list(dict.fromkeys(list_of_text("posts", posts)))
+    need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")
+    wanted = posts["status"].isin(_OUT) if "status" in posts else pd.Series(data=True, index=posts.index)
+    return [str(post) for post in posts.loc[wanted, "post_id"].dropna().unique()]
+
+
+async def _answers(
+    client: AsyncClient, post_ids: list[str], start: datetime | None, end: datetime | None
+) -> AsyncIterator[tuple[str, Any]]:
+    """The answer for each post that is still there."""
+
+    async def one(post_id: str) -> tuple[str, Any] | None:
+        try:
+            return post_id, await client.analytics.post(post_id, start=start, end=end)
+        except NotFoundError:
+            return None
+
+    for first in range(0, len(post_ids), _AT_ONCE):
+        for answer in await all_or_none(map(one, post_ids[first : first + _AT_ONCE])):
+            if answer is not None:
+                yield answer
 
 
 class Loader:
@@ -85,7 +271,7 @@ class Loader:
             Part of the content, in any case; one of several is enough.
         campaign, owner, tag : str or list of str, optional
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
-            is set to) and tags; `campaign` also finds what ``vx.plan_bulk(campaign=)`` has made. The API is not known to filter by these
+            is set to) and tags; `campaign` also finds what ``vx.plan_create(campaign=)`` has made. The API is not known to filter by these
             four, so all posts that the other filters leave are read, and filtered here; ``attrs["filtered_here"]`` says so.
         refresh : bool
             Where the workspace stands on an archive (``vx.connect(archive=…)``): read all from the API, also what had ended.
@@ -96,7 +282,7 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
-            them (``vx.connect(owner="metadata.owner")``), which then come along into targets. ``attrs`` says when, from where and
+            them (``vx.connect(owner_field="owner")``), which then come along into targets. ``attrs`` says when, from where and
             with which filters it was loaded, whether it is complete, and under ``archive`` how many rows came from there and what may
             have been missed.
 
@@ -249,32 +435,11 @@ class Loader:
             origin = archive_note("deliveries", found["delivery_id"], read, busy=not some and whole is None)
         return self._described(found, "deliveries", live.attrs, filters | nothing, archive=origin)
 
-    async def accounts(self) -> pd.DataFrame:
-        """Load the accounts of the workspace, disconnected ones too.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username display_name account_type status scope_status
-            scope_message avatar_url workspace_id`` (string),
-            ``followers`` (Int64), ``connected_at`` (datetime64[us, UTC]).
-
-        Raises
-        ------
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> ws.accounts()[["platform", "status"]].head(2)
-           platform  status
-        0   twitter  active
-        1  linkedin  active
-        """
+    async def listed_accounts(self) -> pd.DataFrame:
+        """Load the accounts that the API lists, disconnected ones too."""
         columns = Columns("accounts")
         await read_list(self._client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        frame = columns.frame()
-        return self._described(frame, "accounts", frame.attrs, {})
+        return columns.frame()
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -300,21 +465,27 @@ class Loader:
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
-    async def validate(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Let the API check a campaign before anything is created (matrix row 13, read-only).
+    async def check(self, sheet: pd.DataFrame, ask: bool = True) -> pd.DataFrame:
+        """Return all that is known to fail before anything is created, row by row and platform by platform.
+
+        ``vx.plan_create`` judges by the same rules. A plan has no clock: a row whose time has passed is blocked when it is run.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
+        sheet : pandas.DataFrame
             From ``vx.read_campaign``; it stays as it is.
+        ask : bool
+            False sends nothing: only the rules of sheets are applied. True also reads the accounts and lets the API check each row
+            on its platforms, one request per row (matrix row 13, read-only).
 
         Returns
         -------
         pandas.DataFrame
-            One row per row and platform of the input, in its order: ``row_id platform`` (string), ``valid`` (boolean), ``errors
-            warnings`` (string, empty where there is none), ``account_ids`` (tuple: what names such as ``twitter:@brand`` stand
-            for on that platform), ``sheet_row`` (Int64: the row of the sheet as people see it, NA for a frame from none). What
-            ``vx.check_campaign`` calls an error is not valid here, and held by ``vx.plan_bulk``.
+            One row per finding, in the order of the sheet; none where all is well: ``row`` (Int64, position from 0), ``row_id``
+            (string), ``sheet_row`` (Int64, as a spreadsheet numbers it), ``cell`` (string, such as ``D7``; both NA for a frame from no
+            sheet), ``platform`` (string, NA for a finding about all of them), ``column`` (string, NA if the API does not name one),
+            ``level`` (string: ``error``, it can't be sent; ``warning``, look at it), ``code`` (string, the API's own where it has one)
+            and ``message`` (string).
 
         Raises
         ------
@@ -325,10 +496,10 @@ class Loader:
 
         Examples
         --------
-        >>> ws.validate(sheet)["valid"].all()
-        np.True_
+        >>> ws.check(sheet).empty
+        True
         """
-        return await validate(self._client, frame)
+        return await check(self._client, sheet, ask=true_or_false("ask", ask))
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core.addresses import redact_address, redact_addresses
+from voxops._support.safe import redact_address, redact_addresses
 
 __all__ = ["without_addresses"]
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from voxops._core import safe
-from voxops.frames.values import STRING_DTYPE
+from voxops._support import safe
+from voxops.frames.schemas import STRING_DTYPE
 from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:

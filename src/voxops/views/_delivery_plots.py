@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops._core.addresses import short_address
-from voxops.analysis.deliveries import PERCENTS
-from voxops.analysis.partials import deduplicate, delivery_state
-from voxops.analysis.statistics import quantiles
-from voxops.errors import PlanError
-from voxops.frames import need_frame
-from voxops.frames.spans import day_starts, shown_zone
+from voxops._support import safe
+from voxops._support.safe import short_address
+from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, quantiles
+from voxops.frames.columns import need_frame
+from voxops.frames.times import day_starts, shown_zone
 from voxops.views import _axes
-from voxops.views._palette import OUTCOME, STATUS, series_colours
+from voxops.views._palette import OUTCOME, STATUS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +24,6 @@ __all__ = [
     "endpoint_heatmap",
     "latency_bands",
     "outage_bands",
-    "survival_curve",
 ]
 
 _BUCKETS = {
@@ -48,7 +44,6 @@ _DELAYS_BEYOND = 6  # how far above the rest "never" stands
 _FEW = 20  # deliveries, below which a share says little
 _SAID = 10  # per cent, from which a share stands in its cell
 _HANDFUL = 5  # deliveries, below which percentiles say little where buckets hold more
-_CURVE = frozenset({"attempt", "at_risk", "succeeded", "censored", "hazard", "survival"})  # the rest names groups
 _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
 
 
@@ -85,7 +80,7 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
 
 
 def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in `delivery_stats`, on a logarithmic scale.
+    """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in ``vx.deliveries.stats``, on a logarithmic scale.
 
     A bucket that is not over when the log ends, or holds fewer than five deliveries where others hold more, is an open circle beside
     the lines: few deliveries rarely hold a slow one, which would look like an improvement.
@@ -223,55 +218,6 @@ def _notes(share: pd.DataFrame, bad: pd.DataFrame, counts: pd.DataFrame) -> pd.D
     return percent.where(counts >= _FEW, pairs.where(bad > 0, ""))
 
 
-def survival_curve(curve: pd.DataFrame, ax: Axes | None = None, *, by: str | None = None) -> Axes:
-    """Draw the share of deliveries that have not succeeded after so many attempts.
-
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        Columns ``attempt`` (1, 2, …) and ``survival`` (share from 0 to 1 that has not succeeded after it), and, if
-        there, ``at_risk`` (deliveries that took this attempt).
-    ax : matplotlib.axes.Axes, optional
-        Where to draw.
-    by : str, optional
-        Column that tells several curves apart; of a ``url`` the address is shown without its query.
-
-    Raises
-    ------
-    PlanError
-        If an attempt stands in one curve more than once, as where there are several and no `by` tells them apart.
-    """
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    needed = ("attempt", "survival", *([] if by is None else [by]))
-    need_frame(curve, needed, "plots.survival_curve() needs a survival curve", "Use vx.attempts_to_success(log).")
-    if curve.duplicated(["attempt", *needed[2:]]).any():
-        others = [name for name in curve.columns if name not in _CURVE]
-        column = f"by={others[0]!r}, or " if by is None and others else ""
-        raise PlanError(
-            "plots.survival_curve() has an attempt more than once in a curve, so there are several; "
-            f"pass {column}the rows of one"
-        )
-    ax = _axes.axes(ax, 3.2)
-    curve = curve.sort_values("attempt")
-    groups = {"": curve} if by is None else dict(iter(curve.groupby(_axes.texts(curve[by]))))
-    colours = series_colours(groups)
-    for name, part in groups.items():
-        attempts, left = [0, *part["attempt"].astype(int)], [1.0, *part["survival"].astype(float)]
-        said = _axes.label(short_address(name) if by == "url" else name, 50)
-        ax.step(attempts, left, where="post", marker="o", color=colours[name], label=said or None)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("attempts")
-    if by is None and "at_risk" in curve:
-        took = zip(curve["attempt"], curve["at_risk"], strict=True)
-        ax.set_xticks([0, *curve["attempt"]], ["0", *(f"{attempt}\n({risk:,})" for attempt, risk in took)])
-        ax.set_xlabel("attempts (deliveries that took it)")
-    ax.set_ylim(0, 1.04)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_ylabel("not delivered yet (% of all)")
-    return _axes.finish(ax, "y", empty=curve.empty, legend="endpoint" if by == "url" else by or "")
-
-
 def outage_bands(
     outages: pd.DataFrame, log: pd.DataFrame | None = None, ax: Axes | None = None, *, tz: str | None = None
 ) -> Axes:
@@ -287,7 +233,9 @@ def outage_bands(
         As in `delivery_volume`.
     """
     what = "plots.outage_bands() needs a frame of outages"
-    outages = need_frame(outages, ("url", "start", "end"), what, "Use vx.outages(log).", times=["start", "end"])
+    outages = need_frame(
+        outages, ("url", "start", "end"), what, "Use vx.deliveries.outages(log).", times=["start", "end"]
+    )
     if log is not None:
         log, tz = _needed(log, ("url", "created_at", "success"), "outage_bands", tz)
     tz = shown_zone(outages if log is None else log, tz)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops.views._kinds import LOOKS, Shape
-from voxops.views._live import Live, Shown, Tab
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops.views._display import Display, Shown, Tab
+from voxops.views._frame_kinds import LOOKS, Shape
 from voxops.views._palette import looks_of_pages
 from voxops.views._rows import Column, RowTable, read_out
 
@@ -58,7 +58,7 @@ class Grid:
         columns = [_column(name, shape, shown[name], plain.get(name)) for name, shape in shapes.items()]
         self.rows = RowTable(shown, columns, plain)
         self._read = None if read is None else pd.Timestamp(read).to_pydatetime()
-        self.live = Live(self._look, lambda: f"{title} {aside}", self._hear, name="view")
+        self.live = Display(self._look, lambda: f"{title} {aside}", self._hear, name="view")
         self.live.fill(self.rows.model())
 
     def _look(self) -> Shown:

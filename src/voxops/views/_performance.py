@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames import latest_rows
 from voxops.frames.columns import need_frame
+from voxops.frames.records import latest_rows
 from voxops.views import _axes
 from voxops.views._palette import OTHER, PLATFORM
 

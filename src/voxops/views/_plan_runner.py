@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import blocks, eventloop, safe
-from voxops._core.canonical import fingerprint
+from voxops._support import blocks, eventloop, safe
+from voxops._support.canonical import fingerprint
 from voxops.acts.plan import Plan, summary
 from voxops.model import WENT_THROUGH, Snapshot
-from voxops.views._choice import quoted
-from voxops.views._desk import Desk
-from voxops.views._handed import HandedRun, HandedWorkspace
-from voxops.views._live import Tab
+from voxops.views._display import Tab
 from voxops.views._palette import OUTCOME, STATUS
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._row_filter import quoted
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_blocks
+from voxops.views._tasks import TaskQueue
 from voxops.views.monitor import run_buttons
 
 __all__ = ["PlanRunner", "plan_fingerprint"]
@@ -50,9 +50,9 @@ class PlanRunner:
 
     Parameters
     ----------
-    ws : HandedWorkspace
+    ws : WorkspaceLike
         Where it is run.
-    desk : Desk
+    tasks : TaskQueue
         Who does the work.
     again : callable
         Makes a plan of the failed rows of a run.
@@ -66,23 +66,23 @@ class PlanRunner:
 
     def __init__(
         self,
-        ws: HandedWorkspace,
-        desk: Desk,
+        ws: WorkspaceLike,
+        tasks: TaskQueue,
         again: Callable[[pd.DataFrame], Plan],
         changed: Callable[[bool], object],
-        ended: Callable[[HandedRun], object],
+        ended: Callable[[RunLike], object],
         began: Callable[[str], object],
     ) -> None:
-        self._ws, self._desk, self._again, self._changed, self._ended = ws, desk, again, changed, ended
+        self._ws, self._tasks, self._again, self._changed, self._ended = ws, tasks, again, changed, ended
         self._began = began
         # Held for a few assignments, and while nothing is called: whoever draws waits for it.
         self._lock = threading.Lock()
         self.plan: Plan | None = None
-        self.run: HandedRun | None = None
+        self.run: RunLike | None = None
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
         self.errors: Mapping[str, int] = {}
-        self.source: HandedRun | None = None  # the run whose failed rows were planned
+        self.source: RunLike | None = None  # the run whose failed rows were planned
         self.form: Mapping[str, Any] = {}
         self.reason = ""
         self.problem = ""
@@ -154,7 +154,7 @@ class PlanRunner:
         self._fresh(self._again(run.failed()), self.form, page, run)
         return None
 
-    def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, source: HandedRun | None = None) -> None:
+    def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, source: RunLike | None = None) -> None:
         """Take a new plan up; the run before it is no longer shown."""
         wanted = form.get("canary")
         canary = min(wanted, _CANARIES) if isinstance(wanted, int) and wanted > 0 else 0
@@ -198,7 +198,7 @@ class PlanRunner:
         self._began(said)
         return None
 
-    def take(self, run: HandedRun, plan: Plan | None = None) -> None:
+    def take(self, run: RunLike, plan: Plan | None = None) -> None:
         """Show a run and follow it to its end."""
         with self._lock:
             self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
@@ -206,7 +206,7 @@ class PlanRunner:
         run.follow(self)
         eventloop.submit(self._follow(run))
 
-    async def _follow(self, run: HandedRun) -> None:
+    async def _follow(self, run: RunLike) -> None:
         """Wait for the run, then compare before and after: once, however often it was resumed meanwhile."""
         self._waits[run.id] = mine = object()
         try:
@@ -218,21 +218,21 @@ class PlanRunner:
             self.problem = f"{type(error).__name__}: {error}"
         self._changed(True)
 
-    async def _compare(self, run: HandedRun) -> None:
+    async def _compare(self, run: RunLike) -> None:
         """Say what the run has left; what another has taken the place of is not shown, but its rows have moved all the same."""
         if self.run is run and run.snapshot.action in MIXED:
-            errors = error_counts(await self._desk.aside(run.results))
+            errors = error_counts(await self._tasks.in_thread(run.results))
             with self._lock:
                 self.errors = errors if self.run is run else self.errors
         if run.snapshot.phase not in WENT_THROUGH:
             return
         if self.run is run:
-            verified = await self._desk.aside(run.verify)
+            verified = await self._tasks.in_thread(run.verify)
             with self._lock:
                 self.verified = verified if self.run is run else self.verified
             self._changed(True)
         # No plan is made while rows are replaced.
-        await self._desk.in_turn(lambda: self._desk.aside(lambda: self._ended(run)))
+        await self._tasks.in_turn(lambda: self._tasks.in_thread(lambda: self._ended(run)))
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take note of the run's newest state."""
@@ -247,13 +247,13 @@ class PlanRunner:
         """Do what a button of a page says; return whether it was one of these."""
         match message["do"]:
             case "run":
-                self._desk.hand_over(lambda: self._start(message.get("plan"), message.get("reason")))
+                self._tasks.submit(lambda: self._start(message.get("plan"), message.get("reason")))
             case "retry":
-                self._desk.run_blocking(lambda: self._make_again(message.get("about"), message.get("page")))
+                self._tasks.run_blocking(lambda: self._make_again(message.get("about"), message.get("page")))
             case "pause" | "cancel" as name:
-                self._desk.at_once(lambda: self._steer(name, message.get("about")))
+                self._tasks.at_once(lambda: self._steer(name, message.get("about")))
             case "resume":
-                self._desk.run_blocking(lambda: self._steer("resume", message.get("about")))
+                self._tasks.run_blocking(lambda: self._steer("resume", message.get("about")))
             case _:
                 return False
         return True

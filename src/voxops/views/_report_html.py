@@ -8,14 +8,15 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from voxops._core import safe
-from voxops._core.safe import Markup, html
+from voxops._support import safe
+from voxops._support.safe import html
 from voxops.views._palette import OUTCOME, STATUS, VERDICT, Look, look
 from voxops.views._report_text import cells, heads, limit_of
 
 if TYPE_CHECKING:
-    from voxops.views._findings import Fact, Figure, Findings, Section
+    from voxops.views._report_sections import Fact, Figure, ReportContent, Section
 
 __all__ = ["fragment", "page"]
 
@@ -64,7 +65,7 @@ _PAGE = """\
 """
 
 
-def page(report: Findings) -> Markup:
+def page(report: ReportContent) -> Markup:
     """Return the whole document."""
     return html(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -77,7 +78,7 @@ def page(report: Findings) -> Markup:
     )
 
 
-def fragment(report: Findings) -> Markup:
+def fragment(report: ReportContent) -> Markup:
     """Return the report as a piece of a page, for notebooks."""
     parts = [
         html("<h1>{}</h1>", report.title),

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops.views._findings import ACTIONS, Findings
+from voxops._support import safe
+from voxops.views._report_sections import ACTIONS, ReportContent
 from voxops.views._tables import markdown_table
 
 __all__ = ["cells", "heads", "limit_of", "markdown", "plain", "shown"]
@@ -16,7 +16,7 @@ __all__ = ["cells", "heads", "limit_of", "markdown", "plain", "shown"]
 _LIMITS = {"how": 1000}  # characters shown, where it is more than usual: several remedies, none of them cut
 
 
-def markdown(report: Findings) -> str:
+def markdown(report: ReportContent) -> str:
     """Return the report as Markdown, without figures."""
     lines = [f"# {safe.markdown(report.title)}", safe.markdown(" · ".join(report.about), 400)]
     lines.append(f"**{safe.markdown(report.headline, 600)}**")
@@ -31,7 +31,7 @@ def markdown(report: Findings) -> str:
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def plain(report: Findings) -> str:
+def plain(report: ReportContent) -> str:
     """Return the summary as text: title, headline, and who must do what."""
     lines = [safe.plain(report.title), safe.plain(report.headline, 600)]
     for section in report.sections:

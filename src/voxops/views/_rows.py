@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops.frames.spans import shown_zone
-from voxops.views._cells import in_other_years, short_time
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops.frames.times import shown_zone
+from voxops.views._cell_text import in_other_years, short_time
 
 __all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops._core.static_html import static_html
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block, static_html
 from voxops.acts.plan_display import KINDS, kinds_of
 from voxops.acts.table import ACTS
 from voxops.engine.progress import rate, time_left

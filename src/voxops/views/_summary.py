@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import safe
+from voxops._support import safe
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.views._findings import Fact, act_of
 from voxops.views._palette import OUTCOME, VERDICT
+from voxops.views._report_sections import Fact, act_of
 
-__all__ = ["facts", "headline", "in_words", "none_failed"]
+__all__ = ["facts", "headline", "in_words", "none_failed", "outcome_facts"]
 
 _TRIED = {
     "succeeded": "recovered",
@@ -110,9 +110,14 @@ def facts(
     )
     if results is None:
         return (failed,)
-    counts, said = results["outcome"].value_counts(), "on retry" if act_of(results) == "retry" else "in the run"
-    ends = tuple(Fact(int(counts.get(name, 0)), f"{name} {said}", OUTCOME[name].colour) for name in OUTCOMES)
+    ends = outcome_facts(results)
     return (failed, ends) if failed_before or len(failures) else (ends,)
+
+
+def outcome_facts(results: pd.DataFrame) -> tuple[Fact, ...]:
+    """Return how many rows of a run ended in which outcome."""
+    counts, said = results["outcome"].value_counts(), "on retry" if act_of(results) == "retry" else "in the run"
+    return tuple(Fact(int(counts.get(name, 0)), f"{name} {said}", OUTCOME[name].colour) for name in OUTCOMES)
 
 
 def _verb(count: int, one: str, many: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._core import files, safe
+from voxops._support import files, safe
 from voxops.errors import ConfigError
-from voxops.frames import Targets
 from voxops.frames.columns import restored
-from voxops.frames.spans import shown_zone
+from voxops.frames.target import Targets
+from voxops.frames.times import shown_zone
 
 __all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._core import blocks, safe
-from voxops._core.arguments import did_you_mean
-from voxops._core.static_html import static_html
+from voxops._support import blocks, safe
+from voxops._support.arguments import did_you_mean
+from voxops._support.blocks import static_html
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing
 from voxops.model import Verdict
-from voxops.views._findings import PERSONAL, Findings
+from voxops.views._report_sections import PERSONAL, ReportContent
 from voxops.views._report_text import shown
 from voxops.views._summary import in_words
 
@@ -46,12 +46,12 @@ class Tickets(dict[str, str]):
         return f"{safe.many(len(self), 'ticket') if self else 'no tickets'}{example}"
 
 
-def tickets(report: Findings, failures: pd.DataFrame, by: str) -> Tickets:
+def tickets(report: ReportContent, failures: pd.DataFrame, by: str) -> Tickets:
     """Return person -> Markdown; see `Report.tickets`."""
     if not isinstance(by, str):
         raise PlanError(f"tickets(by=) takes the name of one column, such as 'owner', not {type(by).__name__}")
     if by not in failures.columns:
-        advice = "Connect with vx.connect(owner='metadata.owner') and load the posts again."
+        advice = "Connect with vx.connect(owner_field='owner') and load the posts again."
         advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))
         raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")
     support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
@@ -69,7 +69,7 @@ def tickets(report: Findings, failures: pd.DataFrame, by: str) -> Tickets:
     return texts
 
 
-def _ticket(report: Findings, name: str, rows: pd.DataFrame) -> str:
+def _ticket(report: ReportContent, name: str, rows: pd.DataFrame) -> str:
     """Return one ticket: what is theirs to do first, then what they need only know of."""
     mine = rows["verdict"].isin(_THEIRS).fillna(False).astype(bool) | (name == SUPPORT)
     parts = [

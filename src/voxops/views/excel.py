@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._core import blocks, files, safe
-from voxops._core.arguments import new_file
-from voxops._core.spreadsheets import INEXACT_FROM
+from voxops._support import blocks, files, safe
+from voxops._support.arguments import new_file
+from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
-from voxops.frames.spans import shown_zone, zone
+from voxops.frames.times import shown_zone, zone
 from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from voxops.acts.plan import Plan
-    from voxops.views._handed import HandedRun
+    from voxops.views._protocols import RunLike
 
 __all__ = ["to_excel", "write_workbook"]
 
@@ -47,7 +47,7 @@ _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same byte
 
 
 def to_excel(
-    path: str | Path, *unnamed: object, tz: str | None = None, **sheets: pd.DataFrame | Plan | HandedRun
+    path: str | Path, *unnamed: object, tz: str | None = None, **sheets: pd.DataFrame | Plan | RunLike
 ) -> Path:
     """Write frames as an Excel workbook, a sheet for each.
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voxops._core import blocks, safe
-from voxops._core.blocks import Block
-from voxops._core.bound import by_id, never_copied
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops._support.eventloop import by_id, never_copied
 from voxops.model import WATCH, Outcome, Snapshot
-from voxops.views._live import Button, Later, Live, Publish, Shown, Tab
+from voxops.views._display import Button, Display, Later, Publish, Shown, Tab
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_blocks
 
 __all__ = ["Monitor", "error_counts", "present", "render_html", "render_text", "run_buttons"]
@@ -44,10 +44,10 @@ class Monitor:
     tz : str
         Time zone of the times shown.
     clock, later, publish
-        As for `Live`.
+        As for `Display`.
     """
 
-    INTERVAL = Live.INTERVAL
+    INTERVAL = Display.INTERVAL
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Monitor:
         self._clock, self._asked = clock, clock()
         self._plan: Sequence[Block] = ()
         self._problem = ""
-        self._live = Live(
+        self._live = Display(
             self._look, self.__repr__, self._hear, name="monitor", clock=clock, later=later, publish=publish
         )
 

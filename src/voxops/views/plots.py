@@ -12,21 +12,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops._core import safe
-from voxops.frames import latest_rows, latest_targets, need_frame
-from voxops.frames.spans import shown_zone
+from voxops._support import safe
+from voxops.frames.columns import need_frame
+from voxops.frames.records import latest_rows, latest_targets
+from voxops.frames.times import shown_zone
 from voxops.views import _axes
-from voxops.views._delivery_plots import (
-    delivery_delay,
-    delivery_volume,
-    endpoint_heatmap,
-    latency_bands,
-    outage_bands,
-    survival_curve,
-)
-from voxops.views._months import cause_weeks, error_budgets
+from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
 from voxops.views._palette import OUTCOME, PLATFORM, STATUS
 from voxops.views._performance import performance
+from voxops.views._trend_plots import cause_weeks, error_budgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,14 +38,13 @@ __all__ = [
     "outcomes_by_platform",
     "performance",
     "schedule_calendar",
-    "survival_curve",
 ]
 
 # Good, then bad, then open, whether the words are statuses or outcomes.
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
 
 # Which call makes the frame that is asked for.
-_TRIAGE = "Use vx.triage(vx.targets(posts))."
+_TRIAGE = "Use vx.triage(posts)."
 _TARGETS = "Use vx.targets(posts)."
 _RESULTS = "Use run.results()."
 

@@ -8,18 +8,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from voxops._core import blocks, safe
-from voxops._core.addresses import short_address
-from voxops._core.arguments import list_of_text, whole_number
-from voxops._core.safe import Markup, html, joined
+from voxops._support import blocks, safe
+from voxops._support.arguments import list_of_text, whole_number
+from voxops._support.safe import html, joined, short_address
 from voxops.errors import PlanError
 from voxops.frames.columns import is_missing, kind_name, of_another_library
-from voxops.frames.spans import shown_zone, zone
+from voxops.frames.times import shown_zone, zone
 from voxops.views._addresses import without_addresses
-from voxops.views._cells import TEXT, WHOLE, as_instants, full_text, in_other_years, text_of
-from voxops.views._grid import Grid
-from voxops.views._kinds import (
+from voxops.views._cell_text import TEXT, WHOLE, as_instants, full_text, in_other_years, text_of
+from voxops.views._frame_kinds import (
     FIRST,
     LOOKS,
     MOST,
@@ -32,11 +31,12 @@ from voxops.views._kinds import (
     order_of,
     shape_of,
 )
+from voxops.views._grid import Grid
 from voxops.views._palette import look
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
-    from voxops.views._handed import HandedRun
+    from voxops.views._protocols import RunLike
 
 __all__ = ["LiveView", "View", "frame_of", "view"]
 
@@ -179,7 +179,7 @@ class LiveView(View):
 
 
 def view(
-    frame: pd.DataFrame | Plan | HandedRun,
+    frame: pd.DataFrame | Plan | RunLike,
     *,
     rows: int = 50,
     columns: Sequence[str] | str | None = None,

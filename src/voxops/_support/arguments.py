@@ -1,0 +1,210 @@
+"""Arguments as analysts pass them: one text or several, a path, a number; the message about an unfit one names it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sized
+from contextlib import suppress
+from numbers import Integral
+from pathlib import Path
+
+from voxops.errors import ConfigError, VoxopsError
+
+
+def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]:
+    """Read one text or several; ``[]`` for None.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : object
+        What was passed.
+    secret : bool
+        Whether the message may not repeat it.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, or not all of them are texts.
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable) or isinstance(value, bytes) or hasattr(value, "columns"):
+        raise ConfigError(f"{name}= takes text or a list of texts, not {type(value).__name__}.")
+    found = list(value)
+    if not found and not isinstance(value, Sized):  # a generator that was read before would stand for all
+        raise ConfigError(
+            f"{name}= takes text or a list of texts; this {type(value).__name__} holds none, or is used up."
+        )
+    odd = [each for each in found if not isinstance(each, str)]
+    if odd:
+        which = "one" if secret else repr(odd[0])
+        raise ConfigError(f"{name}= takes text or a list of texts; {which} is a {type(odd[0]).__name__}.")
+    return found
+
+
+def empties(**filters: object) -> dict[str, tuple[()]]:
+    """The filters that name nothing, such as the ids of a selection without rows: no row fits them, where all fit one that is left out."""
+    return {
+        name: ()
+        for name, value in filters.items()
+        if isinstance(value, Sized) and not isinstance(value, str) and len(value) == 0
+    }
+
+
+def check_timeout(value: object) -> None:
+    """Refuse what is no number of seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither None nor a number from 0.
+    """
+    seconds = value if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    odd = isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0
+    if value is not None and odd:
+        raise ConfigError(f"timeout={value!r} must be a number of seconds, 0 or more, or None to wait to the end")
+
+
+def true_or_false(name: str, value: object) -> bool:
+    """Refuse what is neither True nor False: the text "no" would count as true.
+
+    Raises
+    ------
+    ConfigError
+        Naming the argument.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} must be True or False")
+    return value
+
+
+def whole_number(value: object, refusal: VoxopsError, least: int = 1) -> int:
+    """Read a whole number: Python's own or one of NumPy, as columns give it.
+
+    Parameters
+    ----------
+    value : object
+        What was passed. True and False are no numbers.
+    refusal : VoxopsError
+        What is raised if it is no whole number from `least`.
+    least : int
+        The smallest that is allowed.
+
+    Raises
+    ------
+    VoxopsError
+        `refusal`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise refusal
+    return int(value)
+
+
+def file_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Read a path; ``~`` at its beginning is the home folder, as in a shell, and no folder of that name.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : str or path
+        What was passed.
+
+    Raises
+    ------
+    ConfigError
+        If it is no path, or begins with a home folder that is not known.
+    """
+    if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
+        odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
+        raise ConfigError(f"{name}= takes a path, not {odd}.")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{name}={str(value)!r} begins with a home folder that is not known; write it out."
+        ) from error
+
+
+def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """`file_path` of a folder, which need not exist; a ConfigError also where it is a file."""
+    path = file_path(name, value)
+    with suppress(OSError):  # what can't be reached is refused by whoever reads or writes there
+        if path.is_file():
+            raise ConfigError(f"{name}= takes a folder, and {path} is a file. Name a folder, which need not exist yet")
+    return path
+
+
+def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:
+    """Read the path of a file that is to be written.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : str or path
+        What was passed.
+    example : str
+        What such a file may be called, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is no path, or a folder.
+    """
+    path = file_path(name, value)
+    if path.is_dir():
+        raise ConfigError(
+            f"{name}= takes the path of a file, and {path} is a folder. Name a file in it: {path / example}"
+        )
+    return path
+
+
+_FORMS = {".html": "HTML", ".htm": "HTML", ".md": "Markdown", ".xlsx": "Excel", ".csv": "CSV", ".parquet": "Parquet", ".pdf": "PDF"}  # fmt: skip
+
+
+def refuse_form(name: str, path: Path, *own: str) -> Path:
+    """Return a path, unless its name promises another form than it gets: the file, or a folder of files, would be taken for that.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    path : Path
+        What is to be written.
+    *own : str
+        How its name may end, the usual one first; none for a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it ends as files of another form do.
+    """
+    form = _FORMS.get(path.suffix.lower())
+    if form is not None and path.suffix.lower() not in own:
+        if not own:
+            raise ConfigError(
+                f"{name}= takes a folder, for a file of each table, and {path.name} is the name of one file"
+            )
+        raise ConfigError(f"{name}={str(path)!r} would be taken for a file in {form}; let its name end with {own[0]}")
+    return path
+
+
+def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
+    """The known word that a typo is likely to have meant; None where none is near."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    meant = {each.lower(): each for each in known}
+    found = get_close_matches(word.lower(), meant, n=1, cutoff=cutoff)
+    return meant[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: what was likely meant, else what there is."""
+    names = sorted(known)
+    meant = near(word, names, 0.6)
+    return f"did you mean {meant!r}?" if meant else f"one of {', '.join(names)}"

@@ -1,0 +1,237 @@
+"""One form of what has many spellings: texts, times, JSON, row keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from voxops.errors import PlanError
+
+_SELECTORS = re.compile("[\ufe00-\ufe0f]")
+
+
+def fold_text(text: str) -> str:
+    """Return text in Unicode's composed form, without invisible characters and outer blanks (rule 5)."""
+    if text.isascii():  # is composed, and all of it is visible
+        return text.strip()
+    visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
+    return visible.strip()
+
+
+def as_kept(text: str) -> str:
+    """Return a text in the one form of those in which a server may keep it: composed, with plain line ends, without outer blanks."""
+    return unicodedata.normalize("NFC", "\n".join(text.splitlines())).strip()
+
+
+def as_read(text: str) -> str:
+    """Return a text as its readers take it in (rule 26).
+
+    It is folded, has one blank wherever it has blanks or line ends, and no variation selectors: keyboards and servers differ in
+    whether an emoji has one.
+    """
+    return " ".join(fold_text(_SELECTORS.sub("", text)).split())
+
+
+FIRST_YEAR, END_YEAR = 1000, 9000
+
+# ``datetime.fromisoformat`` takes 17.45 for 45 hundredths of a second after 17:00; who types it means a quarter to six.
+_FRACTION_OF_NO_SECOND = re.compile(r"(?<!\d\d:\d\d:\d\d)(?<!\D\d{6})[.,]")
+
+
+def in_calendar(when: datetime) -> bool:
+    """Whether a time lies well within the calendar; programs write the years 1 and 9999 for never.
+
+    Of those not every zone has all hours, and the margin of a plot from there to now would reach beyond them.
+    """
+    return FIRST_YEAR <= when.year < END_YEAR
+
+
+def read_iso(text: str) -> datetime:
+    """Return the time that ISO text names; seconds alone have fractions.
+
+    Raises
+    ------
+    ValueError
+        If it is no ISO text, or has a dot or a comma where minutes should be, such as ``2026-03-20 17.45``.
+    """
+    if _FRACTION_OF_NO_SECOND.search(text):
+        raise ValueError(f"{text!r} has a dot or a comma for a colon")
+    return datetime.fromisoformat(text)
+
+
+def typed_time(text: str) -> datetime:
+    """Return the time at which something is to happen, as `read_iso`; ValueError also where it lies at an end of the calendar."""
+    when = read_iso(text)
+    if not in_calendar(when):
+        raise ValueError(f"{text!r} is at the end of the calendar")
+    return when
+
+
+_DECODER = msgspec.json.Decoder()
+
+
+def encode(value: Any) -> str:
+    """Write JSON with sorted keys and no spaces."""
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def json_text(value: Any) -> str | None:
+    """A value as JSON, nothing as nothing; what JSON does not have, such as a time, as its text."""
+    if value is None:
+        return None
+    try:
+        return encode(value)
+    except TypeError:
+        return json.dumps(value, default=str, sort_keys=True, separators=(",", ":"))
+
+
+def text(value: Any) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json_text(value) or "null"
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether UTF-8 has a text: none of it is half a surrogate pair."""
+    return text.isascii() or well_formed(text) == text
+
+
+def well_formed(text: str) -> str:
+    """Text that UTF-8 has: half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def decode(data: str | bytes) -> Any:
+    """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
+
+    Whole numbers stay exact, up to the 4,300 digits that Python reads.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, nested too deeply, or has a longer number.
+    """
+    try:
+        return _DECODER.decode(data)
+    except (ValueError, RecursionError):
+        pass  # the slower reader may take it
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one JSON text of a value: keys sorted, no spaces, UTF-8; the bytes that are hashed and sent.
+
+    Raises
+    ------
+    ValueError
+        If the value holds NaN or an infinity, which JSON can't say.
+    """
+    try:
+        return _dumps(value, ascii_only=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # A lone surrogate (half an emoji, cut by a spreadsheet) has no UTF-8 form; escaped, it is still the same text.
+        return _dumps(value, ascii_only=True).encode("ascii")
+
+
+def _dumps(value: Any, *, ascii_only: bool) -> str:
+    """JSON with sorted keys and no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only, allow_nan=False)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return 32 hexadecimal digits that stand for these parts and no others, in this order."""
+    return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
+
+
+def fingerprints(*parts: Any, numbers: Iterable[int]) -> list[str]:
+    """Return ``fingerprint(*parts, number)`` for each number; what they share is written and hashed once."""
+    shared = hashlib.sha256(canonical(list(parts))[:-1] + b",")
+    found = []
+    for number in numbers:
+        whole = shared.copy()
+        whole.update(b"%d]" % number)
+        found.append(whole.hexdigest()[:32])
+    return found
+
+
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?")
+_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(?::(\d\d)(?:\.(?=\d)(\d*?)0*)?)?")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)")
+_EXACT_FLOAT = 2.0**53  # a float beyond it has lost digits of a whole number
+
+
+def row_key(value: Any) -> str | None:
+    """Return a key column's value as canonical text, None for a missing one (rule 5).
+
+    A whole number is one row however a file spells it: ``1``, ``"1"``, ``1.0`` and ``"1.0"``; so is a day with and without
+    midnight, a time without a zone in whatever spelling, and an instant in whatever zone and spelling:
+    ``2027-03-01 10:00:00+01:00`` is ``2027-03-01T09:00:00Z``. Letters keep their case, and ``"007"`` stays itself.
+
+    Raises
+    ------
+    PlanError
+        If it is a number that may have lost digits: a file has read a long id as a number.
+    """
+    if (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or type(value).__name__ in {"NAType", "NaTType"}
+    ):
+        return None
+    text = str(value)
+    if not isinstance(value, bool | str) and hasattr(value, "__float__"):
+        if isinstance(value, float | int) and _EXACT_FLOAT <= abs(value) < math.inf:
+            # Whole, too: what Excel has stored as a float, pandas may read as a whole number.
+            raise PlanError(f"{value!r} is a number that may have lost digits in a file; read the column as text")
+        text = _number_text(value)
+    text = fold_text(text)
+    for pattern in (_WHOLE, _MIDNIGHT):
+        found = pattern.fullmatch(text)
+        if found:
+            text = found.group(1)
+    return _local_text(_instant_text(text)) or None
+
+
+def _local_text(text: str) -> str:
+    """A time without a zone as pandas writes it, however a file spells it; any other text as it is."""
+    found = _LOCAL.fullmatch(text)
+    if found is None:
+        return text
+    day, minute, second, fraction = found.groups()
+    return f"{day} {minute}:{second or '00'}" + (f".{fraction}" if fraction else "")
+
+
+def _instant_text(text: str) -> str:
+    """An instant with its offset as ISO text in UTC, whatever zone a file has kept it in; any other text as it is."""
+    if not _INSTANT.fullmatch(text):
+        return text
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):  # no day or hour of a calendar
+        return text
+
+
+def _number_text(value: Any) -> str:
+    """A number without an exponent and without zeros that say nothing."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:  # a fraction, which has no decimal form of its own
+        return str(value)
+    if not number.is_finite():
+        return str(value)
+    return str(int(number)) if number == number.to_integral_value() else str(number.normalize())

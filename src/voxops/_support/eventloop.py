@@ -1,0 +1,432 @@
+"""One event loop for all of voxops: private, on a daemon thread, so that the kernel's own loop is never touched.
+
+Blocking calls go through `run`, awaitables through `arun`, work that goes on by itself through `submit`. All three end on the
+same loop, and so share one client over all cells, threads and callers. A sync helper on the kernel's loop would lose the cells
+queued behind it; this one keeps their order, and an interrupt stops the request itself, not only the waiting for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import importlib
+import importlib.util
+import inspect
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
+
+from voxops._support.arguments import did_you_mean
+from voxops.errors import ConfigError, Interrupted
+
+T = TypeVar("T")
+
+TICK = 0.2  # seconds between two looks: an idle loop, or a lock that no signal wakes, would never notice an interrupt
+GRACE = 2.0  # seconds that an interrupted caller waits for the outcome of the cancelled work
+
+
+class _Private:
+    """The loop of this process, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="voxops-loop", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop for as long as the process lives."""
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+
+    def is_current(self) -> bool:
+        """Whether the caller is on the private loop's thread."""
+        return threading.current_thread() is self._thread
+
+
+_private = _Private()
+
+
+def _after_fork() -> None:
+    """Forget the parent's loop: its thread does not exist in the child, and its lock may be held for ever."""
+    global _private  # noqa: PLW0603  the one loop of the process
+    _private = _Private()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Work(Generic[T]):
+    """A coroutine on the private loop, with an outcome that can still be waited for after it was cancelled."""
+
+    def __init__(self) -> None:
+        self.future: Future[T] = Future()
+        self._ended = threading.Event()
+        self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
+        self._loop = _private.loop()
+
+    def start(self, coro: Coroutine[Any, Any, T]) -> None:
+        """Hand the coroutine to the loop."""
+        self._loop.call_soon_threadsafe(self._begin, coro)
+
+    def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
+        """Make the task, on its loop."""
+        self._task = self._loop.create_task(coro)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        """Pass the outcome on."""
+        # Nobody but this class holds the future, so it can't have been cancelled from outside.
+        if task.cancelled():
+            self.future.cancel()
+            self.future.set_running_or_notify_cancel()
+        elif (error := task.exception()) is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
+        self._ended.set()
+
+    def cancel(self) -> None:
+        """Ask the task to end; on its loop, and never before it has begun."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """Cancel the task, once, since a second time would cut short how it ends; after its first step, since it may be a pause."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
+            self._loop.call_soon(self._task.cancel)
+
+    def wait(self) -> T:
+        """Block until there is an outcome, and return or raise it."""
+        while not self._ended.wait(TICK):
+            pass
+        return self.future.result()
+
+    def stop(self) -> None:
+        """Cancel, and wait a short grace for the outcome, so that "interrupted" does not mean "still sending"."""
+        asked = self._ended.is_set()
+        while not asked:  # a key that is held down interrupts this, too
+            try:
+                self.cancel()
+                asked = True
+            except KeyboardInterrupt:
+                continue
+        self._ended.wait(GRACE)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt here and now.
+
+    In an async cell the kernel turns it into "cancel the cell's task", which a loop that is blocked by us never sees.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    # None: installed by other than Python, which can't be put back. Ignored: somebody wants no interrupts.
+    if before is None or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the private loop and wait for it, whatever loop runs in the calling thread.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    object
+        What it returns.
+
+    Raises
+    ------
+    RuntimeError
+        If called from the private loop itself, which would wait for itself for ever.
+    KeyboardInterrupt
+        If interrupted; the coroutine has been cancelled then, and got a short while to end.
+    """
+    if _private.is_current():
+        coro.close()
+        raise RuntimeError(
+            "this is the thread of voxops's own event loop, where a blocking call would wait for itself; await ws.aio instead"
+        )
+    work: _Work[T] = _Work()
+    try:
+        with _interruptible():
+            work.start(coro)
+            return work.wait()
+    except BaseException:
+        work.stop()
+        raise
+
+
+async def arun(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the private loop and await it from any other; cancelling the caller cancels it.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    object
+        What it returns.
+    """
+    if _private.is_current():
+        return await coro
+    work: _Work[T] = _Work()
+    work.start(coro)
+    done = asyncio.wrap_future(work.future)
+    try:
+        while not done.done():
+            await asyncio.wait({done}, timeout=TICK)
+    except BaseException:
+        work.cancel()
+        await asyncio.wait({done}, timeout=GRACE)
+        if done.done() and not done.cancelled():
+            done.exception()  # seen, and of no interest to a caller who has been cancelled
+        raise
+    return done.result()
+
+
+def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start a coroutine on the private loop and return at once; cancelling the future cancels it.
+
+    Parameters
+    ----------
+    coro : coroutine
+        What to do.
+
+    Returns
+    -------
+    concurrent.futures.Future
+        Its outcome.
+    """
+    return asyncio.run_coroutine_threadsafe(coro, _private.loop())
+
+
+async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do works at once and return their results in order; after an error, such as a refused key, none of them goes on."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def never_copied(instead: Callable[[Any], str]) -> Callable[[_Class], _Class]:
+    """Let copying or pickling an object of a class raise a TypeError that names the class and what to do instead.
+
+    Parameters
+    ----------
+    instead : callable
+        Takes the object and returns what to do, such as ``call vx.connect() there``.
+    """
+
+    def bind(cls: _Class) -> _Class:
+        def refuse(self: object, _: object) -> NoReturn:
+            name = type(self).__name__
+            raise TypeError(f"{name} can't be copied or pickled, as it belongs to its process; {instead(self)}")
+
+        cls.__reduce_ex__ = refuse  # type: ignore[method-assign, assignment]  # asked by copy, deepcopy and pickle alike
+        return cls
+
+    return bind
+
+
+def by_id(run: str) -> str:
+    """How to hold a run in another process, or once more; what was only watched is in no ledger."""
+    return f"attach it by its id: ws.attach({run!r})" if run.startswith("run_") else "start it again there"
+
+
+def paused(run: str) -> str:
+    """What an interrupt has done to a run, and how to go on."""
+    how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
+    return f"{run} is paused, and nothing more is sent; {how} goes on"
+
+
+P = ParamSpec("P")
+
+
+class _Shown(Protocol):
+    """A run, which shows itself in the running cell."""
+
+    id: str
+
+    def show(self) -> Any:
+        """Show it; returns itself."""
+
+    def pause(self) -> Any:
+        """Send nothing more."""
+
+
+S = TypeVar("S", bound=_Shown)
+
+
+def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    """A method of the session as a blocking call."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        _check_arguments(method, args, kwargs)
+        return run(method(self._session.usable(), *args, **kwargs))
+
+    return cast("Callable[Concatenate[Any, P], T]", call)
+
+
+def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Callable[Concatenate[Any, P], S]:
+    """A method of the session as a blocking call that shows what it returns in the cell."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
+        _check_arguments(method, args, kwargs)
+        session, begun = self._session.usable(), list[S]()
+
+        async def begin() -> None:
+            begun.append(await method(session, *args, **kwargs))
+
+        try:
+            run(begin())
+            return cast("S", begun[0].show())
+        except KeyboardInterrupt as stop:
+            if not begun:
+                raise
+            # It would go on sending, and nobody would have it in hand.
+            begun[0].pause()
+            raise Interrupted(paused(begun[0].id)) from stop
+
+    return cast("Callable[Concatenate[Any, P], S]", call)
+
+
+def awaitable(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Awaitable[T]]:
+    """A method of the session as an awaitable for any event loop."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        _check_arguments(method, args, kwargs)
+        return arun(method(self._session.usable(), *args, **kwargs))
+
+    return cast("Callable[Concatenate[Any, P], Awaitable[T]]", call)
+
+
+def _check_arguments(method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Name a mistyped, a missing or a surplus argument as what it is, in the words of the caller."""
+    signature = inspect.signature(method)
+    known = [each for each in signature.parameters if each != "self"]
+    for name in kwargs:
+        if name not in known:
+            raise TypeError(
+                f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
+            )
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"ws.{method.__name__}({', '.join(known)}): {error}") from None
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold the collector: it would search records and columns again and again in vain, a third of the time that they take."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def running_cell() -> int | None:
+    """Number of the notebook cell that is running, None outside a kernel; IPython is not loaded for the question."""
+    ipython = sys.modules.get("IPython")
+    shell: Any = ipython.get_ipython() if ipython is not None else None
+    return int(shell.execution_count) if hasattr(shell, "kernel") else None
+
+
+_LOSES_CELLS = (7, 1)  # from this ipykernel on, nest_asyncio 1.6 silently drops the cells queued behind a blocking one
+
+
+def allow_nested_loops() -> str:
+    """Let *your own* code call ``asyncio.run`` and ``run_until_complete`` inside a cell.
+
+    Returns
+    -------
+    str
+        What was applied: ``"nest_asyncio2"`` where it is importable, else ``"nest_asyncio"``.
+
+    Raises
+    ------
+    ConfigError
+        If ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses queued cells, or was applied to it
+        already, which can't be undone; or if neither package is installed.
+
+    Examples
+    --------
+    >>> vx.allow_nested_loops()  # doctest: +SKIP
+    """
+    kernel = _kernel_version()
+    loses = kernel is not None and kernel >= _LOSES_CELLS
+    patched_by_old = getattr(asyncio, "_nest_patched", False) and not getattr(asyncio, "_nest_asyncio2", False)
+    if patched_by_old and loses:
+        raise ConfigError(
+            "nest_asyncio has been applied in this kernel already, and with ipykernel 7.1 or newer it loses the cells queued "
+            "behind a blocking one. Take nest_asyncio.apply() out of the notebook and restart the kernel."
+        )
+    if importlib.util.find_spec("nest_asyncio2") is not None:
+        importlib.import_module("nest_asyncio2").apply()
+        return "nest_asyncio2"
+    if loses:
+        raise ConfigError(
+            "nest_asyncio loses cells that are queued behind a blocking one with ipykernel 7.1 or newer; "
+            "install nest_asyncio2 and call this again. voxops' own calls need neither."
+        )
+    if importlib.util.find_spec("nest_asyncio") is None:
+        raise ConfigError(
+            "neither nest_asyncio2 nor nest_asyncio is installed; install nest_asyncio2 and call this again"
+        )
+    importlib.import_module("nest_asyncio").apply()
+    return "nest_asyncio"
+
+
+def _kernel_version() -> tuple[int, int] | None:
+    """Major and minor version of ipykernel, None where it is not installed."""
+    try:
+        major, minor, *_ = version("ipykernel").split(".")
+    except PackageNotFoundError:
+        return None
+    return int(major), int(minor)

@@ -1,0 +1,172 @@
+"""Files that others can't read, written whole or not at all.
+
+A file is written beside its target under a name of its own, which must not exist and is never followed if it is a link, and
+then renamed over the target: whoever reads sees the old file or the new one, running a cell again replaces it, and a link that
+somebody put in the target's place is replaced, not written through.
+
+Files are readable and writable for their owner only, folders likewise. A umask that leaves files writable for the group, such
+as 002, was set by somebody who shares them: there, the group gets the owner's rights. An argument says anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from voxops.errors import ConfigError
+
+_DATABASE = b"SQLite format 3\0"
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+# The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
+# shared, and no one else can read in the meantime.
+_PROBE = 0o020
+
+
+def short_path(path: Path) -> str:
+    """A path as a notebook may show it: not whose machine this is."""
+    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
+
+
+def make_folder(path: Path, *, mode: int | None = None, flush: bool = False) -> None:
+    """Make a folder and those above it that are missing; one that exists stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    mode : int, optional
+        Permissions of each folder that is made, such as ``0o755``; for its owner only if left out.
+    flush : bool
+        Return when the names of those that were made are on disk: else a power cut takes them, and all that lies in them.
+
+    Raises
+    ------
+    OSError
+        If it can't be made.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode, flush=flush)
+    try:
+        path.mkdir(0o700 | _PROBE)
+    except FileExistsError:
+        if not path.is_dir():  # else another process has just made it
+            raise
+        return
+    _set_mode(path, path.stat().st_mode, mode, 0o070)
+    if flush:
+        flush_folder(path.parent)
+
+
+def create_file(path: Path, *, mode: int | None = None) -> BinaryIO:
+    """Open a new file for writing.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist, not even as a link that leads nowhere.
+    mode : int, optional
+        Its permissions, such as ``0o644``; for its owner only if left out.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something under this name.
+    OSError
+        If it can't be made.
+    """
+    handle = os.open(path, _NEW, 0o600 | _PROBE)
+    file = os.fdopen(handle, "wb")
+    _set_mode(handle, os.fstat(handle).st_mode, mode, 0o060)
+    return file
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Write a file aside; it takes the target's place, on disk, when the block ends, and is removed if the block fails.
+
+    Parameters
+    ----------
+    path : Path
+        The target; its folder must exist.
+    mode : int, optional
+        As for `create_file`.
+
+    Raises
+    ------
+    FileExistsError
+        If the target is a folder, a device or a pipe.
+    ConfigError
+        If it is a database, such as a ledger: nothing that is written so may take the place of one.
+    OSError
+        If it can't be written.
+    """
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} exists and is not a file")
+    if _is_database(path):
+        raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
+    aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
+    try:
+        with create_file(aside, mode=mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            aside.unlink()
+        raise
+    flush_folder(path.parent)
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite's; one that can't be read is taken for none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False
+
+
+def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> None:
+    """Write a file whole, as `replacing` does; text as UTF-8, its line ends as they are."""
+    with replacing(path, mode=mode) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """What to say where a file can't be read: why, and where a relative path was looked for."""
+    here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
+    return f"{path} can't be read: {error.strerror or error}.{here}"
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    """What to say where a file can't be written, and what to do."""
+    file = next((each for each in path.parents if each.is_file()), None)
+    why = error.strerror or error if file is None else f"{file} is a file"
+    return ConfigError(f"{path} can't be written: {why}. Choose a folder in which you may write.")
+
+
+def flush_folder(path: Path) -> None:
+    """Wait until the renames in a folder are on disk, where the system can say so."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _set_mode(made: Path | int, now: int, mode: int | None, group: int) -> None:
+    """Set the permissions of what was just made: `mode`, or with the group's rights where the umask left it the one to write."""
+    now = stat.S_IMODE(now)
+    wanted = mode if mode is not None else now | group if now & _PROBE else now
+    if os.name == "posix" and wanted != now:
+        os.chmod(made, wanted)  # noqa: PTH101 - an open file has no path that nobody could exchange

@@ -1,0 +1,379 @@
+"""Causes of failures: counted, by week, or against the span before; and two loads, or two runs, compared.
+
+An archive counts a history file by file: a partial of each, merged, then finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeGuard
+
+import pandas as pd
+
+from voxops.analysis.statistics import Tally, ranked, span_start
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.columns import flags, need_columns, need_frame, plain_values, restored, unnamed_index
+from voxops.frames.records import TARGET_KEY, latest_targets
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import length, present_of, shown_zone, window, zone
+
+_NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
+_CAUSE = ["cause", "verdict", "remedy"]
+# One row per cause, account and post; enough to count each of them exactly after any merge.
+CAUSES = Tally(
+    keys=(*_CAUSE, "platform", "account_id", "post_id"),
+    totals={"count": "sum", "retryable": "sum", "first_seen": "min", "last_seen": "max", "example": "min"},
+)
+WEEKS = Tally(keys=("week", "cause", "verdict", "platform"), totals={"targets": "sum"})
+
+
+def causes(
+    triaged: pd.DataFrame,
+    by: str | None = None,
+    *,
+    against: str | timedelta | None = None,
+    now: datetime | None = None,
+    tz: str | None = None,
+) -> pd.DataFrame:
+    """Group the failures of a triaged frame by cause: how many, where, since when; by week; or which are new, worse or gone.
+
+    Parameters
+    ----------
+    triaged : pandas.DataFrame
+        From `triage`. A target that it holds several times counts once, as its post changed last.
+    by : str, optional
+        ``"week"`` counts each cause per week, verdict and platform.
+    against : str or timedelta, optional
+        Length of a span, such as ``"7D"``: compares the failures of the last span with those of the span before, by the last change of
+        the post. A failure that was mended since counts in neither. Load more than two spans:
+        ``ws.posts(status=["failed", "partial"], since="28D")``; the time before tells a cause that came back from a new one.
+    now : datetime, optional
+        With `against`, when the last span ends. By default ``until=`` of the load, else when the frame was loaded, else its latest
+        change, else this machine's time.
+    tz : str, optional
+        With ``by="week"``, the time zone in which weeks begin, on Monday at midnight. By default that of the workspace
+        (``triaged.attrs["tz"]``), else UTC.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cause, the commonest first: ``cause verdict remedy`` (string), ``platforms`` (string, joined by a comma),
+        ``count`` (Int64, targets), ``posts accounts`` (Int64, distinct), ``retryable`` (Int64, how many targets),
+        ``first_seen last_seen`` (UTC, of the post's last change), ``example`` (string, a message). Where the rows have an ``owner``,
+        also ``owners`` (string: the owners with most rows, and how many).
+
+        By week one row per week, cause, verdict and platform, sorted: ``week`` (``datetime64[us, tz]``, when it began),
+        ``cause verdict platform`` (string), ``targets`` (Int64). Weeks without failures have no row.
+
+        Against the span before, one row per cause: ``change`` (string: ``came back``, ``new``, ``worse``, ``recurring``, as many rows
+        or fewer, or ``gone``, in this order), ``cause verdict remedy`` (string), ``rows last_week before`` (Int64: rows of the last
+        span, of the span before, and of the time before both), ``posts`` (Int64, of the last span), ``last_seen`` (UTC).
+        ``attrs["weeks"]`` holds the three instants that bound the spans.
+
+        Rows without a cause (published, withdrawn, not yet due) are left out in every form.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing; with `against`, if the frame was loaded for less than two spans or cut by ``limit=``.
+    ConfigError
+        If `by` is not ``"week"``, `by` and `against` are both given, `against` is not a duration above zero, `now` has no offset, or
+        `tz` is not a time zone.
+
+    Examples
+    --------
+    >>> vx.causes(triaged)[["cause", "verdict", "count"]].head(3)
+                                                   cause            verdict  count
+    0  TOKEN_EXPIRED instagram: The access token of <...  reconnect account     20
+    1  RATE_LIMITED twitter: X rate limit reached for...              retry      9
+    2  SERVICE_UNAVAILABLE facebook: Facebook answere...              retry      9
+
+    >>> weeks = vx.causes(triaged, by="week")
+    >>> int(weeks["targets"].sum()) == int(triaged["cause"].notna().sum())
+    True
+
+    >>> failed = vx.triage(ws.posts(status=["failed", "partial"], since="28D"))
+    >>> set(vx.causes(failed, against="7D")["change"]) <= {"came back", "new", "worse", "recurring", "gone"}
+    True
+    """
+    if against is not None:
+        if by is not None:
+            raise ConfigError("causes() takes by= or against=, not both")
+        return _against_span_before(triaged, against, now)
+    triaged = latest_targets(triaged)
+    table = causes_of([triaged], by, shown_zone(triaged, tz))
+    if by is not None:
+        return table
+    if "owner" in triaged.columns:
+        rows = triaged[triaged["cause"].notna()]
+        groups = {
+            tuple(map(str, key)): names_of(part["owner"])
+            for key, part in rows.groupby([rows[name].astype(str) for name in _CAUSE], sort=False)
+        }
+        keys = table[_CAUSE].astype(str).itertuples(index=False, name=None)
+        table["owners"] = pd.array([groups.get(key, "") for key in keys], dtype=STRING_DTYPE)
+    table.attrs = {name: triaged.attrs[name] for name in ("tz", "people") if name in triaged.attrs}
+    return table
+
+
+def causes_of(parts: Iterable[pd.DataFrame], by: str | None, tz: str) -> pd.DataFrame:
+    """The table of `causes`, without ``owners``, from the parts of a history, each target in one of them."""
+    if by not in (None, "week"):
+        raise ConfigError(f"by={by!r}; causes() takes by='week'")
+    if by is None:
+        return finish_causes(CAUSES.merge(map(cause_partial, parts)))
+    return WEEKS.merge(week_partial(part, tz=tz) for part in parts)
+
+
+def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
+    """Count the causes of one part of a history; ``CAUSES.merge`` joins parts, `finish_causes` makes the table."""
+    needed = [*CAUSES.keys, "retryable", "updated_at", "error_message"]
+    need_frame(triaged, needed, _NEEDS, _ADVICE)
+    failures = triaged.loc[triaged["cause"].notna(), needed]
+    failures = failures.assign(retryable=flags(failures, "retryable"))  # a file may have made text of it
+    rows = restored(failures).rename(columns={"updated_at": "first_seen", "error_message": "example"})
+    rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
+    return CAUSES.group(rows)
+
+
+def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
+    """Turn a partial, or several merged, into the table of `causes`, without ``owners``."""
+    grouped = partial.groupby(_CAUSE, dropna=False, sort=True)
+    table = grouped.agg(
+        platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
+        count=("count", "sum"),
+        posts=("post_id", "nunique"),
+        accounts=("account_id", "nunique"),
+        retryable=("retryable", "sum"),
+        first_seen=("first_seen", "min"),
+        last_seen=("last_seen", "max"),
+        example=("example", "min"),
+    ).reset_index()
+    numbers = dict.fromkeys(("count", "posts", "accounts", "retryable"), "Int64")
+    table = table.astype({**numbers, "platforms": STRING_DTYPE, "example": STRING_DTYPE})
+    return table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
+
+
+def names_of(owners: pd.Series, most: int = 4) -> str:
+    """Name owners by how many rows are theirs, as ``maria.k (3), tom.b (1)``; unowned rows are left out."""
+    counts = ranked(owners)
+    named = [f"{name} ({count})" for name, count in counts.head(most).items()]
+    return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
+    """Count the causes of one part of a history by week; ``WEEKS.merge`` joins parts, and is the table itself."""
+    keys = WEEKS.keys[1:]
+    triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
+    zone(tz)
+    rows = triaged[triaged["cause"].notna()]
+    counted = pd.DataFrame({"week": span_start(rows["updated_at"], "week", tz), **{name: rows[name] for name in keys}})
+    return WEEKS.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))
+
+
+CHANGES = ("came back", "new", "worse", "recurring", "gone")  # the most urgent first
+
+
+def _against_span_before(triaged: pd.DataFrame, span: str | timedelta, now: datetime | None) -> pd.DataFrame:
+    needed = (*_CAUSE, "post_id", "updated_at")
+    triaged = need_frame(triaged, needed, _NEEDS, _ADVICE, times=["updated_at"])
+    week = length("against", span)
+    if week <= pd.Timedelta(0):
+        raise ConfigError(f"against={span!r} must be longer than nothing; write a span such as '7D'.")
+    end = _end(triaged, now)
+    this, last = end - week, end - 2 * week
+    _refuse_short(triaged, last, week)
+    triaged = latest_targets(unnamed_index(triaged))
+    rows = triaged[triaged["cause"].notna() & triaged["updated_at"].notna() & (triaged["updated_at"] <= end)]
+    rows = rows.assign(
+        rows=rows["updated_at"] > this,
+        last_week=(rows["updated_at"] > last) & (rows["updated_at"] <= this),
+        before=rows["updated_at"] <= last,
+        _post=rows["post_id"].where(rows["updated_at"] > this),
+    )
+    counts = {name: (name, "sum") for name in ("rows", "last_week", "before")}
+    grouped = rows.groupby(_CAUSE, dropna=False, sort=True)
+    table = grouped.agg(**counts, posts=("_post", "nunique"), last_seen=("updated_at", "max")).reset_index()
+    table = table[(table["rows"] > 0) | (table["last_week"] > 0)]
+    table = table.astype(dict.fromkeys((*counts, "posts"), "Int64"))
+    table = table.sort_values(["rows", "last_week", "cause"], ascending=[False, False, True])
+    found = [_change(*row) for row in zip(*(table[name] for name in counts), strict=True)]
+    table.insert(0, "change", pd.Series(found, index=table.index, dtype=STRING_DTYPE))
+    table = _in_order(table, CHANGES)
+    table.attrs = {**triaged.attrs, "weeks": [when.isoformat() for when in (last, this, end)]}
+    return table
+
+
+def _change(rows: int, last_week: int, before: int) -> str:
+    if not rows:
+        return "gone"
+    if not last_week:
+        return "came back" if before else "new"
+    return "worse" if rows > last_week else "recurring"
+
+
+def _in_order(table: pd.DataFrame, changes: tuple[str, ...]) -> pd.DataFrame:
+    """Rows by their ``change``; rows with the same change keep their order."""
+    order = table["change"].map({name: number for number, name in enumerate(changes)})
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _end(triaged: pd.DataFrame, now: datetime | None) -> pd.Timestamp:
+    """The end of the last span: the load ended there, so nothing later can be compared."""
+    end = _present(triaged, now)
+    until = _bound(triaged, "until") if now is None else None
+    return end if until is None else min(end, until)
+
+
+def _present(triaged: pd.DataFrame, now: datetime | None = None) -> pd.Timestamp:
+    present = pd.Timestamp(present_of(triaged, now, triaged["updated_at"]))
+    return pd.Timestamp.now("UTC") if pd.isna(present) else present.tz_convert("UTC")
+
+
+def _bound(triaged: pd.DataFrame, name: str) -> pd.Timestamp | None:
+    """The instant that ``since`` or ``until`` of a frame's load names; None without one."""
+    value = (triaged.attrs.get("filters") or {}).get(name)
+    if value is None:
+        return None
+    present = _present(triaged)
+    try:
+        return window(value, None, present.to_pydatetime(), triaged.attrs.get("tz") or "UTC")[0]
+    except ConfigError:  # a length of time, as frames name it
+        return present - pd.Timedelta(value)
+
+
+def _refuse_short(triaged: pd.DataFrame, last: pd.Timestamp, week: pd.Timedelta) -> None:
+    """Refuse a frame that was loaded for less than two spans, or cut: everything would seem new."""
+    since = _bound(triaged, "since")
+    if triaged.attrs.get("complete") is False:
+        short = "was cut, as by limit=, so what is older is missing"
+    elif since is not None and since > last + pd.Timedelta("1min"):
+        short = f"was loaded with since={triaged.attrs['filters']['since']!r}, which is less than two spans"
+    else:
+        return
+    days = f"{3 * week / pd.Timedelta('1D'):g}D"
+    raise PlanError(
+        f"the frame {short}, so everything would seem new; load ws.posts(status=['failed', 'partial'], since={days!r})"
+    )
+
+
+_TARGET = list(TARGET_KEY)
+_ROW_KEYS = (_TARGET, ["delivery_id"], ["post_id"])  # what identifies a row of a run's results, the most specific first
+_ORDER = ("newly failing", "recovered", "only before", "only after", "otherwise", "same")
+
+
+class _Results(Protocol):
+    """A run."""
+
+    def results(self) -> pd.DataFrame:
+        """Outcomes of its rows."""
+
+
+def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> pd.DataFrame:
+    """Compare two loads of the same targets, or two runs row by row.
+
+    Parameters
+    ----------
+    before, after : pandas.DataFrame or Run
+        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account, and those that share all
+        three in their order; or two runs, whose rows are matched by the row key of their plans: the key of a campaign, the delivery, or
+        post, platform and account.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of frames: indexed by ``was`` and ``now`` (statuses, ``–`` where a row has none; ``absent`` where one side has no such row):
+        ``rows`` (Int64), most first.
+        Of runs: one row per row of either, its key first, then ``was now`` (string: outcomes, ``absent`` where one has no such row),
+        ``change`` (string: ``newly failing``, ``recovered``, ``only before``, ``only after``, ``otherwise`` or ``same``, in this order)
+        and ``error_code error_message`` (string, of the later run).
+
+    Raises
+    ------
+    PlanError
+        If a frame has no ``post_id platform account_id status``, a frame is compared with a run, or two runs are about different things.
+
+    Examples
+    --------
+    >>> before = vx.targets(ws.posts(status=["failed", "partial"]))
+    >>> vx.compare(before, before)["rows"].sum() == len(before)
+    np.True_
+    """
+    if isinstance(before, pd.DataFrame) or isinstance(after, pd.DataFrame) or not (_is_run(before) and _is_run(after)):
+        if _is_run(before) or _is_run(after):
+            raise PlanError("compare() takes two frames or two runs, not one of each")
+        return _frames(before, after)
+    return _runs(before.results(), after.results())
+
+
+def _is_run(thing: Any) -> TypeGuard[_Results]:
+    return callable(getattr(type(thing), "results", None))
+
+
+def _frames(before: Any, after: Any) -> pd.DataFrame:
+    """How many targets went from which status to which."""
+    for frame in (before, after):
+        need_columns(frame, (*_TARGET, "status"), "use vx.targets(posts)")
+    left, right = _numbered(before, "was"), _numbered(after, "now")
+    both = left.merge(right, on=[*_TARGET, "number"], how="outer")
+    both[["was", "now"]] = both[["was", "now"]].fillna("absent")
+    counts = both.groupby(["was", "now"]).size().astype("Int64")
+    table: pd.DataFrame = counts.sort_values(ascending=False, kind="stable").to_frame("rows")
+    return table
+
+
+def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
+    """Targets with their status in a column of this name; those that share a key, such as one without an account, are numbered."""
+    names = unnamed_index(frame[_TARGET])
+    number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
+    # A row without a status is there all the same.
+    return names.assign(number=number, **{status: frame["status"].astype(STRING_DTYPE).fillna("–")})
+
+
+def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of each row in the one run and in the other."""
+    key = _row_key(before)
+    if key != _row_key(after):
+        raise PlanError(
+            f"these runs are about different things: rows of the one are named by {', '.join(key)}, of the other by "
+            f"{', '.join(_row_key(after))}"
+        )
+    was, now = dict(_rows(before, key)), dict(_rows(after, key))
+    table = []
+    for row in [*was, *(row for row in now if row not in was)]:
+        old, new = (side.get(row, {}) for side in (was, now))
+        outcomes = (old.get("outcome", "absent"), new.get("outcome", "absent"))
+        table.append((*row, *outcomes, _change_of(*outcomes), new.get("error_code"), new.get("error_message")))
+    columns = [*key, "was", "now", "change", "error_code", "error_message"]
+    values = list(zip(*table, strict=True)) or [()] * len(columns)
+    arrays = {name: pd.array(list(some), dtype=STRING_DTYPE) for name, some in zip(columns, values, strict=True)}
+    return _in_order(pd.DataFrame(arrays), _ORDER)
+
+
+def _row_key(results: pd.DataFrame) -> list[str]:
+    """The columns that identify a row of a run's results."""
+    key = results.attrs.get("key")
+    if key and key in results.columns:
+        return [str(key)]
+    found = next((names for names in _ROW_KEYS if set(names) <= set(results.columns)), None)
+    if found is None:
+        raise PlanError("compare() takes runs of plans; what a watch follows has no outcome of its own")
+    return list(found)
+
+
+def _rows(results: pd.DataFrame, key: list[str]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The rows of a run, each under its key."""
+    columns = {name: plain_values(results, name) for name in (*key, "outcome", "error_code", "error_message")}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [(tuple(None if row[name] is None else str(row[name]) for name in key), row) for row in rows]
+
+
+def _change_of(was: str, now: str) -> str:
+    if "absent" in (was, now):
+        return "only after" if was == "absent" else "only before"
+    if was == now:
+        return "same"
+    if now == "succeeded":
+        return "recovered"
+    return "newly failing" if now == "failed" else "otherwise"

@@ -1,0 +1,467 @@
+"""Triage: what failed, why, and what it calls for. A table of rules, and the functions that apply it to a frame."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import pandas as pd
+
+from voxops._support import safe
+from voxops._support.arguments import near
+from voxops.api.states import platform_spelling
+from voxops.api.timing import STUCK_AFTER
+from voxops.errors import PlanError
+from voxops.frames.columns import need_frame, refuse_results, times_of
+from voxops.frames.records import targets
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
+
+_LONGEST = 120  # characters of a message that a cause keeps
+_READ = 2000  # characters of a message that are looked at; what comes later can't tell causes apart
+
+# Parts of a message that differ from one failure to the next; the name of the group that fits takes their place. A message is
+# read word by word, so that words which repeat cost nothing; every repetition is bounded or over disjoint classes, so that
+# hostile text can't make the search slow.
+_QUOTED = re.compile(r"""\"[^"\n]{0,400}\"|“[^”\n]{0,400}”|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{0,400}'(?!\w)""")
+_VARIABLE = re.compile(
+    r"""
+      (?P<url>  \b[a-z][a-z0-9+.-]{1,20}://[^"'<>]+ )
+    | (?P<mail> \b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{2,63} )
+    | (?P<name> (?<!\w)@\w[\w.-]{0,63}\w )
+    | (?P<time> \b\d{4}-\d\d-\d\d(?:t[\d:.]{4,20})?(?:z|utc|[+-]\d\d:?\d\d)?\b | \b\d\d:\d\d:\d\d(?:\.\d+)?z?\b )
+    | (?P<id>   \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b
+              | \b0x[0-9a-f]+\b
+              | \b[a-z]{1,12}_[a-z]*\d\w*\b
+              | \b(?=[a-z]{0,40}\d)(?=\d{0,40}[a-z])[a-z0-9]{8,}\b
+              | \b(?=[a-z]{0,40}(?:[bcdfghjklmnpqrstvwxz]{5}|[jq][^aeiou\W]))[a-z]{12,}\b )
+    | (?P<n>    [+-]?\d[\d.,:/]*\d%? | \d+%? )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+SPACE = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+def message_template(message: str | None) -> str:
+    """Return a message without its variable parts, in one line of at most 120 characters.
+
+    Neighbours that become the same placeholder become one.
+
+    Addresses, quoted text, @names, times, ids and numbers are replaced by ``<url> <mail> <text> <name> <time> <id> <n>``.
+    """
+    if message is None:
+        return ""
+    text, before = message[:_READ], None
+    while text != before:  # a placeholder may lay bare what stood beside a number, such as a name
+        before, text = text, _with_placeholders(text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+def _with_placeholders(text: str) -> str:
+    """A text with its variable parts replaced as far as they are seen, in one line."""
+    words = [_without_variables(word) for word in SPACE.split(_QUOTED.sub("<text>", text)) if word]
+    return " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
+
+
+@lru_cache(maxsize=10_000)
+def _without_variables(word: str) -> str:
+    """A word with its variable parts replaced."""
+    return _VARIABLE.sub(lambda found: f"<{found.lastgroup}>", word)
+
+
+_RETRY, _WAIT, _CONTENT, _MEDIA = Verdict.RETRY, Verdict.WAIT, Verdict.FIX_CONTENT, Verdict.FIX_MEDIA
+_RECONNECT, _UPGRADE, _SUPPORT, _NOTHING = Verdict.RECONNECT, Verdict.UPGRADE, Verdict.SUPPORT, Verdict.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of failure calls for.
+
+    Attributes
+    ----------
+    codes : tuple of str
+        Error codes it is for, in either case; empty for any, also for none.
+    verdict : Verdict
+        What to do; its text, such as ``"retry"``, will do.
+    remedy : str
+        One sentence for the person who does it.
+    retryable : bool
+        Whether the same request may succeed when it is sent again, without a second effect.
+    platform : str or None
+        Only on this platform, in either case; None for all.
+    http : int or None
+        Status under which the contract lists the code; None where it lists none.
+    pattern : str or None
+        Regular expression to be found in the message, in any casing. Such a rule is a guess.
+    source : str
+        Where it comes from: the contract's tag, ``observed``, ``guess`` or ``analyst``.
+
+    Raises
+    ------
+    PlanError
+        If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, `verdict` none of `Verdict`,
+        `retryable` neither True nor False, `platform` no text, or `pattern` not a regular expression.
+    """
+
+    codes: tuple[str, ...]
+    verdict: Verdict
+    remedy: str
+    retryable: bool = False
+    platform: str | None = None
+    http: int | None = None
+    pattern: str | None = None
+    source: str = "analyst"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.codes, tuple) or not all(isinstance(code, str) for code in self.codes):
+            raise PlanError(f"codes={self.codes!r} must be a tuple of error codes; write ('E_4711',), with the comma.")
+        if self.platform is not None and not isinstance(self.platform, str):
+            raise PlanError(f"platform={self.platform!r} must be the name of one platform, such as 'twitter'.")
+        if not isinstance(self.retryable, bool):
+            raise PlanError(f"retryable={self.retryable!r} must be True or False; the text 'no' would count as true.")
+        # Failures have codes in upper and platforms in lower case: a rule that is spelt otherwise would never fit, in silence.
+        object.__setattr__(self, "codes", tuple(code.strip().upper() for code in self.codes))
+        object.__setattr__(self, "platform", None if self.platform is None else platform_spelling(self.platform))
+        object.__setattr__(self, "verdict", _verdict(self.verdict))
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except (re.error, TypeError) as error:
+                raise PlanError(f"pattern={self.pattern!r} is not a regular expression: {error}") from None
+        if self.pattern is not None and self.retryable:
+            raise PlanError(
+                "A rule that matches message text is a guess and can't make anything retryable; match a code."
+            )
+
+    @property
+    def guess(self) -> bool:
+        """Whether it goes by the words of a message."""
+        return self.pattern is not None
+
+    def fits(self, code: str | None, platform: str | None, message: str | None) -> bool:
+        """Whether it is for this failure."""
+        if self.codes and code not in self.codes:
+            return False
+        if self.platform is not None and platform != self.platform:
+            return False
+        return self.pattern is None or (
+            message is not None and re.search(self.pattern, message, re.IGNORECASE) is not None
+        )
+
+
+def _verdict(value: object) -> Verdict:
+    """A verdict, also as text."""
+    try:
+        return Verdict(str(value).strip().lower())
+    except ValueError:
+        raise PlanError(f"{value!r} is not a verdict; choose one of: {', '.join(Verdict)}.") from None
+
+
+def _api(http: int, codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, source: str = "ERR") -> Rule:
+    """A row of the API's own error table."""
+    return Rule(tuple(codes.split()), verdict, remedy, retryable, http=http, source=source)
+
+
+def _seen(codes: str, verdict: Verdict, remedy: str, *, platform: str | None = None) -> Rule:
+    """What a platform reports; the contract says nothing of it, so it is never retried by itself."""
+    return Rule(tuple(codes.split()), verdict, remedy, platform=platform, source="observed")
+
+
+def _guess(pattern: str, verdict: Verdict, remedy: str) -> Rule:
+    """A conclusion from the words of a message."""
+    return Rule((), verdict, f"{remedy} (a guess from the message)", pattern=pattern, source="guess")
+
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    # --- the API's error table -------------------------------------------------------------------------------------------
+    _api(400, "BAD_REQUEST", _CONTENT, "The request was malformed: compare the post with the API's fields and correct it."),
+    _api(400, "VALIDATION_ERROR", _CONTENT, "The post breaks a rule of the platform: correct what the message names."),
+    _api(400, "IDEMPOTENCY_INVALID_KEY", _SUPPORT, "The API refused the form of an idempotency key: report it to voxops."),
+    _api(401, "UNAUTHORIZED", _RECONNECT, "Access was refused: reconnect the account; if all accounts fail, check the API key."),
+    _api(402, "LIMIT_EXCEEDED", _UPGRADE, "A quota of the plan is used up: upgrade it, or wait for the next period."),
+    _api(403, "AUTHORIZATION_ERROR FORBIDDEN", _RECONNECT, "A permission is missing: reconnect the account and grant all of them."),
+    _api(404, "NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
+    _api(409, "CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
+    _api(409, "IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
+    _api(409, "IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still under way: wait for it.", retryable=True),
+    _api(429, "RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
+    _api(500, "INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
+    _api(503, "SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
+    _api(400, "INVALID_DATE", _CONTENT, "A time has no offset: write it with Z or +01:00.", source="SCH"),
+    _api(400, "CONTENT_TOO_LONG", _CONTENT, "The text is too long for the platform: shorten it.", source="PLAY"),
+    _api(400, "CONTENT_TYPE_REQUIRED CONTENT_TYPE_NOT_SUPPORTED", _CONTENT,
+         "The platform does not take this type of post: choose another content type.", source="PLAY"),
+    _api(400, "MEDIA_REQUIRED", _MEDIA, "The platform needs an image or a video: attach one.", source="PLAY"),
+    _api(400, "ACCOUNT_NOT_FOUND", _RECONNECT, "The account is not in this workspace: connect it, or choose another.", source="PLAY"),
+    _api(400, "PAGE_SELECTION_NOT_SUPPORTED ACCOUNT_PAGE_MISMATCH", _RECONNECT,
+         "The account posts to the wrong page: select its page again.", source="K1-2"),
+    _api(400, "DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
+         retryable=True, source="K1-2"),
+    _api(409, "PERSONA_IN_USE", _NOTHING, "The persona is used by posts and stays; this concerns no publication.", source="PER"),
+    # --- what platforms report -------------------------------------------------------------------------------------------
+    _seen("TOKEN_EXPIRED TOKEN_REVOKED TOKEN_INVALID INVALID_TOKEN", _RECONNECT,
+          "The platform no longer accepts the account's login: reconnect the account, then retry."),
+    _seen("ACCOUNT_DISCONNECTED ACCOUNT_EXPIRED ACCOUNT_REVOKED ACCOUNT_INACTIVE ACCOUNT_NOT_ACTIVE", _RECONNECT,
+          "The account is not connected: reconnect it, then retry."),
+    _seen("ACCOUNT_SUSPENDED", _SUPPORT, "The platform suspended the account: its owner has to settle that there."),
+    _seen("MEDIA_ASPECT_RATIO", _MEDIA, "The image has the wrong shape: crop it to between 4:5 and 1.91:1.", platform="instagram"),
+    _seen("MEDIA_ASPECT_RATIO", _MEDIA, "The image or video has the wrong shape for the platform: crop it."),
+    _seen("MEDIA_TOO_LARGE", _MEDIA, "The file is too large for the platform: compress it or make it smaller."),
+    _seen("MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TYPE_NOT_SUPPORTED", _MEDIA, "The platform does not take this kind of file: convert it."),
+    _seen("MEDIA_INVALID MEDIA_NOT_READY MEDIA_NOT_FOUND MEDIA_PROCESSING_FAILED", _MEDIA,
+          "The file could not be used: upload it again and wait until it is ready."),
+    _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
+    _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
+    _seen("SKIPPED", _SUPPORT,
+          "The API left it out and will not try it again, mostly since its retries are used up: load the post again, correct what "
+          "failed and send it with vx.plan_fix, or ask support."),
+    _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
+          "Nobody knows whether it was published: look at the platform first, and retry only what is missing there."),
+    # --- guesses ---------------------------------------------------------------------------------------------------------
+    _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: retry later"),
+    _guess(r"time[ds]?.?out", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
+    _guess(r"token|log ?in|re-?connect|not connected|unauthori[sz]ed|re-?authenticate", _RECONNECT, "Reconnect the account"),
+    _guess(r"permission|scope|not allowed|forbidden", _RECONNECT, "A permission seems to be missing: reconnect the account"),
+    _guess(r"too long|characters|shorten", _CONTENT, "Shorten the text"),
+    _guess(r"duplicate|already (been )?posted", _CONTENT, "The platform seems to have it already: change the text, or leave it"),
+    _guess(r"policy|guidelines|community standards|spam|refused the post|prohibited", _CONTENT,
+           "The platform objects to the content: change it"),
+    _guess(r"aspect ratio|resolution|image|video|media|\bfile\b|thumbnail", _MEDIA, "Look at the image or video"),
+    _guess(r"quota|upgrade|billing|your plan", _UPGRADE, "A quota seems to be used up"),
+    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a passing failure: retry it"),
+    # --- codes that say nothing ------------------------------------------------------------------------------------------
+    Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
+         "The code says only that publishing failed: read the message, and set retryable yourself if it was passing.", source="WH-3"),
+)
+# fmt: on
+
+UNKNOWN = Rule(
+    (),
+    _SUPPORT,
+    "voxops does not know this failure: read the message, and set retryable yourself if it was passing.",
+    source="none",
+)
+
+
+def find_rule(code: str | None, platform: str | None, message: str | None, rules: Iterable[Rule] = ()) -> Rule:
+    """Return the first rule that fits; `rules` come before the table, `UNKNOWN` after it."""
+    for table in (rules, RULES):
+        for rule in table:
+            if rule.fits(code, platform, message):
+                return rule
+    return UNKNOWN
+
+
+def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) -> tuple[Rule, ...]:
+    """Read what an analyst gives as ``rules=``.
+
+    Parameters
+    ----------
+    rules : iterable of Rule, mapping or None
+        A mapping is short for rules of one code each, ``{"E_4711": "retry"}``: ``retry`` and ``wait`` make the code retryable.
+
+    Raises
+    ------
+    PlanError
+        If a verdict is not one of `Verdict`, or something else than a Rule stands among the rules.
+    """
+    if rules is None:
+        return ()
+    if isinstance(rules, Mapping):
+        return tuple(_short_rule(code, verdict) for code, verdict in rules.items())
+    own = tuple(rules) if isinstance(rules, Iterable) else (rules,)
+    if odd := [rule for rule in own if not isinstance(rule, Rule)]:
+        raise PlanError(f"rules= takes Rule objects or a mapping of code to verdict, not {type(odd[0]).__name__}.")
+    return own
+
+
+def _short_rule(code: str, verdict: Verdict | str) -> Rule:
+    """A rule of one code, in the analyst's name."""
+    if not isinstance(code, str):
+        raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
+    known = _verdict(verdict)
+    return Rule((code,), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
+
+
+NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
+
+_FIRST = ("verdict", "cause", "remedy")  # what a reader looks for comes before what a machine joins by
+_WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules say of one target.
+
+    Attributes
+    ----------
+    cause : str or None
+        Fingerprint of the failure, or of what it waits for; None where nothing is wrong.
+    verdict : Verdict
+        What to do.
+    remedy : str
+        One sentence for the person who does it.
+    retryable : bool
+        Whether sending it again can succeed, without a second effect.
+    guess : bool
+        Whether the verdict goes by the words of the message.
+    source : str
+        Where the rule comes from: the contract's tag, ``observed``, ``guess``, ``analyst``, ``status`` or ``none``.
+    """
+
+    cause: str | None
+    verdict: Verdict
+    remedy: str
+    retryable: bool = False
+    guess: bool = False
+    source: str = "status"
+
+
+def judge(
+    code: str | None,
+    platform: str | None,
+    message: str | None,
+    status: str | None = "failed",
+    post_status: str | None = None,
+    *,
+    stuck: bool = False,
+    rules: Iterable[Rule] = (),
+) -> Judgement:
+    """Say what one target calls for.
+
+    Parameters
+    ----------
+    code, platform, message : str or None
+        Of its error: code in upper case, platform in lower case.
+    status, post_status : str or None
+        Of the target and of its post, in lower case; a target without a status has its post's.
+    stuck : bool
+        Whether it has been under way for `STUCK_AFTER` or longer.
+    rules : iterable of Rule
+        The analyst's own; they come before the table.
+
+    Returns
+    -------
+    Judgement
+        By status first: only what failed has a cause that the rules are asked about.
+    """
+    state = status or post_status
+    if state == "published":
+        return Judgement(None, Verdict.NOTHING, "Published.")
+    if state in _WITHDRAWN or post_status in _WITHDRAWN:
+        return Judgement(None, Verdict.NOTHING, f"The post is {post_status if post_status in _WITHDRAWN else state}.")
+    if state in IN_FLIGHT_STATUSES and post_status not in WAITING_STATUSES:
+        if stuck:
+            return Judgement(
+                _label(f"stuck {state}", platform, ""), Verdict.SUPPORT, _STUCK.format(state), source="PLAY"
+            )
+        remedy = f"It is {state}: let it finish; after 10 minutes look at the dashboard, it may be stuck."
+        return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy, source="PLAY")
+    if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
+        return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: a person or a later time moves it.")
+    if state not in {"failed", "partial"}:
+        remedy = (
+            f"voxops does not know the status {state!r}: look at the post."
+            if state
+            else "It has no status: look at the post."
+        )
+        return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
+    rule = find_rule(code, platform, message, rules)
+    cause = _label(code or "NO_CODE", platform, message_template(message))
+    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable, rule.guess, rule.source)
+
+
+_STUCK = (
+    "It has been {} for 10 minutes or longer, so it is stuck: look at the platform and ask support, or set retryable yourself if it is "
+    "not out."
+)
+
+
+def _label(head: str, platform: str | None, tail: str) -> str:
+    """A cause as text: ``RATE_LIMITED twitter: too many requests``."""
+    return f"{SPACE.sub(' ', head)[:60]} {SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
+
+
+def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
+    """Say of every target why it failed and what it calls for.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From ``ws.posts``, which is expanded by `targets` first; or from ``vx.targets``, with ``platform status error_code
+        error_message post_status``.
+    rules : iterable of Rule, mapping or None
+        Your own rules, which come before the table: ``{"E_4711": "retry"}``, or `Rule` objects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per target. It begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
+        support, nothing to do), ``cause`` (string; NA where nothing is wrong) and ``remedy`` (string, one sentence), and ends
+        with ``retryable`` (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
+        ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
+        was read (``attrs["fetched_at"]``; where a merge has lost that, before the latest change that it shows) is stuck, and for
+        support.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, a rule is unfit, or the frame is ``run.results()``, whose statuses are those before the run.
+
+    Examples
+    --------
+    >>> vx.triage(posts)["verdict"].value_counts().to_dict()
+    {'nothing to do': 101, 'retry': 29, 'reconnect account': 20, 'fix media': 14, 'fix content': 10, 'ask support': 4}
+    """
+    if isinstance(frame, pd.DataFrame):
+        refuse_results(frame, "triage()")
+        if "targets" in frame.columns and not set(NEEDED) <= set(frame.columns):
+            frame = targets(frame)
+    need_frame(frame, NEEDED, "triage() needs posts or targets", "Use ws.posts(...) or vx.targets(posts).")
+    own = analyst_rules(rules)
+    _warn_of_slips(own, set(_plain(frame["error_code"])))
+
+    @cache  # a frame has far more rows than kinds of failures
+    def judged(row: tuple[str | None, ...], stuck: bool) -> Judgement:
+        platform, status, code, message, post_status = row
+        return judge(code, platform, message, status, post_status, stuck=stuck, rules=own)
+
+    rows = zip(*(_plain(frame[name]) for name in NEEDED), strict=True)
+    judgements = [judged(row, stuck) for row, stuck in zip(rows, _stuck(frame), strict=True)]
+    triaged = frame.assign(
+        verdict=pd.array([str(one.verdict) for one in judgements], dtype=STRING_DTYPE),
+        cause=pd.array([one.cause for one in judgements], dtype=STRING_DTYPE),
+        remedy=pd.array([one.remedy for one in judgements], dtype=STRING_DTYPE),
+        retryable=pd.array([one.retryable for one in judgements], dtype="bool"),
+    )
+    triaged = triaged[[*_FIRST, *(name for name in triaged.columns if name not in _FIRST)]]
+    triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
+    return triaged
+
+
+def _warn_of_slips(rules: Iterable[Rule], seen: set[str | None]) -> None:
+    """Warn of a code of a rule that no row has and that nearly is a known one: the rule would do nothing, in silence."""
+    known = {code for rule in RULES for code in rule.codes} | {code for code in seen if code is not None}
+    for code in dict.fromkeys(code for rule in rules for code in rule.codes if code not in known):
+        if meant := near(code, known):
+            warnings.warn(f"rules= names {code}, which no row has; did you mean {safe.plain(meant, 60)}?", stacklevel=3)
+
+
+def _stuck(frame: pd.DataFrame) -> list[bool]:
+    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so.
+
+    A merge forgets when that was: not before the latest change that the frame shows.
+    """
+    changed = times_of(frame, "updated_at")
+    fetched = frame.attrs.get("fetched_at")
+    read = changed.max() if fetched is None else pd.Timestamp(fetched)
+    return (changed <= read - STUCK_AFTER).tolist()
+
+
+def _plain(column: pd.Series) -> list[str | None]:
+    """Values of a text column, None where there is none."""
+    return [value if isinstance(value, str) else None for value in column.array.to_numpy(object)]

@@ -1,0 +1,413 @@
+"""`Archive`: a workspace's history on disk, brought up to date, as frames, as statistics, and for SQL."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from voxops._support import eventloop, safe
+from voxops._support.arguments import folder_path, list_of_text
+from voxops._support.files import short_path
+from voxops.analysis.causes import causes_of
+from voxops.analysis.statistics import LEVEL_COLUMNS, finish, levels_of, merge, partial
+from voxops.analysis.triage import Rule, triage
+from voxops.archive.query import ask, count, fits
+from voxops.archive.store import SCHEMA, UNKNOWN_DAY, Store, created, day_of, isin, moment, read, some
+from voxops.archive.sync import Loads, Synced, latest
+from voxops.errors import ConfigError
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.columns import PEOPLE, with_people
+from voxops.frames.times import When, say_zone, window, zone
+from voxops.loading.filters import Words, plain_filters, statuses, words
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+
+class Archive:
+    """History on disk, in Parquet files partitioned by day.
+
+    Parameters
+    ----------
+    path : path
+        Its folder; need not exist yet. A file is refused with a ConfigError.
+    client : AsyncClient, optional
+        What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
+    workspace : str
+        Id of the workspace; an archive holds one workspace only.
+    acted : callable, optional
+        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
+    tz : str
+        Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
+        ``ws.archive(path)`` gives the workspace's.
+    people : mapping of str to str, optional
+        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it; ``ws.archive(path)`` gives the workspace's.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+
+    Notes
+    -----
+    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
+    or column; statistics raise what the function of the same name in ``vx`` does. An archive that was never filled warns once.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        client: AsyncClient | None = None,
+        *,
+        workspace: str = "",
+        acted: Callable[[datetime], Collection[str]] | None = None,
+        tz: str = "UTC",
+        people: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path = folder_path("path", path)
+        self._tz, self._people = zone(tz), dict(people or {})
+        self._store = Store(self.path)
+        self._warned = False
+        self.client = client
+        self.loads = Loads(self._store, client, workspace, acted)  # what a workspace's loads take from disk
+
+    def __dir__(self) -> list[str]:
+        return ["path", "sync", "posts", "deliveries", "targets", "stats", "levels", "causes", "sql", "files"]
+
+    def __repr__(self) -> str:
+        days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
+        return f"<Archive {self.path}: {safe.many(len(days), 'day')}>"
+
+    def _repr_html_(self) -> str:
+        rows = [[kind, _span_of(list(self._store.files(kind)))] for kind in ("posts", "deliveries")]
+        return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
+
+    def sync(self, since: When = None, *, full: bool = False) -> Synced:
+        """Fetch what is new and what may still change.
+
+        Parameters
+        ----------
+        since : Timestamp, str or timedelta, optional
+            Leave out deliveries before it: an instant, or an offset such as ``"90D"``. What has been read stays.
+        full : bool
+            Read everything again, also what was thought to have ended.
+
+        Returns
+        -------
+        Synced
+            How much was fetched, by how many requests, and how many files were written.
+
+        Raises
+        ------
+        ConfigError
+            If the archive is another workspace's, is being written by another process, or can't be written.
+        ApiError, TransportError, DecodeError
+            If the API can't be read; what was written stays, and the next sync goes on from there.
+        """
+        return eventloop.run(self.loads.sync(since, full=full, tz=self._tz))
+
+    def posts(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load posts, newest created first.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            As for ``ws.posts``: they apply to the latest of scheduled, published, updated and created. An offset such as
+            ``"7D"`` counts back from the last sync, ``"today"`` and ``"yesterday"`` begin at midnight in the archive's zone.
+        status : str or list of str, optional
+            As for ``ws.posts``, and ``deleted``.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.posts``, including ``owner``, ``campaign`` and ``tags`` where the workspace reads
+            them. Posts that no longer exist have the status ``deleted``.
+
+        Raises
+        ------
+        ConfigError
+            If a time can't be read, a column does not exist, or a status is not known and another one is near.
+        """
+        found = self._by_status("posts", columns, since, until, status)
+        return with_people(found, self._people) if columns is None else found
+
+    def targets(
+        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Load targets, for ``vx.triage``.
+
+        Parameters
+        ----------
+        since, until, status, columns
+            As for `posts`; times apply to the latest of the target's ``published_at``, the post's ``updated_at``,
+            ``scheduled_for`` and ``created_at``, `status` to the target.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``vx.targets(posts)``.
+        """
+        shown = columns if columns is not None else [name for name in SCHEMA["targets"].names if name != "created_at"]
+        found = self._by_status("targets", shown, since, until, status)
+        return self._whose(found) if columns is None and self._people else found
+
+    def deliveries(
+        self,
+        since: When = None,
+        until: When = None,
+        *,
+        webhook: Words = None,
+        success: bool | None = None,
+        event_type: Words = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Load webhook deliveries, newest first; days outside the span are never opened.
+
+        Parameters
+        ----------
+        since, until : Timestamp, str or timedelta, optional
+            They apply to ``created_at``. An offset such as ``"7D"`` counts back from the last sync.
+        webhook, success, event_type
+            As for ``ws.deliveries``.
+        columns : sequence of str, optional
+            Only these are read from disk.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of ``ws.deliveries``.
+        """
+        if success is not None and not isinstance(success, bool):
+            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
+        wanted &= isin("event_type", words("event_type", event_type), any_case=True)
+        wanted &= some(webhook=webhook, event_type=event_type)
+        if success is not None:
+            wanted &= pc.coalesce(pc.field("success"), pc.scalar(False)) == pc.scalar(success)
+        said = {"webhook": webhook, "since": since, "until": until, "success": success, "event_type": event_type}
+        return self._load("deliveries", columns, wanted, **said)
+
+    def stats(
+        self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
+    ) -> pd.DataFrame:
+        """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
+
+        Parameters
+        ----------
+        by, tz
+            As for ``vx.deliveries.stats``; the zone is by default the archive's.
+        since, until : Timestamp, str or timedelta, optional
+            Which deliveries, by ``created_at``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.deliveries.stats`` returns it, equal to the last digit.
+        """
+        names = list_of_text("by", by)
+        tz = self._tz if tz is None else zone(tz)
+        start, end = self._window(since, until)
+        files = self.files("deliveries", since, until)
+        if fits(names, files):
+            return count(files, names, tz, (start, end))
+        parts = self._parts("deliveries", since=since, until=until, wanted=created(start, end))
+        return finish(merge(partial(part, names, tz=tz) for part in parts))
+
+    def causes(
+        self,
+        by: str | None = None,
+        *,
+        rules: Iterable[Rule] | Mapping[str, Any] | None = None,
+        tz: str | None = None,
+        since: When = None,
+        until: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.causes`` over the whole history, a day in memory at a time.
+
+        Parameters
+        ----------
+        by, tz
+            As for ``vx.causes``; the zone is by default the archive's.
+        rules
+            As for ``vx.triage``.
+        since, until : Timestamp, str or timedelta, optional
+            Leave out days outside the span, by when posts were created; the first and the last day are whole.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.causes(vx.triage(archive.targets()), by)`` returns it, without ``owners``.
+        """
+        parts = self._parts("targets", since=since, until=until)
+        tz = self._tz if tz is None else zone(tz)
+        return say_zone(causes_of((triage(part, rules) for part in parts), by, tz), self._tz)
+
+    def levels(
+        self,
+        within: str | timedelta = "5min",
+        target: float = 0.99,
+        *,
+        windows: Sequence[str | timedelta] = ("3D", "6h"),
+        at_least: int = 100,
+        since: When = None,
+    ) -> pd.DataFrame:
+        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; its now is the last sync.
+
+        Parameters
+        ----------
+        within, target, windows, at_least
+            As for ``vx.deliveries.levels``.
+        since : Timestamp, str or timedelta, optional
+            Leave out days before it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As ``vx.deliveries.levels`` returns it.
+        """
+        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
+        parts = self._parts("deliveries", LEVEL_COLUMNS, since=since)
+        return levels_of(parts, now, within, target, windows, at_least)
+
+    def sql(
+        self,
+        query: str,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        allow_file_access: bool = False,
+    ) -> pd.DataFrame:
+        """Ask DuckDB, which reads the files where they are.
+
+        Parameters
+        ----------
+        query : str
+            SQL over the tables ``posts``, ``targets`` and ``deliveries``, with the columns of the frames and ``day`` (text).
+        parameters : sequence or mapping, optional
+            Values of ``?`` or ``$name`` in the query; never put values into its text.
+        allow_file_access : bool
+            Let the query also read and write other files, attach databases and load extensions: whatever you may do yourself.
+            Else it sees the three tables and nothing besides, so that a query from somebody else does no harm.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; what has no zone,
+            such as ``make_timestamp(…)`` or ``created_at AT TIME ZONE 'UTC'``, is ``datetime64[us]``.
+
+        Raises
+        ------
+        ConfigError
+            If DuckDB can't answer the query, in its words, it is more than one statement, two columns of the answer have one
+            name, or whole numbers are beyond int64.
+        """
+        files = {kind: list(self._files(kind).values()) for kind in SCHEMA}
+        return ask(files, query, parameters, allow_file_access=allow_file_access)
+
+    def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
+        """Return the files of one table, a day each, the earliest first: what a cluster's partitions are made of.
+
+        Parameters
+        ----------
+        kind : str
+            ``posts``, ``targets`` or ``deliveries``.
+        since, until : Timestamp, str or timedelta, optional
+            Only days that the span touches.
+
+        Returns
+        -------
+        list of Path
+            Those of rows without a time are last.
+        """
+        start, end = self._window(since, until)
+        first = "" if start is None else day_of(start)
+        last = "~" if end is None else day_of(end - timedelta(microseconds=1))  # a span ends before its end
+        files = self._files(kind)
+        return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
+
+    def _files(self, kind: str) -> dict[str, Path]:
+        """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
+        if not self._warned and not self._store.begun():
+            self._warned = True
+            warnings.warn(f"nothing here yet: {self.path}. Check its name, or fill it: archive.sync()", stacklevel=2)
+        return self._store.files(kind)
+
+    def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+        """A span of time; offsets count back from the last sync, which is the server's time."""
+        return window(since, until, latest(self._store.state()) or datetime.now(UTC), self._tz)
+
+    def _whose(self, found: pd.DataFrame) -> pd.DataFrame:
+        """Targets with the owner, the campaign and the tags of their posts, as ``vx.targets`` has them."""
+        ids = list(found["post_id"].unique())
+        posts = with_people(self._load("posts", ("post_id", "tags", "metadata"), isin("post_id", ids)), self._people)
+        names = [name for name in PEOPLE if name in posts.columns]
+        joined = found.join(posts.set_index("post_id")[names], on="post_id")
+        joined.attrs = {**found.attrs, "people": dict(self._people)}
+        return joined
+
+    def _by_status(
+        self, kind: str, columns: Sequence[str] | None, since: When, until: When, status: Words
+    ) -> pd.DataFrame:
+        """Posts or targets by time and status."""
+        wanted = moment(*self._window(since, until)) & isin("status", statuses(status)) & some(status=status)
+        return self._load(kind, columns, wanted, since=since, until=until, status=status)
+
+    def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any, **filters: Any) -> pd.DataFrame:
+        """Rows of one table, newest first; ``attrs`` name the filters they were loaded with."""
+        found = self._read(kind, self._files(kind).values(), columns, wanted)
+        found.attrs["filters"] = plain_filters(filters)
+        return found
+
+    def _parts(
+        self,
+        kind: str,
+        columns: Sequence[str] | None = None,
+        *,
+        since: When = None,
+        until: When = None,
+        wanted: Any = None,
+    ) -> Iterator[pd.DataFrame]:
+        """One table file by file, so that memory holds one day at a time; at least one frame, whole days."""
+        for files in [[path] for path in self.files(kind, since, until)] or [[]]:
+            yield self._read(kind, files, columns, wanted)
+
+    def _read(
+        self, kind: str, files: Collection[Path], columns: Sequence[str] | None, wanted: Any = None
+    ) -> pd.DataFrame:
+        frame = to_frame(read(kind, files, _columns(kind, columns), wanted))
+        synced = latest(self._store.state())
+        fetched = None if synced is None else synced.isoformat()
+        frame.attrs = {"kind": kind, "source": str(self.path), "fetched_at": fetched}
+        return say_zone(frame, self._tz)
+
+
+def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
+    """The columns of a table that are requested, all by default; a ConfigError for an unknown one, or one named twice."""
+    known = SCHEMA[kind].names
+    if columns is None:
+        return list(known)
+    names = list_of_text("columns", columns)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(known)}")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ConfigError(f"columns= names {', '.join(twice)} twice; leave one out")
+    return names
+
+
+def _span_of(days: Sequence[str]) -> str:
+    """How many days there are, and from when to when."""
+    dated = [day for day in days if day != UNKNOWN_DAY]
+    span = f", {dated[0]} to {dated[-1]}" if dated else ""
+    return f"{safe.many(len(days), 'day')}{span}" if days else "nothing here yet: archive.sync()"

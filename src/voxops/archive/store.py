@@ -1,0 +1,403 @@
+"""The files of an archive, a day each: their schema, how they are filtered and read, and how they are written."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from voxops._support.arguments import empties
+from voxops._support.canonical import text
+from voxops._support.files import create_file, flush_folder, make_folder
+from voxops.errors import ConfigError
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
+from voxops.frames.nested import NestedArray
+from voxops.frames.records import TARGET_COLUMNS
+from voxops.frames.schemas import SCHEMAS, TARGET
+from voxops.frames.times import MOMENTS
+
+UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
+_TIME = pa.timestamp("us", tz="UTC")
+_SIMPLE = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "word": pa.string(),
+    "code": pa.string(),
+    "count": pa.int64(),
+    "flag": pa.bool_(),
+    "time": _TIME,
+    "list": LIST_TYPE,
+    "json": JSON_TYPE,
+}
+_TARGET_KINDS = {column.name: column.kind.name for column in TARGET}
+
+
+def _schema(kinds: dict[str, str]) -> pa.Schema:
+    """Arrow's types of these columns."""
+    return pa.schema([(name, TARGETS_TYPE if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
+
+
+_OF_POSTS = {column.name: column.kind.name for column in SCHEMAS["posts"] if column.shown}
+_KINDS = {
+    "posts": _OF_POSTS,
+    # created_at is the post's: it decides on the day, for posts and targets alike
+    "targets": {
+        **{name: _TARGET_KINDS.get(name) or _OF_POSTS.get(name, "word") for name in TARGET_COLUMNS},
+        "post_id": "text",
+        "created_at": "time",
+    },
+    "deliveries": {column.name: column.kind.name for column in SCHEMAS["deliveries"] if column.shown},
+}
+SCHEMA = {table: _schema(kinds) for table, kinds in _KINDS.items()}
+# Columns whose values repeat: read as codes and a dictionary, which costs a tenth.
+_REPEATING = {
+    table: [name for name, kind in kinds.items() if kind in {"label", "word", "code"}]
+    for table, kinds in _KINDS.items()
+}
+
+
+def to_table(kind: str, frame: pd.DataFrame) -> pa.Table:
+    """A frame of ``posts``, ``targets`` or ``deliveries`` as a table of the archive's schema."""
+    schema = SCHEMA[kind]
+    return pa.table({field.name: _column_out(frame[field.name], field.type) for field in schema}, schema=schema)
+
+
+def _column_out(column: pd.Series[Any], kind: Any) -> Any:
+    """One column."""
+    if isinstance(column.array, NestedArray):
+        return column.array.__arrow_array__(kind)
+    if kind == _TIME:
+        stamps = column.dt.as_unit("us").array.asi8
+        return pa.array(stamps, mask=column.isna().to_numpy(), type=pa.int64()).cast(_TIME)
+    values = column.array.to_numpy(object, na_value=None)
+    if kind == pa.string():
+        return strings([None if value is None else text(value) for value in values])
+    return pa.array(values, type=kind)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Explain a damaged file."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(
+            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
+        ) from error
+
+
+def dataset(kind: str, files: Collection[Path]) -> Any:
+    """Files of one table, the earliest first, as a dataset of Arrow with the column ``day``; newest rows first.
+
+    It has today's schema: a column that a file lacks is missing, one that only the file has is left out.
+    """
+    schema = SCHEMA[kind].append(pa.field("day", pa.string()))
+    if not files:
+        return ds.dataset(schema.empty_table())
+    dated = [path for path in files if path.parent.name != f"day={UNKNOWN_DAY}"]
+    paths = [*dated[::-1], *(path for path in files if path not in dated)]
+    return ds.dataset(
+        list(map(str, paths)),
+        schema=schema,
+        format=ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=_REPEATING[kind])),
+        partitioning=ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive"),
+        partition_base_dir=str(paths[0].parent.parent),
+    )
+
+
+def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
+    """Rows and columns of files of one table; a ConfigError names a damaged file."""
+    with _readable():
+        return dataset(kind, files).to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
+
+
+def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one file of an archive; what a cluster's workers call.
+
+    Parameters
+    ----------
+    path : path
+        One of ``archive.files(kind)``.
+    columns : sequence of str, optional
+        Only these.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of one day, with the dtypes of the frame that they come from; NA in columns that another version did not write.
+    """
+    return to_frame(read(Path(path).parent.parent.name, [Path(path)], columns))
+
+
+def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
+    """Rows with one of these texts, which are in lower case where `any_case` counts; all rows if there are none."""
+    if not values:
+        return pc.scalar(True)
+    field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
+    return field.isin(pa.array(list(values), pa.string()))
+
+
+def some(**filters: object) -> Any:
+    """No rows where a filter names nothing, as `ws.posts` has it; else all."""
+    return pc.scalar(not empties(**filters))
+
+
+def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
+    """Rows created within a span; an unknown time is inside, since nothing shows that it is not.
+
+    The condition also names the days, so that files outside are never opened.
+    """
+    at, day = pc.field("created_at"), pc.field("day")
+    wanted = pc.scalar(True)
+    if start is not None:
+        wanted &= at.is_null() | (at >= _scalar(start))
+        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start))
+    if end is not None:
+        wanted &= at.is_null() | (at < _scalar(end))
+        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end))
+    return wanted
+
+
+def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
+    """Rows whose latest moment lies within a span; rows without any are inside."""
+    moments = [pc.field(name) for name in MOMENTS]
+    wanted = pc.scalar(True)
+    if start is not None:
+        late = _fold(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
+        wanted &= late | _fold(operator.and_, [each.is_null() for each in moments])
+    if end is not None:
+        wanted &= _fold(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
+    return wanted
+
+
+def _scalar(when: pd.Timestamp) -> Any:
+    """An instant as Arrow has it."""
+    return pa.scalar(when.to_pydatetime(), pa.timestamp("us", "UTC"))
+
+
+def _fold(join: Callable[[Any, Any], Any], conditions: Sequence[Any]) -> Any:
+    """Join conditions by one operator."""
+    first, *others = conditions
+    for other in others:
+        first = join(first, other)
+    return first
+
+
+KINDS = ("posts", "targets", "deliveries")
+_VERSION = 1
+# What a newer record replaces: all targets of a post go with it.
+_KEYS = {"posts": "post_id", "targets": "post_id", "deliveries": "delivery_id"}
+_ORDER = {
+    "posts": ["post_id"],
+    "targets": ["post_id", "platform", "account_id", "target_id"],
+    "deliveries": ["delivery_id"],
+}
+_STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
+_ASIDE = ".new"
+_DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
+# What file browsers and notebooks leave in any folder.
+_LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
+_ROWS = 65_536  # per row group: what a filter on time can skip
+
+
+class BusyError(ConfigError):
+    """Another process writes the archive."""
+
+    again_later = True
+
+
+def day_of(time: datetime) -> str:
+    """Name of the day of a time; of four figures a year, also before 1000, so that names stand in the order of days."""
+    return time.date().isoformat()
+
+
+def days_of(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Name of the day of each time."""
+    names: pd.Series[Any] = times.dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
+    return names
+
+
+class Store:
+    """The files of one archive.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder; made by the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer, and remove what a killed one left aside.
+
+        Raises
+        ------
+        ConfigError
+            If another process writes, the folder can't be written, or it is not an archive and holds something else.
+        """
+        try:
+            make_folder(self.root, flush=True)
+            self._refuse_foreign_files()
+            with suppress(FileExistsError):
+                create_file(self.root / _LOCK).close()
+            # SQLite's lock is the operating system's on every platform: it ends with the process, however that ends.
+            lock = sqlite3.connect(self.root / _LOCK, timeout=0, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
+        with closing(lock):
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                    raise ConfigError(
+                        f"{self.root / _LOCK} is damaged; delete it, it holds nothing, and sync again"
+                    ) from error
+                if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                    raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
+                raise BusyError(
+                    f"the archive {self.root} is being written by another process; try again when it has ended"
+                ) from error
+            try:
+                for left in self._left_aside():
+                    left.unlink(missing_ok=True)
+                yield
+            except OSError as error:
+                raise ConfigError(
+                    f"the archive {self.root} can't be written: {error.strerror or error}. What it had before is whole; "
+                    "make room, or mend the folder, and sync again"
+                ) from error
+            lock.execute("ROLLBACK")
+
+    def _refuse_foreign_files(self) -> None:
+        """Raise a ConfigError where a folder without an archive holds what is not of one."""
+        if (self.root / _STATE).exists():
+            return
+        ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
+        for path in sorted(self.root.iterdir()):
+            if path.name not in ours and not (path.name in KINDS and self._is_table(path)):
+                raise ConfigError(
+                    f"{self.root} holds other files, such as {path.name}, and is not an archive; choose a new or empty folder"
+                )
+
+    def _is_table(self, folder: Path) -> bool:
+        """Whether a folder is one that a sync has begun to fill."""
+        return folder.is_dir() and all(_DAY.fullmatch(path.name) or path.name in _LITTER for path in folder.iterdir())
+
+    def _left_aside(self) -> Iterable[Path]:
+        """What this class itself writes before it renames it, in its own folders, and nothing that a link leads to."""
+        yield self.root / (_STATE + _ASIDE)
+        for kind in KINDS:
+            if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
+                for folder in (self.root / kind).iterdir():
+                    if _DAY.fullmatch(folder.name) and not folder.is_symlink():
+                        yield folder / (_PART + _ASIDE)
+
+    def state(self) -> dict[str, Any]:
+        """What has been read so far; empty for a new archive.
+
+        Raises
+        ------
+        ConfigError
+            If the file is none of ours, or of a later version.
+        """
+        path = self.root / _STATE
+        try:
+            state = msgspec.json.decode(path.read_bytes())
+            version = state["version"]
+            if version == _VERSION and not all(isinstance(state[kind], dict) for kind in ("posts", "deliveries")):
+                raise TypeError("its parts are no objects")
+        except FileNotFoundError:
+            return {"version": _VERSION, "posts": {}, "deliveries": {}}
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
+        if version != _VERSION:
+            raise ConfigError(f"{path} was written by another version of voxops: format {version}, not {_VERSION}")
+        return dict(state)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the state; what it says has been read must be on disk already."""
+        with _aside(self.root / _STATE) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(dict(state))))
+        _rename(self.root / _STATE)
+        flush_folder(self.root)
+
+    def begun(self) -> bool:
+        """Whether anything has ever been written here."""
+        return (self.root / _STATE).exists() or any(map(self.files, KINDS))
+
+    def files(self, kind: str) -> dict[str, Path]:
+        """Day -> file, the earliest first, rows without a day last."""
+        if kind not in KINDS:
+            raise ConfigError(f"kind={kind!r}; an archive has {', '.join(KINDS)}")
+        found = (self.root / kind).glob(f"day=*/{_PART}")
+        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
+
+    def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
+        """Take records in, newer ones in place of those with the same id; return how many files changed.
+
+        Parameters
+        ----------
+        frames : mapping
+            Table -> frame with the columns of its schema. All files are written aside before the first one is renamed.
+        """
+        aside = []
+        for kind, frame in frames.items():
+            parts = dict(iter(frame.groupby(days_of(frame["created_at"]), sort=False)))
+            if UNKNOWN_DAY in self.files(kind):  # what shows its time by now is there no more
+                parts.setdefault(UNKNOWN_DAY, frame.head(0))
+            ids = pa.array(frame[_KEYS[kind]], pa.string())
+            for day, rows in parts.items():
+                path = self.root / kind / f"day={day}" / _PART
+                aside += self._merge_day(kind, path, to_table(kind, rows), ids)
+        for path in aside:
+            _rename(path)
+        for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
+            flush_folder(folder)  # of the day, and of the table, where the day may be new
+        return len(aside)
+
+    def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
+        """Write the day's file anew beside the old one, `new` in the place of what has one of these ids; an empty list if it would be the same."""
+        merged, old = new, None
+        if path.exists():
+            old = read(kind, [path])
+            kept = old.filter(pc.invert(pc.is_in(old[_KEYS[kind]], value_set=ids)))
+            merged = pa.concat_tables([kept, new])
+        merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
+        if old is not None and merged.equals(old):
+            return []
+        make_folder(path.parent)
+        with _aside(path) as file:
+            pq.write_table(merged, file, compression="zstd", row_group_size=_ROWS)
+        return [path]
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[BinaryIO]:
+    """Write what will be renamed; it is on disk when the block ends."""
+    with create_file(path.with_name(path.name + _ASIDE)) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rename(path: Path) -> None:
+    """Put what was written aside into its place."""
+    path.with_name(path.name + _ASIDE).replace(path)

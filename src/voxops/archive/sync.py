@@ -1,0 +1,601 @@
+"""How an archive is brought up to date: what is new is read, and what is *open*, which may have changed; the rest is *settled*."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from voxops._support.safe import many
+from voxops.api.limits import PAGE_RECORDS
+from voxops.archive.store import BusyError, Store, created, dataset, isin, read
+from voxops.client import prefetch
+from voxops.errors import ConfigError, NotFoundError
+from voxops.frames.arrow_in import to_frame
+from voxops.frames.nested import TargetsArray
+from voxops.frames.records import Columns, targets
+from voxops.frames.target import Targets, gather
+from voxops.frames.times import When, parse_times, window
+from voxops.model import IN_FLIGHT_STATUSES
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+
+Span = tuple[datetime, datetime]
+
+
+def covered(spans: Iterable[Span]) -> list[Span]:
+    """Merge spans that touch or overlap; the earliest first."""
+    merged: list[Span] = []
+    for start, end in sorted(span for span in spans if span[0] <= span[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
+    """What of ``start`` to ``end`` has not been read, the latest first."""
+    missing = []
+    upper = end
+    for low, high in reversed(covered(read)):
+        if high < start:
+            break
+        if high < upper:
+            missing.append((high, upper))
+        upper = min(upper, low)
+    return [*missing, (start, upper)] if start < upper else missing
+
+
+def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
+    """Gather instants into spans: those that follow within so many seconds are one."""
+    found: list[Span] = []
+    for instant in sorted(instants):
+        if found and (instant - found[-1][1]).total_seconds() <= seconds:
+            found[-1] = (found[-1][0], instant)
+        else:
+            found.append((instant, instant))
+    return found
+
+
+FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
+ENDED = ("failed", "partial")
+REOPENED_WITHIN = timedelta(days=30)  # how long a failed post counts as open: somebody may retry it
+DELIVERED_WITHIN = timedelta(days=7)  # how long a delivery that failed counts as open
+
+
+def last_read(state: Mapping[str, Any], kind: str) -> pd.Timestamp | None:
+    """When the last pass over these began, as the state keeps it."""
+    found = state.get("read_at", {}).get(kind) or state.get("synced_at")
+    return None if found is None else pd.Timestamp(found)
+
+
+def latest(state: Mapping[str, Any]) -> datetime | None:
+    """When anything was read last."""
+    times = [*state.get("read_at", {}).values(), *filter(None, [state.get("synced_at")])]
+    return max(map(datetime.fromisoformat, times), default=None)
+
+
+def spans_read(state: Mapping[str, Any], webhook: str) -> list[Span]:
+    """What has been read of a webhook's history, as the state keeps it."""
+    return [
+        (datetime.fromisoformat(low), datetime.fromisoformat(high))
+        for low, high in state["deliveries"].get(webhook, [])
+    ]
+
+
+def open_posts(held: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -> pd.Series[bool]:
+    """Which posts may have changed since they were read last."""
+    status = held["status"].fillna("")
+    old = held["updated_at"].fillna(held["created_at"]) < last - REOPENED_WITHIN
+    mine = held["post_id"].isin(list(acted)) & (status != "deleted")
+    return ~status.isin(FINAL) & ~(status.isin(ENDED) & old) | mine
+
+
+def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
+    """How far back a list of all posts is read for the fewest pages in all; None for what is new alone.
+
+    Most open posts are still in the list of their status, which is short. Those whose time has come are not: they are looked for
+    among all that were published, page by page, unless the list of all is read as far.
+    """
+    if opened.empty or opened["created_at"].isna().any():
+        return None
+    come = (opened["scheduled_for"] <= now) & ~opened["status"].isin(ENDED)
+    due = opened[come | opened["status"].isin(IN_FLIGHT_STATUSES)]
+
+    def pages(instant: pd.Timestamp) -> float:
+        return float((held["created_at"] >= instant).sum()) / page
+
+    def lists(rest: pd.DataFrame) -> int:
+        return sum(math.ceil(count / page) for count in rest["status"].value_counts())
+
+    costs: dict[pd.Timestamp | None, float] = {None: lists(opened)}
+    if len(due):
+        costs[None] += min(len(due), pages(due["created_at"].min()))
+    for part in (due, opened):
+        if len(part):
+            instant = part["created_at"].min()
+            costs[instant] = pages(instant) + lists(opened[opened["created_at"] < instant])
+    return min(costs, key=lambda instant: costs[instant])
+
+
+def held_posts(store: Store) -> pd.DataFrame:
+    """Ids, states and times of the posts that an archive holds."""
+    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for")
+    return to_frame(read("posts", store.files("posts").values(), names))
+
+
+def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
+    """Which deliveries of an archive may have changed since they were read last; older days are read for ids only."""
+    failed = ~pc.coalesce(pc.field("success"), pc.scalar(False))
+    wanted = failed & created(last - DELIVERED_WITHIN, None)
+    if acted:
+        wanted |= isin("delivery_id", sorted(acted))
+    names = ("delivery_id", "webhook_id", "success", "created_at")
+    return to_frame(read("deliveries", store.files("deliveries").values(), names, wanted))
+
+
+def count_deliveries(store: Store, webhook: str, span: Span) -> int:
+    """How many deliveries of a webhook an archive holds that were created within a span."""
+    inside = created(pd.Timestamp(span[0]), pd.Timestamp(span[1])) & isin("webhook_id", [webhook])
+    return int(dataset("deliveries", store.files("deliveries").values()).count_rows(filter=inside))
+
+
+BLOCK = 50_000  # records held before they are written
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
+ONLY_SINGLE = ("target_id", "retry_count")  # what lists may leave out of targets (assumed)
+NO_TARGETS = Targets.of(())
+SINGLES = 3  # up to so many posts are read one by one, without a look at any list
+TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync has done.
+
+    Attributes
+    ----------
+    posts, deliveries : int
+        Records fetched, new or changed or the same.
+    files : int
+        Files written; none when nothing has changed.
+    requests : int
+        Requests that it took.
+    """
+
+    posts: int
+    deliveries: int
+    files: int
+    requests: int
+
+    def __str__(self) -> str:
+        return (
+            f"{many(self.posts, 'post')} and {many(self.deliveries, 'delivery', 'deliveries')} fetched by "
+            f"{many(self.requests, 'request')}; {many(self.files, 'file')} written"
+        )
+
+
+class Sync:
+    """One pass over the API.
+
+    Parameters
+    ----------
+    store : Store
+        Where it goes, locked by the caller.
+    client : AsyncClient
+        Where it comes from.
+    state : dict
+        What has been read before; kept up to date, and saved with every block.
+    acted : collection of str
+        Ids of posts and deliveries that have been acted on since.
+
+    Attributes
+    ----------
+    read : dict
+        Table -> ids of the records that came from the API.
+    """
+
+    def __init__(
+        self, store: Store, client: AsyncClient, state: dict[str, Any], acted: Collection[str] = frozenset()
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._state = state
+        self._acted = acted
+        self._fetched = {"posts": 0, "deliveries": 0}
+        self._files = 0
+        self._shown: set[str] = set()  # of ONLY_SINGLE, what lists have shown after all
+        self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
+
+    async def run(self, since: datetime | None, *, full: bool = False) -> Synced:
+        """Read what is new and what is open; `since` leaves out deliveries before it, `full` reads what is settled, too."""
+        before = self._client.requests
+        await self.posts(full=full)
+        webhooks = [str(record["id"]) async for record in self._webhooks() if record.get("id")]
+        await self.deliveries(webhooks, since, full=full)
+        self._state["synced_at"] = self._client.now().isoformat()
+        self._store.save(self._state)
+        return Synced(**self._fetched, files=self._files, requests=self._client.requests - before)
+
+    async def posts(self, *, full: bool = False) -> None:
+        """Read posts that are new or open, or all of them."""
+        if full:
+            self._state["posts"] = {}
+        begun = self._client.now()
+        await self._new_posts(self._reach())
+        await self._open_posts(full=full)
+        self._note_pass("posts", begun)
+
+    async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool = False) -> None:
+        """Read deliveries of these webhooks that are new or open, or all since an instant."""
+        low = since or BEGINNING
+        for webhook in webhooks if full else ():
+            read = spans_read(self._state, webhook)
+            self._keep_spans(webhook, [(first, min(last, low)) for first, last in read if first < low])
+        begun = self._client.now()
+        for webhook in webhooks:
+            await self._new_deliveries(webhook, low)
+        await self._open_deliveries(webhooks)
+        self._note_pass("deliveries", begun)
+
+    def _note_pass(self, kind: str, begun: datetime) -> None:
+        """Note when a pass began that has ended."""
+        self._state.setdefault("read_at", {})[kind] = begun.isoformat()
+        self._store.save(self._state)
+
+    async def _webhooks(self) -> AsyncIterator[Mapping[str, Any]]:
+        """The webhooks of the workspace."""
+        async for page in self._client.webhooks.list():
+            for record in page.records:
+                yield record
+
+    # Posts.
+
+    def _reach(self) -> datetime:
+        """How far back the list of all posts is read: to what is new, or as far as makes other lists needless at less cost."""
+        known = self._state["posts"].get("newest")
+        if known is None:
+            return BEGINNING
+        new = datetime.fromisoformat(known) - LATE
+        held = held_posts(self._store)
+        opened = held[open_posts(held, self._last("posts"), self._acted)]
+        further = cheapest_reach(held, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
+        return new if further is None else min(new, further.to_pydatetime())
+
+    async def _new_posts(self, until: datetime) -> None:
+        """Read the list of all posts from its head to an instant."""
+        newest = self._state["posts"].get("newest")
+        columns = Columns("posts")
+        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+            columns.extend(page.records)
+            created = _created(page.records)
+            newest = max(filter(None, (newest, *(when.isoformat() for when in created))), default=None)
+            if len(columns) >= BLOCK:
+                await self._take_posts(columns)
+                columns = Columns("posts")
+            # One that stands out of order, such as an imported one, says nothing of what follows.
+            if created and created[-1] < until and created == sorted(created, reverse=True):
+                break
+        await self._take_posts(columns)
+        if newest is not None:
+            self._state["posts"]["newest"] = newest
+
+    async def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
+        """Write posts and their targets."""
+        posts = columns.frame()
+        posts = posts[posts["post_id"].notna()].drop_duplicates("post_id")
+        if posts.empty:
+            return
+        if listed:
+            fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
+            self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
+        else:  # a post is in the archive as lists show it, however it was read
+            posts["targets"] = TargetsArray._from_sequence([self._as_listed(cell) for cell in posts["targets"]])
+        expanded = targets(posts)
+        expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
+        self._fetched["posts"] += len(posts)
+        self.read["posts"].update(posts["post_id"])
+        self._files += await asyncio.to_thread(self._store.merge, {"posts": posts, "targets": expanded})
+
+    async def _open_posts(self, *, full: bool) -> None:
+        """Read again what may have changed, by the lists of the statuses that it had; after a full pass, what no list has shown."""
+        held = held_posts(self._store)
+        wanted = (held["status"] != "deleted") if full else open_posts(held, self._last("posts"), self._acted)
+        held = held[wanted & ~held["post_id"].isin(list(self.read["posts"]))]
+        left, columns = set(held["post_id"]), Columns("posts")
+        oldest = held["created_at"].min()
+        for word in [] if full else [*held["status"].dropna().unique(), "published"]:
+            if len(left) > SINGLES or word != "published":
+                await self._from_list(str(word), left, oldest, columns)
+        await self._take_posts(columns)
+        gone, columns = [], Columns("posts")
+        for post_id in sorted(left):
+            try:
+                record = await self._client.posts.get(post_id)
+            except NotFoundError:
+                gone.append(post_id)
+            else:
+                columns.extend([record])
+        await self._take_posts(columns, listed=False)
+        await self._note_deleted(gone)
+
+    async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
+        """Take posts from one list while its pages are worth their cost: one page against one request for each post left."""
+        fruitless = 0
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            hits = [record for record in page.records if record.get("id") in left]
+            columns.extend(hits)
+            left -= {record["id"] for record in hits}
+            fruitless = 0 if hits else fruitless + 1
+            created = min(_created(page.records), default=None)
+            if not left or fruitless >= len(left) or (created is not None and created < oldest):
+                return
+
+    def _as_listed(self, cell: Targets | None) -> Targets | None:
+        """Targets of a post that was read by itself without what lists do not show."""
+        hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
+        return cell and Targets.of([target._replace(**hidden) for target in cell])
+
+    async def _note_deleted(self, gone: Collection[str]) -> None:
+        """Note that posts no longer exist, so that nobody asks for them again."""
+        if not gone:
+            return
+        for kind, column in (("posts", "status"), ("targets", "post_status")):
+            for path in self._store.files(kind).values():
+                frame = to_frame(read(kind, [path]))
+                lost = frame["post_id"].isin(list(gone))
+                if lost.any():
+                    frame.loc[lost, column] = "deleted"
+                    self._files += await asyncio.to_thread(self._store.merge, {kind: frame[lost]})
+
+    # Deliveries.
+
+    async def _new_deliveries(self, webhook: str, since: datetime) -> None:
+        """Read the gaps in what has been read of a webhook's history, the latest first."""
+        now = self._client.now()
+        for low, high in gaps(spans_read(self._state, webhook), since, now):
+            await self._read_gap(webhook, low, None if high == now else high, now)
+
+    async def _read_gap(self, webhook: str, low: datetime, high: datetime | None, now: datetime) -> None:
+        """Read one gap block by block; each block is noted as read when it is on disk."""
+        end = now - LATE if high is None else high
+        columns = Columns("deliveries")
+        since = None if low == BEGINNING else low
+        async for page in prefetch(self._client.webhooks.deliveries(webhook, since=since, until=high)):
+            columns.extend(page.records, webhookId=webhook)
+            oldest = min(_created(page.records), default=None)
+            if oldest is not None and oldest < low:  # a server that does not know the filter
+                break
+            if len(columns) >= BLOCK and oldest is not None:
+                await self._take_deliveries(columns)
+                columns = Columns("deliveries")
+                self._note_read(webhook, (oldest + timedelta(seconds=1), end))
+        await self._take_deliveries(columns)
+        self._note_read(webhook, (low, end))
+
+    def _note_read(self, webhook: str, span: Span) -> None:
+        """Note what has been read and written."""
+        self._keep_spans(webhook, covered([*spans_read(self._state, webhook), span]))
+        self._store.save(self._state)
+
+    def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
+        """What has been read of a webhook's history."""
+        self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
+
+    async def _take_deliveries(self, columns: Columns) -> None:
+        """Write deliveries."""
+        frame = columns.frame()
+        frame = frame[frame["delivery_id"].notna()].drop_duplicates("delivery_id")
+        self._fetched["deliveries"] += len(frame)
+        self.read["deliveries"].update(frame["delivery_id"])
+        if not frame.empty:
+            self._files += await asyncio.to_thread(self._store.merge, {"deliveries": frame})
+
+    async def _open_deliveries(self, webhooks: Collection[str]) -> None:
+        """Read again what had not succeeded: those that still have not by one list, the others where they stand."""
+        held = held_deliveries(self._store, self._last("deliveries"), self._acted)
+        held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks))]
+        held = held[~held["delivery_id"].isin(list(self.read["deliveries"]))]
+        columns = Columns("deliveries")
+        for webhook, rows in held.groupby("webhook_id"):
+            created = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
+            left = set(created)
+            span = (min(created.values()), max(created.values()) + timedelta(seconds=1))
+            await self._find(str(webhook), left, span, columns, success=False)
+            for low, high in self._places(str(webhook), [created[item] for item in left]):
+                await self._find(str(webhook), left, (low, high + timedelta(seconds=1)), columns)
+        await self._take_deliveries(columns)
+
+    def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
+        """Where to look for deliveries created at these instants: around each, or all through where that takes fewer pages."""
+        apart = near(instants, TOGETHER)
+        if len(apart) < 2:
+            return apart
+        whole = (apart[0][0], apart[-1][1])
+        return [whole] if count_deliveries(self._store, webhook, whole) / PAGE_RECORDS <= len(apart) else apart
+
+    async def _find(
+        self,
+        webhook: str,
+        left: set[str],
+        span: Span,
+        columns: Columns,
+        success: bool | None = None,
+    ) -> None:
+        """Take deliveries out of a part of the history until all are found or it ends."""
+        async for page in self._client.webhooks.deliveries(webhook, since=span[0], until=span[1], success=success):
+            hits = [record for record in page.records if record.get("id") in left]
+            columns.extend(hits, webhookId=webhook)
+            left -= {record["id"] for record in hits}
+            oldest = min(_created(page.records), default=None)
+            if not left or (oldest is not None and oldest < span[0]):
+                return
+
+    def _last(self, kind: str) -> pd.Timestamp:
+        """When the last pass over these began; now, if there was none."""
+        return last_read(self._state, kind) or pd.Timestamp(self._client.now())
+
+
+def _created(records: Collection[Mapping[str, Any]]) -> list[datetime]:
+    """When records were created, those that say so."""
+    times = parse_times([record.get("createdAt") or record.get("created_at") for record in records])
+    return [when.to_pydatetime() for when in times.dropna()]
+
+
+SETTLES_WITHIN = timedelta(days=1)  # how long after it was sent an act may still change what it is about
+_SECOND = pd.Timedelta(seconds=1)  # to which an API may round a filter
+
+
+class Loads:
+    """Passes over the API that fill an archive, and what need not be read again.
+
+    Parameters
+    ----------
+    store : Store
+        The files.
+    client : AsyncClient or None
+        Where they come from.
+    workspace : str
+        Whose they are.
+    acted : callable or None
+        As for `Archive`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        client: AsyncClient | None,
+        workspace: str,
+        acted: Callable[[datetime], Collection[str]] | None,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._workspace = workspace
+        self._acted = acted
+        self._turn = asyncio.Lock()
+
+    async def sync(self, since: When, *, full: bool, tz: str = "UTC") -> Synced:
+        """As `Archive.sync`, `since` in a zone."""
+        async with self._pass() as sync:
+            start, _ = window(since, None, self._now(), tz)
+            return await sync.run(None if start is None else start.to_pydatetime(), full=full)
+
+    async def posts(self, *, full: bool = False) -> tuple[pd.DataFrame, set[str]] | None:
+        """Bring the posts up to date.
+
+        Parameters
+        ----------
+        full : bool
+            Read all of them.
+
+        Returns
+        -------
+        tuple of (DataFrame, set of str), or None
+            All posts that exist, in any order, and the ids of those that were read from the API just now; None while another
+            process writes.
+        """
+        try:
+            async with self._pass() as sync:
+                await sync.posts(full=full)
+        except BusyError:
+            return None
+        return self._read("posts", _exists()), sync.read["posts"]
+
+    async def deliveries(
+        self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool = False
+    ) -> tuple[pd.DataFrame, set[str]] | None:
+        """Bring the deliveries of these webhooks since an instant up to date; as `posts`."""
+        try:
+            async with self._pass() as sync:
+                await sync.deliveries(webhooks, None if start is None else start.to_pydatetime(), full=full)
+        except BusyError:
+            return None
+        mine = isin("webhook_id", webhooks) if webhooks else pc.scalar(False)
+        return self._read("deliveries", created(start, None) & mine), sync.read["deliveries"]
+
+    def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
+        state = self.state()
+        newest, last = state["posts"].get("newest"), last_read(state, "posts")
+        if newest is None or last is None:
+            return self._read("posts", pc.scalar(False)), None
+        held = held_posts(self._store)
+        opened = held[open_posts(held, last, self._acted_on(state))]["created_at"]
+        if opened.isna().any():  # who knows where the list has it
+            return self._read("posts", pc.scalar(False)), None
+        edge = min([pd.Timestamp(newest) - LATE, *opened])
+        return self._read("posts", created(None, edge) & _exists() & isin("status", statuses)), edge
+
+    def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
+        """As `settled_posts`, of one webhook since an instant."""
+        state = self.state()
+        last = last_read(state, "deliveries")
+        low = BEGINNING if start is None else start.to_pydatetime()
+        missing = gaps(spans_read(state, webhook), low, self._now())
+        if last is None or not missing or missing[-1][0] <= low:
+            return self._read("deliveries", pc.scalar(False)), None
+        held = held_deliveries(self._store, last, self._acted_on(state))
+        opened = held[held["webhook_id"] == webhook]["created_at"].min()
+        edge = pd.Timestamp(missing[-1][0]) - _SECOND
+        edge = edge if pd.isna(opened) else min(edge, opened)
+        return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge
+
+    def state(self) -> dict[str, Any]:
+        """What was read so far.
+
+        Raises
+        ------
+        ConfigError
+            If the archive is another workspace's.
+        """
+        state = self._store.state()
+        if state.setdefault("workspace", self._workspace) != self._workspace:
+            raise ConfigError(
+                f"the archive {self._store.root} holds workspace {state['workspace']}, not {self._workspace}; give another folder "
+                "(each sandbox is a workspace of its own, unless Sandbox(workspace=...) names it)"
+            )
+        return state
+
+    @asynccontextmanager
+    async def _pass(self) -> AsyncIterator[Sync]:
+        """Be the only writer, for one pass over the API; loads of one kernel wait for each other."""
+        client = self._source()
+        async with self._turn:
+            with self._store.writing():
+                state = self.state()
+                yield Sync(self._store, client, state, self._acted_on(state))
+
+    def _acted_on(self, state: dict[str, Any]) -> Collection[str]:
+        """Ids of what was acted on since the archive has read it."""
+        read = [when for kind in ("posts", "deliveries") if (when := last_read(state, kind)) is not None]
+        if self._acted is None or not read:
+            return frozenset()
+        return self._acted(min(read).to_pydatetime() - SETTLES_WITHIN)
+
+    def _now(self) -> datetime:
+        """The server's time."""
+        return self._source().now()
+
+    def _source(self) -> AsyncClient:
+        """The client that the archive is filled from; ConfigError if it has none."""
+        if self._client is None:
+            raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
+        return self._client
+
+    def _read(self, kind: str, wanted: Any) -> pd.DataFrame:
+        return to_frame(read(kind, self._store.files(kind).values(), wanted=wanted))
+
+
+def _exists() -> Any:
+    """Posts that were not deleted."""
+    return pc.field("status").is_null() | (pc.field("status") != "deleted")

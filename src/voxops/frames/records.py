@@ -1,0 +1,580 @@
+"""Records of the API as typed frames: posts, their targets, deliveries, performance; no dtype is left to inference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from voxops._support.canonical import in_calendar
+from voxops._support.eventloop import collector_paused
+from voxops.api.states import PostState, Source, TargetState
+from voxops.errors import PlanError
+from voxops.frames.columns import need_frame, times_of
+from voxops.frames.nested import TargetsArray
+from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings, unknown
+from voxops.frames.target import Target, Targets, gather
+from voxops.frames.times import parse_times
+from voxops.model import IN_FLIGHT_STATUSES
+
+
+def targets_in(cell: Any) -> Targets:
+    """The targets that a cell of posts holds, also where a file has made lists and mappings of them."""
+    return cell if isinstance(cell, Targets) else read_targets(entries(cell))
+
+
+def read_targets(entries: Sequence[Any]) -> Targets:
+    """Entries of ``platforms`` as targets; an entry that is only a name is a platform (contract: POST-1)."""
+    records = entries if set(map(type, entries)) == {dict} else list(map(_entry, entries))
+    raw = pull(records, spellings(records), TARGET)
+    clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
+    clean |= _of_errors(clean["_error"], clean["error_code"], clean["error_message"])
+    return Targets(tuple(JSON.stage(clean[name]) for name in Target._fields), 0, len(records))
+
+
+def _of_errors(errors: Sequence[Any], codes: Sequence[Any], messages: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """Codes and messages, out of the errors where a target names none of its own; most targets have no error."""
+    codes, messages = list(codes), list(messages)
+    places = [at for at, error in enumerate(errors) if error is not None]
+    parts = [error_parts(errors[at]) for at in places]
+    for at, code, (_, message) in zip(places, CODE.clean([code for code, _ in parts]), parts, strict=True):
+        codes[at] = code if codes[at] is None else codes[at]
+        messages[at] = message if messages[at] is None else messages[at]
+    return {"error_code": codes, "error_message": messages}
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    """An entry of ``platforms`` that is not a plain dict: one of ours, or only a name."""
+    if isinstance(entry, Target):
+        return entry._asdict()
+    return dict(entry) if isinstance(entry, Mapping) else {"platform": entry}
+
+
+def entries(cell: Any) -> list[Any]:
+    """The list of a post's platforms, also where it is a map from platform to its state, or one name alone."""
+    if isinstance(cell, list):
+        return cell
+    if isinstance(cell, Target):  # of an exploded frame; a tuple, but one entry
+        return [cell]
+    if isinstance(cell, Mapping):
+        return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
+    if isinstance(cell, str):
+        return [cell]
+    return list(cell) if isinstance(cell, Iterable) else []
+
+
+# Records that are collected before they become columns: a block that fits the processor's cache is converted fastest.
+BLOCK = {"posts": 200}
+BLOCK_OF_OTHERS = 1000
+
+
+class Columns:
+    """Pages in, one typed frame out.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SCHEMAS`: ``posts deliveries accounts webhooks performance bulk_results``.
+    extra : bool
+        Keep what the schema does not know, a dict per row, in one more column ``extra``; secrets are left out.
+    """
+
+    def __init__(self, kind: str, *, extra: bool = False) -> None:
+        self._kind = kind
+        self._schema = SCHEMAS[kind]
+        self._block = BLOCK.get(kind, BLOCK_OF_OTHERS)
+        self._extra = extra
+        self._waiting: list[Mapping[str, Any]] = []
+        self._staged: dict[str, list[Any]] = {}
+        self._targets: list[Targets] = []
+        self._unread: dict[str, int] = {}
+        self._rows = 0
+
+    def __len__(self) -> int:
+        """How many records have been taken so far."""
+        return self._rows
+
+    def extend(self, records: Iterable[Any], **fill: Any) -> None:
+        """Take a page of records.
+
+        Parameters
+        ----------
+        records : iterable of mapping
+            As decoded; ``{"data": {…}}`` around a record is taken off. What is not an object can't be a row: it is left out, and
+            counted as ``record`` in the frame's ``attrs["unread"]``.
+        **fill
+            Wire fields for records that lack them, such as ``webhookId`` of the list that was asked for.
+        """
+        page = records if isinstance(records, list) else list(records)
+        if set(map(type, page)) - {dict}:
+            kept = [record for record in page if isinstance(record, Mapping)]
+            self._lose("record", len(page) - len(kept))
+            page = kept
+        if fill:
+            page = [{**fill, **record} for record in page]
+        self._rows += len(page)
+        self._waiting += page
+        if len(self._waiting) >= self._block:
+            with collector_paused():
+                self._seal()
+
+    def frame(self, **attrs: Any) -> pd.DataFrame:
+        """Return all rows so far.
+
+        Parameters
+        ----------
+        **attrs
+            What the frame says of itself in ``frame.attrs``: by convention ``source`` (where from), ``fetched_at`` (when),
+            ``filters`` and ``complete``. They are kept as plain JSON values, times as ISO text, so that copies,
+            concatenation and files keep them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns and dtypes of the schema, index from 0. ``attrs`` also has ``kind`` and ``unread``: for each column how many
+            values could not be read and are NA.
+        """
+        if self._waiting or not self._staged:
+            self._seal()
+        self._staged = {name: [np.concatenate(blocks)] for name, blocks in self._staged.items()}
+        kinds = {column.name: column.kind for column in self._schema}
+        columns = {name: kinds.get(name, JSON).finish(block) for name, (block,) in self._staged.items()}
+        if self._kind == "posts":
+            lengths = self._staged["targets"][0]
+            self._targets = [Targets.joined(self._targets)]
+            columns["targets"] = TargetsArray(JSON.stage(self._targets[0].split(lengths)))
+        frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
+        said = {"kind": self._kind, **attrs, "unread": self._unread}
+        frame.attrs = msgspec.json.decode(msgspec.json.encode(said, enc_hook=_plain))
+        return frame
+
+    def _seal(self) -> None:
+        """Turn the records that wait into a block of columns."""
+        records, self._waiting = self._waiting, []
+        spelled = spellings(records)
+        if "data" in spelled:
+            records = [_bare(record) for record in records]
+            spelled = spellings(records)
+        raw, clean = _cleaned(self._kind, records, spelled)
+        if self._kind == "posts":
+            self._targets.append(clean["_flat"])
+        for column in self._schema:
+            if column.shown:
+                block = column.kind.stage(clean[column.name])
+                self._staged.setdefault(column.name, []).append(block)
+                if column.kind.missing is not None:
+                    missing = int(np.count_nonzero(column.kind.missing(block)))
+                    self._lose(column.name, missing - raw[column.name].count(None))
+        if self._extra:
+            self._staged.setdefault("extra", []).append(JSON.stage(unknown(records, self._schema)))
+
+    def _lose(self, column: str, values: int) -> None:
+        """Remember how many values of a column could not be read."""
+        if values > 0:
+            self._unread[column] = self._unread.get(column, 0) + values
+
+
+def _cleaned(
+    kind: str, records: Sequence[Mapping[str, Any]], spelled: Mapping[str, list[str]]
+) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
+    """Raw and uniform values of each column of a kind."""
+    schema = SCHEMAS[kind]
+    raw = pull(records, spelled, schema)
+    clean: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in schema}
+    return raw, clean | _DERIVED.get(kind, dict)(clean)
+
+
+def read_columns(kind: str, records: Sequence[Any]) -> dict[str, Any]:
+    """Records as plain values per column, by the schema of their frame, but without one: times are left as the wire has them.
+
+    For ``posts``, ``targets`` holds how many each post has and ``_flat`` all of them in order, as `Targets`.
+    """
+    found = [_bare(record) for record in records if isinstance(record, Mapping)]
+    return _cleaned(kind, found, spellings(found))[1]
+
+
+def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: Any) -> pd.DataFrame:
+    """Turn records into the frame of their kind; `Columns` does the same page by page.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SCHEMAS`.
+    records : iterable of mapping
+        As decoded from the wire.
+    extra : bool
+        Keep unknown fields in a column ``extra``.
+    **attrs
+        See `Columns.frame`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and dtypes of the schema, whatever the records hold.
+    """
+    columns = Columns(kind, extra=extra)
+    columns.extend(records)
+    return columns.frame(**attrs)
+
+
+def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
+    """How many ``targets`` each post has, these in one piece, and ``failed_targets``: not known where platforms are left out."""
+    cells = clean["targets"]
+    lists = cells if set(map(type, cells)) == {list} else list(map(entries, cells))
+    flat = read_targets(list(chain.from_iterable(lists)))
+    lengths = list(map(len, lists))
+    places = [at for at, state in enumerate(flat.column("status")) if state == "failed"]
+    failed = np.diff(np.searchsorted(places, np.cumsum([0, *lengths]))).tolist()
+    return {
+        "targets": lengths,
+        "_flat": flat,
+        "failed_targets": [None if cell is None else count for cell, count in zip(cells, failed, strict=True)],
+    }
+
+
+def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Column ``error`` as one line, ``CODE: message`` where it is an object."""
+    errors = clean["_error"]
+    lines = [each if isinstance(each, str) else ": ".join(filter(None, error_parts(each))) or None for each in errors]
+    return {"error": clean_texts(lines)}
+
+
+def _either(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    """Values of the first, those of the second where it has none."""
+    return [b if a is None else a for a, b in zip(first, second, strict=True)]
+
+
+def _of_bulk_results(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns of an item's first error, and its status where an old server says ``success`` instead (contract: BATCH-o)."""
+    parts = [error_parts(errors) for errors in clean["errors"]]
+    words = [None if ok is None else "created" if ok else "failed" for ok in clean["_success"]]
+    return {
+        "status": _either(clean["status"], words),
+        "error_code": CODE.clean([code for code, _ in parts]),
+        "error_message": [message for _, message in parts],
+        "error_field": LABEL.clean([_first_field(errors) for errors in clean["errors"]]),
+    }
+
+
+_DERIVED = {"posts": _of_posts, "deliveries": _of_deliveries, "bulk_results": _of_bulk_results}
+
+
+def _first_field(errors: Any) -> Any:
+    """Field that an item's first error names."""
+    first = errors[0] if isinstance(errors, list) and errors else errors
+    return first.get("field") if isinstance(first, Mapping) else None
+
+
+def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take off the envelope ``{"data": {…}}`` of a single object."""
+    inner = record.get("data")
+    return inner if isinstance(inner, Mapping) and "id" not in record else record
+
+
+def _plain(value: Any) -> Any:
+    """Any value as JSON: times as ISO text, sets as lists, the rest as text."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")  # as those that the encoder writes by itself
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
+
+
+# What a further try of the server would change of a delivery, and what names it (rule 19).
+DELIVERY_EPISODE = (
+    "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
+)  # fmt: skip
+
+_LONGEST_TOKEN = 64  # characters
+
+
+def time_text(value: Any) -> str | None:
+    """A time as ISO text in UTC, as frames give it; None where there is none."""
+    if value is None:
+        return None
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        read = parse_times([value])[0]
+        return None if read != read else str(read.isoformat())  # noqa: PLR0124  NaT is no time
+    try:
+        moment = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None
+    return moment.isoformat() if in_calendar(moment) else None  # as frames have it
+
+
+def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
+    """Posts by id, in every shape that the API is known to send, by the schema of the frames that analysts see."""
+    columns = read_columns("posts", records)
+    flat, start = columns["_flat"], 0
+    fields = [
+        flat.column(name)
+        for name in ("platform", "account_id", "status", "error_code", "error_message", "retry_count", "target_id", "platform_post_id")
+    ]  # fmt: skip
+    rows = list(zip(*fields, strict=True))
+    states: dict[str, PostState] = {}
+    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for", "content", "metadata", "targets", "tags")
+    for post_id, status, updated, created, scheduled, content, metadata, count, tags in zip(
+        *(columns[name] for name in names), strict=True
+    ):
+        targets = tuple(TargetState(*row) for row in rows[start : start + count] if row[0] is not None)
+        start += count
+        if post_id is not None:
+            states[post_id] = PostState(
+                post_id, status or "", time_text(updated), time_text(created), time_text(scheduled), content,
+                metadata if isinstance(metadata, Mapping) else None, targets, source,
+                tuple(map(str, tags)) if isinstance(tags, list | tuple) else None, _token(updated),
+            )  # fmt: skip
+    return states
+
+
+def _token(value: Any) -> str | None:
+    """A time stamp as a version token: as the API wrote it, where it fits into a header."""
+    fits = isinstance(value, str) and 0 < len(value) <= _LONGEST_TOKEN and value.isascii() and value.isprintable()
+    return value if fits and " " not in value else None
+
+
+def read_post(record: Any) -> PostState | None:
+    """One post as it was read by itself; None where the record names none."""
+    return next(iter(read_posts([record], "single").values()), None)
+
+
+def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """Deliveries as their episodes, by id, and when they were created."""
+    columns = read_columns("deliveries", list(records))
+    names = (*DELIVERY_EPISODE, "created_at")
+    rows = zip(*(columns[name] for name in names), strict=True)
+    found = (dict(zip(names, row, strict=True)) for row in rows)
+    times = ("delivered_at", "created_at")
+    return {
+        row["delivery_id"]: row | {name: time_text(row[name]) for name in times} | {"success": bool(row["success"])}
+        for row in found
+        if row["delivery_id"] is not None
+    }
+
+
+def read_bulk_results(
+    results: Sequence[Any],
+) -> list[tuple[int | None, str | None, str | None, str | None, str | None]]:
+    """Items of a bulk answer as ``(index, status, post_id, error_code, error_message)``, as far as each can be read."""
+    columns = read_columns("bulk_results", results)
+    names = ("index", "status", "post_id", "error_code", "error_message")
+    return list(zip(*(columns[name] for name in names), strict=True))
+
+
+def performance(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
+    """Make a frame of the answers of ``GET /v1/analytics/posts/:id``.
+
+    Parameters
+    ----------
+    answers : iterable of tuple
+        Post id and answer. An answer holds a record per platform under ``data``, or is one record itself; figures stand in the
+        record or under its ``metrics``. One that says ``dataAvailable: false`` makes no row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
+        likes comments shares clicks saves video_views`` (Int64, counts; NA where the answer has none), ``engagement_rate`` (Float64,
+        engagements per impression), ``as_of`` (datetime64[us, UTC], when the figures were collected).
+    """
+    frame = build("performance", [record for post_id, answer in answers for record in _records(post_id, answer)])
+    frame = frame[frame.select_dtypes("Int64").notna().any(axis=1)].reset_index(drop=True)
+    seen = frame["impressions"].where(frame["impressions"] > 0)
+    rate = (frame["engagements"] / seen).astype("Float64")
+    frame.insert(list(frame.columns).index("likes"), "engagement_rate", rate)
+    return frame
+
+
+def _records(post_id: str, answer: Any) -> list[dict[str, Any]]:
+    """The records of one answer, each with the post that it is about."""
+    if isinstance(answer, Mapping) and isinstance(answer.get("data"), Mapping):
+        answer = answer["data"]
+    found = answer.get("data", [answer]) if isinstance(answer, Mapping) else answer
+    if isinstance(answer, Mapping) and answer.get("dataAvailable") is False:
+        return []
+    return [
+        {"postId": post_id, **record}
+        for record in (found if isinstance(found, list) else [])
+        if isinstance(record, Mapping)
+    ]
+
+
+# What a row of the targets frame takes from its post: column -> the post's column.
+_OF_POST = {
+    "post_status": "status",
+    "updated_at": "updated_at",
+    "scheduled_for": "scheduled_for",
+    "content": "content",
+    "workspace_id": "workspace_id",
+}
+# Whose post it is, where its frame says so: see `people`.
+_NAMED = ("owner", "campaign")
+TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
+TARGET_KEY = ("post_id", "platform", "account_id")  # which target a row is about
+
+_OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
+_PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells
+_SAID = ("target_id", "platform", "account_id", "status", "error_code", "error_message")  # none of it: no target
+_CHILDLESS = Targets.of([Target()])
+
+
+def targets(posts: pd.DataFrame) -> pd.DataFrame:
+    """One row per post and platform.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
+        scheduled_for content workspace_id``. It may come back from a Parquet file, Polars or DuckDB; CSV keeps no targets.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
+        error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
+        ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
+        campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
+        (``vx.connect(owner_field="owner")``). A post of which the frame shows no target keeps one row in which the target's
+        columns are NA; an event that is about no post has none. Each target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
+        it whose post changed last. ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text,
+        post id -> [failed, in flight], so that a plan still knows of the rows that are filtered away.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, or ``targets`` is text that a CSV file made of it.
+
+    Examples
+    --------
+    >>> vx.targets(posts)[["post_id", "platform", "status"]].shape[1]
+    3
+    """
+    needed = ("post_id", "targets", *_OF_POST.values())
+    need_frame(posts, needed, "targets() needs a posts frame", "Load it with ws.posts(...).")
+    for row, cell in enumerate(posts["targets"]):
+        if isinstance(cell, str) and not _PLATFORM.fullmatch(cell):
+            raise PlanError(
+                f"row {row}: the column targets holds text that names no platform, {cell[:30]!r}; a CSV file keeps no targets. "
+                "Load the posts with ws.posts(...), or keep vx.targets(posts) as a Parquet file."
+            )
+    groups = [targets_in(cell) or _CHILDLESS for cell in posts["targets"]]
+    of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
+    fields = gather(groups)
+    columns |= {column.name: column.kind.array(fields[column.name]) for column in TARGET if column.shown}
+    for name, source in _OF_POST.items():
+        columns[name] = posts[source].array.take(of_post)
+    named = [name for name in _NAMED if name in posts.columns]
+    for name in [*named, "tags"] if named or "tags" in posts.attrs.get("people", ()) else ():
+        if name in posts.columns:
+            columns[name] = posts[name].array.take(of_post)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
+    childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
+    kept = ~_needless(frame["post_id"], childless)
+    if "event_id" in posts.columns:
+        kept &= frame["post_id"].notna().to_numpy(bool)
+    if not kept.all():
+        frame, of_post = frame[kept].reset_index(drop=True), of_post[kept]
+    frame = _deduplicated(frame, of_post)
+    frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
+    return frame
+
+
+def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Targets of posts that stand in several rows, each once: as the row shows it whose post changed last, of equals the last row."""
+    if not frame["post_id"].iloc[np.flatnonzero(np.diff(of_post, prepend=-1))].duplicated().any():
+        return frame
+    number = frame.groupby([*TARGET_KEY, "target_id"], dropna=False, sort=False).ngroup().to_numpy()
+    changed = pd.to_datetime(frame["updated_at"], utc=True, errors="coerce", format="ISO8601")
+    order = np.lexsort((of_post, changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy()))
+    newest = np.empty(number.max() + 1, of_post.dtype)
+    newest[number[order]] = of_post[order]  # of several the last one stays
+    kept: pd.DataFrame = frame[of_post == newest[number]]
+    return kept.reset_index(drop=True)
+
+
+def _needless(posts: pd.Series[str], childless: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Rows that stand for a post without targets, where other rows, of another load or event, show its targets."""
+    return childless & posts.notna().to_numpy(bool) & posts.isin(posts[~childless]).to_numpy(bool)
+
+
+def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Targets that stand in a frame in several rows, as after a ``pd.concat`` of two triaged ones, each once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        From `targets`, or triaged. Without ``post_id platform account_id updated_at`` it is returned as it is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `frame` in their order, with their index: of each target the one whose post changed last, of equals the last. What
+        names no post, or a platform but neither account nor target, may be another one, and stays.
+    """
+    if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
+        return frame  # what it lacks is said where it is needed
+    known = frame.loc[:, ~frame.columns.duplicated()]  # what it has twice is refused where it is needed
+    childless = known[[name for name in _SAID if name in known.columns]].isna().all(axis=1).to_numpy(bool)
+    if childless.any():
+        loads = pd.MultiIndex.from_frame(known[["post_id", "updated_at"]])
+        # Beside targets of its own load it is one that says nothing.
+        childless = childless & ~loads.isin(loads[~childless])
+        needed = ~_needless(known["post_id"], childless)
+        if not needed.all():
+            frame, known = frame[needed], known[needed]
+    names = known[list(TARGET_KEY)].astype(object).reset_index(drop=True)
+    if "target_id" in known.columns:  # which lists may leave out: of one target, one load may show it, and another not
+        names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
+    sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
+    if not (names.duplicated() & sure).any():
+        return frame
+    return frame.iloc[_last_of(names, sure, times_of(known, "updated_at"))]
+
+
+def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
+    """Records that stand in a frame in several rows, as after a ``pd.concat`` of two loads, each once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Where a column is missing, it is returned as it is.
+    key : sequence of str
+        Columns that name a record, such as ``post_id``; rows that lack one of them stay.
+    changed : str
+        Column of times: of each record the row with the latest stays, of equals the last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `frame` in their order, with their index.
+    """
+    if not {*key, changed} <= set(frame.columns):
+        return frame
+    names = frame[list(key)].astype(object).reset_index(drop=True)
+    sure = names.notna().all(axis=1)
+    if not (names.duplicated() & sure).any():
+        return frame
+    return frame.iloc[_last_of(names, sure, times_of(frame, changed))]
+
+
+def _last_of(names: pd.DataFrame, sure: pd.Series[bool], changed: pd.DatetimeIndex) -> np.ndarray[Any, Any]:
+    """Positions, in their order, of the rows that changed last of those with equal names, and of those that are not sure."""
+    order = np.argsort(changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy(), kind="stable")
+    kept = (~names.iloc[order].duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
+    return np.sort(order[kept])
+
+
+def _open_targets(frame: pd.DataFrame) -> str:
+    """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
+    opened = frame.loc[frame["status"].isin(list(_OPEN)), ["post_id", "status", "target_id", "platform", "account_id"]]
+    counts: dict[str, list[int]] = {}
+    for post_id, status in opened.drop_duplicates()[["post_id", "status"]].itertuples(index=False):
+        counts.setdefault(str(post_id), [0, 0])[status != "failed"] += 1
+    return msgspec.json.encode(counts).decode()

@@ -1,0 +1,174 @@
+"""Check a campaign before anything is created: by the rules of sheets, then by the API (matrix row 13, read-only)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from voxops._support.eventloop import all_or_none
+from voxops.client import AccountNames
+from voxops.client.names import no_account, read_accounts
+from voxops.errors import DecodeError, ValidationError
+from voxops.frames.columns import flags, need_frame, table_of, warn_of_slips
+from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
+from voxops.sheets.files import Places
+from voxops.sheets.rules import Finding, errors_of_all, name_errors, row_names, sheet_rows, warnings_of
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+_FINDING = {"row": "Int64", "row_id": STRING_DTYPE, "sheet_row": "Int64", "cell": STRING_DTYPE} | dict.fromkeys(
+    ("platform", "column", "level", "code", "message"), STRING_DTYPE
+)
+_ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
+_FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
+_MAY_POST = {"active", "of unknown status"}
+_ENDPOINT = "POST /v1/posts/validate"
+
+
+async def check(client: AsyncClient, sheet: pd.DataFrame, *, ask: bool) -> pd.DataFrame:
+    """Return what is known to fail of each row; see ``ws.check``."""
+    need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    found = by_rules(sheet, client.now())
+    if ask:
+        accounts = _Accounts(await read_accounts(client, disconnected=True))
+        answers = await all_or_none(_by_api(client, row, accounts) for row in sheet_rows(sheet))
+        found = [_together(ours, theirs) for ours, theirs in zip(found, answers, strict=True)]
+    return findings_table(sheet, found)
+
+
+def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
+    """Return what the rules of sheets find in each row; times that have passed only with `now`."""
+    warn_of_slips(sheet, OPTIONAL)
+    names, rows = row_names(sheet), sheet_rows(sheet)
+    named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
+    judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
+    found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
+    if "guessed" in sheet.attrs:
+        for number, doubt in _guessed(rows):
+            found[number].append(doubt)
+    return found
+
+
+def _guessed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Finding]]:
+    """The first row whose letters depend on the encoding that was guessed, with a finding that shows them."""
+    for number, row in enumerate(rows):
+        for column in ("content", "first_comment"):
+            text = str(row[column] or "")
+            if not text.isascii():
+                first = next(at for at, char in enumerate(text) if not char.isascii())
+                shown = text[max(first - 20, 0) : first + 20].strip()
+                said = (
+                    f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
+                    "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
+                )
+                yield number, Finding(column, "warning", "ENCODING_GUESSED", said)
+                return
+
+
+def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> pd.DataFrame:
+    """Return the findings of each row as a frame, in the order of the sheet and its columns."""
+    known, names = Places.of(sheet), row_names(sheet)
+    lines = [
+        {
+            "row": number, "row_id": name, "sheet_row": place, "cell": known.cell(place, one.column),
+            "platform": one.platform or None, "column": one.column or None, "level": one.level, "code": one.code or None,
+            "message": one.message,
+        }
+        for number, (name, place, of_row) in enumerate(zip(names, known.numbers(sheet), found, strict=True))
+        for one in sorted(of_row, key=lambda one: _ORDER.index(one.column))
+    ]  # fmt: skip
+    return table_of(lines, _FINDING)
+
+
+def _together(ours: list[Finding], theirs: list[Finding]) -> list[Finding]:
+    """Findings of the rules and of the API; of two with one code, the error or else ours."""
+    theirs = [one for one in theirs if not any(_covers(other, one) for other in ours)]
+    return [*(one for one in ours if not any(_covers(other, one) for other in theirs)), *theirs]
+
+
+def _covers(one: Finding, other: Finding) -> bool:
+    """Whether a finding says all that another one says."""
+    same = bool(one.code) and one.code == other.code and one.platform in {"", other.platform}
+    return same and (one.level == "error" or other.level == "warning")
+
+
+class _Accounts:
+    """The accounts of the workspace, by id and by name."""
+
+    def __init__(self, listed: Sequence[tuple[str, str, str, str]]) -> None:
+        self._every = AccountNames(listed)
+        self._usable = AccountNames(each for each in listed if each[3] != "disconnected")
+        self._listed = {account: (platform, status) for platform, _, account, status in listed}
+
+    def find(self, name: str) -> tuple[str, Finding | None]:
+        """The platform of an account that can be asked about, else ``""``; and why it can't be posted to."""
+        account = self._usable.get(name, name)
+        if account not in self._listed and not self._usable.bearing(name):
+            account = next(iter(self._every.bearing(name)), account)
+        platform, status = self._listed.get(account, ("", ""))
+        if not platform:
+            said = no_account([name], self._usable)
+            named = name.partition(":")[0] if ":" in name else ""
+            return "", Finding("accounts", "error", "ACCOUNT_UNKNOWN", said[:1].upper() + said[1:], named)
+        if status in _MAY_POST:
+            return platform, None
+        said = f"The account {name} is {status}; connect it again, or name another."
+        inactive = Finding("accounts", "error", "ACCOUNT_NOT_ACTIVE", said, platform)
+        return "" if status == "disconnected" else platform, inactive
+
+
+async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accounts) -> list[Finding]:
+    """What the API says of one row: of its accounts, and of its post on each of their platforms."""
+    looked_up = [accounts.find(name) for name in dict.fromkeys(row["accounts"])]
+    found = [one for _, one in looked_up if one is not None]
+    platforms = sorted({platform for platform, _ in looked_up if platform})
+    if not platforms:
+        return found
+    content, comment = str(row["content"] or ""), row["first_comment"]
+    try:
+        answer = await client.posts.validate(
+            content=content,
+            platforms=platforms,
+            media_ids=row["media"] or None,
+            first_comment=str(comment) if comment is not None and str(comment).strip() else None,
+        )
+    except ValidationError as error:
+        return [*found, Finding("", "error", error.code or "VALIDATION_ERROR", str(error))]
+    results = _results(answer)
+    for platform in platforms:
+        found.extend(_verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)}))
+    return found
+
+
+def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What an answer says of each platform, whose names come in either case."""
+    platforms = answer.get("platforms") or {}
+    if not isinstance(platforms, Mapping) or not all(isinstance(each, Mapping | None) for each in platforms.values()):
+        raise DecodeError(f"{_ENDPOINT} answered with platforms that are no objects by their names", endpoint=_ENDPOINT)
+    return {str(name).lower(): result or {} for name, result in platforms.items()}
+
+
+def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
+    """Errors and warnings of one platform, whatever shape each has."""
+    found = []
+    for level in ("error", "warning"):
+        entries = result.get(f"{level}s")
+        for entry in entries if isinstance(entries, list) else [entries]:
+            code, message = error_parts(entry)
+            if code or message:
+                found.append(Finding(_column(entry, code or ""), level, code or "", message or str(code), platform))
+    if not to_bool(result.get("valid")) and not any(one.level == "error" for one in found):
+        said = "The API does not call it valid, and gives no reason."
+        found.append(Finding("", "error", "NOT_VALID", said, platform))
+    return found
+
+
+def _column(entry: Any, code: str) -> str:
+    """The column of the sheet that an error of the API is about, ``""`` where it does not say."""
+    field = str(entry.get("field") or "") if isinstance(entry, Mapping) else ""
+    return _FIELDS.get(field) or _FIELDS.get(code.partition("_")[0].lower(), "")

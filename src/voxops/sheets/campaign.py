@@ -1,0 +1,340 @@
+"""The heads of a campaign sheet as columns of ours, and what to do where one is missing, unknown or stands elsewhere."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voxops._support.arguments import file_path, near, whole_number
+from voxops._support.safe import INEXACT_FROM, unguard
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import zone
+from voxops.sheets.files import Places, Sheet, letters, places, read_sheet
+from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
+
+CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
+NEEDED = CAMPAIGN_COLUMNS[:4]
+IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a sheet that has none
+_FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # what plans and views read where a sheet has it
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
+_OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
+_NAMES_ROWS = re.compile(
+    r"(?:(?:row|line|post|zeilen?|beitrags?|lfd)[\W_]*)?(?:id|no|nr|num|number|nummer|key|row|zeile|code|ref|#)\W*",
+    re.IGNORECASE,
+)
+_ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
+
+
+def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Column names in lower case with underscores, and the zone that some say, as ``scheduled_for (UTC)``.
+
+    A PlanError names what is wrong with them.
+    """
+    for ours in map(str, columns.values()):
+        meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
+        if meant:  # another name is a further column's
+            raise PlanError(
+                f"columns= names {ours!r}, which is no column of ours; did you mean {meant!r}? Ours are {', '.join(_OURS)}."
+            )
+    wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
+    names, zones = _named(read.header, wanted)
+    while names and not names[-1]:
+        names.pop()
+    found_names = ", ".join(dict.fromkeys(filter(None, map(_shown, read.header))))[:200] or "none"
+    heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
+    absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
+    if absent:
+        said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
+        raise PlanError(said + _elsewhere(read, wanted))
+    missing = [name for name in NEEDED if name not in _with_times(names)]
+    if missing:
+        said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
+        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
+    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
+    return names, zones
+
+
+def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
+    """The zone that the heads of the columns of times say."""
+    found = {zones[name] for name in columns if name in zones}
+    if len(found) > 1:
+        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
+    return next(iter(found), None)
+
+
+def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
+    """In which of the first rows the heads seem to stand, as a hint for the error; nothing is taken for them."""
+    known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
+    here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
+    best = max(known, key=lambda number: known[number], default=0)
+    if best and known[best] > max(here, 1):
+        return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
+    # A title that is merged over several cells is the same text in each of them.
+    if read.rows and _differing(read.header) < 2:
+        row = next((number for number, row in read.top if _differing(row) > 1), 2)
+        return f" If the heads stand in another row, say in which, as a spreadsheet numbers it: read_campaign(path, header={row})."
+    return ""
+
+
+def _differing(row: Sequence[str]) -> int:
+    """How many different texts a row has."""
+    return len(set(filter(None, map(_tidy, row))))
+
+
+def _with_times(names: Sequence[str]) -> set[str]:
+    """The columns that a sheet has, or that are made of those."""
+    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+
+
+def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
+    """How to say under which name a column is there, of the heads that are none of ours yet; and how rows get names."""
+    names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
+    left = [head[:60] for name, head in names.items() if name and name not in _OURS]
+    pairs = [(head, "row_id") for head in left if "row_id" in missing and _NAMES_ROWS.fullmatch(head)]
+    pairs += [(head, name) for head in left for name in missing if name != "row_id"]
+    said = ""
+    if pairs:
+        said = f" Where a column has another name, say which is meant, such as columns={dict(pairs[:1])}."
+    if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
+        said += " Day and hour in two columns are called date and time."
+    if "row_id" in missing and any(names) and "row_id" not in dict(pairs[:1]).values():
+        said += " row_id names each row: add such a column, with names that stay where rows are sorted or added."
+    return said
+
+
+def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Heads as names of ours, and the zone that some say."""
+    names, zones = [], {}
+    for head in heads:
+        bare, place = _parted(head)
+        # An analyst may name the column with its zone or without it; the zone holds either way.
+        names.append(wanted.get(_tidy(head), wanted.get(bare, bare)))
+        if place:
+            zones[names[-1]] = place
+    return names, zones
+
+
+def _parted(head: str) -> tuple[str, str]:
+    """A head as a name of ours and the zone that it says, as in ``scheduled_for (Europe/Berlin)``; ``""`` where it says none."""
+    found = _ZONED.fullmatch(head.strip())
+    return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
+
+
+def _tidy(name: str) -> str:
+    """A column's name as we write it."""
+    return _shown(name).lower().replace(" ", "_")
+
+
+def _shown(name: str) -> str:
+    """A column's name as the sheet writes it, in one line."""
+    return " ".join(unguard(str(name)).split())
+
+
+def _is_zone(name: str) -> bool:
+    """Whether there is a time zone of this name."""
+    try:
+        zone(name)
+    except ConfigError:
+        return False
+    return True
+
+
+_MONTHS = 12
+
+
+def read_campaign(
+    path: str | Path,
+    *,
+    sheet: str | None = None,
+    tz: str | None = None,
+    dayfirst: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    header: int | None = None,
+    encoding: str | None = None,
+) -> pd.DataFrame:
+    r"""Read a campaign sheet, from a CSV file or an Excel workbook.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
+        tabs or bars, with a first line ``sep=;``, with lines of nothing at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
+    sheet : str, optional
+        Which sheet of the workbook; needed where it shows several.
+    tz : str, optional
+        The zone of the times that name none, such as ``"Europe/Berlin"``. Cells of Excel that hold dates name none: without it
+        they are refused. Times that name their offset keep it.
+    dayfirst : bool, optional
+        Whether ``03.11.2026 9:00`` is in November (True) or in March (False). Left out, such a time stays as it is, and
+        ``ws.check`` refuses it.
+    columns : mapping of str to str, optional
+        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``. Where day and hour stand in two
+        columns: ``{"Tag": "date", "Uhrzeit": "time"}``.
+    header : int, optional
+        The row in which the heads of the columns stand, as a spreadsheet numbers its rows, from 1: ``header=3`` where a title stands
+        above them. What is above is left out. Default: the first row that holds anything.
+    encoding : str, optional
+        That of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. Left out, a file that is neither UTF-8 nor UTF-16 is read as
+        Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
+        index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
+        column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it
+        is, ``007`` too; a whole number is written without a point; what is merged counts for each of its rows. The apostrophe
+        by which our own files keep a spreadsheet from running a text is taken off.
+        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` (and ``guessed`` where the encoding is a guess) or ``sheet``, ``places``, from which checks say in
+        which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
+
+    Raises
+    ------
+    PlanError
+        If the file can't be read, `columns` names what is no column of ours, a column is missing (where a later row of the first ten holds the heads, the error says which
+        `header` to give) or stands there twice, or a cell holds what can't be read without a guess:
+        a date without a zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
+    ConfigError
+        If there is no such time zone.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import voxops as vx
+    >>> path = Path(mkdtemp()) / "sheet.csv"
+    >>> size = path.write_text("row_id,Text,accounts,scheduled_for\n007,Hi,twitter:@a,4.3.2026 9:00\n")
+    >>> campaign = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True, columns={"Text": "content"})
+    >>> campaign.loc[0, ["row_id", "scheduled_for"]].to_list()
+    ['007', '2026-03-04T09:00:00+01:00']
+    """
+    place = file_path("path", path)
+    named = None if tz is None else zone(tz)
+    if dayfirst is not None and not isinstance(dayfirst, bool):
+        raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
+    if columns is not None and not isinstance(columns, Mapping):
+        raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
+    if header is not None:
+        refusal = PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
+        header = whole_number(header, refusal)
+    if encoding is not None and not isinstance(encoding, str):
+        raise PlanError(f"encoding={encoding!r} must be the name of an encoding, such as 'cp1250'")
+    read = read_sheet(place, sheet, header, encoding)
+    names, zones = names_of(read, path, columns or {})
+    # One time in one place: of three columns, somebody would correct the one that does not count.
+    parts = () if "scheduled_for" in names else IN_PARTS
+    if not parts and set(IN_PARTS) <= set(names):
+        warnings.warn(f"{path} has scheduled_for, and date and time besides: scheduled_for alone is read", stacklevel=2)
+    in_head = zone_in_heads(path, zones, parts or ["scheduled_for"])
+    reader = _Reader(path, names, parts, named, in_head, dayfirst)
+    cells = [reader.row(number, row) for number, row in read.rows]
+    reader.complain()
+    at = {name: letters(number) for number, name in enumerate(names)}
+    if parts:
+        at["scheduled_for"] = at[parts[0]]
+    frame = pd.DataFrame(cells, columns=[*at], dtype=STRING_DTYPE)
+    for name in CAMPAIGN_COLUMNS:
+        if name not in frame.columns:
+            frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
+    frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
+    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
+    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
+    if shown := in_head or named:
+        frame.attrs["tz"] = shown
+    for name, value in read.about.items():
+        frame.attrs[name] = value
+    return frame
+
+
+class _Reader:
+    """Cells as text; what can't be read without a guess is remembered with its place."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        names: Sequence[str],
+        parts: Sequence[str],
+        tz: str | None,
+        in_head: str | None,
+        dayfirst: bool | None,
+    ) -> None:
+        self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
+        self._parts = [names.index(name) for name in parts]  # where day and hour stand, if in two columns
+        self._ours = in_head is not None and not parts  # a file of ours: there, a day without an hour is its midnight
+        self._zoneless: list[str] = []
+        self._dates: list[str] = []  # cells of Excel's that hold dates
+        self._sure = False  # whether one of them can't have been turned round: its day is no month
+        self._figures: list[str] = []  # texts such as 13/11/2027, in which it is read by `dayfirst`
+        self._cut: list[str] = []
+
+    def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
+        """Cells of a row, None where there is nothing, and the time of those that stands in two; a PlanError if it has too many."""
+        width = len(self._names)
+        if any(str(cell).strip() for cell in row[width:]):
+            raise PlanError(
+                f"{self._path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
+            )
+        cells = [*row[:width], *[""] * (width - len(row))]
+        named = [*zip(self._names, range(width), cells, strict=True)]
+        if self._parts:
+            day, clock = self._parts
+            named.append(("scheduled_for", day, joined_time(cells[day], cells[clock])))
+        return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
+
+    def complain(self) -> None:
+        """Raise a PlanError if there was anything."""
+        if self._zoneless:
+            raise PlanError(
+                f"{self._path}: {places(self._zoneless)}: times of Excel name no time zone; say which they are in, such as tz='Europe/Berlin'."
+            )
+        if self._dates and self._figures and not self._sure:
+            raise PlanError(
+                f"{self._path}: {places(self._dates)} hold dates, none after the 12th of a month, and {places(self._figures)} texts in "
+                "figures: a program that reads dates the other way round may have swapped day and month in the former; make the whole column "
+                "dates, or all of it texts."
+            )
+        if self._cut:
+            raise PlanError(
+                f"{self._path}: {places(self._cut)}: a number of which Excel keeps the first 15 digits only; format the column as text "
+                "and enter it again."
+            )
+
+    def _text(self, where: str, name: str, cell: Any) -> str | None:
+        """One cell as text."""
+        if isinstance(cell, str):
+            if not cell.strip():
+                return None
+            text = unguard(cell)
+            if name == "scheduled_for" and depends_on_dayfirst(text):
+                self._figures.append(where)
+            return iso_time(text, self._zone, self._dayfirst) if name == "scheduled_for" else text
+        if isinstance(cell, bool):
+            return str(cell).upper()
+        if isinstance(cell, int | float):
+            if abs(cell) >= INEXACT_FROM:
+                self._cut.append(where)
+            return str(int(cell)) if float(cell).is_integer() else repr(cell)
+        if name == "scheduled_for":
+            return self._time(where, cell)
+        return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
+
+    def _time(self, where: str, cell: Any) -> str:
+        """A time of Excel, in the zone that the analyst or the head names."""
+        if isinstance(cell, date):
+            self._sure = self._sure or cell.day > _MONTHS
+            self._dates.append(where)
+        if self._zone is None and isinstance(cell, date):
+            self._zoneless.append(where)
+        if self._ours and type(cell) is date:
+            cell = datetime.combine(cell, time())
+        return iso_time(cell, self._zone, self._dayfirst)

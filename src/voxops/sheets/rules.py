@@ -1,0 +1,421 @@
+"""Times of a sheet: in the zone, and in the order of day and month, that the analyst named; else left as they stand."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.states import account_spelling
+from voxops.errors import PlanError
+from voxops.frames.columns import ATTEMPTS, attempt_in, is_missing, plain_values
+from voxops.model import CONTENT_TYPES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
+_HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
+_NUMERIC = re.compile(
+    r"(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4}),?\s+(?:um\s+|at\s+)?" + _HOUR, re.IGNORECASE
+)
+_CLOCK = re.compile(_HOUR, re.IGNORECASE)
+
+
+def readable_time(value: Any) -> datetime | None:
+    """Return a time that names its offset from UTC: the one way to read it, for every check and every plan.
+
+    Parameters
+    ----------
+    value : object
+        ISO text, a datetime or a Timestamp.
+
+    Returns
+    -------
+    datetime or None
+        None for what can't be read, lies at an end of the calendar, or has no offset.
+    """
+    try:
+        when = value if isinstance(value, datetime) else typed_time(str(value).strip())
+        return when if when.tzinfo is not None and in_calendar(when) else None
+    except ValueError:
+        return None
+
+
+def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
+    """Return a cell that should hold a time as text.
+
+    Parameters
+    ----------
+    value : str, date, time, datetime or number
+        As the file has it.
+    zone : str or None
+        The zone of times that name none.
+    dayfirst : bool or None
+        Whether ``03.11.2026`` is the third of November; None if that is not known.
+
+    Returns
+    -------
+    str
+        ISO 8601 with an offset where all is known; else the value as it stands, with what is wrong where that can't be seen, so
+        that a check can show it.
+    """
+    if isinstance(value, datetime):
+        return value.isoformat() if zone is None else _placed(value, zone)
+    if isinstance(value, date):
+        return f"{value.isoformat()} (a day without an hour)"
+    if isinstance(value, time):
+        return f"{value.isoformat()} (an hour without a day)"
+    text = str(value)
+    when = _naive(text.strip(), dayfirst)
+    return text if when is None or zone is None else _placed(when, zone)
+
+
+def joined_time(day: Any, clock: Any) -> Any:
+    """Return a day and an hour that stand in two cells as one cell that holds both.
+
+    Parameters
+    ----------
+    day, clock : str, date, time, datetime or number
+        As the file has them; text where a cell is empty.
+
+    Returns
+    -------
+    str, date or datetime
+        For `iso_time`; where one of the two can't be read, both as they stand, so that a check can show them.
+    """
+    if type(day) is datetime and day.time() == time():
+        day = day.date()  # how some programs write a day
+    if not isinstance(clock, date | time) and not str(clock).strip():
+        return day
+    hour = _hour(clock)
+    if type(day) is date:
+        return f"{day.isoformat()} {clock}" if hour is None else datetime.combine(day, hour)
+    if not isinstance(day, date | time) and not str(day).strip():
+        return f"{clock} (an hour without a day)"
+    return f"{str(day).strip()} {clock if hour is None else hour.isoformat()}"
+
+
+def _hour(cell: Any) -> time | None:
+    """A cell as a time of the day; None if it is none, or more than that."""
+    if isinstance(cell, time):
+        return cell
+    found = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    try:
+        return None if found is None else _clock(found)
+    except ValueError:
+        return None
+
+
+def in_figures(text: str) -> bool:
+    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
+    return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
+
+
+def is_day(text: str) -> bool:
+    """Whether text is a day without an hour, such as ``2026-03-20`` or ``20.03.2026``."""
+    if _DAY.fullmatch(text.strip()) is None:
+        return False
+    return in_figures(f"{text.strip()} 00:00")
+
+
+def depends_on_dayfirst(text: str) -> bool:
+    """Whether it matters for text such as ``13/11/2026 9:00`` which figure is the day."""
+    return _naive(text.strip(), dayfirst=True) != _naive(text.strip(), dayfirst=False)
+
+
+def _naive(text: str, dayfirst: bool | None) -> datetime | None:
+    """Text as a time without a zone; None if it is none, names its offset itself, or has no hour."""
+    found = _NUMERIC.fullmatch(text)
+    try:
+        if found is None:
+            when = typed_time(text)
+            return None if when.tzinfo is not None or len(text) <= len("2026-11-03") else when
+        if dayfirst is None:
+            return None
+        return _numeric(found, dayfirst)
+    except ValueError:
+        return None
+
+
+def _numeric(found: re.Match[str], dayfirst: bool) -> datetime | None:
+    """Such as ``03.11.2026 9:00``."""
+    clock = _clock(found)
+    day, month = (found["first"], found["second"]) if dayfirst else (found["second"], found["first"])
+    return None if clock is None else datetime.combine(date(int(found["year"]), int(month), int(day)), clock)
+
+
+def _clock(found: re.Match[str]) -> time | None:
+    """Such as ``9:00`` or ``9 am``; an hour alone counts with its word only."""
+    word = (found["word"] or "").lower().replace(".", "")
+    if found["minute"] is None and not word:
+        return None
+    hour = int(found["hour"])
+    if word in {"am", "pm"}:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if word == "pm" else 0)
+    return time(hour, int(found["minute"] or 0), int(found["seconds"] or 0))
+
+
+def _placed(when: datetime, zone: str) -> str:
+    """A time in its zone, unless there it is twice, or never, as where summer time begins and ends."""
+    place = ZoneInfo(zone)
+    first, second = when.replace(tzinfo=place), when.replace(tzinfo=place, fold=1)
+    if first.utcoffset() != second.utcoffset():
+        gap = (second.utcoffset() or timedelta()) > (first.utcoffset() or timedelta())
+        return f"{when.isoformat()} ({'does not exist' if gap else 'is there twice'} in {zone})"
+    return first.isoformat()
+
+
+TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
+# An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
+NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
+_FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
+_WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
+# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
+_ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
+_BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # what parts media in other sheets
+_IN_TAGS = re.compile(r"[,|\n\r]")
+_WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
+_LIKE = "write it like 2026-03-04T10:00:00+01:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a row: in which column, how bad, by which code, a sentence, and on which platform if it is one alone."""
+
+    column: str
+    level: str
+    code: str
+    message: str
+    platform: str = ""
+
+
+def split_list(value: Any) -> list[str]:
+    """Return a cell's parts: a list as it is, a set in the order of its texts, other text cut at ``;``; what is missing is no part."""
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
+    parts = value if isinstance(value, list | tuple) else [] if is_missing(value) else str(value).split(";")
+    return [text for text in (str(part).strip() for part in parts if not is_missing(part)) if text]
+
+
+def tags_in(value: Any) -> list[str]:
+    """Return a cell's tags, as `split_list` does; a year of which a file has made 2026.0 is 2026."""
+    return split_list(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def is_written_list(text: str) -> bool:
+    """Whether a part of a cell is a list as Python writes it, such as a CSV file makes of one: its commas part nothing here."""
+    return _WRITTEN_LIST.fullmatch(text.strip()) is not None
+
+
+def is_written_missing(value: Any) -> bool:
+    """Whether a text is what pandas writes for a missing cell, as ``map(str)`` makes of it: nobody wants that to be published."""
+    return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
+
+
+def utc_text(value: Any) -> str | None:
+    """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
+    when = readable_time(value)
+    return None if when is None else f"{when.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+
+
+def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment, time and attempt."""
+    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
+    accounts = "accounts" if "accounts" in frame.columns else "account_ids"
+    lists = {"accounts": accounts, "media": "media"}
+    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
+    columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
+    for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt"):
+        columns[name] = plain_values(frame, name)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[Finding]:
+    """Yield why a row can't be created; nothing for one that can.
+
+    Parameters
+    ----------
+    row : mapping
+        Of `sheet_rows`.
+    now : datetime, optional
+        The server's time; with it, a time that has passed is an error, too. A plan knows no clock: what has passed when it is
+        run is blocked then.
+    """
+    content, comment = row["content"], row["first_comment"]
+    if content is None or not str(content).strip():
+        yield _error("content", "CONTENT_REQUIRED", "No content.")
+    elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
+        yield _error("content", "CONTENT_NOT_TEXT", f"content is a {type(content).__name__}, not text.")
+    elif is_written_missing(content):
+        yield _error(
+            "content", "CONTENT_REQUIRED", f"The content is {content!r}, which is how a missing cell is written."
+        )
+    elif len(str(content)) > CONTENT_CHARACTERS:
+        said = f"The content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
+        yield _error("content", "CONTENT_TOO_LONG", said)
+    if not row["accounts"]:
+        yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
+    for account in row["accounts"]:
+        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
+        if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
+            said = (
+                f"The account {account[:60]!r} is neither an id nor platform:@name; separate accounts by a semicolon."
+            )
+            yield _error("accounts", "ACCOUNT_FORM", said)
+    if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
+        yield _error("media", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video.")
+    for media in row["media"]:
+        if _FILE_NAME.fullmatch(media):
+            said = f"{media[:60]!r} is the name of a file; upload it first, and write its id here, or an https address."
+            yield _error("media", "MEDIA_FORM", said)
+        elif not is_written_list(media) and (_IN_ADDRESS if "://" in media else _BETWEEN).search(media):
+            yield _error(
+                "media", "MEDIA_FORM", f"{media[:60]!r} is no id and no address; separate media by a semicolon."
+            )
+    for column in ("media", "tags"):
+        for part in filter(is_written_list, row[column]):
+            said = f"{part[:60]!r} is a list as Python writes it; write its parts with a semicolon between them."
+            yield _error(column, "LIST_FORM", said)
+        for part in filter(is_written_missing, row[column]):
+            yield _error(column, "LIST_FORM", f"{part!r} is how a missing cell is written; leave the cell empty.")
+    kind = row["content_type"]
+    if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
+        said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."
+        yield _error("content_type", "CONTENT_TYPE_FORM", said)
+    if comment is not None and (not isinstance(comment, str | int | float) or is_written_missing(comment)):
+        said = f"The first comment is {str(comment)[:40]!r}, which is no text; leave the cell empty for none."
+        yield _error("first_comment", "COMMENT_NOT_TEXT", said)
+    elif comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
+        said = f"The first comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
+        yield _error("first_comment", "COMMENT_TOO_LONG", said)
+    if attempt_in(row["attempt"]) is None:
+        yield _error("attempt", "ATTEMPT_FORM", f"The attempt is {str(row['attempt'])[:40]!r}; it must be {ATTEMPTS}.")
+    yield from _time_errors(row["scheduled_for"], now)
+
+
+def errors_of_all(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str | None], meant: Sequence[bool], now: datetime | None = None
+) -> Iterator[list[Finding]]:
+    """Yield for each row of a sheet why it can't be created: by itself, or since a row above it is the same post (rule 26).
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Of `sheet_rows`.
+    names : sequence of str or None
+        What the rows are called; two rows of one name are judged by `name_errors`.
+    meant : sequence of bool
+        The column ``twin``: this row is meant although it looks like another one.
+    now : datetime, optional
+        As for `errors_of`.
+    """
+    first_of: dict[tuple[str, ...], tuple[int, str | None]] = {}
+    for number, (row, name, twin) in enumerate(zip(rows, names, meant, strict=True)):
+        found = list(errors_of(row, now))
+        if not found and not twin:
+            other, its_name = first_of.setdefault(_seen_as(row), (number, name))
+            if other != number and (name is None or its_name != name):
+                same = f"the row at position {other}" if its_name is None else f"row {its_name[:40]}"
+                said = f"Same text, accounts and time as {same}: it would go out twice; {TWIN}."
+                found.append(_error("content", "DUPLICATE_POST", said))
+        yield found
+
+
+def _seen_as(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What readers would see of a row: not how its letters are composed, its accounts are ordered or its instant is spelled."""
+    return as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
+
+
+def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a person should look at: texts at a platform's limit, accounts named twice, tags that may be several."""
+    content, accounts = str(row["content"] or ""), row["accounts"]
+    length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
+    for platform in sorted(set(platforms_of(accounts))):
+        most = PLATFORM_CHARACTERS.get(platform)
+        if most is not None and length > most:
+            message = f"{length:,} characters; {platform} allows {most:,}."
+            yield Finding("content", "warning", "CONTENT_TOO_LONG", message, platform)
+        elif most is not None and units > most:
+            message = f"{length:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}."
+            yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message, platform)
+    if len(set(accounts)) < len(accounts):
+        yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")
+    for tag in filter(_IN_TAGS.search, row["tags"]):
+        said = f"{tag[:60]!r} will be one tag; separate tags by a semicolon."
+        yield Finding("tags", "warning", "TAG_FORM", said)
+
+
+def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
+    """Yield for each row's name what is wrong with it: none, or one that several rows have."""
+    counts = Counter(names)
+    for name in names:
+        if name is None:
+            yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
+        elif counts[name] > 1:
+            said = f"{counts[name]} rows are called {name[:40]!r}; keep one or rename it."
+            yield [_error("row_id", "ROW_ID_DOUBLED", said)]
+        else:
+            yield []
+
+
+def row_names(frame: pd.DataFrame) -> list[str | None]:
+    """The column ``row_id`` in the form in which a plan compares it, None where there is none; as text what a plan would refuse."""
+    return [_name(value) for value in plain_values(frame, "row_id")]
+
+
+def _name(value: Any) -> str | None:
+    try:
+        return row_key(value)
+    except PlanError:  # a number that has lost digits, which the plan says
+        return str(value)
+
+
+def platforms_of(accounts: Sequence[str]) -> list[str]:
+    """The platforms that accounts name."""
+    return [account.partition(":@")[0] for account in accounts if ":@" in account]
+
+
+def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
+    """What is wrong with a row's time."""
+    if value is None or not str(value).strip():
+        said = "No time: nobody knows whether the API would publish it at once."
+        yield _error("scheduled_for", "TIME_MISSING", said)
+        return
+    shown, when = str(value).strip()[:60], readable_time(value)
+    if when is None and is_day(shown):
+        yield _error("scheduled_for", "INVALID_DATE", f"The time {shown!r} is a day without an hour; {_LIKE}.")
+    elif when is None:
+        try:
+            typed_time(shown)
+            or_else = "" if isinstance(value, datetime) else ", or with Z, or give vx.read_campaign tz="
+            said = f"The time {shown!r} has no offset from UTC; {with_offset(value)}{or_else}."
+        except ValueError:
+            said = f"The time {shown!r} can't be read; {_LIKE}."
+            if in_figures(shown):
+                # The same words for every row, so that plans count them as one kind.
+                said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign tz= and the dayfirst= that fits."
+        yield _error("scheduled_for", "INVALID_DATE", said)
+    elif now is not None and when <= now:
+        yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")
+
+
+def with_offset(value: Any, tz: str = "UTC") -> str:
+    """What to do about a time without an offset: to write a text with one, or to say in which zone a column of times is."""
+    if not isinstance(value, datetime):
+        return _LIKE
+    return f"say in which zone the column is, as with .dt.tz_localize({'Europe/Berlin' if tz == 'UTC' else tz!r})"
+
+
+def _error(column: str, code: str, message: str) -> Finding:
+    return Finding(column, "error", code, message)

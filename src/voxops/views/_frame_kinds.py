@@ -1,0 +1,302 @@
+"""The kinds of frame: by which columns each is known, and which of them are shown, in the order of reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxops.model import Outcome
+from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
+
+__all__ = [
+    "FIRST",
+    "LOOKS",
+    "MOST",
+    "PLANNED",
+    "RESULTS",
+    "SHEET_TIMES",
+    "Kind",
+    "Shape",
+    "is_deliveries",
+    "kind_of",
+    "order_of",
+    "shape_of",
+]
+
+MOST = 10  # columns shown
+_YEAR = 34  # pixels of a year
+_LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
+TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
+SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # which a sheet writes as text
+FIRST = {
+    TRIAGED: "those with a cause first",
+    PLANNED: "those to be sent first",
+    RESULTS: "what failed, is unknown or blocked first",
+}
+_OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
+# Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
+_PARTICULAR: Mapping[str, Mapping[str, Any]] = {
+    CAUSES: {"count": {"title": "targets", "width": 68}},
+    PLANNED: {"reason": {"whole": True}},
+    TRIAGED: {"content": {"width": 100}, "cause": {"width": 184}},
+    RESULTS: {
+        "content": {"width": 130},
+        "new_content": {"width": 130},
+        "accounts": {"width": 140},
+        "cause": {"width": 170, "wraps": False},  # why it was planned, and not what became of it
+    },
+}
+# What one row is called, where that is more than an s less.
+_ONE = {"posts at risk": "post at risk", "deliveries": "delivery", "figures of posts": "figures of a post"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of frame: what it is called, the columns by which it is known, and those that matter, most first."""
+
+    name: str
+    known_by: frozenset[str]
+    columns: tuple[str, ...]
+
+    @property
+    def one(self) -> str:
+        """What one row of it is called."""
+        return _ONE.get(self.name, self.name.removesuffix("s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
+
+    Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines,
+    `whole` where it is never cut, since its end says what to do;
+    `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0
+    to 1 is one of a hundred; `address` where host and path are shown, without what both have in common.
+    """
+
+    title: str
+    width: int = 0
+    shortened: bool = False
+    wraps: bool = False
+    whole: bool = False
+    days: bool = False
+    years: bool = False
+    share: bool = False
+    address: bool = False
+
+    @property
+    def least(self) -> int:
+        """The pixels that it has at the least."""
+        return self.width or (_LEAST_WRAPPED if self.wraps else _LEAST)
+
+
+def _kind(name: str, known_by: str, columns: str) -> Kind:
+    return Kind(name, frozenset(known_by.split()), tuple(columns.split()))
+
+
+# The most particular kinds first: a plan of triaged rows is a plan.
+KINDS: Sequence[Kind] = (
+    _kind(
+        RESULTS,
+        "outcome eligible settled_at",
+        "outcome error_code error_message waiting_for row_id owner platform account_name accounts new_scheduled_for "
+        "new_content content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
+    ),
+    _kind(
+        PLANNED,
+        "eligible reason idempotency_key",
+        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
+        "event_type url post_id delivery_id attempt",
+    ),
+    _kind(
+        "ledger rows",
+        "item outcome idempotency_key first_sent_at",
+        "outcome action item platform who last_sent_at reason error_code error_message waiting_for attempt tries settled_at",
+    ),
+    _kind(
+        "runs",
+        "action state who succeeded failed",
+        "run action campaign state reason created_at succeeded failed blocked unknown pending who note",
+    ),
+    _kind(
+        CAUSES,
+        "cause verdict remedy count posts",
+        "verdict cause remedy owners count posts accounts platforms first_seen last_seen example",
+    ),
+    _kind(
+        TRIAGED,
+        "cause verdict remedy platform",
+        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
+    ),
+    _kind(
+        "findings",
+        "level code message column",
+        "level cell row_id platform column code message",
+    ),
+    _kind(
+        "outages",
+        "start recovered_at failed_first lost",
+        "url symptom start end recovered_at lost failed_first deliveries failure_rate",
+    ),
+    _kind(
+        "posts at risk",
+        "risk why post_id account_status",
+        "risk why remedy scheduled_for platform account_name account_status failure_share content post_id",
+    ),
+    _kind(
+        "accounts",
+        "risk failure_share next_at checked_at",
+        "status risk why remedy verdict platform username failed failure_share next_at works account_id",
+    ),
+    _kind(
+        "figures of posts",
+        "post_id impressions engagement_rate",
+        "platform impressions reach engagements likes comments shares clicks engagement_rate post_id",
+    ),
+    _kind(
+        "targets",
+        "post_id target_id platform",
+        "status platform account_name error_code error_message owner campaign content scheduled_for updated_at retry_count "
+        "post_id",
+    ),
+    _kind(
+        "events",
+        "event_id event_type received verified",
+        "event_type status content account_id media_id created_at received verified post_id event_id",
+    ),
+    _kind(
+        "posts",
+        "post_id status content created_at",
+        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
+    ),
+    _kind(
+        "deliveries",
+        "delivery_id event_type",
+        "success why event_type url post_id about odds why_post status_code error latency_ms retry_count created_at delivered_at delivery_id",
+    ),
+    _kind(
+        "accounts",
+        "account_id username platform",
+        "works status verdict remedy platform username check_message scope_message account_id",
+    ),
+    _kind(
+        "webhooks",
+        "webhook_id events enabled",
+        "enabled url events failure_count last_delivery_at created_at webhook_id",
+    ),
+    _kind(
+        "campaign rows",
+        "row_id content accounts scheduled_for",
+        "row_id accounts scheduled_for content media tags first_comment",
+    ),
+)
+_OTHER = Kind("rows", frozenset(), ())
+
+_SHAPES: Mapping[str, Shape] = {
+    "about": Shape("about", 70),
+    "account_id": Shape("account id", 112, shortened=True),
+    "account_name": Shape("account", 106),
+    "account_status": Shape("status", 84),
+    "campaign": Shape("campaign", 110),
+    "cause": Shape("cause", wraps=True),
+    "cell": Shape("cell", 60),
+    "code": Shape("code", 176),
+    "column": Shape("column", 116),
+    "content": Shape("text"),
+    **{f"delivered_by_{most}": Shape(f"by attempt {most}", 96, share=True) for most in (1, 2, 3)},
+    "eligible": Shape("sent", 44),
+    "error_code": Shape("error", 176),
+    "error_message": Shape("message", wraps=True),
+    "event_type": Shape("event", 120),
+    "failure_rate": Shape("failing", 64, share=True),
+    "failure_share": Shape("failing", 64, share=True),
+    "failed_targets": Shape("failed", 52),
+    "latency_ms": Shape("ms", 60),
+    "level": Shape("level", 72),
+    "message": Shape("message", wraps=True),
+    "new_content": Shape("new text"),
+    "new_scheduled_for": Shape("new time", 108),
+    "note": Shape("note", wraps=True),
+    "odds": Shape("odds", 52),
+    "outcome": Shape("outcome", 108),
+    "owner": Shape("owner", 76),
+    "platform": Shape("platform", 96),
+    "reason": Shape("reason", wraps=True),
+    "remedy": Shape("remedy", wraps=True),
+    "retry_count": Shape("retries", 66),
+    "risk": Shape("risk", 84),
+    "scheduled_for": Shape("scheduled", 108),
+    "scope_message": Shape("scope message", wraps=True),
+    "status": Shape("status", 110),
+    "status_code": Shape("HTTP", 52),
+    "success": Shape("success", 76),
+    "success_rate": Shape("success rate", 104, share=True),
+    "targets": Shape("platforms"),
+    "updated_at": Shape("changed", 108),
+    "url": Shape("address", 252, address=True),
+    "verdict": Shape("verdict", 148),
+    "waiting_for": Shape("waits for", wraps=True, whole=True),
+    "why": Shape("why", wraps=True),
+    "why_post": Shape("by what", wraps=True),
+}
+_DAYS = frozenset({"day", "week"})  # columns of frames that were counted by days or weeks
+LOOKS: Mapping[str, Mapping[str, Look]] = {
+    "outcome": OUTCOME,
+    "platform": PLATFORM,
+    "status": STATUS,
+    "verdict": VERDICT,
+}
+
+
+def kind_of(frame: pd.DataFrame) -> Kind:
+    """Return what a frame is, by its columns: a filter, a file or a merge has not always kept its attrs."""
+    names = set(map(str, frame.columns))
+    return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
+
+
+def is_deliveries(frame: pd.DataFrame) -> bool:
+    """Whether the rows are webhook deliveries, also those of a plan or in the results of a run."""
+    return {"delivery_id", "event_type"} <= set(map(str, frame.columns))
+
+
+def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
+    """Return the order in which rows are read, by their places; None where it is the frame's own.
+
+    What needs nobody comes last: it would push what does off the page.
+    """
+    if kind.name == TRIAGED:
+        rank: pd.Series[Any] = frame["cause"].isna()
+    elif kind.name == PLANNED:
+        rank = ~frame["eligible"].astype(bool)
+    elif kind.name == RESULTS:
+        rank = frame["outcome"].astype(object).map(_OUTCOMES).fillna(len(_OUTCOMES))
+    else:
+        return None
+    return np.argsort(rank.to_numpy("int64"), kind="stable")
+
+
+def shape_of(column: object, values: pd.Series[Any], kind: Kind = _OTHER, *, years: bool = False) -> Shape:
+    """Return how a column is drawn in a frame of this kind; `years` if its times must show theirs."""
+    shape = replace(_shape(str(column), values), **_PARTICULAR.get(kind.name, {}).get(str(column), {}))
+    return replace(shape, width=shape.width + _YEAR, years=True) if years and shape.width and not shape.days else shape
+
+
+def _shape(name: str, values: pd.Series[Any]) -> Shape:
+    """How a column is drawn wherever it stands."""
+    number = pd.api.types.is_numeric_dtype(values)
+    if name == "scheduled_for" and not isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Shape("scheduled", 212)  # as a sheet has it, with its offset
+    known = _SHAPES.get(name)
+    if known is not None and not (number and name == "targets"):  # how many, and not which
+        return known
+    title = name.replace("_", " ").removesuffix(" at")
+    if name.endswith("_id") or name in {"item", "run"}:
+        return Shape(title.removesuffix(" id"), 112, shortened=True)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return Shape(title, 92 if name in _DAYS else 108, days=name in _DAYS)
+    short = number or pd.api.types.is_bool_dtype(values)
+    return Shape(title, 30 + 8 * min(len(title), 12) if short else 0)

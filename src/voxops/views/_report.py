@@ -1,0 +1,171 @@
+"""The class of all reports: one content, and the forms in which it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, overload
+
+import pandas as pd
+
+from voxops._support import files
+from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
+from voxops.errors import ConfigError, PlanError
+from voxops.views import _report_html, _report_text, _tables, _tickets, excel
+from voxops.views._report_sections import ReportContent
+
+__all__ = ["Report", "most_rows", "roles", "shown_in"]
+
+_Content = TypeVar("_Content", str, pd.DataFrame)
+_MEMBERS = {"frames", "tickets", *(f"to_{form}" for form in ("csv", "excel", "html", "markdown", "parquet", "text"))}
+
+
+@dataclass(frozen=True, eq=False)
+class Report(ReportContent):
+    """A finished report; made by `report`. Its title, headline, facts and sections are those of `ReportContent`.
+
+    Attributes
+    ----------
+    frames : mapping of str to pandas.DataFrame
+        The data in full: ``causes``, ``failures`` and, where there are any, ``weeks``, ``at_risk``, ``plan`` and ``results``;
+        after a run also ``left``: the failures without what succeeded, and what failed again triaged anew. Of deliveries:
+        ``endpoints``, ``levels``, ``hours``, ``outages``, ``duplicates``, ``lost`` and, after a run, ``redelivered``. Of a run of
+        creates: ``plan``, ``results`` and ``left``, the rows that did not go.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+    def to_html(self, path: str | Path | None = None) -> str | Path:
+        """Write one self-contained HTML file: figures inside, readable offline, in mail previews and on paper.
+
+        Without a path, return its text.
+
+        Raises
+        ------
+        ConfigError
+            If it is no path, bears the name of another form, or can't be written there; the other forms raise it, too.
+        """
+        page = _report_html.page(self)
+        return page if path is None else _written(_write, page, _place(path, ".html", ".htm"))
+
+    @overload
+    def to_markdown(self, path: None = None) -> str: ...
+    @overload
+    def to_markdown(self, path: str | Path) -> Path: ...
+    def to_markdown(self, path: str | Path | None = None) -> str | Path:
+        """Write Markdown for a ticket: the same without figures. Without a path, return its text."""
+        text = _report_text.markdown(self)
+        return text if path is None else _written(_write, text, _place(path, ".md"))
+
+    @overload
+    def to_text(self, path: None = None) -> str: ...
+    @overload
+    def to_text(self, path: str | Path) -> Path: ...
+    def to_text(self, path: str | Path | None = None) -> str | Path:
+        """Write the summary as plain text: title, headline and who must do what. Without a path, return its text."""
+        text = _report_text.plain(self)
+        return text if path is None else _written(_write, f"{text}\n", _place(path, ".txt"))
+
+    def to_csv(self, folder: str | Path) -> list[Path]:
+        """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
+        place = refuse_form("folder", file_path("folder", folder))
+        return [_written(_tables.write_csv, frame, place / f"{name}.csv") for name, frame in self.frames.items()]
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
+        return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
+
+    def tickets(self, by: str = "owner") -> dict[str, str]:
+        """Return what is to be done as one Markdown text for each person, and one for support.
+
+        Parameters
+        ----------
+        by : str
+            Column of the failures that names the person, or what else a ticket is for, such as ``campaign`` or ``tags``: a post with
+            several tags stands in the ticket of each.
+
+        Returns
+        -------
+        dict of str to str
+            Person -> Markdown, in the order of their names; ``nobody`` for what belongs to nobody, and last ``support`` where
+            something is for support. Ids are code spans, so that they can be copied and found. In a cell it shows the texts themselves.
+
+        Raises
+        ------
+        PlanError
+            If the failures have no such column, or the report is not about a triage.
+        """
+        failures = self._failures
+        if failures is None:
+            raise PlanError(f"tickets() are for the report of a triage, vx.report(triaged); this one is {self.title!r}")
+        return _tickets.tickets(self, failures, by)
+
+    def to_parquet(self, folder: str | Path) -> list[Path]:
+        """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
+        place = refuse_form("folder", file_path("folder", folder))
+        return [
+            _written(_tables.write_parquet, frame, place / f"{name}.parquet") for name, frame in self.frames.items()
+        ]
+
+    def _repr_html_(self) -> str:
+        return _report_html.fragment(self)
+
+    def __repr__(self) -> str:
+        return _report_text.plain(self)
+
+    def __dir__(self) -> list[str]:
+        return sorted(_MEMBERS - ({"tickets"} if self._failures is None else set()))
+
+    @property
+    def _failures(self) -> pd.DataFrame | None:
+        """The failures that tickets are about; None in a report that is not about a triage."""
+        return self.frames.get("left", self.frames["failures"]) if "failures" in self.frames else None
+
+
+def most_rows(rows: object) -> int:
+    """The argument `rows` of a report."""
+    return whole_number(
+        rows, ConfigError(f"rows={rows!r} must be a whole number of rows of evidence, 0 for none"), least=0
+    )
+
+
+def roles(owners: object, known: Collection[str]) -> Mapping[str, str]:
+    """The argument `owners` of a report: who acts on what; a name that is not `known` would be left aside without a word."""
+    if not isinstance(owners, Mapping):
+        raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not {type(owners).__name__}")
+    for name in owners:
+        if name not in known:
+            raise ConfigError(f"owners= names {name!r}; {did_you_mean(str(name), map(str, known))}")
+    return owners
+
+
+def shown_in(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
+    """A frame whose files show its times in a zone; its data stay as they are."""
+    shown = frame.copy(deep=False)
+    shown.attrs = {**frame.attrs, "tz": tz}
+    return shown
+
+
+def _place(path: str | Path, *own: str) -> Path:
+    """Where a file whose name ends with one of `own` is to be written."""
+    return refuse_form("path", new_file("path", path, f"report{own[0]}"), *own)
+
+
+def _write(text: str, path: Path) -> Path:
+    """Write a file, its folder included, for its owner's eyes."""
+    files.make_folder(path.parent)
+    files.write_file(path, text)
+    return path
+
+
+def _written(write: Callable[[_Content, Path], Path], content: _Content, path: Path) -> Path:
+    """Write a file in one of the forms; a ConfigError says where it can't be."""
+    try:
+        return write(content, path)
+    except OSError as error:
+        raise files.unwritable(path, error) from error

@@ -1,0 +1,52 @@
+"""Sections of a report about what lies beside its failures: this week against last, and posts that are at risk."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from voxops._support import safe
+from voxops.frames.times import in_zone
+from voxops.views._report_sections import ALL_ROWS, Section
+
+__all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]
+
+WEEKS = ("change", "cause", "verdict", "rows", "last_week", "before", "last_seen")  # columns that are shown
+AT_RISK = (
+    "scheduled_for",
+    "platform",
+    "account_name",
+    "risk",
+    "why",
+    "remedy",
+    "post_id",
+)  # and account_id, which is counted
+_ROWS = 25
+
+
+def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
+    """Say which causes are new, worse or back, and which are gone."""
+    title = "This week against last"
+    if weeks is None:
+        return Section(title)
+    counts = weeks["change"].value_counts()
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    text = f"{safe.many(len(weeks), 'cause')}: {said}." if len(weeks) else "Neither week has a failure."
+    table = weeks[list(WEEKS)].head(_ROWS).rename(columns={"rows": "this week", "last_week": "last week"})
+    if len(weeks) > _ROWS:
+        text += f" {len(weeks) - _ROWS} more: {ALL_ROWS}."
+    return Section(title, text, in_zone(table, tz))
+
+
+def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
+    """Say what is about to go out on an account that can't publish, or hardly."""
+    title = "At risk: about to go out"
+    if risk is None:
+        return Section(title)
+    if not len(risk):
+        return Section(title, "Nothing that is scheduled is on an account at risk.")
+    accounts, first = risk["account_id"].nunique(), risk["scheduled_for"].min()
+    when = "" if pd.isna(first) else f", the first at {safe.instant(first.to_pydatetime(), tz=tz)}"
+    text = f"{safe.many(len(risk), 'target')} on {safe.many(accounts, 'account')}{when}."
+    if len(risk) > _ROWS:
+        text += f" {len(risk) - _ROWS} more: {ALL_ROWS}."
+    return Section(title, text, in_zone(risk[list(AT_RISK)].head(_ROWS), tz))

@@ -1,0 +1,312 @@
+"""The triage panel: failures, why they failed, and a retry of those that a person has chosen and seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from voxops._support import blocks, safe
+from voxops._support.blocks import Block
+from voxops.acts.plan import Plan
+from voxops.acts.retry import plan_retry
+from voxops.analysis.causes import causes
+from voxops.analysis.triage import NEEDED, triage
+from voxops.frames.columns import is_missing, need_columns, need_frame, restored
+from voxops.frames.records import TARGET_KEY, latest_targets, targets
+from voxops.frames.times import shown_zone
+from voxops.model import IN_FLIGHT_STATUSES
+from voxops.views._display import Tab
+from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
+from voxops.views._panel_base import Panel, opening
+from voxops.views._protocols import RunLike, WorkspaceLike
+from voxops.views._remaining import remaining_failures
+from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, rows_code
+from voxops.views._rows import Column, RowTable, read_out
+from voxops.views._summary import in_words, none_failed
+
+__all__ = ["TriagePanel"]
+
+_JUDGED = ("cause", "verdict", "remedy", "retryable")
+_MOMENTS = ("updated_at", "published_at", "scheduled_for")
+_CAUSES = 25  # causes shown before the rest is summed up
+_PEOPLE = {
+    "owner": Column("owner", "Owner", facet=True, share=0.8),
+    "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
+    "tags": Column("tags", "Tags", hidden=True),
+}
+_PICTURES = ("media_url", "thumbnail_url", "media")
+_COLUMNS = (
+    Column("platform", "Platform", facet=True, share=0.8),
+    Column("account_id", "Account", facet=True, share=1.2),
+    Column("verdict", "Verdict", facet=True),
+    Column("cause", "Cause", facet=True, share=2.4),
+    Column("content", "Text", kind="text", share=1.6),
+    Column("updated_at", "Changed", kind="time", share=0.8),
+    Column("post_id", "Post", kind="id", hidden=True),
+    Column("status", "Status", facet=True, hidden=True),
+    Column("error_code", "Error", hidden=True),
+    Column("error_message", "Message", kind="text", hidden=True),
+    Column("retry_count", "Retries", kind="number", hidden=True),
+)
+
+
+class TriagePanel(Panel):
+    """Filter failures, plan, look, run and compare; made by ``ws.panel(triaged)``."""
+
+    TITLE, ROWS = "Triage", "Failures"
+
+    def __init__(self, ws: WorkspaceLike, frame: pd.DataFrame) -> None:
+        super().__init__(ws)
+        posts = "targets" in frame.columns
+        self._origin = (
+            "vx.triage(vx.targets(...))" if posts else "..." if "cause" in frame.columns else "vx.triage(...)"
+        )
+        frame = restored(frame)
+        triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
+        need_columns(
+            triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
+        )
+        triaged = need_frame(
+            triaged,
+            ("updated_at",),
+            "ws.panel() needs a triaged frame",
+            "Use vx.triage(posts).",
+            times=["updated_at"],
+        )
+        triaged = latest_targets(triaged)
+        self._attrs, self._triaged = triaged.attrs, triaged
+        self._tz = shown_zone(triaged)
+        self._failed = triaged[triaged["cause"].notna()]
+        self._runs: list[RunLike] = []  # ended here: what they tried is known by their word, not by the frame's
+        self._set_rows(self._table(self._failed))
+
+    def _table(self, failed: pd.DataFrame) -> RowTable:
+        """Return failures as the page gets them; an account is shown by its name."""
+        named = failed.get("account_name", failed["account_id"])
+        named = named.where(named.notna(), failed["account_id"])
+        words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
+        shown = failed.reset_index(drop=True)
+        shown.attrs = dict(self._attrs)
+        people = [column for name, column in _PEOPLE.items() if name in shown.columns]
+        if "tags" in shown.columns:
+            words["tags"] = shown["tags"].map(
+                lambda tags: None if is_missing(tags) else ", ".join(map(str, tags)) or None
+            )
+        columns = (*_COLUMNS[:2], *people, *_COLUMNS[2:])
+        return RowTable(shown, columns, {name: text.reset_index(drop=True) for name, text in words.items()})
+
+    def _looks(self) -> Mapping[str, Mapping[str, Look]]:
+        return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
+
+    def _say(self) -> str:
+        read = self._attrs.get("fetched_at")
+        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=self._tz)}" if read else ""
+        return f"{in_words(self._failed) or none_failed(self._triaged).rstrip('.')}{when}"
+
+    def _facts(self) -> Sequence[Block]:
+        counts = self._failed["verdict"].astype("string").fillna("–").value_counts()
+        known = [name for name in map(str, VERDICT) if name in counts.index]
+        order = known + sorted(set(counts.index) - set(known))
+        return [
+            blocks.line(self._say()),
+            blocks.facts(
+                (int(counts[name]), name, look(VERDICT, name).colour, look(VERDICT, name).glyph) for name in order
+            ),
+        ]
+
+    def _tabs(self) -> Sequence[Tab]:
+        return [Tab("causes", "Causes", cause_blocks(self._failed, rest=none_failed(self._triaged)))]
+
+    def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
+        return plan_retry(chosen)
+
+    def _plan_failed(self, failed: pd.DataFrame) -> Plan:
+        return plan_retry(failed)
+
+    def _ended(self, run: RunLike) -> None:
+        """Show what the run has left: without what succeeded, and what failed again as it failed now."""
+        before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
+        self._failed = remaining_failures(before, run.results(), run.failed())
+        self._set_rows(self._table(self._failed))
+        self._runs.append(run)
+
+    def _details(self, row: int) -> Sequence[Block | None]:
+        """Return the whole text, the error, the picture, where it is, and what was tried."""
+        assert self._rows is not None
+        found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
+        known = {
+            name: found.get(name)
+            for name in ("post_id", "platform", "account_name", "account_id", "status", "updated_at", "retry_count")
+        }
+        picture = next((str(found[name]) for name in _PICTURES if _there(found.get(name))), "")
+        trail = self._ws.ledger()
+        tried = (
+            trail[(trail["item"] == found["post_id"]) & (trail["platform"] == found["platform"])]
+            if len(trail)
+            else trail
+        )
+        history = [
+            [
+                safe.number(each["attempt"]),
+                each["outcome"],
+                each["error_code"],
+                each["reason"],
+                read_out(each["last_sent_at"], self._tz, headed=True),
+            ]
+            for each in tried.to_dict("records")
+        ]
+        said = ": ".join(filter(None, (_text(found.get(name)) for name in ("error_code", "error_message"))))
+        return [
+            blocks.heading(found["verdict"], found.get("remedy")),
+            blocks.note(said, bad=True) if said else None,
+            blocks.preformatted("Text", _text(found.get("content"))),
+            blocks.picture(picture) if picture else None,
+            blocks.link(found.get("platform_post_url"), "Open the post")
+            if _there(found.get("platform_post_url"))
+            else None,
+            blocks.pairs((name.replace("_", " "), read_out(value, self._tz)) for name, value in known.items()),
+            blocks.table(("attempt", "outcome", "error", "reason", safe.zoned("sent", self._tz)), history, [0])
+            if history
+            else None,
+        ]
+
+    def _choice(self) -> RowFilter:
+        """Return the facets and days that code can say."""
+        values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
+        match self._live.view.get("days"):
+            case [str(first), str(last)] if (begin := _day(first)) and (end := _day(last)):
+                return RowFilter(values, "updated_at", (begin, end), self._tz)
+        return RowFilter(values)
+
+    def code(self) -> str:
+        """Return the code that gives the same plan with the same keys, in any kernel.
+
+        Returns
+        -------
+        str
+            Python. Its first lines connect and load the frame as it was loaded, and say again what was changed in it by hand;
+            of a frame that was filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
+            code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
+            moved, from `frame`.
+        """
+        return "\n".join([*opening(self._ws), *self._code_lines(), *self._runner.code("plan_retry", "chosen")]) + "\n"
+
+    def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
+        if chosen is None:
+            chosen = self._failed[self._choice().mask(self._failed)]
+        return self._code_after_runs(chosen) if self._runs else self._code_of(chosen)
+
+    def _code_after_runs(self, chosen: pd.DataFrame) -> list[str]:
+        """Return the lines that choose the same rows where a run of this panel has moved them."""
+        last = self._runs[-1]
+        keys, tried = _keys(chosen), _keys(last.failed())
+        if len(keys) and keys.isin(set(tried)).all():
+            name = f"ws.attach({last.id!r}).failed()"
+            return [f"failed = {name}", *only_code("chosen", "failed", TARGET_KEY, chosen)]
+        start = "triaged = ...  # the frame that the panel shows since its run: panel.frame"
+        return [start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
+
+    def _code_of(self, chosen: pd.DataFrame) -> list[str]:
+        """Return the lines that load the frame again and choose some of its failures."""
+        call = self._load_call()
+        if call is None:
+            start = [f"triaged = {self._origin}  # the frame that was passed to the panel"]
+        else:
+            start = [f"triaged = vx.triage(vx.targets({call}))", *self._changes]
+            if not self._is_whole:
+                return [*start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
+        choice = self._choice().covering(self._failed, _keys(self._failed).isin(set(_keys(chosen))))
+        kept = self._failed[choice.mask(self._failed)]
+        mine = _keys(kept).isin(set(_keys(chosen)))
+        return [
+            *start,
+            'chosen = triaged[triaged["cause"].notna()]',
+            *choice.code("chosen"),
+            *rows_code("chosen", TARGET_KEY, kept[mine], kept[~mine]),
+        ]
+
+    def _load_call(self) -> str | None:
+        """Return the call that loads the frame again; None if there is none."""
+        if not set(NEEDED) <= set(self._triaged.columns):
+            return None
+        failed = self._triaged[self._triaged["cause"].notna()]
+        latest = failed[[name for name in _MOMENTS if name in failed.columns]].max().max()
+        return load_code({str(name): value for name, value in self._attrs.items()}, "posts", latest)
+
+    @cached_property
+    def _changes(self) -> list[str]:
+        """The lines that say again what the rules of the table would not: rules of the analyst's own, cells set by hand."""
+        failed = self._triaged[self._triaged["cause"].notna()]
+        judged = self._triaged if self._is_whole else failed
+        columns = [name for name in _JUDGED if name in judged.columns]
+        derived = triage(judged.drop(columns=columns))[columns]
+        if "attempt" not in judged.columns:
+            return changes_code("triaged", TARGET_KEY, judged, derived)
+        judged, derived = judged.assign(attempt=judged["attempt"].fillna(1)), derived.assign(attempt=1)
+        return ['triaged["attempt"] = 1', *changes_code("triaged", TARGET_KEY, judged, derived)]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether loading it again gives the rows of the frame and no others that failed: pandas keeps attrs in a selection."""
+        attrs, rows = self._attrs, self._triaged
+        if attrs.get("complete") is not True or attrs.get("rows") != rows["post_id"].nunique():
+            return False
+        opened = sum(map(sum, json.loads(attrs.get("open_targets") or "{}").values()))
+        return bool(opened == rows["status"].isin({"failed", *IN_FLIGHT_STATUSES}).sum())
+
+
+def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
+    """Return why targets failed: a bar by platform, the count, and what to do; `rest` is shown where nothing did."""
+    if rows.empty:
+        return [blocks.note(rest)]
+    table = causes(rows)
+    highest = int(table["count"].max())
+    each = ["cause", "verdict", "remedy"]
+    by = dict(iter(rows["platform"].astype("string").fillna("–").groupby([rows[name].astype(str) for name in each])))
+    lines = []
+    for entry in table.head(_CAUSES).to_dict("records"):
+        ranked = by[tuple(str(entry[name]) for name in each)].value_counts()
+        bar = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in ranked.items()]
+        kind = look(VERDICT, entry["verdict"])
+        width = max(4, round(100 * entry["count"] / highest))
+        lines.append(
+            [
+                blocks.cell(entry["cause"], bar=bar, width=width),
+                blocks.cell(safe.number(entry["count"]), strong=True),
+                blocks.cell(entry["verdict"], colour=kind.colour, glyph=kind.glyph, below=entry["remedy"]),
+            ]
+        )
+    counts = rows["platform"].astype("string").fillna("–").value_counts()
+    legend = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in counts.items()]
+    shown = [blocks.table(("cause, by platform", "targets", "verdict and what to do"), lines, [1]), blocks.bar(legend)]
+    more = len(table) - _CAUSES
+    return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
+
+
+def _keys(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Return what names each row, as tuples."""
+    rows = frame[list(TARGET_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
+    return pd.Series(list(rows), index=frame.index, dtype=object)
+
+
+def _day(text: str) -> date | None:
+    """Return a day that a page named; None if it is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _there(value: object) -> bool:
+    """Whether there is a text at all."""
+    return isinstance(value, str) and bool(value)
+
+
+def _text(value: object) -> str:
+    """Return a text, ``""`` where there is none."""
+    return value if isinstance(value, str) else ""

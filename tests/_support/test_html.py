@@ -1,0 +1,176 @@
+"""Untrusted text, made safe for HTML, terminals, spreadsheets and tickets."""
+
+from __future__ import annotations
+
+import html
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxops._support import safe
+
+ANY = st.text(st.characters(exclude_categories=()))
+
+
+@given(ANY)
+def test_escaped_text_holds_no_markup(text: str) -> None:
+    shown = safe.escape(text)
+    assert not set(shown) & set("<>\"'")
+    assert html.unescape(shown) == safe.plain(text)
+
+
+@given(ANY)
+def test_parted_text_is_the_escaped_text_with_places_to_break(text: str) -> None:
+    assert safe.parted(text).replace("<wbr>", "") == safe.escape(text).replace("\u200b", "")
+
+
+def test_one_thing_is_one_and_no_more() -> None:
+    assert [safe.many(count, "row") for count in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [safe.many(count, "delivery", "deliveries") for count in (1, 2)] == ["1 delivery", "2 deliveries"]
+
+
+def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
+    assert safe.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
+    # Accounts of a campaign are parted between each other and before the name, not in the middle of it.
+    assert (
+        safe.parted("instagram:@aldercoffee;bluesky:@a 9:30") == "instagram:<wbr>@aldercoffee;<wbr>bluesky:<wbr>@a 9:30"
+    )
+    # Nor is a person's name before an initial.
+    assert safe.parted("maria.k (3), tom.b") == "maria.k (3), tom.b"
+    assert safe.parted("post_" + "x" * 24) == "post_" + "x" * 11 + "<wbr>" + "x" * 13
+    assert safe.parted("x" * 20) == "x" * 16 + "<wbr>xxxx"
+    assert safe.parted("&" * 17) == "&amp;" * 16 + "<wbr>&amp;"
+
+
+@given(ANY, st.integers(3, 40))
+def test_a_middle_cut_out_leaves_both_ends(text: str, limit: int) -> None:
+    shown, whole = safe.middle(text, limit), safe.plain(text)
+    assert len(shown) <= limit
+    assert shown == whole or (whole.startswith(shown.partition("…")[0]) and whole.endswith(shown[-(limit // 2) :]))
+
+
+@given(ANY, st.integers(1, 300))
+def test_plain_text_is_one_short_line_that_any_file_can_hold(text: str, limit: int) -> None:
+    line = safe.plain(text, limit)
+    assert len(line) <= limit
+    assert len(line.splitlines()) <= 1
+    assert all(char.isprintable() or char in "\u200d\u200b\u2060\ufeff\xad" or ord(char) > 0xA0 for char in line)
+    line.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]8;;http://x\x07link\x1b]8;;\x07", "link"),
+        ("\u202egpj.exe", "\ufffdgpj.exe"),
+        ("one\ntwo\t three", "one two three"),
+        ("👩\u200d💻 é", "👩\u200d💻 é"),
+        (None, ""),
+        (pd.NA, ""),
+        (pd.NaT, ""),
+        (float("nan"), ""),
+        (["a", 1], "['a', 1]"),
+        (0, "0"),
+    ],
+)
+def test_plain_examples(text: object, line: str) -> None:
+    assert safe.plain(text) == line
+
+
+@given(ANY)
+def test_no_cell_starts_a_formula(text: str) -> None:
+    value = safe.cell(text)
+    assert isinstance(value, str)
+    assert not value.lstrip(" \u00a0\ufeff").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    value.encode()
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+49 30", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\ufeff=cmd|' /C calc'!A0"]
+)
+def test_formulas_are_guarded_by_an_apostrophe(text: str) -> None:
+    assert str(safe.cell(text)).startswith("'")
+
+
+@pytest.mark.parametrize("value", ["plain", "a=b", "", 3, -2.5, None])
+def test_what_is_no_formula_stays_as_it_is(value: object) -> None:
+    assert safe.cell(value) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("<script>&", "&lt;script&gt;&amp;"),
+        ("[x](http://evil)", "\\[x\\](http\\://evil)"),
+        ("a|b `c` *d* _e_", "a\\|b \\`c\\` \\*d\\* \\_e\\_"),
+        ("@someone see #12 and gh-3", "\\@\u2060someone see \\#\u206012 and gh\u2060-3"),
+        ("www.evil.example", "www\u2060.evil.example"),
+        ("at 12:30", "at 12:30"),
+        ("---", "\\---"),
+        ("- one", "\\- one"),
+        ("+ one", "\\+ one"),
+        ("1. one", "1\\. one"),
+        ("12) one", "12\\) one"),
+        ("-3 % of 1.5", "-3 % of 1.5"),
+        ("12-30", "12-30"),
+    ],
+)
+def test_markdown_shows_text_and_calls_nobody(text: str, markdown: str) -> None:
+    assert safe.markdown(text) == markdown
+
+
+def test_a_chat_shows_text_and_calls_nobody() -> None:
+    text = "<!channel> @here see [x](https://evil.example) & <https://evil.example|your bank>\nnext"
+    shown = safe.chat(text)
+    assert not set("<>\n") & set(shown)
+    assert shown.startswith("&lt;!\u2060channel&gt; @\u2060here see [x]\u2060(https")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1, "0 s"),
+        (0, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (3600, "60 min"),
+        (5400, "1.5 h"),
+        (7200, "2 h"),
+        (200_000, "2 days"),
+    ],
+)
+def test_durations_as_a_person_says_them(seconds: float, said: str) -> None:
+    assert safe.duration(seconds) == said
+
+
+def test_times_name_their_zone() -> None:
+    at = datetime(2026, 11, 3, 14, 2, 10, tzinfo=UTC)
+    assert (safe.instant(at), safe.instant(at, day=False)) == ("2026-11-03 14:02:10 UTC", "14:02:10 UTC")
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
+def test_a_bar_divides_its_width_by_the_amounts(amounts: list[int]) -> None:
+    drawn = safe.bar([(f"part {index}", "#009E73", amount) for index, amount in enumerate(amounts)])
+    widths = [float(piece.split("%")[0]) for piece in drawn.split("width:")[2:] if "%" in piece.split(";")[0]]
+    assert len(widths) == sum(amount > 0 for amount in amounts)
+    assert not widths or sum(widths) == pytest.approx(100, abs=0.1)
+
+
+@given(ANY)
+def test_text_in_a_template_is_only_ever_text(text: str) -> None:
+    drawn = safe.html('<b title="{}">{}</b>', text, text)
+    assert drawn.count("<") == 2
+    assert drawn.count('"') == 2
+    assert safe.html("<i>{}</i>", drawn) == f"<i>{drawn}</i>", "our own markup is not escaped again"
+
+
+@given(st.lists(ANY, max_size=4))
+def test_a_table_escapes_what_is_no_markup(cells: list[str]) -> None:
+    drawn = safe.table(cells, [cells, [safe.html("<b>{}</b>", cell) for cell in cells]])
+    assert drawn.count("<b>") == len(cells)
+    assert drawn.count("<td") == 2 * len(cells)
+    assert not {"script", "img"} & set(drawn.split("<"))

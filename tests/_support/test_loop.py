@@ -1,0 +1,343 @@
+"""The private loop: blocking, awaitable and submitted work, interrupts, forks; in processes of their own where signals fly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent import futures
+
+import pytest
+
+from voxops._support import eventloop
+
+
+async def where() -> tuple[str, int]:
+    await asyncio.sleep(0)
+    return threading.current_thread().name, id(asyncio.get_running_loop())
+
+
+async def fail() -> None:
+    raise ZeroDivisionError("the work's own error")
+
+
+# What takes no time takes less than this on the slowest machine, and all that would be waited for in vain takes longer.
+AT_ONCE = 20.0
+LONG = 100.0
+
+
+def script(body: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of its own; every warning is an error there."""
+    head = "import asyncio, os, signal, sys, threading, time\nfrom voxops._support import eventloop\n"
+    head += f"AT_ONCE, LONG = {AT_ONCE}, {LONG}\n"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", head + textwrap.dedent(body)],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+
+
+def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread() -> None:
+    seen = {eventloop.run(where()), asyncio.run(eventloop.arun(where())), eventloop.submit(where()).result(LONG)}
+    ((name, _),) = seen
+    assert name == "voxops-loop"
+    assert next(thread for thread in threading.enumerate() if thread.name == name).daemon
+
+
+def test_many_threads_share_it() -> None:
+    seen: list[tuple[str, int]] = []
+    threads = [threading.Thread(target=lambda: seen.append(eventloop.run(where()))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+    assert len(seen) == 20 and len(set(seen)) == 1
+
+
+def test_run_works_inside_a_running_loop_and_leaves_it_alone() -> None:
+    async def cell() -> int:
+        before = asyncio.get_running_loop()
+        assert eventloop.run(where())[1] != id(before)
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop() is before
+
+    assert asyncio.run(cell())
+
+
+@pytest.mark.parametrize(
+    "way",
+    [eventloop.run, lambda coro: asyncio.run(eventloop.arun(coro)), lambda coro: eventloop.submit(coro).result(LONG)],
+    ids=["run", "arun", "submit"],
+)
+def test_errors_come_through(way) -> None:
+    with pytest.raises(ZeroDivisionError, match="the work's own error"):
+        way(fail())
+    with pytest.raises(TimeoutError):
+        way(asyncio.wait_for(asyncio.sleep(LONG), 0.01))
+
+
+def test_work_that_cancels_itself_says_so() -> None:
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(futures.CancelledError):
+        eventloop.run(gives_up())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(eventloop.arun(gives_up()))
+
+
+def test_a_blocking_call_on_the_private_loop_is_refused_and_an_awaitable_is_not() -> None:
+    async def inner() -> tuple[str, int]:
+        with pytest.raises(RuntimeError, match="would wait for itself"):
+            eventloop.run(where())
+        assert eventloop.submit(where()) is not None
+        return await eventloop.arun(where())
+
+    assert eventloop.run(inner())[0] == "voxops-loop"
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_cancelling_an_awaited_call_cancels_the_work_and_waits_for_its_end(
+    stubborn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventloop, "GRACE", LONG)
+    log: list[str] = []
+
+    async def work() -> str:
+        log.append("begun")
+        try:
+            await asyncio.sleep(LONG)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            log.append("ended")
+            if stubborn:
+                raise ZeroDivisionError from None
+            raise
+        return "too late"
+
+    async def caller() -> float:
+        task = asyncio.create_task(eventloop.arun(work()))
+        while not log:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic() - began
+
+    assert asyncio.run(caller()) < AT_ONCE
+    assert log == ["begun", "ended"]
+
+
+def test_work_that_will_not_end_does_not_hold_an_interrupted_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventloop, "GRACE", 0.1)
+    over = threading.Event()
+
+    async def work() -> None:
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                continue
+
+    async def caller() -> None:
+        await asyncio.wait_for(eventloop.arun(work()), 0.1)
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(caller())
+    assert time.monotonic() - began < AT_ONCE
+    over.set()
+
+
+def test_what_is_cancelled_at_once_has_had_its_first_step_and_is_cancelled_once() -> None:
+    """It may be a pause, which must not be undone by a second interrupt."""
+    log: list[str] = []
+
+    async def work() -> None:
+        log.append("begun")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            log.append("ended in peace")
+            raise
+
+    posted = threading.Event()
+    one: eventloop._Work[None] = eventloop._Work()
+    one._loop.call_soon_threadsafe(posted.wait)  # so that the loop finds all of it together
+    one.start(work())
+    one.cancel()
+    one.cancel()
+    posted.set()
+    one.stop()
+    assert one.future.cancelled()
+    assert log == ["begun", "ended in peace"]
+
+
+def test_cancelling_a_submitted_future_cancels_the_work() -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            cancelled.set()
+
+    future = eventloop.submit(work())
+    assert begun.wait(AT_ONCE)
+    assert future.cancel() and cancelled.wait(AT_ONCE)
+
+
+def test_the_signal_handler_is_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    eventloop.run(where())
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(ZeroDivisionError):
+        eventloop.run(fail())
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+INTERRUPTED = """
+    log = []
+    eventloop.GRACE = LONG
+    async def work():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(LONG)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            log.append("request cancelled")
+            raise
+"""
+
+
+def test_an_interrupt_of_a_blocking_call_cancels_the_work_at_once() -> None:
+    done = script(
+        INTERRUPTED
+        + """
+    began = time.monotonic()
+    try:
+        eventloop.run(work())
+    except KeyboardInterrupt:
+        print("interrupted", log, time.monotonic() - began < AT_ONCE)
+    async def again():
+        return "alive"
+    print(eventloop.run(again()))
+    """
+    )
+    assert done.stdout.splitlines() == ["interrupted ['request cancelled'] True", "alive"], done.stderr
+
+
+def test_an_interrupt_reaches_a_blocking_call_in_an_async_cell() -> None:
+    # The kernel turns SIGINT into "cancel the cell's task" there, which a loop that is blocked never sees.
+    done = script(
+        INTERRUPTED
+        + """
+    async def cell():
+        task = asyncio.current_task()
+        signal.signal(signal.SIGINT, lambda *_: task.cancel())
+        began = time.monotonic()
+        try:
+            eventloop.run(work())
+        except KeyboardInterrupt:
+            print("interrupted", log, time.monotonic() - began < AT_ONCE)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(cell())
+    loop.close()
+    """
+    )
+    assert done.stdout.splitlines() == ["interrupted ['request cancelled'] True"], done.stderr
+
+
+def test_an_interrupt_of_an_awaited_call_is_noticed_by_an_idle_loop() -> None:
+    done = script(
+        INTERRUPTED
+        + """
+    async def cell():
+        task = asyncio.current_task()
+        signal.signal(signal.SIGINT, lambda *_: task.cancel())
+        began = time.monotonic()
+        try:
+            await eventloop.arun(work())
+        except asyncio.CancelledError:
+            print("cancelled", log, time.monotonic() - began < AT_ONCE)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(cell())
+    loop.close()
+    """
+    )
+    assert done.stdout.splitlines() == ["cancelled ['request cancelled'] True"], done.stderr
+
+
+def test_an_ignored_interrupt_stays_ignored_and_other_threads_set_no_handler() -> None:
+    done = script(
+        """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    async def work():
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.3)
+        return "unmoved"
+    print(eventloop.run(work()))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    async def fine():
+        return "fine"
+    thread = threading.Thread(target=lambda: print(eventloop.run(fine())))
+    thread.start()
+    thread.join()
+    """
+    )
+    assert done.stdout.splitlines() == ["unmoved", "fine"], done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_gets_a_loop_of_its_own() -> None:
+    done = script(
+        """
+    import warnings
+    warnings.simplefilter("ignore")  # 3.12 warns of forking beside threads, which is what is tried here
+    async def who():
+        return os.getpid()
+    parent = eventloop.run(who())
+    eventloop._private._lock.acquire()  # held by another thread at the moment of the fork
+    child = os.fork()
+    if child == 0:
+        print(eventloop.run(who()) == os.getpid() != parent, flush=True)
+        os._exit(0)
+    eventloop._private._lock.release()
+    os.waitpid(child, 0)
+    print(eventloop.run(who()) == parent)
+    """
+    )
+    assert done.stdout.splitlines() == ["True", "True"], done.stderr
+
+
+def test_the_process_ends_while_work_goes_on() -> None:
+    done = script(
+        """
+    async def forever():
+        while True:
+            await asyncio.sleep(0.01)
+    eventloop.submit(forever())
+    time.sleep(0.1)
+    print("end")
+    """
+    )
+    assert done.returncode == 0 and done.stdout == "end\n" and done.stderr == ""
+
+
+def test_importing_starts_nothing_and_patches_nothing() -> None:
+    done = script(
+        """
+    print(threading.active_count(), hasattr(asyncio, "_nest_patched"), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """
+    )
+    assert done.stdout == "1 False True\n", done.stderr

@@ -1,0 +1,778 @@
+"""Campaign sheets: as spreadsheets export them, read as text; checked without guessing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.security.raw import answer, serve
+from tests.sheets.offline import findings
+
+from voxburst_sandbox import Sandbox
+from voxops.acts.create import plan_create
+from voxops.client import AccountNames
+from voxops.client.names import no_account
+from voxops.errors import DecodeError, PlanError
+from voxops.sheets import files
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
+
+SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+HEADER = "row_id,content,accounts,scheduled_for,media,first_comment,tags"
+ROW = ["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00", None, None, None]
+
+
+def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def one(**cells: str | None) -> pd.DataFrame:
+    """A campaign of one good row, but for these cells."""
+    row = dict(zip(CAMPAIGN_COLUMNS, ROW, strict=True)) | cells
+    return pd.DataFrame([row], dtype="string")
+
+
+def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
+    found = findings(frame, now=NOW)
+    return list(found["code"] if level is None else found.loc[found["level"] == level, "code"])
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["Termin", "Termin (Europe/Berlin)", "termin"])
+@pytest.mark.parametrize("tz", [None, "America/New_York"])
+def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path: Path, named: str, tz: str | None) -> None:
+    text = "row_id,content,accounts,Termin (Europe/Berlin)\nr1,Hello,twitter:@brand,2027-03-04 10:00\n"
+    found = read_campaign(written(tmp_path, text), columns={named: "scheduled_for"}, tz=tz)
+    assert found["scheduled_for"].to_list() == ["2027-03-04T10:00:00+01:00"], (
+        "the head says which zone its times are in"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("head", ["", "sep={}\n"])
+def test_every_way_in_which_spreadsheets_export_reads_the_same(tmp_path, encoding, delimiter, end, head):
+    lines = [
+        HEADER.replace(",", delimiter),
+        delimiter.join(["001", '"Zwölf, ""ja""; nein"', '"a;b"', "2026-03-04 10:00", "", "", "x"]),
+        delimiter.join(["1.50", '"two\nlines"', "a", "", "", "", ""]),
+        delimiter * 6,
+        "",
+    ]
+    text = (head.format(delimiter) + "\n".join(lines)).replace("\n", end)
+    frame = read_campaign(written(tmp_path, text, encoding))
+    assert list(frame.columns) == list(CAMPAIGN_COLUMNS)
+    assert {str(dtype) for dtype in frame.dtypes} == {"string"}
+    assert frame.astype(object).where(frame.notna(), None).to_numpy().tolist() == [
+        ["001", 'Zwölf, "ja"; nein', "a;b", "2026-03-04 10:00", None, None, "x"],
+        ["1.50", "two\nlines", "a", None, None, None, None],
+    ]
+    assert frame.attrs["delimiter"] == delimiter
+    assert frame.attrs["source"] == "sheet.csv"
+
+
+def test_optional_columns_are_added_further_ones_kept_and_names_tidied(tmp_path):
+    frame = read_campaign(written(tmp_path, " Row ID ,Scheduled for,Content,ACCOUNTS,Owner,,\na,2026,c,d,Zoë,,\n"))
+    assert list(frame.columns) == [*CAMPAIGN_COLUMNS, "owner"]
+    assert frame["owner"].tolist() == ["Zoë"]
+    assert frame[["media", "first_comment", "tags"]].isna().all(axis=None)
+    assert frame["scheduled_for"].tolist() == ["2026"]
+
+
+def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
+    assert read_campaign(written(tmp_path, HEADER + "\na,b")).iloc[0].isna().sum() == 5
+    empty = read_campaign(written(tmp_path, HEADER))
+    assert len(empty) == 0
+    assert {str(dtype) for dtype in empty.dtypes} == {"string"}
+    assert len(findings(empty)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column row_id, content, accounts, scheduled_for"),
+        (
+            "row_id,text\n1,2",
+            r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}",
+        ),
+        (HEADER + ",content\n", "column content more than once"),
+        (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
+        (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
+        ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for the file"),
+        ("\ufeff\n <HTML><body><table>", "is an HTML page, .*save it as xlsx"),
+        ("<!DOCTYPE html>\n<html>", "is an HTML page"),
+        ('<?xml version="1.0"?><Workbook/>', "is XML; open it in Excel"),
+        (r"{\rtf1 row_id", "is a text document"),
+    ],
+)
+def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
+    with pytest.raises(PlanError, match=words):
+        read_campaign(written(tmp_path, text))
+
+
+LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)], r"row 3: a quotation mark opens .* never ends"),
+        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell goes on after the quotation"),
+        ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell goes on"),
+    ],
+)  # fmt: skip
+def test_a_quotation_mark_takes_no_rows_in_and_changes_no_text(tmp_path, rows, words, end):
+    """Before, the rows after one that is not closed were part of that text, and no finding said so."""
+    path = written(tmp_path, (HEADER + "\n" + "\n".join(rows) + "\n").replace("\n", end))
+    with pytest.raises(PlanError, match=words):
+        read_campaign(path)
+
+
+def test_quotation_marks_within_a_text_and_above_the_heads_are_read(tmp_path):
+    rows = [
+        '1,"The 12"" record, ""live""",twitter:@brand,2026-03-21T10:00:00Z',
+        '2,A 7" single,twitter:@brand,2026-03-22T10:00:00Z',
+    ]
+    path = written(tmp_path, '"Spring" plan\n' + HEADER + "\n" + "\n".join(rows) + "\n")
+    assert read_campaign(path, header=2)["content"].to_list() == ['The 12" record, "live"', 'A 7" single']
+
+
+def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """A workbook with a title over all columns in row 1, nothing in row 2, and its heads in row 3."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("Plan")
+        page.merge_range(0, 0, 0, len(heads) - 1, "Content plan, spring; final")
+        for number, row in enumerate([heads, *rows], start=2):
+            page.write_row(number, 0, row)
+    return path
+
+
+TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2", "Hello", "twitter:@brand", "tomorrow"]]
+
+
+def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
+    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+        read_campaign(path)
+    frame = read_campaign(path, header=3)
+    assert frame["row_id"].tolist() == ["r1", "r2"]
+    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
+
+
+def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
+    columns = {"Beitrag": "content", "Kanal": "accounts"}
+    path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
+    with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
+        read_campaign(path, columns=columns)
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3"):  # row_id and scheduled_for are known
+        read_campaign(path)
+    assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
+    unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
+    with pytest.raises(PlanError, match=r"If the heads stand in another row, say in which"):
+        read_campaign(unknown)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "title", ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+)
+def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
+    lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+        read_campaign(path)
+    frame = read_campaign(path, header=3)
+    assert frame["content"].tolist() == ["Hello", "Hello"]
+    assert frame.attrs["delimiter"] == delimiter
+    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
+
+
+def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
+    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    for header in (2, 99):
+        with pytest.raises(PlanError, match=f"has nothing in row {header}; header= is the number of the row"):
+            read_campaign(path, header=header)
+    for wrong in (0, -1, True, "3", 2.0):
+        with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
+            read_campaign(path, header=wrong)
+
+
+def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
+    lines = ["Plan March,Plan March,Plan March", ",,", "Datum,Beitrag,Kanal", "4.3.2026,Hallo,twitter:@a"]
+    path = written(tmp_path, "\n".join(lines))
+    with pytest.raises(PlanError, match=r"It has: Plan March\. If the heads .*: read_campaign\(path, header=3\)\."):
+        read_campaign(path)
+    with pytest.raises(PlanError, match="It has: Datum, Beitrag, Kanal"):
+        read_campaign(path, header=3)
+
+
+@pytest.mark.parametrize(
+    ("media", "fits"),
+    [
+        ("spring.jpg", False),
+        ("a b/Film.MOV", False),
+        ("media_1", True),
+        ("https://x.example/a.jpg", True),
+        ("x.y", True),
+    ],
+)
+def test_the_name_of_a_file_is_no_media(media, fits):
+    assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
+
+
+def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
+    path = written(tmp_path, HEADER + "\n")
+    with pytest.raises(PlanError, match=r"columns= names 0, 1, which .* does not have"):
+        read_campaign(path, columns={0: "row_id", 1: "content"})  # type: ignore[dict-item]
+
+
+def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
+    lines = ["row_id,content,scheduled_for", "content,accounts,x", "r1,Hello,2026-03-04T10:00:00Z"]
+    with pytest.raises(PlanError, match=r"has no column accounts\. It has: row_id, content, scheduled_for\.$"):
+        read_campaign(written(tmp_path, "\n".join(lines)))
+
+
+NAMES = "row_id names each row: add such a column, "
+
+
+@pytest.mark.parametrize(
+    ("heads", "columns", "words"),
+    [
+        ("Text,Kanal,Tag,Uhrzeit", {"Text": "content", "Kanal": "accounts", "Tag": "date", "Uhrzeit": "time"}, [NAMES]),
+        ("Text,Kanal,date,time,Owner", {"Text": "content", "Kanal": "accounts"}, ["has no column row_id.", NAMES]),
+        ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
+        ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
+        ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, ["columns={'Lfd. Nr.': 'row_id'}."]),
+        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "in two columns are called date and time"]),
+    ],
+)
+def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
+    with pytest.raises(PlanError) as refused:
+        read_campaign(written(tmp_path, f"{heads}\na,b,c,d"), columns=columns)
+    said = str(refused.value)
+    assert all(each in said for each in words), said
+    assert ("columns={" in said) == any("columns={" in each for each in words)
+    assert (NAMES in said) == (NAMES in words)
+
+
+def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
+    path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
+    with pytest.raises(
+        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? Ours are row_id, content, "
+    ):
+        read_campaign(path, columns={"Beitrag": "contnt"})
+    further = written(
+        tmp_path, "row_id,content,accounts,scheduled_for,Notiz\na,Hello,twitter:@brand,2026-03-04T10:00Z,x\n"
+    )
+    assert read_campaign(further, columns={"Notiz": "remark"})["remark"].tolist() == ["x"], (
+        "further columns have any name"
+    )
+
+
+def test_a_file_that_is_not_there_is_named_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
+    """As from a notebook, whose folder is another one than that of the project."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError) as refused:
+        read_campaign("data/absent.csv")
+    assert str(refused.value).endswith(f"It was looked for in {tmp_path}.")
+    with pytest.raises(PlanError, match=r"No such file or directory\.$"):
+        read_campaign(tmp_path / "absent.csv")
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path):
+    with pytest.raises(PlanError, match=r"absent\.csv can't be read"):
+        read_campaign(tmp_path / "absent.csv")
+    (tmp_path / "x.csv").write_bytes(b"row_id\x81\x8d\xff,content")
+    with pytest.raises(PlanError, match="not text in UTF-8"):
+        read_campaign(tmp_path / "x.csv")
+
+
+# An apostrophe before what a spreadsheet would run is taken off, which is another test's matter.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).filter(
+    lambda text: not text.lstrip().startswith("'")
+)
+
+
+@given(st.lists(st.tuples(*[TEXTS] * 7), max_size=5), st.sampled_from(",;\t"))
+def test_any_text_that_is_written_is_read_back(tmp_path_factory, rows, delimiter):
+    frame = pd.DataFrame(rows, columns=list(CAMPAIGN_COLUMNS), dtype="string")
+    frame = frame[frame.apply(lambda row: any(cell.strip() for cell in row), axis=1)] if len(frame) else frame
+    path = tmp_path_factory.mktemp("sheets") / "sheet.csv"
+    frame.to_csv(path, index=False, sep=delimiter, encoding="utf-8-sig")
+    again = read_campaign(path)
+    expected = [[cell if cell.strip() else None for cell in row] for row in frame.itertuples(index=False, name=None)]
+    assert again.astype(object).where(again.notna(), None).to_numpy().tolist() == expected
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_row_is_left_alone():
+    assert codes(one()) == []
+    assert (
+        codes(one(accounts="acc_1; twitter:@brand", media="media_1", scheduled_for="2026-03-04T09:00Z", tags="a;b"))
+        == []
+    )
+
+
+@pytest.mark.parametrize("content", [b"coffee", ["coffee"], {"text": "coffee"}, date(2026, 3, 14)])
+def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
+    frame = one().astype(object)
+    frame["content"] = pd.Series([content], dtype=object)
+    assert codes(frame, "error") == ["CONTENT_NOT_TEXT"]
+    frame["content"] = pd.Series([2026], dtype=object)
+    assert codes(frame) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [
+        ({"row_id": None}, "ROW_ID_MISSING"),
+        ({"content": None}, "CONTENT_REQUIRED"),
+        ({"content": "  "}, "CONTENT_REQUIRED"),
+        ({"content": "x" * 10_001, "accounts": "acc_1"}, "CONTENT_TOO_LONG"),
+        ({"accounts": None}, "ACCOUNT_REQUIRED"),
+        ({"accounts": " ; "}, "ACCOUNT_REQUIRED"),
+        ({"accounts": "@brand"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:https://x.com/brand"}, "ACCOUNT_FORM"),
+        ({"accounts": ":@brand"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@a, facebook:@a"}, "ACCOUNT_FORM"),
+        ({"accounts": "twitter:@a facebook:@a"}, "ACCOUNT_FORM"),
+        ({"accounts": "Instagram:@brand"}, "MEDIA_REQUIRED"),
+        ({"first_comment": "x" * 2_201}, "COMMENT_TOO_LONG"),
+        ({"scheduled_for": None}, "TIME_MISSING"),
+        ({"scheduled_for": "2026-03-04 10:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "2026-03-04T10:00:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "04.03.2026 10:00"}, "INVALID_DATE"),
+        ({"scheduled_for": "tomorrow"}, "INVALID_DATE"),
+        ({"scheduled_for": "2026-03-02T09:00:00Z"}, "TIME_PAST"),
+    ],
+)
+def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
+    assert codes(one(**cells), "error") == [code]
+    (line,) = findings(one(**cells), now=NOW).itertuples()
+    assert line.row == 0
+    assert line.message.endswith(".")
+
+
+def test_an_account_with_half_a_surrogate_pair_is_an_error():
+    """No ledger could write down why its row is held."""
+    frame = one().assign(accounts=pd.Series([["twitter:@brand\ud83d"]], dtype=object))
+    assert codes(frame, "error") == ["ACCOUNT_FORM"]
+
+
+def test_naive_times_are_kept_as_they_were_written():
+    frame = one(scheduled_for="2026-03-04 10:00")
+    findings(frame)
+    assert frame["scheduled_for"].tolist() == ["2026-03-04 10:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-03-20", "is a day without an hour"),
+        ("20.03.2026", "is a day without an hour"),
+        ("2026-02-31", "can't be read;"),
+        ("03/20/2026 9:00 AM", "or give vx.read_campaign tz= and the dayfirst= that fits"),
+        ("20.03.2026 09:00", "or give vx.read_campaign tz= and the dayfirst= that fits"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
+def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, said, arguments):
+    """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
+    row = f'a,Hello,twitter:@brand,"{text}"'
+    path = written(tmp_path, f"{HEADER}\n{row}\n")
+    for message in findings(read_campaign(path, **arguments))["message"]:  # none where a time could be read
+        assert said in message
+
+
+def test_lengths_at_a_platforms_limit_are_warned_of():
+    assert codes(one(content="x" * 280)) == []
+    assert codes(one(content="x" * 281), "warning") == ["CONTENT_TOO_LONG"]
+    assert codes(one(content="x" * 279 + "🎉"), "warning") == ["CONTENT_NEAR_LIMIT"]
+    assert codes(one(content="x" * 281, accounts="twitter:@a;linkedin:@a;twitter:@a"), "warning") == [
+        "CONTENT_TOO_LONG",
+        "ACCOUNT_DOUBLED",
+    ]
+
+
+def test_rows_that_are_the_same_are_found_by_name_and_by_content():
+    frame = pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True)
+    found = findings(frame)
+    assert found[["row", "code"]].to_numpy().tolist() == [
+        [0, "ROW_ID_DOUBLED"],
+        [1, "ROW_ID_DOUBLED"],
+        [2, "DUPLICATE_POST"],
+    ]
+    assert {str(dtype) for dtype in found.dtypes} == {"Int64", "string"}
+
+
+def test_without_a_clock_no_time_has_passed():
+    assert findings(one(scheduled_for="1999-01-01T00:00Z")).empty
+
+
+@pytest.mark.parametrize(
+    "accounts", ["twitter:brand", "Twitter:@Brand", "twitter: @brand", "mastodon:@brand@example.social", "acc_1"]
+)
+def test_accounts_are_named_in_any_spelling(accounts):
+    assert findings(one(accounts=accounts)).empty
+
+
+def test_two_spellings_of_an_account_are_one():
+    assert findings(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
+    assert "MEDIA_REQUIRED" in set(findings(one(accounts="Instagram:brand"))["code"])
+
+
+@pytest.mark.parametrize(
+    "name", ["twitter:@aldercoffee", "twitter:aldercoffee", "Twitter:@AlderCoffee", "TWITTER: aldercoffee "]
+)
+def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbox, name: str):
+    import voxops as vx
+
+    frame = one(accounts=name)
+    with vx.connect(sandbox=sandbox) as ws:
+        assert ws.check(frame).empty
+    assert findings(frame).empty
+
+
+def test_a_name_that_two_accounts_share_stands_for_neither():
+    """Not for the active one either: they may be two pages of one name."""
+    names = AccountNames(
+        [
+            ("TWITTER", "Brand", "acc_1", "expired"),
+            ("twitter", "@brand", "acc_2", "active"),
+            ("bluesky", "brand", "acc_3", "active"),
+        ]
+    )
+    assert names.get("twitter:@brand") is None
+    said = "2 accounts are called twitter:@Brand; write which is meant: twitter:acc_1 (expired), twitter:acc_2 (active)"
+    assert no_account(["twitter:@Brand"], names) == said
+    assert no_account(["twitter:@brant"], names) == "no account twitter:@brant in this workspace"
+    assert "Twitter:brand" not in names
+    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
+    assert {account: name.partition(":")[0] for name, account in names.items()} == {
+        "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
+    }  # fmt: skip
+    assert names.get("acc_1") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits"), [("image", True), (" Reel ", True), (None, True), ("", True), ("photo", False)]
+)
+def test_a_content_type_is_one_of_those_that_the_api_knows(kind, fits):
+    found = findings(one().assign(content_type=kind))
+    assert found.empty is fits
+    if not fits:
+        assert found["code"].tolist() == ["CONTENT_TYPE_FORM"]
+        assert "'photo' is none of carousel, image" in found["message"][0]
+
+
+def test_columns_that_a_plan_can_do_without_the_check_can_too():
+    assert findings(one().drop(columns=["media", "first_comment", "tags"])).empty
+
+
+# --- the sheet of the notebooks ---------------------------------------------------------------------------------------------
+
+
+def test_the_sheet_has_the_mistakes_that_real_sheets_have():
+    sheet = read_campaign(SHEET)
+    found = findings(sheet, now=NOW)
+    assert len(sheet) == 118
+    assert found["code"].value_counts().to_dict() == {
+        "INVALID_DATE": 4, "CONTENT_TOO_LONG": 3, "MEDIA_REQUIRED": 2, "ROW_ID_DOUBLED": 2, "TIME_PAST": 1, "TIME_MISSING": 1,
+        "CONTENT_NEAR_LIMIT": 1, "ACCOUNT_FORM": 1, "CONTENT_REQUIRED": 1, "DUPLICATE_POST": 1,
+    }  # fmt: skip
+    good = sheet.drop(index=found.loc[found["level"] == "error", "row"]).dropna(subset=["scheduled_for"])
+    times = pd.to_datetime(good["scheduled_for"], utc=True, format="ISO8601")
+    assert times.between("2026-03-02T09:00Z", "2026-03-21T00:00Z").all()
+    with pytest.raises(PlanError, match="SP26-038"):
+        plan_create(sheet, key="row_id")
+    plan = plan_create(sheet.drop_duplicates(), key="row_id")
+    assert plan.eligible == 117 - 4 - 1 - 1 - 2 - 1 - 1  # as many as have no error, but for the time that has passed
+
+
+def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox: Sandbox):
+    import httpx
+
+    with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}) as http:
+        accounts = http.get("/v1/accounts", params={"limit": 100}).json()["data"]
+        media = http.get("/v1/media", params={"limit": 100}).json()["data"]
+    status = {f"{account['platform']}:@{account['username']}": account["status"] for account in accounts}
+    sheet = read_campaign(SHEET)
+    named = sheet["accounts"].str.split(";").explode().str.strip()
+    assert set(named) - set(status) == {"@aldercoffee", "twitter:@aldercofee"}
+    assert set(named[named.map(status).eq("expired")]) == {"instagram:@alder.berlin"}
+    ready = {file["id"]: file["status"].lower() for file in media}
+    states = sheet["media"].dropna().map(lambda key: ready.get(key, "missing"))
+    assert states.value_counts().drop("ready").to_dict() == {"missing": 1, "pending": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {},
+        {"accounts": "facebook:@alder;linkedin:@alder"},
+        {"accounts": "linkedin:@alder;facebook:@alder;facebook:@alder"},
+        {"content": "Caf\u00e9  for all "},
+        {"content": "Cafe\u0301 for all"},
+        {"content": "Caf\u00e9\r\nfor all"},
+        {"scheduled_for": "2027-03-10T09:00:00+01:00"},
+    ],
+)
+def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise: dict[str, str]) -> None:
+    sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
+    found = findings(sheet)
+    assert found.loc[found["code"] == "DUPLICATE_POST", "level"].to_list() == ["error"]
+    plan = plan_create(sheet, key="row_id")
+    said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
+    assert plan.frame["reason"].to_list() == ["ready", said]
+    for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
+        assert findings(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
+
+
+CAFE = {
+    "row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder",
+    "scheduled_for": "2027-03-10T08:00:00Z", "media": None, "first_comment": None, "tags": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("meant", [(True, False), (False, True), (True, True)])
+def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
+    sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
+    assert findings(sheet).empty
+    assert plan_create(sheet, key="row_id").eligible == 2
+
+
+def test_a_row_that_is_held_itself_holds_no_other() -> None:
+    """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
+    bare = {**CAFE, "accounts": "instagram:@alder"}
+    sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
+    assert findings(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
+    assert plan_create(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
+
+
+def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
+    sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
+    assert findings(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
+    assert plan_create(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
+
+
+def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
+    """Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled."""
+    path = tmp_path / "joined.csv"
+    rows = [f"{HEADER}\n".encode(), "a,Grüße,acc,x,,,\n".encode(), "b,Käse,acc,x,,,\n".encode("cp1252")]
+    path.write_bytes(b"".join(rows))
+    with pytest.raises(PlanError, match=r"joined\.csv: line 2 is in UTF-8 and line 3 is not"):
+        read_campaign(path)
+    path.write_bytes(rows[0] + rows[2])
+    assert read_campaign(path)["content"].tolist() == ["Käse"]
+
+
+@pytest.mark.parametrize(
+    "error", ["#N/A", "#NV", "#NAME?", "#WERT!", "#¿NOMBRE?", "#¡VALOR!", "#DIV/0!", "########", "Err:502"]
+)
+def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path: Path, error: str) -> None:
+    text = f"{HEADER}\na,Hi,acc,x,{error},,\nb, {error} ,acc,x,,,\n"
+    with pytest.raises(PlanError, match=r"E2, B3: the cell holds an error of the spreadsheet"):
+        read_campaign(written(tmp_path, text, "utf-8"))
+
+
+def test_a_text_that_is_about_an_error_is_none(tmp_path: Path) -> None:
+    text = f"{HEADER}\na,#NAME? is what Excel says,acc,x,,,#spring!\n"
+    frame = read_campaign(written(tmp_path, text, "utf-8"))
+    assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
+
+
+def spoiled(folder: Path, *, comment: bytes) -> Path:
+    """A workbook with a formula, in whose sheet somebody has put a comment."""
+    path, other = folder / "a.xlsx", folder / "b.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet("s")
+        for column, name in enumerate(("row_id", "content", "accounts", "scheduled_for")):
+            sheet.write_string(0, column, name)
+            sheet.write_string(1, column, "x")
+        sheet.write_formula(1, 4, "=1+1", None, 2)
+        sheet.write_string(0, 4, "more")
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            data = before.read(name)
+            if name.endswith("sheet1.xml"):
+                data = data.replace(b"</worksheet>", comment + b"</worksheet>")
+            after.writestr(name, data)
+    return other
+
+
+@pytest.mark.parametrize(
+    "comment", [b"<!--" + b"<c>" * 300_000 + b"-->", b"<!--<c r='Z9' t=\"e\"></c>-->"], ids=["without an end", "a cell"]
+)
+def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> None:
+    """A search for the end of each of them would take hours."""
+    assert len(read_campaign(spoiled(tmp_path, comment=comment))) == 1
+
+
+def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LARGEST", 500_000)
+    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
+        read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
+
+
+def checked(platforms: Any, **more: Any) -> list[list[Any]]:
+    """What is made of an answer to a row on Twitter: level, code, message and column of each finding."""
+    import voxops as vx
+
+    said = {
+        b"/v1/auth/me": {"workspaceId": "ws_1", "workspaceName": "W"},
+        b"/v1/accounts": {"data": [{"id": "acc_1", "platform": "TWITTER", "username": "brand", "status": "active"}]},
+        b"/v1/posts/validate": {"platforms": platforms, **more},
+    }
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        yield answer(json.dumps(said[head.split()[1].partition(b"?")[0]]).encode())
+
+    with tempfile.TemporaryDirectory() as folder, serve(api) as server:
+        with vx.connect("vb_live_a_key_of_a_test", url=server.url, ledger=f"{folder}/l.sqlite") as ws:
+            found = ws.check(one(scheduled_for="2099-03-04T10:00:00Z"))
+    assert found["platform"].eq("twitter").all()
+    found = found[["level", "code", "message", "column"]].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
+NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no reason.", None]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "more", "expected"),
+    [
+        ({"TWITTER": {"valid": True}}, {}, []),
+        ({"TWITTER": {"valid": "true", "errors": None}}, {}, []),
+        ({"twitter": None}, {"valid": True}, []),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "TOO_LONG", "m", None]]),
+        (
+            {"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {},
+            [["error", None, "too long", None], ["error", "X_Y", "X_Y", None], ["error", "Z_Z", "Z_Z", None]],
+        ),
+        ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, [["error", None, "too long", None]]),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "X", "whole", None]]),
+        ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]),
+        ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
+        (
+            {"TWITTER": {"valid": True, "warnings": [{"code": "MEDIA_SMALL", "message": "m"}, {"message": "c", "field": "firstComment"}]}}, {},
+            [["warning", "MEDIA_SMALL", "m", "media"], ["warning", None, "c", "first_comment"]],
+        ),
+        ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
+    ],
+)  # fmt: skip
+def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more: Any, expected: list[list[Any]]):
+    assert checked(platforms, **more) == expected
+
+
+@pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
+def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
+    with pytest.raises(DecodeError, match="POST /v1/posts/validate answered with platforms that are no objects"):
+        checked(platforms, valid=True)
+
+
+def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):
+    import voxops as vx
+
+    with vx.connect(sandbox=sandbox) as ws:
+        sheet = pd.concat([one(row_id=str(size), first_comment="x" * size, content=str(size)) for size in (1, 2201)])
+        found = ws.check(sheet.assign(accounts="twitter:@aldercoffee"))
+    assert set(found["row_id"]) == {"2201"}
+    assert set(found["column"]) == {"first_comment"}
+    assert found["message"].str.contains("a first comment has at most 2200").any()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("cp1250", "Zażółć gęślą jaźń"), ("mac_roman", "Grüße aus München"), ("cp1252", "Grüße"), ("cp1251", "Привет")],
+)
+def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_path, encoding, text):
+    path = tmp_path / "sheet.csv"
+    row = f"{text},twitter:@brand,2026-03-04T10:00:00Z"
+    path.write_bytes(f"{HEADER}\na,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{row}\n".encode(encoding))
+    garbled = text.encode(encoding).decode("cp1252")
+    (finding,) = findings(read_campaign(path)).to_dict("records")
+    assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "ENCODING_GUESSED")
+    assert finding["cell"] == "B3"
+    assert f"if {garbled!r} is garbled, pass read_campaign the encoding=" in finding["message"]
+    named = read_campaign(path, encoding=encoding)
+    assert named["content"].to_list() == ["plain", text]
+    assert findings(named).empty
+
+
+def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode("cp1252"))
+    for encoding, said in {
+        "latin-99": "is not known",
+        "utf-8": "is not text in utf-8",
+        7: "must be the name of",
+    }.items():
+        with pytest.raises(PlanError, match=said):
+            read_campaign(path, encoding=encoding)
+    path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode())
+    assert findings(read_campaign(path)).empty
+
+
+def some_sheet(**columns):
+    row = {"row_id": "a", "content": "Hi", "accounts": "twitter:@a", "scheduled_for": "2026-03-04T10:00:00Z"}
+    return pd.DataFrame([{**row, **columns}])
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("medai", "media"),
+        ("First coment", "first_comment"),
+        ("Tag", "tags"),
+        ("contenttype", "content_type"),
+        ("attempts", "attempt"),
+    ],
+)
+@pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
+def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
+    with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
+        judge(some_sheet(**{column: "1"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge(some_sheet(**{column: None, "comment": "ours", "budget": 3, "date": "x"}))
+        judge(some_sheet(**{column: "1", meant: "1"}))
+
+
+def test_what_parts_tags_and_media_elsewhere_is_found():
+    several = some_sheet(tags="launch, spring", media="media_1, media_2")
+    found = findings(several).set_index("code")
+    assert found["level"].to_dict() == {"MEDIA_FORM": "error", "TAG_FORM": "warning"}
+    assert found["message"]["TAG_FORM"] == "'launch, spring' will be one tag; separate tags by a semicolon."
+    assert plan_create(several, key="row_id").frame["reason"][0] == (
+        "'media_1, media_2' is no id and no address; separate media by a semicolon"
+    )
+    assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
+
+
+def test_an_attempt_that_is_no_number_is_an_error_of_its_row():
+    (finding,) = findings(some_sheet(attempt="zwei")).to_dict("records")
+    assert (finding["column"], finding["code"]) == ("attempt", "ATTEMPT_FORM")
+    assert finding["message"] == "The attempt is 'zwei'; it must be a whole number from 1 to 1,000."
