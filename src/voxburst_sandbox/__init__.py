@@ -1,7 +1,7 @@
 """The VoxBurst API on this machine: real HTTP on loopback, a seeded campaign, a virtual clock, faults as data.
 
-It implements every row of the capability matrix and the reads that go with them, written from the contract alone: it
-imports nothing of voxops, so client and sandbox check each other. ``docs/sandbox.md`` says the same for curl. ::
+It implements every row of the capability matrix and the reads. It is written from the contract and imports nothing of
+voxops, so client and sandbox check each other. ``docs/sandbox.md`` describes it for curl. ::
 
     from voxburst_sandbox import Fault, Sandbox, Switches
 
@@ -10,67 +10,55 @@ imports nothing of voxops, so client and sandbox check each other. ``docs/sandbo
         sb.add_fault(Fault(method="POST", path="/v1/posts/*/retry", nth=3, action="drop", when="after"))
         ...                               # any client in any language works against sb.url + "/v1"
         sb.advance(90)                    # virtual seconds; the queue moves, webhooks are delivered
-        sb.effects("target.publish")      # what HAPPENED, not what was answered
+        sb.effects("target.publish")      # what happened, not what was answered
         assert sb.duplicates() == []
 
-From another process the same verbs exist on ``Remote(url)``; ``python -m voxburst_sandbox --port N [--seed N] [--state FILE]
-[--speed X]`` serves it to any client.
-
-**Python face.** ``Sandbox(seed=7, speed=0.0, state=None, port=0, storage_port=0, receiver_port=0, switches=None, rate_limit=500,
-empty=False, posts=500, deliveries=4500, real_time=False, tls=None, scene=None, workspace=None)``, a context manager with ``start()``
-and ``stop()``; ``url``, ``api_key``, ``second_api_key``, ``storage_url``, ``receiver_url``, ``workspace_id``, ``certificate``. A `Scene`
-replaces the seeded campaign by the accounts, media and time of a real workspace. Everything below is also on ``Remote``:
+`Remote` controls a sandbox in another process, such as ``python -m voxburst_sandbox --port N``, with the same verbs:
 
 =====================================  ==============================================================================
 ``now()``                              the virtual time, an aware datetime
-``advance(seconds)``                   move the clock; everything due meanwhile happens, in order
-``set_speed(speed)``                   virtual seconds per real second; 0 stands still
+``advance(seconds)``                   move the clock; everything that falls due happens, in order
+``set_speed(speed)``                   virtual seconds per real second; 0 stops the clock
 ``add_fault(*faults)``                 see `Fault`; ``faults()`` lists them with their counts, ``clear_faults()`` drops them
 ``requests(since=0, acting=None)``     list of dict: seq method path query key api_key status body acting effect replay fault at
-                                       ended host; `ended` is ``""`` while it is under way, and `status` 0 where no answer went out
-``effects(kind=None, since=0)``        list of dict, one per side effect that happened: seq kind at key mark request + ids
+                                       ended host; in flight `ended` is ``""``; `status` is 0 if no answer was sent
+``effects(kind=None, since=0)``        list of dict, one per side effect: seq kind at key mark request + ids
 ``duplicates()``                       list of dict: side effects that happened twice for one logical thing
-``received(since=0)``                  what the built-in webhook receiver got: host path headers body at
+``received(since=0)``                  deliveries to the built-in webhook receiver: host path headers body at
 ``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
-``authorize(state)``                   the person who agrees to connect an account; gives ``code`` and ``state``
-``touch(post_id)``                     somebody edits the post's tags in the dashboard: `updatedAt` moves, nothing else
-``person.edit(post_id, …)``            people in the web page, see `Person`: ``edit delete withdraw unpublish duplicate
-                                       post_copy submit approve reject backdate``; copies keep the metadata
-``plant_post(content, accounts, …)``   a post that was always there, e.g. ``status="pending_approval", daysOld=40``
-``set_switches(**changes)``            change readings while it runs; ``switches`` shows the present ones
+``authorize(state)``                   agree to connect an account; returns ``code`` and ``state``
+``touch(post_id)``                     edit a post's tags in the web page: `updatedAt` moves, nothing else
+``person.edit(post_id, …)``            an actor in the web page, see `Person`; copies keep the metadata
+``plant_post(content, accounts, …)``   add a post without an effect, e.g. ``status="pending_approval", daysOld=40``
+``set_switches(**changes)``            change readings of the contract, see `Switches`; ``switches`` are those in force
 ``state()``                            seed, clock, workspace, counts
-``reset(empty=False)``                 the seeded beginning again: records, clock, logs, faults
+``reset(empty=False)``                 the seeded state again: records, clock, logs, faults
 =====================================  ==============================================================================
 
-API keys: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) may do everything in the same workspace, each with
-separate idempotency keys (`Switches.workspace_keys` shares them); ``vb_test_readonly`` only reads (403 on writes),
-``vb_test_quota`` creates nothing (402).
+**API keys**: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) have full access to the same workspace, with
+separate idempotency keys; ``vb_test_readonly`` only reads (403 on writes), ``vb_test_quota`` creates nothing (402).
 
-**Control calls** stand under ``/_sandbox`` (no API key, never logged, no rate limit; JSON only, with its content type): see
-``docs/sandbox.md``. ``GET /`` is a page for people, ``GET /v1/openapi.json`` describes the API.
+**Effects**: ``docs/sandbox.md`` lists their kinds. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause`
+``retry`` or ``fix``; `again` if an earlier publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of a created or
+published post; ``key`` is the idempotency key of the request that caused the effect, also of a later effect.
 
-**Kinds of effects**, all listed in ``docs/sandbox.md``: ``post.create post.retry target.requeue target.publish target.fail
-delivery.resend`` and so on, and ``person.edit`` and so on for what people did. A retry is one ``post.retry`` and a ``target.requeue``
-per target (`cause` ``retry`` or ``fix``; `again` if an earlier publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of
-a created or published post; ``key`` is the idempotency key of the request that caused the effect, also where it happened later.
-
-**Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``, lasting until mended
+**Codes of failed platforms**: passing ``RATE_LIMITED SERVICE_UNAVAILABLE INTERNAL_ERROR``; lasting until a fix
 ``TOKEN_EXPIRED ACCOUNT_DISCONNECTED CONTENT_TOO_LONG MEDIA_ASPECT_RATIO MEDIA_FORMAT_NOT_SUPPORTED MEDIA_TOO_LARGE
-PUBLISH_ERROR``, and two unknown ones, ``E_4711 GRAPH_368_NODE``. How many publications fail and recover is
-`Switches.failure_rate` and `Switches.recovery_rate`.
+PUBLISH_ERROR``; unknown ``E_4711 GRAPH_368_NODE``. `Switches.failure_rate` and `Switches.recovery_rate` set how many
+publications fail and recover.
 
 **Time** is virtual and starts at 2026-03-02T09:00:00Z; the ``Date`` header shows it. With ``speed=0`` two starts answer the
-same calls with the same bytes, but for the workspace id (pin it with ``workspace=``) and the loopback port in upload
-addresses. Randomness is drawn by hashing seed, subject and attempt, so results don't depend on order or timing.
+same calls with the same bytes, but for the workspace id (pin it with ``workspace=``) and the loopback ports. Randomness is
+drawn by hashing seed, subject and attempt, so results don't depend on order or timing.
 
 **Seeded world**: 12 accounts, about 500 posts of the ten days before the start with 60 to 90 failed targets, 40 media,
-3 webhooks whose ``*.example`` hosts lead to the built-in receiver, 30 days of delivery history.
+3 webhooks whose ``*.example`` hosts lead to the built-in receiver, 30 days of deliveries.
 """
 
 from __future__ import annotations
 
 from voxburst_sandbox.control import API_KEY, SECOND_API_KEY, Person, Remote
-from voxburst_sandbox.seed import Scene, SceneAccount
+from voxburst_sandbox.seed import FixtureAccount, FixtureWorld
 from voxburst_sandbox.server import Sandbox, main, serve
 from voxburst_sandbox.switches import Fault, Switches
 
@@ -78,11 +66,11 @@ __all__ = [
     "API_KEY",
     "SECOND_API_KEY",
     "Fault",
+    "FixtureAccount",
+    "FixtureWorld",
     "Person",
     "Remote",
     "Sandbox",
-    "Scene",
-    "SceneAccount",
     "Switches",
     "main",
     "serve",

@@ -1,35 +1,32 @@
-"""Who am I, is it up, and many operations in one request (contract: sections 1 and 8.2)."""
+"""Identity, health, batches and accounts (contract: 1, 8.2, 8.4; rows 17 to 23)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from voxburst_sandbox import wire
+from voxburst_sandbox.bodies import LIMITS, Agreed, Batch, Connect, Login, Operation, Page
 from voxburst_sandbox.http import (
     Answer,
     Call,
     Route,
+    deleted,
     envelope,
     invalid,
-    is_web_address,
     new_id,
     not_found,
+    page,
     refuse,
     refuse_quota,
     single,
 )
-from voxburst_sandbox.publishing import LIMITS
 from voxburst_sandbox.store import Account, Event, identifier, uniform
 from voxburst_sandbox.webhooks import emit
 from voxburst_sandbox.world import Handler, World, iso
-
-_GROUPS = ("/v1/posts", "/v1/accounts", "/v1/media", "/v1/webhooks")
-MOST_OPERATIONS = 100
-_MOST_BYTES, _MOST_BODY = 5 * 1024 * 1024, 100 * 1024
 
 
 def _health(call: Call) -> Answer:
@@ -44,95 +41,54 @@ def _me(call: Call) -> Answer:
     return Answer(200, {"workspaceId": call.world.workspace_id, "workspaceName": "Alder Coffee", "plan": "PRO"})
 
 
-def _login(call: Call) -> Answer:
-    """POST /auth/login: a key for whoever knows the word ``sandbox`` (contract: K3)."""
-    body = call.json(required=True)
-    if not body.get("email") or body.get("password") != "sandbox":
+def _login(_: Call, body: Login) -> Answer:
+    """POST /auth/login: an API key for the password ``sandbox`` (contract: K3)."""
+    if not body.email or body.password != "sandbox":  # noqa: S105 - a word for everybody
         refuse(401, "UNAUTHORIZED", "wrong e-mail address or password")
     return Answer(200, {"accessToken": "vb_test_second"})
 
 
-def routes(dispatch: Callable[[Call], Answer]) -> tuple[Route, ...]:
-    """Return the endpoints of this page; `dispatch` serves one operation of a batch."""
-
-    def batch(call: Call) -> Answer:
-        """POST /batch."""
-        return _batch(call, dispatch)
-
-    return (
-        Route("GET", "/v1/health", _health),
-        Route("GET", "/v1/auth/me", _me),
-        Route("POST", "/v1/auth/login", _login, keyed=False, reads=True, public=True),
-        Route("POST", "/v1/batch", batch),
-    )
+_MOST_BATCH_BYTES, _MOST_BODY_BYTES = 5 * 1024**2, 100 * 1024
+_SKIPPED = {"code": "SKIPPED", "message": "an operation before this one failed"}
 
 
-def _batch(call: Call, dispatch: Callable[[Call], Answer]) -> Answer:
-    """Operations in order; each has its own status, and only `continueOnError: false` stops at a failure."""
-    if len(call.body) > _MOST_BYTES:
+def _batch(call: Call, body: Batch) -> Answer:
+    """POST /batch: operations in order; only `continueOnError: false` stops at one that fails."""
+    if len(call.body) > _MOST_BATCH_BYTES:
         return Answer(422, {"error": "the batch is larger than 5 MB"})
-    body = call.json(required=True)
-    operations = body.get("operations")
-    if not isinstance(operations, list) or not 1 <= len(operations) <= MOST_OPERATIONS:
-        invalid(f"operations must hold 1 to {MOST_OPERATIONS} operations", field="operations")
-    for number, operation in enumerate(operations):
-        _check(operation, number)
-    if len({operation["id"] for operation in operations}) != len(operations):
+    if len({operation.id for operation in body.operations}) != len(body.operations):
         invalid("operation ids must be unique", field="operations")
-    if any(len(msgspec.json.encode(operation.get("body"))) > _MOST_BODY for operation in operations):
+    if any(len(msgspec.json.encode(operation.body)) > _MOST_BODY_BYTES for operation in body.operations):
         return Answer(422, {"error": "the body of an operation is larger than 100 KB"})
     results: list[dict[str, Any]] = []
-    stopped = False
-    for operation in operations:
-        if stopped:
-            results.append({"id": operation["id"], "status": 424, "body": None, "error": _SKIPPED})
-            continue
-        result = _operate(call, operation, dispatch)
+    skipped = failed = 0
+    for operation in body.operations:
+        if failed and not body.continue_on_error:
+            result: dict[str, Any] = {"id": operation.id, "status": 424, "body": None, "error": _SKIPPED}
+            skipped += 1
+        else:
+            result = _operate(call, operation)
+            failed += result["status"] >= 400
         results.append(result)
-        stopped = result["status"] >= 400 and body.get("continueOnError") is False
-    skipped = sum(result.get("error") is _SKIPPED for result in results)
-    succeeded = sum(result["status"] < 400 for result in results)
-    failed = len(results) - succeeded - skipped
+    succeeded = len(results) - failed - skipped
     summary = {"total": len(results), "succeeded": succeeded, "failed": failed, "skipped": skipped}
     return Answer(207 if failed else 200, {"results": results, "summary": summary})
 
 
-_SKIPPED = {"code": "SKIPPED", "message": "an operation before this one failed"}
-
-
-def _check(operation: Any, number: int) -> None:
-    """Refuse a batch with a malformed operation."""
-    field = f"operations[{number}]"
-    if (
-        not isinstance(operation, dict)
-        or not isinstance(operation.get("id"), str)
-        or not 1 <= len(operation["id"]) <= 64
-    ):
-        invalid("an operation needs an id of 1 to 64 characters", field=field)
-    if operation.get("method") not in ("POST", "PATCH", "DELETE"):
-        invalid("method must be POST, PATCH or DELETE", field=field)
-    path = operation.get("path")
-    if not isinstance(path, str) or len(path) > 500 or not path.startswith(_GROUPS):
-        invalid("path must lie under posts, accounts, media or webhooks", field=field)
-    if not isinstance(operation.get("headers"), dict | None):
-        invalid("headers must be an object", field=field)
-
-
-def _operate(call: Call, operation: dict[str, Any], dispatch: Callable[[Call], Answer]) -> dict[str, Any]:
-    """Serve one operation."""
-    headers = {str(name).lower(): str(value) for name, value in (operation.get("headers") or {}).items()}
-    parts = urlsplit(operation["path"])
-    body = b"" if operation.get("body") is None else msgspec.json.encode(operation["body"])
-    inner = Call(
-        call.world, operation["method"], parts.path, {}, dict(parse_qsl(parts.query)), headers, body,
-        api_key=call.api_key, key=headers.get("idempotency-key"), request=call.request,
+def _operate(call: Call, operation: Operation) -> dict[str, Any]:
+    assert call.dispatch is not None, "calls that come from outside have one"
+    headers = {name.lower(): str(value) for name, value in (operation.headers or {}).items()}
+    parts = urlsplit(operation.path)
+    inner = replace(
+        call, method=operation.method, path=parts.path, query=dict(parse_qsl(parts.query)), headers=headers, changed=False,
+        body=b"" if operation.body is None else msgspec.json.encode(operation.body), key=headers.get("idempotency-key"),
     )  # fmt: skip
-    answer = dispatch(inner)
+    answer = call.dispatch(inner)
     call.changed = call.changed or inner.changed
     data = msgspec.json.decode(answer.encoded() or b"null")
     if answer.status >= 400 and isinstance(data, dict):
-        return {"id": operation["id"], "status": answer.status, "body": None, "error": data.get("error", data)}
-    return {"id": operation["id"], "status": answer.status, "body": data}
+        return {"id": operation.id, "status": answer.status, "body": None, "error": data.get("error", data)}
+    return {"id": operation.id, "status": answer.status, "body": data}
 
 
 def find_account(call: Call) -> Account:
@@ -141,38 +97,27 @@ def find_account(call: Call) -> Account:
     return call.world.accounts.get(key) or not_found("account", key)
 
 
+# Requested status -> the statuses that it covers, where these are several.
+_COVERED = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}
+
+
 def _list(call: Call) -> Answer:
     """GET /accounts: disconnected ones only where a status or `includeArchived` asks for them (contract: ACC-n)."""
-    world, platform = call.world, call.word("platform")
-    asked = call.query.get("status", "").lower()
+    world, platform, status = call.world, call.word("platform"), call.query.get("status", "").lower()
     archived = call.query.get("includeArchived", "").lower() == "true"
-    names = {"error": ("error", "expired", "revoked"), "inactive": ("expired", "revoked", "suspended")}.get(
-        asked, (asked,)
-    )
 
-    def shown(item: Account) -> bool:
-        if asked and asked != "all" and item.status not in names:
+    def accept(key: str) -> bool:
+        item = world.accounts[key]
+        if not status and not archived and item.status == "disconnected":
             return False
-        if not asked and not archived and item.status == "disconnected":
-            return False
-        return platform is None or item.platform == platform
+        return platform in (None, item.platform) and (
+            status in ("", "all") or item.status in _COVERED.get(status, (status,))
+        )
 
-    found = [item for item in world.accounts.values() if shown(item)]
-    limit, start = call.limit(), _place(call, found) + call.offset()
-    following = found[start + limit - 1].id if len(found) > start + limit else None
-    records = [wire.account(world, item) for item in found[start : start + limit]]
+    order = [(world.start, -number, key) for number, key in enumerate(world.accounts)][::-1]
+    keys, limit, following = page(call, order, accept)
+    records = [wire.account(world, world.accounts[key]) for key in keys]
     return envelope(world, world.switches.accounts_envelope, records, limit, following, "accounts")
-
-
-def _place(call: Call, found: list[Account]) -> int:
-    """Index behind the account that the cursor names."""
-    cursor = call.query.get("cursor")
-    if not cursor:
-        return 0
-    keys = [item.id for item in found]
-    if cursor not in keys:
-        refuse(400, "BAD_REQUEST", "the cursor is not one of ours")
-    return keys.index(cursor) + 1
 
 
 def _get(call: Call) -> Answer:
@@ -182,10 +127,15 @@ def _get(call: Call) -> Answer:
 
 def _pages(call: Call) -> Answer:
     """GET /accounts/:id/pages: the pages that a Facebook account may post to."""
+    account = _find_with_pages(call)
+    return Answer(200, {"pages": [{"id": key, "name": name} for key, name in _pages_of(account).items()]})
+
+
+def _find_with_pages(call: Call) -> Account:
     account = find_account(call)
     if account.platform not in ("facebook", "linkedin"):
         refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
-    return Answer(200, {"pages": [{"id": key, "name": name} for key, name in _pages_of(account).items()]})
+    return account
 
 
 def _pages_of(account: Account) -> dict[str, str]:
@@ -194,16 +144,16 @@ def _pages_of(account: Account) -> dict[str, str]:
     return own | {f"page_{number}": f"{account.display_name} {number}" for number in (1, 2)}
 
 
-def _connect(call: Call) -> Answer:
-    """POST /accounts/connect/:platform, or with the platform in the body: where a person must go to agree, under every name."""
+def _connect(call: Call, body: Connect) -> Answer:
+    """POST /accounts/connect/:platform, or with the platform in the body: where to agree, under every name."""
     refuse_quota(call)
     world = call.world
-    platform = str(call.params.get("platform") or call.json(required=True).get("platform") or "").lower()
+    platform = (call.params.get("platform") or body.platform).lower()
     if not platform:
         invalid("platform is required", field="platform")
     if platform not in LIMITS:
         refuse(400, "BAD_REQUEST", f"no such platform: {platform[:40]}")
-    back = _return_address(call.json())
+    back = body.redirect_uri or body.callback_url
     number = sum(effect["kind"] == "account.connect" for effect in world.effects)
     state = identifier("st_", world.seed, platform, number)
     url = f"{world.hosts.get('api', '')}/_sandbox/oauth/authorize?platform={platform}&state={state}"
@@ -211,18 +161,8 @@ def _connect(call: Call) -> Answer:
     return Answer(200, {"authorizationUrl": url, "authUrl": url, "url": url, "state": state, "redirectUri": back})
 
 
-def _return_address(body: dict[str, Any]) -> str | None:
-    """Return where the person is to come back to, under either name; it must be a web address."""
-    back = body.get("redirectUri") or body.get("callbackUrl")
-    if back is None:
-        return None
-    if not is_web_address(back, "http", "https"):
-        invalid("the address to come back to must be http or https", field="callbackUrl")
-    return str(back)
-
-
 def connection(world: World, state: str) -> dict[str, Any] | None:
-    """Return the beginning of a connection (`platform`, `redirect`); None if nobody began one with this state."""
+    """Return the effect that began a connection (`platform`, `redirect`); None if the state is unknown."""
     begun = (effect for effect in world.effects if effect["kind"] == "account.connect" and effect["state"] == state)
     return next(begun, None)
 
@@ -232,13 +172,12 @@ def oauth_code(world: World, state: str) -> str:
     return identifier("code_", world.seed, state)
 
 
-def _callback(call: Call) -> Answer:
-    """POST /accounts/callback/:platform: a code works once; an expired account of the platform comes back to life."""
-    world, platform, body = call.world, call.params["platform"].lower(), call.json(required=True)
-    code, state = str(body.get("code", "")), str(body.get("state", ""))
+def _callback(call: Call, body: Agreed) -> Answer:
+    """POST /accounts/callback/:platform: a code works once; an expired account of the platform is active again."""
+    world, platform, state = call.world, call.params["platform"].lower(), body.state
     issued = connection(world, state)
     used = any(effect["kind"] == "account.connected" and effect["state"] == state for effect in world.effects)
-    if issued is None or issued["platform"] != platform or code != oauth_code(world, state):
+    if issued is None or issued["platform"] != platform or body.code != oauth_code(world, state):
         invalid("the code does not belong to this state and platform", field="code")
     if used:
         invalid("the code has been used", field="code")
@@ -260,7 +199,6 @@ def _reconnected(world: World, platform: str) -> Account | None:
 
 
 def _new(call: Call, platform: str) -> Account:
-    """Return an account that was not there before."""
     key = new_id(call, "acc_", call.world.accounts)
     return Account(key, platform, f"alder_{key[4:10]}", "Alder Coffee New", "business", "active", call.world.now())
 
@@ -280,9 +218,7 @@ def _disconnect(call: Call) -> Answer:
         world.listed.clear()
         call.effect("account.disconnect", account=account.id)
         _emit(world, "account.disconnected", account, reason="user_request")
-    return (
-        Answer(204) if world.switches.delete_204 else Answer(200, {"id": account.id, "success": True, "deleted": True})
-    )
+    return deleted(world, account.id)
 
 
 def _refresh(call: Call) -> Answer:
@@ -311,26 +247,21 @@ def _test(call: Call) -> Answer:
     return Answer(200, {"success": True, "message": "The account works.", "details": details})
 
 
-def _select_page(call: Call) -> Answer:
+def _select_page(call: Call, body: Page) -> Answer:
     """POST /accounts/:id/select-page: an empty id clears the choice."""
-    world, account, body = call.world, find_account(call), call.json(required=True)
-    page_id = body.get("pageId")
-    if account.platform not in ("facebook", "linkedin"):
-        refuse(400, "PAGE_SELECTION_NOT_SUPPORTED", f"{account.platform} has no pages")
-    if not isinstance(page_id, str):
-        invalid("pageId is required; empty clears it", field="pageId")
+    account, page_id = _find_with_pages(call), body.page_id
     known = _pages_of(account)
     if page_id and page_id not in known:
         refuse(400, "ACCOUNT_PAGE_MISMATCH", "the page does not belong to this account")
     account.page_id = page_id or None
-    account.page_name = (str(body.get("pageName") or "") or known.get(page_id)) if page_id else None
-    world.accounts.save(account)
+    account.page_name = (body.page_name or known[page_id]) if page_id else None
+    call.world.accounts.save(account)
     call.effect("account.page", account=account.id, page=page_id)
     return Answer(200, {"success": True})
 
 
 def _backfill(call: Call) -> Answer:
-    """POST /accounts/:id/backfill: analytics come later; `backfill.status` of the account says when (assumed)."""
+    """POST /accounts/:id/backfill: asynchronous; `backfill.status` of the account shows the progress (assumed)."""
     world, account = call.world, find_account(call)
     at = world.now()
     account.backfill = {"status": "processing", "startedAt": iso(at), "finishedAt": None}
@@ -342,7 +273,6 @@ def _backfill(call: Call) -> Answer:
 
 
 def _on_backfilled(world: World, event: Event) -> None:
-    """Analytics have come."""
     account = world.accounts.get(event.subject)
     if account is not None and account.backfill is not None:
         account.backfill = {**account.backfill, "status": "completed", "finishedAt": iso(event.at)}
@@ -352,15 +282,19 @@ def _on_backfilled(world: World, event: Event) -> None:
 HANDLERS: dict[str, Handler] = {"account.backfilled": _on_backfilled}
 
 ROUTES = (
-    Route("GET", "/v1/accounts", _list),
-    Route("GET", "/v1/accounts/{id}", _get),
-    Route("GET", "/v1/accounts/{id}/pages", _pages),
-    Route("POST", "/v1/accounts/connect", _connect, keyed=False),
-    Route("POST", "/v1/accounts/connect/{platform}", _connect, keyed=False),
-    Route("POST", "/v1/accounts/callback/{platform}", _callback, keyed=False),
-    Route("DELETE", "/v1/accounts/{id}", _disconnect),
-    Route("POST", "/v1/accounts/{id}/refresh", _refresh),
-    Route("POST", "/v1/accounts/{id}/test", _test),
-    Route("POST", "/v1/accounts/{id}/select-page", _select_page),
-    Route("POST", "/v1/accounts/{id}/backfill", _backfill),
+    Route("GET /v1/health", _health, "Object"),
+    Route("GET /v1/auth/me", _me, "Object"),
+    Route("POST /v1/auth/login", _login, "Object", body=Login, keyed=False, reads=True, public=True),
+    Route("POST /v1/batch", _batch, "BatchResult", "200 207", Batch),
+    Route("GET /v1/accounts", _list, "[Account]", query="status platform includeArchived"),
+    Route("GET /v1/accounts/{id}", _get, "Account"),
+    Route("GET /v1/accounts/{id}/pages", _pages, "Object"),
+    Route("POST /v1/accounts/connect", _connect, "Connection", body=Connect, keyed=False),
+    Route("POST /v1/accounts/connect/{platform}", _connect, "Connection", body=Connect, keyed=False),
+    Route("POST /v1/accounts/callback/{platform}", _callback, "Object", body=Agreed, keyed=False),
+    Route("DELETE /v1/accounts/{id}", _disconnect, "Success"),
+    Route("POST /v1/accounts/{id}/refresh", _refresh, "Success"),
+    Route("POST /v1/accounts/{id}/test", _test, "Success"),
+    Route("POST /v1/accounts/{id}/select-page", _select_page, "Success", body=Page),
+    Route("POST /v1/accounts/{id}/backfill", _backfill, "Queued", "202"),
 )

@@ -1,7 +1,7 @@
-"""Analytics: how published posts do, in one answer that every known client can read (contract: 8.7).
+"""Analytics, in one answer that every known client can read (contract: 8.7).
 
-Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform; those of a period
-are what was added in it. They are collected once an hour, or when somebody asks for a refresh.
+Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform. Those of a
+period are what was gained in it. They are collected once an hour, or at a refresh.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from voxburst_sandbox.posts import find_post
 from voxburst_sandbox.store import Account, Post, Target, uniform
 from voxburst_sandbox.world import World, iso
 
-__all__ = ["ROUTES"]
-
 _HOUR, _DAY = 3_600_000, 86_400_000
 _MOST_DAYS = 365  # of the plan PRO
 _GRANULARITIES = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY")
-# Share of the followers that sees a post, and how often those who see it do something, by platform.
+# Share of the followers that sees a post, and share of these that engages, by platform.
 _REACH = {"twitter": 0.06, "linkedin": 0.12, "instagram": 0.16, "facebook": 0.05, "bluesky": 0.2, "threads": 0.14}
 _ENGAGED = {
     "twitter": 0.018,
@@ -34,7 +32,7 @@ _ENGAGED = {
     "bluesky": 0.04,
     "threads": 0.03,
 }
-# How engagements are parted.
+# Shares of the engagements.
 _SHARES = {"likes": 0.68, "comments": 0.09, "shares": 0.08, "clicks": 0.11, "saves": 0.04}
 _HALF_LIFE = {
     "twitter": 6.0,
@@ -49,14 +47,15 @@ _TOTALS = ("impressions", "reach", "engagements", *_SHARES)
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """From when until when figures are asked for, and by what steps."""
+    """The period of the requested figures, and its steps."""
 
     start: int
     end: int
     granularity: str
+    label: str
 
     def shown(self) -> dict[str, str]:
-        """As answers show it."""
+        """Return the period as answers show it."""
         return {"periodStart": iso(self.start), "periodEnd": iso(self.end)}
 
 
@@ -75,7 +74,8 @@ def _period(call: Call) -> _Period:
     granularity = call.query.get("granularity", "DAILY").upper()
     if granularity not in _GRANULARITIES:
         invalid(f"granularity must be one of {', '.join(_GRANULARITIES)}", field="granularity")
-    return _Period(max(start, min(end, now - _MOST_DAYS * _DAY)), end, granularity)
+    start = max(start, min(end, now - _MOST_DAYS * _DAY))
+    return _Period(start, end, granularity, since or f"{round((end - start) / _DAY)}d")
 
 
 def _metrics(world: World, target: Target, period: _Period, collected: int) -> dict[str, int]:
@@ -107,17 +107,16 @@ def _grown(target: Target, at: int) -> float:
 
 
 def _collected(world: World, refreshed_at: int) -> int:
-    """When figures were last collected: on the hour, or at a later refresh."""
+    """Return when figures were last collected: on the hour, or at a later refresh."""
     return max(world.now() // _HOUR * _HOUR, refreshed_at)
 
 
 def _published(post: Post) -> list[Target]:
-    """Targets that have gone out and are still there."""
+    """Return the targets that are still published."""
     return [target for target in post.targets if target.status == "published"]
 
 
 def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    """Add figures up by name."""
     total: Counter[str] = Counter(dict.fromkeys(_TOTALS, 0))
     for part in parts:
         total.update(part)
@@ -125,7 +124,6 @@ def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _rate(metrics: dict[str, int]) -> float:
-    """Return engagements per impression."""
     return round(metrics["engagements"] / metrics["impressions"], 4) if metrics["impressions"] else 0.0
 
 
@@ -161,7 +159,7 @@ def _post_answer(call: Call, post: Post) -> dict[str, Any]:
         "platformPostUrl": first.get("platformPostUrl"),
         "dataAvailable": bool(records),
         "collectedAt": iso(_collected(world, post.analytics_at)),
-        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        "period": period.label,
         **period.shown(),
         "metrics": _sum(record["metrics"] for record in records),
         "data": records,
@@ -209,7 +207,7 @@ def _account_answer(call: Call, account: Account) -> dict[str, Any]:
         "metrics": {**metrics, "followers": account.followers},
         "followerHistory": history,
         "timeseries": history,
-        "period": call.query.get("since") or f"{round((period.end - period.start) / _DAY)}d",
+        "period": period.label,
         "collectedAt": iso(_collected(world, account.analytics_at)),
         **period.shown(),
     }
@@ -287,15 +285,16 @@ def _aggregate(call: Call) -> Answer:
 
 
 def _words(call: Call, name: str) -> set[str] | None:
-    """Return the words of a list in the query; None if there are none."""
+    """Return the words of a comma-separated list in the query; None for none."""
     return {word.strip() for word in call.query.get(name, "").split(",") if word.strip()} or None
 
 
+_SPAN = "startDate endDate since granularity"
 ROUTES = (
-    Route("GET", "/v1/analytics/posts/{id}", _post),
-    Route("POST", "/v1/analytics/posts/{id}/refresh", _refresh_post),
-    Route("GET", "/v1/analytics/accounts/{id}", _account),
-    Route("POST", "/v1/analytics/accounts/{id}/refresh", _refresh_account),
-    Route("GET", "/v1/analytics/overview", _overview),
-    Route("GET", "/v1/analytics/aggregate", _aggregate),
+    Route("GET /v1/analytics/posts/{id}", _post, "Figures", query=f"{_SPAN} metrics"),
+    Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post, "Figures", "202"),
+    Route("GET /v1/analytics/accounts/{id}", _account, "Figures", query=_SPAN),
+    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account, "Figures", "202"),
+    Route("GET /v1/analytics/overview", _overview, "Tally", query=_SPAN),
+    Route("GET /v1/analytics/aggregate", _aggregate, "Tally", query=f"{_SPAN} limit accountIds platforms"),
 )

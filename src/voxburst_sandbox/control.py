@@ -1,17 +1,17 @@
-"""People at work in the web page: they edit, delete, withdraw, copy and approve while a client runs.
+"""Control of a sandbox: each verb is declared once, and is both a method of `Remote` and a call under ``/_sandbox``.
 
-Their acts are no requests of the API. The record of effects shows them as ``person.…``, so that counts of what the API's
-clients caused stay clean.
+The acts of a `Person` are no requests of the API. The record shows them as effects ``person.…``, apart from the effects of
+clients.
 """
 
 from __future__ import annotations
 
+import inspect
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
@@ -21,137 +21,104 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from voxburst_sandbox.accounts import connection, oauth_code
+from voxburst_sandbox.bodies import Time
 from voxburst_sandbox.gates import is_loopback_address
-from voxburst_sandbox.posts import copy_post
+from voxburst_sandbox.http import Body, RefusedError
+from voxburst_sandbox.posts import approve, copy_post, move, require, unpublish
 from voxburst_sandbox.publishing import await_time, publish_post
-from voxburst_sandbox.store import Log, Post, Target, identifier
+from voxburst_sandbox.store import Post, Target, identifier
 from voxburst_sandbox.switches import Fault, Switches
-from voxburst_sandbox.world import World, by_kind, duplicates, iso, parse_time
+from voxburst_sandbox.world import World, by_kind, duplicates, instant, iso, parse_time
+
+API_KEY = "vb_test_sandbox"
+# A second key of the same workspace, with separate idempotency keys.
+SECOND_API_KEY = "vb_test_second"
 
 _DAY = 86_400_000
-Act = Callable[[World, Post, Mapping[str, Any]], Post]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def act(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a person do something to a post.
-
-    Parameters
-    ----------
-    world : World
-        Where it happens.
-    body : mapping
-        `act` (a name of the table below), `post`, and what the act needs.
-
-    Returns
-    -------
-    dict
-        `post` (the post acted on, or the new copy) and its `status`.
-
-    Raises
-    ------
-    ValueError
-        No such act or post, or the post's status does not allow it.
-    """
-    name, key = str(body.get("act", "")), str(body.get("post", ""))
-    if name not in _ACTS:
-        raise ValueError(f"no such act: {name!r}; one of {', '.join(sorted(_ACTS))}")
-    post = world.posts.get(key)
-    if post is None:
-        raise ValueError(f"no such post: {key}")
-    result = _ACTS[name](world, post, body)
-    source = None if result is post else post.id
-    world.effect(f"person.{name}", post=result.id, status=result.status, source=source)
-    return {"post": result.id, "status": result.status}
+# -- actors in the web page -------------------------------------------------------------------------------------------
 
 
-def _require(post: Post, *statuses: str) -> None:
-    """Raise ValueError for a post in another status."""
-    if post.status not in statuses:
-        raise ValueError(f"the post is {post.status}, not {' or '.join(statuses)}")
+class Act(Generic[P]):
+    """One act: a method of `Person`, and what it does to a post; arguments are sent by name."""
+
+    def __init__(self, do: Callable[Concatenate[World, Post, P], Post]) -> None:
+        self.do = do
+        self.__doc__ = do.__doc__
+
+    def __get__(self, person: Person, _: object) -> Callable[Concatenate[str, P], str]:
+        name = self.do.__name__.strip("_")
+
+        def method(post_id: str, /, *_: P.args, **more: P.kwargs) -> str:
+            return person.act(name, post_id, **more)
+
+        return method
 
 
-def _enter(world: World, post: Post, status: str) -> Post:
-    """Put a post into another status."""
-    post.status = status
-    world.touch(post, world.now())
-    return post
-
-
-def _edit(world: World, post: Post, body: Mapping[str, Any]) -> Post:
-    """Change tags, text or time; what the body does not name stays."""
-    post.tags = [str(tag) for tag in body.get("tags") or post.tags]
-    post.content = str(body.get("content") or post.content)
-    if body.get("scheduledFor"):
-        _require(post, "draft", "scheduled")
-        post.scheduled_for = parse_time(str(body["scheduledFor"]))
+def _edit(
+    world: World,
+    post: Post,
+    *,
+    tags: list[str] | None = None,
+    content: str | None = None,
+    scheduled_for: str | None = None,
+) -> Post:
+    """Change tags, text or time (ISO 8601 with an offset) of a post; `updatedAt` moves."""
+    post.tags = tags or post.tags
+    post.content = content or post.content
+    if scheduled_for:
+        require(post, "draft", "scheduled")
+        post.scheduled_for = parse_time(scheduled_for)
         post.status = "scheduled"
         await_time(world, post)
     world.touch(post, world.now())
     return post
 
 
-def _delete(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Remove a post, whatever its status."""
+def _delete(world: World, post: Post) -> Post:
+    """Delete a post, whatever its status."""
     world.remove_post(post)
     return post
 
 
-def _withdraw(world: World, post: Post, _: Mapping[str, Any]) -> Post:
+def _withdraw(world: World, post: Post) -> Post:
     """Cancel a post that has not gone out."""
-    _require(post, "draft", "scheduled", "pending_approval", "approved")
-    return _enter(world, post, "cancelled")
+    return move(world, post, "cancelled", "draft", "scheduled", "pending_approval", "approved")
 
 
-def _unpublish(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Take a published post down."""
-    _require(post, "published", "partial")
-    for target in post.targets:
-        if target.status == "published":
-            target.status, target.since = "unpublished", world.now()
-    return _enter(world, post, "unpublished")
-
-
-def _duplicate(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Make a draft of the post, its metadata (and so its mark) copied."""
+def _duplicate(world: World, post: Post) -> Post:
+    """Create a draft of a post with its metadata, and so its mark."""
     return copy_post(world, post, identifier("post_", world.seed, "person", post.id, len(world.effects)))
 
 
-def _post_copy(world: World, post: Post, body: Mapping[str, Any]) -> Post:
-    """Post a copy: for the time in the body or the post's own if that is to come, else at once."""
-    copy = _duplicate(world, post, body)
-    planned = parse_time(str(body["scheduledFor"])) if body.get("scheduledFor") else post.scheduled_for
+def _post_copy(world: World, post: Post, *, scheduled_for: str | None = None) -> Post:
+    """Post a copy with its metadata: at `scheduled_for`, else at the post's own time if that is to come, else now."""
+    copy = _duplicate(world, post)
+    planned = parse_time(scheduled_for) if scheduled_for else post.scheduled_for
     if planned is not None and planned > world.now():
         copy.scheduled_for = planned
-        _enter(world, copy, "scheduled")
+        move(world, copy, "scheduled", copy.status)
         await_time(world, copy)
     else:
         publish_post(world, copy, world.now(), key=None)
     return copy
 
 
-def _submit(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Send a post for approval."""
-    _require(post, "draft", "scheduled")
-    return _enter(world, post, "pending_approval")
+def _submit(world: World, post: Post) -> Post:
+    """Send a draft or scheduled post for approval: it is ``pending_approval``."""
+    return move(world, post, "pending_approval", "draft", "scheduled")
 
 
-def _approve(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Approve a post: scheduled if it has a time, else it waits to be published (contract: APR)."""
-    _require(post, "pending_approval")
-    _enter(world, post, "approved" if post.scheduled_for is None else "scheduled")
-    await_time(world, post)
-    return post
+def _reject(world: World, post: Post) -> Post:
+    """Send a post back to its author: a draft again."""
+    return move(world, post, "draft", "pending_approval")
 
 
-def _reject(world: World, post: Post, _: Mapping[str, Any]) -> Post:
-    """Send a post back to its author as a draft."""
-    _require(post, "pending_approval")
-    return _enter(world, post, "draft")
-
-
-def _backdate(world: World, post: Post, body: Mapping[str, Any]) -> Post:
-    """Let a post be older than it is, by days: the workspace as it would be if it had been made then."""
-    days = float(body.get("days", 0))
+def _backdate(world: World, post: Post, *, days: float) -> Post:
+    """Move a post's creation and update so many days into the past."""
     if days < 0:
         raise ValueError("days must not be negative")
     world.remove_post(post)
@@ -160,122 +127,215 @@ def _backdate(world: World, post: Post, body: Mapping[str, Any]) -> Post:
     return world.add_post(post)
 
 
-_ACTS: dict[str, Act] = {
-    "edit": _edit,
-    "delete": _delete,
-    "withdraw": _withdraw,
-    "unpublish": _unpublish,
-    "duplicate": _duplicate,
-    "post_copy": _post_copy,
-    "submit": _submit,
-    "approve": _approve,
-    "reject": _reject,
-    "backdate": _backdate,
-}
+class Person:
+    """An actor in the web page; each method returns the id of the post, or of its copy.
 
-
-def plant_post(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a post into the workspace as if it had always been there; no effect, no event.
-
-    Parameters
-    ----------
-    world : World
-        The world that it is put into.
-    body : mapping
-        `content`, `accountIds`, and optionally `status` (default ``draft``), `daysOld`, `scheduledFor`, `tags`, `metadata`.
-
-    Returns
-    -------
-    dict
-        `post` and its `status`.
+    ValueError where the post's status does not allow the act.
     """
-    known = {"content", "accountIds", "status", "daysOld", "scheduledFor", "tags", "metadata"}
-    if unknown := sorted(set(body) - known):
-        raise ValueError(f"no such field of a planted post: {', '.join(unknown)}")
-    accounts = [world.accounts[key] for key in body.get("accountIds") or [] if key in world.accounts]
-    if not accounts or len(accounts) != len(body["accountIds"]):
+
+    def __init__(self, act: Callable[..., str]) -> None:
+        self.act = act
+
+    edit = Act(_edit)
+    delete = Act(_delete)
+    withdraw = Act(_withdraw)
+    unpublish = Act(unpublish)
+    duplicate = Act(_duplicate)
+    post_copy = Act(_post_copy)
+    submit = Act(_submit)
+    approve = Act(approve)
+    reject = Act(_reject)
+    backdate = Act(_backdate)
+
+
+# -- the verbs, as the server runs them -------------------------------------------------------------------------------
+
+
+async def _state(world: World) -> dict[str, Any]:
+    """Return seed, clock, workspace, addresses, counts."""
+    counts = {name: len(table) for name, table in world.tables()} | {name: len(log) for name, log in world.logs()}
+    following, hosts = world.next_due(), world.hosts
+    return {
+        "url": hosts["api"],
+        "storageUrl": hosts["storage"],
+        "receiverUrl": hosts["receiver"],
+        "seed": world.seed,
+        "workspaceId": world.workspace_id,
+        "now": iso(world.now()),
+        "speed": world.clock.speed,
+        "nextDue": None if following is None else iso(following),
+        "counts": counts,
+        "effects": by_kind(world.effects),
+    }
+
+
+async def _requests(world: World, since: int = 0, *, acting: bool | None = None) -> list[dict[str, Any]]:
+    """Return the requests after number `since`; `acting` selects those that would change something, or the others."""
+    return [entry for entry in world.requests[since:] if acting in (None, entry["acting"])]
+
+
+async def _effects(world: World, kind: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+    """Return the side effects that happened, after number `since`."""
+    return [entry for entry in world.effects[since:] if kind in (None, entry["kind"])]
+
+
+async def _duplicates(world: World) -> list[dict[str, Any]]:
+    """Return the side effects that happened twice for one logical thing."""
+    return duplicates(world.effects)
+
+
+async def _received(world: World, since: int = 0) -> list[dict[str, Any]]:
+    """Return what the built-in webhook receiver got."""
+    return world.received[since:]
+
+
+async def _advance(world: World, seconds: float) -> dict[str, str]:
+    world.clock.advance(seconds)
+    await world.quiesce()
+    return {"now": iso(world.now())}
+
+
+async def _set_speed(world: World, speed: float) -> dict[str, Any]:
+    """Set the virtual seconds per real second; 0 stops the clock."""
+    world.clock.set_speed(speed)
+    world.due.set()
+    return {"now": iso(world.now()), "speed": speed}
+
+
+async def _faults(world: World) -> list[dict[str, Any]]:
+    """Return the faults in force, with how often each `matched` and `struck`."""
+    return world.faults.shown()
+
+
+async def _add_fault(world: World, *faults: Fault) -> list[dict[str, Any]]:
+    """Put faults in force."""
+    for fault in faults:
+        world.faults.add(fault)
+    return world.faults.shown()
+
+
+async def _clear_faults(world: World) -> list[dict[str, Any]]:
+    """Drop all faults."""
+    world.faults.clear()
+    return []
+
+
+async def _switches(world: World) -> Switches:
+    return world.switches
+
+
+async def _set_switches(world: World, /, **changes: Any) -> Switches:
+    """Change switches, and return them all."""
+    world.read_by(world.switches.changed(changes))
+    return world.switches
+
+
+async def _receiver(world: World, /, **behaviour: Any) -> list[dict[str, Any]]:
+    """Set how the built-in receiver answers: `host status latency_ms body times`; without any, drop all rules."""
+    if unknown := set(behaviour) - {"host", "status", "latency_ms", "body", "times"}:
+        raise ValueError(f"no such receiver setting: {', '.join(sorted(unknown))}")
+    world.receiver_rules[:] = [behaviour, *world.receiver_rules] if behaviour else []
+    return world.receiver_rules
+
+
+def _find(world: World, key: str) -> Post:
+    if key not in world.posts:
+        raise ValueError(f"no such post: {key}")
+    return world.posts[key]
+
+
+async def _touch(world: World, post: str) -> dict[str, str]:
+    """Edit a post's tags in the web page: `updatedAt` moves, nothing else."""
+    found = _find(world, post)
+    found.tags = [*found.tags, "edited"]
+    world.touch(found, world.now())
+    return {"updatedAt": iso(found.updated_at)}
+
+
+async def _person(world: World, /, act: str, post: str, **more: Any) -> dict[str, str]:
+    acts = {name: each.do for name, each in vars(Person).items() if isinstance(each, Act)}
+    if act not in acts:
+        raise ValueError(f"no such act: {act!r}; one of {', '.join(sorted(acts))}")
+    found = _find(world, post)
+    result = acts[act](world, found, **more)
+    source = None if result is found else found.id
+    world.effect(f"person.{act}", post=result.id, status=result.status, source=source)
+    return {"post": result.id, "status": result.status}
+
+
+class _Planted(Body, forbid_unknown_fields=True):
+    content: str
+    account_ids: list[str]
+    status: str = "draft"
+    days_old: float = 0
+    scheduled_for: Time | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+async def _plant_post(world: World, /, **fields: Any) -> dict[str, str]:
+    body = msgspec.convert(fields, _Planted)
+    if not body.account_ids or not set(body.account_ids) <= set(world.accounts):
         raise ValueError("accountIds must name accounts of this workspace")
-    created = world.now() - round(float(body.get("daysOld", 0)) * _DAY)
+    accounts = [world.accounts[key] for key in body.account_ids]
+    created = world.now() - round(body.days_old * _DAY)
     number = world.ordinal()
     key = identifier("post_", world.seed, "planted", number)
-    status = str(body.get("status", "draft")).lower()
+    status = body.status.lower()
     shown = status if status in ("published", "failed") else "pending"
     post = Post(
-        key, number, str(body["content"]), "text", status, created, created,
+        key, number, body.content, "text", status, created, created,
         [Target(identifier("pp_", key, a.id), a.platform, a.id, shown, created) for a in accounts],
-        scheduled_for=parse_time(str(body["scheduledFor"])) if body.get("scheduledFor") else None,
-        tags=[str(tag) for tag in body.get("tags") or []], metadata=dict(body.get("metadata") or {}),
+        scheduled_for=None if body.scheduled_for is None else instant(body.scheduled_for), tags=body.tags or [], metadata=body.metadata or {},
     )  # fmt: skip
     world.add_post(post)
     await_time(world, post)
     return {"post": key, "status": status}
 
 
-API_KEY = "vb_test_sandbox"
-# A second key of the same workspace, with separate idempotency keys.
-SECOND_API_KEY = "vb_test_second"
+async def _reset(world: World, *, empty: bool = False) -> dict[str, Any]:
+    """Reset records, clock, logs and faults to the seeded state."""
+    await world.restart(empty=empty)
+    return await _state(world)
 
 
-class Person:
-    """Somebody at work in the web page; what they do is no request, and on record as effects ``person.…``.
+# -- the verbs, as a client calls them --------------------------------------------------------------------------------
 
-    Each method raises ValueError where the post's status does not allow it. Those that make a copy return its id.
-    """
 
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+class Verb(Generic[P, T]):
+    """One verb: a method of `Remote`, and its control call; arguments are sent by name, faults as a list."""
 
-    def _act(self, act: str, post_id: str, **more: Any) -> str:
-        """Do one thing to a post; the id of the post, or of the copy."""
-        return str(self._call("POST", "person", {"act": act, "post": post_id, **more})["post"])
+    def __init__(self, call: str, run: Callable[Concatenate[World, P], Awaitable[T]]) -> None:
+        self.method, _, self.path = call.partition(" ")
+        self._run = run
+        self.__doc__ = run.__doc__
+        self._hints = get_type_hints(run)
+        self._signature = inspect.signature(run)
+        _, *parameters = self._signature.parameters.values()
+        self._names = [each.name for each in parameters]
+        self._listed = any(each.kind is each.VAR_POSITIONAL for each in parameters)
 
-    def edit(
-        self,
-        post_id: str,
-        *,
-        tags: Iterable[str] | None = None,
-        content: str | None = None,
-        scheduled_for: str | None = None,
-    ) -> None:
-        """Change tags, text or time (ISO 8601 with an offset) of a post; `updatedAt` moves."""
-        wanted = None if tags is None else list(tags)
-        self._act("edit", post_id, tags=wanted, content=content, scheduledFor=scheduled_for)
+    def __get__(self, remote: Remote, _: object) -> Callable[P, T]:
+        def method(*args: P.args, **named: P.kwargs) -> T:
+            sent = list(args) if self._listed else dict(zip(self._names, args, strict=False)) | named
+            answer: T = msgspec.json.decode(remote.send(self.method, self.path, sent), type=self._hints["return"])
+            return answer
 
-    def delete(self, post_id: str) -> None:
-        """Delete a post, whatever its status."""
-        self._act("delete", post_id)
+        return method
 
-    def withdraw(self, post_id: str) -> None:
-        """Cancel a post that has not gone out."""
-        self._act("withdraw", post_id)
-
-    def unpublish(self, post_id: str) -> None:
-        """Take a published post down."""
-        self._act("unpublish", post_id)
-
-    def duplicate(self, post_id: str) -> str:
-        """Make a draft of a post, its metadata (and so its mark) copied."""
-        return self._act("duplicate", post_id)
-
-    def post_copy(self, post_id: str, *, scheduled_for: str | None = None) -> str:
-        """Post a copy, its metadata copied: at `scheduled_for`, else the post's own time if that is to come, else now."""
-        return self._act("post_copy", post_id, scheduledFor=scheduled_for)
-
-    def submit(self, post_id: str) -> None:
-        """Send a draft or scheduled post for approval: it is ``pending_approval``."""
-        self._act("submit", post_id)
-
-    def approve(self, post_id: str) -> None:
-        """Approve a post: ``scheduled`` if it has a time, else ``approved``."""
-        self._act("approve", post_id)
-
-    def reject(self, post_id: str) -> None:
-        """Send a post back to its author: a draft again."""
-        self._act("reject", post_id)
-
-    def backdate(self, post_id: str, *, days: float) -> None:
-        """Let a post be as old as if it had been made so many days earlier."""
-        self._act("backdate", post_id, days=days)
+    async def serve(self, world: World, request: Request) -> Any:
+        """Run the control call."""
+        body = await request.body()
+        sent: Any = dict(request.query_params) if request.method == "GET" else msgspec.json.decode(body or b"{}")
+        run: Callable[..., Awaitable[Any]] = self._run
+        if self._listed:
+            return await run(world, *[Fault(**each) for each in (sent if isinstance(sent, list) else [sent])])
+        if not isinstance(sent, dict):
+            raise TypeError(f"the body must be an object, not {type(sent).__name__}")
+        hints = {name: self._hints[name] for name in self._names}
+        named = {name: msgspec.convert(each, hints.get(name, Any), strict=False) for name, each in sent.items()}
+        self._signature.bind(world, **named)  # TypeError for a name that is missing or unknown
+        return await run(world, **named)
 
 
 class Remote:
@@ -295,7 +355,7 @@ class Remote:
         self._http = httpx.Client(trust_env=False, timeout=60, verify=verify)
         self.api_key = API_KEY
         self.second_api_key = SECOND_API_KEY
-        self.person = Person(self._control)
+        self.person = Person(lambda act, post, **more: self._person(act, post, **more)["post"])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._url or '(not started)'}>"
@@ -309,30 +369,23 @@ class Remote:
             )
         return self._url
 
-    def _control(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """One control call; ValueError with the sandbox's words if it refuses."""
-        params = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-        wanted = {name: value for name, value in params.items() if value is not None}
-        answer = self._http.request(method, f"{self.url}/_sandbox/{path}", params=wanted, json=body)
-        if answer.status_code == 400:
-            raise ValueError(answer.json()["error"])
-        answer.raise_for_status()
-        return answer.json()
-
-    def close(self) -> None:
-        """Close the connection to the control calls; the sandbox runs on."""
-        self._http.close()
-
-    def answers(self) -> bool:
-        """Whether a sandbox answers here."""
-        try:
-            return "workspaceId" in self.state()
-        except (httpx.HTTPError, ValueError, TypeError):
-            return False
-
-    def state(self) -> dict[str, Any]:
-        """Seed, clock, workspace, counts."""
-        return dict(self._control("GET", "state"))
+    state = Verb("GET state", _state)
+    requests = Verb("GET requests", _requests)
+    effects = Verb("GET effects", _effects)
+    duplicates = Verb("GET duplicates", _duplicates)
+    received = Verb("GET received", _received)
+    set_speed = Verb("POST speed", _set_speed)
+    faults = Verb("GET faults", _faults)
+    add_fault = Verb("POST faults", _add_fault)
+    clear_faults = Verb("DELETE faults", _clear_faults)
+    set_switches = Verb("PATCH switches", _set_switches)
+    receiver = Verb("POST receiver", _receiver)
+    touch = Verb("POST touch", _touch)
+    reset = Verb("POST reset", _reset)
+    _advance = Verb("POST advance", _advance)
+    _switches = Verb("GET switches", _switches)
+    _person = Verb("POST person", _person)
+    _plant_post = Verb("POST posts", _plant_post)
 
     @property
     def workspace_id(self) -> str:
@@ -349,60 +402,21 @@ class Remote:
         """Address of the built-in webhook receiver."""
         return str(self.state()["receiverUrl"])
 
+    @property
+    def switches(self) -> Switches:
+        """The switches in force."""
+        return self._switches()
+
     def now(self) -> datetime:
         """Return the virtual time."""
         return datetime.fromisoformat(self.state()["now"])
 
     def advance(self, seconds: float) -> datetime:
-        """Move the virtual clock forward; everything due meanwhile has happened on return."""
-        return datetime.fromisoformat(self._control("POST", "advance", {"seconds": seconds})["now"])
-
-    def set_speed(self, speed: float) -> None:
-        """Virtual seconds per real second from now on; 0 stands still."""
-        self._control("POST", "speed", {"speed": speed})
-
-    def add_fault(self, *faults: Fault) -> None:
-        """Put faults in force."""
-        self._control("POST", "faults", [asdict(fault) for fault in faults])
-
-    def faults(self) -> list[dict[str, Any]]:
-        """Return the faults in force, with how often each `matched` and `struck`."""
-        return list(self._control("GET", "faults"))
-
-    def clear_faults(self) -> None:
-        """Drop all faults."""
-        self._control("DELETE", "faults")
-
-    def requests(self, since: int = 0, *, acting: bool | None = None) -> list[dict[str, Any]]:
-        """Return requests received, after number `since`; only those that act, or only the others, if asked."""
-        return list(self._control("GET", "requests", since=since, acting=acting))
-
-    def effects(self, kind: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """Side effects that happened, after number `since`."""
-        return list(self._control("GET", "effects", kind=kind, since=since))
-
-    def duplicates(self) -> list[dict[str, Any]]:
-        """Side effects that happened twice for one logical thing."""
-        return list(self._control("GET", "duplicates"))
-
-    def received(self, since: int = 0) -> list[dict[str, Any]]:
-        """Say what the built-in webhook receiver got."""
-        return list(self._control("GET", "received", since=since))
-
-    def receiver(self, **behaviour: Any) -> None:
-        """How the built-in receiver answers: `host status latency_ms body times`; nothing drops all rules."""
-        self._control("POST", "receiver", behaviour)
-
-    def authorize(self, state: str) -> dict[str, str]:
-        """Play the person who agrees to connect an account; `code` and `state`, as their browser would bring them back."""
-        return dict(self._control("GET", "oauth/authorize", state=state))
-
-    def touch(self, post_id: str) -> None:
-        """Let somebody edit a post's tags in the dashboard, so that its `updatedAt` moves and nothing else."""
-        self._control("POST", "touch", {"post": post_id})
+        """Move the virtual clock forward; everything that falls due has happened on return."""
+        return datetime.fromisoformat(self._advance(seconds)["now"])
 
     def plant_post(self, content: str, account_ids: Iterable[str], **fields: Any) -> str:
-        """Put a post into the workspace as if it had always been there, and return its id; no effect, no event.
+        """Add a post without an effect or event, and return its id.
 
         Parameters
         ----------
@@ -413,247 +427,87 @@ class Remote:
         **fields
             `status` (default ``draft``), `daysOld`, `scheduledFor`, `tags`, `metadata`.
         """
-        body = {"content": content, "accountIds": list(account_ids), **fields}
-        return str(self._control("POST", "posts", body)["post"])
+        return self._plant_post(content=content, accountIds=list(account_ids), **fields)["post"]
 
-    @property
-    def switches(self) -> Switches:
-        """The present readings of the contract."""
-        return Switches().changed(self._control("GET", "switches"))
+    def authorize(self, state: str) -> dict[str, str]:
+        """Agree to connect an account; return `code` and `state`, as the browser would bring them back."""
+        return dict(msgspec.json.decode(self.send("GET", "oauth/authorize", {"state": state})))
 
-    def set_switches(self, **changes: Any) -> Switches:
-        """Read the contract differently from now on."""
-        shown: Mapping[str, Any] = self._control("PATCH", "switches", changes)
-        return Switches().changed(shown)
+    def answers(self) -> bool:
+        """Whether a sandbox answers here."""
+        try:
+            return "workspaceId" in self.state()
+        except (httpx.HTTPError, ValueError, TypeError):
+            return False
 
-    def reset(self, *, empty: bool = False) -> None:
-        """Go back to the seeded beginning: records, clock, logs, faults."""
-        self._control("POST", "reset", {"empty": empty})
+    def send(self, method: str, path: str, sent: Any) -> bytes:
+        """Make one control call; ValueError with the sandbox's message if it refuses."""
+        data: dict[str, Any] = {"content": msgspec.json.encode(sent), "headers": {"Content-Type": "application/json"}}
+        if method == "GET":
+            data = {"params": {name: value for name, value in sent.items() if value is not None}}
+        answer = self._http.request(method, f"{self.url}/_sandbox/{path}", **data)
+        if answer.status_code == 400:
+            raise ValueError(answer.json()["error"])
+        return answer.raise_for_status().content
+
+    def close(self) -> None:
+        """Close the connection to the control calls; the sandbox runs on."""
+        self._http.close()
 
 
-# Where a link on another site may lead a person.
+# -- the control calls ------------------------------------------------------------------------------------------------
+
+# Where a link on another site may lead.
 PAGES = ("/", "/v1/openapi.json", "/_sandbox/oauth/authorize")
 
 
-class Controlled(Protocol):
-    """What can be controlled."""
-
-    world: World
-
-    def addresses(self) -> dict[str, str]:
-        """Return the loopback addresses of the API, the storage and the receiver."""
-
-    async def restart(self, *, empty: bool) -> None:
-        """Begin again."""
-
-
-def routes(sandbox: Controlled) -> list[Route]:
+def routes(world: World) -> list[Route]:
     """Return the control calls of one sandbox."""
-    control = _Control(sandbox)
-    table: dict[tuple[str, str], Callable[[Request], Awaitable[Any]]] = {
-        ("GET", "state"): control.state,
-        ("GET", "requests"): control.requests,
-        ("GET", "effects"): control.effects,
-        ("GET", "duplicates"): control.duplicates,
-        ("GET", "received"): control.received,
-        ("GET", "faults"): control.faults,
-        ("POST", "faults"): control.add_faults,
-        ("DELETE", "faults"): control.clear_faults,
-        ("GET", "switches"): control.switches,
-        ("PATCH", "switches"): control.set_switches,
-        ("POST", "advance"): control.advance,
-        ("POST", "speed"): control.set_speed,
-        ("POST", "receiver"): control.receiver,
-        ("POST", "touch"): control.touch,
-        ("POST", "person"): control.person,
-        ("POST", "posts"): control.plant_post,
-        ("POST", "reset"): control.reset,
-        ("GET", "oauth/authorize"): control.authorize,
-    }
+    calls = {(each.method, each.path): each.serve for each in vars(Remote).values() if isinstance(each, Verb)}
+    calls["GET", "oauth/authorize"] = _authorize
     return [
-        Route(f"/_sandbox/{path}", _endpoint(sandbox, action), methods=[method])
-        for (method, path), action in table.items()
+        Route(f"/_sandbox/{path}", _endpoint(world, serve), methods=[method]) for (method, path), serve in calls.items()
     ]
 
 
 def _endpoint(
-    sandbox: Controlled, action: Callable[[Request], Awaitable[Any]]
+    world: World, serve: Callable[[World, Request], Awaitable[Any]]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a control call for HTTP: what is due happens first, a bad request is 400."""
+    """Wrap a control call for HTTP: settle what is due first, answer a bad request with 400."""
 
     async def endpoint(request: Request) -> Response:
-        # A page can send a form or plain text anywhere without asking first, JSON only where it is allowed to.
-        if request.method in ("POST", "PATCH") and not _is_json(request):
-            error = {"error": "control calls take JSON: send Content-Type: application/json"}
-            return Response(msgspec.json.encode(error), 415, media_type="application/json")
-        await sandbox.world.settle()
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        # A page may send a form or plain text anywhere without a preflight, JSON only with one.
+        if request.method in ("POST", "PATCH") and kind != "application/json":
+            return _json({"error": "control calls take JSON: send Content-Type: application/json"}, 415)
+        await world.settle()
         try:
-            data = await action(request)
-        except (ValueError, TypeError) as error:
-            return Response(msgspec.json.encode({"error": str(error)}), 400, media_type="application/json")
-        sandbox.world.flush()
-        return (
-            data if isinstance(data, Response) else Response(msgspec.json.encode(data), media_type="application/json")
-        )
+            answer = await serve(world, request)
+        except (ValueError, TypeError, RefusedError) as error:
+            return _json({"error": str(error)}, 400)
+        world.flush()
+        return answer if isinstance(answer, Response) else _json(answer)
 
     return endpoint
 
 
-def _is_json(request: Request) -> bool:
-    """Whether the request says that its body is JSON."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(data), status, media_type="application/json")
 
 
-async def _json(request: Request) -> Any:
-    """Return the body, an empty object if there is none."""
-    body = await request.body()
-    return msgspec.json.decode(body) if body else {}
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    """Return the body as an object."""
-    body = await _json(request)
-    if not isinstance(body, dict):
-        raise TypeError(f"the body must be an object, not {type(body).__name__}")
-    return body
-
-
-def _since(request: Request, log: Log) -> list[dict[str, Any]]:
-    """Entries after the number that the query names."""
-    return log[int(request.query_params.get("since", 0)) :]
-
-
-class _Control:
-    """The actions."""
-
-    def __init__(self, sandbox: Controlled) -> None:
-        self._sandbox = sandbox
-
-    @property
-    def _world(self) -> World:
-        """The world as it is now; a reset keeps it."""
-        return self._sandbox.world
-
-    async def state(self, _: Request) -> dict[str, Any]:
-        """Seed, clock, workspace, counts."""
-        world = self._world
-        counts = {name: len(table) for name, table in world.tables()} | {name: len(log) for name, log in world.logs()}
-        following = world.next_due()
-        return {
-            **self._sandbox.addresses(),
-            "seed": world.seed,
-            "workspaceId": world.workspace_id,
-            "now": iso(world.now()),
-            "speed": world.clock.speed,
-            "nextDue": None if following is None else iso(following),
-            "counts": counts,
-            "effects": by_kind(world.effects),
-        }
-
-    async def requests(self, request: Request) -> list[dict[str, Any]]:
-        """Return the record of requests."""
-        found = _since(request, self._world.requests)
-        acting = request.query_params.get("acting")
-        return found if acting is None else [entry for entry in found if entry["acting"] == (acting == "true")]
-
-    async def effects(self, request: Request) -> list[dict[str, Any]]:
-        """Return the record of side effects."""
-        kind = request.query_params.get("kind")
-        return [entry for entry in _since(request, self._world.effects) if kind in (None, entry["kind"])]
-
-    async def duplicates(self, _: Request) -> list[dict[str, Any]]:
-        """Say what happened twice."""
-        return duplicates(self._world.effects)
-
-    async def received(self, request: Request) -> list[dict[str, Any]]:
-        """Say what the built-in receiver got."""
-        return _since(request, self._world.received)
-
-    async def faults(self, _: Request) -> list[dict[str, Any]]:
-        """Return the faults in force."""
-        return self._world.faults.shown()
-
-    async def add_faults(self, request: Request) -> list[dict[str, Any]]:
-        """Put one fault or several in force."""
-        data = await _json(request)
-        for fault in [Fault(**entry) for entry in (data if isinstance(data, list) else [data])]:
-            self._world.faults.add(fault)
-        return self._world.faults.shown()
-
-    async def clear_faults(self, _: Request) -> list[dict[str, Any]]:
-        """Drop all faults."""
-        self._world.faults.clear()
-        return []
-
-    async def switches(self, _: Request) -> dict[str, Any]:
-        """Return the present readings."""
-        return asdict(self._world.switches)
-
-    async def set_switches(self, request: Request) -> dict[str, Any]:
-        """Change readings."""
-        world = self._world
-        world.read_by(world.switches.changed(await _json(request)))
-        return asdict(world.switches)
-
-    async def advance(self, request: Request) -> dict[str, Any]:
-        """Move the clock, and let everything happen that falls due."""
-        self._world.clock.advance(float((await _object(request)).get("seconds", 0)))
-        await self._world.quiesce()
-        return {"now": iso(self._world.now())}
-
-    async def set_speed(self, request: Request) -> dict[str, Any]:
-        """Change the clock's speed."""
-        self._world.clock.set_speed(float((await _object(request)).get("speed", 0)))
-        self._world.due.set()
-        return {"now": iso(self._world.now()), "speed": self._world.clock.speed}
-
-    async def receiver(self, request: Request) -> list[dict[str, Any]]:
-        """Put a rule of the built-in receiver in front; an empty body drops all rules."""
-        rule = await _json(request)
-        unknown = set(rule) - {"host", "status", "latency_ms", "body", "times"}
-        if unknown:
-            raise ValueError(f"no such receiver setting: {', '.join(sorted(unknown))}")
-        self._world.receiver_rules[:] = [rule, *self._world.receiver_rules] if rule else []
-        return self._world.receiver_rules
-
-    async def touch(self, request: Request) -> dict[str, Any]:
-        """Let somebody edit a post's tags in the dashboard: it changes, and nothing else does."""
-        key = str((await _json(request)).get("post", ""))
-        post = self._world.posts.get(key)
-        if post is None:
-            raise ValueError(f"no such post: {key}")
-        post.tags = [*post.tags, "edited"]
-        self._world.touch(post, self._world.now())
-        return {"updatedAt": iso(post.updated_at)}
-
-    async def person(self, request: Request) -> dict[str, Any]:
-        """Let a person do something to a post in the web page."""
-        return act(self._world, await _json(request))
-
-    async def plant_post(self, request: Request) -> dict[str, Any]:
-        """Put a post into the workspace as if it had always been there."""
-        return plant_post(self._world, await _json(request))
-
-    async def reset(self, request: Request) -> dict[str, Any]:
-        """Begin again."""
-        await self._sandbox.restart(empty=bool((await _object(request)).get("empty", False)))
-        return await self.state(request)
-
-    async def authorize(self, request: Request) -> Any:
-        """Play the person who agrees to a connection; a browser is sent back to what was registered, or to this machine."""
-        state = request.query_params.get("state", "")
-        begun = connection(self._world, state)
-        if begun is None:
-            raise ValueError("no connection was begun with this state")
-        answer = {"code": oauth_code(self._world, state), "state": state}
-        back = request.query_params.get("redirect_uri")
-        if not back and "text/html" in request.headers.get("accept", ""):
-            back = begun["redirect"]
-        if not back:
-            return answer
-        if back != begun["redirect"] and not is_loopback_address(back):
-            raise ValueError("redirect_uri is neither what was registered nor on this machine")
-        parts = urlsplit(back)
-        return RedirectResponse(
-            urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(answer))))))
-        )
+async def _authorize(world: World, request: Request) -> Any:
+    """Agree to a connection; a browser is sent back to the address that was registered, or to this machine."""
+    state = request.query_params.get("state", "")
+    begun = connection(world, state)
+    if begun is None:
+        raise ValueError("no connection was begun with this state")
+    answer = {"code": oauth_code(world, state), "state": state}
+    back = request.query_params.get("redirect_uri")
+    if not back and "text/html" in request.headers.get("accept", ""):
+        back = begun["redirect"]
+    if not back:
+        return answer
+    if back != begun["redirect"] and not is_loopback_address(back):
+        raise ValueError("redirect_uri is neither what was registered nor on this machine")
+    parts = urlsplit(back)
+    return RedirectResponse(urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(answer)))))))

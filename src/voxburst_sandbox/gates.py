@@ -1,8 +1,7 @@
-"""What stands before every port: requests that a web page could have caused are refused.
+"""What every request passes: the guard against web pages, API keys, the rate limit, idempotency keys, and faults.
 
-A page that the user visits may send requests to this machine. It must not act on a sandbox, and must not read it under a
-name that it lets point here (DNS rebinding): so the Host must be this machine's, and a browser must not say
-that the request comes from elsewhere.
+A page that the user visits may send requests to this machine, also under a name that points here (DNS rebinding). So the
+Host must be this machine's, and a request that a browser marks as foreign is refused.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voxburst_sandbox.http import Answer, Call, CutShort, RefusedError, refuse
-from voxburst_sandbox.store import StoredAnswer
+from voxburst_sandbox.http import Answer, Call, CutShort, refuse
+from voxburst_sandbox.store import StoredAnswer, identifier
 from voxburst_sandbox.switches import Fault
 from voxburst_sandbox.world import World, http_date
 
@@ -35,18 +34,18 @@ def is_loopback_address(url: str) -> bool:
 
 
 class Guard:
-    """An application behind the check.
+    """An application that refuses requests from web pages.
 
     Parameters
     ----------
     app : ASGI application
-        What is guarded.
+        The guarded application.
     port : int
-        Where it listens.
+        Its port.
     open_to : callable or None
-        Whether a foreign Host (lower case, with its port) is fine; None for none.
+        Whether a foreign Host (lower case, with its port) is accepted; None accepts none.
     pages : collection of str
-        Paths that a person may be sent to by a link on another site.
+        Paths that a link on another site may lead to.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Guard:
         return None
 
     def _followed(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a person followed a link to one of the pages that are open to links."""
+        """Whether a link led to one of the pages that are open to links."""
         navigates = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
         return scope["method"] == "GET" and navigates and scope["path"] in self._pages
 
@@ -118,7 +117,7 @@ class Limiter:
         self._counts: dict[str, tuple[int, int]] = {}
 
     def count(self, api_key: str, at: int) -> tuple[dict[str, str], int | None]:
-        """Headers for an answer, and the seconds to wait if the request is one too many."""
+        """Return headers for the answer, and the seconds to wait if the request is one too many."""
         if self.limit is None:
             return {}, None
         window = at // _WINDOW_MS
@@ -148,13 +147,13 @@ def too_many(world: World, seconds: float, code: str = "RATE_LIMITED") -> Answer
 
 
 class KeyStore:
-    """Idempotency keys: what was answered under them, and which are still in flight (contract: section 6)."""
+    """Idempotency keys: their stored answers, and those in flight (contract: section 6)."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def begin(self, call: Call) -> Answer | None:
-        """Return the stored answer of a repeated request; None if this is the first and may run."""
+        """Return the stored answer of a repeated request; None if the request is to run."""
         if call.key is None or self._world.switches.ignore_keys:
             return None
         if not _KEY.fullmatch(call.key):
@@ -173,9 +172,9 @@ class KeyStore:
         return None
 
     def finish(self, call: Call, answer: Answer, sent_status: int, *, forget: bool = False) -> None:
-        """Remember the answer: of every request that took effect, and of refusals but 429 and in-progress.
+        """Store the answer of a request that took effect, or a refusal other than 429 and in-progress.
 
-        `sent_status` is what really goes out, which a fault may have changed; a fault may also ask to `forget` the key.
+        `sent_status` is the status after faults; a fault may also make the server `forget` the key.
         """
         if call.key is None or self._world.switches.ignore_keys:
             return
@@ -192,7 +191,7 @@ class KeyStore:
         self._world.answers.save(StoredAnswer(name, self._fingerprint(call), self._world.now(), status, body))
 
     def _name(self, call: Call) -> str:
-        """Under which name a key is stored: each API key has its own, unless the workspace shares them."""
+        """Return the name that a key is stored under; each API key has its own unless the workspace shares them."""
         return f"{'' if self._world.switches.workspace_keys else call.api_key} {call.key}"
 
     def _fingerprint(self, call: Call) -> str:
@@ -204,7 +203,7 @@ class KeyStore:
 
 
 def _canonical(body: bytes) -> bytes:
-    """JSON in one spelling; other bytes as they are."""
+    """Return JSON in one spelling; other bytes unchanged."""
     try:
         data: Any = msgspec.json.decode(body)
     except (ValueError, RecursionError):
@@ -212,31 +211,14 @@ def _canonical(body: bytes) -> bytes:
     return msgspec.json.encode(data, order="sorted")
 
 
-def error_answer(world: World, error: RefusedError) -> Answer:
-    """Return an error in the shape that the switches choose (contract: section 5)."""
-    switches = world.switches
-    code = switches.forbidden_code if error.code == "AUTHORIZATION_ERROR" else error.code
-    body: dict[str, Any] = {"code": code, "message": error.message}
-    if error.details:
-        body["details"] = error.details
-    data: dict[str, Any] = {"error": body}
-    if switches.error_shape == "string":
-        data = {"error": error.message}
-    elif switches.error_shape == "pair":
-        data = {"error": body.pop("code"), **body}
-    elif switches.error_shape == "toplevel":
-        data = body
-    return Answer(error.status or switches.validation_status, data)
-
-
-# Where the server puts the connection of a request, for whoever must close it.
+# Key of a request's connection in the scope, for the faults that close it.
 CONNECTION = "voxops.connection"
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1><hr>edge-7</body></html>"
 _GARBAGE = {"html": _HTML, "json": b'{"unexpected":[1,2,3]}', "empty": b""}
 
 
 class Cut(Response):
-    """A connection that is closed under the request: without an answer, or in the middle of it."""
+    """A connection that closes without an answer, or in the middle of it."""
 
     def __init__(self, body: bytes, status: int, headers: dict[str, str], *, send: bool) -> None:
         super().__init__(body, status, headers, media_type="application/json")
@@ -246,7 +228,7 @@ class Cut(Response):
         """Send half of the answer, or nothing, and close."""
         transport = scope[CONNECTION]
         if transport is None:
-            return  # the client has gone by itself
+            return  # the client has closed it
         if self._half is None:
             transport.abort()
         else:
@@ -264,10 +246,8 @@ def inject(world: World, faults: list[Fault]) -> Answer | None:
             return too_many(world, fault.seconds)
         if fault.when != "before":
             continue
-        if fault.action == "status":
+        if fault.action in ("status", "drop", "truncate"):
             return _status(fault)
-        if fault.action in ("drop", "truncate"):
-            return Answer(500, {"error": {"code": fault.code, "message": fault.message}})
         if fault.action == "garbage":
             return Answer(200, {})
     return None
@@ -280,68 +260,63 @@ def cut_short(faults: list[Fault]) -> CutShort | None:
 
 
 def _status(fault: Fault) -> Answer:
-    """Return the error that a fault puts in place of the answer."""
     error: dict[str, Any] = {"code": fault.code, "message": fault.message}
     if fault.details:
         error["details"] = dict(fault.details)
     return Answer(fault.status, {"error": error}, headers=dict(fault.headers))
 
 
-def spoil(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
-    """Return the answer as it leaves: a copy, so that what is stored under a key stays whole."""
-    spoiled = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
+def named(faults: list[Fault]) -> str:
+    """Return the faults that struck, as the record of requests shows them."""
+    return "+".join(f"{fault.action}:{fault.when}" for fault in faults)
+
+
+def respond(
+    world: World, entry: dict[str, Any], answer: Answer, faults: list[Fault], media_type: str = "application/json"
+) -> Response:
+    """Return the answer as the faults corrupt it, and record its status; 0 if nothing is sent."""
+    sent = _corrupted(answer, faults, entry["query"].get("cursor"))
+    media_type = sent.headers.pop("Content-Type", media_type)
+    request_id = identifier("req_", world.seed, entry["seq"])
+    headers = {**sent.headers, "Date": http_date(world.shown_time()), "X-Request-Id": request_id}
+    body = sent.encoded()
+    cut = next((fault.action for fault in faults if fault.action in ("drop", "truncate")), None)
+    half = bool(body) and cut == "truncate"
+    world.requests.amend(entry, status=sent.status if half or cut is None else 0)
+    if cut is not None:
+        return Cut(body, sent.status, headers, send=half)
+    return Response(body or None, sent.status, headers, media_type=media_type if body else None)
+
+
+def _corrupted(answer: Answer, faults: list[Fault], cursor: str | None) -> Answer:
+    """Return a corrupted copy; the stored answer stays whole."""
+    sent = Answer(answer.status, answer.data, answer.body, dict(answer.headers))
     for fault in faults:
         if fault.action == "status" and fault.when == "after":
             injected = _status(fault)
-            spoiled = Answer(injected.status, injected.data, headers={**spoiled.headers, **injected.headers})
+            sent = Answer(injected.status, injected.data, headers={**sent.headers, **injected.headers})
         elif fault.action == "garbage":
-            status = spoiled.status if fault.status == 500 else fault.status
+            status = sent.status if fault.status == 500 else fault.status
             kind = "text/html" if fault.body == "html" else "application/json"
-            spoiled = Answer(status, body=_GARBAGE[fault.body], headers={**spoiled.headers, "Content-Type": kind})
-        elif fault.action == "repeat_cursor":
-            spoiled = _edited(spoiled, lambda data: _repeat_cursor(data, cursor))
-        elif fault.action.startswith("bulk_") and fault.action in _ITEM_FAULTS:
-            spoiled = _edited(spoiled, _ITEM_FAULTS[fault.action])
-    return spoiled
+            sent = Answer(status, body=_GARBAGE[fault.body], headers={**sent.headers, "Content-Type": kind})
+        elif fault.action.startswith(("repeat_", "bulk_")):
+            data = msgspec.json.decode(sent.encoded() or b"null")
+            if isinstance(data, dict):
+                _corrupt(data, fault.action, cursor)
+            sent = Answer(sent.status, data, headers=sent.headers)
+    return sent
 
 
-def _edited(answer: Answer, edit: Callable[[dict[str, Any]], None]) -> Answer:
-    """Return an answer whose JSON was edited, if it is an object."""
-    data = msgspec.json.decode(answer.encoded() or b"null")
-    if isinstance(data, dict):
-        edit(data)
-    return Answer(answer.status, data, headers=answer.headers)
-
-
-def _repeat_cursor(data: dict[str, Any], cursor: str | None) -> None:
-    """Name the page's own cursor as the next one."""
-    pages = data.get("pagination")
-    if isinstance(pages, dict):
+def _corrupt(data: dict[str, Any], action: str, cursor: str | None) -> None:
+    """Repeat a page's own cursor, or give the last item of a bulk answer a wrong index or none."""
+    results, pages = data.get("results"), data.get("pagination")
+    if pages and action == "repeat_cursor":
         again = cursor or pages.get("next_cursor") or pages.get("nextCursor")
-        for name in ("next_cursor", "nextCursor"):
-            if name in pages:
-                pages[name] = again
-        for name in ("has_more", "hasMore"):
-            if name in pages:
-                pages[name] = True
-
-
-def _double(data: dict[str, Any]) -> None:
-    """Say the first item's index twice."""
-    if len(data.get("results") or ()) > 1:
-        data["results"][-1]["index"] = data["results"][0]["index"]
-
-
-def _missing(data: dict[str, Any]) -> None:
-    """Leave the last item out."""
-    if data.get("results"):
-        data["results"].pop()
-
-
-def _unknown(data: dict[str, Any]) -> None:
-    """Give the last item an index that was not asked for."""
-    if data.get("results"):
-        data["results"][-1]["index"] = 10_000
-
-
-_ITEM_FAULTS = {"bulk_double_index": _double, "bulk_missing_index": _missing, "bulk_unknown_index": _unknown}
+        wrong = {"next_cursor": again, "nextCursor": again, "has_more": True, "hasMore": True}
+        pages.update({name: value for name, value in wrong.items() if name in pages})
+    elif results and action == "bulk_missing_index":
+        results.pop()
+    elif results and action == "bulk_double_index":
+        results[-1]["index"] = results[0]["index"]
+    elif results and action == "bulk_unknown_index":
+        results[-1]["index"] = 10_000

@@ -1,4 +1,4 @@
-"""The words in which handlers speak of HTTP: a call, an answer, a refusal, a page of a list."""
+"""HTTP as handlers see it: a call and its body, an answer, a refusal, a route, a page of a list."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -22,9 +21,9 @@ _ID = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a status, JSON-ready data or ready bytes, and more headers.
+    """An answer: a status, JSON-ready data or bytes, and more headers.
 
-    `settled` makes the data once everything that is due has happened, for the few calls that wait for their effect.
+    `settled` makes the data after everything that is due has run, for a call that waits for its effect.
     """
 
     status: int
@@ -41,7 +40,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The request can't be served; becomes an error answer."""
+    """A refusal, which becomes an error answer."""
 
     def __init__(self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -49,6 +48,22 @@ class RefusedError(Exception):
         self.code = code
         self.message = message
         self.details = dict(details or {})
+
+    def answer(self, world: World) -> Answer:
+        """Return the error in the shape that the switches choose (contract: section 5)."""
+        switches = world.switches
+        code = switches.forbidden_code if self.code == "AUTHORIZATION_ERROR" else self.code
+        error = {"code": code, "message": self.message, **({"details": self.details} if self.details else {})}
+        shapes: dict[str, Any] = {
+            "string": {"error": self.message},
+            "pair": {"error" if name == "code" else name: value for name, value in error.items()},
+            "toplevel": error,
+        }
+        return Answer(self.status or switches.validation_status, shapes.get(switches.error_shape, {"error": error}))
+
+    def item(self) -> dict[str, Any]:
+        """Return the error of one item of a bulk request (contract: K1-2)."""
+        return {"field": self.details.get("field", ""), "issue": self.code, "detail": self.message}
 
 
 def refuse(status: int, code: str, message: str, /, **details: Any) -> NoReturn:
@@ -66,6 +81,28 @@ def not_found(kind: str, key: str) -> NoReturn:
     if not _ID.fullmatch(key):
         refuse(400, "BAD_REQUEST", f"malformed {kind} id")
     refuse(404, "NOT_FOUND", f"{kind} not found", resource=kind)
+
+
+class Body(msgspec.Struct, kw_only=True, rename="camel"):
+    """A request body; fields that it does not name are ignored."""
+
+
+B = TypeVar("B", bound=Body)
+# Fields whose wrong values have a code of their own; INVALID_DATE is 400 whatever status validation has.
+_CODES = {"contentType": "CONTENT_TYPE_NOT_SUPPORTED", "scheduledFor": "INVALID_DATE"}
+
+
+def decoded(kind: type[B], data: dict[str, Any]) -> B:
+    """Return a body from its JSON object; refuse it with the first field that is missing or wrong."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        missing = re.search(r"required field `(\w+)`", message)
+        named = re.match(r"\.(\w+(\[\d+\](?=\.))?)", path.rstrip("`") + (f".{missing[1]}" if missing else ""))
+        field = named[1] if named else ""
+        code = _CODES.get(field, "VALIDATION_ERROR")
+        raise RefusedError(400 if code == "INVALID_DATE" else 0, code, message, {"field": field}) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +127,7 @@ class Call:
     api_key: str = ""
     key: str | None = None
     request: int | None = None
+    dispatch: Callable[[Call], Answer] | None = None
     cut_short: CutShort | None = None
     changed: bool = False
 
@@ -109,8 +147,13 @@ class Call:
             refuse(400, "BAD_REQUEST", "the body must be a JSON object")
         return dict(data)
 
+    def read(self, kind: type[B]) -> B:
+        """Return the body; it may be absent if no field of it is required."""
+        required = any(field.required for field in msgspec.structs.fields(kind))
+        return decoded(kind, self.json(required=required))
+
     def effect(self, kind: str, **ids: Any) -> None:
-        """Put a side effect of this request on record."""
+        """Record a side effect of this request."""
         self.changed = True
         self.world.effect(kind, key=self.key, request=self.request, **ids)
 
@@ -134,7 +177,7 @@ class Call:
         return int(text)
 
     def offset(self) -> int:
-        """Return how many entries to skip, which earlier versions asked for instead of a cursor; refused by name otherwise."""
+        """Return how many entries to skip, in place of a cursor; refused unless the switch `legacy` is on."""
         text = self.query.get("offset")
         if text is None:
             return 0
@@ -145,34 +188,71 @@ class Call:
         return int(text)
 
     def word(self, name: str) -> str | None:
-        """Return a filter in lower case whatever its casing; None if absent or ``all``."""
+        """Return a filter in lower case; None if absent or ``all``."""
         text = self.query.get(name, "").lower()
         return None if text in ("", "all") else text
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `keyed`: an idempotency key is honoured; `reads`: it changes nothing, whatever its method; `public`: without an API key."""
+    """One endpoint, and its description.
 
-    method: str
-    path: str
-    handler: Callable[[Call], Answer]
-    keyed: bool = True
-    reads: bool = False
-    public: bool = False
+    Parameters
+    ----------
+    endpoint : str
+        Method and path.
+    handler : callable
+        Takes the call, and its decoded body if there is one; returns the answer.
+    answer : str
+        Shape of the answer in `openapi`, in brackets for a list; an endpoint without one is not described.
+    statuses : str
+        Statuses of a success.
+    body : type of Body or None
+        The request body.
+    query : str
+        Names in the query, without those of paging.
+    raw : bool
+        The handler decodes the body itself.
+    keyed : bool
+        An idempotency key is honoured.
+    reads : bool
+        It changes nothing, whatever the method.
+    public : bool
+        No API key is needed.
+    """
 
+    def __init__(
+        self,
+        endpoint: str,
+        handler: Callable[..., Answer],
+        answer: str = "",
+        statuses: str = "200",
+        body: type[Body] | None = None,
+        *,
+        query: str = "",
+        raw: bool = False,
+        keyed: bool = True,
+        reads: bool = False,
+        public: bool = False,
+    ) -> None:
+        self.method, _, self.path = endpoint.partition(" ")
+        self.pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
+        self.handler, self.body, self.raw = handler, body, raw
+        self.answer, self.statuses, self.query = answer, statuses.split(), query.split()
+        self.keyed, self.public = keyed, public
+        self.reads = reads or self.method == "GET"
 
-def is_web_address(value: Any, *schemes: str) -> bool:
-    """Whether a value from a body is an address with one of the schemes and a host."""
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else None
-        return parts is not None and parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # unbalanced brackets, or not a valid port
-        return False
+    def run(self, call: Call) -> Answer:
+        """Return the handler's answer or its refusal."""
+        try:
+            if self.body is None or self.raw:
+                return self.handler(call)
+            return self.handler(call, call.read(self.body))
+        except RefusedError as error:
+            return error.answer(call.world)
 
 
 def new_id(call: Call, prefix: str, taken: Mapping[str, Any], *parts: object) -> str:
-    """Return an id for a new thing, drawn from the request and not from a counter, so that it doesn't depend on order."""
+    """Return an id drawn from the request, not from a counter, so that it doesn't depend on order."""
     base = call.key or sha256(call.body).hexdigest()
     for count in range(1 << 30):
         key = identifier(prefix, call.world.seed, call.method, call.path, base, *parts, count)
@@ -208,7 +288,7 @@ def envelope(
 def page(
     call: Call, order: list[tuple[int, int, str]], accept: Callable[[str], bool], default: int = 20
 ) -> tuple[list[str], int, str | None]:
-    """Ids of one page, newest first, its size, and the cursor of the next page.
+    """Return the ids of one page, newest first, its size, and the cursor of the next page.
 
     `order` is ascending by instant and ordinal. The cursor names the last entry shown, so a list that grows in front
     neither repeats nor skips.
@@ -230,12 +310,11 @@ def page(
 
 
 def _cursor(entry: tuple[int, int, str]) -> str:
-    """Opaque text for a place in a list."""
     return base64.urlsafe_b64encode(f"{entry[0]}.{entry[1]}".encode()).decode().rstrip("=")
 
 
 def _start(call: Call, order: list[tuple[int, int, str]]) -> int:
-    """Index just above the first entry to show."""
+    """Return the index above the first entry of the page."""
     text = call.query.get("cursor")
     if not text:
         return len(order)
@@ -256,42 +335,3 @@ def refuse_quota(call: Call) -> None:
     """Answer 402 to the key whose plan has nothing left."""
     if call.api_key == "vb_test_quota":
         refuse(402, "LIMIT_EXCEEDED", "the plan's quota is used up", limit=0)
-
-
-# Old name -> present one.
-RENAMED = {
-    "platforms": "accountIds",
-    "scheduledAt": "scheduledFor",
-    "draft": "saveAsDraft",
-    "mediaIds": "media",
-    "overrides": "platformOverrides",
-}
-
-
-def old_field(body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the first old name in a body of a post, with the present one; None if there is none."""
-    return next(((old, new) for old, new in RENAMED.items() if old in body), None)
-
-
-def translated(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body of a post in present names, where the switch asks for it; a present name wins over an old one.
-
-    ``platforms`` become the first active account of each; a platform without one stays as it is, and so is refused as an
-    unknown account.
-    """
-    if not world.switches.legacy:
-        return dict(body)
-    fields = {name: value for name, value in body.items() if name not in RENAMED}
-    for old, new in RENAMED.items():
-        if old in body and new not in fields:
-            fields[new] = _accounts(world, body[old]) if old == "platforms" else body[old]
-    return fields
-
-
-def _accounts(world: World, platforms: Any) -> Any:
-    """Return the account of each platform."""
-    if not isinstance(platforms, list):
-        return platforms
-    active = [account for account in world.accounts.values() if account.status == "active"]
-    first = {account.platform: account.id for account in reversed(active)}
-    return [first.get(str(name).lower(), str(name)) for name in platforms]

@@ -10,16 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voxburst_sandbox import wire
-from voxburst_sandbox.gates import Cut, inject, spoil
+from voxburst_sandbox.bodies import DriveFile, Files, MediaIds, NewFile, RegisteredFile, RemoteFile, Videos
+from voxburst_sandbox.gates import inject, named, respond
 from voxburst_sandbox.http import (
     Answer,
     Call,
     RefusedError,
     Route,
+    decoded,
     deleted,
     envelope,
     invalid,
-    is_web_address,
     new_id,
     not_found,
     page,
@@ -28,21 +29,13 @@ from voxburst_sandbox.http import (
     single,
 )
 from voxburst_sandbox.store import Event, Media, fraction, identifier, uniform
-from voxburst_sandbox.switches import Fault
 from voxburst_sandbox.webhooks import emit
-from voxburst_sandbox.world import Handler, World, http_date, iso
+from voxburst_sandbox.world import Handler, World, iso
 
-UPLOAD_SECONDS = 15 * 60
-_MEGABYTE = 1024 * 1024
-_MOST_VIDEOS, _MOST_VIDEO_BYTES = 20, 20 * 1024 * _MEGABYTE
-MOST_FILES = 100
-# Content type -> most bytes (contract: MED).
-SIZES = {
-    **dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp"), 20 * _MEGABYTE),
-    **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"), 500 * _MEGABYTE),
-    "application/pdf": 100 * _MEGABYTE,
-    **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
-}
+_UPLOAD_MS = 15 * 60 * 1000
+# First part of the content type -> most megabytes (contract: MED).
+_MEGABYTES = {"image": 20, "video": 500, "application": 100, "text": 5}
+_MOST_VIDEO_BYTES = 20 * 1024**3
 _INTO_JPEG = ("image/png", "image/webp")
 
 
@@ -55,7 +48,7 @@ def _find(call: Call) -> Media:
 def _list(call: Call) -> Answer:
     """GET /media: newest first."""
     world, status = call.world, call.word("status")
-    # The order of ids breaks ties, so that the list is the same however the files came about.
+    # Ids break ties, so that the list does not depend on the order of creation.
     ordered = sorted((item.created_at, item.id) for item in world.media.values())
     order = [(at, number, key) for number, (at, key) in enumerate(ordered)]
     keys, limit, following = page(call, order, lambda key: status in (None, world.media[key].status))
@@ -67,25 +60,10 @@ def _get(call: Call) -> Answer:
     return single(call.world, wire.media(call.world, _find(call)))
 
 
-def _check_file(body: dict[str, Any], *, most: int | None = None) -> tuple[str, str, int]:
-    """Name, type and size of a file that may be uploaded."""
-    name, kind, size = body.get("filename"), body.get("contentType"), body.get("sizeBytes")
-    if not isinstance(name, str) or not name.strip():
-        invalid("filename is required", field="filename")
-    if not isinstance(kind, str) or kind not in SIZES:
-        invalid(f"contentType must be one of {', '.join(sorted(SIZES))}", field="contentType")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        invalid("sizeBytes must be a number above 0", field="sizeBytes")
-    allowed = most or SIZES[kind]
-    if size > allowed:
-        invalid(f"{size} bytes, {allowed} allowed", field="sizeBytes", maxLength=allowed, actualLength=size)
-    return name, kind, size
-
-
 def _presign(world: World, media: Media) -> dict[str, Any]:
     """Return a fresh upload address for a file, valid for 15 minutes."""
     at = world.now()
-    media.expires_at = at + UPLOAD_SECONDS * 1000
+    media.expires_at = at + _UPLOAD_MS
     media.upload_token = identifier("", world.seed, media.id, at)
     media.upload_type = media.content_type
     world.media.save(media)
@@ -96,21 +74,32 @@ def _presign(world: World, media: Media) -> dict[str, Any]:
 
 
 def _new(call: Call, name: str, kind: str, size: int, *parts: object) -> Media:
-    """Return a file that waits for its bytes."""
+    """Create a file without its bytes."""
     key = new_id(call, "media_", call.world.media, *parts)
     return call.world.media.save(Media(key, name, kind, size, "pending", call.world.now()))
 
 
-def _upload(call: Call) -> Answer:
+def _to_upload(call: Call, file: NewFile, *parts: object) -> dict[str, Any]:
+    """Return where the bytes of a file go, if it is not too large."""
+    if not file.filename.strip():
+        invalid("filename is blank", field="filename")
+    most = _MEGABYTES[file.content_type.partition("/")[0]] * 1024**2
+    if file.size_bytes > most:
+        message = f"{file.size_bytes} bytes, {most} allowed"
+        invalid(message, field="sizeBytes", maxLength=most, actualLength=file.size_bytes)
+    media = _new(call, file.filename, file.content_type, file.size_bytes, *parts)
+    call.effect("media.create", media=media.id)
+    return _presign(call.world, media)
+
+
+def _upload(call: Call, file: NewFile) -> Answer:
     """POST /media/upload: where to PUT the bytes."""
     refuse_quota(call)
-    media = _new(call, *_check_file(call.json(required=True)))
-    call.effect("media.create", media=media.id)
-    return single(call.world, _presign(call.world, media), 201)
+    return single(call.world, _to_upload(call, file), 201)
 
 
 def _refresh(call: Call) -> Answer:
-    """POST /media/:id/refresh-presign: another address, as long as the bytes have not come."""
+    """POST /media/:id/refresh-presign: another address, until the file is uploaded."""
     media = _find(call)
     if media.status != "pending" or media.import_status is not None:
         refuse(409, "CONFLICT", f"media that is {media.status} needs no upload", status=media.status)
@@ -126,57 +115,37 @@ def _delete(call: Call) -> Answer:
     return deleted(call.world, media.id)
 
 
-def _register(call: Call) -> Answer:
+def _register(call: Call, file: RegisteredFile) -> Answer:
     """POST /media/register: a file that is already on the web."""
     refuse_quota(call)
-    world, body = call.world, call.json(required=True)
-    url, kind = _web_address(body), body.get("contentType")
-    if not isinstance(kind, str) or kind not in SIZES:
-        invalid("contentType is required", field="contentType")
-    media = _new(call, _name(body, url), kind, 0)
-    media.status, media.url = "ready", url
+    media = _new(call, _name(file), file.content_type, 0)
+    media.status, media.url = "ready", file.url
     call.effect("media.register", media=media.id)
-    return single(world, wire.media(world, media), 201)
+    return single(call.world, wire.media(call.world, media), 201)
 
 
-def _name(body: dict[str, Any], url: str) -> str:
-    """Return the name of a file from the web: the one that the body names, else the last part of its address."""
-    return str(body.get("filename") or urlsplit(url).path.rsplit("/", 1)[-1] or "file")
+def _name(file: RemoteFile) -> str:
+    """Return the name of a file from the web: the one it is given, else the last part of its address."""
+    return file.filename or urlsplit(file.url).path.rsplit("/", 1)[-1] or "file"
 
 
-def _web_address(body: dict[str, Any]) -> str:
-    """Return the https address in a body."""
-    url = body.get("url")
-    if not is_web_address(url, "https"):
-        invalid("url must be an https address", field="url")
-    return str(url)
-
-
-def _bulk_presign(call: Call) -> Answer:
+def _bulk_presign(call: Call, body: Files) -> Answer:
     """POST /media/bulk-presign: one address per file, each with its own result (assumed: as bulk posts)."""
-    return _presign_many(call, ("files",), MOST_FILES)
+    return _presign_each(call, body.files)
 
 
-def _bulk_videos(call: Call) -> Answer:
+def _bulk_videos(call: Call, body: Videos) -> Answer:
     """POST /media/bulk-video-upload-urls: at most 20 videos and 20 GB (contract: MED)."""
-    body = call.json(required=True)
-    videos = body.get("videos", body.get("files"))
-    sizes = (
-        [video.get("sizeBytes", 0) for video in videos if isinstance(video, dict)] if isinstance(videos, list) else []
-    )
+    sizes = [video.get("sizeBytes") for video in body.videos if isinstance(video, dict)]
     total = sum(size for size in sizes if isinstance(size, int))
     if total > _MOST_VIDEO_BYTES:
         invalid("more than 20 GB in one batch", field="videos", maxLength=_MOST_VIDEO_BYTES, actualLength=total)
-    return _presign_many(call, ("videos", "files"), _MOST_VIDEOS, kind="video/")
+    return _presign_each(call, body.videos, "video/")
 
 
-def _presign_many(call: Call, names: tuple[str, ...], most: int, kind: str = "") -> Answer:
-    """Presign each file or say what is wrong with it."""
+def _presign_each(call: Call, files: list[Any], kind: str = "") -> Answer:
+    """Return the result of each file."""
     refuse_quota(call)
-    body = call.json(required=True)
-    files = next((body[name] for name in names if name in body), None)
-    if not isinstance(files, list) or not 1 <= len(files) <= most:
-        invalid(f"{names[0]} must hold 1 to {most} files", field=names[0])
     results = [_presign_one(call, index, item, kind) for index, item in enumerate(files)]
     failed = sum(result["status"] == "failed" for result in results)
     data = {"total": len(results), "created": len(results) - failed, "failed": failed, "results": results}
@@ -184,17 +153,13 @@ def _presign_many(call: Call, names: tuple[str, ...], most: int, kind: str = "")
 
 
 def _presign_one(call: Call, index: int, item: Any, kind: str) -> dict[str, Any]:
-    """Return the result of one file."""
     try:
-        name, content_type, size = _check_file(item if isinstance(item, dict) else {})
-        if not content_type.startswith(kind):
+        file = decoded(NewFile, item)
+        if not file.content_type.startswith(kind):
             invalid("a video is required", field="contentType")
+        return {"index": index, "status": "created", **_to_upload(call, file, index)}
     except RefusedError as error:
-        problem = {"field": error.details.get("field", ""), "issue": error.code, "detail": error.message}
-        return {"index": index, "status": "failed", "errors": [problem]}
-    media = _new(call, name, content_type, size, index)
-    call.effect("media.create", media=media.id)
-    return {"index": index, "status": "created", **_presign(call.world, media)}
+        return {"index": index, "status": "failed", "errors": [error.item()]}
 
 
 def _validate(call: Call) -> Answer:
@@ -204,65 +169,53 @@ def _validate(call: Call) -> Answer:
     return single(call.world, {"id": media.id, "mediaId": media.id, "status": "queued"}, 202)
 
 
-def _bulk_validate(call: Call) -> Answer:
+def _bulk_validate(call: Call, body: MediaIds) -> Answer:
     """POST /media/bulk-validate: each file queued for itself."""
-    body = call.json(required=True)
-    keys = body.get("mediaIds")
-    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_FILES:
-        invalid(f"mediaIds must hold 1 to {MOST_FILES} ids", field="mediaIds")
     results: list[dict[str, Any]] = []
-    for index, key in enumerate(keys):
-        media = call.world.media.get(key) if isinstance(key, str) else None
+    for index, key in enumerate(body.media_ids):
+        result: dict[str, Any] = {"index": index, "mediaId": key, "status": "queued"}
+        media = call.world.media.get(key)
         if media is None or media.status == "pending":
             issue = "NOT_FOUND" if media is None else "CONFLICT"
-            results.append(
-                {"index": index, "mediaId": key, "status": "failed", "errors": [{"field": "mediaIds", "issue": issue}]}
-            )
-            continue
-        _queue_check(call, media)
-        results.append({"index": index, "mediaId": key, "status": "queued"})
+            result |= {"status": "failed", "errors": [{"field": "mediaIds", "issue": issue}]}
+        else:
+            _queue_check(call, media)
+        results.append(result)
     return Answer(202, {"total": len(results), "results": results})
 
 
 def _queue_check(call: Call, media: Media) -> None:
-    """Let a file be checked."""
     if media.status == "pending":
         refuse(409, "CONFLICT", "the media has not been uploaded", status=media.status)
     call.effect("media.validate", media=media.id)
     start_processing(call.world, media, call.world.now())
 
 
-def _import_url(call: Call) -> Answer:
+def _import_url(call: Call, file: RemoteFile) -> Answer:
     """POST /media/import-from-url."""
-    body = call.json(required=True)
-    url = _web_address(body)
-    return _import(call, _name(body, url), body)
+    return _import(call, _name(file), file.content_type)
 
 
-def _import_drive(call: Call) -> Answer:
+def _import_drive(call: Call, file: DriveFile) -> Answer:
     """POST /media/import-from-drive."""
-    body = call.json(required=True)
-    key = body.get("fileId")
-    if not isinstance(key, str) or not key:
-        invalid("fileId is required", field="fileId")
-    return _import(call, str(body.get("filename") or f"{key}.jpg"), body)
+    return _import(call, file.filename or f"{file.file_id}.jpg", file.content_type)
 
 
-def _import(call: Call, name: str, body: dict[str, Any]) -> Answer:
-    """Return a file that comes by itself; it stays pending, `metadata.importStatus` says how far it is (contract: MED)."""
+def _import(call: Call, name: str, kind: str) -> Answer:
+    """Import a file; it stays pending, and `metadata.importStatus` shows the progress (contract: MED)."""
     refuse_quota(call)
     world = call.world
-    media = _new(call, name, str(body.get("contentType") or "image/jpeg"), 0)
+    media = _new(call, name, kind, 0)
     media.import_status = "queued"
     world.schedule(world.now() + 2_000, "media.importing", media.id)
     took = int(uniform(5_000, 40_000, world.seed, "import", media.id))
-    world.schedule(world.now() + took, "media.imported", media.id, name=name)
+    world.schedule(world.now() + took, "media.imported", media.id)
     call.effect("media.import", media=media.id)
     return single(world, wire.media(world, media), 202)
 
 
 def start_processing(world: World, media: Media, at: int) -> None:
-    """Let a file be looked at; its status says when that is done."""
+    """Process a file; its status shows when that is done."""
     media.status = "processing"
     world.media.save(media)
     took = int(uniform(2_000, 20_000, world.seed, "media", media.id, at))
@@ -270,7 +223,7 @@ def start_processing(world: World, media: Media, at: int) -> None:
 
 
 def _on_processed(world: World, event: Event) -> None:
-    """Finish looking at a file. Files named `broken…` are found to be that."""
+    """Finish processing; files named `broken…` fail."""
     media = world.media.get(event.subject)
     if media is None or media.status != "processing":
         return
@@ -290,7 +243,6 @@ def _on_processed(world: World, event: Event) -> None:
 
 
 def _on_importing(world: World, event: Event) -> None:
-    """Let an import begin."""
     media = world.media.get(event.subject)
     if media is not None and media.import_status == "queued":
         media.import_status = "importing"
@@ -298,7 +250,7 @@ def _on_importing(world: World, event: Event) -> None:
 
 
 def _on_imported(world: World, event: Event) -> None:
-    """Let an import end; files named `missing…` were not there."""
+    """Finish an import; files named `missing…` fail."""
     media = world.media.get(event.subject)
     if media is None or media.import_status is None:
         return
@@ -332,29 +284,29 @@ HANDLERS: dict[str, Handler] = {
 }
 
 ROUTES = (
-    Route("GET", "/v1/media", _list),
-    Route("GET", "/v1/media/{id}", _get),
-    Route("POST", "/v1/media/upload", _upload),
-    Route("POST", "/v1/media/{id}/refresh-presign", _refresh),
-    Route("DELETE", "/v1/media/{id}", _delete),
-    Route("POST", "/v1/media/{id}/validate", _validate),
-    Route("POST", "/v1/media/register", _register),
-    Route("POST", "/v1/media/bulk-presign", _bulk_presign),
-    Route("POST", "/v1/media/bulk-video-upload-urls", _bulk_videos),
-    Route("POST", "/v1/media/bulk-validate", _bulk_validate),
-    Route("POST", "/v1/media/import-from-url", _import_url),
-    Route("POST", "/v1/media/import-from-drive", _import_drive),
+    Route("GET /v1/media", _list, "[Media]", query="status from to"),
+    Route("GET /v1/media/{id}", _get, "Media"),
+    Route("POST /v1/media/upload", _upload, "Upload", "201", NewFile),
+    Route("POST /v1/media/{id}/refresh-presign", _refresh, "Upload"),
+    Route("DELETE /v1/media/{id}", _delete, "Success"),
+    Route("POST /v1/media/{id}/validate", _validate, "Queued", "202"),
+    Route("POST /v1/media/register", _register, "Media", "201", RegisteredFile),
+    Route("POST /v1/media/bulk-presign", _bulk_presign, "BulkResult", "201 207", Files),
+    Route("POST /v1/media/bulk-video-upload-urls", _bulk_videos, "BulkResult", "201 207", Videos),
+    Route("POST /v1/media/bulk-validate", _bulk_validate, "BulkResult", "202", MediaIds),
+    Route("POST /v1/media/import-from-url", _import_url, "Media", "202", RemoteFile),
+    Route("POST /v1/media/import-from-drive", _import_drive, "Media", "202", DriveFile),
 )
 
 
 class Storage:
-    """Takes presigned uploads as an object store does: by PUT, once signed, within its time, without other credentials."""
+    """Takes presigned uploads as an object store does: by PUT, signed, in time, without other credentials."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def endpoint(self, request: Request) -> Response:
-        """Take one upload."""
+        """Serve one upload."""
         world, path = self._world, request.url.path
         await world.settle()
         entry = world.requests.note(
@@ -362,19 +314,19 @@ class Storage:
             acting=request.method == "PUT", effect=False, replay=False, fault="", at=iso(world.now()), ended="",
         )  # fmt: skip
         faults, cleared = world.faults.strike(request.method, path, path), world.faults.cleared
-        entry["fault"] = "+".join(f"{fault.action}:{fault.when}" for fault in faults)
+        entry["fault"] = named(faults)
         try:
             answer = inject(world, faults) or await self._take(request, entry)
             for fault in faults:
                 if fault.action == "delay":
                     await world.faults.hold(fault, cleared)
-            return self._respond(answer, entry, faults)
+            return respond(world, entry, answer, faults, "application/xml")
         finally:
             world.requests.amend(entry, ended=iso(world.now()))
             world.flush()
 
     async def _take(self, request: Request, entry: dict[str, Any]) -> Answer:
-        """Check the request, read its bytes without keeping them, and let the file be processed."""
+        """Check the request, read its bytes without keeping them, and start processing."""
         world = self._world
         key = request.url.path.removeprefix("/upload/")
         media = world.media.get(key)
@@ -398,7 +350,7 @@ class Storage:
         return Answer(200, headers={"ETag": f'"{media.sha256[:32]}"'})
 
     def _refusal(self, request: Request, media: Media | None) -> Answer | None:
-        """Why an upload is not taken; None if it is."""
+        """Return why an upload is refused; None if it is taken."""
         headers, query = request.headers, request.query_params
         if "authorization" in headers or "cookie" in headers:
             return _error(400, "InvalidArgument", "only one auth mechanism allowed")
@@ -412,18 +364,7 @@ class Storage:
             return _error(403, "AccessDenied", "Request has expired")
         return None
 
-    def _respond(self, answer: Answer, entry: dict[str, Any], faults: list[Fault]) -> Response:
-        """Return the answer on its wire."""
-        spoiled = spoil(answer, faults, None)
-        headers = {**spoiled.headers, "Date": http_date(self._world.shown_time())}
-        cut = next((fault for fault in faults if fault.action in ("drop", "truncate")), None)
-        self._world.requests.amend(entry, status=spoiled.status if cut is None else 0)
-        if cut is not None:
-            return Cut(spoiled.encoded(), spoiled.status, headers, send=False)
-        return Response(spoiled.encoded() or None, spoiled.status, headers, media_type="application/xml")
-
 
 def _error(status: int, code: str, message: str = "") -> Answer:
-    """Return an error as object stores write it."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message or code}</Message></Error>'
     return Answer(status, body=body.encode())

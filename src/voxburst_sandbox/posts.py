@@ -1,33 +1,50 @@
-"""Posts: list, read, create, change, delete, validate (contract: 8.1; rows 1, 2, 3, 7, 8, 13 of the matrix)."""
+"""Posts: every endpoint under /posts (contract: 8.1 to 8.3; rows 1 to 16)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from voxburst_sandbox import wire
-from voxburst_sandbox.bodies import MOST_COMMENT, effective_text, first_refusal, is_comment, problems, scheduled_time
+from voxburst_sandbox.bodies import (
+    LIMITS,
+    MOST_CHARACTERS,
+    MOST_COMMENT,
+    BulkPosts,
+    BulkVideos,
+    Fix,
+    NewPost,
+    NewVideo,
+    Recurrence,
+    Validation,
+    checked_post,
+    effective_text,
+    post_fields,
+    problem,
+    problems,
+    too_long,
+)
 from voxburst_sandbox.http import (
     Answer,
     Call,
+    RefusedError,
     Route,
+    decoded,
     deleted,
     envelope,
-    invalid,
     new_id,
     not_found,
     page,
     refuse,
     refuse_quota,
     single,
-    translated,
 )
-from voxburst_sandbox.publishing import LIMITS, await_time, is_stuck, publish_post, requeue
+from voxburst_sandbox.publishing import await_time, is_stuck, publish_post, requeue
 from voxburst_sandbox.store import Post, Target, identifier
 from voxburst_sandbox.webhooks import emit_post
-from voxburst_sandbox.world import World, iso
+from voxburst_sandbox.world import World, instant, iso
 
 _EDITABLE = ("draft", "scheduled")
 
@@ -36,6 +53,24 @@ def find_post(call: Call) -> Post:
     """Return the post that the path names."""
     key = call.params["id"]
     return call.world.posts.get(key) or not_found("post", key)
+
+
+def _shown(call: Call, post: Post, status: int = 200) -> Answer:
+    return single(call.world, wire.post(call.world, post), status)
+
+
+def require(post: Post, *allowed: str) -> None:
+    """Refuse a post in another status."""
+    if post.status not in allowed:
+        refuse(409, "CONFLICT", f"the post is {post.status}, not {' or '.join(allowed)}", status=post.status)
+
+
+def move(world: World, post: Post, status: str, *allowed: str) -> Post:
+    """Change a post's status, if the present one allows it."""
+    require(post, *allowed)
+    post.status = status
+    world.touch(post, world.now())
+    return post
 
 
 def _seen(world: World, key: str, *, listed: bool) -> Post | None:
@@ -47,7 +82,7 @@ def _seen(world: World, key: str, *, listed: bool) -> Post | None:
 
 
 def _instant(world: World) -> int:
-    """Return the instant whose posts the lists show."""
+    """Return the instant that lists show."""
     return world.now() - round(world.switches.list_lag_seconds * 1000)
 
 
@@ -81,69 +116,73 @@ def _get(call: Call) -> Answer:
     """GET /posts/:id."""
     key = call.params["id"]
     post = _seen(call.world, key, listed=False) or not_found("post", key)
-    return single(call.world, wire.post(call.world, post))
+    return _shown(call, post)
 
 
-def create_post(call: Call, body: Mapping[str, Any], *parts: object) -> Post:
-    """Make a checked post; `parts` distinguish the items of one request."""
+def scheduled_time(body: NewPost) -> int | None:
+    """Return the instant of `scheduledFor`."""
+    return None if body.scheduled_for is None else instant(body.scheduled_for)
+
+
+def _fields(body: NewPost) -> dict[str, Any]:
+    """Return what a body gives a post."""
+    return {
+        "content": body.content,
+        "content_type": (body.content_type or ("IMAGE" if body.media else "TEXT")).lower(),
+        "media": body.media or [],
+        "tags": body.tags or [],
+        "metadata": body.metadata or {},
+        "overrides": body.platform_overrides or {},
+        "first_comment": body.first_comment,
+        "first_comment_delay": body.first_comment_delay or 0,
+    }
+
+
+def _targets(world: World, post_id: str, body: NewPost, before: Iterable[Target] = ()) -> list[Target]:
+    """Return a target per account, with the override of its platform; one that was there before stays itself."""
+    kept = {target.account_id: target for target in before}
+    targets = []
+    for number, account_id in enumerate(dict.fromkeys(body.account_ids)):
+        platform = world.accounts[account_id].platform
+        key = identifier("pp_", world.seed, post_id, account_id, number)
+        target = kept.get(account_id) or Target(key, platform, account_id, since=world.now())
+        text = effective_text(body, platform)
+        target.content = None if text == body.content else text
+        targets.append(target)
+    return targets
+
+
+def create_post(call: Call, body: NewPost, *parts: object) -> Post:
+    """Create a checked post; `parts` distinguish the items of one request."""
     world, at = call.world, call.world.now()
     post_id = new_id(call, "post_", world.posts, *parts)
-    scheduled, draft = scheduled_time(body), body.get("saveAsDraft") is True
-    if body.get("queue") and not draft:
+    scheduled = scheduled_time(body)
+    if body.queue and not body.save_as_draft:
         scheduled = (at // 3_600_000 + 1) * 3_600_000  # the next full hour is the next slot
-    status = "draft" if draft or scheduled is None else "scheduled"
-    media = list(body.get("media") or [])
-    kind = str(body.get("contentType") or ("IMAGE" if media else "TEXT")).upper()
     post = Post(
         id=post_id,
         ordinal=world.ordinal(),
-        content=str(body["content"]),
-        content_type=kind.lower(),
-        status=status,
+        status="draft" if body.save_as_draft or scheduled is None else "scheduled",
         created_at=at,
         updated_at=at,
         targets=_targets(world, post_id, body),
         scheduled_for=scheduled,
-        media=media,
-        tags=[str(tag) for tag in body.get("tags") or []],
-        metadata=dict(body.get("metadata") or {}),
-        overrides=dict(body.get("platformOverrides") or {}),
-        first_comment=body.get("firstComment"),
-        first_comment_delay=int(body.get("firstCommentDelay") or 0),
+        **_fields(body),
     )
     world.add_post(post)
-    mark = post.metadata.get("voxopsOp")
     call.effect(
-        "post.create", post=post_id, mark=mark, status=status, content=post.content,
+        "post.create", post=post_id, mark=post.metadata.get("voxopsOp"), status=post.status, content=post.content,
         accounts=[target.account_id for target in post.targets], scheduled_for=None if scheduled is None else iso(scheduled),
     )  # fmt: skip
     emit_post(world, "post.created", post, at)
-    if status == "scheduled" and not parts:  # rows 11 and 12 name post.created alone
+    if post.status == "scheduled" and not parts:  # rows 11 and 12 name post.created alone
         emit_post(world, "post.scheduled", post, at)
-    _start(call, post, explicit=draft)
+    _start(call, post, explicit=body.save_as_draft)
     return post
 
 
-def _targets(world: World, post_id: str, body: Mapping[str, Any]) -> list[Target]:
-    """One target per account, with the override of its platform."""
-    made = []
-    for number, account_id in enumerate(dict.fromkeys(body["accountIds"])):
-        platform = world.accounts[account_id].platform
-        text = effective_text(body, platform)
-        made.append(
-            Target(
-                id=identifier("pp_", world.seed, post_id, account_id, number),
-                platform=platform,
-                account_id=account_id,
-                since=world.now(),
-                content=None if text == body["content"] else text,
-            )
-        )
-    return made
-
-
 def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
-    """Let a scheduled post wait for its time, or a post without one go out where that is the reading."""
+    """Schedule a post, or publish one without a time where that is the reading."""
     world = call.world
     if post.status == "scheduled":
         await_time(world, post, call.key)
@@ -154,71 +193,55 @@ def _start(call: Call, post: Post, *, explicit: bool = True) -> None:
 def _create(call: Call) -> Answer:
     """POST /posts."""
     refuse_quota(call)
-    body = translated(call.world, call.json(required=True))
-    first_refusal(call.world, body)
-    _require_content_type(call.world, body)
-    return single(call.world, wire.post(call.world, create_post(call, body)), 201)
-
-
-def _require_content_type(world: World, body: Mapping[str, Any]) -> None:
-    """Instagram needs to know what kind of post it is (contract: GS)."""
-    platforms = [world.accounts[key].platform for key in body["accountIds"]]
-    if "instagram" in platforms and not body.get("contentType") and body.get("saveAsDraft") is not True:
+    world = call.world
+    body = checked_post(world, post_fields(world, call.json(required=True)))
+    platforms = [world.accounts[key].platform for key in body.account_ids]
+    if "instagram" in platforms and not (body.content_type or body.save_as_draft):  # contract: GS
         refuse(400, "CONTENT_TYPE_REQUIRED", "instagram needs a contentType", field="contentType", platform="INSTAGRAM")
+    return _shown(call, create_post(call, body), 201)
 
 
 def _update(call: Call) -> Answer:
     """PATCH /posts/:id: drafts and scheduled posts, under the version token if one is sent."""
-    world, post, body = call.world, find_post(call), translated(call.world, call.json(required=True))
+    world, post, changes = call.world, find_post(call), call.json(required=True)
     token = call.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
     if token and token not in ("*", iso(post.updated_at)):
         refuse(409, "CONFLICT", "the post has changed since it was read", updatedAt=iso(post.updated_at))
-    if post.status not in _EDITABLE:
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be changed", status=post.status)
-    accounts = body.get("accountIds", [target.account_id for target in post.targets])
-    kept = {"content": post.content, "media": post.media, "platformOverrides": post.overrides}
-    draft = body.get("scheduledFor") is None if "scheduledFor" in body else post.status == "draft"
-    first_refusal(world, {"saveAsDraft": draft, **kept, **body, "accountIds": accounts})
-    _apply(world, post, body)
-    before = post.status
-    if "scheduledFor" in body:
+    require(post, *_EDITABLE)
+    changes = post_fields(world, changes)
+    timed, before = "scheduledFor" in changes, post.status
+    kept = {
+        "content": post.content,
+        "accountIds": [target.account_id for target in post.targets],
+        "contentType": post.content_type.upper(),
+        "saveAsDraft": changes["scheduledFor"] is None if timed else before == "draft",
+        "media": post.media,
+        "tags": post.tags,
+        "metadata": post.metadata,
+        "platformOverrides": post.overrides,
+        "firstComment": post.first_comment,
+        "firstCommentDelay": post.first_comment_delay,
+    }
+    body = checked_post(world, kept | changes)
+    for name, value in _fields(body).items():
+        setattr(post, name, value)
+    post.targets = _targets(world, post.id, body, post.targets)
+    if timed:
         post.scheduled_for = scheduled_time(body)
         post.status = "draft" if post.scheduled_for is None else "scheduled"
     world.touch(post, world.now())
     call.effect("post.update", post=post.id)
-    if post.status == "scheduled" and "scheduledFor" in body:
+    if post.status == "scheduled" and timed:
         if before == "draft":
             emit_post(world, "post.scheduled", post, world.now())
         _start(call, post)
-    return single(world, wire.post(world, post))
-
-
-def _apply(world: World, post: Post, body: Mapping[str, Any]) -> None:
-    """Take over the fields of an update."""
-    post.content = body.get("content", post.content)
-    post.content_type = str(body.get("contentType") or post.content_type).lower()
-    post.media = list(body.get("media", post.media) or [])
-    post.tags = [str(tag) for tag in body.get("tags", post.tags) or []]
-    post.metadata = dict(body.get("metadata", post.metadata) or {})
-    post.overrides = dict(body.get("platformOverrides", post.overrides) or {})
-    post.first_comment = body.get("firstComment", post.first_comment)
-    post.first_comment_delay = int(body.get("firstCommentDelay", post.first_comment_delay) or 0)
-    if {"accountIds", "platformOverrides", "content"} & set(body):
-        accounts = body.get("accountIds", [target.account_id for target in post.targets])
-        merged = {"content": post.content, "platformOverrides": post.overrides, "accountIds": accounts}
-        kept = {target.account_id: target for target in post.targets}
-        post.targets = _targets(world, post.id, merged)
-        for target in post.targets:
-            if target.account_id in kept:
-                before = kept[target.account_id]
-                target.id, target.jobs, target.running = before.id, before.jobs, before.running
+    return _shown(call, post)
 
 
 def _delete(call: Call) -> Answer:
     """DELETE /posts/:id: drafts and scheduled posts."""
     post = find_post(call)
-    if post.status not in _EDITABLE:
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be deleted", status=post.status)
+    require(post, *_EDITABLE)
     call.world.remove_post(post)
     call.effect("post.delete", post=post.id)
     return deleted(call.world, post.id)
@@ -253,95 +276,58 @@ def _copy(call: Call, kind: str) -> Answer:
     refuse_quota(call)
     copy = copy_post(world, source, new_id(call, "post_", world.posts))
     call.effect(kind, post=copy.id, source=source.id)
-    return single(world, wire.post(world, copy), 201)
+    return _shown(call, copy, 201)
 
 
-def _validate(call: Call) -> Answer:
+def _validate(call: Call, body: Validation) -> Answer:
     """POST /posts/validate: what each platform would say; changes nothing."""
-    body = call.json(required=True)
-    content, platforms = body.get("content"), body.get("platforms")
-    if not isinstance(content, str):
-        invalid("content is required", field="content")
-    if not isinstance(platforms, list) or not platforms:
-        invalid("platforms must name at least one platform", field="platforms")
-    media = body.get("mediaIds") or body.get("media") or []
     verdicts: dict[str, Any] = {}
-    for name in platforms:
-        verdict = _verdict(str(name).lower(), content, media, body.get("firstComment"))
-        verdicts[str(name)] = verdict
+    for name in body.platforms:
+        verdict = verdicts[name] = _verdict(name.lower(), body)
         if call.world.switches.validate_both_cases:
-            verdicts[str(name).lower()] = verdicts[str(name).upper()] = verdict
+            verdicts[name.lower()] = verdicts[name.upper()] = verdict
     return Answer(200, {"valid": all(verdict["valid"] for verdict in verdicts.values()), "platforms": verdicts})
 
 
-def _verdict(platform: str, content: str, media: list[Any], comment: Any) -> dict[str, Any]:
-    """Errors and warnings of one platform."""
-    errors, warnings = [], []
+def _verdict(platform: str, body: Validation) -> dict[str, Any]:
+    """Return errors and warnings of one platform."""
+    found, warnings, length = [], [], len(body.content)
     most = LIMITS.get(platform)
     if most is None:
-        errors.append({"code": "VALIDATION_ERROR", "message": "no such platform", "field": "platforms"})
-    elif len(content) > most:
-        message = f"{len(content)} characters, {most} allowed"
-        errors.append({"code": "CONTENT_TOO_LONG", "message": message, "field": "content"})
-    elif len(content) > 0.9 * most:
-        message = f"{len(content)} of {most} characters"
+        found.append(problem("platforms", "no such platform"))
+    elif length > most:
+        found.append(too_long(length, most, platform))
+    elif length > 0.9 * most:
+        message = f"{length} of {most} characters"
         warnings.append({"code": "CONTENT_NEAR_LIMIT", "message": message, "suggestion": "leave room for edits"})
-    if platform == "instagram" and not media:
-        errors.append({"code": "MEDIA_REQUIRED", "message": "instagram needs media", "field": "media"})
-    if not is_comment(comment):
-        message = f"a first comment has at most {MOST_COMMENT} characters"
-        errors.append({"code": "VALIDATION_ERROR", "message": message, "field": "firstComment"})
+    if platform == "instagram" and not (body.media_ids or body.media):
+        found.append(problem("media", "instagram needs media", "MEDIA_REQUIRED"))
+    if len(body.first_comment or "") > MOST_COMMENT:
+        found.append(problem("firstComment", f"a first comment has at most {MOST_COMMENT} characters"))
+    errors = [{"code": error.code, "message": error.message, "field": error.details["field"]} for error in found]
     return {"valid": not errors, "errors": errors, "warnings": warnings}
 
 
-MOST_ITEMS = 50
-MOST_VIDEOS = 20
-
-
-def _bulk(call: Call) -> Answer:
+def _bulk(call: Call, body: BulkPosts) -> Answer:
     """POST /posts/bulk: items are created one by one, in order; one bad item does not stop the others."""
-    body = call.json(required=True)
-    items = body.get("posts")
-    if not isinstance(items, list) or not items:
-        invalid("posts must hold at least one post", field="posts")
-    if len(items) > MOST_ITEMS:
-        invalid(
-            f"at most {MOST_ITEMS} posts in one request", field="posts", maxLength=MOST_ITEMS, actualLength=len(items)
-        )
-    return _run(call, items, dry=body.get("dryRun") is True)
+    return _create_each(call, body.posts, NewPost, dry=body.dry_run)
 
 
-def _bulk_video(call: Call) -> Answer:
-    """POST /posts/bulk-video: as bulk, of at most 20 videos; `videos` or `posts`, each with its `mediaId`."""
-    body = call.json(required=True)
-    items = body.get("videos", body.get("posts"))
-    if not isinstance(items, list) or not items:
-        invalid("videos must hold at least one video", field="videos")
-    if len(items) > MOST_VIDEOS:
-        invalid(
-            f"at most {MOST_VIDEOS} videos in one request",
-            field="videos",
-            maxLength=MOST_VIDEOS,
-            actualLength=len(items),
-        )
-    return _run(call, [_as_post(item) for item in items], dry=body.get("dryRun") is True)
+def _bulk_video(call: Call, body: BulkVideos) -> Answer:
+    """POST /posts/bulk-video: as bulk, of at most 20 videos, each with its `mediaId`."""
+    return _create_each(call, body.videos, NewVideo, dry=body.dry_run)
 
 
-def _as_post(item: Any) -> Any:
-    """Return a video item as a post item."""
-    if not isinstance(item, dict):
-        return item
-    media = item.get("media") or ([item["mediaId"]] if item.get("mediaId") else [])
-    return {"contentType": "VIDEO", **item, "media": media}
-
-
-def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
+def _create_each(call: Call, items: list[Any], kind: type[NewPost], *, dry: bool) -> Answer:
     """Create or only check each item, and report by index."""
     refuse_quota(call)
-    if call.world.switches.bulk_refuses_whole:
-        _refuse_whole(call, items)
+    read = [_read_item(call.world, item, kind) for item in items]
+    for index, (_, wrong) in enumerate(read if call.world.switches.bulk_refuses_whole else ()):
+        for found in wrong:
+            field = f"posts[{index}].{found.details['field']}"
+            raise RefusedError(0, found.code, found.message, {"field": field, "index": index})
     results = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(read):
         if call.cut_short is not None and index >= call.cut_short.items:
             return call.cut_short.answer
         results.append(_item(call, index, item, dry=dry))
@@ -355,25 +341,28 @@ def _run(call: Call, items: list[Any], *, dry: bool) -> Answer:
     return Answer(_status(call, failed, dry=dry), data)
 
 
-def _refuse_whole(call: Call, items: list[Any]) -> None:
-    """Refuse everything for the first bad item, naming it."""
-    for index, item in enumerate(items):
-        for problem in problems(call.world, translated(call.world, item)) if isinstance(item, dict) else ():
-            invalid(problem.message, problem.code, field=f"posts[{index}].{problem.field}", index=index)
+_Item = tuple[NewPost | None, list[RefusedError]]
 
 
-def _item(call: Call, index: int, item: Any, *, dry: bool) -> dict[str, Any]:
-    """Return the result of one item; what does not apply is absent (contract: SCH)."""
+def _read_item(world: World, item: Any, kind: type[NewPost]) -> _Item:
+    """Return an item as a post, and everything that is wrong with it."""
     if not isinstance(item, dict):
-        errors = [{"field": "", "issue": "VALIDATION_ERROR", "detail": "an item must be an object"}]
-    else:
-        item = translated(call.world, item)
-        errors = [problem.item() for problem in problems(call.world, item)]
-    if errors:
-        return {"index": index, "status": "failed", "errors": errors}
+        return None, [problem("", "an item must be an object")]
+    try:
+        post = decoded(kind, post_fields(world, item))
+    except RefusedError as error:
+        return None, [error]
+    return post, list(problems(world, post))
+
+
+def _item(call: Call, index: int, item: _Item, *, dry: bool) -> dict[str, Any]:
+    """Return the result of one item; what does not apply is absent (contract: SCH)."""
+    post, found = item
+    if found or post is None:
+        return {"index": index, "status": "failed", "errors": [error.item() for error in found]}
     if dry:
         return {"index": index, "status": "valid"}
-    return {"index": index, "status": "created", "postId": create_post(call, item, index).id}
+    return {"index": index, "status": "created", "postId": create_post(call, post, index).id}
 
 
 def _status(call: Call, failed: int, *, dry: bool) -> int:
@@ -386,26 +375,21 @@ def _status(call: Call, failed: int, *, dry: bool) -> int:
 
 # A target is retried at most so often (contract: PLAY).
 RETRY_CAP = 3
-_RETRIABLE = ("failed", "partial")
-_FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY")
 
 
 def _publish(call: Call) -> Answer:
     """POST /posts/:id/publish: queues a draft or scheduled post now."""
     world, post = call.world, find_post(call)
-    if post.status not in ("draft", "scheduled", "approved"):
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be published", status=post.status)
+    require(post, *_EDITABLE, "approved")
     call.effect("post.publish", post=post.id)
     publish_post(world, post, world.now(), key=call.key, holds=True)
-    return single(world, wire.post(world, post), 202)
+    return _shown(call, post, 202)
 
 
 def _retry(call: Call) -> Answer:
     """POST /posts/:id/retry: re-queues every failed, pending and stuck target below the cap (contract: K1-2)."""
     world, post, at = call.world, find_post(call), call.world.now()
-    allowed = _RETRIABLE if world.switches.strict_retry else (*_RETRIABLE, "publishing")
-    if post.status not in allowed:
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be retried", status=post.status)
+    require(post, "failed", "partial", *(() if world.switches.strict_retry else ("publishing",)))
     retried: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     call.effect("post.retry", post=post.id)
@@ -426,7 +410,7 @@ def _retry(call: Call) -> Answer:
 
 
 def _skip_reason(target: Target, at: int) -> str | None:
-    """Why a retry leaves a target alone; None if it does not."""
+    """Return why a retry skips a target; None if it does not."""
     if target.status == "published":
         return "already published"
     if target.status == "publishing" and not is_stuck(target, at):
@@ -436,9 +420,9 @@ def _skip_reason(target: Target, at: int) -> str | None:
     return None
 
 
-def _fix(call: Call) -> Answer:
+def _fix(call: Call, body: Fix) -> Answer:
     """POST /posts/:id/platforms/:id/fix: mends one target and re-queues it; ``{}`` only re-queues it (contract: PLAY)."""
-    world, post, body = call.world, find_post(call), call.json()
+    world, post = call.world, find_post(call)
     wanted = call.params["target"]
     target = next((target for target in post.targets if target.id == wanted), None) or not_found("platform", wanted)
     if target.status == "published" or post.status in ("draft", "scheduled", "cancelled", "unpublished", "archived"):
@@ -452,102 +436,100 @@ def _fix(call: Call) -> Answer:
     return single(world, answer, 202)
 
 
-def _mend(world: World, post: Post, target: Target, body: dict[str, Any]) -> set[str]:
-    """Apply what a fix brings; the names of the fields that it brought."""
-    content, url, refresh = body.get("content"), body.get("mediaUrl"), body.get("refreshMedia")
-    if url is not None and refresh:
-        invalid("refreshMedia can't be used with mediaUrl", field="refreshMedia")
-    if url is not None and not str(url).startswith("https://"):
-        invalid("mediaUrl must be https", field="mediaUrl")
-    if content is not None:
-        most = LIMITS.get(target.platform, 10_000)
-        if not isinstance(content, str) or not content.strip():
-            invalid("content must be a text", field="content")
-        if len(content) > most:
-            details = {
-                "field": "content",
-                "platform": target.platform.upper(),
-                "maxLength": most,
-                "actualLength": len(content),
-            }
-            invalid(f"{len(content)} characters, {most} allowed", "CONTENT_TOO_LONG", **details)
-        target.content = content
-        if target.flaw == "rejected":
-            target.flaw = ""
-    if url is not None and target.flaw in ("aspect", "format", "size"):
+def _mend(world: World, post: Post, target: Target, body: Fix) -> set[str]:
+    """Apply a fix, and return the names of the fields that it brings."""
+    most = LIMITS.get(target.platform, MOST_CHARACTERS)
+    if body.media_url and body.refresh_media:
+        raise problem("refreshMedia", "refreshMedia can't be used with mediaUrl")
+    if body.content is not None:
+        if len(body.content) > most:
+            raise too_long(len(body.content), most, target.platform)
+        target.content = body.content
+    mended = {
+        "rejected": body.content is not None,
+        "aspect": body.media_url is not None,
+        # Encoding the image anew as JPEG mends its format and size, not its shape.
+        "format": body.media_url is not None or body.refresh_media,
+        "size": body.media_url is not None or body.refresh_media,
+    }
+    if mended.get(target.flaw):
         target.flaw = ""
-    if refresh and target.flaw in ("format", "size"):
-        target.flaw = ""  # encoding the image anew as JPEG mends these, not its shape
     world.keep(post)
-    return {name for name in ("content", "mediaUrl", "refreshMedia") if body.get(name)}
+    brought = {"content": body.content, "mediaUrl": body.media_url, "refreshMedia": body.refresh_media}
+    return {name for name, value in brought.items() if value}
 
 
 def _cancel(call: Call) -> Answer:
     """POST /posts/:id/cancel: withdraws a draft or scheduled post."""
-    world, post = call.world, find_post(call)
-    if post.status not in ("draft", "scheduled"):
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be cancelled", status=post.status)
-    post.status = "cancelled"
-    world.touch(post, world.now())
-    call.effect("post.cancel", post=post.id)
-    return single(world, wire.post(world, post))
+    return _moved(call, "post.cancel", "cancelled", *_EDITABLE)
+
+
+def unpublish(world: World, post: Post) -> Post:
+    """Take a published post down."""
+    require(post, "published", "partial")
+    for target in post.targets:
+        if target.status == "published":
+            target.status, target.since = "unpublished", world.now()
+    return move(world, post, "unpublished", post.status)
 
 
 def _unpublish(call: Call) -> Answer:
     """POST /posts/:id/unpublish: takes a post down where its account is still active (contract: K1-2)."""
     world, post = call.world, find_post(call)
-    if post.status not in ("published", "partial"):
-        refuse(409, "CONFLICT", f"a post that is {post.status} can't be unpublished", status=post.status)
     for target in post.targets:
         owner = world.accounts.get(target.account_id)
         if target.status == "published" and (owner is None or owner.status != "active"):
             refuse(409, "CONFLICT", "the account is not active", accountId=target.account_id)
-    for target in post.targets:
-        if target.status == "published":
-            target.status, target.since = "unpublished", world.now()
-    post.status = "unpublished"
-    world.touch(post, world.now())
+    unpublish(world, post)
     call.effect("post.unpublish", post=post.id)
-    return single(world, wire.post(world, post))
+    return _shown(call, post)
 
 
 def _recur(call: Call) -> Answer:
     """POST and PATCH /posts/:id/recurrence: the body passes through under a known frequency."""
-    world, post, body = call.world, find_post(call), call.json(required=True)
-    if call.method == "PATCH" and post.recurrence is None:
-        refuse(404, "NOT_FOUND", "the post has no recurrence")
-    merged = {**(post.recurrence or {}), **body} if call.method == "PATCH" else body
-    if str(merged.get("frequency", "")).upper() not in _FREQUENCIES:
-        invalid(f"frequency must be one of {', '.join(_FREQUENCIES)}", field="frequency")
-    post.recurrence = merged
-    world.touch(post, world.now())
-    call.effect("recurrence.update" if call.method == "PATCH" else "recurrence.create", post=post.id)
-    return single(world, wire.post(world, post), 200 if call.method == "PATCH" else 201)
+    post, body, created = find_post(call), call.json(required=True), call.method == "POST"
+    if not created:
+        body = _recurrence(post) | body
+    decoded(Recurrence, {"frequency": str(body.get("frequency")).upper()})
+    return _set_recurrence(call, "recurrence.create" if created else "recurrence.update", body, 201 if created else 200)
 
 
 def _stop_recurring(call: Call) -> Answer:
     """DELETE /posts/:id/recurrence."""
-    world, post = call.world, find_post(call)
-    if post.recurrence is None:
-        refuse(404, "NOT_FOUND", "the post has no recurrence")
-    post.recurrence = None
-    world.touch(post, world.now())
-    call.effect("recurrence.delete", post=post.id)
-    return single(world, wire.post(world, post))
+    _recurrence(find_post(call))
+    return _set_recurrence(call, "recurrence.delete", None)
+
+
+def _recurrence(post: Post) -> dict[str, Any]:
+    return post.recurrence or refuse(404, "NOT_FOUND", "the post has no recurrence")
+
+
+def _set_recurrence(call: Call, kind: str, recurrence: dict[str, Any] | None, status: int = 200) -> Answer:
+    post = find_post(call)
+    post.recurrence = recurrence
+    call.world.touch(post, call.world.now())
+    call.effect(kind, post=post.id)
+    return _shown(call, post, status)
 
 
 def _submit(call: Call) -> Answer:
     """POST /posts/:id/start-approval: a draft or scheduled post waits for somebody's approval (contract: APR)."""
-    return _moved(call, "post.submit", "pending_approval", "draft", "scheduled")
+    return _moved(call, "post.submit", "pending_approval", *_EDITABLE)
+
+
+def approve(world: World, post: Post) -> Post:
+    """Approve a post: ``scheduled`` if it has a time, else ``approved``, which waits to be published."""
+    move(world, post, "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
+    await_time(world, post)
+    return post
 
 
 def _approve(call: Call) -> Answer:
     """POST /posts/:id/approve: scheduled if it has a time, else it waits to be published (contract: APR)."""
-    world, post = call.world, find_post(call)
-    answer = _moved(call, "post.approve", "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
-    await_time(world, post)
-    emit_post(world, "post.draft.approved", post, world.now())
-    return answer
+    post = approve(call.world, find_post(call))
+    call.effect("post.approve", post=post.id)
+    emit_post(call.world, "post.draft.approved", post, call.world.now())
+    return _shown(call, post)
 
 
 def _reject(call: Call) -> Answer:
@@ -556,7 +538,7 @@ def _reject(call: Call) -> Answer:
 
 
 def _archive(call: Call) -> Answer:
-    """POST /posts/:id/archive: puts away what will not change any more (contract: LIFE)."""
+    """POST /posts/:id/archive: a post that has ended (contract: LIFE)."""
     post = find_post(call)
     before = post.status
     answer = _moved(call, "post.archive", "archived", "published", "partial", "failed", "cancelled", "unpublished")
@@ -571,38 +553,33 @@ def _unarchive(call: Call) -> Answer:
 
 
 def _moved(call: Call, kind: str, status: str, *allowed: str) -> Answer:
-    """Put a post into another status, if the present one allows it."""
-    world, post = call.world, find_post(call)
-    if post.status not in allowed:
-        refuse(409, "CONFLICT", f"the post is {post.status}, not {' or '.join(allowed)}", status=post.status)
-    post.status = status
-    world.touch(post, world.now())
+    post = move(call.world, find_post(call), status, *allowed)
     call.effect(kind, post=post.id)
-    return single(world, wire.post(world, post))
+    return _shown(call, post)
 
 
 ROUTES = (
-    Route("GET", "/v1/posts", _list),
-    Route("GET", "/v1/posts/{id}", _get),
-    Route("POST", "/v1/posts", _create),
-    Route("PATCH", "/v1/posts/{id}", _update),
-    Route("DELETE", "/v1/posts/{id}", _delete),
-    Route("POST", "/v1/posts/{id}/clone", lambda call: _copy(call, "post.clone")),
-    Route("POST", "/v1/posts/{id}/duplicate", lambda call: _copy(call, "post.duplicate")),
-    Route("POST", "/v1/posts/validate", _validate, keyed=False, reads=True),
-    Route("POST", "/v1/posts/bulk", _bulk),
-    Route("POST", "/v1/posts/bulk-video", _bulk_video),
-    Route("POST", "/v1/posts/{id}/publish", _publish),
-    Route("POST", "/v1/posts/{id}/retry", _retry),
-    Route("POST", "/v1/posts/{id}/cancel", _cancel),
-    Route("POST", "/v1/posts/{id}/unpublish", _unpublish),
-    Route("POST", "/v1/posts/{id}/platforms/{target}/fix", _fix),
-    Route("POST", "/v1/posts/{id}/start-approval", _submit),
-    Route("POST", "/v1/posts/{id}/approve", _approve),
-    Route("POST", "/v1/posts/{id}/reject", _reject),
-    Route("POST", "/v1/posts/{id}/archive", _archive),
-    Route("POST", "/v1/posts/{id}/unarchive", _unarchive),
-    Route("POST", "/v1/posts/{id}/recurrence", _recur),
-    Route("PATCH", "/v1/posts/{id}/recurrence", _recur),
-    Route("DELETE", "/v1/posts/{id}/recurrence", _stop_recurring),
+    Route("GET /v1/posts", _list, "[Post]", query="status platform accountId from to"),
+    Route("GET /v1/posts/{id}", _get, "Post"),
+    Route("POST /v1/posts", _create, "Post", "201", NewPost, raw=True),
+    Route("PATCH /v1/posts/{id}", _update, "Post", body=NewPost, raw=True),
+    Route("DELETE /v1/posts/{id}", _delete, "Success"),
+    Route("POST /v1/posts/{id}/clone", lambda call: _copy(call, "post.clone"), "Post", "201"),
+    Route("POST /v1/posts/{id}/duplicate", lambda call: _copy(call, "post.duplicate"), "Post", "201"),
+    Route("POST /v1/posts/validate", _validate, "Verdicts", body=Validation, keyed=False, reads=True),
+    Route("POST /v1/posts/bulk", _bulk, "BulkResult", "200 201 207", BulkPosts),
+    Route("POST /v1/posts/bulk-video", _bulk_video, "BulkResult", "200 201 207", BulkVideos),
+    Route("POST /v1/posts/{id}/publish", _publish, "Post", "202"),
+    Route("POST /v1/posts/{id}/retry", _retry, "Retried", "202"),
+    Route("POST /v1/posts/{id}/cancel", _cancel, "Post"),
+    Route("POST /v1/posts/{id}/unpublish", _unpublish, "Post"),
+    Route("POST /v1/posts/{id}/platforms/{target}/fix", _fix, "Fixed", "202", Fix),
+    Route("POST /v1/posts/{id}/start-approval", _submit, "Post"),
+    Route("POST /v1/posts/{id}/approve", _approve, "Post"),
+    Route("POST /v1/posts/{id}/reject", _reject, "Post"),
+    Route("POST /v1/posts/{id}/archive", _archive, "Post"),
+    Route("POST /v1/posts/{id}/unarchive", _unarchive, "Post"),
+    Route("POST /v1/posts/{id}/recurrence", _recur, "Post", "201", Recurrence, raw=True),
+    Route("PATCH /v1/posts/{id}/recurrence", _recur, "Post", body=Recurrence, raw=True),
+    Route("DELETE /v1/posts/{id}/recurrence", _stop_recurring, "Post"),
 )

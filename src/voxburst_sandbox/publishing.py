@@ -1,27 +1,22 @@
-"""What the social platforms allow and how they fail: limits, error texts, and the outcome of one publication."""
+"""The publishing queue: how a publication ends on each platform, and when."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from voxburst_sandbox.bodies import LIMITS, MOST_CHARACTERS
 from voxburst_sandbox.store import Account, Event, Post, Target, fraction, identifier, pick, uniform
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import emit_result
 from voxburst_sandbox.world import Handler, World, iso
 
-# Characters a post may have on each platform.
-LIMITS = {
-    "twitter": 280, "linkedin": 3000, "instagram": 2200, "facebook": 63206, "bluesky": 300, "threads": 500,
-    "pinterest": 500, "reddit": 40000, "tiktok": 2200, "youtube": 5000, "mastodon": 500,
-    "snapchat": 160, "telegram": 4096, "google_business": 1500, "whatsapp": 4096,
-}  # fmt: skip
 PLATFORMS = ("twitter", "linkedin", "instagram", "facebook", "bluesky", "threads")
 NAMES = {"twitter": "X", "linkedin": "LinkedIn", "instagram": "Instagram", "facebook": "Facebook", "bluesky": "Bluesky"}
 # A target that is publishing for longer counts as stuck (contract: PLAY).
 STUCK_MS = 10 * 60 * 1000
 
-# Code and text of every failure; texts have variable parts, as real ones do.
+# Code and text of every failure; the texts have variable parts.
 _TEXTS: dict[str, tuple[str, str]] = {
     "rate": ("RATE_LIMITED", "{name} rate limit reached for this account, {seconds} seconds until reset"),
     "unavailable": ("SERVICE_UNAVAILABLE", "{name} answered 503 Service Unavailable (request {request})"),
@@ -54,7 +49,7 @@ class Attempt:
 
 
 def text_of(post: Post, target: Target) -> str:
-    """Say what would be published on the target's platform."""
+    """Return the text for the target's platform."""
     return post.content if target.content is None else target.content
 
 
@@ -82,13 +77,13 @@ def _as_known(seed: int, attempt: Attempt, switches: Switches) -> dict[str, Any]
 
 
 def _lasting(attempt: Attempt) -> str | None:
-    """Why every publication fails until somebody mends it."""
+    """Return why every publication fails until a fix."""
     account, target = attempt.account, attempt.target
     if account is None or account.status == "disconnected":
         return "disconnected"
     if account.status != "active":
         return "expired"
-    if len(text_of(attempt.post, target)) > LIMITS.get(target.platform, 10_000):
+    if len(text_of(attempt.post, target)) > LIMITS.get(target.platform, MOST_CHARACTERS):
         return "long"
     return target.flaw or None
 
@@ -97,7 +92,7 @@ def failure(seed: int, attempt: Attempt, cause: str, at: int) -> dict[str, Any]:
     """Return the error object of a failed publication (contract: K1, WH-3)."""
     target, account = attempt.target, attempt.account
     draw = (seed, target.id, attempt.job)
-    length, limit = len(text_of(attempt.post, target)), LIMITS.get(target.platform, 10_000)
+    length, limit = len(text_of(attempt.post, target)), LIMITS.get(target.platform, MOST_CHARACTERS)
     seconds = 60 + int(fraction("seconds", *draw) * 840)
     values = {
         "name": NAMES.get(target.platform, target.platform.title()),
@@ -122,7 +117,7 @@ def failure(seed: int, attempt: Attempt, cause: str, at: int) -> dict[str, Any]:
 
 
 def post_url(platform: str, username: str, number: str) -> str:
-    """Where a published post can be seen."""
+    """Return the address of a published post."""
     paths = {
         "twitter": f"https://x.com/{username}/status/{number}",
         "linkedin": f"https://www.linkedin.com/feed/update/urn:li:share:{number}",
@@ -150,7 +145,7 @@ def summary_status(post: Post) -> str:
 
 
 def publish_post(world: World, post: Post, at: int, *, key: str | None, holds: bool = False) -> None:
-    """Queue every target of a post for the first time; `holds` where the queue may show nothing of it for a while."""
+    """Queue every target of a post for the first time; `holds` if the queue may hide it for a while."""
     held = round(world.switches.queue_hold_seconds * 1000) if holds else 0
     if not held:
         post.status = "publishing"
@@ -163,10 +158,10 @@ def publish_post(world: World, post: Post, at: int, *, key: str | None, holds: b
 def requeue(
     world: World, post: Post, target: Target, at: int, *, cause: str, count: int, key: str | None, request: int | None
 ) -> int:
-    """Queue a target once more and say when its publication will end.
+    """Queue a target once more, and return when its publication will end.
 
-    `cause` is ``retry`` or ``fix``, `count` the retry count from now on. The effect is on record as ``target.requeue``,
-    with `again` where an earlier publication of the target has not ended. The old status may linger.
+    `cause` is ``retry`` or ``fix``, `count` the new retry count. The effect is ``target.requeue``, with `again` where an
+    earlier publication of the target has not ended. The old status may linger.
     """
     switches = world.switches
     about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs + 1, "key": key}
@@ -179,7 +174,7 @@ def requeue(
 
 
 def _queue(world: World, post: Post, target: Target, at: int, hidden: int, *, key: str | None) -> int:
-    """Give a target a new job, whose first `hidden` milliseconds don't show, and say when it will end."""
+    """Give a target a new job, hidden for its first milliseconds, and return when it will end."""
     target.jobs += 1
     target.running += 1
     shortest, longest = world.switches.publish_seconds_by.get(target.platform, world.switches.publish_seconds)
@@ -205,7 +200,7 @@ def _enter(world: World, post: Post, target: Target, status: str, at: int) -> No
 
 
 def _find(world: World, event: Event) -> tuple[Post, Target] | None:
-    """Return the post and target of an event, None if the post or its target is gone or the post was withdrawn."""
+    """Return the post and target of an event; None if either is gone or the post was withdrawn."""
     post = world.posts.get(event.data["post"])
     if post is None or post.status == "cancelled":
         return None
@@ -213,20 +208,14 @@ def _find(world: World, event: Event) -> tuple[Post, Target] | None:
     return None if target is None else (post, target)
 
 
-def _on_pending(world: World, event: Event) -> None:
-    """Let a lingering status give way."""
+def _on_entered(world: World, event: Event) -> None:
+    """Show that a job waits in the queue, or has left it."""
     if (found := _find(world, event)) is not None:
-        _enter(world, *found, "pending", event.at)
-
-
-def _on_publishing(world: World, event: Event) -> None:
-    """Let a job leave the queue."""
-    if (found := _find(world, event)) is not None:
-        _enter(world, *found, "publishing", event.at)
+        _enter(world, *found, event.kind.removeprefix("target."), event.at)
 
 
 def _on_result(world: World, event: Event) -> None:
-    """Let a job end."""
+    """End a job."""
     found = _find(world, event)
     if found is None:
         return
@@ -242,7 +231,7 @@ def _on_result(world: World, event: Event) -> None:
         number = str(10**17 + int(fraction(world.seed, "number", target.id, job) * 9 * 10**17))
         world.effect("target.publish", platform_post=number, **ids)
         if target.status != "published":
-            _publish(target, account.username if account else "", number, event.at)
+            mark_published(target, account.username if account else "", number, event.at)
     else:
         world.effect("target.fail", code=error["code"], **ids)
         if target.status != "published" and job == target.jobs:
@@ -250,8 +239,8 @@ def _on_result(world: World, event: Event) -> None:
     _conclude(world, post, event.at)
 
 
-def _publish(target: Target, username: str, number: str, at: int) -> None:
-    """Mark a target as published."""
+def mark_published(target: Target, username: str, number: str, at: int) -> None:
+    """Show a target as published."""
     target.status, target.since, target.published_at, target.error = "published", at, at, None
     target.platform_post_id = number
     target.platform_post_url = post_url(target.platform, username, number)
@@ -269,7 +258,7 @@ def _conclude(world: World, post: Post, at: int) -> None:
 
 
 def await_time(world: World, post: Post, key: str | None = None) -> None:
-    """Let a scheduled post go out at its time; `key` is that of the request which asked for it."""
+    """Publish a scheduled post at its time; `key` is that of the request."""
     if post.status == "scheduled" and post.scheduled_for is not None:
         due = max(post.scheduled_for, world.now())
         world.schedule(due, "post.due", post.id, key=key, **{"for": post.scheduled_for})
@@ -278,7 +267,7 @@ def await_time(world: World, post: Post, key: str | None = None) -> None:
 def _on_due(world: World, event: Event) -> None:
     """Publish a scheduled post whose time has come."""
     post = world.posts.get(event.subject)
-    # Gone, or published by hand in a queue that holds.
+    # Deleted, or already published in a queue that holds.
     if post is None or any(target.running for target in post.targets):
         return
     if post.status == "scheduled" and post.scheduled_for == event.data["for"]:
@@ -286,8 +275,8 @@ def _on_due(world: World, event: Event) -> None:
 
 
 HANDLERS: dict[str, Handler] = {
-    "target.pending": _on_pending,
-    "target.publishing": _on_publishing,
+    "target.pending": _on_entered,
+    "target.publishing": _on_entered,
     "target.result": _on_result,
     "post.due": _on_due,
 }

@@ -1,4 +1,4 @@
-"""A world that stands in for a real workspace: its accounts, its media and its time, instead of the seeded campaign."""
+"""The seeded campaign with its delivery history, and fixture worlds of real workspaces, which replace it."""
 
 from __future__ import annotations
 
@@ -8,61 +8,316 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from voxburst_sandbox.publishing import LIMITS, PLATFORMS, Attempt, failure, post_url, summary_status
+from voxburst_sandbox.bodies import LIMITS
+from voxburst_sandbox.publishing import PLATFORMS, Attempt, failure, mark_published, summary_status
 from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook, fraction, identifier
 from voxburst_sandbox.webhooks import BACKOFF, TIMEOUT_MS, latency_ms, queue_attempt
-from voxburst_sandbox.world import World, iso
+from voxburst_sandbox.world import World, instant, iso
 
-_YEAR = 365 * 86_400_000
+_MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
+_MEDIA = 40
+_BRANDS = (("aldercoffee", "Alder Coffee"), ("alder.berlin", "Alder Berlin"))
+_ACCOUNT_TYPES = {"linkedin": "organization", "facebook": "page", "instagram": "business"}
+_WEBHOOKS = (
+    ("content", "https://hooks.aldercoffee.example/voxburst", ("post.published", "post.failed")),
+    ("crm", "https://ingest.northpeak.example/v2/social", ("*",)),
+    ("alerts", "https://alerts.aldercoffee.example/on-call", ("post.failed", "account.error", "account.disconnected")),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class SceneAccount:
-    """An account as it is known elsewhere; it can publish."""
+def plant(world: World, *, posts: int, deliveries: int) -> None:
+    """Fill an empty world. Everything follows from the seed.
 
-    id: str
-    platform: str
-    username: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a sandbox begins with instead of its campaign.
-
-    Attributes
+    Parameters
     ----------
-    start : datetime
-        The first instant of its clock, with an offset.
-    accounts : iterable of SceneAccount
-        All accounts.
-    media : iterable of str
-        Ids of images that are ready.
+    world : World
+        Where they are planted.
+    posts, deliveries : int
+        How many posts and delivery records; 0 for none.
     """
+    _plant_accounts(world)
+    _plant_media(world)
+    _plant_webhooks(world)
+    if posts:
+        plant_posts(world, posts)
+    if deliveries:
+        plant_deliveries(world, deliveries)
 
-    start: datetime
-    accounts: Iterable[SceneAccount]
-    media: Iterable[str] = ()
 
-    def began(self) -> int:
-        """Return the first instant in milliseconds since 1970."""
-        return round(self.start.timestamp() * 1000)
-
-    def plant(self, world: World) -> None:
-        """Fill an empty world."""
-        before = world.start - _YEAR
-        for known in self.accounts:
-            name = known.username
-            account = Account(known.id, known.platform, name, name, "business", "active", before, followers=5_000)
-            if known.platform == "facebook":
-                account.page_id, account.page_name = "page_1", name
-            world.accounts.save(account)
-        for key in self.media:
-            world.media.save(
-                Media(
-                    key, f"{key}.jpg", "image/jpeg", 500_000, "ready", before, url=f"https://cdn.voxburst.example/{key}"
-                )
+def _plant_accounts(world: World) -> None:
+    """Plant two brands on six platforms."""
+    for number, (handle, name) in enumerate(_BRANDS):
+        for platform in PLATFORMS:
+            rng = Random(f"{world.seed}:account:{handle}:{platform}")
+            account = Account(
+                id=identifier("acc_", world.seed, handle, platform),
+                platform=platform,
+                username=handle if platform not in ("twitter", "bluesky") else handle.replace(".", "_"),
+                display_name=name,
+                account_type=_ACCOUNT_TYPES.get(platform, "profile"),
+                status="active",
+                connected_at=world.start - rng.randrange(90 * _DAY, 600 * _DAY),
+                followers=rng.randrange(800, 60_000) // (1 + 3 * number),
             )
+            if platform == "facebook":
+                account.page_id, account.page_name = f"page_{rng.randrange(10**9, 10**10)}", name
+            account.scope_health = _scope_health(handle, platform, iso(world.start - 2 * _DAY))
+            world.accounts.save(account)
 
+
+def _scope_health(handle: str, platform: str, verified: str) -> dict[str, Any] | None:
+    """Return what was last verified of an account's permissions, which need not agree with its status (contract: K2)."""
+    if (handle, platform) == ("alder.berlin", "threads"):
+        return None
+    if platform == "bluesky":
+        return {"status": "NOT_APPLICABLE", "degradedCapabilities": []}
+    if (handle, platform) == ("alder.berlin", "linkedin"):
+        lost = {"capability": "analytics", "label": "Read analytics"}
+        message = "Reconnect the account to read analytics again."
+        return {"status": "DEGRADED", "degradedCapabilities": [lost], "message": message, "verifiedAt": verified}
+    return {"status": "OK", "degradedCapabilities": [], "verifiedAt": verified}
+
+
+def _plant_media(world: World) -> None:
+    """Plant images and a few videos that are ready, one that was never uploaded, one that can't be decoded."""
+    for number in range(_MEDIA):
+        rng = Random(f"{world.seed}:media:{number}")
+        video = number % 10 == 9
+        name = f"alder-{number:03d}.{'mp4' if video else 'jpg'}"
+        media = Media(
+            id=identifier("media_", world.seed, "seeded", number),
+            filename=name,
+            content_type="video/mp4" if video else "image/jpeg",
+            size=rng.randrange(4_000_000, 60_000_000) if video else rng.randrange(180_000, 900_000),
+            status="ready",
+            created_at=world.start - rng.randrange(11 * _DAY, 60 * _DAY),
+            width=1080,
+            height=1920 if video else rng.choice((1080, 1350)),
+        )
+        media.url = f"https://cdn.voxburst.example/{media.id}/{name}"
+        if number == _MEDIA - 2:
+            media.status, media.url, media.width, media.height = "pending", None, None, None
+        if number == _MEDIA - 3:
+            media.status, media.url = "failed", None
+            media.results = [
+                {"code": "MEDIA_PROCESSING_FAILED", "message": "the file can't be decoded", "severity": "error"}
+            ]
+        world.media.save(media)
+
+
+def _plant_webhooks(world: World) -> None:
+    """Plant three endpoints with different events."""
+    for name, url, events in _WEBHOOKS:
+        key = identifier("wh_", world.seed, name)
+        secret = identifier("whsec_", world.seed, name, "secret")
+        world.webhooks.save(Webhook(key, url, list(events), secret, world.start - 200 * _DAY))
+
+
+# -- posts -------------------------------------------------------------------------------------------------------------
+
+_FIRST_POST = -9 * _HOUR - 10 * _DAY  # from the start of the world
+_WEIGHTS = {"twitter": 26, "linkedin": 16, "instagram": 24, "facebook": 20, "bluesky": 14, "threads": 14}
+# Outages: cause, platform, consecutive targets per 500 posts.
+_BURSTS = (("rate", "twitter", 9), ("rate", "threads", 5), ("unavailable", "facebook", 8))
+# Scattered causes: cause, platforms it fits, targets per 500 posts.
+_SCATTERED = (
+    ("long", ("twitter", "bluesky", "threads"), 8),
+    ("aspect", ("instagram",), 6),
+    ("format", ("bluesky", "threads"), 4),
+    ("size", ("bluesky",), 4),
+    ("internal", PLATFORMS, 4),
+    ("unavailable", PLATFORMS, 3),
+    ("rejected", ("linkedin", "facebook"), 2),
+    ("odd", PLATFORMS, 1),
+    ("odder", ("facebook",), 1),
+    ("hostile", PLATFORMS, 1),
+)
+_NEEDS_MEDIA = ("aspect", "format", "size")
+_EXPIRED, _STUCK, _CAPPED = 20, 4, 3
+Spot = tuple[Post, Target]
+
+
+def plant_posts(world: World, count: int) -> None:
+    """Plant posts, some of which fail."""
+    ready = [
+        media.id for media in world.media.values() if media.status == "ready" and media.content_type == "image/jpeg"
+    ]
+    planted = [_post(world, number, count, ready) for number in range(count)]
+    sent = [post for post in planted if post.status == "published"]
+    _Failures(world, sent, count / 500).assign()
+    for post in planted:
+        _finish(world, post)
+        world.add_post(post)
+
+
+def _post(world: World, number: int, count: int, media: list[str]) -> Post:
+    """Return a post as it would be if nothing ever failed."""
+    rng = Random(f"{world.seed}:post:{number}")
+    place = (number + rng.random()) / count * 10
+    created = world.start + _FIRST_POST + int(place) * _DAY + int((6.5 + 14 * (place % 1)) * _HOUR)
+    planned = (created + int(rng.uniform(1, 40) * _HOUR)) // _QUARTER * _QUARTER if rng.random() < 0.6 else None
+    kind = rng.random()
+    status = "draft" if kind < 0.04 else "cancelled" if kind < 0.06 else "published"
+    if kind > 0.95:
+        planned = (world.start + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
+    if status == "published" and planned is not None and planned > world.start - 5 * _MINUTE:
+        status, planned = "scheduled", max(planned, world.start + 10 * _MINUTE)
+    accounts = _audience(world, rng)
+    pictured = any(account.platform == "instagram" for account in accounts) or rng.random() < 0.4
+    post_id = identifier("post_", world.seed, "seeded", number)
+    post = Post(
+        id=post_id,
+        ordinal=world.ordinal(),
+        content=post_text(rng),
+        content_type="image" if pictured else "text",
+        status=status,
+        created_at=created,
+        updated_at=created,
+        targets=[Target(identifier("pp_", post_id, a.id), a.platform, a.id, since=created) for a in accounts],
+        scheduled_for=planned,
+        media=[rng.choice(media)] if pictured else [],
+        tags=tags(rng),
+        metadata={"campaign": rng.choice(CAMPAIGNS), "owner": rng.choice(OWNERS), "sheetRow": number + 2},
+    )
+    if rng.random() < 0.15:
+        post.first_comment = "Full details in our bio."
+    return post
+
+
+def _audience(world: World, rng: Random) -> list[Account]:
+    """Return one to four accounts of one brand."""
+    brand = "Alder Coffee" if rng.random() < 0.65 else "Alder Berlin"
+    names = list(_WEIGHTS)
+    wanted: list[str] = []
+    for _ in range(rng.choice((1, 1, 2, 2, 2, 3, 4))):
+        wanted += rng.choices(names, [0 if name in wanted else _WEIGHTS[name] for name in names])
+    return [a for a in world.accounts.values() if a.display_name == brand and a.platform in wanted]
+
+
+def _sent_at(post: Post) -> int:
+    return post.scheduled_for if post.scheduled_for is not None else post.created_at + 20_000
+
+
+class _Failures:
+    """Gives some targets a cause to fail; each target gets at most one."""
+
+    def __init__(self, world: World, posts: list[Post], scale: float) -> None:
+        self._world = world
+        self._posts = posts
+        self._scale = scale
+        self._free: list[Spot] = sorted(
+            ((post, target) for post in posts for target in post.targets),
+            key=lambda spot: (_sent_at(spot[0]), spot[1].id),
+        )
+
+    def assign(self) -> None:
+        """Choose which targets fail, and why."""
+        self._expire()
+        for cause, platform, count in _BURSTS:
+            fitting = [spot for spot in self._free if spot[1].platform == platform]
+            wanted = self._count(count)
+            start = int(fraction(self._world.seed, "burst", cause, platform) * max(1, len(fitting) - wanted))
+            self._fail(cause, fitting[start : start + wanted])
+        for cause, platforms, count in _SCATTERED:
+            fitting = [spot for spot in self._shuffled(cause) if spot[1].platform in platforms]
+            fitting = [spot for spot in fitting if spot[0].media or cause not in _NEEDS_MEDIA]
+            self._fail(cause, fitting[: self._count(count)])
+        self._stick()
+        self._cap()
+
+    def _count(self, per_500: int) -> int:
+        """Scale a number to this campaign's size."""
+        return max(1, round(per_500 * self._scale))
+
+    def _shuffled(self, name: str) -> list[Spot]:
+        """Return the free targets in an order of their own."""
+        return sorted(self._free, key=lambda spot: fraction(self._world.seed, name, spot[1].id))
+
+    def _take(self, spots: Iterable[Spot]) -> Iterator[Spot]:
+        """Yield free targets, which are free no longer."""
+        taken = list(spots)
+        gone = {target.id for _, target in taken}
+        self._free = [spot for spot in self._free if spot[1].id not in gone]
+        yield from taken
+
+    def _fail(self, cause: str, spots: Iterable[Spot]) -> None:
+        for post, target in self._take(spots):
+            rng = Random(f"{self._world.seed}:failure:{target.id}")
+            at = _sent_at(post) + rng.randrange(5_000, 60_000)
+            if cause == "long":
+                target.content = long_text(rng, post.content, LIMITS[target.platform])
+            if cause in (*_NEEDS_MEDIA, "rejected", "odder"):
+                target.flaw = cause
+            target.retry_count = rng.choice((0, 0, 0, 0, 1, 1, 2))
+            target.jobs = 1 + target.retry_count
+            attempt = Attempt(post, target, self._world.accounts.get(target.account_id), target.jobs)
+            target.error = failure(self._world.seed, attempt, cause, self._expired_at if cause == "expired" else at)
+            target.status, target.since = "failed", at + target.retry_count * 20 * _MINUTE
+
+    def _expire(self) -> None:
+        """Expire one account's token, and fail everything that it should have published since."""
+        account = next(
+            a for a in self._world.accounts.values() if a.platform == "instagram" and a.display_name == "Alder Berlin"
+        )
+        own = [spot for spot in self._free if spot[1].account_id == account.id][-self._count(_EXPIRED) :]
+        self._expired_at = _sent_at(own[0][0]) - 20 * _MINUTE if own else self._world.start - 3 * _DAY
+        account.status, account.refreshable = "expired", False
+        self._fail("expired", own)
+
+    def _stick(self) -> None:
+        """Leave a few of the latest targets in publishing for more than an hour."""
+        late = [
+            spot
+            for spot in self._free
+            if _sent_at(spot[0]) > self._world.start - 3 * _DAY and spot[1].platform != "bluesky"
+        ]
+        late.sort(key=lambda spot: fraction(self._world.seed, "stuck", spot[1].id))
+        for number, (post, target) in enumerate(self._take(late[: self._count(_STUCK)])):
+            target.status, target.jobs = "publishing", 1
+            target.since = min(_sent_at(post) + 12_000, self._world.start - (70 + 25 * (number % 6)) * _MINUTE)
+
+    def _cap(self) -> None:
+        """Use up the retries of a few failures."""
+        failed = list(self._passing())
+        failed.sort(key=lambda target: fraction(self._world.seed, "capped", target.id))
+        for target in failed[: self._count(_CAPPED)]:
+            target.retry_count, target.jobs = 3, 4
+
+    def _passing(self) -> Iterator[Target]:
+        """Yield the targets that failed for a passing reason."""
+        for target in (target for post in self._posts for target in post.targets):
+            if target.error is not None and target.error["code"] in ("RATE_LIMITED", "SERVICE_UNAVAILABLE"):
+                yield target
+
+
+def _finish(world: World, post: Post) -> None:
+    """Publish what did not fail, and bring times and status of the post in line."""
+    if post.status == "scheduled":
+        world.schedule(post.scheduled_for or world.start, "post.due", post.id, **{"for": post.scheduled_for})
+    if post.status != "published":
+        post.updated_at = post.created_at + int(fraction(world.seed, "edited", post.id) * 3 * _HOUR)
+        post.updated_at = min(post.updated_at, world.start - _MINUTE)
+        return
+    for target in post.targets:
+        if target.status == "pending":
+            _publish(world, post, target)
+    published = [target.published_at for target in post.targets if target.published_at is not None]
+    post.published_at = min(published, default=None)
+    post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
+    post.status = summary_status(post)
+    if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
+        # Some servers no longer count the stuck target.
+        post.status = "partial" if published else "failed"
+
+
+def _publish(world: World, post: Post, target: Target) -> None:
+    at = _sent_at(post) + 5_000 + int(fraction(world.seed, "took", target.id) * 40_000)
+    number = str(10**17 + int(fraction(world.seed, "number", target.id) * 9 * 10**17))
+    mark_published(target, world.accounts[target.account_id].username, number, at)
+    target.jobs = 1
+
+
+# -- their texts -------------------------------------------------------------------------------------------------------
 
 OWNERS = ("maria.k", "jonas.w", "aisha.r", "tom.b")
 CAMPAIGNS = ("spring-2026", "barista-week", "origin-stories", "always-on", "berlin-opening")
@@ -121,262 +376,55 @@ def post_text(rng: Random) -> str:
 
 
 def long_text(rng: Random, text: str, more_than: int) -> str:
-    """Return the same post, written too long for a platform."""
+    """Return a text made too long for a platform."""
     while len(text) <= more_than:
         text += rng.choice(_FILLER)
     return text
 
 
 def tags(rng: Random) -> list[str]:
-    """One to three labels."""
+    """Return one to three labels."""
     return sorted(rng.sample(_LABELS, rng.randint(1, 3)))
 
 
-_MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
-_FIRST_DAY = -9 * _HOUR - 10 * _DAY  # from the start of the world
-_WEIGHTS = {"twitter": 26, "linkedin": 16, "instagram": 24, "facebook": 20, "bluesky": 14, "threads": 14}
-# Outages: cause, platform, targets in a row per 500 posts.
-_BURSTS = (("rate", "twitter", 9), ("rate", "threads", 5), ("unavailable", "facebook", 8))
-# Scattered causes: cause, platforms it fits, targets per 500 posts.
-_SCATTERED = (
-    ("long", ("twitter", "bluesky", "threads"), 8),
-    ("aspect", ("instagram",), 6),
-    ("format", ("bluesky", "threads"), 4),
-    ("size", ("bluesky",), 4),
-    ("internal", PLATFORMS, 4),
-    ("unavailable", PLATFORMS, 3),
-    ("rejected", ("linkedin", "facebook"), 2),
-    ("odd", PLATFORMS, 1),
-    ("odder", ("facebook",), 1),
-    ("hostile", PLATFORMS, 1),
-)
-_NEEDS_MEDIA = ("aspect", "format", "size")
-_EXPIRED, _STUCK, _CAPPED = 20, 4, 3
-Spot = tuple[Post, Target]
+# -- deliveries --------------------------------------------------------------------------------------------------------
 
-
-def plant_posts(world: World, count: int) -> None:
-    """Make `count` posts and let some of them fail."""
-    ready = [
-        media.id for media in world.media.values() if media.status == "ready" and media.content_type == "image/jpeg"
-    ]
-    made = [_post(world, number, count, ready) for number in range(count)]
-    sent = [post for post in made if post.status == "published"]
-    _Failures(world, sent, count / 500).hand_out()
-    for post in made:
-        _finish(world, post)
-        world.add_post(post)
-
-
-def _post(world: World, number: int, count: int, media: list[str]) -> Post:
-    """One post as it would be if nothing ever failed."""
-    rng = Random(f"{world.seed}:post:{number}")
-    place = (number + rng.random()) / count * 10
-    created = world.start + _FIRST_DAY + int(place) * _DAY + int((6.5 + 14 * (place % 1)) * _HOUR)
-    planned = (created + int(rng.uniform(1, 40) * _HOUR)) // _QUARTER * _QUARTER if rng.random() < 0.6 else None
-    kind = rng.random()
-    status = "draft" if kind < 0.04 else "cancelled" if kind < 0.06 else "published"
-    if kind > 0.95:
-        planned = (world.start + int(rng.uniform(1, 220) * _HOUR)) // _QUARTER * _QUARTER
-    if status == "published" and planned is not None and planned > world.start - 5 * _MINUTE:
-        status, planned = "scheduled", max(planned, world.start + 10 * _MINUTE)
-    accounts = _audience(world, rng)
-    pictured = any(account.platform == "instagram" for account in accounts) or rng.random() < 0.4
-    post_id = identifier("post_", world.seed, "seeded", number)
-    post = Post(
-        id=post_id,
-        ordinal=world.ordinal(),
-        content=post_text(rng),
-        content_type="image" if pictured else "text",
-        status=status,
-        created_at=created,
-        updated_at=created,
-        targets=[Target(identifier("pp_", post_id, a.id), a.platform, a.id, since=created) for a in accounts],
-        scheduled_for=planned,
-        media=[rng.choice(media)] if pictured else [],
-        tags=tags(rng),
-        metadata={"campaign": rng.choice(CAMPAIGNS), "owner": rng.choice(OWNERS), "sheetRow": number + 2},
-    )
-    if rng.random() < 0.15:
-        post.first_comment = "Full details in our bio."
-    return post
-
-
-def _audience(world: World, rng: Random) -> list[Account]:
-    """One to four accounts of one brand."""
-    brand = "Alder Coffee" if rng.random() < 0.65 else "Alder Berlin"
-    names = list(_WEIGHTS)
-    wanted: list[str] = []
-    for _ in range(rng.choice((1, 1, 2, 2, 2, 3, 4))):
-        wanted += rng.choices(names, [0 if name in wanted else _WEIGHTS[name] for name in names])
-    return [a for a in world.accounts.values() if a.display_name == brand and a.platform in wanted]
-
-
-def _sent_at(post: Post) -> int:
-    """When publishing began."""
-    return post.scheduled_for if post.scheduled_for is not None else post.created_at + 20_000
-
-
-class _Failures:
-    """Hands causes out to targets; each target gets at most one."""
-
-    def __init__(self, world: World, posts: list[Post], scale: float) -> None:
-        self._world = world
-        self._posts = posts
-        self._scale = scale
-        self._free: list[Spot] = sorted(
-            ((post, target) for post in posts for target in post.targets),
-            key=lambda spot: (_sent_at(spot[0]), spot[1].id),
-        )
-
-    def hand_out(self) -> None:
-        """Choose who fails and why."""
-        self._expire()
-        for cause, platform, count in _BURSTS:
-            fitting = [spot for spot in self._free if spot[1].platform == platform]
-            wanted = self._count(count)
-            start = int(fraction(self._world.seed, "burst", cause, platform) * max(1, len(fitting) - wanted))
-            self._fail(cause, fitting[start : start + wanted])
-        for cause, platforms, count in _SCATTERED:
-            fitting = [spot for spot in self._shuffled(cause) if spot[1].platform in platforms]
-            fitting = [spot for spot in fitting if spot[0].media or cause not in _NEEDS_MEDIA]
-            self._fail(cause, fitting[: self._count(count)])
-        self._stick()
-        self._cap()
-
-    def _count(self, per_500: int) -> int:
-        """Return a number for this campaign's size."""
-        return max(1, round(per_500 * self._scale))
-
-    def _shuffled(self, name: str) -> list[Spot]:
-        """Targets that are still free, in an order of their own."""
-        return sorted(self._free, key=lambda spot: fraction(self._world.seed, name, spot[1].id))
-
-    def _take(self, spots: Iterable[Spot]) -> Iterator[Spot]:
-        """Free targets that are no longer free then."""
-        taken = list(spots)
-        gone = {target.id for _, target in taken}
-        self._free = [spot for spot in self._free if spot[1].id not in gone]
-        yield from taken
-
-    def _fail(self, cause: str, spots: Iterable[Spot]) -> None:
-        """Let targets fail."""
-        for post, target in self._take(spots):
-            rng = Random(f"{self._world.seed}:failure:{target.id}")
-            at = _sent_at(post) + rng.randrange(5_000, 60_000)
-            if cause == "long":
-                target.content = long_text(rng, post.content, LIMITS[target.platform])
-            if cause in (*_NEEDS_MEDIA, "rejected", "odder"):
-                target.flaw = cause
-            target.retry_count = rng.choice((0, 0, 0, 0, 1, 1, 2))
-            target.jobs = 1 + target.retry_count
-            attempt = Attempt(post, target, self._world.accounts.get(target.account_id), target.jobs)
-            target.error = failure(self._world.seed, attempt, cause, self._expired_at if cause == "expired" else at)
-            target.status, target.since = "failed", at + target.retry_count * 20 * _MINUTE
-
-    def _expire(self) -> None:
-        """Let one account's token expire, so that everything it should have published since failed."""
-        account = next(
-            a for a in self._world.accounts.values() if a.platform == "instagram" and a.display_name == "Alder Berlin"
-        )
-        own = [spot for spot in self._free if spot[1].account_id == account.id][-self._count(_EXPIRED) :]
-        self._expired_at = _sent_at(own[0][0]) - 20 * _MINUTE if own else self._world.start - 3 * _DAY
-        account.status, account.refreshable = "expired", False
-        self._fail("expired", own)
-
-    def _stick(self) -> None:
-        """Let a few of the latest targets hang in publishing for more than an hour."""
-        late = [
-            spot
-            for spot in self._free
-            if _sent_at(spot[0]) > self._world.start - 3 * _DAY and spot[1].platform != "bluesky"
-        ]
-        late.sort(key=lambda spot: fraction(self._world.seed, "stuck", spot[1].id))
-        for number, (post, target) in enumerate(self._take(late[: self._count(_STUCK)])):
-            target.status, target.jobs = "publishing", 1
-            target.since = min(_sent_at(post) + 12_000, self._world.start - (70 + 25 * (number % 6)) * _MINUTE)
-
-    def _cap(self) -> None:
-        """Let a few failures have used up their retries."""
-        failed = list(self._passing())
-        failed.sort(key=lambda target: fraction(self._world.seed, "capped", target.id))
-        for target in failed[: self._count(_CAPPED)]:
-            target.retry_count, target.jobs = 3, 4
-
-    def _passing(self) -> Iterator[Target]:
-        """Targets that failed for a passing reason."""
-        for target in (target for post in self._posts for target in post.targets):
-            if target.error is not None and target.error["code"] in ("RATE_LIMITED", "SERVICE_UNAVAILABLE"):
-                yield target
-
-
-def _finish(world: World, post: Post) -> None:
-    """Publish what did not fail, and bring times and status of the post in line."""
-    if post.status == "scheduled":
-        world.schedule(post.scheduled_for or world.start, "post.due", post.id, **{"for": post.scheduled_for})
-    if post.status != "published":
-        post.updated_at = post.created_at + int(fraction(world.seed, "edited", post.id) * 3 * _HOUR)
-        post.updated_at = min(post.updated_at, world.start - _MINUTE)
-        return
-    for target in post.targets:
-        if target.status == "pending":
-            _publish(world, post, target)
-    published = [target.published_at for target in post.targets if target.published_at is not None]
-    post.published_at = min(published, default=None)
-    post.updated_at = min(max(target.since for target in post.targets), world.start - 30_000)
-    post.status = summary_status(post)
-    if post.status == "publishing" and any(target.status == "failed" for target in post.targets):
-        post.status = (
-            "partial" if published else "failed"
-        )  # as a server reports it that no longer counts the stuck target
-
-
-def _publish(world: World, post: Post, target: Target) -> None:
-    """Let a target go out."""
-    at = _sent_at(post) + 5_000 + int(fraction(world.seed, "took", target.id) * 40_000)
-    account = world.accounts[target.account_id]
-    number = str(10**17 + int(fraction(world.seed, "number", target.id) * 9 * 10**17))
-    target.status, target.since, target.published_at, target.jobs = "published", at, at, 1
-    target.platform_post_id, target.platform_post_url = number, post_url(target.platform, account.username, number)
-
-
-_HISTORY_MINUTE, _HISTORY_HOUR, _HISTORY_DAY = 60_000, 3_600_000, 86_400_000
-_HISTORY_FIRST_DAY = -9 * _HISTORY_HOUR - 30 * _HISTORY_DAY
-_TYPES = {
+_FIRST_DELIVERY = -9 * _HOUR - 30 * _DAY
+_EVENTS = {
     "post.created": 40, "post.scheduled": 22, "post.published": 31, "post.failed": 4, "media.uploaded": 3, "account.error": 1,
 }  # fmt: skip
 _PER_EVENT = 1.385  # deliveries that an event makes, on average over the three webhooks
-# Host, from, until (both from the start of the world), share of failing attempts. The first is the bad hour, which retries
-# outlast; the last is a working day, whose morning no retry outlasts.
+# Host, from, until (both from the start of the world), share of failing attempts. Retries outlast the first; no retry
+# outlasts the last, a working day.
 _OUTAGES = (
     (
         "ingest.northpeak.example",
-        -6 * _HISTORY_DAY + 5 * _HISTORY_HOUR,
-        -6 * _HISTORY_DAY + 6 * _HISTORY_HOUR + 10 * _HISTORY_MINUTE,
+        -6 * _DAY + 5 * _HOUR,
+        -6 * _DAY + 6 * _HOUR + 10 * _MINUTE,
         0.93,
     ),
     (
         "hooks.aldercoffee.example",
-        -17 * _HISTORY_DAY - 6 * _HISTORY_HOUR,
-        -17 * _HISTORY_DAY - 6 * _HISTORY_HOUR + 20 * _HISTORY_MINUTE,
+        -17 * _DAY - 6 * _HOUR,
+        -17 * _DAY - 6 * _HOUR + 20 * _MINUTE,
         0.6,
     ),
-    ("hooks.aldercoffee.example", -12 * _HISTORY_DAY - _HISTORY_HOUR, -12 * _HISTORY_DAY + 11 * _HISTORY_HOUR, 0.98),
+    ("hooks.aldercoffee.example", -12 * _DAY - _HOUR, -12 * _DAY + 11 * _HOUR, 0.98),
 )
 _SLOWNESS = {"hooks.aldercoffee.example": 1.0, "ingest.northpeak.example": 2.4, "alerts.aldercoffee.example": 0.6}
 _REJECTED, _DOUBLED, _TROUBLED = 0.003, 0.004, 0.012
 
 
 def plant_deliveries(world: World, count: int) -> None:
-    """Make about `count` delivery records."""
+    """Plant about so many delivery records."""
     events = max(1, round(count / _PER_EVENT))
-    names, weights = list(_TYPES), list(_TYPES.values())
+    names, weights = list(_EVENTS), list(_EVENTS.values())
     for number in range(events):
         rng = Random(f"{world.seed}:event:{number}")
         place = (number + rng.random()) / events * 30
         # A bell over the working day: most events near 13:00 UTC.
         hour = 7 + 12 * (rng.random() + rng.random() + rng.random()) / 3 if rng.random() < 0.85 else rng.uniform(0, 24)
-        at = world.start + _HISTORY_FIRST_DAY + int(place) * _HISTORY_DAY + int(hour * _HISTORY_HOUR)
+        at = world.start + _FIRST_DELIVERY + int(place) * _DAY + int(hour * _HOUR)
         kind = rng.choices(names, weights)[0]
         event_id = identifier("evt_", world.seed, "seeded", number)
         for webhook in world.webhooks.values():
@@ -387,7 +435,7 @@ def plant_deliveries(world: World, count: int) -> None:
 
 
 def _deliver(world: World, webhook: Webhook, kind: str, at: int, event_id: str, copy: str) -> None:
-    """One record with everything that happened to it before the start."""
+    """Plant one record, with every attempt before the start."""
     key = identifier("del_", world.seed, webhook.id, event_id, copy)
     rng = Random(f"{world.seed}:{key}")
     record = Delivery(key, world.ordinal(), webhook.id, event_id, kind, webhook.url, at)
@@ -414,7 +462,7 @@ def _share(host: str, at: int) -> float | None:
 def _attempt(
     record: Delivery, rng: Random, host: str, at: int, share: float | None, number: int, rejected: bool
 ) -> None:
-    """One attempt and its result."""
+    """Put the result of one attempt on record."""
     took = int(latency_ms(record.id, number) * _SLOWNESS.get(host, 1.0))
     record.retry_count, record.success, record.error, record.delivered_at = number, False, None, None
     record.status_code, record.response_body, record.latency_ms = None, None, took
@@ -437,100 +485,52 @@ def _attempt(
     record.error = f"receiver answered {record.status_code}"
 
 
-_SEED_DAY = 86_400_000
-_MEDIA = 40
-_BRANDS = (("aldercoffee", "Alder Coffee"), ("alder.berlin", "Alder Berlin"))
-_SEED_TYPES = {"linkedin": "organization", "facebook": "page", "instagram": "business"}
-_WEBHOOKS = (
-    ("content", "https://hooks.aldercoffee.example/voxburst", ("post.published", "post.failed")),
-    ("crm", "https://ingest.northpeak.example/v2/social", ("*",)),
-    ("alerts", "https://alerts.aldercoffee.example/on-call", ("post.failed", "account.error", "account.disconnected")),
-)
+# -- the fixture world -------------------------------------------------------------------------------------------------
 
 
-def plant(world: World, *, posts: int, deliveries: int) -> None:
-    """Fill an empty world. Everything follows from the seed.
+@dataclass(frozen=True, slots=True)
+class FixtureAccount:
+    """An account of the real workspace; it can publish."""
 
-    Parameters
+    id: str
+    platform: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class FixtureWorld:
+    """The accounts, media and time of a real workspace, instead of the seeded campaign.
+
+    Attributes
     ----------
-    world : World
-        The world that it is put into.
-    posts, deliveries : int
-        How many posts and delivery records; 0 for none.
+    start : datetime
+        The first instant of its clock, with an offset.
+    accounts : iterable of FixtureAccount
+        All accounts.
+    media : iterable of str
+        Ids of images that are ready.
     """
-    _plant_accounts(world)
-    _plant_media(world)
-    _plant_webhooks(world)
-    if posts:
-        plant_posts(world, posts)
-    if deliveries:
-        plant_deliveries(world, deliveries)
 
+    start: datetime
+    accounts: Iterable[FixtureAccount]
+    media: Iterable[str] = ()
 
-def _plant_accounts(world: World) -> None:
-    """Two brands on six platforms."""
-    for number, (handle, name) in enumerate(_BRANDS):
-        for platform in PLATFORMS:
-            rng = Random(f"{world.seed}:account:{handle}:{platform}")
-            account = Account(
-                id=identifier("acc_", world.seed, handle, platform),
-                platform=platform,
-                username=handle if platform not in ("twitter", "bluesky") else handle.replace(".", "_"),
-                display_name=name,
-                account_type=_SEED_TYPES.get(platform, "profile"),
-                status="active",
-                connected_at=world.start - rng.randrange(90 * _SEED_DAY, 600 * _SEED_DAY),
-                followers=rng.randrange(800, 60_000) // (1 + 3 * number),
-            )
-            if platform == "facebook":
-                account.page_id, account.page_name = f"page_{rng.randrange(10**9, 10**10)}", name
-            account.scope_health = _scope_health(handle, platform, iso(world.start - 2 * _SEED_DAY))
+    def began(self) -> int:
+        """Return the first instant in milliseconds since 1970."""
+        return instant(self.start)
+
+    def plant(self, world: World) -> None:
+        """Fill an empty world."""
+        before = world.start - 365 * _DAY
+        for known in self.accounts:
+            name = known.username
+            account = Account(known.id, known.platform, name, name, "business", "active", before, followers=5_000)
+            if known.platform == "facebook":
+                account.page_id, account.page_name = "page_1", name
             world.accounts.save(account)
-
-
-def _scope_health(handle: str, platform: str, verified: str) -> dict[str, Any] | None:
-    """Return what was last verified of an account's permissions, which need not agree with its status (contract: K2)."""
-    if (handle, platform) == ("alder.berlin", "threads"):
-        return None
-    if platform == "bluesky":
-        return {"status": "NOT_APPLICABLE", "degradedCapabilities": []}
-    if (handle, platform) == ("alder.berlin", "linkedin"):
-        lost = {"capability": "analytics", "label": "Read analytics"}
-        message = "Reconnect the account to read analytics again."
-        return {"status": "DEGRADED", "degradedCapabilities": [lost], "message": message, "verifiedAt": verified}
-    return {"status": "OK", "degradedCapabilities": [], "verifiedAt": verified}
-
-
-def _plant_media(world: World) -> None:
-    """Images and a few videos that are ready, one that was never uploaded, one that can't be read."""
-    for number in range(_MEDIA):
-        rng = Random(f"{world.seed}:media:{number}")
-        video = number % 10 == 9
-        name = f"alder-{number:03d}.{'mp4' if video else 'jpg'}"
-        media = Media(
-            id=identifier("media_", world.seed, "seeded", number),
-            filename=name,
-            content_type="video/mp4" if video else "image/jpeg",
-            size=rng.randrange(4_000_000, 60_000_000) if video else rng.randrange(180_000, 900_000),
-            status="ready",
-            created_at=world.start - rng.randrange(11 * _SEED_DAY, 60 * _SEED_DAY),
-            width=1080,
-            height=1920 if video else rng.choice((1080, 1350)),
-        )
-        media.url = f"https://cdn.voxburst.example/{media.id}/{name}"
-        if number == _MEDIA - 2:
-            media.status, media.url, media.width, media.height = "pending", None, None, None
-        if number == _MEDIA - 3:
-            media.status, media.url = "failed", None
-            media.results = [
-                {"code": "MEDIA_PROCESSING_FAILED", "message": "the file can't be decoded", "severity": "error"}
-            ]
-        world.media.save(media)
-
-
-def _plant_webhooks(world: World) -> None:
-    """Three endpoints with different event lists."""
-    for name, url, events in _WEBHOOKS:
-        key = identifier("wh_", world.seed, name)
-        secret = identifier("whsec_", world.seed, name, "secret")
-        world.webhooks.save(Webhook(key, url, list(events), secret, world.start - 200 * _SEED_DAY))
+        for key in self.media:
+            world.media.save(
+                Media(
+                    key, f"{key}.jpg", "image/jpeg", 500_000, "ready", before, url=f"https://cdn.voxburst.example/{key}"
+                )
+            )

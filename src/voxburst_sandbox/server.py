@@ -1,4 +1,4 @@
-"""A certificate of the sandbox's own authority, for clients that speak nothing but https."""
+"""The sandbox as a server on three ports of this machine, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -21,41 +21,37 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route as HttpRoute
+from starlette.routing import Router, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from voxburst_sandbox import accounts, analytics, app, control, media, openapi, posts, publishing, seed, webhooks
-from voxburst_sandbox import webhooks as hooks
-from voxburst_sandbox.app import Api
+from voxburst_sandbox import accounts, control, media, publishing, seed, webhooks
+from voxburst_sandbox.app import Api, index_page
 from voxburst_sandbox.control import Remote
 from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
 from voxburst_sandbox.media import Storage
-from voxburst_sandbox.seed import Scene
+from voxburst_sandbox.seed import FixtureWorld
 from voxburst_sandbox.store import Disk
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import Receiver
 from voxburst_sandbox.world import START, VirtualClock, World
 from voxburst_sandbox.world import real_time as system_time
 
-_NAMES = ("localhost", "127.0.0.1")
-
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Two files: `authority` is what clients are to trust, `server` the certificate with its private key."""
+    """Two files: `authority` for clients to trust, `server` with its private key."""
 
     authority: Path
     server: Path
 
     def client_context(self) -> ssl.SSLContext:
-        """Return the settings of a client that trusts this sandbox and nobody else."""
+        """Return the settings of a client that trusts this sandbox alone."""
         return ssl.create_default_context(cafile=self.authority)
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Return the certificate in a folder, made if there is none; the authority's own key is never written.
+    """Return the certificate in a folder, created if there is none; the authority's own key is never written.
 
     Parameters
     ----------
@@ -75,7 +71,7 @@ def make_certificate(folder: Path) -> Certificate:
     except ImportError as error:
         raise OSError("certificates need the package trustme: pip install 'voxops[tls]'") from error
     authority = trustme.CA(organization_name="voxops sandbox")
-    issued = authority.issue_cert(*_NAMES)
+    issued = authority.issue_cert("localhost", "127.0.0.1")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made.authority.write_bytes(authority.cert_pem.bytes())
     with os.fdopen(os.open(made.server, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -110,7 +106,7 @@ def listen_all(numbers: Iterable[int]) -> list[socket.socket]:
 
 
 class PortServer(uvicorn.Server):
-    """A server that says when it is ready, and stops at once instead of looking ten times a second."""
+    """A server that reports when it is ready, and stops at once instead of polling ten times a second."""
 
     def __init__(
         self, config: uvicorn.Config, ready: threading.Event, before_stop: Callable[[], Awaitable[None]]
@@ -122,7 +118,7 @@ class PortServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then report it."""
         await super().startup(sockets=sockets)
         self._ready.set()
 
@@ -131,7 +127,7 @@ class PortServer(uvicorn.Server):
         await self._leave.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop what happens by itself, then close the connections; open requests get a second to end."""
+        """Cancel background tasks, then close the connections; open requests get a second to end."""
         await self._before_stop()
         for server in self.servers:
             server.close()
@@ -152,7 +148,7 @@ class PortServer(uvicorn.Server):
         state = self.server_state
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while state.connections or state.tasks:  # noqa: ASYNC110  uvicorn tells nobody
+                while state.connections or state.tasks:  # noqa: ASYNC110  uvicorn has no event for it
                     await asyncio.sleep(0.001)
         return not (state.connections or state.tasks)
 
@@ -169,7 +165,7 @@ class Ports:
         self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the application of its port."""
+        """Serve the request by the application of its port."""
         here, there = tuple(scope["server"]), tuple(scope["client"])
         scope[CONNECTION] = self._connections.get((here, there))
         await self._apps[here[1]](scope, receive, send)
@@ -193,7 +189,6 @@ def protocol(connections: Connections) -> type[H11Protocol]:
     return Protocol
 
 
-_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _START_SECONDS = 20.0
 
 
@@ -203,15 +198,15 @@ class Sandbox(Remote):
     Parameters
     ----------
     seed : int
-        What the world and all its draws follow from.
+        Source of the world and all its draws.
     speed : float
-        Virtual seconds per real second; 0 stands still until `advance`.
+        Virtual seconds per real second; with 0 the clock moves only by `advance`.
     state : path or None
-        File that keeps the state; a sandbox started on it again goes on where the last one was, even if that was killed.
+        File that keeps the state; a later sandbox on it continues there, even if the last one was killed.
     port, storage_port, receiver_port : int
         Ports of the API, the storage and the receiver; 0 for a free one.
     switches : Switches or None
-        How the contract is read.
+        The readings of the contract.
     rate_limit : int or None
         Requests per API key and virtual minute; None is without limit and sends no rate headers.
     empty : bool
@@ -223,8 +218,8 @@ class Sandbox(Remote):
         read ``Date``. The seeded campaign ends at the start.
     tls : path or None
         Folder of the certificate: every port speaks https. Clients must trust `certificate`.
-    scene : Scene or None
-        What it begins with instead of the seeded campaign: accounts, media and the time of a real workspace.
+    fixture : FixtureWorld or None
+        The accounts, media and time of a real workspace, instead of the seeded campaign.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
 
@@ -250,7 +245,7 @@ class Sandbox(Remote):
         deliveries: int = 4500,
         real_time: bool = False,
         tls: str | Path | None = None,
-        scene: Scene | None = None,
+        fixture: FixtureWorld | None = None,
         workspace: str | None = None,
     ) -> None:
         for name, number in {"posts": posts, "deliveries": deliveries, "speed": speed}.items():
@@ -264,7 +259,7 @@ class Sandbox(Remote):
         self._size = (0, 0) if empty else (posts, deliveries)
         self._ports = (port, storage_port, receiver_port)
         self._limiter = Limiter(rate_limit)
-        self._sender = hooks.Sender(verify=True if made is None else made.client_context())
+        self._sender = webhooks.Sender(verify=True if made is None else made.client_context())
         self._sockets: list[socket.socket] = []
         self._server: PortServer | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -272,44 +267,46 @@ class Sandbox(Remote):
         self._stopped = False
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
-        self._scene = scene
-        first = system_time() if real_time else START if scene is None else scene.began()
+        self._fixture = fixture
+        first = system_time() if real_time else START if fixture is None else fixture.began()
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,
-            beginning=system_time if real_time else None if scene is None else scene.began,
+            beginning=system_time if real_time else None if fixture is None else fixture.began,
         )
-        handlers = {**publishing.HANDLERS, **accounts.HANDLERS, **media.HANDLERS, **hooks.handlers(self._sender)}
+        handlers = {
+            **publishing.HANDLERS,
+            **accounts.HANDLERS,
+            **media.HANDLERS,
+            "delivery.attempt": self._sender.attempt,
+        }
         self.world = World(
             facts.get("seed", seed), clock, switches or Switches(),
-            workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers,
+            workspace_id=facts.get("workspace", workspace), disk=disk, handlers=handlers, plant=self._plant,
         )  # fmt: skip
         if facts:
             self.world.restore()
         else:
-            self._plant(*self._size)
+            self._plant()
 
     def __repr__(self) -> str:
         return "<Sandbox (stopped)>" if self._stopped else super().__repr__()
 
-    def _plant(self, posts: int, deliveries: int) -> None:
-        """Make the seeded beginning."""
-        if self._scene is None:
-            seed.plant(self.world, posts=posts, deliveries=deliveries)
+    def _plant(self, *, empty: bool = False) -> None:
+        """Fill the world."""
+        self._limiter.clear()
+        if self._fixture is not None:
+            self._fixture.plant(self.world)
         else:
-            self._scene.plant(self.world)
+            posts, deliveries = (0, 0) if empty else self._size
+            seed.plant(self.world, posts=posts, deliveries=deliveries)
         self.world.reindex()
         self.world.flush()
 
-    async def restart(self, *, empty: bool) -> None:
-        """Forget everything and begin again; runs on the server's loop, by the control call ``reset``."""
-        self._limiter.clear()
-        await self.world.restart(lambda: self._plant(*((0, 0) if empty else self._size)))
-
     @property
     def kept(self) -> bool:
-        """Whether its state is in a file and outlives it."""
+        """Whether the state is kept in a file."""
         return self.world.disk is not None
 
     @property
@@ -321,11 +318,6 @@ class Sandbox(Remote):
     def speed(self) -> float:
         """Virtual seconds per real second."""
         return self.world.clock.speed
-
-    def addresses(self) -> dict[str, str]:
-        """Where API, storage and receiver listen."""
-        hosts = self.world.hosts
-        return {"url": hosts["api"], "storageUrl": hosts["storage"], "receiverUrl": hosts["receiver"]}
 
     def start(self) -> Self:
         """Listen; returns when the first request can be answered.
@@ -361,7 +353,7 @@ class Sandbox(Remote):
             loop.close()
 
     async def _run(self, ready: threading.Event) -> None:
-        """Serve, and let what is due happen meanwhile."""
+        """Serve, and run what falls due."""
         connections: Connections = {}
         config = uvicorn.Config(
             Ports(self._apps(), connections),
@@ -374,7 +366,7 @@ class Sandbox(Remote):
         self.world.flush()
 
     async def _halt(self) -> None:
-        """Stop what happens by itself; what was under way is done again after a restart."""
+        """Cancel background tasks; what they were doing is done again after a restart."""
         tasks = [*self.world.background, *([] if self._ticker is None else [self._ticker])]
         for task in tasks:
             task.cancel()
@@ -383,27 +375,19 @@ class Sandbox(Remote):
 
     def _apps(self) -> dict[int, ASGIApp]:
         """Return the application of each port."""
-        tables = (
-            posts.ROUTES,
-            accounts.ROUTES,
-            media.ROUTES,
-            webhooks.ROUTES,
-            analytics.ROUTES,
-        )
-        api = Api(self.world, [route for table in tables for route in table], self._limiter)
-        api.add(accounts.routes(api.dispatch))
-        api.add([openapi.route(api.served())])
+        api = Api(self.world, self._limiter)
         ports = [sock.getsockname()[1] for sock in self._sockets]
-        pages = app.routes(self.world, api.served(), self.api_key)
-        main = Starlette(
-            routes=[*pages, *control.routes(self), HttpRoute("/{path:path}", api.endpoint, methods=_METHODS)]
+        pages = index_page(self.world, self.api_key)
+        # Not as a route: no pattern of a route matches a path with a line break.
+        main = Router(
+            [*pages, *control.routes(self.world)], redirect_slashes=False, default=request_response(api.endpoint)
         )
-        storage = Starlette(routes=[HttpRoute("/{path:path}", Storage(self.world).endpoint, methods=_METHODS)])
-        receiver = Starlette(routes=[HttpRoute("/{path:path}", Receiver(self.world).endpoint, methods=["POST"])])
+        storage = request_response(Storage(self.world).endpoint)
+        receiver = request_response(Receiver(self.world).endpoint)
         return {
             ports[0]: Guard(main, ports[0], pages=control.PAGES),
             ports[1]: Guard(storage, ports[1]),
-            ports[2]: Guard(receiver, ports[2], open_to=hooks.is_example_host),
+            ports[2]: Guard(receiver, ports[2], open_to=webhooks.is_example_host),
         }
 
     def stop(self) -> None:
@@ -430,7 +414,7 @@ class Sandbox(Remote):
 
 
 async def _tick(world: World) -> None:
-    """Let events happen when they are due, also while nobody asks."""
+    """Run events when they are due, also between requests."""
     while True:
         world.due.clear()
         await world.settle()
@@ -442,31 +426,15 @@ async def _tick(world: World) -> None:
             await asyncio.wait_for(world.due.wait(), patience)
 
 
-def serve(
-    *,
-    port: int = 0,
-    seed: int = 7,
-    state: str | Path | None = None,
-    speed: float = 1.0,
-    rate_limit: int | None = 500,
-    posts: int = 500,
-    deliveries: int = 4500,
-    storage_port: int = 0,
-    receiver_port: int = 0,
-    now: bool = False,
-    tls: str | Path | None = None,
-) -> None:
+def serve(*, speed: float = 1.0, now: bool = False, **options: Any) -> None:
     """Serve until SIGTERM or SIGINT, after printing the address and the key.
 
-    Parameters are those of `Sandbox`; `now` is its `real_time`, and `tls` an existing or new folder for the certificate.
+    Parameters are those of `Sandbox`; `now` is its `real_time`.
     """
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with Sandbox(
-        port=port, seed=seed, state=state, speed=speed, rate_limit=rate_limit, posts=posts, deliveries=deliveries,
-        storage_port=storage_port, receiver_port=receiver_port, real_time=now, tls=tls,
-    ) as sandbox:  # fmt: skip
+    with Sandbox(speed=speed, real_time=now, **options) as sandbox:
         _print(f"url={sandbox.url} key={sandbox.api_key} workspace={sandbox.workspace_id}")
         if sandbox.certificate is not None:
             _print(f"certificate={shlex.quote(str(sandbox.certificate))}")
@@ -474,27 +442,23 @@ def serve(
 
 
 def _print(text: str) -> None:
-    """Print a line for whoever started the command."""
     sys.stdout.write(f"sandbox: {text}\n")
     sys.stdout.flush()
 
 
 def _count(text: str) -> int:
-    """A whole number from 0."""
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def _port(text: str) -> int:
-    """The number of a port."""
     if _count(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535, 0 for a free one")
     return int(text)
 
 
 def _speed(text: str) -> float:
-    """A finite number from 0."""
     try:
         speed = float(text)
     except ValueError:
@@ -509,32 +473,28 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m voxburst_sandbox", description="Serve the VoxBurst API on this machine."
     )
-    parser.add_argument("--port", type=_port, default=0, help="port of the API on 127.0.0.1 (default: a free one)")
+    for name, text in {
+        "port": "port of the API on 127.0.0.1 (default: a free one)",
+        "storage-port": "port of the presigned storage (default: a free one)",
+        "receiver-port": "port of the webhook receiver (default: a free one)",
+    }.items():
+        parser.add_argument(f"--{name}", type=_port, default=0, help=text)
+    for name, default, text in (
+        ("rate-limit", 500, "requests a minute, 0 for no limit (default: 500)"),
+        ("posts", 500, "size of the seeded campaign (default: 500)"),
+        ("deliveries", 4500, "webhook deliveries of it (default: 4500)"),
+    ):
+        parser.add_argument(f"--{name}", type=_count, default=default, help=text)
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
-    parser.add_argument("--state", type=Path, default=None, help="file that keeps the state over restarts")
+    parser.add_argument("--state", type=Path, help="file that keeps the state over restarts")
     parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
-    parser.add_argument(
-        "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
-    )
-    parser.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
-    parser.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
-    parser.add_argument(
-        "--storage-port", type=_port, default=0, help="port of the presigned storage (default: a free one)"
-    )
-    parser.add_argument(
-        "--receiver-port", type=_port, default=0, help="port of the webhook receiver (default: a free one)"
-    )
     parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
     parser.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
-    wanted = parser.parse_args(argv)
+    options = vars(parser.parse_args(argv))
     try:
-        serve(
-            port=wanted.port, seed=wanted.seed, state=wanted.state, speed=wanted.speed, posts=wanted.posts,
-            deliveries=wanted.deliveries, rate_limit=wanted.rate_limit or None, storage_port=wanted.storage_port,
-            receiver_port=wanted.receiver_port, now=wanted.now, tls=wanted.tls,
-        )  # fmt: skip
+        serve(**options | {"rate_limit": options["rate_limit"] or None})
     except OSError as error:
         _print(str(error.strerror or error))
         return 1

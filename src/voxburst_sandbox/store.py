@@ -1,10 +1,13 @@
-"""Randomness by hashing: a draw depends on the seed and on what is drawn for, never on order or timing."""
+"""What the sandbox remembers: records, logs, and the state file; ids and draws by hashing.
+
+A draw depends on the seed and on its subject, never on order or timing.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from base64 import b32encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +19,7 @@ T = TypeVar("T")
 
 
 def _digest(parts: tuple[object, ...], size: int) -> bytes:
-    """`size` bytes that depend on every part and on their order."""
+    """Return bytes that depend on every part and on their order."""
     return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=size).digest()
 
 
@@ -31,7 +34,7 @@ def uniform(low: float, high: float, *parts: object) -> float:
 
 
 def pick(choices: Sequence[T], *parts: object) -> T:
-    """One of the choices, the same for the same parts."""
+    """Return one of the choices, the same for the same parts."""
     return choices[int(fraction(*parts) * len(choices))]
 
 
@@ -44,8 +47,8 @@ def identifier(prefix: str, *parts: object) -> str:
 class Target:
     """One platform of a post.
 
-    `status` is what the API shows; `flaw` is why publishing fails until somebody mends it (``aspect format size
-    rejected``), empty if nothing is wrong with it. `jobs` counts publications ever queued, `running` those that have not
+    `status` is what the API shows; `flaw` is why publishing fails until a fix mends it (``aspect format size
+    rejected``), empty for none. `jobs` counts publications ever queued, `running` those that have not
     ended; `since` says when the status was entered. `shown_retry_count` is what answers show while a held queue shows nothing yet.
     """
 
@@ -151,7 +154,7 @@ class Webhook:
 
 @dataclass(slots=True)
 class Delivery:
-    """One event on its way to one webhook, with the result of its latest attempt."""
+    """One event for one webhook, with the result of its latest attempt."""
 
     id: str
     ordinal: int
@@ -174,7 +177,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Event:
-    """Something that happens by itself at a virtual instant."""
+    """A scheduled event of the virtual world."""
 
     id: int
     at: int
@@ -185,7 +188,7 @@ class Event:
 
 @dataclass(slots=True)
 class StoredAnswer:
-    """What is remembered under an idempotency key."""
+    """The answer stored under an idempotency key."""
 
     id: str
     fingerprint: str
@@ -195,7 +198,7 @@ class StoredAnswer:
 
 
 class _Record(Protocol):
-    """Whatever has an id."""
+    """Anything with an id."""
 
     @property
     def id(self) -> Any:
@@ -206,11 +209,11 @@ R = TypeVar("R", bound=_Record)
 
 
 class Table(dict[str, R]):
-    """Records by id, with a note of those that changed since the last write."""
+    """Records by id, and which of them changed since the last write."""
 
-    def __init__(self, load: Callable[[dict[str, Any]], R]) -> None:
+    def __init__(self, kind: type[R]) -> None:
         super().__init__()
-        self.load = load
+        self.kind = kind
         self.dirty: set[str] = set()
 
     def save(self, record: R) -> R:
@@ -250,32 +253,27 @@ class Log(list[dict[str, Any]]):
         return entry
 
 
-def _post(data: dict[str, Any]) -> Post:
-    """Return a post with its targets from its stored form."""
-    return Post(**{**data, "targets": [Target(**target) for target in data["targets"]]})
-
-
 class Tables:
-    """Everything the sandbox remembers."""
+    """All records and logs."""
 
     def __init__(self) -> None:
-        self.posts: Table[Post] = Table(_post)
-        self.accounts: Table[Account] = Table(lambda data: Account(**data))
-        self.media: Table[Media] = Table(lambda data: Media(**data))
-        self.webhooks: Table[Webhook] = Table(lambda data: Webhook(**data))
-        self.deliveries: Table[Delivery] = Table(lambda data: Delivery(**data))
-        self.events: Table[Event] = Table(lambda data: Event(**data))
-        self.answers: Table[StoredAnswer] = Table(lambda data: StoredAnswer(**data))
+        self.posts = Table(Post)
+        self.accounts = Table(Account)
+        self.media = Table(Media)
+        self.webhooks = Table(Webhook)
+        self.deliveries = Table(Delivery)
+        self.events = Table(Event)
+        self.answers = Table(StoredAnswer)
         self.requests = Log()
         self.effects = Log()
         self.received = Log()
 
     def tables(self) -> Iterable[tuple[str, Table[Any]]]:
-        """Every table with its name."""
+        """Return every table with its name."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Table))
 
     def logs(self) -> Iterable[tuple[str, Log]]:
-        """Every log with its name."""
+        """Return every log with its name."""
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Log))
 
     def clear(self) -> None:
@@ -284,7 +282,7 @@ class Tables:
             table.forget()
         for _, log in self.logs():
             log.clear()
-            log.written = -1  # the file holds entries that must go
+            log.written = -1  # the file holds entries to delete
 
 
 # The lock is exclusive: two sandboxes on one file would each overwrite what the other did.
@@ -304,7 +302,7 @@ class Disk:
     Parameters
     ----------
     path : str or Path
-        The file; made if there is none. OSError if another sandbox has it open, or if it is something else.
+        The file; created if there is none. OSError if another sandbox has it open, or if it is something else.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -328,14 +326,14 @@ class Disk:
             raise sqlite3.DatabaseError(f"it has a table {others[0]}")
 
     def facts(self) -> dict[str, Any]:
-        """Single facts by name; empty for a new file."""
+        """Return single facts by name; empty for a new file."""
         return {name: msgspec.json.decode(data) for name, data in self._db.execute("SELECT name, data FROM facts")}
 
     def load(self, tables: Tables) -> None:
         """Fill the tables and logs from the file."""
         for kind, table in tables.tables():
             for key, data in self._db.execute("SELECT id, data FROM records WHERE kind = ?", (kind,)):
-                dict.__setitem__(table, key, table.load(msgspec.json.decode(data)))
+                dict.__setitem__(table, key, msgspec.json.decode(data, type=table.kind))
         for kind, log in tables.logs():
             rows = self._db.execute("SELECT data FROM logs WHERE kind = ? ORDER BY seq", (kind,))
             log.extend(msgspec.json.decode(data) for (data,) in rows)

@@ -1,6 +1,6 @@
-"""Readings of the contract: where it is silent or contradicts itself, one switch per alternative.
+"""Switches, one for each place where the contract is silent or contradicts itself; and faults.
 
-Most defaults are the poorer reading, the one that gives a client less to go by; `docs/sandbox.md` says which are not.
+Most defaults give a client less to rely on; the others, which `docs/sandbox.md` names, are the more dangerous reading.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class Switches:
         ``AUTHORIZATION_ERROR`` or the old ``FORBIDDEN``.
     bulk_status : str
         ``by_result`` (201 if all were created, else 207), ``refuses`` (the same, but 422 with an error beside the results
-        where none was created), or ``200``, ``201``, ``207``, ``422`` whatever the items say.
+        where none was created), or ``200``, ``201``, ``207``, ``422`` whatever the results.
     bulk_refuses_whole : bool
         One bad item refuses the whole bulk with a 4xx that names it, instead of a result per item.
     bulk_camel : bool
-        The bulk answer says ``dryRun`` instead of ``dry_run``.
+        The bulk answer has ``dryRun`` instead of ``dry_run``.
     delete_204 : bool
         Deletes answer 204 without a body.
     media_lowercase : bool
@@ -191,11 +191,11 @@ class Switches:
         return replace(self, **values)
 
 
-# Faults that spoil an answer and so strike after the effect, unless they say otherwise.
-_SPOILING = frozenset(
+# Faults that corrupt an answer and so strike after the effect, unless `when` says otherwise.
+_CORRUPTING = frozenset(
     {"truncate", "garbage", "repeat_cursor", "bulk_double_index", "bulk_missing_index", "bulk_unknown_index"}
 )
-ACTIONS = _SPOILING | {"status", "drop", "delay", "retry_after", "advance", "bulk_partial"}
+ACTIONS = _CORRUPTING | {"status", "drop", "delay", "retry_after", "advance", "bulk_partial"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class Fault:
         closes; ``garbage`` sends `body` (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true
         status; ``retry_after`` answers 429 and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`;
         ``repeat_cursor`` gives a list's own cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and
-        ``bulk_unknown_index`` spoil the items of a bulk answer; ``bulk_partial`` creates only the first `items` items and
+        ``bulk_unknown_index`` corrupt the items of a bulk answer; ``bulk_partial`` creates only the first `items` items and
         then answers `status` with `code`.
     method, path : str
         Which requests: the method or ``*``, and a pattern where ``*`` stands for one segment and ``**`` for any number.
@@ -223,7 +223,7 @@ class Fault:
     times : int or None
         Hit at most so often; None is without limit.
     when : str
-        ``before`` the request takes effect, or ``after``; empty is after for what spoils an answer (``truncate``,
+        ``before`` the request takes effect, or ``after``; empty is after for what corrupts an answer (``truncate``,
         ``garbage``, ``bulk_…``, ``repeat_cursor``) and before for the rest. An injected answer before the effect leaves
         no idempotency key.
     forget_key : bool
@@ -253,7 +253,7 @@ class Fault:
         if self.action not in ACTIONS:
             raise ValueError(f"no such fault: {self.action!r}; one of {', '.join(sorted(ACTIONS))}")
         if not self.when:
-            object.__setattr__(self, "when", "after" if self.action in _SPOILING else "before")
+            object.__setattr__(self, "when", "after" if self.action in _CORRUPTING else "before")
         if self.when not in ("before", "after"):
             raise ValueError(f"a fault strikes before or after the effect, not {self.when!r}")
 
@@ -264,7 +264,7 @@ class Fault:
 
 @cache
 def _pattern(glob: str) -> re.Pattern[str]:
-    """Regular expression of a path pattern."""
+    """Return a path pattern as a regular expression."""
     parts = re.split(r"(\*\*|\*)", glob)
     return re.compile("".join({"**": ".*", "*": "[^/]+"}.get(part, re.escape(part)) for part in parts))
 
@@ -278,7 +278,7 @@ class FaultBook:
         self._tries: dict[str, int] = {}
 
     def add(self, fault: Fault) -> None:
-        """Put a fault in force."""
+        """Add a fault."""
         self._entries.append([fault, 0, 0])
 
     def clear(self) -> None:
@@ -289,7 +289,7 @@ class FaultBook:
         self.cleared = asyncio.Event()
 
     async def hold(self, fault: Fault, cleared: asyncio.Event) -> None:
-        """Wait as long as a delay says, or until the faults are dropped; `cleared` is that of when it struck."""
+        """Wait for the seconds of a delay, or until the faults that were in force when it struck are dropped."""
         with suppress(TimeoutError):
             await asyncio.wait_for(cleared.wait(), fault.seconds)
 
@@ -298,7 +298,7 @@ class FaultBook:
         return [{**asdict(fault), "matched": matched, "struck": struck} for fault, matched, struck in self._entries]
 
     def strike(self, method: str, path: str, subject: str) -> list[Fault]:
-        """Faults that hit this request; every matching fault counts it, whether or not it strikes."""
+        """Return the faults that hit this request; every matching fault counts it, whether or not it strikes."""
         if not self._entries:
             return []
         tried = self._tries[subject] = self._tries.get(subject, 0) + 1

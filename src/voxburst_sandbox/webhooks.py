@@ -1,4 +1,4 @@
-"""Webhooks as they are sent: which event goes where, signed payloads, real HTTP attempts, the retry schedule, the log."""
+"""Webhooks: subscriptions, signed deliveries over real HTTP, their retries and log, and the built-in receiver (contract: 8.6)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voxburst_sandbox import wire
-from voxburst_sandbox import wire as events
+from voxburst_sandbox.bodies import NewWebhook, WebhookId
 from voxburst_sandbox.gates import LOOPBACK
 from voxburst_sandbox.http import (
     Answer,
     Call,
     Route,
+    decoded,
     deleted,
     envelope,
     invalid,
-    is_web_address,
     new_id,
     not_found,
     page,
@@ -35,27 +35,27 @@ from voxburst_sandbox.http import (
     single,
 )
 from voxburst_sandbox.store import Delivery, Event, Post, Webhook, fraction, identifier
-from voxburst_sandbox.world import Handler, World, iso
+from voxburst_sandbox.world import World, iso
 
-# Seconds after a failed attempt until the next; after the last one a delivery is abandoned (ours: the contract is silent).
+# Seconds after a failed attempt until the next; after the last one a delivery is abandoned (assumed).
 BACKOFF = (30, 120, 600, 3600, 21600)
 TIMEOUT_MS = 10_000
-# The built-in receiver says how long it pretends to have taken, so that latencies belong to the virtual world.
+# The built-in receiver claims a latency, so that latencies are virtual too.
 CLAIMED_LATENCY = "x-sandbox-latency-ms"
 
 
 def emit(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> None:
-    """Make one delivery per webhook that wants the event, due at once (contract: WH-3)."""
+    """Queue one delivery per webhook that subscribes to the event (contract: WH-3)."""
     if world.switches.silent_webhooks:
         return
-    payload = msgspec.json.encode(wire.payload(world.switches, event_type, data, at, event_id)).decode()
+    payload = wire.payload(world, event_type, data, at, event_id)
     for webhook in world.webhooks.values():
         if webhook.enabled and (event_type in webhook.events or "*" in webhook.events):
             deliver(world, webhook, event_type, payload, at, event_id)
 
 
 def deliver(world: World, webhook: Webhook, event_type: str, payload: str, at: int, event_id: str) -> Delivery:
-    """Put one delivery on its way."""
+    """Create one delivery, and queue its first attempt."""
     delivery = Delivery(
         id=identifier("del_", world.seed, webhook.id, event_id),
         ordinal=world.ordinal(),
@@ -72,7 +72,7 @@ def deliver(world: World, webhook: Webhook, event_type: str, payload: str, at: i
 
 
 def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None = None, manual: bool = False) -> None:
-    """Let a delivery be attempted at an instant."""
+    """Schedule an attempt."""
     delivery.queued += 1
     world.deliveries.save(delivery)
     world.schedule(at, "delivery.attempt", delivery.id, key=key, manual=manual)
@@ -80,14 +80,13 @@ def queue_attempt(world: World, delivery: Delivery, at: int, *, key: str | None 
 
 def emit_post(world: World, event_type: str, post: Post, at: int) -> None:
     """Send that a post was created or scheduled (contract: EVT)."""
-    data = wire.created_data(world.switches, world.workspace_id, post)
+    data = wire.created_data(world, post)
     emit(world, event_type, data, at, identifier("evt_", world.seed, post.id, event_type, post.updated_at))
 
 
 def emit_result(world: World, post: Post, at: int, event_id: str) -> None:
-    """Send how publishing a post ended."""
-    said = wire.result_events(world.switches, world.workspace_id, post)
-    for number, (kind, data) in enumerate(said):
+    """Send the result of publishing a post."""
+    for number, (kind, data) in enumerate(wire.result_events(world, post)):
         emit(world, kind, data, at, identifier("evt_", event_id, number) if number else event_id)
 
 
@@ -97,7 +96,7 @@ class Sender:
     Parameters
     ----------
     verify : SSLContext or bool
-        Whom to trust where the receiver speaks https.
+        Which authority to trust where the receiver speaks https.
     """
 
     def __init__(self, verify: ssl.SSLContext | bool = True) -> None:
@@ -105,24 +104,19 @@ class Sender:
         self._http: httpx.AsyncClient | None = None
 
     def attempt(self, world: World, event: Event) -> Awaitable[None] | None:
-        """Attempt one delivery: now if it goes to the built-in receiver, else beside the requests.
+        """Attempt one delivery: now if it goes to the built-in receiver, else in the background.
 
         A receiver elsewhere on this machine may be slow, or ask the API about the event before it answers.
         """
-        webhook = (
-            world.webhooks.get(world.deliveries[event.subject].webhook_id)
-            if event.subject in world.deliveries
-            else None
-        )
-        if webhook is None:
-            return None
-        if _is_example(webhook.url):
-            return self._attempt(world, event)
-        world.detach(event, self._attempt(world, event))
+        delivery = world.deliveries.get(event.subject)
+        work = self._attempt(world, event)
+        if delivery is None or is_example_host(urlsplit(delivery.url).hostname or ""):
+            return work
+        world.detach(event, work)
         return None
 
     async def _attempt(self, world: World, event: Event) -> None:
-        """One attempt and, if it failed, the next one's time."""
+        """Attempt a delivery and, if it failed, schedule the next attempt."""
         delivery = world.deliveries.get(event.subject)
         webhook = None if delivery is None else world.webhooks.get(delivery.webhook_id)
         if delivery is None or webhook is None:
@@ -147,7 +141,7 @@ class Sender:
         world.deliveries.save(delivery)
 
     async def _send(self, world: World, webhook: Webhook, delivery: Delivery, at: int) -> None:
-        """One POST; its result goes into the record."""
+        """Send one POST, and record its result."""
         body = (delivery.payload or _old_payload(world, delivery)).encode()
         headers = {
             "Content-Type": "application/json",
@@ -173,7 +167,7 @@ class Sender:
         except httpx.TimeoutException:
             delivery.error, delivery.latency_ms = f"no answer within {TIMEOUT_MS // 1000} s", TIMEOUT_MS
             return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             delivery.error = "connection failed"
             return
         claimed = answer.headers.get(CLAIMED_LATENCY)
@@ -188,7 +182,7 @@ class Sender:
 
 
 def _record(delivery: Delivery, answer: httpx.Response, took: int, at: int) -> None:
-    """Put a receiver's answer on record."""
+    """Record a receiver's answer."""
     delivery.latency_ms = min(took, TIMEOUT_MS)
     if took >= TIMEOUT_MS:
         delivery.error = f"no answer within {TIMEOUT_MS // 1000} s"
@@ -202,50 +196,39 @@ def _record(delivery: Delivery, answer: httpx.Response, took: int, at: int) -> N
 
 
 def _address(world: World, url: str, headers: dict[str, str]) -> str | None:
-    """Where a URL leads on this machine: loopback as it is, example hosts to the built-in receiver, nowhere else."""
+    """Return where a URL leads: loopback as it is, example hosts to the built-in receiver, None for anything else."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in LOOPBACK:
         return url
-    if _is_example(url):
+    if is_example_host(host):
         headers["Host"] = host
         return world.hosts["receiver"] + (parts.path or "/")
     return None
 
 
-def _is_example(url: str) -> bool:
-    """Whether the address leads to the built-in receiver."""
-    return is_example_host(urlsplit(url).hostname or "")
-
-
 def is_example_host(host: str) -> bool:
-    """Whether a host is the built-in receiver's: the ending is reserved for examples, so it can be nobody else's."""
+    """Whether a host is the built-in receiver's; its ending is reserved for examples, so no real host has it."""
     return host.partition(":")[0].endswith(".example")
 
 
 def _old_payload(world: World, delivery: Delivery) -> str:
-    """Return the payload of a delivery of the seeded history; its post is older than the posts that are kept."""
+    """Return the payload of a seeded delivery; its post is older than the seeded posts."""
     data = {"id": identifier("post_", delivery.event_id), "workspaceId": world.workspace_id}
-    said = wire.payload(world.switches, delivery.event_type, data, delivery.created_at, delivery.event_id)
-    return msgspec.json.encode(said).decode()
-
-
-def handlers(sender: Sender) -> dict[str, Handler]:
-    """Say what the world does when a delivery is due."""
-    return {"delivery.attempt": sender.attempt}
+    return wire.payload(world, delivery.event_type, data, delivery.created_at, delivery.event_id)
 
 
 _TROUBLE_RATE = 0.015
 
 
 def latency_ms(*parts: object) -> int:
-    """How long a receiver takes: mostly 40 to 200 ms, with a long tail."""
+    """Return a receiver's latency: mostly 40 to 200 ms, with a long tail."""
     draw = fraction("latency", *parts)
     return int(38 + 90 * draw + 400 * draw**8 + 2600 * draw**60)
 
 
 class Receiver:
-    """Answers webhooks, now and then badly, and writes down what it got.
+    """Answers webhooks, now and then with an error, and records them.
 
     Rules (control call ``receiver``) change the answer: ``{host, status, latency_ms, body, times}``, the latest first.
     """
@@ -256,7 +239,7 @@ class Receiver:
         self._counted = 0
 
     async def endpoint(self, request: Request) -> Response:
-        """Take one event."""
+        """Receive one event."""
         world, body = self._world, await request.body()
         host = request.headers.get("host", "").partition(":")[0]
         delivery = request.headers.get("x-voxburst-delivery-id", "")
@@ -272,7 +255,7 @@ class Receiver:
         )
 
     def _tries_before(self, delivery: str) -> int:
-        """How often this delivery came before; the count follows the record, which a reset empties."""
+        """Return how often this delivery came before; the count follows the record, which a reset empties."""
         if self._counted > len(self._world.received):
             self._tries.clear()
             self._counted = 0
@@ -282,38 +265,25 @@ class Receiver:
         return self._tries[delivery]
 
     def _answer(self, host: str, delivery: str, tries: int) -> tuple[int, int, str]:
-        """Status, claimed latency and body, by the first rule that fits, else by draw."""
+        """Return status, claimed latency and body, by the first rule that fits, else by draw."""
         claimed = latency_ms(self._world.seed, delivery, tries)
         for rule in self._world.receiver_rules:
             if rule.get("host") in (None, host) and rule.get("times", 1) != 0:
                 if "times" in rule:
                     rule["times"] -= 1
-                return _ruled(rule, claimed)
+                return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
         if fraction(self._world.seed, "receiver", delivery, tries) < _TROUBLE_RATE:
             return 503, claimed * 4, '{"error":"try again later"}'
         return 200, claimed, ""
 
     @staticmethod
     def _receipt(body: bytes) -> str:
-        """The body of a receiver that took the event: the event's id."""
+        """Return the body of a receiver that took the event: the event's id."""
         try:
             event = msgspec.json.decode(body).get("id")
         except (ValueError, RecursionError, AttributeError):
             event = None
         return msgspec.json.encode({"received": event}).decode()
-
-
-def _ruled(rule: dict[str, Any], claimed: int) -> tuple[int, int, str]:
-    """Return the answer that a rule gives."""
-    return int(rule.get("status", 200)), int(rule.get("latency_ms", claimed)), str(rule.get("body", ""))
-
-
-EVENTS = frozenset(
-    {
-        "post.created", "post.scheduled", "post.published", "post.failed", "post.draft.approved", "account.connected",
-        "account.disconnected", "account.error", "media.uploaded", "post.partial", "*",
-    }
-)  # fmt: skip
 
 
 def _find(call: Call) -> Webhook:
@@ -334,43 +304,30 @@ def _get(call: Call) -> Answer:
     return single(call.world, wire.webhook(call.world, _find(call)))
 
 
-def _check(body: dict[str, Any], *, partial: bool) -> None:
-    """Refuse a wrong address or unknown events."""
-    url, events = body.get("url"), body.get("events")
-    if not (partial and "url" not in body) and not is_web_address(url, "http", "https"):
-        invalid("url must be an http or https address", field="url")
-    if not (partial and "events" not in body):
-        if not isinstance(events, list) or not events:
-            invalid("events must name at least one event", field="events")
-        unknown = [str(event)[:100] for event in events if not isinstance(event, str) or event not in EVENTS]
-        if unknown:
-            invalid(f"unknown events: {', '.join(unknown)}", field="events")
-    if "active" in body:
-        body.setdefault("enabled", body["active"])
-    if "enabled" in body and not isinstance(body["enabled"], bool):
-        invalid("enabled must be true or false", field="enabled")
+def _read(call: Call, kept: dict[str, Any]) -> NewWebhook:
+    """Return the body merged into the kept fields; ``active`` is another name of ``enabled``."""
+    fields = call.json(required=True)
+    if "active" in fields:
+        fields.setdefault("enabled", fields["active"])
+    return decoded(NewWebhook, kept | fields)
 
 
 def _create(call: Call) -> Answer:
     """POST /webhooks: the only answer that shows the secret."""
     refuse_quota(call)
-    world, body = call.world, call.json(required=True)
-    _check(body, partial=False)
+    world, body = call.world, _read(call, {})
     key = new_id(call, "wh_", world.webhooks)
     secret = identifier("whsec_", world.seed, key, "secret")
-    webhook = Webhook(key, body["url"], list(body["events"]), secret, world.now(), enabled=body.get("enabled", True))
-    world.webhooks.save(webhook)
+    webhook = world.webhooks.save(Webhook(key, body.url, list(body.events), secret, world.now(), enabled=body.enabled))
     call.effect("webhook.create", webhook=key)
     return single(world, wire.webhook(world, webhook, secret=True), 201)
 
 
 def _update(call: Call) -> Answer:
     """PATCH /webhooks/:id."""
-    world, webhook, body = call.world, _find(call), call.json(required=True)
-    _check(body, partial=True)
-    webhook.url = body.get("url", webhook.url)
-    webhook.events = list(body.get("events", webhook.events))
-    webhook.enabled = body.get("enabled", webhook.enabled)
+    world, webhook = call.world, _find(call)
+    body = _read(call, {"url": webhook.url, "events": webhook.events, "enabled": webhook.enabled})
+    webhook.url, webhook.events, webhook.enabled = body.url, list(body.events), body.enabled
     world.webhooks.save(webhook)
     call.effect("webhook.update", webhook=webhook.id)
     return single(world, wire.webhook(world, webhook))
@@ -393,22 +350,19 @@ def _rotate(call: Call) -> Answer:
     return single(world, wire.webhook(world, webhook, secret=True))
 
 
-def _test(call: Call) -> Answer:
+def _test(call: Call, body: WebhookId) -> Answer:
     """POST /webhooks/test: sends a delivery and waits for its result, 2xx even if it is rejected."""
-    world, body = call.world, call.json(required=True)
-    key = str(body.get("webhookId", ""))
+    world, key = call.world, body.webhook_id
     webhook = world.webhooks.get(key) or not_found("webhook", key)
     if not webhook.enabled:
         refuse(409, "CONFLICT", "the webhook is not enabled")
     number = sum(1 for _, _, item in world.delivery_order if world.deliveries[item].webhook_id == key)
     event_id = identifier("evt_", world.seed, "test", key, number)
     kind = next((event for event in webhook.events if event != "*"), "post.published")
-    data = events.test_data(world.switches, world.workspace_id, event_id)
-    said = events.payload(world.switches, kind, data, world.now(), event_id)
-    delivery = deliver(world, webhook, kind, msgspec.json.encode(said).decode(), world.now(), event_id)
+    payload = wire.payload(world, kind, wire.test_data(world, event_id), world.now(), event_id)
+    delivery = deliver(world, webhook, kind, payload, world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
-    shown = {"data": wire.delivery(world, delivery)}
-    return Answer(200, shown, settled=lambda: {"data": wire.delivery(world, delivery)})
+    return Answer(200, settled=lambda: {"data": wire.delivery(world, delivery)})
 
 
 def _deliveries(call: Call) -> Answer:
@@ -454,14 +408,14 @@ def _tunnel(_: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/v1/webhooks", _list),
-    Route("GET", "/v1/webhooks/{id}", _get),
-    Route("POST", "/v1/webhooks", _create),
-    Route("POST", "/v1/webhooks/test", _test),
-    Route("GET", "/v1/webhooks/tunnel", _tunnel),
-    Route("PATCH", "/v1/webhooks/{id}", _update),
-    Route("DELETE", "/v1/webhooks/{id}", _delete),
-    Route("POST", "/v1/webhooks/{id}/rotate-secret", _rotate, keyed=False),
-    Route("GET", "/v1/webhooks/{id}/deliveries", _deliveries),
-    Route("POST", "/v1/webhooks/{id}/deliveries/{delivery}/retry", _retry),
+    Route("GET /v1/webhooks", _list, "[Webhook]"),
+    Route("GET /v1/webhooks/{id}", _get, "Webhook"),
+    Route("POST /v1/webhooks", _create, "Webhook", "201", NewWebhook, raw=True),
+    Route("POST /v1/webhooks/test", _test, "Object", body=WebhookId),
+    Route("GET /v1/webhooks/tunnel", _tunnel),
+    Route("PATCH /v1/webhooks/{id}", _update, "Webhook", body=NewWebhook, raw=True),
+    Route("DELETE /v1/webhooks/{id}", _delete, "Success"),
+    Route("POST /v1/webhooks/{id}/rotate-secret", _rotate, "Webhook", keyed=False),
+    Route("GET /v1/webhooks/{id}/deliveries", _deliveries, "[Delivery]", query="eventType success from to"),
+    Route("POST /v1/webhooks/{id}/deliveries/{delivery}/retry", _retry, "Queued", "202"),
 )

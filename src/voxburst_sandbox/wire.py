@@ -1,4 +1,4 @@
-"""What webhook events say, in the reading that the switches choose (contract: WH-1 to WH-3, EVT, K1)."""
+"""Records and webhook events as they are sent, in the reading that the switches choose (contract: 8, WH-1 to WH-3, EVT)."""
 
 from __future__ import annotations
 
@@ -10,56 +10,55 @@ from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webho
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.world import World, iso, iso_or_none
 
-Said = tuple[str, dict[str, Any]]  # event type and data
+
+def payload(world: World, event_type: str, data: dict[str, Any], at: int, event_id: str) -> str:
+    """Return an event as JSON in either envelope: ``{id, type, createdAt, data}`` or ``{event, timestamp, data}``."""
+    event: dict[str, Any] = {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
+    if world.switches.event_envelope == "sdk":
+        event = {"event": event_type, "timestamp": iso(at), "data": data}
+    return msgspec.json.encode(event).decode()
 
 
-def payload(switches: Switches, event_type: str, data: dict[str, Any], at: int, event_id: str) -> dict[str, Any]:
-    """Return an event in either envelope: ``{id, type, createdAt, data}`` or ``{event, timestamp, data}``."""
-    if switches.event_envelope == "sdk":
-        return {"event": event_type, "timestamp": iso(at), "data": data}
-    return {"id": event_id, "type": event_type, "createdAt": iso(at), "data": data}
+def _about(world: World, post: Post) -> dict[str, Any]:
+    """Return how an event names its post."""
+    if world.switches.event_shape == "newest":
+        about = {"id": post.id, "workspaceId": world.workspace_id, "content": post.content}
+        return about | {"status": post.status.upper()}
+    return {"postId": post.id, "status": post.status}
 
 
-def created_data(switches: Switches, workspace_id: str, post: Post) -> dict[str, Any]:
-    """Return what is said of a post that was created or scheduled."""
-    if switches.event_shape == "newest":
-        data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
-    else:
-        data = {"postId": post.id, "status": post.status}
-    return data | {"scheduledFor": iso_or_none(post.scheduled_for)}
+def created_data(world: World, post: Post) -> dict[str, Any]:
+    """Return the data of an event about a post that was created or scheduled."""
+    return _about(world, post) | {"scheduledFor": iso_or_none(post.scheduled_for)}
 
 
-def test_data(switches: Switches, workspace_id: str, event_id: str) -> dict[str, Any]:
-    """Return what a test event says; older editions name a post that does not exist."""
-    data: dict[str, Any] = {"test": True, "workspaceId": workspace_id}
-    return data if switches.event_shape == "newest" else data | {"postId": f"post_{event_id.removeprefix('evt_')}"}
+def test_data(world: World, event_id: str) -> dict[str, Any]:
+    """Return the data of a test event; older editions name a post that does not exist."""
+    data: dict[str, Any] = {"test": True, "workspaceId": world.workspace_id}
+    older = {"postId": f"post_{event_id.removeprefix('evt_')}"}
+    return data if world.switches.event_shape == "newest" else data | older
 
 
-def result_events(switches: Switches, workspace_id: str, post: Post) -> list[Said]:
-    """Return the events of a post whose publishing ended.
+def result_events(world: World, post: Post) -> list[tuple[str, dict[str, Any]]]:
+    """Return type and data of each event about a post whose publishing ended.
 
     A partial result is ``post.published`` with that status, but ``post.partial`` in the first edition. The oldest structs of a
     client have one event per platform.
     """
     kind = "post.failed" if post.status == "failed" else "post.published"
-    shape = switches.event_shape
+    shape, published = world.switches.event_shape, iso_or_none(post.published_at)
     if shape == "oldest":
         return [(kind, _one_platform(post, target)) for target in post.targets]
     if shape == "first":
         kind = "post.partial" if post.status == "partial" else kind
         names = [target.platform for target in post.targets]
-        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": iso_or_none(post.published_at)})]
-    if shape == "middle":
-        data: dict[str, Any] = {"postId": post.id, "status": post.status}
-    else:
-        data = {"id": post.id, "workspaceId": workspace_id, "content": post.content, "status": post.status.upper()}
-    data["publishedAt"] = iso_or_none(post.published_at)
-    data["platforms"] = [_result(target, shape) for target in post.targets]
-    return [(kind, data)]
+        return [(kind, {"postId": post.id, "platforms": names, "publishedAt": published})]
+    results = [_result(target, shape) for target in post.targets]
+    return [(kind, _about(world, post) | {"publishedAt": published, "platforms": results})]
 
 
 def _one_platform(post: Post, target: Target) -> dict[str, Any]:
-    """Return the data of an event that speaks of one platform (contract: K1)."""
+    """Return the data of an event about one platform (contract: K1)."""
     data: dict[str, Any] = {"postId": post.id, "platform": target.platform}
     return data | {"platformPostId": target.platform_post_id, "platformPostUrl": target.platform_post_url}
 
@@ -98,7 +97,7 @@ def _error(switches: Switches, error: dict[str, Any] | None, *, listed: bool) ->
 
 
 def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
-    """One entry of ``platforms[]``."""
+    """Return one entry of ``platforms[]``."""
     switches = world.switches
     owner = world.accounts.get(target.account_id)
     when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
@@ -123,21 +122,21 @@ def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
 
 
 def _post_media(world: World, media_id: str) -> dict[str, Any]:
-    """One entry of a post's ``media[]``."""
+    """Return one entry of ``media[]``."""
     file = world.media.get(media_id)
     kind = file.content_type.partition("/")[0] if file else "image"
     return {"id": media_id, "url": file.url if file else None, "type": kind}
 
 
 def _post_account(world: World, target: Target) -> dict[str, Any]:
-    """One entry of a post's ``accounts[]`` (contract: K2)."""
+    """Return one entry of ``accounts[]`` (contract: K2)."""
     owner = world.accounts.get(target.account_id)
     shown = {"id": target.account_id, "platform": word(world, target.platform)}
     return shown | {"username": owner.username if owner else None, "displayName": owner.display_name if owner else None}
 
 
 def avatar_url(account_id: str) -> str:
-    """Where an account's picture would be."""
+    """Return the address of an account's picture."""
     return f"https://cdn.voxburst.example/avatars/{account_id}.jpg"
 
 
@@ -227,7 +226,7 @@ def media(world: World, item: Media) -> dict[str, Any]:
 
 
 def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, Any]:
-    """Return a webhook; its secret is shown when it is made and when it is rotated."""
+    """Return a webhook; its secret is shown when it is created or rotated."""
     shown: dict[str, Any] = {
         "id": item.id,
         "url": item.url,

@@ -1,4 +1,4 @@
-"""The sandbox's time: whole milliseconds since 1970, virtual, never running backwards."""
+"""The virtual world: its clock, its past and future, and its records. Times are whole milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import replace
+from copy import deepcopy
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -18,8 +18,41 @@ from typing import Any
 from voxburst_sandbox.store import Delivery, Disk, Event, Post, Tables, identifier
 from voxburst_sandbox.switches import FaultBook, Switches
 
-START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1000
-_END = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+def real_time() -> int:
+    """Return the time of this machine's clock."""
+    return round(time.time() * 1000)
+
+
+def iso(at: int) -> str:
+    """Return ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
+
+
+def iso_or_none(at: int | None) -> str | None:
+    """Return an instant as text, or None."""
+    return None if at is None else iso(at)
+
+
+def http_date(at: int) -> str:
+    """Return the instant as a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
+
+
+def instant(moment: datetime) -> int:
+    """Return a time as milliseconds since 1970; ValueError without an offset, as the API refuses such times (contract: SCH)."""
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset or Z")
+    return round(moment.timestamp() * 1000)
+
+
+def parse_time(text: str) -> int:
+    """Return an ISO text as milliseconds since 1970."""
+    return instant(datetime.fromisoformat(text))
+
+
+START = instant(datetime(2026, 3, 2, 9, tzinfo=UTC))
+_END = instant(datetime(9000, 1, 1, tzinfo=UTC))
 
 
 class VirtualClock:
@@ -57,7 +90,7 @@ class VirtualClock:
         return self._base + int((self._monotonic() - self._since) * self.speed * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Move forward; a negative step is refused, because no server's time runs backwards, and one that ends beyond the year 9000."""
+        """Move forward; ValueError for a negative step, and for one beyond the year 9000."""
         if seconds < 0:
             raise ValueError(f"the clock can't go back by {-seconds} s")
         if not self.now() + seconds * 1000 < _END:
@@ -70,42 +103,14 @@ class VirtualClock:
         self._base, self._since = self.start, self._monotonic()
 
     def set_speed(self, speed: float) -> None:
-        """Run at another speed from now on; 0 stands still."""
+        """Change the speed; 0 stops the clock."""
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed must be a number from 0, in virtual seconds per second, not {speed}")
         self._base, self._since, self.speed = self.now(), self._monotonic(), speed
 
 
-def real_time() -> int:
-    """Return the time of this machine's clock."""
-    return round(time.time() * 1000)
-
-
-def iso(at: int) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z`` (contract: SCH)."""
-    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
-
-
-def iso_or_none(at: int | None) -> str | None:
-    """Return an instant as text, or None."""
-    return None if at is None else iso(at)
-
-
-def http_date(at: int) -> str:
-    """Return the instant as a `Date` header."""
-    return format_datetime(datetime.fromtimestamp(at // 1000, UTC), usegmt=True)
-
-
-def parse_time(text: str) -> int:
-    """Milliseconds of an ISO text; ValueError if it has no offset, as the API refuses such times (contract: SCH)."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs an offset or Z")
-    return round(moment.timestamp() * 1000)
-
-
 def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Side effects that repeat an earlier one.
+    """Return the side effects that repeat an earlier one.
 
     Parameters
     ----------
@@ -135,7 +140,7 @@ def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _subject(effect: dict[str, Any]) -> str | None:
-    """Say what an effect may happen to only once; None if it may happen often."""
+    """Return the subject that an effect may happen to only once; None if it may happen often."""
     kind = effect["kind"]
     if kind == "post.create":
         if effect["mark"]:
@@ -147,26 +152,17 @@ def _subject(effect: dict[str, Any]) -> str | None:
 
 
 def by_kind(effects: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How many effects of each kind there were."""
+    """Count effects by kind."""
     counts: dict[str, int] = defaultdict(int)
     for effect in effects:
         counts[effect["kind"]] += 1
     return dict(sorted(counts.items()))
 
 
-def copied(post: Post) -> Post:
-    """Return a copy that later changes of the post leave as it is."""
-    targets = [replace(target) for target in post.targets]
-    return replace(
-        post, targets=targets, media=list(post.media), tags=list(post.tags), metadata=dict(post.metadata)
-    )  # fmt: skip
-
-
 class Past:
-    """Earlier states of posts, kept only while some answer may need them.
+    """Earlier states of posts, kept while lists lag.
 
-    Begins with the posts as they are: what they were before that is not known, so a lag that is switched on shows
-    changes late from then on.
+    A lag that is switched on begins with the present posts; only later changes are shown late.
     """
 
     def __init__(self) -> None:
@@ -176,25 +172,25 @@ class Past:
         self._before: dict[str, list[tuple[int, Post | None]]] = {}
 
     def begin(self, posts: Iterable[Post]) -> None:
-        """Keep states from now on."""
+        """Keep states, beginning with the present ones."""
         self.kept = True
-        self._latest = {post.id: copied(post) for post in posts}
+        self._latest = {post.id: deepcopy(post) for post in posts}
         self._before = {}
 
     def end(self) -> None:
-        """Keep nothing any more."""
+        """Keep no states."""
         self.kept = False
         self._latest, self._before = {}, {}
 
     def note(self, key: str, at: int, post: Post | None) -> None:
-        """Take down that a post is another from an instant on; None if it is gone."""
+        """Record that a post changed at an instant; None if it is gone."""
         if not self.kept:
             return
         self._before.setdefault(key, []).append((at, self._latest.get(key)))
         if post is None:
             self._latest.pop(key, None)
         else:
-            self._latest[key] = copied(post)
+            self._latest[key] = deepcopy(post)
 
     def seen(self, key: str, instant: int) -> Post | None:
         """Return the post as it was at an instant; None if it was not there."""
@@ -218,22 +214,24 @@ Handler = Callable[["World", Event], Awaitable[None] | None]
 
 
 class World(Tables):
-    """Everything that one sandbox is, apart from its sockets.
+    """The state of one sandbox, apart from its sockets.
 
     Parameters
     ----------
     seed : int
-        All draws depend on it.
+        Source of all draws.
     clock : VirtualClock
         The only source of time.
     switches : Switches
-        How the contract is read.
+        The readings in force.
     workspace_id : str or None
         Name of the workspace; None draws a fresh one.
     disk : Disk or None
-        Where the state is kept.
+        The state file.
     handlers : mapping
-        What to do when an event of a kind is due.
+        What runs when an event of a kind is due.
+    plant : callable
+        Fills the world at a reset; `empty` leaves out posts and deliveries.
     """
 
     def __init__(
@@ -245,6 +243,7 @@ class World(Tables):
         workspace_id: str | None,
         disk: Disk | None,
         handlers: dict[str, Handler],
+        plant: Callable[..., None],
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -253,6 +252,7 @@ class World(Tables):
         self.workspace_id = workspace_id or identifier("ws_", os.urandom(16).hex())
         self.disk = disk
         self.handlers = handlers
+        self.plant = plant
         self.faults = FaultBook()
         self.past = Past()
         self.receiver_rules: list[dict[str, Any]] = []
@@ -280,11 +280,11 @@ class World(Tables):
 
     @property
     def start(self) -> int:
-        """When the world began; what is seeded lies before it."""
+        """When the world began; seeded records are older."""
         return self.clock.start
 
     def read_by(self, switches: Switches) -> None:
-        """Read the contract by these switches from now on; what was encoded under the old ones is encoded anew."""
+        """Change the switches, and drop what was encoded under the old ones."""
         self.switches = switches
         self.listed.clear()
         if not switches.list_lag_seconds:
@@ -292,30 +292,30 @@ class World(Tables):
         elif not self.past.kept:
             self.past.begin(self.posts.values())
 
-    # -- what happened --------------------------------------------------------------------------------------------
+    # -- effects --------------------------------------------------------------------------------------------------
 
     def effect(
         self, kind: str, *, at: int | None = None, key: str | None = None, request: int | None = None, **ids: Any
     ) -> None:
-        """Put a side effect on record."""
+        """Record a side effect."""
         moment = self.now() if at is None else at
         self.effects.note(kind=kind, at=iso(moment), key=key, mark=ids.pop("mark", None), request=request, **ids)
 
-    # -- what will happen -----------------------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------------------------
 
     def schedule(self, at: int, kind: str, subject: str, **data: Any) -> None:
-        """Let something happen by itself at an instant."""
+        """Schedule an event."""
         self._last_event += 1
         self.events.save(Event(self._last_event, at, kind, subject, data))
         heapq.heappush(self._heap, (at, self._last_event))
         self.due.set()
 
     def next_due(self) -> int | None:
-        """When the next event is due, None if nothing will happen by itself."""
+        """Return when the next event is due; None without any."""
         return self._heap[0][0] if self._heap else None
 
     async def settle(self) -> None:
-        """Let everything happen that is due by now, in the order of its instants."""
+        """Run every event that is due, in the order of its instants."""
         async with self._settling:
             while self._heap and self._heap[0][0] <= self.now():
                 _, number = heapq.heappop(self._heap)
@@ -325,11 +325,11 @@ class World(Tables):
                 pending = self.handlers[event.kind](self, event)
                 if pending is not None:
                     await pending
-                self.events.drop(str(number))  # only now: whoever is killed before does it after the restart
+                self.events.drop(str(number))  # only now: a sandbox that is killed before runs it after the restart
         self.flush()
 
-    async def restart(self, plant: Callable[[], None]) -> None:
-        """Forget everything and let `plant` make the beginning; requests still running come to nothing."""
+    async def restart(self, *, empty: bool) -> None:
+        """Forget everything and plant the world again; requests in flight have no effect."""
         async with self._settling:
             for task in self.background:
                 task.cancel()
@@ -339,13 +339,13 @@ class World(Tables):
             self.faults.clear()
             self.receiver_rules.clear()
             self.clock.restart()
-            plant()
+            self.plant(empty=empty)
 
     def detach(self, event: Event, work: Coroutine[Any, Any, None]) -> None:
-        """Let what an event starts run beside the requests, because it may take long or call back."""
+        """Run the work of an event in the background, because it may take long or call back."""
 
         async def run() -> None:
-            self.events.save(event)  # until it is done, as in `settle`
+            self.events.save(event)  # until it has run, as in `settle`
             await work
             self.events.drop(str(event.id))
             self.flush()
@@ -355,7 +355,7 @@ class World(Tables):
         task.add_done_callback(self.background.discard)
 
     async def quiesce(self) -> None:
-        """Settle, and wait for what runs beside the requests."""
+        """Settle, and wait for the background work."""
         await self.settle()
         while self.background:
             await asyncio.wait(set(self.background))
@@ -413,7 +413,7 @@ class World(Tables):
             self.disk.write(self, {"seed": self.seed, "now": self._saved_at, "workspace": self.workspace_id})
 
     def restore(self) -> None:
-        """Take up the state of the file."""
+        """Load the state file."""
         if self.disk is not None:
             self.disk.load(self)
         self.reindex()

@@ -248,14 +248,14 @@ class _Try:
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
     """Run the plan once in a sandbox made for it."""
-    from voxburst_sandbox import Sandbox, Scene, SceneAccount, Switches
+    from voxburst_sandbox import FixtureAccount, FixtureWorld, Sandbox, Switches  # most programs never rehearse
 
     switches = Switches(
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True
     )
-    accounts = [SceneAccount(*each) for each in _accounts(plan, known)]
-    scene = Scene(begins.to_pydatetime(), accounts, _media(plan))
-    with Sandbox(seed=seed, scene=scene, switches=switches, rate_limit=limit) as sandbox:
+    accounts = [FixtureAccount(*each) for each in _accounts(plan, known)]
+    fixture = FixtureWorld(begins.to_pydatetime(), accounts, _media(plan))
+    with Sandbox(seed=seed, fixture=fixture, switches=switches, rate_limit=limit) as sandbox:
         resources = Resources()
         client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance), max_wait=math.inf)
         ledger = resources.temporary_ledger()

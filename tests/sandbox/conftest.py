@@ -1,4 +1,4 @@
-"""A sandbox of 80 posts whose time stands still, for tests that need no other."""
+"""A sandbox of 80 posts whose clock is stopped, for tests that need no other."""
 
 from __future__ import annotations
 

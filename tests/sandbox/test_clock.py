@@ -22,6 +22,8 @@ from voxburst_sandbox import Sandbox
         ("advance", {"seconds": "inf"}, "the clock can't go on by inf s: it would leave the calendar"),
         ("advance", {"seconds": "nan"}, "the clock can't go on by nan s: it would leave the calendar"),
         ("advance", [], "the body must be an object, not list"),
+        ("advance", {}, "missing a required argument: 'seconds'"),
+        ("advance", {"seconds": 1, "minutes": 1}, "got an unexpected keyword argument 'minutes'"),
         ("reset", [], "the body must be an object, not list"),
     ],
 )

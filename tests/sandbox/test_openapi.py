@@ -1,4 +1,4 @@
-"""The sandbox's OpenAPI is true: of its answers to thousands of requests that nobody thought of, of the toolkit's requests, of the matrix."""
+"""The sandbox's OpenAPI describes its answers to generated requests, the toolkit's requests, and every row of the matrix."""
 
 from __future__ import annotations
 

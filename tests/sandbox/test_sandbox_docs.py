@@ -62,7 +62,7 @@ def test_every_fault_and_every_control_call_is_named(text):
     assert named(section(text, "Faults")) == set(ACTIONS)
     served = {
         f"{method} {route.path}"
-        for route in routes(Sandbox(posts=1, deliveries=0))
+        for route in routes(Sandbox(posts=1, deliveries=0).world)
         for method in route.methods - {"HEAD"}
     }
     assert named(section(text, "Control calls")) == served

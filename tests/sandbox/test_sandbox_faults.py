@@ -165,11 +165,11 @@ def test_a_cursor_repeats(sandbox, api):
 @pytest.mark.parametrize(("action", "indexes"), [
     ("bulk_double_index", [0, 1, 0]), ("bulk_missing_index", [0, 1]), ("bulk_unknown_index", [0, 1, 10_000]),
 ])  # fmt: skip
-def test_bulk_items_are_spoiled_on_the_wire_only(sandbox, api, body, action, indexes):
+def test_bulk_items_are_corrupted_on_the_wire_only(sandbox, api, body, action, indexes):
     items = [{**body, "metadata": {"voxopsOp": f"m{number}"}} for number in range(3)]
     sandbox.add_fault(Fault(action, path="/v1/posts/bulk"))
-    spoiled = api.post("/posts/bulk", json={"posts": items}, headers=KEY).json()
-    assert [item["index"] for item in spoiled["results"]] == indexes
+    corrupted = api.post("/posts/bulk", json={"posts": items}, headers=KEY).json()
+    assert [item["index"] for item in corrupted["results"]] == indexes
     assert created(sandbox) == 3
     whole = api.post("/posts/bulk", json={"posts": items}, headers=KEY).json()
     assert [item["index"] for item in whole["results"]] == [0, 1, 2]

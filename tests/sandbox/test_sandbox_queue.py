@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from voxburst_sandbox import Sandbox, Switches
-from voxburst_sandbox.publishing import LIMITS
+from voxburst_sandbox.bodies import LIMITS
 
 
 @pytest.fixture

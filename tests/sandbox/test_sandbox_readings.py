@@ -1,4 +1,4 @@
-"""The readings that hurt: lists that lag or show little, queues that hold, keys that are forgotten, people who interfere."""
+"""Dangerous readings: lists that lag or show little, queues that hold, keys that are forgotten, actors in the web page."""
 
 from __future__ import annotations
 
@@ -284,10 +284,10 @@ def test_a_status_may_linger_while_the_count_rises(start, api):
     assert shown(api, post_id, target_id)[2] == "pending"
 
 
-# -- people ---------------------------------------------------------------------------------------------------------------
+# -- actors ---------------------------------------------------------------------------------------------------------------
 
 
-def test_people_edit_withdraw_unpublish_and_delete(start, api):
+def test_actors_edit_withdraw_unpublish_and_delete(start, api):
     sandbox = start()
     key = create(api, sandbox)
     before = api.get(f"/posts/{key}").json()
@@ -307,7 +307,7 @@ def test_people_edit_withdraw_unpublish_and_delete(start, api):
     assert kinds == ["person.edit", "person.unpublish", "person.delete"]
 
 
-def test_people_copy_posts_with_their_marks(start, api):
+def test_actors_copy_posts_with_their_marks(start, api):
     sandbox = start()
     key = create(api, sandbox, metadata=MARK, tags=["spring"])
     draft, posted = sandbox.person.duplicate(key), sandbox.person.post_copy(key)
@@ -321,7 +321,7 @@ def test_people_copy_posts_with_their_marks(start, api):
     assert records[draft]["tags"] == ["spring"]
     sandbox.advance(3 * 86_400)
     assert len(sandbox.effects("target.publish")) == 3
-    assert len(sandbox.effects("post.create")) == 1  # people's posts are no creates of a client
+    assert len(sandbox.effects("post.create")) == 1  # copies of actors are no creates of a client
     assert sandbox.duplicates() == []
 
 
@@ -350,7 +350,7 @@ def test_posts_wait_for_approval_and_may_be_old(start, api):
         ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
         ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
         ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
-        ("posts", {"content": "x", "accounts": []}, "no such field of a planted post: accounts"),
+        ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
     ],
 )
 def test_control_calls_refuse_what_makes_no_sense(start, path, body, word):

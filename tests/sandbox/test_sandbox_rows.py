@@ -160,12 +160,6 @@ def test_a_delete_may_answer_without_a_body(setting: Setting, row: Endpoint):
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_an_oauth_code_works_once(setting: Setting):
-    path, body = CALLS[18][0](setting)
-    answers = [setting.api.post(path, json=body, headers=KEY).status_code for _ in range(2)]
-    assert answers == [200, 400]
-
-
 @pytest.mark.parametrize(("row", "path", "read"), [
     (4, "/v1/posts/{}", lambda d: d["status"] not in ("publishing", "draft")),
     (23, "/v1/accounts/{}", lambda d: d["backfill"]["status"] == "completed"),

@@ -1,4 +1,4 @@
-"""Webhooks of the sandbox: really delivered, signed, tried again, redelivered, and on record."""
+"""Webhooks of the sandbox: delivered over HTTP, signed, retried, redelivered, and on record."""
 
 from __future__ import annotations
 
