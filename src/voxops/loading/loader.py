@@ -517,7 +517,7 @@ class Loader:
             warnings.warn(said, stacklevel=2)
         return say_zone(performance(answers), self.settings.tz)
 
-    def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[str, Any]:
+    def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[Hashable, Any]:
         """The part of ``attrs`` about the archive, if there is one: how many rows came from each source, and what may have been missed."""
         if self._disk is None:
             return {}
@@ -535,7 +535,7 @@ class Loader:
         filters: dict[str, Any],
         *,
         cut: bool = False,
-        origin: Mapping[Any, Any] = MappingProxyType({}),
+        origin: Mapping[Hashable, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
         """The frame with its ``attrs``."""
         frame.attrs = {
