@@ -120,10 +120,7 @@ def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
 
 def test_posts_that_fit_alike_are_not_guessed_among():
     many = posts(*((f"post_{number}", "failed", 0.0, "acc_1") for number in range(30)))
-    assert (
-        about(log(("del_1", "post.failed", 0, None)), many)["why_post"]
-        == "30 posts fit alike, by kind and time"
-    )
+    assert about(log(("del_1", "post.failed", 0, None)), many)["why_post"] == "30 posts fit alike, by kind and time"
 
 
 def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:

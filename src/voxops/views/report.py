@@ -212,7 +212,11 @@ def report(
             need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     if weeks is not None:
         weeks = need_frame(
-            weeks, _history.WEEKS, "report(weeks=) needs weeks", "Use vx.causes(triaged, against='7D').", times=["last_seen"]
+            weeks,
+            _history.WEEKS,
+            "report(weeks=) needs weeks",
+            "Use vx.causes(triaged, against='7D').",
+            times=["last_seen"],
         )
     if at_risk is not None:
         what = "report(at_risk=) needs posts at risk"
