@@ -30,7 +30,7 @@ from voxops.archive.query import to_table
 from voxops.archive.store import Store, covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames.arrow_in import to_frame
+from voxops.frames.arrow import to_frame
 from voxops.frames.records import build, targets
 
 

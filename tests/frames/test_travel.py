@@ -23,9 +23,8 @@ from voxops.analysis.triage import triage
 from voxops.archive import Archive
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.arrow import from_arrow
-from voxops.frames.nested import JsonArray, TargetsArray
+from voxops.frames.nested import JsonArray, Targets, TargetsArray
 from voxops.frames.records import build
-from voxops.frames.target import Targets
 
 # Of pandas, about what the other tools do inside.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

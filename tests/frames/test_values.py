@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
 from voxops._support.canonical import in_calendar
+from voxops.frames.nested import Target
 from voxops.frames.records import Columns, build, targets, time_text
 from voxops.frames.schemas import to_bool
-from voxops.frames.target import Target
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import utc_text
 

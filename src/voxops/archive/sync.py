@@ -22,10 +22,9 @@ from voxops.archive.query import SCHEMA, dataset, read_file, readable
 from voxops.archive.store import BusyError, Span, Store, covered, created, gaps, isin, near
 from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
-from voxops.frames.arrow_in import to_frame
-from voxops.frames.nested import TargetsArray
+from voxops.frames.arrow import to_frame
+from voxops.frames.nested import Targets, TargetsArray, gather
 from voxops.frames.records import Columns, targets
-from voxops.frames.target import Targets, gather
 from voxops.frames.times import When, parse_times, window
 from voxops.model import IN_FLIGHT_STATUSES
 

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.nested import JsonArray, ListArray, NestedDtype, TargetsArray
-from voxops.frames.target import Target, Targets
+from voxops.frames.nested import JsonArray, ListArray, NestedDtype, Target, Targets, TargetsArray
 
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min

@@ -17,9 +17,8 @@ from voxops._support.eventloop import collector_paused
 from voxops.api.states import PostState, Source, TargetState
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, times_of
-from voxops.frames.nested import TargetsArray
+from voxops.frames.nested import Target, Targets, TargetsArray, gather
 from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings, unknown
-from voxops.frames.target import Target, Targets, gather
 from voxops.frames.times import parse_times
 from voxops.model import IN_FLIGHT_STATUSES
 

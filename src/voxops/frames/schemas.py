@@ -21,8 +21,7 @@ from pandas.api.extensions import ExtensionDtype
 from voxops._support.canonical import well_formed
 from voxops.api.error_bodies import read_error
 from voxops.api.states import field_name
-from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
-from voxops.frames.target import Objects
+from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype, Objects
 from voxops.frames.times import NAT, TIME_DTYPE, Numbers, stamps, utc
 
 STRING_DTYPE = pd.StringDtype("python")
