@@ -16,7 +16,7 @@ from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, w
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_posts, plain_values, warn_of_slips
+from voxops.frames.columns import flags, need_posts, plain_values, warn_of_typos
 from voxops.frames.times import placed, plain_units, shown_zone
 from voxops.sheets.rules import is_written_list, is_written_missing, utc_text, with_offset
 
@@ -85,7 +85,7 @@ def plan_update(frame: pd.DataFrame) -> Plan:
     """
     maker = f"add one of {', '.join(FIELDS)} to rows of ws.posts(status='scheduled')"
     need_posts(frame, ("post_id", "status", "updated_at"), maker)
-    warn_of_slips(frame, FIELDS)
+    warn_of_typos(frame, FIELDS)
     if not any(name in frame.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
     return _planned(UPDATE, frame)

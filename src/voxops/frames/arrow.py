@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Columns that hold JSON, which Arrow has as text.
 _JSON = frozenset(
-    {"data", "extra", *(column.name for table in SCHEMAS.values() for column in table if column.kind.name == "json")}
+    {"data", *(column.name for table in SCHEMAS.values() for column in table if column.kind.name == "json")}
 )
 _INDEX = re.compile(r"__index_level_\d+__")  # columns that pandas adds for its index
 _YES_NO = frozenset({"eligible", "retryable"})  # never missing

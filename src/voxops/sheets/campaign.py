@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_frame, warn_of_slips
+from voxops.frames.columns import flags, need_frame, warn_of_typos
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import absolute, zone
 from voxops.sheets.files import Places, Sheet, letters, places, read_sheet
@@ -398,7 +398,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     ["The time 'tomorrow' can't be read; write it like 2026-03-04T10:00:00+01:00."]
     """
     need_frame(frame, NEEDED, "check_campaign() needs a campaign", "Use vx.read_campaign(path).")
-    warn_of_slips(frame, OPTIONAL)
+    warn_of_typos(frame, OPTIONAL)
     at = None if now is None else absolute("now", now)
     names, rows, known = row_names(frame), sheet_rows(frame), Places.of(frame)
     errors = errors_of_all(rows, names, flags(frame, "twin"), at)
