@@ -160,7 +160,7 @@ def run_matrix(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     """Print where a published description differs from the matrix."""
-    from voxops.conformance import compare_spec
+    from voxops.conformance.laws import compare_spec
 
     found = compare_spec(options.spec)
     if options.json:
@@ -173,7 +173,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Check that client and server do what the matrix says."""
-    from voxops.conformance import check
+    from voxops.conformance.laws import check
 
     lines: list[str] = []
     holds = check(options.url, write=options.write, report=lines.append if options.json else say)
