@@ -126,7 +126,10 @@ def connect(
     resources = Resources()
     if sandbox:
         server = _sandbox(sandbox, resources)
-        client = _sandbox_client(server, patience, speed=SANDBOX_SPEED if server is resources.sandbox else math.inf)
+        # Who waits moves a clock that stands still; a sandbox of one's own is waited for at once.
+        speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
+        clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
+        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock)
         if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             path = resources.temporary_ledger()
     else:
@@ -270,12 +273,6 @@ def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
     resources.sandbox = started
     resources.stack.callback(started.stop)
     return started
-
-
-def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
-    """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
-    clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 
 def _seconds(name: str, text: str | timedelta) -> float:
