@@ -87,8 +87,8 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
         console.print("  read again, by cause: recovered of tried")
-        for cause, row in run.verify().iterrows():
-            console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {safe.plain(cause, 70)}", markup=False)
+        for cause, now in run.verify().iterrows():
+            console.print(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}", markup=False)
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         print(  # noqa: T201

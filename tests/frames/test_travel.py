@@ -202,10 +202,18 @@ def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], name: str) -> 
 
 def test_no_public_frame_is_missing() -> None:
     """Whatever says that it returns a frame is in the list above."""
-    holders = {"vx": vx, "ws": vx.Workspace, "run": vx.Run, "archive": Archive, "plan": vx.Plan}
+    holders = {
+        "vx": vx,
+        "vx.deliveries": vx.deliveries,
+        "vx.webhooks": vx.webhooks,
+        "ws": vx.Workspace,
+        "run": vx.Run,
+        "archive": Archive,
+        "plan": vx.Plan,
+    }
     found = set()
     for holder, owner in holders.items():
-        for name in vx.__all__ if owner is vx else dir(owner):
+        for name in getattr(owner, "__all__", None) or dir(owner):
             member = getattr(owner, name)
             member = member.fget if isinstance(member, property) else member
             if not name.startswith("_") and callable(member) and not isinstance(member, type):

@@ -86,7 +86,7 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
         ) from error
     names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
     _refuse_doubled(names)
-    known = {} if like is None else like.dtypes.to_dict()
+    known: dict[Any, Any] = {} if like is None else like.dtypes.to_dict()
     frame = to_frame(table.select(names), {name: isinstance(dtype, JsonDtype) for name, dtype in known.items()})
     for name in frame.columns.intersection(list(known)):
         if frame[name].dtype != known[name]:

@@ -71,10 +71,6 @@ def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
     return ""
 
 
-# Columns that distinguish rows of targets from those of posts.
-_OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
-
-
 def need_frame(
     frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()
 ) -> pd.DataFrame:
@@ -151,7 +147,7 @@ def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """`need_columns` of an act on whole posts; a PlanError also where the rows are targets, whose status is not their post's."""
     need_columns(frame, (), maker)
-    of_targets = set(frame.columns) >= _OF_TARGETS and "targets" not in frame.columns
+    of_targets = {"platform", "account_id", "post_status"} <= set(frame.columns) and "targets" not in frame.columns
     if of_targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
         raise PlanError(
             "the rows are targets, each with the status on its platform, and posts are needed: take "

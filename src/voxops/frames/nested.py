@@ -389,7 +389,11 @@ class ListArray(NestedArray):
 class JsonArray(NestedArray):
     """Any JSON values."""
 
-    _plain = _hashable = staticmethod(json_text)
+    @staticmethod
+    def _plain(cell: Any) -> Any:
+        return json_text(cell)
+
+    _hashable = _plain
 
     def _arrow(self) -> Any:
         return strings(list(map(json_text, self._cells)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -275,18 +276,14 @@ DELIVERY_EPISODE = (
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
     """Times as ISO text in UTC, as frames have them; None where there is none."""
-    return [None if each is pd.NaT else each.isoformat() for each in parse_times(values)]
+    return [None if pd.isna(each) else each.isoformat() for each in parse_times(values)]
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
     """Posts by id, in every shape that the API is known to send, by the schema of the frames that analysts see."""
     columns = read_columns("posts", records)
     flat, start = columns["_flat"], 0
-    fields = [
-        flat.column(name)
-        for name in ("platform", "account_id", "status", "error_code", "error_message", "retry_count", "target_id", "platform_post_id")
-    ]  # fmt: skip
-    rows = list(zip(*fields, strict=True))
+    rows = list(zip(*(flat.column(field.name) for field in fields(TargetState)), strict=True))
     states: dict[str, PostState] = {}
     versions = columns["updated_at"]
     columns |= {name: times_text(columns[name]) for name in ("updated_at", "created_at", "scheduled_for")}
@@ -434,8 +431,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     groups = [targets_in(cell) or _CHILDLESS for cell in posts["targets"]]
     of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
-    fields = gather(groups)
-    columns |= {column.name: column.kind.array(fields[column.name]) for column in TARGET if column.shown}
+    of_targets = gather(groups)
+    columns |= {column.name: column.kind.array(of_targets[column.name]) for column in TARGET if column.shown}
     for name, source in _OF_POST.items():
         columns[name] = posts[source].array.take(of_post)
     named = [name for name in _NAMED if name in posts.columns]
