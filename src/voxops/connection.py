@@ -211,7 +211,8 @@ async def _connected(wanted: _Wanted) -> Workspace:
     if wanted.sandbox is not None:
         server = _sandbox(wanted.sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
-        client = _sandbox_client(server, wanted.patience, speed=speed)
+        clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
+        client = AsyncClient(server.api_key, url=server.url, max_wait=wanted.patience, clock=clock)
         if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             path = resources.temporary_ledger()
     else:
@@ -350,12 +351,6 @@ def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
     resources.sandbox = started
     resources.stack.callback(started.stop)
     return started
-
-
-def _sandbox_client(server: Sandbox, max_wait: float, *, speed: float) -> AsyncClient:
-    """A client for the API on this machine, whose time is the sandbox's; `speed` is how fast a standing clock is waited on."""
-    clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-    return AsyncClient(server.api_key, url=server.url, max_wait=max_wait, clock=clock)
 
 
 def _seconds(name: str, text: str | timedelta) -> float:

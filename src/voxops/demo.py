@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich.markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,7 +17,7 @@ from voxops.analysis.triage import triage
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.loading.loader import Settings
-from voxops.model import OUTCOMES, Outcome, Snapshot
+from voxops.model import OUTCOMES, Snapshot
 from voxops.views.report import report
 from voxops.workspace import Resources
 
@@ -74,14 +74,20 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
             f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"
         )
         triaged = triage(posts)
-        _show_causes(console, triaged)
+        table = causes(triaged)
+        console.print(f"  {report(triaged).headline}", markup=False)
+        console.print(f"  {len(table)} causes, the most frequent first:")
+        for row in table.head(8).to_dict("records"):
+            console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
         run = _run(console, ws, triaged)
         results = run.results()
         path = report(triaged, run=run).to_html(out / "triage.html")
-        counts = {str(outcome): int((results["outcome"] == outcome).sum()) for outcome in Outcome}
+        counts = {outcome: int((results["outcome"] == outcome).sum()) for outcome in OUTCOMES}
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
-        _show_verified(console, run)
+        console.print("  read again, by cause: recovered of tried")
+        for cause, now in run.verify().iterrows():
+            console.print(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}", markup=False)
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         print(  # noqa: T201
@@ -99,22 +105,6 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=_SETTINGS))
 
 
-def _show_causes(console: Terminal, triaged: pd.DataFrame) -> None:
-    """Print what failed and what it calls for."""
-    table = causes(triaged)
-    console.print(f"  {report(triaged).headline}", markup=False)
-    console.print(f"  {len(table)} causes, the most frequent first:")
-    for row in table.head(8).to_dict("records"):
-        console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
-
-
-def _show_verified(console: Terminal, run: Run) -> None:
-    """Print what the run has changed, by the posts as they are now."""
-    console.print("  read again, by cause: recovered of tried")
-    for cause, row in run.verify().iterrows():
-        console.print(f"    {row['recovered']:>3} of {row['tried']:<3} {safe.plain(cause, 70)}", markup=False)
-
-
 def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
     """Run the plan, or take up the run of an earlier demo on the same ledger."""
     earlier = ws.runs()
@@ -128,12 +118,7 @@ def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
         plan = plan_retry(triaged)
         console.print(f"  {plan!r}".replace("\n", "\n  "), markup=False)
         run = ws.run(plan, reason=REASON)
-    columns: tuple[Any, ...] = (
-        TextColumn("  {task.description:>10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("  {task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         run.follow(_Bars(progress, run.snapshot.total))
         run.wait()

@@ -65,7 +65,7 @@ class VoxopsError(Exception):
     again_later = False  # whether the same call may do better later, though nothing is changed first
 
     def __str__(self) -> str:
-        """The message, in which what strangers wrote steers no terminal, at a length that people read."""
+        """The message, in which untrusted text steers no terminal, at a length that people read."""
         said = super().__str__()
         return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
@@ -116,13 +116,13 @@ def _without_secrets(line: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text that can't steer a terminal, whoever wrote it."""
-    return "".join(char if _is_harmless(char) else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _is_harmless(char: str) -> bool:
-    """Whether a character steers nothing; blanks of all kinds, and the joiners of emoji and scripts, do not."""
-    return char.isprintable() or char in "\n\t\u200c\u200d" or unicodedata.category(char) == "Zs"
+    """Text that can't steer a terminal, whoever wrote it; blanks of all kinds, and the joiners of emoji and scripts, steer nothing."""
+    return "".join(
+        char
+        if char.isprintable() or char in "\n\t\u200c\u200d" or unicodedata.category(char) == "Zs"
+        else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
 
 
 class ConfigError(VoxopsError):
@@ -130,7 +130,7 @@ class ConfigError(VoxopsError):
 
 
 class PlanError(VoxopsError):
-    """The frame is unfit to be planned. A single unfit *row* never raises: it is held, with its reason."""
+    """The frame is unfit to be planned. A single unfit *row* never raises: it is not eligible, with its reason."""
 
 
 class LedgerError(VoxopsError):
@@ -224,7 +224,7 @@ class ValidationError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx: the API failed. After a write nobody knows whether it took effect."""
+    """5xx: the API failed. After a write it is unknown whether it took effect."""
 
 
 class RateLimitError(ApiError):

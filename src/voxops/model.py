@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Outcome(StrEnum):
-    """What became of one planned row. The five sum to the eligible rows, always (rule 20).
+    """Outcome of one planned row. The five sum to the eligible rows, always (rule 20).
 
     Pending is what moves by itself or by ``run.resume()``; blocked is what was eligible when planned, and a person must change
     first.
@@ -44,15 +44,14 @@ class Verdict(StrEnum):
     NOTHING = "nothing to do"
 
 
-ASKS_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})  # verdicts upon which nobody has to act
-
+ASKS_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})  # verdicts that need no action
 
 WATCH = "watch"  # what a run does that only follows; other runs do an act
 WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs that have nothing to go on with
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
-# Posts that were taken back: a create that shows one of them is made no more (rule 30). A deleted post shows none.
+# Posts that were withdrawn: a create that shows one of them is not sent again (rule 30). A deleted post shows none.
 WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
 # Post statuses that move by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
@@ -191,7 +190,7 @@ class Snapshot:
 
 
 class Observer(Protocol):
-    """Whoever follows a run: a log, a widget, a test. Called on the engine's loop; must return at once."""
+    """What follows a run: a log, a widget, a test. Called on the engine's loop; must return at once."""
 
     def notice(self, snapshot: Snapshot) -> Any:
         """Take note of a run's newest state."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -138,20 +138,18 @@ def rehearse(
     seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number, 1 or more"))
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number, 1 or more"))
-    known = _history(archive)
-    begins = _present(archive) if now is None else absolute("now", now)
-    limit = rate_limit or _limit(archive) or DEFAULT_RATE
+    if isinstance(archive, pd.DataFrame):
+        known, client, present = _read(archive), None, archive.attrs.get("fetched_at")
+    else:
+        known, client = _read(archive.targets()), archive.client
+        present = None if client is None else client.now()
+    if now is not None:
+        begins = absolute("now", now)
+    else:
+        begins = pd.Timestamp.now("UTC") if present is None else pd.Timestamp(present)
+    limit = rate_limit or (client and client.pace.limit) or DEFAULT_RATE
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)
-
-
-def _present(archive: Archive | pd.DataFrame) -> pd.Timestamp:
-    """The server's present as the history knows it, else this machine's."""
-    if isinstance(archive, pd.DataFrame):
-        loaded = archive.attrs.get("fetched_at")
-    else:
-        loaded = None if archive.client is None else archive.client.now()
-    return pd.Timestamp.now("UTC") if loaded is None else pd.Timestamp(loaded)
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ class _Known:
     Attributes
     ----------
     accounts : mapping
-        Account id -> its platform and its id.
+        Account id -> its platform.
     rates : mapping
         Platform -> error code -> share of publications that fail with it.
     sent : mapping
@@ -174,7 +172,7 @@ class _Known:
         The same of all platforms, for the others.
     """
 
-    accounts: Mapping[str, tuple[str, str]]
+    accounts: Mapping[str, str]
     rates: Mapping[str, Mapping[str, float]]
     sent: Mapping[str, int]
     counts: Mapping[tuple[str, str], int]
@@ -182,15 +180,8 @@ class _Known:
     delay: tuple[float, float]
 
 
-def _limit(archive: Archive | pd.DataFrame) -> int | None:
-    """The rate limit as the archive's connection knows it."""
-    client = None if isinstance(archive, pd.DataFrame) else archive.client
-    return None if client is None else client.pace.limit
-
-
-def _history(archive: Archive | pd.DataFrame) -> _Known:
+def _read(frame: pd.DataFrame) -> _Known:
     """Read accounts, failure rates and delays from the history."""
-    frame = archive if isinstance(archive, pd.DataFrame) else archive.targets()
     if "targets" in frame.columns:
         frame = targets(frame)
     need_columns(frame, ("platform", "account_id", "status", "error_code"), "use vx.targets(posts)")
@@ -206,7 +197,7 @@ def _history(archive: Archive | pd.DataFrame) -> _Known:
     for (platform, code), number in counts.items():
         rates[platform][code] = number / int(sent[platform])
     people = frame.dropna(subset=["account_id"]).drop_duplicates("account_id")
-    accounts = {str(key): (str(platform), str(key)) for key, platform in zip(people["account_id"], people["platform"], strict=True)}  # fmt: skip
+    accounts = dict(zip(people["account_id"].astype(str), people["platform"].astype(str), strict=True))
     took = _delays(over)
     by = {str(name): _span(part) for name, part in took.groupby(over.loc[took.index, "platform"].astype("string")) if len(part) >= _FEW}  # fmt: skip
     return _Known(
@@ -254,7 +245,7 @@ def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp)
         failure_rates=known.rates, publish_seconds_by=known.delays, publish_seconds=known.delay, silent_webhooks=True
     )
     accounts = [FixtureAccount(*each) for each in _accounts(plan, known)]
-    fixture = FixtureWorld(begins.to_pydatetime(), accounts, _media(plan))
+    fixture = FixtureWorld(begins.to_pydatetime(), accounts, _named(plan, "media"))
     with Sandbox(seed=seed, fixture=fixture, switches=switches, rate_limit=limit) as sandbox:
         resources = Resources()
         client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance), max_wait=math.inf)
@@ -293,26 +284,21 @@ def _counted(sandbox: Sandbox) -> _Try:
     )
 
 
-def _names(plan: Plan) -> Iterable[str]:
-    """The accounts that the plan names, each once."""
-    return dict.fromkeys(name for item in plan.items for name in (item.body or {}).get("accountIds", ()))
-
-
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:
     """Id, platform and name of every account that the plan needs; an id that the history doesn't know is left out."""
     found = []
-    for number, name in enumerate(_names(plan)):
+    for number, name in enumerate(_named(plan, "accountIds")):
         platform, colon, handle = name.partition(":")
         if colon:
             found.append((f"acc_rehearsed{number}", platform.lower(), handle.removeprefix("@")))
         elif name in known.accounts:
-            found.append((name, *known.accounts[name]))
+            found.append((name, known.accounts[name], name))
     return found
 
 
-def _media(plan: Plan) -> list[str]:
-    """The media that the plan uses."""
-    return list(dict.fromkeys(str(key) for item in plan.items for key in (item.body or {}).get("media") or ()))
+def _named(plan: Plan, field: str) -> list[str]:
+    """What the rows of the plan name in a field, each once."""
+    return list(dict.fromkeys(str(name) for item in plan.items for name in (item.body or {}).get(field) or ()))
 
 
 def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
@@ -321,11 +307,10 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
     for each in tries:
         publications |= each.publications
     causes = sorted({cause for each in tries for cause in each.failures})
-    rows: list[dict[str, Any]] = []
+    rows = []
     for platform, code in causes:
         seen = [each.failures[platform, code] for each in tries]
-        mean, low, high = _range(seen, known.counts.get((platform, code), 0))
-        rows.append({"platform": platform, "error_code": code, "publications": publications[platform], "failed": mean, "low": low, "high": high})  # fmt: skip
+        rows.append((platform, code, publications[platform], *_range(seen, known.counts.get((platform, code), 0))))
     kinds = {"platform": "string", "error_code": "string", "publications": "Int64", "failed": "Float64", "low": "Int64", "high": "Int64"}  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
     frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)

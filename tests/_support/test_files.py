@@ -43,13 +43,6 @@ def test_only_the_owner_reads_unless_the_umask_shares_with_the_group(
     assert mode(tmp_path / "a" / "b" / "report.csv") == file
 
 
-def test_an_argument_says_wider(tmp_path: Path) -> None:
-    with umask(0o077):
-        make_folder(tmp_path / "public", mode=0o755)
-        write_file(tmp_path / "public" / "report.html", "x", mode=0o644)
-    assert (mode(tmp_path / "public"), mode(tmp_path / "public" / "report.html")) == (0o755, 0o644)
-
-
 def test_a_file_is_never_readable_for_others_while_it_is_written(tmp_path: Path) -> None:
     with umask(0o022), replacing(tmp_path / "report.csv"):
         (aside,) = tmp_path.iterdir()

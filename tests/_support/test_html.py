@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._support import safe
+from voxops._support import blocks, safe
 
 ANY = st.text(st.characters(exclude_categories=()))
 
@@ -154,7 +154,7 @@ def test_times_name_their_zone() -> None:
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
 def test_a_bar_divides_its_width_by_the_amounts(amounts: list[int]) -> None:
-    drawn = safe.bar([(f"part {index}", "#009E73", amount) for index, amount in enumerate(amounts)])
+    drawn = blocks.draw_blocks([blocks.bar(blocks.part(f"part {at}", "#009E73", n) for at, n in enumerate(amounts))])
     widths = [float(piece.split("%")[0]) for piece in drawn.split("width:")[2:] if "%" in piece.split(";")[0]]
     assert len(widths) == sum(amount > 0 for amount in amounts)
     assert not widths or sum(widths) == pytest.approx(100, abs=0.1)

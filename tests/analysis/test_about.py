@@ -32,7 +32,7 @@ def log(*rows: tuple[str, str, float, str | None]) -> pd.DataFrame:
 
 def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     """Posts: id, status, seconds after nine at which they were last changed, account."""
-    from voxops.frames.target import Target
+    from voxops.frames.nested import Target
 
     at = pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC")
     return pd.DataFrame(

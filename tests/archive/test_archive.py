@@ -30,7 +30,7 @@ from voxops.archive.store import Store, to_table
 from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames.arrow_in import to_frame
+from voxops.frames.arrow import to_frame
 from voxops.frames.records import build, targets
 
 

@@ -12,7 +12,8 @@ from voxops._support import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, Resend
 from voxops.cli import main
 from voxops.client import AsyncClient, Handle, _client
-from voxops.conformance import CASES, LAWS, Bench, Finding, check, read_rows, summary, try_row
+from voxops.conformance.cases import CASES, Bench
+from voxops.conformance.laws import LAWS, Finding, check, read_rows, summary, try_row
 from voxops.errors import ConfigError, VoxopsError
 
 ROW = {row.row: row for row in MATRIX}

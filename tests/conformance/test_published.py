@@ -12,7 +12,7 @@ import pytest
 
 from voxburst_sandbox import Sandbox
 from voxops.cli import main
-from voxops.conformance import compare_spec
+from voxops.conformance.laws import compare_spec
 from voxops.errors import ConfigError
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.frames.makers import NOW, ODD, PROMISED, TARGETS, dtypes
 
+from voxops.frames.nested import Target, Targets
 from voxops.frames.records import Columns, build, targets
 from voxops.frames.schemas import SCHEMAS
-from voxops.frames.target import Target, Targets
 
 
 @pytest.mark.parametrize("kind", PROMISED)

@@ -11,8 +11,8 @@ import pytest
 from tests.frames.makers import some_posts, two_posts
 
 from voxops.errors import PlanError
+from voxops.frames.nested import Target, Targets
 from voxops.frames.records import build, latest_targets, targets
-from voxops.frames.target import Target, Targets
 
 
 def test_targets_follow_their_posts_through_sorting_filtering_and_joining():

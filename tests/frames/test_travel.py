@@ -23,9 +23,8 @@ from voxops.analysis.triage import triage
 from voxops.archive import Archive
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.arrow import from_arrow
-from voxops.frames.nested import JsonArray, TargetsArray
+from voxops.frames.nested import JsonArray, Targets, TargetsArray
 from voxops.frames.records import build
-from voxops.frames.target import Targets
 
 # Of pandas, about what the other tools do inside.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -65,6 +64,9 @@ FRAMES = {
     "compared": "vx.compare",
     "deliveries": "ws.deliveries",
     "statistics": "vx.deliveries.stats",
+    "statistics in part": "vx.deliveries.partial",
+    "parts merged": "vx.deliveries.merge",
+    "merged statistics": "vx.deliveries.finish",
     "service levels": "vx.deliveries.levels",
     "causes by week": "vx.causes",
     "outages": "vx.deliveries.outages",
@@ -139,6 +141,9 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
             "compared": vx.compare(triaged, vx.targets(ws.posts())).reset_index(),
             "deliveries": log,
             "statistics": vx.deliveries.stats(log, by=["day", "endpoint"]),
+            "statistics in part": (part := vx.deliveries.partial(log, by="endpoint")),
+            "parts merged": vx.deliveries.merge(part, part),
+            "merged statistics": vx.deliveries.finish(part),
             "service levels": vx.deliveries.levels(log, at_least=10),
             "causes by week": vx.causes(triaged, by="week", tz="Europe/Berlin"),
             "outages": vx.deliveries.outages(log),
@@ -199,11 +204,18 @@ def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], name: str) -> 
 
 def test_no_public_frame_is_missing() -> None:
     """Whatever says that it returns a frame is in the list above."""
-    holders = {"vx": vx, "ws": vx.Workspace, "run": vx.Run, "archive": Archive, "plan": vx.Plan}
-    holders |= {"vx.deliveries": vx.deliveries, "vx.webhooks": vx.webhooks}
+    holders = {
+        "vx": vx,
+        "vx.deliveries": vx.deliveries,
+        "vx.webhooks": vx.webhooks,
+        "ws": vx.Workspace,
+        "run": vx.Run,
+        "archive": Archive,
+        "plan": vx.Plan,
+    }
     found = set()
     for holder, owner in holders.items():
-        for name in getattr(owner, "__all__", dir(owner)):
+        for name in getattr(owner, "__all__", None) or dir(owner):
             member = getattr(owner, name)
             member = member.fget if isinstance(member, property) else member
             if not name.startswith("_") and callable(member) and not isinstance(member, type):

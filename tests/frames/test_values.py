@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US, target
 
 from voxops._support.canonical import in_calendar
-from voxops.frames.records import Columns, build, targets, time_text
+from voxops.frames.nested import Target
+from voxops.frames.records import Columns, build, targets, times_text
 from voxops.frames.schemas import to_bool
-from voxops.frames.target import Target
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import utc_text
 
@@ -170,11 +170,10 @@ def test_what_is_no_record_is_counted_and_the_rest_is_kept():
     assert frame.attrs["unread"] == {"record": 3, "created_at": 1}
 
 
-def test_unknown_fields_come_on_request_and_never_a_secret():
+def test_what_no_column_reads_is_left_out_and_so_is_a_secret():
     record = {"id": "wh_1", "secret": "whsec_1", "signing_secret": "x", "filters": {"a": [1]}}
-    assert "extra" not in build("webhooks", [record]).columns
-    frame = build("webhooks", [record, {}], extra=True)
-    assert list(frame["extra"]) == [{"filters": {"a": [1]}}, {}]
+    frame = build("webhooks", [record, {}])
+    assert not {"secret", "filters"} & set(frame.columns)
     assert "whsec_1" not in frame.astype(str).to_csv()
 
 
@@ -228,7 +227,7 @@ def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
 def test_a_time_that_lies_beyond_the_calendar_in_utc_is_none(text):
-    assert time_text(text) is None
+    assert times_text([text]) == [None]
 
 
 def test_a_status_is_one_word_however_it_is_spelled():
@@ -247,7 +246,7 @@ def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never)
     later = "2026-03-02T09:00:00Z"
     for values in ([never, later], [never, later.replace("Z", "+00:00")]):
         assert parse_times(values).tolist() == [pd.NaT, pd.Timestamp(later)]
-    assert time_text(never) is None
+    assert times_text([never]) == [None]
     frame = build("posts", [{"id": "p", "scheduledFor": never, "createdAt": later}])
     assert frame["scheduled_for"].isna().all()
     assert frame.attrs["unread"] == {"scheduled_for": 1}

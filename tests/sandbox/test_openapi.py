@@ -13,7 +13,7 @@ from voxburst_sandbox import Sandbox, Switches
 from voxops._support import eventloop
 from voxops.api import limits
 from voxops.api.matrix import MATRIX
-from voxops.conformance import try_rows
+from voxops.conformance.laws import try_rows
 
 if TYPE_CHECKING:
     import schemathesis  # takes a second to import, which every worker would wait for

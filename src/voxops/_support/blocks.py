@@ -12,37 +12,37 @@ from typing import Any
 from markupsafe import Markup
 
 from voxops._support import safe
-from voxops._support.safe import html, joined
+from voxops._support.safe import escape, html, joined, number, plain
 
 Block = dict[str, Any]
 
 
 def heading(text: object, aside: object = "") -> Block:
     """The title of a part; `aside` stands quietly beside it."""
-    return {"kind": "heading", "text": safe.plain(text, 120), "aside": safe.plain(aside, 300)}
+    return {"kind": "heading", "text": plain(text, 120), "aside": plain(aside, 300)}
 
 
 def note(text: object, *, bad: bool = False, colour: str = "") -> Block:
     """A sentence to the reader."""
-    return {"kind": "note", "text": safe.plain(text, 500), "bad": bad, "colour": colour}
+    return {"kind": "note", "text": plain(text, 500), "bad": bad, "colour": colour}
 
 
 def line(text: object) -> Block:
     """A quiet line."""
-    return {"kind": "line", "text": safe.plain(text, 400)}
+    return {"kind": "line", "text": plain(text, 400)}
 
 
 def part(name: object, colour: str, count: float, glyph: str = "") -> Block:
     """One part of a bar, or of its legend."""
-    return {"name": safe.plain(name, 60), "colour": colour, "count": count, "glyph": glyph}
+    return {"name": plain(name, 60), "colour": colour, "count": count, "glyph": glyph}
 
 
 def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
     """A row of numbers: what is shown, what it counts, its colour and its glyph."""
     shown = [
         {
-            "value": value if isinstance(value, str) else safe.number(value),  # type: ignore[arg-type]
-            "label": safe.plain(label, 60),
+            "value": value if isinstance(value, str) else number(value),  # type: ignore[arg-type]
+            "label": plain(label, 60),
             "colour": colour,
             "glyph": glyph,
         }
@@ -53,7 +53,7 @@ def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
 
 def bar(parts: Iterable[Block], aside: object = "") -> Block:
     """A stacked bar with its legend; `aside` stands at the legend's end."""
-    return {"kind": "bar", "parts": [each for each in parts if each["count"] > 0], "aside": safe.plain(aside, 120)}
+    return {"kind": "bar", "parts": [each for each in parts if each["count"] > 0], "aside": plain(aside, 120)}
 
 
 def cell(
@@ -85,14 +85,14 @@ def cell(
     strong : bool
         Whether it stands out.
     """
-    shown = safe.plain(text, limit)
-    whole = safe.plain(text if full is None else full, 400)
+    shown = plain(text, limit)
+    whole = plain(text if full is None else full, 400)
     return {
         "text": shown,
         "full": whole if whole != shown else "",
         "colour": colour,
         "glyph": glyph,
-        "below": safe.plain(below, 200),
+        "below": plain(below, 200),
         "bar": [each for each in bar if each["count"] > 0],
         "width": width,
         "strong": strong,
@@ -108,7 +108,7 @@ def table(
     """A table; cells are texts, or blocks made by `cell`; `numeric` columns stand right, a narrow page leaves `spare` ones out."""
     return {
         "kind": "table",
-        "heads": [safe.plain(head, 60) for head in heads],
+        "heads": [plain(head, 60) for head in heads],
         "rows": [[each if isinstance(each, dict) else cell(each) for each in row] for row in rows],
         "numeric": sorted(numeric),
         "spare": sorted(spare),
@@ -117,18 +117,18 @@ def table(
 
 def listing(title: object, lines: Iterable[tuple[object, object]]) -> Block:
     """A titled list of lines, each as shown and in full."""
-    shown = [{"text": safe.plain(text, 200), "full": safe.plain(full, 400)} for text, full in lines]
-    return {"kind": "list", "title": safe.plain(title, 60), "lines": shown}
+    shown = [{"text": plain(text, 200), "full": plain(full, 400)} for text, full in lines]
+    return {"kind": "list", "title": plain(title, 60), "lines": shown}
 
 
 def pairs(rows: Iterable[tuple[object, object]]) -> Block:
     """Names and values of one thing."""
-    return {"kind": "pairs", "rows": [[safe.plain(name, 60), safe.plain(value, 1000)] for name, value in rows]}
+    return {"kind": "pairs", "rows": [[plain(name, 60), plain(value, 1000)] for name, value in rows]}
 
 
 def preformatted(title: object, text: object, limit: int = 20_000) -> Block:
     """A long text in its own lines, such as a post or the body of an answer."""
-    return {"kind": "text", "title": safe.plain(title, 60), "text": safe.clip(safe.printable(text), limit)}
+    return {"kind": "text", "title": plain(title, 60), "text": safe.clip(safe.printable(text), limit)}
 
 
 def code(text: str) -> Block:
@@ -153,9 +153,9 @@ def chart(title: object, series: Iterable[Block], labels: Sequence[object], coun
     """Stacked columns over time: `counts` has one row per label, in the order of `series`."""
     return {
         "kind": "chart",
-        "title": safe.plain(title, 120),
+        "title": plain(title, 120),
         "series": list(series),
-        "labels": [safe.plain(label, 40) for label in labels],
+        "labels": [plain(label, 40) for label in labels],
         "counts": [list(map(int, row)) for row in counts],
     }
 
@@ -196,7 +196,7 @@ def static_html(blocks: Iterable[Block] | Markup, *, name: str = "display", clas
 
 
 def _heading(block: Block) -> Markup:
-    aside = html('<span style="{}">{}</span>', _QUIET, safe.escape(block["aside"], 300)) if block["aside"] else ""
+    aside = html('<span style="{}">{}</span>', _QUIET, escape(block["aside"], 300)) if block["aside"] else ""
     return html(
         '<div style="display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline;margin:14px 0 6px;padding-bottom:2px;'
         'border-bottom:1px solid {}"><b style="font-size:14px">{}</b>{}</div>',
@@ -209,11 +209,11 @@ def _heading(block: Block) -> Markup:
 def _note(block: Block) -> Markup:
     style = "margin:8px 0;padding:4px 10px;overflow-wrap:anywhere;border-left:4px solid"
     glyph = "✗ " if block["bad"] else ""
-    return html('<div style="{} {}">{}{}</div>', style, block["colour"], glyph, safe.escape(block["text"], 500))
+    return html('<div style="{} {}">{}{}</div>', style, block["colour"], glyph, escape(block["text"], 500))
 
 
 def _line(block: Block) -> Markup:
-    return html('<div style="{}">{}</div>', _QUIET, safe.escape(block["text"], 400))
+    return html('<div style="{}">{}</div>', _QUIET, escape(block["text"], 400))
 
 
 def _facts(block: Block) -> Markup:
@@ -234,15 +234,32 @@ def _facts(block: Block) -> Markup:
 
 
 def _stacked(parts: Sequence[Block], height: str = "12px") -> Markup:
-    return safe.bar([(part["name"], part["colour"], float(part["count"])) for part in parts], height=height)
+    """Parts beside each other, kept apart by a gap as well as by colour, each with a tooltip; the last fills what rounding leaves."""
+    total = sum(part["count"] for part in parts)
+    pieces = joined(
+        html(
+            '<div title="{}: {}" style="width:{}%;min-width:3px;height:{};background-color:{};'
+            'border-right:1px solid transparent;background-clip:padding-box"></div>',
+            part["name"],
+            number(part["count"]),
+            f"{100 * part['count'] / total:.2f}",
+            height,
+            part["colour"],
+        )
+        for part in parts
+    )
+    return html(
+        '<div style="display:flex;width:100%;height:{};background-color:{};border-radius:3px;overflow:hidden">{}</div>',
+        height,
+        safe.LINE,
+        pieces,
+    )
 
 
 def _bar(block: Block) -> Markup:
     parts = block["parts"]
     legend = joined(
-        html(
-            "<span>{} {} {} {}</span>", _swatch(part["colour"]), part["glyph"], safe.number(part["count"]), part["name"]
-        )
+        html("<span>{} {} {} {}</span>", _swatch(part["colour"]), part["glyph"], number(part["count"]), part["name"])
         for part in parts
     )
     return html(
@@ -262,12 +279,12 @@ def _swatch(colour: str) -> Markup:
 def _cell(cell: Block) -> Markup:
     """One cell: the text, what shows on hovering, a bar or a quiet line beneath."""
     short = bool(cell["full"]) and len(cell["text"]) <= _SHORT
-    text = safe.escape(cell["text"]) if short else safe.parted(cell["text"], 200)
+    text = escape(cell["text"]) if short else safe.parted(cell["text"], 200)
     if cell["full"]:
         wrap = "white-space:nowrap" if short else "overflow-wrap:anywhere"
-        text = html('<span style="{}" title="{}">{}</span>', wrap, safe.escape(cell["full"], 400), text)
+        text = html('<span style="{}" title="{}">{}</span>', wrap, escape(cell["full"], 400), text)
     elif "-" in cell["text"] and " " not in cell["text"] and len(cell["text"]) <= _WORD:
-        text = html('<span style="white-space:nowrap">{}</span>', safe.escape(cell["text"]))
+        text = html('<span style="white-space:nowrap">{}</span>', escape(cell["text"]))
     if len(cell["text"]) > _LONG:
         text = html('<div style="min-width:9em">{}</div>', text)
     if cell["strong"]:
@@ -284,7 +301,7 @@ def _cell(cell: Block) -> Markup:
             _stacked(cell["bar"], "7px"),
         )
     if cell["below"]:
-        text = html('{}<div style="{}">{}</div>', text, _QUIET, safe.escape(cell["below"], 200))
+        text = html('{}<div style="{}">{}</div>', text, _QUIET, escape(cell["below"], 200))
     return text
 
 
@@ -297,14 +314,23 @@ def _table(block: Block) -> Markup:
 
 
 def _list(block: Block) -> Markup:
-    items = joined(safe.line(line["text"], line["full"]) for line in block["lines"])
+    # The grid lets a line shrink within a table, which text that does not wrap would stretch.
+    items = joined(
+        html(
+            '<div style="display:grid;grid-template-columns:minmax(0,1fr);"><div style="overflow:hidden;text-overflow:ellipsis;'
+            'white-space:nowrap" title="{}">{}</div></div>',
+            escape(line["full"], 400),
+            line["text"],
+        )
+        for line in block["lines"]
+    )
     return html('<div style="margin-top:8px"><div style="font-weight:600">{}</div>{}</div>', block["title"], items)
 
 
 def _pairs(block: Block) -> Markup:
     rows = [
         [html('<span style="{}">{}</span>', _QUIET, name), html('<div style="overflow-wrap:anywhere">{}</div>', value)]
-        for name, value in ((name, safe.escape(value, 1000)) for name, value in block["rows"])
+        for name, value in ((name, escape(value, 1000)) for name, value in block["rows"])
     ]
     return safe.table(("", ""), rows)
 
@@ -327,7 +353,7 @@ def _code(block: Block) -> Markup:
 
 def _link(block: Block) -> Markup:
     """An address as text: a saved page has no links to other people's sites."""
-    return html('<div style="overflow-wrap:anywhere">{}</div>', safe.escape(block["address"], 400))
+    return html('<div style="overflow-wrap:anywhere">{}</div>', escape(block["address"], 400))
 
 
 def _chart(block: Block) -> Markup:
@@ -342,7 +368,7 @@ def _chart(block: Block) -> Markup:
         'border-bottom:2px solid {}">{}</div><div style="display:flex;justify-content:space-between;font-size:11px;{}">{}</div>'
         '<div style="display:flex;flex-wrap:wrap;gap:2px 14px;{}">{}</div></div>',
         block["title"],
-        safe.number(highest),
+        number(highest),
         _HEIGHT,
         safe.LINE,
         columns,
@@ -361,7 +387,7 @@ def _column(row: Sequence[int], series: Sequence[Block], label: str, highest: in
         for count, one in reversed(list(zip(row, series, strict=True)))
         if count
     )
-    return html('<div title="{}: {}" style="flex:1;min-width:0">{}</div>', label, safe.escape(said, 120), parts)
+    return html('<div title="{}: {}" style="flex:1;min-width:0">{}</div>', label, escape(said, 120), parts)
 
 
 _DRAW = {

@@ -8,8 +8,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -76,7 +78,7 @@ def typed_time(text: str) -> datetime:
     return when
 
 
-_DECODER = msgspec.json.Decoder()
+_dumps = partial(json.dumps, sort_keys=True, separators=(",", ":"))
 
 
 def encode(value: Any) -> str:
@@ -84,7 +86,7 @@ def encode(value: Any) -> str:
     try:
         return msgspec.json.encode(value, order="sorted").decode()
     except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return _dumps(value)
 
 
 def json_text(value: Any) -> str | None:
@@ -94,7 +96,7 @@ def json_text(value: Any) -> str | None:
     try:
         return encode(value)
     except TypeError:
-        return json.dumps(value, default=str, sort_keys=True, separators=(",", ":"))
+        return _dumps(value, default=str)
 
 
 def text(value: Any) -> str:
@@ -123,7 +125,7 @@ def decode(data: str | bytes) -> Any:
         If it is not JSON, nested too deeply, or has a longer number.
     """
     try:
-        return _DECODER.decode(data)
+        return msgspec.json.decode(data)
     except (ValueError, RecursionError):
         pass  # the slower reader may take it
     try:
@@ -141,15 +143,10 @@ def canonical(value: Any) -> bytes:
         If the value holds NaN or an infinity, which JSON can't say.
     """
     try:
-        return _dumps(value, ascii_only=False).encode("utf-8")
+        return _dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
         # A lone surrogate (half an emoji, cut by a spreadsheet) has no UTF-8 form; escaped, it is still the same text.
-        return _dumps(value, ascii_only=True).encode("ascii")
-
-
-def _dumps(value: Any, *, ascii_only: bool) -> str:
-    """JSON with sorted keys and no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=ascii_only, allow_nan=False)
+        return _dumps(value, allow_nan=False).encode()
 
 
 def fingerprint(*parts: Any) -> str:
@@ -200,30 +197,15 @@ def row_key(value: Any) -> str | None:
             raise PlanError(f"{value!r} is a number that may have lost digits in a file; read the column as text")
         text = _number_text(value)
     text = fold_text(text)
-    for pattern in (_WHOLE, _MIDNIGHT):
-        found = pattern.fullmatch(text)
-        if found:
-            text = found.group(1)
-    return _local_text(_instant_text(text)) or None
-
-
-def _local_text(text: str) -> str:
-    """A time without a zone as pandas writes it, however a file spells it; any other text as it is."""
-    found = _LOCAL.fullmatch(text)
-    if found is None:
-        return text
-    day, minute, second, fraction = found.groups()
-    return f"{day} {minute}:{second or '00'}" + (f".{fraction}" if fraction else "")
-
-
-def _instant_text(text: str) -> str:
-    """An instant with its offset as ISO text in UTC, whatever zone a file has kept it in; any other text as it is."""
-    if not _INSTANT.fullmatch(text):
-        return text
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):  # no day or hour of a calendar
-        return text
+    if found := _WHOLE.fullmatch(text) or _MIDNIGHT.fullmatch(text):
+        return found[1]
+    if found := _LOCAL.fullmatch(text):  # as pandas writes it
+        day, minute, second, fraction = found.groups()
+        return f"{day} {minute}:{second or '00'}" + (f".{fraction}" if fraction else "")
+    if _INSTANT.fullmatch(text):
+        with suppress(ValueError, OverflowError):  # no day or hour of a calendar
+            return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    return text or None
 
 
 def _number_text(value: Any) -> str:

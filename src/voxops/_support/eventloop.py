@@ -36,6 +36,10 @@ class _Private:
     """The loop of this process, started when it is first needed."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as after a fork: the parent's thread does not exist here, and its lock may be held for ever."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -45,14 +49,9 @@ class _Private:
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="voxops-loop", daemon=True)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="voxops-loop", daemon=True)
                 self._thread.start()
             return self._loop
-
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the loop for as long as the process lives."""
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
 
     def is_current(self) -> bool:
         """Whether the caller is on the private loop's thread."""
@@ -60,16 +59,8 @@ class _Private:
 
 
 _private = _Private()
-
-
-def _after_fork() -> None:
-    """Forget the parent's loop: its thread does not exist in the child, and its lock may be held for ever."""
-    global _private  # noqa: PLW0603  the one loop of the process
-    _private = _Private()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_private.forget)
 
 
 class _Work(Generic[T]):
@@ -87,12 +78,10 @@ class _Work(Generic[T]):
         self._loop.call_soon_threadsafe(self._begin, coro)
 
     def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
-        """Make the task, on its loop."""
         self._task = self._loop.create_task(coro)
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
-        """Pass the outcome on."""
         # Nobody but this class holds the future, so it can't have been cancelled from outside.
         if task.cancelled():
             self.future.cancel()
@@ -121,12 +110,11 @@ class _Work(Generic[T]):
 
     def stop(self) -> None:
         """Cancel, and wait a short grace for the outcome, so that "interrupted" does not mean "still sending"."""
-        asked = self._ended.is_set()
-        while not asked:  # a key that is held down interrupts this, too
+        while not self._ended.is_set():
             try:
                 self.cancel()
-                asked = True
-            except KeyboardInterrupt:
+                break
+            except KeyboardInterrupt:  # a key that is held down interrupts this, too
                 continue
         self._ended.wait(GRACE)
 
@@ -137,12 +125,9 @@ def _interruptible() -> Iterator[None]:
 
     In an async cell the kernel turns it into "cancel the cell's task", which a loop that is blocked by us never sees.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.getsignal(signal.SIGINT)
     # None: installed by other than Python, which can't be put back. Ignored: somebody wants no interrupts.
-    if before is None or before is signal.SIG_IGN:
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -300,23 +285,21 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> C
     """A method of the session as a blocking call."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
-        _check_arguments(method, args, kwargs)
-        return run(method(self._session.usable(), *args, **kwargs))
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(_call(method, self, args, kwargs))
 
-    return cast("Callable[Concatenate[Any, P], T]", call)
+    return call
 
 
 def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Callable[Concatenate[Any, P], S]:
     """A method of the session as a blocking call that shows what it returns in the cell."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> S:
-        _check_arguments(method, args, kwargs)
-        session, begun = self._session.usable(), list[S]()
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> S:
+        begun: list[S] = []
 
         async def begin() -> None:
-            begun.append(await method(session, *args, **kwargs))
+            begun.append(await _call(method, self, args, kwargs))
 
         try:
             run(begin())
@@ -328,7 +311,7 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Ca
             begun[0].pause()
             raise Interrupted(paused(begun[0].id)) from stop
 
-    return cast("Callable[Concatenate[Any, P], S]", call)
+    return call
 
 
 def awaitable(
@@ -337,15 +320,16 @@ def awaitable(
     """A method of the session as an awaitable for any event loop."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        _check_arguments(method, args, kwargs)
-        return arun(method(self._session.usable(), *args, **kwargs))
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return arun(_call(method, self, args, kwargs))
 
-    return cast("Callable[Concatenate[Any, P], Awaitable[T]]", call)
+    return call
 
 
-def _check_arguments(method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Name a mistyped, a missing or a surplus argument as what it is, in the words of the caller."""
+def _call(
+    method: Callable[..., Coroutine[Any, Any, T]], self: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Coroutine[Any, Any, T]:
+    """Call a method of the session; a mistyped, missing or surplus argument is named in the words of the caller."""
     signature = inspect.signature(method)
     known = [each for each in signature.parameters if each != "self"]
     for name in kwargs:
@@ -357,6 +341,7 @@ def _check_arguments(method: Callable[..., Any], args: tuple[Any, ...], kwargs: 
         signature.bind(None, *args, **kwargs)
     except TypeError as error:
         raise TypeError(f"ws.{method.__name__}({', '.join(known)}): {error}") from None
+    return method(self._session.usable(), *args, **kwargs)
 
 
 @contextmanager
@@ -399,34 +384,25 @@ def allow_nested_loops() -> str:
     --------
     >>> vx.allow_nested_loops()  # doctest: +SKIP
     """
-    kernel = _kernel_version()
-    loses = kernel is not None and kernel >= _LOSES_CELLS
+    try:
+        loses = tuple(map(int, version("ipykernel").split(".")[:2])) >= _LOSES_CELLS
+    except PackageNotFoundError:
+        loses = False
     patched_by_old = getattr(asyncio, "_nest_patched", False) and not getattr(asyncio, "_nest_asyncio2", False)
     if patched_by_old and loses:
         raise ConfigError(
             "nest_asyncio has been applied in this kernel already, and with ipykernel 7.1 or newer it loses the cells queued "
             "behind a blocking one. Take nest_asyncio.apply() out of the notebook and restart the kernel."
         )
-    if importlib.util.find_spec("nest_asyncio2") is not None:
-        importlib.import_module("nest_asyncio2").apply()
-        return "nest_asyncio2"
-    if loses:
+    name = next((each for each in ("nest_asyncio2", "nest_asyncio") if importlib.util.find_spec(each)), None)
+    if loses and name != "nest_asyncio2":
         raise ConfigError(
             "nest_asyncio loses cells that are queued behind a blocking one with ipykernel 7.1 or newer; "
             "install nest_asyncio2 and call this again. voxops' own calls need neither."
         )
-    if importlib.util.find_spec("nest_asyncio") is None:
+    if name is None:
         raise ConfigError(
             "neither nest_asyncio2 nor nest_asyncio is installed; install nest_asyncio2 and call this again"
         )
-    importlib.import_module("nest_asyncio").apply()
-    return "nest_asyncio"
-
-
-def _kernel_version() -> tuple[int, int] | None:
-    """Major and minor version of ipykernel, None where it is not installed."""
-    try:
-        major, minor, *_ = version("ipykernel").split(".")
-    except PackageNotFoundError:
-        return None
-    return int(major), int(minor)
+    importlib.import_module(name).apply()
+    return name

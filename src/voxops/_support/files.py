@@ -5,7 +5,7 @@ then renamed over the target: whoever reads sees the old file or the new one, ru
 somebody put in the target's place is replaced, not written through.
 
 Files are readable and writable for their owner only, folders likewise. A umask that leaves files writable for the group, such
-as 002, was set by somebody who shares them: there, the group gets the owner's rights. An argument says anything else.
+as 002, was set by somebody who shares them: there, the group gets the owner's rights.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from typing import BinaryIO
 
 from voxops.errors import ConfigError
 
-_DATABASE = b"SQLite format 3\0"
-
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
 # shared, and no one else can read in the meantime.
@@ -33,15 +31,13 @@ def short_path(path: Path) -> str:
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
 
-def make_folder(path: Path, *, mode: int | None = None, flush: bool = False) -> None:
+def make_folder(path: Path, *, flush: bool = False) -> None:
     """Make a folder and those above it that are missing; one that exists stays as it is.
 
     Parameters
     ----------
     path : Path
         The folder.
-    mode : int, optional
-        Permissions of each folder that is made, such as ``0o755``; for its owner only if left out.
     flush : bool
         Return when the names of those that were made are on disk: else a power cut takes them, and all that lies in them.
 
@@ -52,27 +48,25 @@ def make_folder(path: Path, *, mode: int | None = None, flush: bool = False) -> 
     """
     if path.is_dir():
         return
-    make_folder(path.parent, mode=mode, flush=flush)
+    make_folder(path.parent, flush=flush)
     try:
         path.mkdir(0o700 | _PROBE)
     except FileExistsError:
         if not path.is_dir():  # else another process has just made it
             raise
         return
-    _set_mode(path, path.stat().st_mode, mode, 0o070)
+    _share(path, path.stat().st_mode, 0o070)
     if flush:
         flush_folder(path.parent)
 
 
-def create_file(path: Path, *, mode: int | None = None) -> BinaryIO:
+def create_file(path: Path) -> BinaryIO:
     """Open a new file for writing.
 
     Parameters
     ----------
     path : Path
         Must not exist, not even as a link that leads nowhere.
-    mode : int, optional
-        Its permissions, such as ``0o644``; for its owner only if left out.
 
     Raises
     ------
@@ -83,20 +77,18 @@ def create_file(path: Path, *, mode: int | None = None) -> BinaryIO:
     """
     handle = os.open(path, _NEW, 0o600 | _PROBE)
     file = os.fdopen(handle, "wb")
-    _set_mode(handle, os.fstat(handle).st_mode, mode, 0o060)
+    _share(handle, os.fstat(handle).st_mode, 0o060)
     return file
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file aside; it takes the target's place, on disk, when the block ends, and is removed if the block fails.
 
     Parameters
     ----------
     path : Path
         The target; its folder must exist.
-    mode : int, optional
-        As for `create_file`.
 
     Raises
     ------
@@ -113,7 +105,7 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
         raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
     aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
     try:
-        with create_file(aside, mode=mode) as file:
+        with create_file(aside) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -126,17 +118,16 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
 
 
 def _is_database(path: Path) -> bool:
-    """Whether a file is one of SQLite's; one that can't be read is taken for none."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_DATABASE)) == _DATABASE
-    except OSError:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:  # what can't be read is taken for none
         return False
 
 
-def write_file(path: Path, data: bytes | str, *, mode: int | None = None) -> None:
+def write_file(path: Path, data: bytes | str) -> None:
     """Write a file whole, as `replacing` does; text as UTF-8, its line ends as they are."""
-    with replacing(path, mode=mode) as file:
+    with replacing(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
@@ -164,9 +155,7 @@ def flush_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _set_mode(made: Path | int, now: int, mode: int | None, group: int) -> None:
-    """Set the permissions of what was just made: `mode`, or with the group's rights where the umask left it the one to write."""
-    now = stat.S_IMODE(now)
-    wanted = mode if mode is not None else now | group if now & _PROBE else now
-    if os.name == "posix" and wanted != now:
-        os.chmod(made, wanted)  # noqa: PTH101 - an open file has no path that nobody could exchange
+def _share(made: Path | int, mode: int, group: int) -> None:
+    """Give the group its rights on what was just made, where the umask left it the one to write; else no one gets any."""
+    if os.name == "posix" and mode & _PROBE:
+        os.chmod(made, stat.S_IMODE(mode) | group)  # noqa: PTH101 - an open file has no path that nobody could exchange

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from html import escape as entities
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -128,7 +129,7 @@ def cell(value: object) -> object:
 
 def markdown(value: object, limit: int = 200) -> str:
     """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket."""
-    text = _MARKDOWN.sub(r"\\\1", plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    text = _MARKDOWN.sub(r"\\\1", entities(plain(value, limit), quote=False))
     text = _BLOCK.sub(r"\1\\\2", text)
     # Ticket systems look for these in the shown text, where an escape no longer counts: a joiner no one sees parts them.
     return _MENTION.sub("\\1\u2060", text)
@@ -136,8 +137,7 @@ def markdown(value: object, limit: int = 200) -> str:
 
 def chat(value: object, limit: int = 200) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a text of its own."""
-    text = plain(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _CALL.sub("\\1\u2060", text)
+    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
 
 
 def code(value: object) -> str:
@@ -211,57 +211,14 @@ def as_of(at: datetime, tz: str = "UTC") -> str:
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 
 
-def line(shown: object, full: object, style: str = "") -> Markup:
-    """Return text on one line, cut by an ellipsis where there is no room; all of it shows on hovering.
-
-    The grid lets the line shrink to the minimum of `style` within a table, which text that does not wrap would stretch.
-    """
-    cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    return html(
-        '<div style="display:grid;grid-template-columns:minmax(0,1fr);{}"><div style="{}" title="{}">{}</div></div>',
-        style,
-        cut,
-        escape(full, 400),
-        shown,
-    )
-
-
-def bar(parts: Iterable[tuple[str, str, float]], *, height: str = "12px") -> Markup:
-    """Return a stacked bar of (name, colour, amount); each part says in its tooltip what it is.
-
-    Parts beside each other are kept apart by a gap as well as by colour. The last part has no width of its own and
-    fills what rounding leaves.
-    """
-    present = [part for part in parts if part[2] > 0]
-    total = sum(amount for _, _, amount in present)
-    pieces = joined(
-        html(
-            '<div title="{}: {}" style="width:{}%;min-width:3px;height:{};background-color:{};'
-            'border-right:1px solid transparent;background-clip:padding-box"></div>',
-            name,
-            number(amount),
-            f"{100 * amount / total:.2f}",
-            height,
-            colour,
-        )
-        for name, colour, amount in present
-    )
-    return html(
-        '<div style="display:flex;width:100%;height:{};background-color:{};border-radius:3px;overflow:hidden">{}</div>',
-        height,
-        LINE,
-        pieces,
-    )
-
-
 def table(
     heads: Sequence[object], rows: Iterable[Sequence[object]], *, numeric: frozenset[int] = frozenset()
 ) -> Markup:
     """Return a plain table; `numeric` columns align right."""
 
     def row(tag: str, cells: Sequence[object], style: str) -> Markup:
-        cell = f'<{tag} style="text-align:{{}};{style}">{{}}</{tag}>'
-        aligned = (html(cell, "right" if at in numeric else "left", content) for at, content in enumerate(cells))
+        template = f'<{tag} style="text-align:{{}};{style}">{{}}</{tag}>'
+        aligned = (html(template, "right" if at in numeric else "left", content) for at, content in enumerate(cells))
         return html("<tr>{}</tr>", joined(aligned))
 
     head = row("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")

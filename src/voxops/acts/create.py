@@ -23,7 +23,7 @@ from voxops.api.error_bodies import bears_error
 from voxops.api.limits import BULK_POSTS
 from voxops.api.states import PostState
 from voxops.errors import PlanError
-from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_slips
+from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
@@ -329,7 +329,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         )
     if "account_ids" not in sheet.columns:
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
-    warn_of_slips(sheet, OPTIONAL)
+    warn_of_typos(sheet, OPTIONAL)
     name, named = _campaign_of(sheet, campaign)
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins = row_names(sheet, key), flags(sheet, "twin")

@@ -20,7 +20,7 @@ from voxops.acts.rows import (
 )
 from voxops.acts.target_act import TargetAct
 from voxops.api.limits import CONTENT_CHARACTERS
-from voxops.frames.columns import need_columns, warn_of_slips
+from voxops.frames.columns import need_columns, warn_of_typos
 from voxops.sheets.rules import is_written_missing
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     need_columns(frame, TARGET_EPISODE, maker)
     if "new_content" not in frame.columns:
         need_columns(frame, ["new_media_url"], maker)
-    warn_of_slips(frame, ("new_content", "new_media_url"))
+    warn_of_typos(frame, ("new_content", "new_media_url"))
     rows = list(target_rows(frame))
     opened = open_targets(frame, rows)
     now = fetched_at(frame)

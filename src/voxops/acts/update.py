@@ -18,7 +18,7 @@ from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, w
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_posts, plain_values, warn_of_slips
+from voxops.frames.columns import flags, need_posts, plain_values, warn_of_typos
 from voxops.frames.times import placed, plain_units, shown_zone
 from voxops.sheets.rules import is_written_list, is_written_missing, utc_text, with_offset
 
@@ -90,7 +90,7 @@ def plan_update(
     moved = to is not None or by is not None
     maker = f"use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}"
     need_posts(posts, ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else [])), maker)
-    warn_of_slips(posts, FIELDS)
+    warn_of_typos(posts, FIELDS)
     if to is not None and by is not None:
         raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")
     if moved and "new_scheduled_for" in posts.columns:

@@ -404,7 +404,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
             frame = targets(frame)
     need_frame(frame, NEEDED, "triage() needs posts or targets", "Use ws.posts(...) or vx.targets(posts).")
     own = analyst_rules(rules)
-    _warn_of_slips(own, set(_plain(frame["error_code"])))
+    _warn_of_typos(own, set(_plain(frame["error_code"])))
 
     @cache  # a frame has far more rows than kinds of failures
     def judged(row: tuple[str | None, ...], stuck: bool) -> Judgement:
@@ -424,7 +424,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     return triaged
 
 
-def _warn_of_slips(rules: Iterable[Rule], seen: set[str | None]) -> None:
+def _warn_of_typos(rules: Iterable[Rule], seen: set[str | None]) -> None:
     """Warn of a code of a rule that no row has and that nearly is a known one: the rule would do nothing, in silence."""
     known = {code for rule in RULES for code in rule.codes} | {code for code in seen if code is not None}
     for code in dict.fromkeys(code for rule in rules for code in rule.codes if code not in known):

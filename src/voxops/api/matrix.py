@@ -8,7 +8,7 @@ marked in `Endpoint.inferred`: they are read as the table says, but resent only 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -40,13 +40,13 @@ class Endpoint:
     idempotent : bool
         Whether the server recognises a repeated ``Idempotency-Key``.
     is_async : bool
-        Whether a 2xx only means "queued".
+        Whether a 2xx only means "queued", and is no outcome.
     emits : tuple of str
-        Webhook events that follow.
+        Webhook events that follow; they end an asynchronous row.
     resend : Resend
         Whether it may be sent again after an ambiguous failure.
     partial : bool
-        Whether it can half succeed, so that each item must be read.
+        Whether it can half succeed, so that each item must be read, whatever the status of the whole.
     inferred : tuple of str
         Names of the cells that are a conclusion and not a quotation.
     note : str
@@ -117,8 +117,6 @@ MATRIX: tuple[Endpoint, ...] = (
 )
 # fmt: on
 
-_VERSIONED = 2  # the row that says "use version token"
-
 # What a reader of the API looks at to learn how an asynchronous row ended.
 _POLLED: dict[int, str] = {
     4: "post", 5: "post", 10: "post", 23: "account", 26: "media", 30: "media", 31: "media", 32: "media", 39: "delivery",
@@ -153,7 +151,7 @@ def find(method: str, path: str) -> Endpoint | None:
 
 
 def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
-    """Whether a write may be sent again when nobody knows if its last try took effect.
+    """Whether a write may be sent again while it is unknown if its last try took effect.
 
     Parameters
     ----------
@@ -176,29 +174,14 @@ def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
     return with_key or not needs_key
 
 
-def is_outcome(endpoint: Endpoint) -> bool:
-    """Whether a 2xx says how the call ended; False where it only says "queued"."""
-    return not endpoint.is_async
-
-
-def must_read_items(endpoint: Endpoint) -> bool:
-    """Whether the answer's items must be read one by one, whatever the status of the whole."""
-    return endpoint.partial
-
-
 def takes_version(endpoint: Endpoint) -> bool:
     """Whether a call bears the version token of what it changes, so that somebody else's change is not written over."""
-    return endpoint.row == _VERSIONED
+    return endpoint.row == 2  # which says "use version token"
 
 
 def polled(endpoint: Endpoint) -> str | None:
     """Kind of thing to read until it is terminal: ``post``, ``media``, ``account``, ``delivery``; None if synchronous."""
     return _POLLED.get(endpoint.row)
-
-
-def completed_by(endpoint: Endpoint) -> tuple[str, ...]:
-    """Webhook events that end an asynchronous row; empty where only a poll can tell."""
-    return endpoint.emits if endpoint.is_async else ()
 
 
 def matrix() -> pd.DataFrame:
@@ -217,22 +200,23 @@ def matrix() -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "row": row.row,
-                "group": row.group,
-                "method": row.method,
-                "path": row.path,
-                "idempotent": row.idempotent,
-                "asynchronous": row.is_async,
-                "partial": row.partial,
-                "emits": ", ".join(row.emits),
-                "resend": str(row.resend),
-                "polled": polled(row) or "",
-                "inferred": ", ".join(row.inferred),
-                "note": row.note,
-            }
-            for row in MATRIX
-        ]
-    ).set_index("row")
+    rows = [
+        asdict(row) | {"emits": ", ".join(row.emits), "inferred": ", ".join(row.inferred), "polled": polled(row) or ""}
+        for row in MATRIX
+    ]
+    names = [
+        "row",
+        "group",
+        "method",
+        "path",
+        "idempotent",
+        "is_async",
+        "partial",
+        "emits",
+        "resend",
+        "polled",
+        "inferred",
+        "note",
+    ]
+    frame = pd.DataFrame(rows, columns=names).rename(columns={"is_async": "asynchronous"})
+    return frame.assign(resend=[str(row.resend) for row in MATRIX]).set_index("row")

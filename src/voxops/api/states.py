@@ -1,4 +1,4 @@
-"""Names of fields and of accounts in one spelling, whichever way they come (contract: SCH)."""
+"""A post as it was read, and names of fields, platforms and accounts in one spelling (contract: SCH)."""
 
 from __future__ import annotations
 
@@ -22,24 +22,20 @@ def account_spelling(name: str) -> str:
 
 
 def platform_spelling(name: str) -> str:
-    """Return a platform as the API calls it."""
+    """Return a platform as the API calls it, whatever people call it."""
     word = name.strip().lower()
-    return _CALLED.get(word, word)
-
-
-_CALLED = {"x": "twitter", "google business": "google_business"}  # what people call them
+    return {"x": "twitter", "google business": "google_business"}.get(word, word)
 
 
 Source = Literal["list", "single"]
-
 
 _MARK = re.compile("[0-9a-f]{32}")
 
 
 def as_mark(value: Any) -> str | None:
-    """A mark, in whatever case or wrapping an API shows it; None for what does not have the form of one, because it was cut, masked or is missing.
+    """A mark, in whatever case or wrapping the API shows it; None where it was cut, masked or is missing.
 
-    What was altered must not be taken for the mark of another row, which would prove that this row was not made.
+    An altered mark must not be taken for that of another row, which would prove that this row was not created.
     """
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
@@ -93,7 +89,7 @@ class PostState:
 
     @property
     def marks(self) -> tuple[str | None, ...]:
-        """The marks of operation, row, campaign and of what was asked; None for what is missing or does not have the form of a mark."""
+        """The marks of operation, row, campaign and request; None for what is missing or does not have the form of a mark."""
         shown = self.metadata or {}
         return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 

@@ -70,10 +70,6 @@ ATTACHED_WITHIN = 3 * 86_400.0
 COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)
 
 
-# Statuses after which nobody knows whether a write took effect: the gateway or the server gave up, not the rule book.
-_AMBIGUOUS_4XX = frozenset({408})
-
-
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential backoff with full jitter.
@@ -132,5 +128,5 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def is_ambiguous(status: int) -> bool:
-    """Whether an HTTP status leaves open if a write took effect: any 5xx, and 408."""
-    return status >= 500 or status in _AMBIGUOUS_4XX
+    """Whether an HTTP status leaves open if a write took effect: any 5xx, and 408, since the server or a gateway gave up."""
+    return status >= 500 or status == 408

@@ -23,7 +23,7 @@ from voxops.archive.query import ask, count, fits
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY, Store, created, day_of, isin, moment, read, some
 from voxops.archive.sync import Loads, Synced, latest
 from voxops.errors import ConfigError
-from voxops.frames.arrow_in import to_frame
+from voxops.frames.arrow import to_frame
 from voxops.frames.columns import PEOPLE, with_people
 from voxops.frames.times import When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words

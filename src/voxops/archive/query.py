@@ -27,7 +27,7 @@ from voxops.analysis.statistics import (
 )
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY
 from voxops.errors import ConfigError
-from voxops.frames.arrow_in import doubled_name, to_frame
+from voxops.frames.arrow import doubled_name, to_frame
 
 
 def ask(

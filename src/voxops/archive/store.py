@@ -24,9 +24,8 @@ from voxops._support.arguments import empties
 from voxops._support.canonical import text
 from voxops._support.files import create_file, flush_folder, make_folder
 from voxops.errors import ConfigError
-from voxops.frames.arrow_in import to_frame
-from voxops.frames.arrow_out import JSON_TYPE, LIST_TYPE, TARGETS_TYPE, strings
-from voxops.frames.nested import NestedArray
+from voxops.frames.arrow import to_frame
+from voxops.frames.nested import NestedArray, strings, targets_type
 from voxops.frames.records import TARGET_COLUMNS
 from voxops.frames.schemas import SCHEMAS, TARGET
 from voxops.frames.times import MOMENTS
@@ -41,15 +40,15 @@ _SIMPLE = {
     "count": pa.int64(),
     "flag": pa.bool_(),
     "time": _TIME,
-    "list": LIST_TYPE,
-    "json": JSON_TYPE,
+    "list": pa.list_(pa.string()),
+    "json": pa.string(),
 }
 _TARGET_KINDS = {column.name: column.kind.name for column in TARGET}
 
 
 def _schema(kinds: dict[str, str]) -> pa.Schema:
     """Arrow's types of these columns."""
-    return pa.schema([(name, TARGETS_TYPE if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
+    return pa.schema([(name, targets_type() if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
 
 
 _OF_POSTS = {column.name: column.kind.name for column in SCHEMAS["posts"] if column.shown}

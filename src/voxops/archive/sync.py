@@ -18,10 +18,9 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.archive.store import BusyError, Store, created, dataset, isin, read
 from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
-from voxops.frames.arrow_in import to_frame
-from voxops.frames.nested import TargetsArray
+from voxops.frames.arrow import to_frame
+from voxops.frames.nested import Targets, TargetsArray, gather
 from voxops.frames.records import Columns, targets
-from voxops.frames.target import Targets, gather
 from voxops.frames.times import When, parse_times, window
 from voxops.model import IN_FLIGHT_STATUSES
 

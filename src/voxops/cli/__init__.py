@@ -6,40 +6,23 @@ import argparse
 import io
 import math
 import os
-import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, redirect_stdout
-from dataclasses import asdict
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
 
-from voxops._support.files import unwritable
-from voxops._support.safe import below_all, many, printable
-from voxops.cli._jobs import (
-    ATTENTION,
-    WRONG,
-    add_jobs,
-    add_zone,
-    connected,
-    emit,
-    emit_or_print_frame,
-    emit_or_say,
-    for_programs,
-    is_wrong_usage,
-    print_frame,
-    records,
-    run_matrix,
+from voxops._support.safe import printable
+from voxops.cli import commands as do
+from voxops.cli.digest import run_digest
+from voxops.cli.output import WRONG, for_programs, is_wrong_usage
+from voxops.errors import VoxopsError
+
+_REPORT_STATUS = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
+_RUN_STATUS = "Exit status: 0 every row has succeeded, 1 an error, 2 wrong usage, 3 somebody has to look at the rest."
+_DIGEST_STATUS = (
+    "Exit status: 0 nothing (new or worse), 1 an error (what was found will be in the next digest), 2 wrong usage, 3 somebody has to act. "
+    "Nothing is sent to the API; a report goes only to the address of --post, without the API key."
 )
-from voxops.errors import ConfigError, VoxopsError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from voxops.views.report import Report
-
-
-_STATUSES = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _PIPE_CLOSED = 141  # as a shell says it of a program that the signal of a closed pipe has ended
 _FASTEST = 1_000_000  # virtual seconds per second: a year in half a minute
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
@@ -54,18 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
             stream.reconfigure(errors="backslashreplace")
     status = _PIPE_CLOSED
+    options = argparse.Namespace()
     try:
-        options = _parser().parse_args(arguments)
-    except BrokenPipeError:
-        return _nobody_reads(status)
-    try:
+        _parser().parse_args(arguments, options)
         with for_programs() if options.json else nullcontext():
             status = int(options.run_command(options))
         if sys.stdout is not None:  # closed by whoever started it
             sys.stdout.flush()
         return status
     except BrokenPipeError:
-        return _nobody_reads(status)
+        # Whoever reads has enough, such as head; the interpreter's own last words must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status
     except OSError as error:
         # Without a file it is what is printed, such as into a file on a disk that is full.
         where = "can't write" if error.filename is None else f"{error.filename} can't be used"
@@ -77,12 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130
-
-
-def _nobody_reads(status: int) -> int:
-    """End where who reads has enough, such as head; the interpreter's own last words must not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
 
 
 def _advice(error: VoxopsError, options: argparse.Namespace) -> str:
@@ -101,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--state", type=Path, help="keep the sandbox's state in this file")
     demo.add_argument("--ledger", type=Path, help="keep keys and outcomes in this file")
     demo.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the report (default: build/demo)")
-    demo.set_defaults(run_command=_demo)
+    demo.set_defaults(run_command=do.run_demo)
 
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
     sandbox.add_argument("--port", type=_port, default=8765)
@@ -119,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
-    sandbox.set_defaults(run_command=_sandbox)
+    sandbox.set_defaults(run_command=do.run_sandbox)
 
     matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
     matrix.add_argument("--check", action="store_true", help="try every row against a sandbox started for it")
@@ -128,18 +105,20 @@ def _parser() -> argparse.ArgumentParser:
         "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
     )
     matrix.add_argument("--spec", type=Path, metavar="FILE", help="show where an OpenAPI file (JSON) differs")
-    matrix.set_defaults(run_command=run_matrix)
+    matrix.set_defaults(run_command=do.run_matrix)
 
-    triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_STATUSES)
-    _workspace_options(triage)
-    triage.set_defaults(run_command=_triage)
+    triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_REPORT_STATUS)
+    triage.set_defaults(run_command=do.run_triage)
 
-    deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_STATUSES)
-    _workspace_options(deliveries)
+    deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_REPORT_STATUS)
     deliveries.add_argument(
         "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
     )
-    deliveries.set_defaults(run_command=_deliveries)
+    deliveries.set_defaults(run_command=do.run_deliveries)
+    for each in (triage, deliveries):
+        each.add_argument("--html", type=Path, help="write a self-contained HTML file")
+        each.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
+        each.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
     sync = archive.add_subparsers(required=True, metavar="what").add_parser(
@@ -148,9 +127,33 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("path", type=Path, help="folder of the archive")
     sync.add_argument("--since", help="leave out deliveries before it: 90D or ISO text with an offset")
     sync.add_argument("--full", action="store_true", help="read everything again")
-    sync.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
-    sync.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
-    sync.set_defaults(run_command=_archive_sync)
+    sync.set_defaults(run_command=do.run_archive_sync)
+
+    runs = commands.add_parser("runs", help="the runs of this workspace, newest first")
+    runs.set_defaults(run_command=do.run_runs)
+
+    resume = commands.add_parser("resume", help="go on with a run: send what was never sent", epilog=_RUN_STATUS)
+    resume.add_argument("run", metavar="RUN", help="id of the run, as voxops runs shows it")
+    resume.add_argument("--look", action="store_true", help="only read and settle what was sent; send nothing")
+    resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
+    resume.set_defaults(run_command=do.run_resume)
+
+    digest = commands.add_parser(
+        "digest", help="what needs somebody, as plain JSON for a chat or a job", epilog=_DIGEST_STATUS
+    )
+    digest.add_argument(
+        "--since-last",
+        action="store_true",
+        help="only what is new, worse or back since the last digest, and what is gone",
+    )
+    digest.add_argument("--post", metavar="URL", help="send the digest there, if it holds anything")
+    digest.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where --since-last remembers the last digest (default: beside the ledger)",
+    )
+    digest.set_defaults(run_command=run_digest)
 
     ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
     ledger.add_argument("path", type=Path, help="the ledger's file")
@@ -161,9 +164,22 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
     )
-    ledger.set_defaults(run_command=_ledger)
-    jobs = add_jobs(commands)
-    for each in (demo, sandbox, matrix, triage, deliveries, sync, ledger, *jobs):
+    ledger.set_defaults(run_command=do.run_ledger)
+
+    for each in (triage, deliveries, digest):
+        each.add_argument(
+            "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
+        )
+        said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
+        each.add_argument("--tz", type=_zone, help=said)
+    for each in (triage, deliveries, sync, runs, resume, digest):
+        each.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
+        each.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
+    for each in (runs, resume, digest):
+        each.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
+        # a mistyped path would show the runs of a new and empty ledger; a digest needs none that exists
+        each.set_defaults(needs_ledger=each is not digest)
+    for each in (demo, sandbox, matrix, triage, deliveries, sync, runs, resume, digest, ledger):
         each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 
@@ -176,143 +192,6 @@ class _Version(argparse.Action):
 
         print(f"voxops {version('voxops')}", flush=True)
         parser.exit()
-
-
-def _workspace_options(parser: argparse.ArgumentParser) -> None:
-    """Where to read from and where to write to."""
-    parser.add_argument(
-        "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
-    )
-    parser.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
-    parser.add_argument("--sandbox", action="store_true", help="read the embedded sandbox")
-    add_zone(parser)
-    parser.add_argument("--html", type=Path, help="write a self-contained HTML file")
-    parser.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
-    parser.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
-
-
-def _demo(options: argparse.Namespace) -> int:
-    """The main job."""
-    from voxops.demo import demo
-
-    with _files(), _facts(options):
-        return demo(state=options.state, ledger=options.ledger, out=options.out)
-
-
-def _sandbox(options: argparse.Namespace) -> int:
-    """Serve the sandbox until it is stopped."""
-    from voxburst_sandbox import serve
-
-    with _files(), _facts(options):
-        serve(
-            port=options.port, seed=options.seed, state=options.state, speed=options.speed, now=options.now, tls=options.tls,
-            rate_limit=options.rate_limit or None, posts=options.posts, deliveries=options.deliveries,
-            storage_port=options.storage_port, receiver_port=options.receiver_port,
-        )  # fmt: skip
-    return 0
-
-
-class _Facts:
-    """Standard output of a command that says its facts in lines such as ``demo: posts=3``: those as JSON, the rest among the errors."""
-
-    def __init__(self) -> None:
-        self._rest = ""
-
-    def write(self, text: str) -> int:
-        """Take text; whole lines go out."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            name, colon, facts = line.partition(": ")
-            try:
-                pairs = [word.partition("=") for word in shlex.split(facts)]
-            except ValueError:  # a quotation mark by itself, in words for people
-                pairs = []
-            if colon and name.isalpha() and pairs and all(sign for _, sign, _ in pairs):
-                emit({"command": name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs}})
-            else:
-                print(line, file=sys.stderr)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing waits but the end of a line."""
-
-
-@contextmanager
-def _facts(options: argparse.Namespace) -> Iterator[None]:
-    """Turn the lines of a command into JSON, if that is asked for."""
-    if not options.json:
-        yield
-        return
-    with redirect_stdout(cast("IO[str]", _Facts())):
-        yield
-
-
-@contextmanager
-def _files() -> Iterator[None]:
-    """Say in a line which port or file can't be used."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise ConfigError(f"{where}{error.strerror or error}") from error
-
-
-def _triage(options: argparse.Namespace) -> int:
-    """Print who must do what, and write the report."""
-    from voxops.analysis.triage import triage
-    from voxops.model import ASKS_NOBODY
-    from voxops.views.report import report
-
-    with connected(options) as ws:
-        triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
-    _print_and_write(report(triaged), options)
-    failed = triaged[triaged["cause"].notna()]
-    return 0 if failed["verdict"].isin(list(ASKS_NOBODY)).all() else ATTENTION
-
-
-def _deliveries(options: argparse.Namespace) -> int:
-    """Print who must do what and the statistics, and write the report."""
-    from voxops import deliveries
-    from voxops._support.safe import short_address
-    from voxops.analysis.statistics import DELIVERED_BY
-    from voxops.views.report import report
-
-    with connected(options) as ws:
-        log, tz = ws.deliveries(since=options.since), ws.settings.tz
-    made = report(log, tz=tz)
-    stats = deliveries.stats(log, by=options.by, tz=tz).round({"attempts_mean": 2})
-    for name in ("success_rate", *DELIVERED_BY):
-        stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")
-    _print_and_write(made, options, {"stats": stats})
-    if not options.json:
-        print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
-    down = made.frames["outages"]["recovered_at"].isna().any()
-    return ATTENTION if down or len(made.frames["lost"]) else 0
-
-
-def _archive_sync(options: argparse.Namespace) -> int:
-    """Bring an archive up to date."""
-    with connected(options) as ws:
-        done = ws.archive(options.path).sync(options.since, full=options.full)
-        emit_or_say(options, asdict(done), str(done))
-    return 0
-
-
-def _print_and_write(made: Report, options: argparse.Namespace, more: Mapping[str, pd.DataFrame] | None = None) -> None:
-    """Write a report wherever the options ask for it, and print its summary, or its tables as JSON: who reads may have enough early."""
-    wanted = ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv))
-    asked = [(path, write) for path, write in wanted if path is not None]
-    for path, write in asked:
-        write(path)
-    if options.json:
-        frames = {**made.frames, **(more or {})}
-        emit({"headline": made.headline, **{name: records(frame) for name, frame in frames.items()}})
-    else:
-        print(printable(made))
-    for path, _ in asked:
-        print(f"written: {path}")
 
 
 def _port(text: str) -> int:
@@ -340,27 +219,11 @@ def _speed(text: str) -> float:
     return speed
 
 
-def _ledger(options: argparse.Namespace) -> int:
-    """Print, export, copy or prune a ledger."""
-    import pandas as pd
+def _zone(name: str) -> str:
+    """A time zone's name, if there is such a zone."""
+    from zoneinfo import ZoneInfo
 
-    from voxops.frames.times import length
-    from voxops.ledger import Ledger, audit
-
-    if not options.path.exists() or not options.path.stat().st_size:
-        raise ConfigError(f"there is no ledger {options.path}")
-    age = None if options.prune is None else length("--prune", options.prune)
-    with closing(Ledger(options.path)) as book:
-        if age is not None:
-            before = pd.Timestamp.now("UTC") - age
-            pruned = audit.prune(book, before.to_pydatetime())
-            emit_or_say(options, {"pruned": pruned}, f"dropped bytes and replies of {many(pruned, 'request')}")
-        elif target := options.export or options.copy:
-            try:
-                path = audit.export(book, target) if options.export else book.copy_to(target)
-            except OSError as error:
-                raise unwritable(target, error) from error
-            emit_or_say(options, {"exported" if options.export else "copied": str(path)}, str(path))
-        else:
-            emit_or_print_frame(options, audit.runs(book) if options.runs else audit.history(book))
-    return 0
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError) as error:
+        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone: write it like Europe/Berlin") from error

@@ -1,15 +1,17 @@
-"""Where rows are tried: a sandbox, clients on its clock, a webhook of our own, and the record of what happened."""
+"""How each row of the matrix is tried, and where: a sandbox, clients on its clock, a webhook, the record of what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
+import re
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -24,7 +26,6 @@ HOST = "matrix-check.example"  # leads to the sandbox's own receiver
 # Real seconds: how long the hasty client waits, how long the server would take if the faults were not cleared before, a moment,
 # and how long a request may be on its way to the server's record.
 SHORT, LONG, MOMENT, PATIENCE = 0.4, 60.0, 0.02, 10.0
-UPLOAD_PATH = "/upload/*"
 _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
 
@@ -90,7 +91,7 @@ class Bench:
     ----------
     client : AsyncClient
         On the sandbox's own clock, so that waiting takes no time.
-    stranger : AsyncClient
+    second : AsyncClient
         The same API key in another client, which does not know what the first has sent.
     hasty : AsyncClient
         Waits only a moment for an answer.
@@ -109,7 +110,7 @@ class Bench:
         self._folder = tempfile.TemporaryDirectory(prefix="voxops-")
         self.folder = Path(self._folder.name)
         self.client = self._new_client()
-        self.stranger = self._new_client()
+        self.second = self._new_client()
         self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox))
         self.secret = self.account = self.hook = ""
 
@@ -133,7 +134,7 @@ class Bench:
         self.sandbox.clear_faults()
         self.sandbox.set_switches(**self._switches)
         await self.client.webhooks.delete(self.hook)
-        for client in (self.client, self.stranger, self.hasty):
+        for client in (self.client, self.second, self.hasty):
             await client.aclose()
         self._folder.cleanup()
 
@@ -172,11 +173,7 @@ class Bench:
     @contextlib.contextmanager
     def fault(self, row: Endpoint, action: str, *, when: str = "after", **more: Any) -> Iterator[None]:
         """Let the next request of a row go wrong."""
-        path = (
-            UPLOAD_PATH
-            if row.method == "PUT"
-            else "/".join("*" if part.startswith(":") else part for part in row.path.split("/"))
-        )
+        path = "/upload/*" if row.method == "PUT" else re.sub(r":\w+", "*", row.path)
         self.sandbox.add_fault(Fault(action, method=row.method, path=path, when=when, times=1, **more))
         try:
             yield
@@ -272,17 +269,24 @@ class Case:
         Makes something to act on, before anything is counted.
     call : callable
         The typed call.
-    mixed : callable or None
-        For rows of many items: the call with a first item that is right and a second that the API refuses.
-    wrong : callable or None
-        The same with wrong items only.
+    many : bool
+        Whether it takes many items: then `make` returns one that is right and one that the API refuses.
     """
 
     effect: str
     make: Make
     call: Call
-    mixed: Call | None = None
-    wrong: Call | None = None
+    many: bool = False
+
+    async def right(self, bench: Bench) -> Any:
+        """Make something that the API does not refuse."""
+        made = await self.make(bench)
+        return made[:1] if self.many else made
+
+
+def _named(method: str) -> Call:
+    """The typed call of this name, with nothing but the thing and the key."""
+    return lambda client, thing, key: attrgetter(method)(client)(thing, idempotency_key=key)
 
 
 async def _nothing(bench: Bench) -> None:
@@ -351,64 +355,44 @@ def _edited(versioned: tuple[str, str]) -> PostFields:
 
 
 CASES: Mapping[int, Case] = {
-    1: Case("post.create", _later, lambda c, t, k: c.posts.create(t, idempotency_key=k)),
+    1: Case("post.create", _later, _named("posts.create")),
     2: Case("post.update", _versioned, lambda c, t, k: c.posts.update(t[0], _edited(t), version=t[1], idempotency_key=k)),
-    3: Case("post.delete", draft, lambda c, t, k: c.posts.delete(t, idempotency_key=k)),
-    4: Case("post.publish", draft, lambda c, t, k: c.posts.publish(t, idempotency_key=k)),
-    5: Case("post.retry", failed, lambda c, t, k: c.posts.retry(t, idempotency_key=k)),
-    6: Case("post.cancel", draft, lambda c, t, k: c.posts.cancel(t, idempotency_key=k)),
-    7: Case("post.clone", draft, lambda c, t, k: c.posts.clone(t, idempotency_key=k)),
-    8: Case("post.duplicate", draft, lambda c, t, k: c.posts.duplicate(t, idempotency_key=k)),
-    9: Case("post.unpublish", published, lambda c, t, k: c.posts.unpublish(t, idempotency_key=k)),
+    3: Case("post.delete", draft, _named("posts.delete")),
+    4: Case("post.publish", draft, _named("posts.publish")),
+    5: Case("post.retry", failed, _named("posts.retry")),
+    6: Case("post.cancel", draft, _named("posts.cancel")),
+    7: Case("post.clone", draft, _named("posts.clone")),
+    8: Case("post.duplicate", draft, _named("posts.duplicate")),
+    9: Case("post.unpublish", published, _named("posts.unpublish")),
     10: Case("target.fix", failed_target, lambda c, t, k: c.posts.fix(*t, content="Mended", idempotency_key=k)),
-    11: Case(
-        "post.create", _posts,
-        lambda c, t, k: c.posts.bulk(t[:1], idempotency_key=k),
-        lambda c, t, k: c.posts.bulk(t, idempotency_key=k),
-        lambda c, t, k: c.posts.bulk(t[1:], idempotency_key=k),
-    ),
-    12: Case(
-        "post.create", _videos,
-        lambda c, t, k: c.posts.bulk_video(t[:1], idempotency_key=k),
-        lambda c, t, k: c.posts.bulk_video(t, idempotency_key=k),
-        lambda c, t, k: c.posts.bulk_video(t[1:], idempotency_key=k),
-    ),
+    11: Case("post.create", _posts, _named("posts.bulk"), many=True),
+    12: Case("post.create", _videos, _named("posts.bulk_video"), many=True),
     13: Case("", _nothing, lambda c, _, __: c.posts.validate(content="A text", platforms=["facebook"])),
     14: Case("recurrence.create", draft, lambda c, t, k: c.posts.set_recurrence(t, {"frequency": "WEEKLY"}, idempotency_key=k)),
     15: Case("recurrence.update", _recurring, lambda c, t, k: c.posts.update_recurrence(t, {"frequency": "MONTHLY"}, idempotency_key=k)),
-    16: Case("recurrence.delete", _recurring, lambda c, t, k: c.posts.delete_recurrence(t, idempotency_key=k)),
+    16: Case("recurrence.delete", _recurring, _named("posts.delete_recurrence")),
     17: Case("account.connect", _nothing, lambda c, _, k: c.accounts.connect("threads", idempotency_key=k)),
     18: Case("account.connected", agreed, lambda c, t, _: c.accounts.callback("threads", *t)),
-    19: Case("account.disconnect", connected, lambda c, t, k: c.accounts.delete(t, idempotency_key=k)),
-    20: Case("account.refresh", _account, lambda c, t, k: c.accounts.refresh(t, idempotency_key=k)),
-    21: Case("account.test", _account, lambda c, t, k: c.accounts.test(t, idempotency_key=k)),
+    19: Case("account.disconnect", connected, _named("accounts.delete")),
+    20: Case("account.refresh", _account, _named("accounts.refresh")),
+    21: Case("account.test", _account, _named("accounts.test")),
     22: Case("account.page", _account, lambda c, t, k: c.accounts.select_page(t, "page_1", idempotency_key=k)),
-    23: Case("account.backfill", _account, lambda c, t, k: c.accounts.backfill(t, idempotency_key=k)),
+    23: Case("account.backfill", _account, _named("accounts.backfill")),
     24: Case("media.create", _number, lambda c, t, k: c.uploads.presign(f"{t}.jpg", "image/jpeg", 5, idempotency_key=k)),
-    25: Case("media.delete", media_file, lambda c, t, k: c.media.delete(t, idempotency_key=k)),
-    26: Case("media.validate", media_file, lambda c, t, k: c.media.validate(t, idempotency_key=k)),
+    25: Case("media.delete", media_file, _named("media.delete")),
+    26: Case("media.validate", media_file, _named("media.validate")),
     27: Case("media.register", _number, lambda c, t, k: c.media.register(f"https://cdn.example/r{t}.jpg", "image/jpeg", idempotency_key=k)),
-    28: Case(
-        "media.create", _files,
-        lambda c, t, k: c.uploads.bulk_presign(t[:1], idempotency_key=k),
-        lambda c, t, k: c.uploads.bulk_presign(t, idempotency_key=k),
-        lambda c, t, k: c.uploads.bulk_presign(t[1:], idempotency_key=k),
-    ),
-    29: Case(
-        "media.create", _clips,
-        lambda c, t, k: c.uploads.bulk_video_urls(t[:1], idempotency_key=k),
-        lambda c, t, k: c.uploads.bulk_video_urls(t, idempotency_key=k),
-        lambda c, t, k: c.uploads.bulk_video_urls(t[1:], idempotency_key=k),
-    ),
+    28: Case("media.create", _files, _named("uploads.bulk_presign"), many=True),
+    29: Case("media.create", _clips, _named("uploads.bulk_video_urls"), many=True),
     30: Case("media.validate", media_file, lambda c, t, k: c.media.bulk_validate([t], idempotency_key=k)),
     31: Case("media.import", _number, lambda c, t, k: c.media.import_from_url(f"https://cdn.example/i{t}.jpg", idempotency_key=k)),
     32: Case("media.import", _number, lambda c, t, k: c.media.import_from_drive(f"file-{t}", idempotency_key=k)),
     33: Case("media.upload", file, lambda c, t, _: c.uploads.send(t)),
     34: Case("webhook.create", _number, lambda c, t, k: c.webhooks.create(f"https://other.example/{t}", ["post.failed"], idempotency_key=k)),
     35: Case("webhook.update", webhook, lambda c, t, k: c.webhooks.update(t, enabled=False, idempotency_key=k)),
-    36: Case("webhook.delete", webhook, lambda c, t, k: c.webhooks.delete(t, idempotency_key=k)),
+    36: Case("webhook.delete", webhook, _named("webhooks.delete")),
     37: Case("webhook.rotate", webhook, lambda c, t, _: c.webhooks.rotate_secret(t)),
-    38: Case("webhook.test", webhook, lambda c, t, k: c.webhooks.test(t, idempotency_key=k)),
+    38: Case("webhook.test", webhook, _named("webhooks.test")),
     39: Case("delivery.resend", delivery, lambda c, t, k: c.webhooks.retry_delivery(*t, idempotency_key=k)),
 }  # fmt: skip
 

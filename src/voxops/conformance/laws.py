@@ -1,4 +1,4 @@
-"""What was found about a row, and how it is reported."""
+"""What must hold for each row of the matrix: its description, what reads show of it, and eight laws tried in a sandbox."""
 
 from __future__ import annotations
 
@@ -17,17 +17,7 @@ from voxburst_sandbox import Remote, Sandbox
 from voxops._support import eventloop
 from voxops.api import limits
 from voxops.api.assumptions import polled_status
-from voxops.api.matrix import (
-    MATRIX,
-    Endpoint,
-    Resend,
-    completed_by,
-    find,
-    is_outcome,
-    may_resend,
-    must_read_items,
-    polled,
-)
+from voxops.api.matrix import MATRIX, Endpoint, Resend, find, may_resend, polled
 from voxops.client import AsyncClient, Handle, Page, is_loopback
 from voxops.conformance.cases import CASES, LONG, Bench, Case, Mark, ids_in
 from voxops.errors import ConfigError, ConflictError, ServerError, TransportError, VoxopsError
@@ -107,22 +97,21 @@ def compare_spec(path: Path) -> list[str]:
 
 def differences(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a document says otherwise than the matrix: rows first, then what no row governs."""
-    described = dict(_operations(document))
-    rows: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    rows: dict[int, Mapping[str, Any]] = {}
     ungoverned = []
-    for (method, path), operation in described.items():
+    for (method, path), operation in dict(_operations(document)).items():
         row = find(method, re.sub(r"\{[^}]*\}", "x", path))
         if row is None:
             ungoverned.append(f"no row governs {method} {path}: it is sent once, with client.raw()")
         else:
-            rows[row.row] = (path, operation)
+            rows[row.row] = operation
     for row in MATRIX:
         if row.method == "PUT":  # the presigned upload is not the API's
             continue
         if row.row not in rows:
             yield f"row {row.row} {row}: not described"
         else:
-            yield from (f"row {row.row} {row}: {what}" for what in _cells(document, row, rows[row.row][1]))
+            yield from (f"row {row.row} {row}: {what}" for what in _cells(document, row, rows[row.row]))
     yield from ungoverned
     yield from _limits(document, rows)
 
@@ -157,20 +146,18 @@ def _cells(document: Mapping[str, Any], row: Endpoint, operation: Mapping[str, A
         yield "the description has a 207, the matrix does not have it half succeed"
 
 
-def _limits(document: Mapping[str, Any], rows: Mapping[int, tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+def _limits(document: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     """Limits that are described and known here, and differ."""
-    for row, names, word, ours in (
-        (1, ("content",), "maxLength", limits.CONTENT_CHARACTERS),
-        (11, ("posts",), "maxItems", limits.BULK_POSTS),
+    for row, field, word, ours in (
+        (1, "content", "maxLength", limits.CONTENT_CHARACTERS),
+        (11, "posts", "maxItems", limits.BULK_POSTS),
     ):
-        shape: Any = rows.get(row, ("", {}))[1].get("requestBody", {})
-        for name in ("content", "application/json", "schema"):
+        shape: Any = rows.get(row, {})
+        for name in ("requestBody", "content", "application/json", "schema", "properties", field):
             shape = _resolved(document, shape).get(name, {})
-        for name in names:
-            shape = _resolved(document, _resolved(document, shape).get("properties", {})).get(name, {})
         theirs = _resolved(document, shape).get(word)
         if theirs is not None and theirs != ours:
-            yield f"row {row}: {'.'.join(names)} has {word} {theirs}, here {ours}"
+            yield f"row {row}: {field} has {word} {theirs}, here {ours}"
 
 
 def _resolved(document: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
@@ -206,24 +193,27 @@ async def read_rows(client: AsyncClient) -> list[Finding]:
         tells how it ended. It is not looked at if the workspace has no such thing.
     """
     known = {
-        "posts": await _reading(client.posts.list(status="all"), client.posts.get, "posts"),
-        "accounts": await _reading(client.accounts.list(status="all"), client.accounts.get, "accounts"),
-        "media": await _reading(client.media.list(), client.media.get, None),
-        "webhooks": await _reading(client.webhooks.list(), client.webhooks.get, "webhooks"),
+        "posts": await _reading(client.posts.list(status="all"), "posts", client.posts.get),
+        "accounts": await _reading(client.accounts.list(status="all"), "accounts", client.accounts.get),
+        "media": await _reading(client.media.list(), None, client.media.get),
+        "webhooks": await _reading(client.webhooks.list(), "webhooks", client.webhooks.get),
     }
-    known["deliveries"] = await _deliveries(client, known["webhooks"])
+    hooks = known["webhooks"]
+    if hooks.listed is not None:
+        hooks = await _reading(client.webhooks.deliveries(str(hooks.listed.get("id"))), "deliveries")
+    known["deliveries"] = hooks
     return [_finding(row, known["deliveries" if polled(row) == "delivery" else row.group]) for row in MATRIX]
 
 
 async def _reading(
-    pages: AsyncIterator[Page], get: Callable[[str], Awaitable[dict[str, Any]]], kind: str | None
+    pages: AsyncIterator[Page], kind: str | None, get: Callable[[str], Awaitable[dict[str, Any]]] | None = None
 ) -> _Reading:
-    """Read the first thing of a list, and that thing by itself."""
+    """Read the first thing of a list, and that thing by itself where that can be read."""
     try:
-        listed = await _first(pages)
+        listed = await anext((page.records[0] async for page in pages if page.records), None)
         if listed is None:
             return _Reading()
-        record = await get(str(listed.get("id")))
+        record = listed if get is None else await get(str(listed.get("id")))
     except VoxopsError as error:
         return _Reading(differs=(str(error),))
     differs = []
@@ -232,25 +222,6 @@ async def _reading(
     if kind is not None:
         differs += _columns(kind, [listed, record])
     return _Reading(listed, record, tuple(differs))
-
-
-async def _deliveries(client: AsyncClient, webhooks: _Reading) -> _Reading:
-    """Read the newest delivery of the first webhook."""
-    if webhooks.listed is None:
-        return _Reading(differs=webhooks.differs)
-    try:
-        listed = await _first(client.webhooks.deliveries(str(webhooks.listed.get("id"))))
-    except VoxopsError as error:
-        return _Reading(differs=(str(error),))
-    return _Reading(listed, listed, tuple(_columns("deliveries", [listed]))) if listed is not None else _Reading()
-
-
-async def _first(pages: AsyncIterator[Page]) -> dict[str, Any] | None:
-    """The first record of a list."""
-    async for page in pages:
-        if page.records:
-            return page.records[0]
-    return None
 
 
 def _columns(kind: str, records: list[dict[str, Any]]) -> list[str]:
@@ -279,7 +250,7 @@ def _finding(row: Endpoint, reading: _Reading) -> Finding:
 
 Law: TypeAlias = Callable[[Bench, Endpoint, Case], Awaitable[list[str]]]
 
-# After each of these nobody knows whether the request took effect: the answer is lost, is an error, or comes too late.
+# Each of these leaves the outcome unknown: the answer is lost, is an error, or comes too late.
 _AMBIGUOUS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("dropped after commit", "drop", {}),
     ("500 after commit", "status", {"status": 500}),
@@ -298,7 +269,7 @@ async def one_effect(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """An idempotent row acts once under one key, however often it is asked, and answers the same."""
     if not row.idempotent:
         return []
-    thing, key = await case.make(bench), bench.key()
+    thing, key = await case.right(bench), bench.key()
     mark = bench.mark()
     first = await case.call(bench.client, thing, key)
     second = await case.call(bench.client, thing, key)
@@ -311,12 +282,12 @@ async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """A key that was used is refused for another body: before it is sent where the client knows, else by the server."""
     if not row.idempotent:
         return []
-    thing, key = await case.make(bench), bench.key()
+    thing, key = await case.right(bench), bench.key()
     mark = bench.mark()
     await case.call(bench.client, thing, key)
     (sent,) = mark.requests(row)
     found = []
-    for client, status in ((bench.client, 0), (bench.stranger, 409)):
+    for client, status in ((bench.client, 0), (bench.second, 409)):
         try:
             await client.request(row.method, sent["path"], json={"another": 1}, idempotency_key=key)
             found.append("another body was taken under a used key")
@@ -326,7 +297,7 @@ async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
                     f"another body under a used key: {error.status} {error.code} instead of {status} IDEMPOTENCY_CONFLICT"
                 )
     if len(mark.requests(row)) != 2:
-        found.append(f"{len(mark.requests(row))} requests instead of 2: one in the first client, one in a stranger")
+        found.append(f"{len(mark.requests(row))} requests instead of 2: one of each client")
     return found if len(mark.effects(case.effect)) == 1 else [*found, "another body had an effect"]
 
 
@@ -335,7 +306,7 @@ async def ambiguity(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     found = []
     for name, action, more in _AMBIGUOUS:
         client = bench.hasty if action == "delay" else bench.client
-        thing = await case.make(bench)
+        thing = await case.right(bench)
         mark, failure = bench.mark(), ""
         with bench.fault(row, action, **more):
             try:
@@ -373,7 +344,7 @@ async def never_again(bench: Bench, row: Endpoint, case: Case) -> list[str]:
         return []
     found = []
     for name, action, more in _REFUSED:
-        thing = await case.make(bench)
+        thing = await case.right(bench)
         mark = bench.mark()
         with bench.fault(row, action, when="before", **more):
             try:
@@ -390,7 +361,7 @@ async def keyless(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """Without a key nothing is repeated: `raw` sends once."""
     if row.method == "PUT":
         return []
-    thing = await case.make(bench)
+    thing = await case.right(bench)
     mark = bench.mark()
     await case.call(bench.client, thing, None)
     path = mark.requests(row)[0]["path"]
@@ -407,10 +378,10 @@ async def keyless(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 async def outcome(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """A synchronous row's 2xx is its outcome; an asynchronous one's only hands over something to follow to its end."""
-    thing = await case.make(bench)
+    thing = await case.right(bench)
     answer = await case.call(bench.client, thing, bench.key())
     handles = [one for one in (answer if isinstance(answer, tuple) else (answer,)) if isinstance(one, Handle)]
-    if is_outcome(row):
+    if not row.is_async:
         return ["a handle from a synchronous row"] if handles else []
     if not handles:
         return ["no handle to follow"]
@@ -433,15 +404,15 @@ async def outcome(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 async def items(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """Where a row can half succeed, every item has an outcome of its own, whatever the status of the whole."""
-    if not must_read_items(row):
+    if not row.partial:
         return []
-    if case.mixed is None or case.wrong is None:
+    if not case.many:
         return await _targets_read(bench, case)
-    thing = await case.make(bench)
+    both = await case.make(bench)
     found = []
-    for name, call, wanted in (("mixed", case.mixed, ["created", "failed"]), ("all wrong", case.wrong, ["failed"])):
+    for name, part, wanted in (("mixed", both, ["created", "failed"]), ("all wrong", both[1:], ["failed"])):
         mark = bench.mark()
-        answer = await call(bench.client, thing, bench.key())
+        answer = await case.call(bench.client, part, bench.key())
         table = build("bulk_results", answer["results"]).sort_values("index")
         if table["status"].to_list() != wanted:
             found.append(f"{name}: items {table['status'].to_list()} instead of {wanted}")
@@ -454,7 +425,7 @@ async def items(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 async def _targets_read(bench: Bench, case: Case) -> list[str]:
     """Items of a retried or fixed post are its targets: each with its own status when the post has ended."""
-    thing = await case.make(bench)
+    thing = await case.right(bench)
     handle = await case.call(bench.client, thing, bench.key())
     listed = [entry for name in ("retriedPlatforms", "skippedPlatforms") for entry in handle.accepted.get(name) or ()]
     ending = await handle
@@ -475,7 +446,7 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     """The events that a row emits are delivered, signed with the secret, and name what was acted on; others emit none."""
     if not row.emits and "emits" in row.inferred:
         return []
-    thing = await case.make(bench)
+    thing = await case.right(bench)
     # What making the thing emits goes out before; the receiver may ask for it once more, later.
     bench.sandbox.advance(1)
     before = bench.delivered()
@@ -495,9 +466,9 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     mine = {event.type for event in parsed if event.subject in ids_in(thing, answer)}
     if len(events(received, secrets=bench.secret)) != len({event.id for event in parsed}):
         found.append("the frame does not hold each event once")
-    if must_read_items(row) and isinstance(answer, Mapping) and not ids_in(answer) <= named:
+    if row.partial and isinstance(answer, Mapping) and not ids_in(answer) <= named:
         found.append("an item without an event")
-    ends = set(completed_by(row))
+    ends = set(row.emits if row.is_async else ())
     fits = len(mine & ends) == len(mine) == 1 if ends else mine == set(row.emits)
     wanted = " or ".join(sorted(ends)) or " and ".join(row.emits) or "none"
     return found if fits else [*found, f"events {', '.join(sorted(mine)) or 'none'} instead of {wanted}"]

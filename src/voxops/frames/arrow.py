@@ -1,12 +1,34 @@
-"""``vx.from_arrow``, which can be imported, and says what it needs, also where there is no Arrow."""
+"""Arrow tables as frames of this package: no dtype is left to inference.
+
+pyarrow is an optional package, which takes longer to load than all of voxops: it is imported where it is used.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from voxops._support.canonical import decode
 from voxops.errors import ConfigError
+from voxops.frames.nested import JsonArray, JsonDtype, ListArray, Target, Targets, TargetsArray
+from voxops.frames.schemas import SCHEMAS, STRING_DTYPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Columns that hold JSON, which Arrow has as text.
+_JSON = frozenset(
+    {"data", *(column.name for table in SCHEMAS.values() for column in table if column.kind.name == "json")}
+)
+_INDEX = re.compile(r"__index_level_\d+__")  # columns that pandas adds for its index
+_YES_NO = frozenset({"eligible", "retryable"})  # never missing
+_MOST = np.iinfo(np.int64).max
 
 
 def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -44,7 +66,143 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     {'row_id': 'string'}
     """
     try:
-        from voxops.frames.arrow_in import read_arrow
+        import pyarrow as pa
     except ModuleNotFoundError as error:
         raise ConfigError(f"vx.from_arrow needs {error.name}: pip install 'voxops[archive]'") from error
-    return read_arrow(data, like)
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise ConfigError(
+            f"a {type(data).__name__} can't be read as Arrow; pass a polars.DataFrame, a relation of DuckDB, a pyarrow.Table or a pandas.DataFrame"
+        )
+    if isinstance(data, pd.DataFrame):
+        _refuse_doubled(map(str, data.columns))
+    try:
+        table = pa.table(data)
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+    ) as error:  # a column of pandas may hold values that no type has together
+        raise ConfigError(
+            f"this can't be read as Arrow: {'; '.join(map(str, error.args))}. Give the column one type, such as astype('string')"
+        ) from error
+    names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
+    _refuse_doubled(names)
+    known: dict[Any, Any] = {} if like is None else like.dtypes.to_dict()
+    frame = to_frame(table.select(names), {name: isinstance(dtype, JsonDtype) for name, dtype in known.items()})
+    for name in frame.columns.intersection(list(known)):
+        if frame[name].dtype != known[name]:
+            frame[name] = _as(frame[name], known[name])
+    if isinstance(source := data if like is None else like, pd.DataFrame):
+        frame.attrs = dict(source.attrs)
+    return frame
+
+
+def _as(column: pd.Series[Any], dtype: Any) -> Any:
+    if isinstance(dtype, JsonDtype):
+        return _json_in(column.array.to_numpy(object, na_value=None))
+    if isinstance(dtype, pd.DatetimeTZDtype) and pd.api.types.is_datetime64_dtype(column.dtype):
+        raise ConfigError(
+            f"the times of {column.name} have lost their zone on the way; say which it is, in DuckDB as {column.name} AT TIME ZONE 'UTC'"
+        )
+    return column.astype(dtype)
+
+
+def _refuse_doubled(names: Iterable[str]) -> None:
+    if doubled := doubled_name(names):
+        raise ConfigError(f"two columns are named {doubled!r}; rename one of them")
+
+
+def doubled_name(names: Iterable[str]) -> str | None:
+    """The first name that several columns have."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether cells are texts, of whatever tool, or all missing."""
+    from pyarrow import types
+
+    return any(is_(kind) for is_ in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
+
+
+def to_frame(table: pa.Table, nested: Mapping[str, bool] | None = None) -> pd.DataFrame:
+    """A table as a frame with the dtypes of this package; columns of other names are left to Arrow.
+
+    `nested` says of columns whether their texts are JSON; of the others their name does.
+    """
+    known = nested or {}
+    columns = {
+        name: _column_in(name, table.column(name), nested=known.get(name, name in _JSON)) for name in table.column_names
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
+
+
+def _column_in(name: str, column: Any, *, nested: bool) -> Any:
+    """One column, by its type and, for nested ones, its name."""
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_list_view(kind):
+        if name == "targets" and (types.is_struct(kind.value_type) or not column.length()):
+            return _targets_in(column)
+        if _is_text(kind.value_type):
+            return ListArray._from_sequence([() if value is None else tuple(value) for value in column.to_pylist()])
+    if types.is_dictionary(kind):
+        if _is_text(kind.value_type):
+            return _words_in(column)
+        return _column_in(name, column.cast(kind.value_type), nested=nested)
+    if types.is_timestamp(kind):
+        return _times_in(name, column)
+    if _is_text(kind):
+        if nested:
+            with suppress(ValueError):  # another column of that name, such as the errors of a campaign's rows
+                return _json_in(column.to_pylist())
+        return pd.array(column.cast("string").to_numpy(), dtype=STRING_DTYPE)
+    missing = column.is_null().to_numpy()
+    if types.is_boolean(kind):
+        if name in _YES_NO and not column.null_count:
+            return column.to_numpy()
+        return pd.arrays.BooleanArray(column.fill_null(False).to_numpy().copy(), missing)
+    if types.is_integer(kind):
+        values = column.fill_null(0).to_numpy()
+        if values.dtype == np.uint64 and values.max(initial=0) > _MOST:
+            raise ConfigError(f"{name} holds whole numbers beyond {_MOST:,}; make it text or a floating number first")
+        return pd.arrays.IntegerArray(values.astype(np.int64), missing)
+    if types.is_floating(kind):
+        return pd.arrays.FloatingArray(column.fill_null(0.0).to_numpy().astype(np.float64), missing)
+    return pd.Series(column.to_pylist(), dtype=object)  # what only a query of the analyst's makes
+
+
+def _times_in(name: str, column: Any) -> Any:
+    """Times in UTC, cut to microseconds; without a zone where Arrow knows none, since none is guessed."""
+    stamps = column.cast("int64").fill_null(np.iinfo(np.int64).min).to_numpy()
+    try:
+        times = pd.DatetimeIndex(stamps.view(f"M8[{column.type.unit}]")).as_unit("us")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise ConfigError(f"{name} holds times that are too far off for microseconds") from error
+    return (times if column.type.tz is None else times.tz_localize("UTC")).array
+
+
+def _words_in(column: Any) -> Any:
+    """Texts that repeat: each is made once."""
+    column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    words = pd.array(np.array([*column.dictionary.to_pylist(), None], object), dtype=STRING_DTYPE)
+    codes = column.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
+    return words.take(codes)
+
+
+def _json_in(texts: Any) -> JsonArray:
+    """JSON values out of their texts."""
+    return JsonArray._from_sequence([decode(text) if isinstance(text, str) else text for text in texts])
+
+
+def _targets_in(column: Any) -> TargetsArray:
+    """Lists of structs as the targets of each post, which share their columns; fields that are not there are missing."""
+    if not column.length():
+        return TargetsArray._from_sequence(())
+    array = column.combine_chunks()
+    structs = array.flatten()
+    nothing = [None] * len(structs)
+    has = {field.name for field in array.type.value_type}
+    values = [structs.field(name).to_pylist() if name in has else nothing for name in Target._fields]
+    fields = tuple(np.fromiter(each, object, len(structs)) for each in values)
+    lengths = array.value_lengths().fill_null(0).to_pylist()
+    return TargetsArray._from_sequence(Targets(fields, 0, len(structs)).split(lengths))

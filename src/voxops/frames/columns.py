@@ -1,4 +1,7 @@
-"""What became of a column that a frame lacks, as far as the frame shows it, and what to do about it."""
+"""Columns of a frame that was passed: which it must have, their plain values, and those that come from metadata.
+
+The message about a missing column says what the frame shows of it, and what to do.
+"""
 
 from __future__ import annotations
 
@@ -25,31 +28,26 @@ def absent(frame: pd.DataFrame, wanted: Iterable[str], maker: str) -> tuple[str,
     names = list(wanted)
     missing = [name for name in names if name not in frame.columns]
     cures = {name: _cure(frame, name, missing) for name in missing}
-    # What has a name of its own here is no slip of the pen.
+    # A column that is wanted by its own name is no typo of another.
     others = [str(head) for head in frame.columns if head not in names and not str(head).startswith("new_")]
-    said = [name if cures[name] else name + _meant(name, others) for name in missing]
+    meant = {name: None if cures[name] else near(name, others) for name in missing}
+    said = [f"{name} (did you mean {meant[name]!r}?)" if meant[name] else name for name in missing]
     return ", ".join(said), list(dict.fromkeys(cure or maker for cure in cures.values()))
 
 
-def warn_of_slips(frame: pd.DataFrame, names: Iterable[str]) -> None:
-    """Warn of a filled column whose name nearly is one of `names`, none of which a frame must have: nobody would read it.
+def warn_of_typos(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Warn of a filled column whose name is nearly one of `names`, all of which are optional: nobody would read it.
 
-    Columns of one's own are no slips: only a name that is near one of ours, in a frame without it or with nothing in it, is one.
+    The analyst's own columns are no typos: only a name that is near one of ours, where that is absent or empty, is one.
     """
     ours = list(names)
     unused = [name for name in ours if name not in frame.columns or frame[name].isna().all()]
     for head in frame.columns:
         name = "_".join(str(head).lower().split())
         meant = near(name, unused) if head not in ours else None
-        # ``scheduled_for`` is near ``new_scheduled_for``, and no slip.
+        # ``scheduled_for`` is near ``new_scheduled_for``, and no typo.
         if meant and name.startswith("new") == meant.startswith("new") and frame[head].notna().any():
             warnings.warn(f"column {head!r} is none that is read; did you mean {meant!r}? Rename it then", stacklevel=3)
-
-
-def _meant(name: str, others: Iterable[str]) -> str:
-    """The column that may be meant, ``""`` where none is near."""
-    meant = near(name, others)
-    return f" (did you mean {meant!r}?)" if meant else ""
 
 
 def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
@@ -71,10 +69,6 @@ def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
             f"and join the edited column to it by {by}"
         )
     return ""
-
-
-# Columns that distinguish rows of targets from those of posts.
-_OF_TARGETS = frozenset({"platform", "account_id", "post_status"})
 
 
 def need_frame(
@@ -153,7 +147,7 @@ def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """`need_columns` of an act on whole posts; a PlanError also where the rows are targets, whose status is not their post's."""
     need_columns(frame, (), maker)
-    of_targets = set(frame.columns) >= _OF_TARGETS and "targets" not in frame.columns
+    of_targets = {"platform", "account_id", "post_status"} <= set(frame.columns) and "targets" not in frame.columns
     if of_targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
         raise PlanError(
             "the rows are targets, each with the status on its platform, and posts are needed: take "
@@ -188,7 +182,6 @@ def _as_frame(thing: object, maker: str) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    """A clause as a sentence."""
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
@@ -340,13 +333,8 @@ def attempt_in(value: Any) -> int | None:
 
 def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
     """Rows as a frame of these columns and dtypes, also where there are none; what a row lacks or has as NA is missing."""
-    values = {name: [row.get(name) for row in rows] for name in dtypes}
-    return pd.DataFrame(
-        {
-            name: pd.Series([None if is_missing(each) else each for each in values[name]], dtype=dtypes[name])
-            for name in dtypes
-        }
-    )
+    values = {name: [None if is_missing(row.get(name)) else row[name] for row in rows] for name in dtypes}
+    return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def is_missing(value: Any) -> bool:

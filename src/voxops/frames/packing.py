@@ -6,7 +6,7 @@ No pickle: bytes out of a ledger or an archive that somebody else may have writt
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.nested import JsonArray, ListArray, NestedDtype, TargetsArray
-from voxops.frames.target import Target, Targets
+from voxops.frames.nested import JsonArray, ListArray, NestedDtype, Target, Targets, TargetsArray
 
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
@@ -91,21 +90,15 @@ def unpack(data: bytes) -> pd.DataFrame:
     try:
         content = msgspec.json.decode(data)
         if content["version"] == _VERSION:
-            return _frame_in(content)
+            index = _labels_in(content["index"])
+            arrays = dict(enumerate(map(_array_in, content["arrays"])))
+            frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
+            frame.index, frame.columns = index, _labels_in(content["columns"])
+            frame.attrs = _value_in(content["attrs"])
+            return frame
     except (ValueError, RecursionError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
     raise PlanError(f"This frame was packed by another version of voxops: format {content['version']}, not {_VERSION}.")
-
-
-def _frame_in(content: Mapping[str, Any]) -> pd.DataFrame:
-    """The frame that was packed, from its parts."""
-    arrays = dict(enumerate(map(_array_in, content["arrays"])))
-    index = _labels_in(content["index"])
-    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
-    frame.index = index
-    frame.columns = _labels_in(content["columns"])
-    frame.attrs = _value_in(content["attrs"])
-    return frame
 
 
 def _labels_out(labels: pd.Index) -> dict[str, Any]:
@@ -156,17 +149,16 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     packed = {"dtype": _dtype_name(dtype)}
     if isinstance(dtype, pd.StringDtype):
         packed["storage"] = dtype.storage
-    if isinstance(dtype, NestedDtype):
-        return {"dtype": dtype.name, "values": [_value_out(value) for value in column]}
-    if dtype == np.dtype(object):
-        return {**packed, "values": [_value_out(value) for value in column]}
+    if isinstance(dtype, NestedDtype) or dtype == np.dtype(object):
+        return {**packed, "values": _values_out(column)}
     if dtype.kind in "mM":
         return {**packed, "values": [None if value == _NAT else value for value in column.array.asi8.tolist()]}
-    convert = _converter(dtype)
-    if isinstance(dtype, np.dtype):
-        return {**packed, "values": [convert(value) for value in column.tolist()]}
-    values = column.array.to_numpy(object, na_value=None)
-    return {**packed, "values": [None if value is None else convert(value) for value in values]}
+    if not isinstance(dtype, pd.StringDtype) and (dtype.kind not in "biuf" or dtype.itemsize > 8):
+        raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
+    values = column.tolist() if isinstance(dtype, np.dtype) else column.array.to_numpy(object, na_value=None)
+    if dtype.kind == "f":  # what JSON can't say of a float is text
+        return {**packed, "values": [each if each is None or math.isfinite(each) else repr(each) for each in values]}
+    return {**packed, "values": _values_out(values)}
 
 
 def _own(column: pd.Series, dtype: Any) -> pd.Series:
@@ -184,6 +176,8 @@ def _own(column: pd.Series, dtype: Any) -> pd.Series:
 
 def _dtype_name(dtype: Any) -> str:
     """A dtype in words that another machine can read."""
+    if isinstance(dtype, NestedDtype):
+        return dtype.name
     return f"datetime64[{dtype.unit}, {_zone(dtype.tz)}]" if isinstance(dtype, pd.DatetimeTZDtype) else str(dtype)
 
 
@@ -194,23 +188,15 @@ def _dtype_in(name: str) -> Any:
     return pd.DatetimeTZDtype(unit, _known(zone)) if comma else pd.api.types.pandas_dtype(name)
 
 
-def _converter(dtype: Any) -> Callable[[Any], Any]:
-    """How a present value of a typed column is written."""
-    if isinstance(dtype, pd.StringDtype) or (dtype.kind in "biuf" and dtype.itemsize <= 8):
-        return _float_out if dtype.kind == "f" else _value_out
-    raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
-
-
 def _array_in(packed: Mapping[str, Any]) -> Any:
     """Inverse of `_array_out`."""
     name, values = packed["dtype"], packed["values"]
     if name == "category":
         return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
-    if name in _NESTED:
-        return _NESTED[name](np.fromiter(map(_value_in, values), object, len(values)))
-    if name == "object":
+    if name in _NESTED or name == "object":
+        cells = np.fromiter(map(_value_in, values), object, len(values))
         # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
-        return pd.Series(np.fromiter(map(_value_in, values), object, len(values)), dtype=object)
+        return _NESTED[name](cells) if name in _NESTED else pd.Series(cells, dtype=object)
     dtype = _dtype_in(name)
     if dtype.kind in "mM":
         return _times_in(dtype, values)
@@ -247,11 +233,6 @@ def _string_dtype(dtype: Any, storage: Any) -> Any:
         return dtype
 
 
-def _float_out(value: float) -> float | str:
-    """A float; what JSON can't say of it as text."""
-    return value if math.isfinite(value) else repr(value)
-
-
 def _target_out(target: Target) -> dict[str, Any]:
     """The fields of a target that have a value, by name."""
     return {name: _value_out(value) for name, value in target._asdict().items() if value is not None}
@@ -260,6 +241,10 @@ def _target_out(target: Target) -> dict[str, Any]:
 def _target_in(packed: Mapping[str, Any]) -> Target:
     """Inverse of `_target_out`."""
     return Target(**{name: _value_in(value) for name, value in packed.items()})
+
+
+def _values_out(values: Iterable[Any]) -> list[Any]:
+    return [_value_out(each) for each in values]
 
 
 # type -> (tag, how it is written, how it is read); the first type that fits counts, so subclasses come before their bases.
@@ -277,9 +262,9 @@ _TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...]
     (Decimal, "$decimal", str, Decimal),
     (UUID, "$uuid", str, UUID),
     (bytes, "$bytes", bytes.hex, bytes.fromhex),
-    (tuple, "$tuple", lambda v: [_value_out(each) for each in v], lambda v: tuple(map(_value_in, v))),
-    (frozenset, "$frozenset", lambda v: [_value_out(each) for each in v], lambda v: frozenset(map(_value_in, v))),
-    (set, "$set", lambda v: [_value_out(each) for each in v], lambda v: set(map(_value_in, v))),
+    (tuple, "$tuple", _values_out, lambda v: tuple(map(_value_in, v))),
+    (frozenset, "$frozenset", _values_out, lambda v: frozenset(map(_value_in, v))),
+    (set, "$set", _values_out, lambda v: set(map(_value_in, v))),
 )
 _READ: dict[str, Callable[[Any], Any]] = {
     **{tag: read for _, tag, _, read in _TAGGED},
@@ -305,11 +290,11 @@ def _value_out(value: Any) -> Any:
         real = float(value)
         return real if math.isfinite(real) else {"$float": repr(real)}
     if isinstance(value, list):
-        return [_value_out(each) for each in value]
+        return _values_out(value)
     if isinstance(value, Mapping):
         if all(isinstance(name, str) and not name.startswith("$") and name.isprintable() for name in value):
             return {name: _value_out(each) for name, each in value.items()}
-        return {"$dict": [[_value_out(name), _value_out(each)] for name, each in value.items()]}
+        return {"$dict": [_values_out(pair) for pair in value.items()]}
     for kind, tag, write, _ in _TAGGED:
         if isinstance(value, kind):
             return {tag: write(value)}
@@ -319,7 +304,7 @@ def _value_out(value: Any) -> Any:
 def _numpy_out(value: Any) -> Any:
     """A scalar or an array of NumPy as Python's values; times as Timestamps, since those of nanoseconds would be mere numbers."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return [_value_out(each) for each in value]
+        return _values_out(value)
     scalar = value[()]
     if scalar.dtype.kind in "mM":
         return _value_out(pd.Timestamp(scalar) if scalar.dtype.kind == "M" else pd.Timedelta(scalar))

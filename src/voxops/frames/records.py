@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import fields
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -12,14 +13,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from voxops._support.canonical import in_calendar
 from voxops._support.eventloop import collector_paused
 from voxops.api.states import PostState, Source, TargetState
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, times_of
-from voxops.frames.nested import TargetsArray
-from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings, unknown
-from voxops.frames.target import Target, Targets, gather
+from voxops.frames.nested import Target, Targets, TargetsArray, gather
+from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings
 from voxops.frames.times import parse_times
 from voxops.model import IN_FLIGHT_STATUSES
 
@@ -58,20 +57,11 @@ def _entry(entry: Any) -> dict[str, Any]:
 
 def entries(cell: Any) -> list[Any]:
     """The list of a post's platforms, also where it is a map from platform to its state, or one name alone."""
-    if isinstance(cell, list):
-        return cell
-    if isinstance(cell, Target):  # of an exploded frame; a tuple, but one entry
+    if isinstance(cell, str | Target):  # a target of an exploded frame is a tuple, but one entry
         return [cell]
     if isinstance(cell, Mapping):
         return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
-    if isinstance(cell, str):
-        return [cell]
     return list(cell) if isinstance(cell, Iterable) else []
-
-
-# Records that are collected before they become columns: a block that fits the processor's cache is converted fastest.
-BLOCK = {"posts": 200}
-BLOCK_OF_OTHERS = 1000
 
 
 class Columns:
@@ -81,15 +71,13 @@ class Columns:
     ----------
     kind : str
         A key of `SCHEMAS`: ``posts deliveries accounts webhooks performance bulk_results``.
-    extra : bool
-        Keep what the schema does not know, a dict per row, in one more column ``extra``; secrets are left out.
     """
 
-    def __init__(self, kind: str, *, extra: bool = False) -> None:
+    def __init__(self, kind: str) -> None:
         self._kind = kind
         self._schema = SCHEMAS[kind]
-        self._block = BLOCK.get(kind, BLOCK_OF_OTHERS)
-        self._extra = extra
+        # Records that are collected before they become columns: a block that fits the processor's cache is converted fastest.
+        self._block = 200 if kind == "posts" else 1000
         self._waiting: list[Mapping[str, Any]] = []
         self._staged: dict[str, list[Any]] = {}
         self._targets: list[Targets] = []
@@ -144,7 +132,7 @@ class Columns:
             self._seal()
         self._staged = {name: [np.concatenate(blocks)] for name, blocks in self._staged.items()}
         kinds = {column.name: column.kind for column in self._schema}
-        columns = {name: kinds.get(name, JSON).finish(block) for name, (block,) in self._staged.items()}
+        columns = {name: kinds[name].finish(block) for name, (block,) in self._staged.items()}
         if self._kind == "posts":
             lengths = self._staged["targets"][0]
             self._targets = [Targets.joined(self._targets)]
@@ -171,8 +159,6 @@ class Columns:
                 if column.kind.missing is not None:
                     missing = int(np.count_nonzero(column.kind.missing(block)))
                     self._lose(column.name, missing - raw[column.name].count(None))
-        if self._extra:
-            self._staged.setdefault("extra", []).append(JSON.stage(unknown(records, self._schema)))
 
     def _lose(self, column: str, values: int) -> None:
         """Remember how many values of a column could not be read."""
@@ -199,7 +185,7 @@ def read_columns(kind: str, records: Sequence[Any]) -> dict[str, Any]:
     return _cleaned(kind, found, spellings(found))[1]
 
 
-def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: Any) -> pd.DataFrame:
+def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
     """Turn records into the frame of their kind; `Columns` does the same page by page.
 
     Parameters
@@ -208,8 +194,6 @@ def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: An
         A key of `SCHEMAS`.
     records : iterable of mapping
         As decoded from the wire.
-    extra : bool
-        Keep unknown fields in a column ``extra``.
     **attrs
         See `Columns.frame`.
 
@@ -218,7 +202,7 @@ def build(kind: str, records: Iterable[Any], *, extra: bool = False, **attrs: An
     pandas.DataFrame
         Columns and dtypes of the schema, whatever the records hold.
     """
-    columns = Columns(kind, extra=extra)
+    columns = Columns(kind)
     columns.extend(records)
     return columns.frame(**attrs)
 
@@ -289,53 +273,38 @@ DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
 )  # fmt: skip
 
-_LONGEST_TOKEN = 64  # characters
 
-
-def time_text(value: Any) -> str | None:
-    """A time as ISO text in UTC, as frames give it; None where there is none."""
-    if value is None:
-        return None
-    try:
-        when = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        read = parse_times([value])[0]
-        return None if read != read else str(read.isoformat())  # noqa: PLR0124  NaT is no time
-    try:
-        moment = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        return None
-    return moment.isoformat() if in_calendar(moment) else None  # as frames have it
+def times_text(values: Sequence[Any]) -> list[str | None]:
+    """Times as ISO text in UTC, as frames have them; None where there is none."""
+    return [None if pd.isna(each) else each.isoformat() for each in parse_times(values)]
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
     """Posts by id, in every shape that the API is known to send, by the schema of the frames that analysts see."""
     columns = read_columns("posts", records)
     flat, start = columns["_flat"], 0
-    fields = [
-        flat.column(name)
-        for name in ("platform", "account_id", "status", "error_code", "error_message", "retry_count", "target_id", "platform_post_id")
-    ]  # fmt: skip
-    rows = list(zip(*fields, strict=True))
+    rows = list(zip(*(flat.column(field.name) for field in fields(TargetState)), strict=True))
     states: dict[str, PostState] = {}
+    versions = columns["updated_at"]
+    columns |= {name: times_text(columns[name]) for name in ("updated_at", "created_at", "scheduled_for")}
     names = ("post_id", "status", "updated_at", "created_at", "scheduled_for", "content", "metadata", "targets", "tags")
-    for post_id, status, updated, created, scheduled, content, metadata, count, tags in zip(
-        *(columns[name] for name in names), strict=True
+    for version, post_id, status, updated, created, scheduled, content, metadata, count, tags in zip(
+        versions, *(columns[name] for name in names), strict=True
     ):
         targets = tuple(TargetState(*row) for row in rows[start : start + count] if row[0] is not None)
         start += count
         if post_id is not None:
             states[post_id] = PostState(
-                post_id, status or "", time_text(updated), time_text(created), time_text(scheduled), content,
+                post_id, status or "", updated, created, scheduled, content,
                 metadata if isinstance(metadata, Mapping) else None, targets, source,
-                tuple(map(str, tags)) if isinstance(tags, list | tuple) else None, _token(updated),
+                tuple(map(str, tags)) if isinstance(tags, list | tuple) else None, _token(version),
             )  # fmt: skip
     return states
 
 
 def _token(value: Any) -> str | None:
     """A time stamp as a version token: as the API wrote it, where it fits into a header."""
-    fits = isinstance(value, str) and 0 < len(value) <= _LONGEST_TOKEN and value.isascii() and value.isprintable()
+    fits = isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() and value.isprintable()
     return value if fits and " " not in value else None
 
 
@@ -348,14 +317,10 @@ def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
     """Deliveries as their episodes, by id, and when they were created."""
     columns = read_columns("deliveries", list(records))
     names = (*DELIVERY_EPISODE, "created_at")
-    rows = zip(*(columns[name] for name in names), strict=True)
-    found = (dict(zip(names, row, strict=True)) for row in rows)
-    times = ("delivered_at", "created_at")
-    return {
-        row["delivery_id"]: row | {name: time_text(row[name]) for name in times} | {"success": bool(row["success"])}
-        for row in found
-        if row["delivery_id"] is not None
-    }
+    columns |= {name: times_text(columns[name]) for name in ("delivered_at", "created_at")}
+    columns["success"] = map(bool, columns["success"])
+    rows = (dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True))
+    return {row["delivery_id"]: row for row in rows if row["delivery_id"] is not None}
 
 
 def read_bulk_results(
@@ -466,8 +431,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     groups = [targets_in(cell) or _CHILDLESS for cell in posts["targets"]]
     of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     columns: dict[str, Any] = {"post_id": posts["post_id"].array.take(of_post)}
-    fields = gather(groups)
-    columns |= {column.name: column.kind.array(fields[column.name]) for column in TARGET if column.shown}
+    of_targets = gather(groups)
+    columns |= {column.name: column.kind.array(of_targets[column.name]) for column in TARGET if column.shown}
     for name, source in _OF_POST.items():
         columns[name] = posts[source].array.take(of_post)
     named = [name for name in _NAMED if name in posts.columns]
@@ -533,9 +498,7 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     if "target_id" in known.columns:  # which lists may leave out: of one target, one load may show it, and another not
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
     sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
-    if not (names.duplicated() & sure).any():
-        return frame
-    return frame.iloc[_last_of(names, sure, times_of(known, "updated_at"))]
+    return _latest(frame, names, sure, times_of(known, "updated_at"))
 
 
 def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
@@ -559,16 +522,16 @@ def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.Dat
         return frame
     names = frame[list(key)].astype(object).reset_index(drop=True)
     sure = names.notna().all(axis=1)
+    return _latest(frame, names, sure, times_of(frame, changed))
+
+
+def _latest(frame: pd.DataFrame, names: pd.DataFrame, sure: pd.Series[bool], changed: pd.DatetimeIndex) -> pd.DataFrame:
+    """Of rows with equal names those that changed last, and all that are not sure."""
     if not (names.duplicated() & sure).any():
         return frame
-    return frame.iloc[_last_of(names, sure, times_of(frame, changed))]
-
-
-def _last_of(names: pd.DataFrame, sure: pd.Series[bool], changed: pd.DatetimeIndex) -> np.ndarray[Any, Any]:
-    """Positions, in their order, of the rows that changed last of those with equal names, and of those that are not sure."""
     order = np.argsort(changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy(), kind="stable")
     kept = (~names.iloc[order].duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
-    return np.sort(order[kept])
+    return frame.iloc[np.sort(order[kept])]
 
 
 def _open_targets(frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""What one value on the wire means: lists of raw JSON values in, clean lists and typed arrays out.
+"""The columns of each kind of record, and what one value on the wire means: raw JSON values in, typed arrays out.
 
 The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as
 object, string or null. A value that can't be read becomes NA and is counted by the caller; nothing here raises because of
@@ -21,18 +21,15 @@ from pandas.api.extensions import ExtensionDtype
 from voxops._support.canonical import well_formed
 from voxops.api.error_bodies import read_error
 from voxops.api.states import field_name
-from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype
-from voxops.frames.target import Objects
-from voxops.frames.times import NAT, TIME_DTYPE, Numbers, stamps, utc
+from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype, Objects
+from voxops.frames.times import NAT, TIME_DTYPE, stamps, utc
 
 STRING_DTYPE = pd.StringDtype("python")
 
-_NONE = type(None)
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
 _INT64 = range(-(2**63), 2**63)
 _NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
-_THREE_WAYS = {True: 1, False: 0, None: -1}
 
 
 def to_bool(value: Any) -> bool | None:
@@ -65,7 +62,7 @@ def _text(value: Any) -> str | None:
 
 def _only(values: Sequence[Any], *types: type) -> bool:
     """Whether every value is of one of these exact types or None; decided without a look at the values."""
-    return set(map(type, values)) <= {*types, _NONE}
+    return set(map(type, values)) <= {*types, type(None)}
 
 
 def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
@@ -160,13 +157,8 @@ def _listed(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else () if value is None else (value,)
 
 
-def _same(values: Sequence[Any]) -> Sequence[Any]:
-    """Values as they are."""
-    return values
-
-
 def _objects(values: Sequence[Any]) -> Objects:
-    """Values as they are, one object per row, never spread over a second axis."""
+    """One object per row, never spread over a second axis."""
     return np.fromiter(values, object, len(values))
 
 
@@ -178,11 +170,6 @@ def _numbers(values: Sequence[Any]) -> Any:
         values = [value or 0 for value in values]
     staged["value"] = values
     return staged
-
-
-def _three_ways(values: Sequence[Any]) -> Any:
-    """True, False and None as 1, 0 and -1."""
-    return np.fromiter(map(_THREE_WAYS.__getitem__, values), np.int8, len(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,42 +204,32 @@ class Kind:
         return self.finish(self.stage(values))
 
 
-def _strings(staged: Any) -> Any:
-    """Texts as ``string``."""
-    return pd.array(staged, dtype=STRING_DTYPE)
-
-
-def _integers(staged: Any) -> Any:
-    """Numbers as ``Int64``."""
-    return pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy())
-
-
-def _booleans(staged: Any) -> Any:
-    """Ones, zeros and less as ``boolean``."""
-    return pd.arrays.BooleanArray(staged == 1, staged < 0)
-
-
-def _times(staged: Numbers) -> Any:
-    """Microseconds since 1970 as times."""
-    return utc(staged).array
-
-
 def status_spelling(text: str) -> str:
     """Return a status, platform or other word in the one spelling by which it is known."""
     word = text.strip().lower()
-    return _SPELLED.get(word, word)
+    return "cancelled" if word == "canceled" else word
 
 
-_SPELLED = {"canceled": "cancelled"}
+def _strings(staged: Objects) -> Any:
+    return pd.array(staged, dtype=STRING_DTYPE)
+
+
 TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
 LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
 WORD = Kind("word", STRING_DTYPE, _Memo(status_spelling).clean, _objects, _strings)
 CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
-COUNT = Kind("count", pd.Int64Dtype(), clean_counts, _numbers, _integers, itemgetter("missing"))
-FLAG = Kind("flag", pd.BooleanDtype(), clean_flags, _three_ways, _booleans, lambda staged: staged < 0)
-TIME = Kind("time", TIME_DTYPE, _same, stamps, _times, lambda staged: staged == NAT)
+COUNT = Kind(
+    "count", pd.Int64Dtype(), clean_counts, _numbers,
+    lambda staged: pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy()), itemgetter("missing"),
+)  # fmt: skip
+# True, False and None as 1, 0 and -1.
+FLAG = Kind(
+    "flag", pd.BooleanDtype(), clean_flags, lambda values: np.array([-1 if value is None else value for value in values], np.int8),
+    lambda staged: pd.arrays.BooleanArray(staged == 1, staged < 0), lambda staged: staged < 0,
+)  # fmt: skip
+TIME = Kind("time", TIME_DTYPE, list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)
 LIST = Kind("list", ListDtype(), clean_lists, _objects, ListArray)
-JSON = Kind("json", JsonDtype(), _same, _objects, JsonArray)
+JSON = Kind("json", JsonDtype(), list, _objects, JsonArray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +352,6 @@ TARGET = _table(
     ("published_at", TIME, "publishedAt"),
     ("_error", JSON, "error errors"),
 )
-_SECRET = frozenset({"secret", "signingsecret", "token", "accesstoken", "refreshtoken", "apikey"})
 
 
 def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -431,9 +407,3 @@ def _inside(value: Any, field: str) -> Any:
     if not isinstance(value, Mapping):
         return None
     return next((inner for name, inner in value.items() if field_name(str(name)) == field), None)
-
-
-def unknown(records: Sequence[Mapping[str, Any]], schema: Sequence[Column]) -> list[dict[str, Any]]:
-    """Per record what its schema does not read; never a secret."""
-    known = {field.partition(".")[0] for column in schema for field in column.fields} | _SECRET
-    return [{name: value for name, value in record.items() if field_name(str(name)) not in known} for record in records]

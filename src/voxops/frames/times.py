@@ -60,7 +60,7 @@ def stamps(values: Sequence[Any]) -> Numbers:
 
 
 def _in_calendar(found: Numbers) -> Numbers:
-    """The same without what lies at an end of the calendar, by the rule of `isotime.in_calendar`."""
+    """The same without what lies at an end of the calendar, by the rule of `canonical.in_calendar`."""
     return np.where((found >= _EARLIEST) & (found < _LATEST), found, NAT)
 
 
@@ -171,7 +171,7 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
             "'7D', '12h' or '30min', one after it such as '+3D', or 'today', 'yesterday' or 'tomorrow'."
         ) from error
-    # Times of records lie within these years (`isotime.in_calendar`), so that a span from beyond them holds the same.
+    # Times of records lie within these years (`canonical.in_calendar`), so that a span from beyond them holds the same.
     return min(max(placed(name, value, time, tz).tz_convert("UTC").as_unit("us"), _FIRST), _END)
 
 
@@ -279,12 +279,11 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
         If it is none.
     """
     try:
-        read = _length(value)
+        return _length(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a length of time; write one such as '6h', '7D' or '30min'."
         ) from error
-    return read
 
 
 def _length(value: str | timedelta) -> pd.Timedelta:
@@ -301,13 +300,8 @@ def plain_units(text: str) -> str:
 
     D and W are capitals there, and h, min, s and the rest small; a capital M alone is a month, which has no length.
     """
-    return _LENGTH.sub(lambda found: found["number"] + _unit(found["unit"]), text.strip())
-
-
-def _unit(unit: str) -> str:
-    """One unit as pandas wants it."""
-    small = unit if unit == "M" else unit.lower()
-    return {"d": "D", "w": "W"}.get(small, small)
+    units = {"d": "D", "D": "D", "w": "W", "W": "W", "M": "M"}
+    return _LENGTH.sub(lambda found: found["number"] + units.get(found["unit"], found["unit"].lower()), text.strip())
 
 
 def zone(name: str) -> str:

@@ -13,7 +13,7 @@ from voxops._support.eventloop import all_or_none
 from voxops.client import AccountNames
 from voxops.client.names import no_account, read_accounts
 from voxops.errors import DecodeError, ValidationError
-from voxops.frames.columns import flags, need_frame, table_of, warn_of_slips
+from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.files import Places
@@ -45,7 +45,7 @@ async def check(client: AsyncClient, sheet: pd.DataFrame, *, ask: bool) -> pd.Da
 
 def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     """Return what the rules of sheets find in each row; times that have passed only with `now`."""
-    warn_of_slips(sheet, OPTIONAL)
+    warn_of_typos(sheet, OPTIONAL)
     names, rows = row_names(sheet), sheet_rows(sheet)
     named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)

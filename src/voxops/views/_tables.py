@@ -13,7 +13,7 @@ import pandas as pd
 from voxops._support import files, safe
 from voxops.errors import ConfigError
 from voxops.frames.columns import restored
-from voxops.frames.target import Targets
+from voxops.frames.nested import Targets
 from voxops.frames.times import shown_zone
 
 __all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
