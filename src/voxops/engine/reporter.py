@@ -82,7 +82,7 @@ class Reporter:
         snapshot = fold(self.snapshot, planned)
         waits: Counter[str] = Counter()
         for (op, reason), count in why.items():
-            waits[current.reasons.waiting.get(op, "") or reason] += count
+            waits[str(current.reasons.waiting.get(op) or reason)] += count
         snapshot = fold(snapshot, Event("waiting", at, waits=waits))
         if self._held_up != self._ledger.held_up:
             self._held_up = self._ledger.held_up
@@ -125,9 +125,9 @@ class Reporter:
             reasons = {operation.id: f"stopped: {current.control.halted}" for operation in left} | reasons
         with self._ledger.atomic():
             for op, why in reasons.items():
-                self._ledger.outcomes.wait_for(op, why)
+                self._ledger.outcomes.wait_for(op, str(why))
                 if op in current.reasons.blocked:
-                    self._ledger.outcomes.block(op, why)
+                    self._ledger.outcomes.block(op, str(why))
         snapshot = self.refresh(current)
         went = current.control.closed and not current.control.halted and not self._unsent()
         if went and any(snapshot.count(each) for each in (Outcome.PENDING, Outcome.UNKNOWN)):

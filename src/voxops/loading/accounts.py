@@ -12,6 +12,7 @@ from voxops._support.arguments import list_of_text
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
 from voxops.frames.records import Columns, read_posts, targets
@@ -40,11 +41,11 @@ _RISK = {
     "risk": STRING_DTYPE, "why": STRING_DTYPE, "remedy": STRING_DTYPE, "account_status": STRING_DTYPE, "failure_share": "Float64",
     "content": STRING_DTYPE, "post_status": STRING_DTYPE, "updated_at": TIME_DTYPE,
 }  # fmt: skip
-_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_reschedule"
+_RECONNECT = Reason("reconnect_account")  # for any other risk, which is the account's status
 _REMEDIES = {
-    "degraded": "connect the account again and allow what it asks for",
-    "failing": "look at its failures with ws.check_accounts(), and at vx.causes(triaged)",
-    "not listed": "the account is no longer among the workspace's; choose another one for the post",
+    "degraded": Reason("grant_permissions"),
+    "failing": Reason("look_at_failures"),
+    "not_listed": Reason("choose_another_account"),
 }
 
 
@@ -90,24 +91,31 @@ def account_board(
             "last_failed_at": last.get(account), "scheduled": int(coming.get(account, 0)), "next_at": soonest.get(account),
         }  # fmt: skip
         risk, why = _risk(line, int(blamed.get(account, 0)))
-        rows.append(
-            {**line, "risk": risk, "why": why, "remedy": None if risk is None else _REMEDIES.get(risk, _RECONNECT)}
-        )
+        rows.append({**line, **_said(risk, why)})
     return table_of(rows, _BOARD)
 
 
-def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None]:
+def _said(risk: str | None, why: Reason | None) -> dict[str, str | None]:
+    """The code of a risk, and in words why it is one and what to do."""
+    if risk is None:
+        return {"risk": None, "why": None, "remedy": None}
+    return {"risk": risk, "why": str(why), "remedy": str(_REMEDIES.get(risk, _RECONNECT))}
+
+
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None]:
     """What may keep an account from publishing; None where nothing shows."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        return status, f"the account is {status}: only active ones publish"
+        return status, Reason("account_not_active", status=status)
     if line["works"] is False:
-        return "failing", f"its last check failed: {line['check_message'] or 'no reason'}"
+        return "failing", Reason("check_failed", message=line["check_message"] or "no reason")
     if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
         message = line["scope_message"]
-        return "degraded", "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
+        if pd.isna(message):
+            return "degraded", Reason("account_lacks_permissions")
+        return "degraded", Reason("account_lacks_permissions_as_told", message=message)
     if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        return "failing", f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
+        return "failing", Reason("targets_failed", failed=blamed, tried=line["tried"])
     return None, None
 
 
@@ -133,11 +141,7 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
             continue
         account = known.get(str(row["account_id"]))
         if account is None:
-            said = {
-                "risk": "not listed",
-                "why": "the workspace lists no such account",
-                "remedy": _REMEDIES["not listed"],
-            }
+            said: dict[str, Any] = _said("not_listed", Reason("account_not_listed"))
         elif pd.isna(account["risk"]):
             continue
         else:
@@ -358,7 +362,7 @@ class BoardLoader(Loader):
             One row per post and platform, the next one first: ``post_id platform account_id account_name`` (string), ``scheduled_for``
             (datetime64[us, UTC]), ``risk`` (string: the account's status where it is not ``active``, such as ``expired``; ``degraded``, it lacks
             permissions; ``failing``, its last check failed, or half of at least three targets of the last seven days did, for no fault of
-            the post; ``not listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
+            the post; ``not_listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
             ``updated_at``. ``vx.plan_reschedule`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
 
         Raises

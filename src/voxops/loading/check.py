@@ -121,7 +121,7 @@ def _texts(findings: Iterable[Finding], cells: Callable[[str], str | None]) -> l
 def _joined(ours: Sequence[str], theirs: str) -> str:
     """Errors or warnings of a row, each code once."""
     known = {text.partition(":")[0] for text in ours}
-    others = [text for text in theirs.split("; ") if text and text.partition(":")[0] not in known]
+    others = [text for text in theirs.split("; ") if text and text.partition(":")[0].lower() not in known]
     return "; ".join([*ours, *others])
 
 

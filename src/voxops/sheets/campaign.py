@@ -14,6 +14,7 @@ import pandas as pd
 
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
+from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_frame, warn_of_slips
 from voxops.frames.schemas import STRING_DTYPE
@@ -378,7 +379,7 @@ def check_campaign(frame: pd.DataFrame, *, now: datetime | None = None) -> pd.Da
     -------
     pandas.DataFrame
         One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id column`` (string), ``level``
-        (string: ``error``, the row can't be sent; ``warning``, look at it), ``code`` (string, the API's own word where it has one),
+        (string: ``error``, the row can't be sent; ``warning``, look at it), ``code`` (string, such as ``content_too_long``),
         ``message`` (string) and ``cell`` (string: where it stands in the sheet, such as ``D7``; NA for a frame from no sheet).
 
     Raises
@@ -422,9 +423,5 @@ def _guessed(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> tuple[in
                 if not text.isascii():
                     first = next(at for at, char in enumerate(text) if not char.isascii())
                     shown = text[max(first - 20, 0) : first + 20].strip()
-                    said = (
-                        f"The file is not UTF-8, and was read as Windows-1252: if {shown!r} is garbled, pass read_campaign the encoding= "
-                        "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
-                    )
-                    return number, [Finding(column, "warning", "ENCODING_GUESSED", said)]
+                    return number, [Finding(column, "warning", Reason("encoding_guessed", value=shown))]
     return None, []
