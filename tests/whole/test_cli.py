@@ -88,11 +88,15 @@ def test_errors_are_one_line(
     assert "none.sqlite" in lines[1]
 
 
-def test_a_ledger_that_is_none_names_both_ways_to_give_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ledger_that_is_none_names_both_ways_to_give_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = tmp_path / "txt.sqlite"
     text.write_text("this is no ledger" * 9)
     assert main(["ledger", str(text)]) == 1
-    assert capsys.readouterr().err.endswith("is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)\n")
+    assert capsys.readouterr().err.endswith(
+        "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)\n"
+    )
     assert main(["runs", "--sandbox", "--ledger", str(text)]) == 1
     assert capsys.readouterr().err.endswith("move it away, or give another file (ledger= or --ledger)\n")
 
