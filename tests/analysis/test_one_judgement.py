@@ -10,6 +10,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import Reason
 
 GOOD = {
     "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",
@@ -96,13 +97,12 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
         assert set(vx.check_campaign(other)["cell"]) == {"A4", "row 5"}
     plan = vx.plan_create(frame[1:], key="row_id")
-    assert plan.frame["reason"].tolist() == [
-        "the time 'morgen' can't be read; write it like 2026-03-04T10:00:00+01:00 (A4)",
-        "instagram takes no post without an image or a video (row 5)",
-    ]
+    unreadable, bare = Reason("time_unreadable", value="morgen"), Reason("media_required")
+    assert plan.why == (unreadable.at("A4"), bare.at("row 5"))
+    assert plan.frame["reason"].tolist() == [f"{unreadable} (A4)", f"{bare} (row 5)"]
     checked = ws.validate(frame)
     assert checked["sheet_row"].tolist() == [2, 4, 5]
-    assert "INVALID_DATE: The time 'morgen' can't be read" in checked["errors"][1]
+    assert checked["errors"][1].startswith("time_unreadable: ")
     assert "(A4)" in checked["errors"][1]
     assert vx.check_campaign(pd.DataFrame([GOOD | {"content": None}]))["cell"].isna().all()
 

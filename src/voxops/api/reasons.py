@@ -17,7 +17,7 @@ __all__ = ["READY", "SENTENCES", "TWIN", "Reason", "beginning", "kinds"]
 READY = "ready"  # the code of every row that would be sent
 TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
 
-_ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
+_ONCE_MORE = "set a column again to True, for that one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 _LOST = "merge(), join() and CSV files drop frame.attrs, which hold it"
 # Parameters in which rows of one kind may differ: what stands in their own cells. Any other value makes a kind of its own.
@@ -151,7 +151,7 @@ SENTENCES: dict[str, str] = {
     "not_cancellable": "only drafts and scheduled posts can be cancelled; this one is {status}",
     "not_out_yet": "not out yet",
     "put_back": (
-        "this ledger has withdrawn it before, and somebody has put it back since; to withdraw it once more, " + _ONCE_MORE
+        "this ledger has withdrawn it before, and somebody put it back since; to withdraw it once more, " + _ONCE_MORE
     ),
     # Redeliver.
     "already_delivered": "already delivered",
