@@ -15,6 +15,7 @@ from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, sta
 
 from voxops.acts import keys
 from voxops.acts.made import Made
+from voxops.api.reasons import Reason
 from voxops.api.timing import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
 from voxops.engine.execution import FEWEST_OFFERED, MOST_OFFERED, NEVER_ENDED, RESENDS, RESTLESS, Execution
 from voxops.engine.reader import interval
@@ -133,7 +134,9 @@ def test_rule_01_what_was_read_long_ago_is_read_again_and_what_has_changed_is_he
     assert office.get(office.ops[0]).read == office.now.timestamp()
     assert office.get(office.ops[2]).read == NOW.timestamp()
     assert office.server.read == ["posts post_0 post_1"]
-    assert execution.current.reasons.waiting == {office.ops[1]: "changed since loaded (updated_at); load it again"}
+    assert execution.current.reasons.waiting == {
+        office.ops[1]: str(Reason("changed_since_loaded", fields="updated_at"))
+    }
     assert execution.current.reasons.blocked == {office.ops[1]}
 
 
