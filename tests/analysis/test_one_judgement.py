@@ -108,22 +108,12 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("time", "said"),
-    [
-        (
-            "14.03.2026 10:00",
-            "can't be read for sure; write it like 2026-03-04T10:00:00+01:00, or give vx.read_campaign tz= and the dayfirst= that fits",
-        ),
-        (
-            "2026-03-14 10:00",
-            "has no offset from UTC; write it like 2026-03-04T10:00:00+01:00, or with Z, or give vx.read_campaign tz=",
-        ),
-    ],
+    ("time", "code"), [("14.03.2026 10:00", "time_ambiguous"), ("2026-03-14 10:00", "time_without_offset")]
 )
-def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, said: str) -> None:
+def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, code: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"row_id,content,accounts,scheduled_for\na,x,twitter:@aldercoffee,{time}\n")
-    assert vx.plan_create(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
+    assert vx.plan_create(vx.read_campaign(path), key="row_id").why == (Reason(code, value=time).at("D2"),)
     read = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True)
     assert vx.plan_create(read, key="row_id").frame["eligible"].all()
 

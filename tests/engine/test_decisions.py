@@ -73,7 +73,7 @@ def test_facts_are_found_by_kind_and_name():
 def test_why_an_act_must_not_be_sent_is_a_change_or_more_than_was_chosen():
     post = state("failed")
     plan = retry(post)
-    assert why_not_now(plan.act, None, plan.items, post) == ""
+    assert why_not_now(plan.act, None, plan.items, post) is None
     assert why_not_now(plan.act, None, plan.items, None) == Reason("post_gone")
     assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "failed"))
 

@@ -83,7 +83,7 @@ def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sen
 
 def test_rule_07_a_run_without_canaries_has_no_gate(office):
     execution = retries(office)
-    assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) == ""
+    assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) is None
 
 
 def test_rule_07_what_may_be_sent_again_but_waits_for_canaries_says_so(office):

@@ -550,8 +550,7 @@ def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherw
     found = check_campaign(sheet)
     assert found.loc[found["code"] == "duplicate_post", "level"].to_list() == ["error"]
     plan = plan_create(sheet, key="row_id")
-    said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
-    assert plan.frame["reason"].to_list() == ["ready", said]
+    assert plan.why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
         assert check_campaign(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
 
