@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from voxops.acts import keys
 from voxops.acts.create import plan_create
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 from voxops.sheets.rules import split_list, utc_text
 
@@ -57,10 +58,8 @@ def test_a_row_becomes_one_post_with_its_mark():
 
 def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
     naive = rows(scheduled_for=pd.to_datetime(["2027-01-01 10:00"]).to_list())
-    (why,) = plan_create(naive, key="row_id").frame["reason"]
-    assert why.endswith(
-        "has no offset from UTC; say in which zone the column is, as with .dt.tz_localize('Europe/Berlin')"
-    )
+    why = Reason("time_without_zone", value="2027-01-01 10:00:00", zone="Europe/Berlin")
+    assert plan_create(naive, key="row_id").why == (why,)
     cured = naive.assign(scheduled_for=naive["scheduled_for"].dt.tz_localize("Europe/Berlin"))
     assert plan_create(cured, key="row_id").eligible == 1
 
@@ -68,17 +67,17 @@ def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("content", "", "no content"),
-        ("content", None, "no content"),
-        ("content", "x" * 10_001, "10,000 is the most"),
-        ("accounts", "", "no account"),
-        ("accounts", " ; ", "no account"),
-        ("first_comment", "x" * 2_201, "2,200 is the most"),
-        ("scheduled_for", None, "no time"),
-        ("scheduled_for", "2027-01-01T10:00:00", "no offset"),
-        ("scheduled_for", "tomorrow", "can't be read"),
-        ("scheduled_for", "2027-01-01 17.45+01:00", "can't be read"),
-        ("scheduled_for", pd.Timestamp("2027-01-01"), "no offset"),
+        ("content", "", "content_required"),
+        ("content", None, "content_required"),
+        ("content", "x" * 10_001, "content_too_long"),
+        ("accounts", "", "account_required"),
+        ("accounts", " ; ", "account_required"),
+        ("first_comment", "x" * 2_201, "comment_too_long"),
+        ("scheduled_for", None, "time_missing"),
+        ("scheduled_for", "2027-01-01T10:00:00", "time_without_offset"),
+        ("scheduled_for", "tomorrow", "time_unreadable"),
+        ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"),
+        ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
     ],
 )
 def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
@@ -87,7 +86,7 @@ def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
     ]
     plan = plan_create(rows(**{column: [value, good]}), key="row_id")
     assert plan.frame["eligible"].tolist() == [False, True]
-    assert reason in plan.frame["reason"][0]
+    assert plan.frame["reason_code"][0] == reason
 
 
 def test_a_row_is_the_same_row_before_and_after_its_names_were_resolved():

@@ -40,12 +40,13 @@ def test_the_frame_tells_the_plan_row_by_row():
     plan = plan_create(frame, key="row_id")
     assert list(plan.frame.columns) == [*frame.columns, *plans.PLAN_COLUMNS]
     assert plan.frame["eligible"].tolist() == [True, False, True]
-    assert plan.frame["reason"].tolist() == ["ready", "no content", "ready"]
+    assert plan.frame["reason_code"].tolist() == ["ready", "content_required", "ready"]
+    assert plan.frame["reason"].tolist() == [str(why) for why in plan.why]
     held = plan.frame.loc[1, ["batch", "idempotency_key", "request"]]
     assert held.isna().all()
     dtypes = {name: str(plan.frame[name].dtype) for name in plans.PLAN_COLUMNS}
     assert dtypes == {
-        "eligible": "bool", "reason": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
+        "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
     }  # fmt: skip
     assert (plan.eligible, plan.held) == (2, 1)
     assert "idempotency_key" not in frame.columns, "the input is left alone"
@@ -124,7 +125,7 @@ def test_an_attempt_is_a_whole_number_from_one(value):
     frame["attempt"] = pd.Series([value, 2], dtype=object)
     plan = plan_create(frame, key="row_id")
     assert plan.frame["eligible"].to_list() == [False, True]
-    assert plan.frame["reason"][0].endswith("it must be a whole number from 1 to 1,000")
+    assert plan.frame["reason_code"][0] == "attempt_form"
 
 
 def test_a_high_attempt_is_taken_also_as_text():
@@ -160,9 +161,7 @@ def test_tags_in_whatever_form_are_texts(tags, sent):
 def test_a_list_as_python_writes_it_is_held(column, text):
     plan = plan_create(campaign(2).assign(**{column: [text, "[a]b"]}), key="row_id")
     assert plan.frame["eligible"].tolist() == [False, True]
-    assert plan.frame["reason"][0].endswith(
-        "is a list as Python writes it; write its parts with a semicolon between them"
-    )
+    assert plan.frame["reason_code"][0] == "list_form"
 
 
 def test_a_missing_attempt_is_the_first():
@@ -193,7 +192,7 @@ def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
     plan = plan_create(frame, key="row_id")
     assert "1 of 2 rows" in repr(plan)
     assert "Nothing has been sent" in repr(plan)
-    assert "no content" in repr(plan)
+    assert str(plan.why[1]) in repr(plan)
     assert "<script>" not in plan._repr_html_()
 
 

@@ -16,6 +16,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")
@@ -45,7 +46,7 @@ def test_all_failed_targets_of_a_post_are_one_retry():
     assert paths(plan) == ["/v1/posts/post_1/retry"]
     assert plan.operations[0].body is None
     assert [item.platform for item in plan.items] == ["twitter", "facebook"]
-    assert plan.frame["reason"][2] == "already published"
+    assert plan.frame["reason_code"][2] == "already_published"
     assert len(set(plan.frame["idempotency_key"].dropna())) == 1
 
 
@@ -90,42 +91,46 @@ def test_targets_that_were_filtered_away_are_remembered():
     plan = plan_retry(targets({}, open_targets='{"post_1":[2,0]}'))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
     moving = plan_retry(targets({}, open_targets='{"post_1":[1,1]}'))
-    assert moving.frame["reason"].tolist() == ["another target of this post is still publishing"]
+    assert moving.frame["reason_code"].tolist() == ["other_target_publishing"]
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"post_id": None}, "no post id"),
-        ({"account_id": None}, "no target with a platform and an account"),
-        ({"status": "published"}, "already published"),
-        ({"status": "publishing", "updated_at": YOUNG}, "wait until it is 10 minutes old"),
-        ({"status": "pending", "retryable": False}, "set retryable to True"),
-        ({"status": "scheduled"}, "the target is scheduled, not failed"),
-        ({"status": "pending", "post_status": "scheduled"}, "its post is scheduled, and has not failed"),
-        ({"status": "pending", "post_status": "draft"}, "its post is draft, and has not failed"),
-        ({"status": "pending", "post_status": "cancelled"}, "its post is cancelled, and has not failed"),
-        ({"status": None}, "of unknown status"),
-        ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, "fix media: crop it"),
+        ({"post_id": None}, Reason("id_missing", what="post id")),
+        ({"account_id": None}, Reason("target_missing")),
+        ({"status": "published"}, Reason("already_published")),
+        ({"status": "publishing", "updated_at": YOUNG}, Reason("in_flight", status="publishing")),
+        ({"status": "pending", "retryable": False}, Reason("in_flight_stuck", status="pending")),
+        ({"status": "scheduled"}, Reason("target_not_failed", status="scheduled")),
+        ({"status": "pending", "post_status": "scheduled"}, Reason("post_not_failed", status="scheduled")),
+        ({"status": "pending", "post_status": "draft"}, Reason("post_not_failed", status="draft")),
+        ({"status": "pending", "post_status": "cancelled"}, Reason("post_not_failed", status="cancelled")),
+        ({"status": None}, Reason("target_not_failed", status="of unknown status")),
+        (
+            {"retryable": False, "verdict": "fix media", "remedy": "crop it"},
+            Reason("not_retryable", verdict="fix media", remedy="crop it"),
+        ),
     ],
 )
 def test_what_is_held_says_why(row, reason):
     plan = plan_retry(targets(row))
     assert plan.operations == ()
-    assert reason in plan.frame["reason"][0]
+    assert plan.why == (reason,)
+    assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(reason), reason.code]
 
 
 def test_the_analyst_s_word_is_recorded():
     plan = plan_retry(targets({"verdict": "ask support"}))
-    assert plan.frame["reason"].tolist() == ["the analyst says so (verdict: ask support)"]
+    assert plan.why == (Reason("as_analyst_says", verdict="ask support"),)
+    assert plan.frame["reason_code"].tolist() == ["ready"]
 
 
 @pytest.mark.parametrize("changed", [{"retryable": False}, {"retryable": None}, {"retryable": False, "remedy": "mend"}])
 def test_what_an_analyst_has_taken_out_by_hand_is_held_on_that_word(changed):
     plan = plan_retry(targets(changed))
     assert plan.eligible == 0
-    (why,) = plan.frame["reason"]
-    assert why.startswith("retryable says no (it is False or blank) although the verdict is retry; retryable decides")
+    assert plan.frame["reason_code"].tolist() == ["retryable_says_no"]
 
 
 def test_a_stuck_target_goes_on_the_analyst_s_word():
@@ -135,7 +140,7 @@ def test_a_stuck_target_goes_on_the_analyst_s_word():
 def test_a_row_that_stands_twice_counts_once():
     plan = plan_retry(targets({}, {}, open_targets='{"post_1":[2,0]}'))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
-    assert plan.frame["reason"][1] == "this target stands in the frame twice"
+    assert plan.frame["reason_code"][1] == "target_twice"
     fixes = plan_fix(targets({}, {}).assign(new_content=["a", "b"]))
     assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
 
@@ -184,22 +189,22 @@ def test_columns_that_are_missing_are_named():
 @pytest.mark.parametrize(
     ("new", "reason"),
     [
-        ({"new_content": None}, "neither new_content nor new_media_url"),
-        ({"new_content": "x" * 10_001}, "10,000 is the most"),
-        ({"new_content": "ok", "new_media_url": "http://x"}, "must start with https"),
+        ({"new_content": None}, "new_value_missing"),
+        ({"new_content": "x" * 10_001}, "content_too_long"),
+        ({"new_content": "ok", "new_media_url": "http://x"}, "new_media_form"),
     ],
 )
 def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
     plan = plan_fix(targets({}).assign(**new))
     assert plan.operations == ()
-    assert reason in plan.frame["reason"][0]
+    assert plan.frame["reason_code"][0] == reason
 
 
 def test_a_fix_asks_for_its_one_target():
     plan = plan_fix(targets({}).assign(new_content="better", new_media_url="https://x/y.jpg"))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
     assert plan.operations[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
-    assert plan.frame["reason"].tolist() == ["new content and mediaUrl"]
+    assert plan.why == (Reason("new_values", fields="content and mediaUrl"),)
 
 
 def test_only_what_has_not_gone_out_can_be_cancelled():
@@ -210,7 +215,7 @@ def test_only_what_has_not_gone_out_can_be_cancelled():
     assert plan.frame["eligible"].tolist() == [True, False, True, False]
     assert paths(plan) == ["/v1/posts/a/cancel", "/v1/posts/b/cancel"]
     twice = plan_cancel(pd.DataFrame({"post_id": ["a", "a"], "status": "draft", "updated_at": OLD}))
-    assert twice.frame["reason"].tolist() == ["not out yet", "this post stands in the frame twice"]
+    assert twice.why == (Reason("not_out_yet"), Reason("post_twice"))
 
 
 NO_IDS = [
@@ -230,7 +235,6 @@ NO_IDS = [
 
 @pytest.mark.parametrize("name", NO_IDS)
 def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
-    said = f"{safe.plain(repr(name), 60)} has blanks or signs that no id has; load the frame again"
     draft = pd.DataFrame({"post_id": [name], "status": "draft", "updated_at": OLD})
     for plan, what in (
         (plan_retry(targets({"post_id": name})), "post id"),
@@ -240,14 +244,15 @@ def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
         (plan_redeliver(deliveries(webhook_id=name), force=True), "webhook id"),
     ):
         assert plan.operations == ()
-        assert plan.frame["reason"].tolist() == [f"{what} {said}" if name else f"no {what}"]
+        malformed = Reason("id_malformed", what=what, value=safe.plain(repr(name), 60))
+        assert plan.why == (malformed if name else Reason("id_missing", what=what),)
 
 
 @pytest.mark.parametrize("name", [7, 0, 7.0, True])
 def test_an_id_that_a_file_has_made_a_number_is_held(name):
     plan = plan_retry(targets({"post_id": name}))
     assert plan.operations == ()
-    assert plan.frame["reason"][0].startswith(f"post id {name!r} was read as a number")
+    assert plan.why == (Reason("id_was_number", what="post id", value=repr(name)),)
 
 
 @pytest.mark.parametrize("name", ["7", "post_1", "urn:li:share:7", "a.b-c~d", "post=1", "Ä1", "{}", "..1"])
@@ -271,23 +276,23 @@ def deliveries(**row: Any) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"success": True}, "already delivered"),
-        ({"created_at": YOUNG}, "younger than an hour"),
-        ({"webhook_id": None}, "no webhook id"),
+        ({"success": True}, "already_delivered"),
+        ({"created_at": YOUNG}, "delivery_young"),
+        ({"webhook_id": None}, "id_missing"),
     ],
 )
 def test_deliveries_that_need_no_help_are_held(row, reason):
     plan = plan_redeliver(deliveries(**row))
     assert plan.operations == ()
-    assert reason in plan.frame["reason"][0]
+    assert plan.frame["reason_code"][0] == reason
     assert plan_redeliver(deliveries(**row), force=True).eligible == (0 if "webhook_id" in row else 1)
 
 
 def test_what_a_receiver_rejected_is_said_where_it_is_sent_all_the_same():
     assert plan_redeliver(deliveries(status_code=422)).eligible == 0
     forced = plan_redeliver(deliveries(status_code=422), force=True)
-    assert forced.frame["reason"].to_list() == ["not delivered: the receiver rejected it (422); forced"]
-    assert plan_redeliver(deliveries(status_code=425)).frame["reason"].to_list() == ["not delivered"]
+    assert forced.why == (Reason("forced_though_rejected", status=422),)
+    assert plan_redeliver(deliveries(status_code=425)).why == (Reason("not_delivered"),)
 
 
 def test_a_delivery_tried_again_by_the_server_is_another_failure():
@@ -304,7 +309,7 @@ def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
     text = pd.read_csv(StringIO(log.to_csv(index=False)), dtype="string")
     text.attrs = log.attrs
     before, after = plan_redeliver(log), plan_redeliver(text)
-    assert after.frame["reason"].to_list() == before.frame["reason"].to_list()
+    assert after.why == before.why
     assert [each.key for each in after.operations] == [each.key for each in before.operations]
 
 

@@ -48,7 +48,7 @@ def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
 
 
 def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
-    (row,) = vx.deliveries.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post"]].to_dict(
+    (row,) = vx.deliveries.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post_code"]].to_dict(
         "records"
     )
     return {str(name): value for name, value in row.items()}
@@ -79,48 +79,45 @@ def test_a_recorded_event_names_its_post_exactly():
     by_answer = about(log(("del_9", "post.failed", 0, '{"received":"evt_000001"}')), events=recorded)
     assert by_answer["post_id"] == "post_a", "the receiver's answer names the event"
     other = about(log(("del_2", "post.failed", 0, None)), events=recorded)
-    assert (other["about"], other["why_post"]) == (
-        "unknown",
-        "its event was not recorded; pass posts=ws.posts(...) for a guess",
-    )
+    assert (other["about"], other["why_post_code"]) == ("unknown", "event_not_recorded")
 
 
 def test_a_guess_says_its_odds_and_against_how_many():
     one = log(("del_1", "post.failed", 1, None))
     alone = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "published", 0, "acc_2")))
-    assert (alone["post_id"], alone["about"], alone["why_post"]) == ("post_a", "likely", "a guess by kind and time")
+    assert (alone["post_id"], alone["about"], alone["why_post_code"]) == ("post_a", "likely", "guessed_by_time")
     assert alone["odds"] > 0.9
     near = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "failed", -8, "acc_2")))
     assert near["post_id"] == "post_a"
     assert 0.6 < near["odds"] < alone["odds"]
-    assert near["why_post"].endswith("against 1 other")
+    assert near["why_post_code"] == "guessed_by_time_among"
 
 
 def test_an_account_that_the_answer_names_decides():
     one = log(("del_1", "post.failed", 1, '{"error":"no such account acc_0002"}'))
     said = about(one, posts(("post_a", "failed", 0, "acc_0001"), ("post_b", "failed", -8, "acc_0002")))
     assert said["post_id"] == "post_b"
-    assert "what the answer names" in said["why_post"]
+    assert said["why_post_code"] == "guessed_by_answer_among"
 
 
 @pytest.mark.parametrize(
     ("kind", "seconds", "why"),
     [
-        ("account.error", 0, "account.error is about the account, not a post"),
-        ("post.failed", 4000, "no loaded post shows a post.failed at that time; it may have changed since"),
-        ("post.failed", -90_000, "it is older than the posts that were loaded"),
-        ("post.paused", 0, "when a post.paused comes up is unknown"),
+        ("account.error", 0, "event_about_other"),
+        ("post.failed", 4000, "no_post_at_that_time"),
+        ("post.failed", -90_000, "older_than_posts"),
+        ("post.paused", 0, "event_of_unknown_moment"),
     ],
 )
 def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
     said = about(log(("del_1", kind, seconds, None)), posts(("post_a", "failed", 0, "acc_1")))
-    assert (said["about"], said["why_post"]) == ("unknown", why)
+    assert (said["about"], said["why_post_code"]) == ("unknown", why)
     assert pd.isna(said["odds"])
 
 
 def test_posts_that_fit_alike_are_not_guessed_among():
     many = posts(*((f"post_{number}", "failed", 0.0, "acc_1") for number in range(30)))
-    assert about(log(("del_1", "post.failed", 0, None)), many)["why_post"] == "30 posts fit alike, by kind and time"
+    assert about(log(("del_1", "post.failed", 0, None)), many)["why_post_code"] == "several_posts_fit"
 
 
 def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +130,10 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
         log(*kinds, ("del_x", "post.failed", 0, "no acc_0007"), ("y", "post.failed", 1, None)), many
     )
     assert len(guessed) == 4, "two kinds, one that names an account, one of another moment"
-    assert table["why_post"].value_counts().to_dict() == {
-        "30 posts fit alike, by kind and time": 101,
-        "no loaded post shows a post.published at that time; it may have changed since": 100,
-        "a guess by kind, time and what the answer names, against 29 others": 1,
+    assert table["why_post_code"].value_counts().to_dict() == {
+        "several_posts_fit": 101,
+        "no_post_at_that_time": 100,
+        "guessed_by_answer_among": 1,
     }
     assert table["post_id"].dropna().to_list() == ["post_7"]
     assert table["odds"].dropna().to_list() == [round(11 / (11 + 29 + 0.05), 3)]
@@ -146,7 +143,7 @@ def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
     twice = posts(("post_b", "published", 0, "acc_1"), ("post_a", "published", 0, "acc_1"))
     twice["published_at"] -= pd.Timedelta("4s")
     said = about(log(("del_1", "post.published", 0, None)), twice)
-    assert (said["post_id"], said["why_post"]) == ("post_a", "a guess by kind and time, against 1 other")
+    assert (said["post_id"], said["why_post_code"]) == ("post_a", "guessed_by_time_among")
     assert said["odds"] == round(1 / 2.05, 3)
 
 

@@ -518,10 +518,10 @@ def test_lost_deliveries_are_what_redelivery_is_for():
         {"id": "its copy", "at": 8, "responseBody": "evt_9"},
     )
     lost = deliveries.lost(log)
-    assert dict(zip(lost["delivery_id"], lost["why"], strict=True)) == {
-        "lost": "receiver failed", "rejected": "rejected", "busy": "receiver failed", "early": "receiver failed", "silent": "no answer",
+    assert dict(zip(lost["delivery_id"], lost["reason_code"], strict=True)) == {
+        "lost": "receiver_failed", "rejected": "rejected", "busy": "receiver_failed", "early": "receiver_failed", "silent": "no_answer",
     }  # fmt: skip
-    assert set(lost.columns) == {*log.columns, "why"}
+    assert set(lost.columns) == {*log.columns, "why", "reason_code"}
     assert log.loc[lost.index, "delivery_id"].tolist() == lost["delivery_id"].tolist()
     assert "young" in set(deliveries.lost(log, older_than="1h")["delivery_id"])
     now = pd.Timestamp("2026-03-01T12:30Z")
@@ -533,7 +533,7 @@ def test_lost_deliveries_are_what_redelivery_is_for():
         "silent",
     ]
     redelivered = vx.plan_redeliver(lost).frame
-    assert (redelivered["eligible"] == (lost["why"] != "rejected").to_numpy()).all(), "one rule for both"
+    assert (redelivered["eligible"] == (lost["reason_code"] != "rejected").to_numpy()).all(), "one rule for both"
     assert lost.attrs["fetched_at"] == log.attrs["fetched_at"]
 
 

@@ -11,6 +11,7 @@ from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import Reason
 
 GOOD = {
     "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",
@@ -100,33 +101,22 @@ def test_findings_name_the_cell_as_people_see_it(ws: vx.Workspace, tmp_path: Pat
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
         assert set(ws.check(other, ask=False)["cell"]) == {"A4", "row 5"}
     plan = vx.plan_create(frame[1:], key="row_id")
-    assert plan.frame["reason"].tolist() == [
-        "the time 'morgen' can't be read; write it like 2026-03-04T10:00:00+01:00 (A4)",
-        "instagram takes no post without an image or a video (row 5)",
-    ]
+    unreadable, bare = Reason("time_unreadable", value="morgen"), Reason("media_required")
+    assert plan.why == (unreadable.at("A4"), bare.at("row 5"))
+    assert plan.frame["reason"].tolist() == [f"{unreadable} (A4)", f"{bare} (row 5)"]
     checked = ws.check(frame, ask=False)
     assert checked["sheet_row"].tolist() == [4, 5]
-    assert checked["message"][0].startswith("The time 'morgen' can't be read")
+    assert checked["code"].tolist() == ["time_unreadable", "media_required"]
     assert ws.check(pd.DataFrame([GOOD | {"content": None}]), ask=False)[["cell", "sheet_row"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(
-    ("time", "said"),
-    [
-        (
-            "14.03.2026 10:00",
-            "can't be read for sure; write it like 2026-03-04T10:00:00+01:00, or give vx.read_campaign tz= and the dayfirst= that fits",
-        ),
-        (
-            "2026-03-14 10:00",
-            "has no offset from UTC; write it like 2026-03-04T10:00:00+01:00, or with Z, or give vx.read_campaign tz=",
-        ),
-    ],
+    ("time", "code"), [("14.03.2026 10:00", "time_ambiguous"), ("2026-03-14 10:00", "time_without_offset")]
 )
-def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, said: str) -> None:
+def test_a_time_that_arguments_would_make_readable_names_them(tmp_path: Path, time: str, code: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"row_id,content,accounts,scheduled_for\na,x,twitter:@aldercoffee,{time}\n")
-    assert vx.plan_create(vx.read_campaign(path), key="row_id").frame["reason"][0] == f"the time {time!r} {said} (D2)"
+    assert vx.plan_create(vx.read_campaign(path), key="row_id").why == (Reason(code, value=time).at("D2"),)
     read = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True)
     assert vx.plan_create(read, key="row_id").frame["eligible"].all()
 

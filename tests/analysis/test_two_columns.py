@@ -11,6 +11,7 @@ import pytest
 import xlsxwriter
 from tests.sheets.offline import findings
 
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 from voxops.sheets.rules import joined_time
@@ -85,24 +86,27 @@ def test_cells_of_a_workbook_and_the_zone_of_either_head(
 
 
 @pytest.mark.parametrize(
-    ("day", "hour", "words"),
+    ("day", "hour", "code", "words"),
     [
-        ("", "9:00", "9:00 (an hour without a day)"),
-        ("2026-03-05", "", "is a day without an hour"),
-        ("2026-03-05", "noon", "'2026-03-05 noon' can't be read"),
-        ("2026-03-05", "25:00", "'2026-03-05 25:00' can't be read"),
-        ("2026-03-05", "9", "'2026-03-05 9' can't be read"),
-        ("2026-03-05", "17.45", "'2026-03-05 17.45' can't be read"),
-        ("2026-03-05", '"10,30"', "'2026-03-05 10,30' can't be read"),
-        ("2026-03-05", "10:30.5", "'2026-03-05 10:30.5' can't be read"),
-        ("", "", "No time"),
-        ("2026-03-29", "2:30", "does not exist in Europe/Berlin"),
+        ("", "9:00", "time_unreadable", "9:00 (an hour without a day)"),
+        ("2026-03-05", "", "time_without_hour", "2026-03-05"),
+        ("2026-03-05", "noon", "time_unreadable", "2026-03-05 noon"),
+        ("2026-03-05", "25:00", "time_unreadable", "2026-03-05 25:00"),
+        ("2026-03-05", "9", "time_unreadable", "2026-03-05 9"),
+        ("2026-03-05", "17.45", "time_unreadable", "2026-03-05 17.45"),
+        ("2026-03-05", '"10,30"', "time_unreadable", "2026-03-05 10,30"),
+        ("2026-03-05", "10:30.5", "time_unreadable", "2026-03-05 10:30.5"),
+        ("", "", "time_missing", None),
+        ("2026-03-29", "2:30", "time_unreadable", "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
     ],
 )
-def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path: Path, day: str, hour: str, words: str) -> None:
+def test_what_is_not_one_time_is_an_error_with_its_cell(
+    tmp_path: Path, day: str, hour: str, code: str, words: str | None
+) -> None:
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
     (finding,) = findings(found, now=CHECKED).to_dict("records")
-    assert words in finding["message"]
+    assert finding["code"] == code
+    assert finding["message"] == Reason(code, **({} if words is None else {"value": words})).sentence()
     assert (finding["column"], finding["cell"]) == ("scheduled_for", "D3")
 
 
@@ -141,7 +145,7 @@ def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Pa
 def test_texts_without_a_zone_are_left_for_the_check(tmp_path: Path) -> None:
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00")))
     (finding,) = findings(found, now=CHECKED).to_dict("records")
-    assert "has no offset from UTC" in finding["message"]
+    assert finding["code"] == "time_without_offset"
 
 
 def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) -> None:

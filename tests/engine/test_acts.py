@@ -7,6 +7,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
+from voxops.api.reasons import beginning
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_post_that_somebody_touched_is_not_fixed_over_their_head(ws, world):
     world.touch(rows["post_id"].iloc[0])
     results = ws.run(vx.plan_fix(rows)).wait(60).results()
     assert results["outcome"].to_list() == ["blocked", "succeeded"]
-    assert "changed since loaded" in results.loc[results["outcome"] == "blocked", "waiting_for"].iloc[0]
+    assert results["waiting_for"][0].startswith(beginning("changed_since_loaded"))
     assert len(world.effects("target.fix")) == 1
 
 

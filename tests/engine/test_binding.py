@@ -18,6 +18,7 @@ from voxops.acts.fix import plan_fix
 from voxops.acts.operation import settled
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.engine.batches import leave_batch
 from voxops.engine.binding import bind
@@ -292,7 +293,7 @@ def test_a_whole_post_is_retried_or_nothing_of_it(runs):
     run = runs.bind(plan, facts(changed))
     assert [why for _, why in runs.rows(run)] == [
         "another target of this post is held; load the posts again",
-        "changed since loaded (error_code); load it again",
+        str(Reason("changed_since_loaded", fields="error_code")),
     ]
     assert runs.states() == []
 
@@ -301,9 +302,9 @@ def test_a_post_with_more_open_targets_than_were_chosen_is_held(runs):
     plan = retry(state("failed"))
     assert plan.operations[0].path.endswith("/retry")
     run = runs.bind(plan, facts(state("failed", "failed")))
-    assert "another target of this post is not published either" in runs.rows(run)[0][1]
-    assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "publishing"))
-    assert why_not_now(plan.act, None, plan.items, state("failed", "published")) == ""
+    assert runs.rows(run)[0][1] == str(Reason("other_target_open"))
+    assert why_not_now(plan.act, None, plan.items, state("failed", "publishing")) == Reason("other_target_open")
+    assert why_not_now(plan.act, None, plan.items, state("failed", "published")) is None
 
 
 def test_the_same_failure_under_another_time_stamp_joins_what_is_open(runs):
@@ -336,12 +337,12 @@ def test_another_act_on_a_post_waits_for_the_open_one_and_for_an_unsent_one(runs
 
 
 def test_posts_and_deliveries_that_are_gone_are_held(runs):
-    assert runs.rows(runs.bind(retry(state("failed"))))[0][1] == "this post no longer exists"
+    assert runs.rows(runs.bind(retry(state("failed"))))[0][1] == str(Reason("post_gone"))
     plan = redeliver("d")
-    assert runs.rows(runs.bind(plan))[0][1] == "this delivery no longer exists"
+    assert runs.rows(runs.bind(plan))[0][1] == str(Reason("delivery_gone"))
     seen = dict(plan.items[0].seen)
-    assert runs.rows(runs.bind(plan, Facts(NOW, deliveries={"d": {**seen, "retry_count": 6}})))[0][1].startswith(
-        "changed since loaded (retry_count)"
+    assert runs.rows(runs.bind(plan, Facts(NOW, deliveries={"d": {**seen, "retry_count": 6}})))[0][1] == str(
+        Reason("changed_since_loaded", fields="retry_count")
     )
     runs.bind(plan, Facts(NOW, deliveries={"d": seen}))
     assert runs.ledger.operations.get(1).baseline == seen

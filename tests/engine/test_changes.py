@@ -15,6 +15,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
+from voxops.api.reasons import Reason, beginning
 from voxops.api.timing import PROOF_AFTER
 
 PATH = "/v1/posts/*"
@@ -54,7 +55,7 @@ def test_a_move_is_sent_once_shown_and_verified_and_re_running_it_sends_nothing(
     assert {request["path"] for request in rig.acts()} == {f"/v1/posts/{post}" for post in ids}
     assert outcomes(rig.kernel().run(plan_update(posts, to=THURSDAY))) == {"succeeded": 3}, "the same frame"
     again = plan_update(kernel.posts("scheduled"), to=THURSDAY)
-    assert again.frame["reason"].to_list() == ["it is so already"] * 3, "and a fresh one"
+    assert again.frame["reason"].to_list() == [str(Reason("unchanged"))] * 3, "and a fresh one"
     assert len(changed(rig)) == 3
 
 
@@ -65,7 +66,7 @@ def test_rule_01_run_all_does_not_move_twice(rig):
         table = kernel.run(plan_update(kernel.posts("scheduled"), by="3D"))
         kernel = rig.kernel()
     assert outcomes(table) == {"blocked": 2}
-    assert "this ledger has moved it to 2027-03-04 09:00 UTC already" in table["waiting_for"].iloc[0]
+    assert table["waiting_for"].iloc[0] == str(Reason("moved_already", time="2027-03-04 09:00 UTC"))
     assert times(rig) == {THURSDAY}
     assert len(changed(rig)) == 2
 
@@ -80,7 +81,7 @@ def test_rule_01_run_all_adds_a_text_once(rig):
         table = kernel.run(plan_update(posts.assign(new_content="New: " + posts["content"] + " #spring")))
         kernel = rig.kernel()
     assert kernel.posts()["content"].to_list() == [f"New: {text} #spring" for text in before]
-    assert "this ledger has added 'New: … #spring' to its text already" in table["waiting_for"].iloc[0]
+    assert table["waiting_for"].iloc[0] == str(Reason("added_already", text="New: … #spring"))
     posts = kernel.posts("scheduled").head(1)
     kernel.run(plan_update(posts.assign(new_content=posts["content"] + " #sale")))
     assert len(changed(rig)) == len(ids) + 1, "another addition is another change"
@@ -119,10 +120,7 @@ def test_rule_01_run_all_moves_once_what_was_computed_in_the_frame(rig):
         table = kernel.run(plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta("3D"))))
         kernel = rig.kernel()
     assert times(rig) == {THURSDAY}
-    assert (
-        "this ledger has moved it by as much already, and it stands at 2027-03-04 09:00 UTC now"
-        in table["waiting_for"].iloc[0]
-    )
+    assert table["waiting_for"].iloc[0] == str(Reason("moved_as_far_already", time="2027-03-04 09:00 UTC"))
     posts = kernel.posts("scheduled")
     kernel.run(plan_update(posts.assign(new_scheduled_for=THURSDAY + pd.Timedelta("1D"))))
     assert times(rig) == {THURSDAY + pd.Timedelta("1D")}, "to another time it may go"
@@ -154,7 +152,7 @@ def test_rule_02_what_somebody_changed_since_it_was_loaded_is_blocked_and_not_wr
     person(rig, first, content="mended by hand")
     table = kernel.run(plan_update(posts.assign(new_content="from the notebook"))).set_index("post_id")
     assert table["outcome"].to_dict() == {first: "blocked", second: "succeeded"}
-    assert "changed since loaded" in table.loc[first, "waiting_for"]
+    assert table.loc[first, "waiting_for"].startswith(beginning("changed_since_loaded"))
     assert rig.sandbox.world.posts[first].content == "mended by hand"
     assert changed(rig) == [second]
 
@@ -258,7 +256,7 @@ def test_a_move_whose_new_time_has_passed_is_not_sent(rig):
     rig.sandbox.advance(7200)
     kernel.go(run)
     (row,) = kernel.results(run).to_dict("records")
-    assert (row["outcome"], row["waiting_for"]) == ("blocked", "its new time has passed")
+    assert (row["outcome"], row["waiting_for"]) == ("blocked", str(Reason("new_time_past")))
     assert rig.acts() == []
 
 
@@ -291,7 +289,7 @@ def test_a_create_run_is_undone_although_lists_lag(rig):
     kernel.go(run)
     assert kernel.posts("scheduled").empty, "no list shows them"
     plan = undone(kernel, run)
-    assert plan.frame["reason"].to_list() == ["not out yet"] * 3
+    assert plan.why == (Reason("not_out_yet"),) * 3
     assert outcomes(kernel.run(plan)) == {"succeeded": 3}
     assert rig.effects("post.cancel") == 3
 
@@ -305,8 +303,7 @@ def test_rows_that_a_fresh_ledger_has_found_are_held_when_its_run_is_undone_howe
     kernel = rig.kernel("another")
     run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     before = len(rig.sandbox.requests())
-    reasons = undone(kernel, run).frame["reason"]
-    assert reasons.str.startswith("it was made before, by an earlier run or another ledger").to_list() == [True] * 3
+    assert undone(kernel, run).frame["reason_code"].to_list() == ["created_elsewhere"] * 3
     assert len(rig.sandbox.requests()) - before == 3, "the list is read back to them"
 
 
@@ -316,12 +313,10 @@ def test_rows_of_which_nobody_knows_whether_they_were_made_are_held_when_a_run_i
     plan = undone(kernel, run)
     assert plan.eligible == 0
     assert plan.frame["row"].to_list() == ["r00000", "r00001", "r00002"]
-    assert set(plan.frame["reason"]) == {"it was never sent"}
+    assert set(plan.frame["reason_code"]) == {"never_sent"}
     rig.sandbox.set_switches(list_lag_seconds=60)
     killed(rig, kernel, run, BULK)
-    assert set(undone(rig.kernel(), run).frame["reason"]) == {
-        "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
-    }
+    assert set(undone(rig.kernel(), run).frame["reason_code"]) == {"creation_unknown"}
     later = rig.kernel()
     rig.sandbox.advance(300)
     later.go(run)
@@ -337,7 +332,7 @@ def test_posts_that_are_known_to_be_deleted_are_not_read_again_when_a_run_is_und
     rig.sandbox.advance(PROOF_AFTER + 60)
     eventloop.run(kernel.execution(run).verify())
     before = len(rig.sandbox.requests())
-    assert undone(kernel, run).frame["reason"].to_list() == ["not out yet"] * 2
+    assert undone(kernel, run).why == (Reason("not_out_yet"),) * 2
     assert not any(gone in each["path"] for each in rig.sandbox.requests()[before:])
 
 
@@ -366,12 +361,7 @@ def test_a_create_run_is_undone(rig):
     rig.sandbox.person.withdraw(made[1])
     posts = eventloop.run(kernel.execution(run).made())
     plan = plan_cancel(posts)
-    reasons = plan.frame.set_index("row")["reason"].to_dict()
-    assert reasons == {
-        "r00000": "it was made before, by an earlier run or another ledger; to withdraw it all the same, plan_cancel(ws.posts(...))",
-        "r00001": "only drafts and scheduled posts can be cancelled; this one is cancelled",
-        "r00002": "not out yet",
-        "r00003": "not out yet",
-    }
+    codes = plan.frame.set_index("row")["reason_code"].to_dict()
+    assert codes == {"r00000": "created_elsewhere", "r00001": "not_cancellable", "r00002": "ready", "r00003": "ready"}
     assert outcomes(kernel.run(plan)) == {"succeeded": 2}
     assert {effect["post"] for effect in rig.sandbox.effects("post.cancel")} == set(made[2:])

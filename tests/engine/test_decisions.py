@@ -31,6 +31,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.evidence import Baseline
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.created import Listed
@@ -72,8 +73,8 @@ def test_facts_are_found_by_kind_and_name():
 def test_why_an_act_must_not_be_sent_is_a_change_or_more_than_was_chosen():
     post = state("failed")
     plan = retry(post)
-    assert why_not_now(plan.act, None, plan.items, post) == ""
-    assert why_not_now(plan.act, None, plan.items, None) == "this post no longer exists"
+    assert why_not_now(plan.act, None, plan.items, post) is None
+    assert why_not_now(plan.act, None, plan.items, None) == Reason("post_gone")
     assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "failed"))
 
 
@@ -644,9 +645,9 @@ def test_rule_01_a_delivery_that_is_as_it_was_is_new_and_otherwise_held(bench):
     plan = redeliver("d")
     seen = dict(plan.items[0].seen)
     assert isinstance(one(bench, plan, deliveries={"d": seen}), New)
-    assert one(bench, plan).why == "this delivery no longer exists"
+    assert one(bench, plan).why == str(Reason("delivery_gone"))
     changed = one(bench, plan, deliveries={"d": {**seen, "retry_count": 6}})
-    assert changed.why == "changed since loaded (retry_count); load it again"
+    assert changed.why == str(Reason("changed_since_loaded", fields="retry_count"))
 
 
 def test_a_whole_post_is_decided_together(bench):
@@ -654,7 +655,7 @@ def test_a_whole_post_is_decided_together(bench):
     changed = replace(post, targets=(post.targets[0], replace(post.targets[1], error_code="Y")))
     assert decided(bench, retry(post), changed) == [
         Hold("another target of this post is held; load the posts again"),
-        Hold("changed since loaded (error_code); load it again"),
+        Hold(str(Reason("changed_since_loaded", fields="error_code"))),
     ]
     alone = replace(post, targets=(post.targets[0], replace(post.targets[1], status="published", error_code=None)))
     (op,) = bench.bind(retry(alone), alone)
@@ -869,4 +870,4 @@ def test_rule_01_a_move_by_some_hours_is_not_made_twice(bench):
     for name, text in (("scheduled_for", moved.scheduled_for), ("updated_at", moved.updated_at)):
         frame[name] = pd.to_datetime(pd.Series([text]), utc=True).astype("datetime64[us, UTC]")
     held = one(bench, plan_update(frame, by="3D"), moved)
-    assert held.why.startswith("this ledger has moved it to 2027-03-04 09:00 UTC already")
+    assert held.why == str(Reason("moved_already", time="2027-03-04 09:00 UTC"))

@@ -15,6 +15,7 @@ from tests.engine.shown import NOW, campaign, fix, move, run_now, scheduled, sta
 
 from voxops.acts import keys
 from voxops.acts.made import Made
+from voxops.api.reasons import Reason
 from voxops.api.timing import CAMPAIGN_QUIET, CREATES_FRESH_FOR, FRESH_FOR, WATCH_LOOKS
 from voxops.engine.execution import FEWEST_OFFERED, MOST_OFFERED, NEVER_ENDED, RESENDS, RESTLESS, Execution
 from voxops.engine.reader import interval
@@ -133,7 +134,9 @@ def test_rule_01_what_was_read_long_ago_is_read_again_and_what_has_changed_is_he
     assert office.get(office.ops[0]).read == office.now.timestamp()
     assert office.get(office.ops[2]).read == NOW.timestamp()
     assert office.server.read == ["posts post_0 post_1"]
-    assert execution.current.reasons.waiting == {office.ops[1]: "changed since loaded (updated_at); load it again"}
+    assert execution.current.reasons.waiting == {
+        office.ops[1]: str(Reason("changed_since_loaded", fields="updated_at"))
+    }
     assert execution.current.reasons.blocked == {office.ops[1]}
 
 
@@ -244,7 +247,7 @@ def test_rule_27_a_batch_of_a_campaign_of_which_nothing_is_made_goes(office):
     assert offer(execution) == 1
     assert queued(execution) == office.ops
     office.ledger.query("DELETE FROM members")
-    assert execution._restless(office.get(office.ops[0])) == ""
+    assert execution._restless(office.get(office.ops[0])) is None
 
 
 def test_an_operation_is_queued_once_when_its_backoff_is_over_and_not_too_often(office):

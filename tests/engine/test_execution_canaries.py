@@ -6,9 +6,10 @@ import pytest
 from tests.engine.office import Office, offer, posts, queued, retries
 from tests.engine.shown import retry, run_now
 
+from voxops.api.reasons import Reason
 from voxops.api.timing import WATCH_LOOKS
 from voxops.engine.execution import Execution
-from voxops.engine.sharing import HELD, WAITS_FOR_CANARIES, gate
+from voxops.engine.sharing import WAITS_FOR_CANARIES, gate
 from voxops.ledger import Clearance
 
 
@@ -23,10 +24,10 @@ def canaries(office: Office, count: int = 4, first: int = 2) -> Execution:
     [
         (("pending", "succeeded"), WAITS_FOR_CANARIES),
         (("unknown", "succeeded"), WAITS_FOR_CANARIES),
-        (("succeeded", "succeeded"), ""),
-        (("succeeded", "failed"), ""),
-        (("failed", "failed"), f"{HELD}0 of 2 canaries of its cause succeeded"),
-        (("blocked", "succeeded"), ""),
+        (("succeeded", "succeeded"), None),
+        (("succeeded", "failed"), None),
+        (("failed", "failed"), Reason("canaries_failed", succeeded=0, canaries=2)),
+        (("blocked", "succeeded"), None),
     ],
 )
 def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, outcomes, why):
@@ -46,7 +47,7 @@ def test_rule_07_a_cause_waits_goes_or_is_held_by_what_its_canaries_say(office, 
     assert set(behind) <= set(queued(execution)) if not why else not set(behind) & set(queued(execution))
     reasons = execution.current.reasons
     assert reasons.waiting == (dict.fromkeys(behind, why) if why else {})
-    assert reasons.blocked == (set(behind) if why.startswith(HELD) else set())
+    assert reasons.blocked == (set(behind) if why and why is not WAITS_FOR_CANARIES else set())
     assert left == len(ahead) + (0 if why else 2)
 
 
@@ -63,7 +64,7 @@ def test_rule_07_canaries_that_were_not_sent_hold_their_cause(office):
     behind = [op for op in office.ops if op != ahead]
     office.ledger.query("UPDATE run_rows SET held = 'no' WHERE canary IS NOT NULL")
     said = gate(execution._ledger, execution.current.run)
-    assert said(office.get(behind[0])) == f"{HELD}0 of 1 canaries of its cause succeeded"
+    assert said(office.get(behind[0])) == Reason("canaries_failed", succeeded=0, canaries=1)
 
 
 def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sent(office):
@@ -73,16 +74,16 @@ def test_rule_07_a_canary_that_was_held_does_not_count_among_those_that_were_sen
     for op, outcome in zip(ahead, ("succeeded", "failed", "failed", "failed", "succeeded"), strict=True):
         office.ledger.query("UPDATE members SET outcome = ? WHERE op = ?", (outcome, op))
     said = gate(execution._ledger, execution.current.run)
-    assert said(office.get(behind)) == f"{HELD}2 of 5 canaries of its cause succeeded"
+    assert said(office.get(behind)) == Reason("canaries_failed", succeeded=2, canaries=5)
     office.ledger.query(
         "UPDATE run_rows SET held = 'no' WHERE row IN (SELECT row FROM run_rows WHERE canary IS NOT NULL LIMIT 1 OFFSET 1)"
     )
-    assert gate(execution._ledger, execution.current.run)(office.get(behind)) == "", "two of four that were sent"
+    assert gate(execution._ledger, execution.current.run)(office.get(behind)) is None, "two of four that were sent"
 
 
 def test_rule_07_a_run_without_canaries_has_no_gate(office):
     execution = retries(office)
-    assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) == ""
+    assert gate(execution._ledger, execution.current.run)(office.get(office.ops[0])) is None
 
 
 def test_rule_07_what_may_be_sent_again_but_waits_for_canaries_says_so(office):
@@ -92,4 +93,4 @@ def test_rule_07_what_may_be_sent_again_but_waits_for_canaries_says_so(office):
     clearance = Clearance(office.get(behind), 0.0)
     run_now(execution._resend(execution.current, [clearance]))
     assert queued(execution) == []
-    assert office.get(behind).waiting_for == WAITS_FOR_CANARIES
+    assert office.get(behind).waiting_for == str(WAITS_FOR_CANARIES)

@@ -27,6 +27,7 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import beginning
 from voxops.api.timing import CREATES_FRESH_FOR, PROOF_AFTER
 from voxops.engine.preflight import read_list
 from voxops.ledger import Claim
@@ -152,7 +153,7 @@ def test_rule_01_an_act_that_waited_already_is_compared_with_what_the_plan_has_r
     queued = rig.effects("target.requeue")
     table = mine.run(plan)
     assert outcomes(table) == {"blocked": 1}
-    assert table["waiting_for"][0].startswith("changed since loaded")
+    assert table["waiting_for"][0].startswith(beginning("changed_since_loaded"))
     assert rig.effects("target.requeue") == queued
 
 

@@ -14,6 +14,7 @@ from tests.engine.shown import NOW, Bench, campaign, made_post, redeliver, retry
 from voxops.acts.create import CREATE, resolved
 from voxops.acts.made import Made, made_of, shown_of_body
 from voxops.acts.plan import Plan
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import CREATES_FRESH_FOR, FRESH_FOR, LOOKBACK, LOOKBACK_WAITING, SKEW
 from voxops.engine.created import Listed
@@ -166,7 +167,7 @@ def test_acts_are_read_again_by_what_they_are_about_and_those_that_changed_are_h
     bench.server.states, bench.server.sent = {"a": single, "b": later}, {"d": seen}
     bench.at(100)
     held = renewed(bench, client, one, two, three)
-    assert held == {two: "changed since loaded (updated_at); load it again"}
+    assert held == {two: str(Reason("changed_since_loaded", fields="updated_at"))}
     assert bench.server.read == ["posts a b", "deliveries w d"]
     assert bench.server.expected == [list(LIKELY)]
     assert [bench.get(op).read for op in (one, two, three)] == [

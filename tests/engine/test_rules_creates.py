@@ -28,6 +28,7 @@ from voxops._support import eventloop
 from voxops.acts import keys
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 
 
@@ -137,8 +138,7 @@ def test_rule_06_rows_without_a_time_are_refused():
     )
     plan = plan_create(frame, key="row_id")
     assert not plan.frame["eligible"].any()
-    assert plan.frame["reason"][:2].str.contains("no time").all()
-    assert "no offset" in plan.frame["reason"][2]
+    assert plan.frame["reason_code"].to_list() == ["time_missing", "time_missing", "time_without_offset"]
 
 
 def test_rule_06_a_create_is_not_sent_again_after_its_time(rig):
@@ -197,7 +197,7 @@ def test_rule_07_a_cause_whose_canaries_fail_is_held(rig):
     )
     table = kernel.run(plan)
     assert outcomes(table) == {"failed": 2, "blocked": 4}
-    assert table["waiting_for"].dropna().unique().tolist() == ["held: 0 of 2 canaries of its cause succeeded"]
+    assert table["waiting_for"].dropna().unique().tolist() == [str(Reason("canaries_failed", succeeded=0, canaries=2))]
     assert rig.effects("post.retry") == 2
 
 

@@ -21,6 +21,7 @@ from tests.engine.steps import (
 from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason
 
 
 def test_rule_18_a_terminal_status_settles_only_after_the_post_has_moved(rig):
@@ -147,12 +148,7 @@ def test_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
         rig.sandbox.advance(3600)
         kernel = rig.kernel()
     assert rig.effects("delivery.resend") == 2
-    assert (
-        table["waiting_for"]
-        .str.contains("this ledger has sent it again before; to send it once more")
-        .fillna(False)
-        .all()
-    )
+    assert table["waiting_for"].eq(str(Reason("redelivered_before"))).fillna(False).all()
     table = kernel.run(plan_redeliver(kernel.deliveries().assign(again=True), force=True))
     assert outcomes(table) == {"succeeded": 2}
     assert rig.effects("delivery.resend") == 4, "and once more where that is meant"

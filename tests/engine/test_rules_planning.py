@@ -25,6 +25,7 @@ from voxburst_sandbox import Switches
 from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason, beginning
 
 
 def test_rule_01_a_rerun_joins_what_is_open_with_its_batch_and_its_bytes(rig):
@@ -75,7 +76,9 @@ def test_rule_02_a_row_whose_post_has_changed_is_held(rig):
     edit(rig, "post_f00000")
     table = kernel.run(plan)
     assert outcomes(table) == {"blocked": 1, "succeeded": 1}
-    assert "changed since loaded (updated_at)" in table.set_index("post_id").loc["post_f00000", "waiting_for"]
+    assert table.set_index("post_id").loc["post_f00000", "waiting_for"] == str(
+        Reason("changed_since_loaded", fields="updated_at")
+    )
     assert [effect["post"] for effect in rig.sandbox.effects("target.requeue")] == ["post_f00001"]
 
 
@@ -190,7 +193,7 @@ def test_rule_03_what_hangs_is_given_up_only_for_what_is_tried_in_its_place(rig)
     hanging = kernel.triaged("publishing", "pending", "failed", "partial").assign(retryable=True)
     edit(rig, hanging["post_id"].iloc[0])
     second = kernel.bind(plan_retry(hanging))
-    assert kernel.results(second)["waiting_for"].str.contains("changed since loaded").fillna(False).all()
+    assert kernel.results(second)["waiting_for"].str.startswith(beginning("changed_since_loaded")).fillna(False).all()
     rig.sandbox.advance(5000)
     kernel.go(first)
     assert outcomes(kernel.results(first)) == {"succeeded": 1}

@@ -33,6 +33,7 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import beginning
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger import file as ledger_file
@@ -128,7 +129,7 @@ def test_rule_21_readings_age_in_the_servers_time(rig, tmp_path):
         rig.sandbox.advance(26 * HOUR)  # the server has forgotten the keys
         run = mine.attach(bound).resume().wait()
         assert rig.effects("post.retry") == 4
-        assert run.results()["waiting_for"].str.startswith("changed since loaded").fillna(False).all()
+        assert run.results()["waiting_for"].str.startswith(beginning("changed_since_loaded")).fillna(False).all()
 
 
 def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):

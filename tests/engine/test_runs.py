@@ -24,6 +24,7 @@ from voxops.acts.cancel import plan_cancel
 from voxops.acts.fix import plan_fix
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason
 from voxops.engine.execution import Execution
 from voxops.run import Run
 
@@ -96,7 +97,7 @@ def test_a_deleted_webhook_holds_its_own_rows_alone(rig):
         eventloop.run(ws.client.webhooks.delete(gone))
     table = kernel.run(plan_redeliver(frame))
     away = table["webhook_id"] == gone
-    assert table.loc[away, "waiting_for"].str.contains("no longer exists").all()
+    assert table.loc[away, "waiting_for"].eq(str(Reason("delivery_gone"))).all()
     assert (table.loc[~away, "outcome"] == "succeeded").all()
 
 

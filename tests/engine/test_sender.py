@@ -13,6 +13,7 @@ from tests.engine.desk import QUEUED, RETENTION, Desk, created, error, retried, 
 from tests.engine.shown import NOW, campaign, made_post, retry, run_now, state
 
 from voxops.api.assumptions import KEY_EARLY
+from voxops.api.reasons import beginning
 from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEASE, Backoff, delay
 from voxops.engine.created import Listed
 from voxops.engine.learning import learn
@@ -206,7 +207,7 @@ def test_an_act_whose_post_was_changed_while_it_waited_too_long_for_its_turn_is_
     desk.send(op)
     assert (desk.post.requests, desk.server.read, desk.state(op)) == ([], ["posts post_1"], "planned")
     assert desk.current.reasons.blocked == {op}
-    assert desk.current.reasons.waiting[op].startswith("changed since loaded")
+    assert desk.current.reasons.waiting[op].startswith(beginning("changed_since_loaded"))
 
 
 def test_rule_12_a_key_that_is_nearly_forgotten_is_not_sent_again(desk):

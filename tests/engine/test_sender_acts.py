@@ -13,6 +13,7 @@ from tests.engine.shown import NOW, after, campaign, fix, move, run_now, schedul
 
 from voxops.acts.create import CREATE, plan_create
 from voxops.acts.made import Made
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import CLEARED_FOR, CREATES_FRESH_FOR, LEASE
 from voxops.client import Reply
@@ -289,10 +290,10 @@ def test_rule_26_an_answer_that_shows_no_status_takes_none_from_what_is_known(de
 @pytest.mark.parametrize(
     ("shown", "why"),
     [
-        (None, "this post no longer exists"),
+        (None, Reason("post_gone")),
         (replace(scheduled(), version=None), "the API shows no version of this post, so somebody's change could be written over; change it by hand"),
-        (replace(scheduled(), status="published"), "the post is published by now and can't be changed"),
-        (replace(scheduled(), status="published", version=None), "the post is published by now and can't be changed"),
+        (replace(scheduled(), status="published"), Reason("not_changeable", status="published")),
+        (replace(scheduled(), status="published", version=None), Reason("not_changeable", status="published")),
     ],
 )  # fmt: skip
 def test_rule_02_a_post_that_is_not_as_planned_is_blocked(desk, shown, why):
@@ -308,10 +309,10 @@ def test_rule_06_a_change_to_a_time_that_has_passed_is_blocked_at_its_very_secon
     desk.server.states = {"post_1": scheduled()}
     desk.at(60)
     desk.send(op)
-    assert (desk.post.requests, desk.current.reasons.waiting) == ([], {op: "its new time has passed"})
+    assert (desk.post.requests, desk.current.reasons.waiting) == ([], {op: Reason("new_time_past")})
     desk.server.states = {}
     desk.send(op)
-    assert desk.current.reasons.waiting == {op: "this post no longer exists"}, "what comes first is said"
+    assert desk.current.reasons.waiting == {op: Reason("post_gone")}, "what comes first is said"
 
 
 def test_rule_06_a_doubtful_change_is_sent_again_only_before_its_time(desk):
@@ -372,7 +373,7 @@ def test_a_fix_whose_turn_is_late_is_addressed_once_more_and_not_held_for_anothe
     [
         (None, "the post or its target no longer exists; load the posts again"),
         (state(), "the post or its target no longer exists; load the posts again"),
-        (with_ids(state("published")), "changed since loaded (error_code, status); load it again"),
+        (with_ids(state("published")), Reason("changed_since_loaded", fields="error_code, status")),
         (state("failed"), "the API shows no id for this target; retry the whole post"),
     ],
 )

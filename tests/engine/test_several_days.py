@@ -19,6 +19,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.analysis.digest import concerns
+from voxops.api.reasons import Reason, beginning
 from voxops.ledger import audit
 
 DAY = 86_400.0
@@ -313,7 +314,7 @@ def test_rule_02_a_plan_that_is_held_itself_takes_no_other_s_place(rig):
     edit(rig, stale["post_id"].iloc[0])
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="first words")))
     held = kernel.run(plan_update(stale.assign(new_content="better words")))
-    assert held["waiting_for"].str.startswith("changed since loaded").fillna(False).all()
+    assert held["waiting_for"].str.startswith(beginning("changed_since_loaded")).fillna(False).all()
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
 
@@ -809,7 +810,7 @@ def test_rule_05_what_somebody_has_put_back_is_not_withdrawn_again_with_its_run(
     assert outcomes(table) == ({"succeeded": 1} if meant else {"blocked": 1})
     assert rig.effects("post.cancel") == 1 + meant
     if not meant:
-        assert "somebody has put it back since; to withdraw it once more" in table["waiting_for"][0]
+        assert table["waiting_for"][0] == str(Reason("put_back"))
 
 
 ADDITIONS = {

@@ -22,9 +22,11 @@ from tests.sheets.offline import findings
 
 from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
+from voxops.api.reasons import Reason
 from voxops.client import AccountNames
 from voxops.client.names import no_account
 from voxops.errors import DecodeError, PlanError
+from voxops.frames.columns import ATTEMPTS
 from voxops.sheets import files
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 
@@ -238,7 +240,7 @@ def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
     ],
 )
 def test_the_name_of_a_file_is_no_media(media, fits):
-    assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["MEDIA_FORM"])
+    assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["media_file_name"])
 
 
 def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
@@ -340,7 +342,7 @@ def test_a_good_row_is_left_alone():
 def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
     frame = one().astype(object)
     frame["content"] = pd.Series([content], dtype=object)
-    assert codes(frame, "error") == ["CONTENT_NOT_TEXT"]
+    assert codes(frame, "error") == ["content_not_text"]
     frame["content"] = pd.Series([2026], dtype=object)
     assert codes(frame) == []
 
@@ -348,27 +350,27 @@ def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
 @pytest.mark.parametrize(
     ("cells", "code"),
     [
-        ({"row_id": None}, "ROW_ID_MISSING"),
-        ({"content": None}, "CONTENT_REQUIRED"),
-        ({"content": "  "}, "CONTENT_REQUIRED"),
-        ({"content": "x" * 10_001, "accounts": "acc_1"}, "CONTENT_TOO_LONG"),
-        ({"accounts": None}, "ACCOUNT_REQUIRED"),
-        ({"accounts": " ; "}, "ACCOUNT_REQUIRED"),
-        ({"accounts": "@brand"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:https://x.com/brand"}, "ACCOUNT_FORM"),
-        ({"accounts": ":@brand"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:@"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:@a, facebook:@a"}, "ACCOUNT_FORM"),
-        ({"accounts": "twitter:@a facebook:@a"}, "ACCOUNT_FORM"),
-        ({"accounts": "Instagram:@brand"}, "MEDIA_REQUIRED"),
-        ({"first_comment": "x" * 2_201}, "COMMENT_TOO_LONG"),
-        ({"scheduled_for": None}, "TIME_MISSING"),
-        ({"scheduled_for": "2026-03-04 10:00"}, "INVALID_DATE"),
-        ({"scheduled_for": "2026-03-04T10:00:00"}, "INVALID_DATE"),
-        ({"scheduled_for": "04.03.2026 10:00"}, "INVALID_DATE"),
-        ({"scheduled_for": "tomorrow"}, "INVALID_DATE"),
-        ({"scheduled_for": "2026-03-02T09:00:00Z"}, "TIME_PAST"),
+        ({"row_id": None}, "row_id_missing"),
+        ({"content": None}, "content_required"),
+        ({"content": "  "}, "content_required"),
+        ({"content": "x" * 10_001, "accounts": "acc_1"}, "content_too_long"),
+        ({"accounts": None}, "account_required"),
+        ({"accounts": " ; "}, "account_required"),
+        ({"accounts": "@brand"}, "account_form"),
+        ({"accounts": "twitter:"}, "account_form"),
+        ({"accounts": "twitter:https://x.com/brand"}, "account_form"),
+        ({"accounts": ":@brand"}, "account_form"),
+        ({"accounts": "twitter:@"}, "account_form"),
+        ({"accounts": "twitter:@a, facebook:@a"}, "account_form"),
+        ({"accounts": "twitter:@a facebook:@a"}, "account_form"),
+        ({"accounts": "Instagram:@brand"}, "media_required"),
+        ({"first_comment": "x" * 2_201}, "comment_too_long"),
+        ({"scheduled_for": None}, "time_missing"),
+        ({"scheduled_for": "2026-03-04 10:00"}, "time_without_offset"),
+        ({"scheduled_for": "2026-03-04T10:00:00"}, "time_without_offset"),
+        ({"scheduled_for": "04.03.2026 10:00"}, "time_ambiguous"),
+        ({"scheduled_for": "tomorrow"}, "time_unreadable"),
+        ({"scheduled_for": "2026-03-02T09:00:00Z"}, "time_past"),
     ],
 )
 def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
@@ -381,7 +383,7 @@ def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
 def test_an_account_with_half_a_surrogate_pair_is_an_error():
     """No ledger could write down why its row is held."""
     frame = one().assign(accounts=pd.Series([["twitter:@brand\ud83d"]], dtype=object))
-    assert codes(frame, "error") == ["ACCOUNT_FORM"]
+    assert codes(frame, "error") == ["account_form"]
 
 
 def test_naive_times_are_kept_as_they_were_written():
@@ -391,31 +393,31 @@ def test_naive_times_are_kept_as_they_were_written():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "code"),
     [
-        ("2026-03-20", "is a day without an hour"),
-        ("20.03.2026", "is a day without an hour"),
-        ("2026-02-31", "can't be read;"),
-        ("03/20/2026 9:00 AM", "or give vx.read_campaign tz= and the dayfirst= that fits"),
-        ("20.03.2026 09:00", "or give vx.read_campaign tz= and the dayfirst= that fits"),
+        ("2026-03-20", "time_without_hour"),
+        ("20.03.2026", "time_without_hour"),
+        ("2026-02-31", "time_unreadable"),
+        ("03/20/2026 9:00 AM", "time_ambiguous"),
+        ("20.03.2026 09:00", "time_ambiguous"),
     ],
 )
 @pytest.mark.parametrize("arguments", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
-def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, said, arguments):
+def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, code, arguments):
     """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
     row = f'a,Hello,twitter:@brand,"{text}"'
     path = written(tmp_path, f"{HEADER}\n{row}\n")
-    for message in findings(read_campaign(path, **arguments))["message"]:  # none where a time could be read
-        assert said in message
+    # None where a time could be read.
+    assert codes(read_campaign(path, **arguments)) in ([], [code])
 
 
 def test_lengths_at_a_platforms_limit_are_warned_of():
     assert codes(one(content="x" * 280)) == []
-    assert codes(one(content="x" * 281), "warning") == ["CONTENT_TOO_LONG"]
-    assert codes(one(content="x" * 279 + "🎉"), "warning") == ["CONTENT_NEAR_LIMIT"]
+    assert codes(one(content="x" * 281), "warning") == ["content_too_long"]
+    assert codes(one(content="x" * 279 + "🎉"), "warning") == ["content_near_limit"]
     assert codes(one(content="x" * 281, accounts="twitter:@a;linkedin:@a;twitter:@a"), "warning") == [
-        "CONTENT_TOO_LONG",
-        "ACCOUNT_DOUBLED",
+        "content_too_long",
+        "account_doubled",
     ]
 
 
@@ -423,9 +425,9 @@ def test_rows_that_are_the_same_are_found_by_name_and_by_content():
     frame = pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True)
     found = findings(frame)
     assert found[["row", "code"]].to_numpy().tolist() == [
-        [0, "ROW_ID_DOUBLED"],
-        [1, "ROW_ID_DOUBLED"],
-        [2, "DUPLICATE_POST"],
+        [0, "row_id_doubled"],
+        [1, "row_id_doubled"],
+        [2, "duplicate_post"],
     ]
     assert {str(dtype) for dtype in found.dtypes} == {"Int64", "string"}
 
@@ -442,8 +444,8 @@ def test_accounts_are_named_in_any_spelling(accounts):
 
 
 def test_two_spellings_of_an_account_are_one():
-    assert findings(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["ACCOUNT_DOUBLED"]
-    assert "MEDIA_REQUIRED" in set(findings(one(accounts="Instagram:brand"))["code"])
+    assert findings(one(accounts="twitter:brand;Twitter:@Brand"))["code"].tolist() == ["account_doubled"]
+    assert "media_required" in set(findings(one(accounts="Instagram:brand"))["code"])
 
 
 @pytest.mark.parametrize(
@@ -486,8 +488,7 @@ def test_a_content_type_is_one_of_those_that_the_api_knows(kind, fits):
     found = findings(one().assign(content_type=kind))
     assert found.empty is fits
     if not fits:
-        assert found["code"].tolist() == ["CONTENT_TYPE_FORM"]
-        assert "'photo' is none of carousel, image" in found["message"][0]
+        assert found["code"].tolist() == ["content_type_form"]
 
 
 def test_columns_that_a_plan_can_do_without_the_check_can_too():
@@ -502,8 +503,8 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     found = findings(sheet, now=NOW)
     assert len(sheet) == 118
     assert found["code"].value_counts().to_dict() == {
-        "INVALID_DATE": 4, "CONTENT_TOO_LONG": 3, "MEDIA_REQUIRED": 2, "ROW_ID_DOUBLED": 2, "TIME_PAST": 1, "TIME_MISSING": 1,
-        "CONTENT_NEAR_LIMIT": 1, "ACCOUNT_FORM": 1, "CONTENT_REQUIRED": 1, "DUPLICATE_POST": 1,
+        "time_without_offset": 2, "time_unreadable": 1, "time_ambiguous": 1, "content_too_long": 3, "media_required": 2, "row_id_doubled": 2, "time_past": 1, "time_missing": 1,
+        "content_near_limit": 1, "account_form": 1, "content_required": 1, "duplicate_post": 1,
     }  # fmt: skip
     good = sheet.drop(index=found.loc[found["level"] == "error", "row"]).dropna(subset=["scheduled_for"])
     times = pd.to_datetime(good["scheduled_for"], utc=True, format="ISO8601")
@@ -545,10 +546,9 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
 def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise: dict[str, str]) -> None:
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = findings(sheet)
-    assert found.loc[found["code"] == "DUPLICATE_POST", "level"].to_list() == ["error"]
+    assert found.loc[found["code"] == "duplicate_post", "level"].to_list() == ["error"]
     plan = plan_create(sheet, key="row_id")
-    said = "same text, accounts and time as row 1: it would go out twice; a column twin (True) says that it is meant"
-    assert plan.frame["reason"].to_list() == ["ready", said]
+    assert plan.why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
         assert findings(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
 
@@ -570,14 +570,15 @@ def test_a_row_that_is_held_itself_holds_no_other() -> None:
     """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
-    assert findings(sheet)["code"].to_list() == ["MEDIA_REQUIRED"]
-    assert plan_create(sheet, key="row_id").frame["reason"].to_list()[1] == "ready"
+    assert findings(sheet)["code"].to_list() == ["media_required"]
+    assert plan_create(sheet, key="row_id").frame["reason_code"].to_list()[1] == "ready"
 
 
 def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
     sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
-    assert findings(sheet.assign(row_id=None))["message"].str.contains("the row at position 0").any()
-    assert plan_create(sheet, key="number").frame["reason"].str.contains("as row 7").to_list() == [False, True]
+    duplicate = Reason("duplicate_post", other="the row at position 0")
+    assert duplicate.sentence() in set(findings(sheet.assign(row_id=None))["message"])
+    assert plan_create(sheet, key="number").why == (Reason("ready"), Reason("duplicate_post", other="row 7"))
 
 
 def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
@@ -716,9 +717,9 @@ def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_pa
     path.write_bytes(f"{HEADER}\na,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{row}\n".encode(encoding))
     garbled = text.encode(encoding).decode("cp1252")
     (finding,) = findings(read_campaign(path)).to_dict("records")
-    assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "ENCODING_GUESSED")
+    assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "encoding_guessed")
     assert finding["cell"] == "B3"
-    assert f"if {garbled!r} is garbled, pass read_campaign the encoding=" in finding["message"]
+    assert finding["message"] == Reason("encoding_guessed", value=garbled).sentence()
     named = read_campaign(path, encoding=encoding)
     assert named["content"].to_list() == ["plain", text]
     assert findings(named).empty
@@ -766,8 +767,8 @@ def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_no
 def test_what_parts_tags_and_media_elsewhere_is_found():
     several = some_sheet(tags="launch, spring", media="media_1, media_2")
     found = findings(several).set_index("code")
-    assert found["level"].to_dict() == {"MEDIA_FORM": "error", "TAG_FORM": "warning"}
-    assert found["message"]["TAG_FORM"] == "'launch, spring' will be one tag; separate tags by a semicolon."
+    assert found["level"].to_dict() == {"media_form": "error", "tag_form": "warning"}
+    assert found["message"]["tag_form"] == Reason("tag_form", value="launch, spring").sentence()
     assert plan_create(several, key="row_id").frame["reason"][0] == (
         "'media_1, media_2' is no id and no address; separate media by a semicolon"
     )
@@ -776,5 +777,5 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
 
 def test_an_attempt_that_is_no_number_is_an_error_of_its_row():
     (finding,) = findings(some_sheet(attempt="zwei")).to_dict("records")
-    assert (finding["column"], finding["code"]) == ("attempt", "ATTEMPT_FORM")
-    assert finding["message"] == "The attempt is 'zwei'; it must be a whole number from 1 to 1,000."
+    assert (finding["column"], finding["code"]) == ("attempt", "attempt_form")
+    assert finding["message"] == Reason("attempt_form", value="zwei", allowed=ATTEMPTS).sentence()

@@ -21,7 +21,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops._support import blocks
-from voxops.acts.plan_display import kinds_of
 from voxops.engine.progress import fold, start
 from voxops.errors import LedgerError
 from voxops.model import OUTCOMES, Cell, Event, Outcome, PaceInfo, Snapshot, Transition
@@ -117,52 +116,6 @@ last changes
   12:01:04 ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
   12:01:01 ? pending → unknown · post_9 twitter · connection lost
 note: Going well."""
-
-
-def test_waits_that_differ_in_what_they_name_are_one_line_however_many_they_are():
-    """A created campaign that was cancelled since waits for as many reasons as it has rows, each with its own post."""
-    many = {
-        f"made as post_{n:024d}, cancelled since; to make it again, set a column attempt to 2": 1 for n in range(97)
-    }
-    shown = snapshot(waits={**many, "rate limit": 9})
-    text = render_text(shown)
-    assert (
-        "waiting for\n      97  made as …, cancelled since; to make it again, set a column attempt to 2 (for example post_0"
-        in text
-    )
-    assert len(text.splitlines()) < 20
-    assert render_html(shown).count("cancelled since") <= 2  # shown, and in full on hovering
-
-
-def test_reasons_that_name_other_rows_are_one_kind():
-    """A sheet that was run again under other names has a reason for each of its rows."""
-    why = "the same post is under way as row {}; wait for its outcome"
-    ((said, count),) = kinds_of([(why.format(name), 1) for name in ("001", "spring 2", "a-3")])
-    assert (said, count) == (why.format("…") + " (for example 001 and spring 2)", 3)
-    other = "same text, accounts and time as row {}: it would go out twice"
-    ((said, count),) = kinds_of([(other.format(name), 2) for name in ("1", "2")])
-    assert (said, count) == (other.format("…") + " (for example 1 and 2)", 4)
-
-
-def test_reasons_that_name_other_times_are_one_kind():
-    """Posts that a cell has moved, and would move again, had a line each."""
-    why = "this ledger has moved it to {} already; to move it once more, set a column again to True"
-    moved = ("2026-03-05 17:45 CET", "2026-03-05 18:00 CET", "2026-07-05T09:00:00+02:00", "2026-07-05T09:00Z")
-    ((said, count),) = kinds_of([(why.format(when), 1) for when in moved])
-    assert (said, count) == (why.format("…") + " (for example 2026-03-05 17:45 CET and 2026-03-05 18:00 CET)", 4)
-
-
-def test_examples_of_a_kind_stand_apart_from_what_to_do():
-    """Bad values behind "write it like" would read as examples of the right form, and what all reasons share is no example."""
-    why = "the time {!r} has no offset; add .dt.tz_localize('Asia/Tokyo')"
-    ((said, _),) = kinds_of([(why.format(value), 1) for value in ("9 Uhr", "10 Uhr", "11 Uhr")])
-    assert said == why.replace("{!r}", "…") + " (for example '9 Uhr' and '10 Uhr')"
-    no_picture = "instagram takes no post without an image"
-    ((said, _),) = kinds_of([(f"{no_picture} (E19)", 1), (f"{no_picture} (E54)", 1)])
-    assert said == f"{no_picture} (for example in E19 and in E54)"
-    ((said, _),) = kinds_of([(f"'{at}' is not '{at + 1}' (B{at})", 1) for at in (1, 5)])
-    assert said == "… is not … (for example '1', '2' in B1 and '5', '6' in B5)"
-    assert kinds_of([("a …", 1), ("a 'b'", 1)]) == [("a …", 1), ("a 'b'", 1)]
 
 
 def test_of_many_kinds_of_waits_the_rest_is_counted():

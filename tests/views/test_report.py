@@ -22,6 +22,7 @@ from voxburst_sandbox import Sandbox, Switches
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
+from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.views._report_text import cells
 from voxops.views.report import Report, report
@@ -250,7 +251,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     planned = section(made, "The plan")
     assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was held when it was read once more"
     assert planned.table[["decision", "rows"]].values.tolist() == [["sent", 7], ["not sent", 1]]
-    assert planned.table["reason"].iloc[1] == "changed since loaded (updated_at); load it again"
+    assert planned.table["reason"].iloc[1] == str(Reason("changed_since_loaded", fields="updated_at"))
     assert made.title == again.title == "Run: update"
     (shown,) = made.facts
     assert [(fact.count, fact.label) for fact in shown if fact.count] == [

@@ -16,6 +16,7 @@ from tests.browser import CHROMIUM
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import Reason
 from voxops.views._frame_kinds import KINDS, MOST
 from voxops.views._palette import OTHER
 from voxops.views.view import LiveView
@@ -212,9 +213,9 @@ def test_a_moved_post_shows_its_new_time_in_the_zone_of_the_workspace(sandbox: S
         )
         held = again.wait().results()["waiting_for"].iloc[0]
     before, after = (posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin") + pd.Timedelta(hours=h) for h in (0, 2))
-    assert plan.frame["reason"].to_list() == [f"from {before:%Y-%m-%d %H:%M %Z} to {after:%Y-%m-%d %H:%M %Z}"]
+    assert plan.why == (Reason("new_time", old=f"{before:%Y-%m-%d %H:%M %Z}", new=f"{after:%Y-%m-%d %H:%M %Z}"),)
     assert f"{after:%d %b %H:%M}" in repr(vx.view(results))
-    assert f"has moved it to {after:%Y-%m-%d %H:%M %Z} already" in held
+    assert held == str(Reason("moved_already", time=f"{after:%Y-%m-%d %H:%M %Z}"))
 
 
 def test_times_of_a_sheet_are_shown_like_those_beside_them(sandbox: Sandbox) -> None:

@@ -88,13 +88,17 @@ def test_errors_are_one_line(
     assert "none.sqlite" in lines[1]
 
 
-def test_a_command_advises_what_it_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ledger_that_is_none_names_both_ways_to_give_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = tmp_path / "txt.sqlite"
     text.write_text("this is no ledger" * 9)
     assert main(["ledger", str(text)]) == 1
-    assert capsys.readouterr().err.endswith("is damaged or not a ledger; move it away, or give another file\n")
+    assert capsys.readouterr().err.endswith(
+        "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)\n"
+    )
     assert main(["runs", "--sandbox", "--ledger", str(text)]) == 1
-    assert capsys.readouterr().err.endswith("move it away, or give another file with --ledger\n")
+    assert capsys.readouterr().err.endswith("move it away, or give another file (ledger= or --ledger)\n")
 
 
 def test_a_path_that_no_system_takes_is_an_error_of_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import Reason
 
 
 def account(sandbox: Sandbox, status: str = "active") -> str:
@@ -50,7 +51,10 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
     active = sorted(key for key in waiting if owners[key].status == "active")
     owners[active[0]].scope_health = {"status": "DEGRADED", "message": "may not post videos"}
     before = ws.accounts().set_index("account_id")
-    assert before.loc[active[0], ["risk", "why"]].tolist() == ["degraded", "it lacks permissions: may not post videos"]
+    assert before.loc[active[0], ["risk", "why"]].tolist() == [
+        "degraded",
+        str(Reason("account_lacks_permissions_as_told", message="may not post videos")),
+    ]
     assert before["works"].isna().all()
     sandbox.add_fault(
         vx_fault(f"/v1/accounts/{active[1]}/test"),
@@ -112,7 +116,7 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
     stranger = at_risk(
         targets(("scheduled", None), account="acc_9"), account_board(accounts, targets(served), waiting, {})
     )
-    assert stranger["risk"].to_list() == ["not listed"]
+    assert stranger["risk"].to_list() == ["not_listed"]
 
 
 def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) -> None:

@@ -17,17 +17,16 @@ from voxops.acts import keys
 from voxops.acts.operation import Item, Member, Operation, Past, settled
 from voxops.acts.rows import TIMES
 from voxops.api.evidence import Attempted, Baseline, delivery_ended, delivery_untouched, same_text, same_time, untouched
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
-__all__ = ["CHANGED", "ONCE_MORE", "About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]
+__all__ = ["About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]
 
 About = Literal["post", "delivery", "create"]
 
 BATCH = 50  # operations that are counted as one batch where each is a request of its own
-CHANGED = "changed since loaded"  # how the reason begins for which a row is held that is not as it was
-ONCE_MORE = "set a column again to True (and take it out before the cell is run again)"
 
 
 class Act:
@@ -81,17 +80,17 @@ class Act:
 
     # Before it is sent.
 
-    def why_changed(self, item: Item, state: Any) -> str:
-        """Why the present state of its subject (None if it does not exist) forbids the act; ``""`` if it does not."""
+    def why_changed(self, item: Item, state: Any) -> Reason | None:
+        """Why the present state of its subject (None if it does not exist) forbids the act; None if it does not."""
         raise NotImplementedError
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  few acts add up
-        """Why an act must not be done once more, by what this ledger has done to its subject before; ``""`` if it may be."""
-        return ""
+    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> Reason | None:  # noqa: ARG002  few acts add up
+        """Why an act must not be done once more, by what this ledger has done to its subject before; None if it may be."""
+        return None
 
-    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: Any) -> str:  # noqa: ARG002  most acts don't mind
-        """Why a request would act on more than was chosen; ``""`` if it would not."""
-        return ""
+    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: Any) -> Reason | None:  # noqa: ARG002  most acts don't mind
+        """Why a request would act on more than was chosen; None if it would not."""
+        return None
 
     # Its answer.
 
@@ -136,10 +135,10 @@ class PostAct(Act):
         """Whether a post shows no sign at all of the act: only this lets one of which nobody knows be sent again (rule 11)."""
         return untouched(state, baseline)
 
-    def why_changed(self, item: Item, state: PostState | None) -> str:
+    def why_changed(self, item: Item, state: PostState | None) -> Reason | None:
         """Hold what has changed since the frame was loaded."""
         if state is None:
-            return "this post no longer exists"
+            return Reason("post_gone")
         return why_changed_since(changed_fields(item.seen, state))
 
     def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
@@ -166,10 +165,10 @@ class DeliveryAct(Act):
 
     about = "delivery"
 
-    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> str:
+    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> Reason | None:
         """Hold what has changed since the frame was loaded."""
         if state is None:
-            return "this delivery no longer exists"
+            return Reason("delivery_gone")
         return why_changed_since(
             [
                 name
@@ -221,6 +220,6 @@ def _same(name: str, seen: Any, now: Any) -> bool:
     return same_text(seen, now) if name == "error_message" else bool(seen == now)
 
 
-def why_changed_since(names: Sequence[str]) -> str:
-    """Why a row is held that is not as it was; ``""`` if it is."""
-    return f"{CHANGED} ({', '.join(sorted(names))}); load it again" if names else ""
+def why_changed_since(names: Sequence[str]) -> Reason | None:
+    """Why a row is held that is not as it was; None if it is."""
+    return Reason("changed_since_loaded", fields=", ".join(sorted(names))) if names else None

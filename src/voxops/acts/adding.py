@@ -16,79 +16,69 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from voxops._support.canonical import as_read
-from voxops.acts.act import ONCE_MORE
 from voxops.acts.moments import minute
 from voxops.acts.operation import Item, Past
 from voxops.api.evidence import same_time
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.frames.records import read_post
 
 __all__ = ["why_adds_up"]
 
-_MOVED = "this ledger has moved it to {time} already; to move it once more, " + ONCE_MORE
-_MOVED_SO_FAR = (
-    "this ledger has moved it by as much already, and it stands at {time} now; to move it once more, " + ONCE_MORE
-)
-_MOVED_DAYS = (
-    "this ledger has moved it by days already, and it stands at {time} now; to move it once more, " + ONCE_MORE
-)
 _DIGITS = re.compile(r"\d+")  # numbers count up or down from one run of a cell to the next
-_ADDED = "this ledger has added {text!r} to its text already; to add it once more, " + ONCE_MORE
-_SET_BEFORE = "this ledger has set {what} before, and changed it since; to set it once more, " + ONCE_MORE
-_EDITED = "this ledger has changed its text in the same way already ({text}); to do it once more, " + ONCE_MORE
 
 
-def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> str:
-    """Why a change would be made twice; ``""`` where nothing was done like it on the way to what the post shows now."""
+def why_adds_up(item: Item, state: PostState, before: Sequence[Past]) -> Reason | None:
+    """Why a change would be made twice; None where nothing was done like it on the way to what the post shows now."""
     return _why_moved(item, state, before) or _why_edited(item, state, before)
 
 
-def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> str:
+def _why_moved(item: Item, state: PostState, before: Sequence[Past]) -> Reason | None:
     """Why a post would be moved twice. That all posts go out at one time (``to=``) adds up to nothing."""
     moves = _way_to(state.scheduled_for, before, _move_of, same_time) if state.scheduled_for else []
     tz, when = str(item.seen.get("tz", "UTC")), item.asks("scheduledFor")
     if not moves or when is None:
-        return ""
+        return None
     if same_time(when, state.scheduled_for):
-        return ""  # it stays, and something else is changed
+        return None  # it stays, and something else is changed
     if any(same_time(when, move.asks("scheduledFor")) for move in moves[1:]):
-        return _SET_BEFORE.format(what=minute(when, tz))
+        return Reason("set_before", value=minute(when, tz))
     if item.seen.get("to"):
-        return ""
+        return None
     time = minute(state.scheduled_for, tz)
     if "by" in item.seen:
-        return _MOVED.format(time=time)
+        return Reason("moved_already", time=time)
     step = _step(item)
     if step is None:
-        return ""
+        return None
     if step in map(_step, moves):
-        return _MOVED_SO_FAR.format(time=time)
+        return Reason("moved_as_far_already", time=time)
     # A month, the way to the next Monday or working day, and a day over a change of the clocks are not always as long.
     calendar = _calendars(item, tz)
     if any(calendar & _calendars(move, tz) for move in moves):
-        return _MOVED_DAYS.format(time=time)
-    return ""
+        return Reason("moved_by_days_already", time=time)
+    return None
 
 
-def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> str:
+def _why_edited(item: Item, state: PostState, before: Sequence[Past]) -> Reason | None:
     """Why a text would be added, or changed in the same way, twice."""
     if state.content is None:
-        return ""
+        return None
     texts, added = _way_to(state.content, before, _text_of, _reads_the_same), _added(item)
     # Where somebody has corrected the text meanwhile, what was added to it is still there, be it in its middle by now.
     kept = [past.item for past in before if _still_has(state.content, _added(past.item))]
     if added is not None and added in map(_added, [*texts, *kept]):
-        return _ADDED.format(text=" … ".join(part.strip() for part in added if part.strip())[:40])
+        return Reason("added_already", text=" … ".join(part.strip() for part in added if part.strip())[:40])
     new = item.asks("content")
     if new is None or _reads_the_same(new, state.content):
-        return ""
+        return None
     if new in [each.asks("content") for each in texts[1:]]:
-        return _SET_BEFORE.format(what="this text")
+        return Reason("set_before", value="this text")
     edit = _edit(item)
     stands = [past.item for past in before if _still_shows(state.content, _edit(past.item))]
     if edit is not None and edit in map(_edit, [*texts, *stands]):
-        return _EDITED.format(text=", ".join(f"{word} {text!r}" for word, text in edit)[:80])
-    return ""
+        return Reason("edited_already", text=", ".join(f"{word} {text!r}" for word, text in edit)[:80])
+    return None
 
 
 def _still_has(text: str, added: tuple[str, str] | None) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxops._support.canonical import fingerprint
-from voxops.acts.act import ONCE_MORE, PostAct
+from voxops.acts.act import PostAct
 from voxops.acts.operation import Item, Member, Past, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
 from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, untouched
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import booleans, flags, need_posts, plain_values
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CANCEL", "plan_cancel"]
 
-_NOT_KNOWN = (
-    "nobody knows yet whether it was made, or it is not shown yet; wait for the end of its run, then plan again"
-)
-_PUT_BACK = (
-    f"this ledger has withdrawn it before, and somebody has put it back since; to withdraw it once more, {ONCE_MORE}"
-)
-_NOT_SENT = "it was never sent"
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
 
@@ -38,11 +32,11 @@ class _Cancel(PostAct):
     name = "cancel"
     verb = "cancel"
 
-    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
+    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> Reason | None:
         """What this ledger has withdrawn of a run, and somebody has put back since, is not withdrawn again with that run."""
         if not item.seen.get("of_run") or state is None or state.status not in _NOT_OUT:
-            return ""
-        return _PUT_BACK if any(past.item.path == item.path for past in before) else ""
+            return None
+        return Reason("put_back") if any(past.item.path == item.path for past in before) else None
 
     def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  the status says it
         """Whether the post will go out again, or could."""
@@ -136,7 +130,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     for number, row in enumerate(target_rows(frame)):
         numbers.append(row["attempt"])
         reason = unmade[number] or _why_not(row, seen_ids, theirs=theirs[number])
-        reasons.append(reason or "not out yet")
+        reasons.append(reason or Reason("not_out_yet"))
         if reason is not None:
             continue
         seen_ids.add(row["post_id"])
@@ -148,22 +142,23 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
 
 def _of_run(made: pd.DataFrame) -> pd.DataFrame:
     """The posts of a run, and below them its rows that have none, with the reason: none is left out without a word."""
-    why = dict.fromkeys(made.attrs.get("open_rows") or [], _NOT_KNOWN)
-    why |= dict.fromkeys(made.attrs.get("unsent_rows") or [], _NOT_SENT)
+    why: dict[Any, Reason] = dict.fromkeys(made.attrs.get("open_rows") or [], Reason("creation_unknown"))
+    why |= dict.fromkeys(made.attrs.get("unsent_rows") or [], Reason("never_sent"))
     frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
     frame.loc[len(made) :, "row"] = list(why)
-    frame["unmade"] = [None] * len(made) + list(why.values())
+    unmade: list[Any] = [*[None] * len(made), *why.values()]
+    frame["unmade"] = unmade
     return frame
 
 
-def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> str | None:
+def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:
     """Why a post is not cancelled; None if it is."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
     if row["post_id"] in seen_ids:
-        return "this post stands in the frame twice"
+        return Reason("post_twice")
     if theirs:
-        return "it was made before, by an earlier run or another ledger; to withdraw it all the same, plan_cancel(ws.posts(...))"
+        return Reason("created_elsewhere")
     if row["status"] not in _NOT_OUT:
-        return f"only drafts and scheduled posts can be cancelled; this one is {row['status']}"
+        return Reason("not_cancellable", status=row["status"])
     return None

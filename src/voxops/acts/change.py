@@ -18,6 +18,7 @@ from voxops.acts.made import accounts_of
 from voxops.acts.operation import NOT_AS_ASKED, Item, Member, Past, blocked, settled
 from voxops.api.error_bodies import bears_error, read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.columns import is_missing
@@ -44,14 +45,14 @@ class Change(PostAct):
 
     sends = False
 
-    def why_changed(self, item: Item, state: PostState | None) -> str:
+    def why_changed(self, item: Item, state: PostState | None) -> Reason | None:
         """Hold what has changed since the frame was loaded, what the frame showed of it included, and what is as asked by now."""
         if state is None:
             return super().why_changed(item, state)
         if state.status not in OPEN:
-            return f"the post is {state.status} by now and can't be changed"
+            return Reason("not_changeable", status=state.status)
         if _shows(item.body or {}, state) and not _waits_as_draft(item, state):
-            return "it is as asked by now; nothing is left to change"
+            return Reason("as_requested")
         said = super().why_changed(item, state)
         shown, now = item.seen.get("shown") or {}, {"scheduled_for": state.scheduled_for, "content": state.content}
         if not said and "scheduled_for" in shown and not same_time(shown["scheduled_for"], now["scheduled_for"]):
@@ -59,9 +60,7 @@ class Change(PostAct):
         if not said and "content" in shown and not _same_content(shown["content"], now["content"]):
             said = why_changed_since(["content"])
         if not said and _is_made_of_a_cut(item, state):
-            said = (
-                "the list showed only the beginning of its text, and the new one is made of that; write it as a whole"
-            )
+            said = Reason("made_of_cut_text")
         return said
 
     def as_bound(self, item: Item, state: PostState | None) -> Item:
@@ -71,13 +70,13 @@ class Change(PostAct):
         now = {"scheduled_for": state.scheduled_for, "content": state.content}
         return replace(item, seen={**item.seen, "bound": now})
 
-    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> str:
+    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> Reason | None:
         """What adds up is refused where this ledger has done the same on the way to what the post shows now, unless it is meant once more.
 
         A move by some hours does, and a text that is made of the post's own, also where it was computed in the frame.
         """
         if item.seen.get("again") or state is None:
-            return ""
+            return None
         return why_adds_up(item, state, before)
 
     def replaces(self, later: Item, item: Item) -> bool:

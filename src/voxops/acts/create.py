@@ -21,6 +21,7 @@ from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
 from voxops.acts.sheet import fit_rows, row_names
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import BULK_POSTS
+from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState
 from voxops.errors import PlanError
 from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
@@ -339,7 +340,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     for number, (label, (row, reason), attempt, twin) in enumerate(
         zip(labels, fit_rows(sheet, labels, twins), numbers, twins, strict=True)
     ):
-        reasons.append(reason or "ready")
+        reasons.append(reason or Reason(READY))
         if reason is not None:
             continue
         identity = fingerprint("create", name, label)

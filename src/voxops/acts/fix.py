@@ -20,6 +20,7 @@ from voxops.acts.rows import (
 )
 from voxops.acts.target_act import TargetAct
 from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.api.reasons import Reason
 from voxops.frames.columns import need_columns, warn_of_typos
 from voxops.sheets.rules import is_written_missing
 
@@ -78,24 +79,24 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
         reason = TWICE if again else _why_not_fix(body) or why_no_act(row, now)
         if reason is None and opened[row["post_id"]].moving:
             reason = MOVING
-        reasons.append(reason or "new " + " and ".join(sorted(body)))
+        reasons.append(reason or Reason("new_values", fields=" and ".join(sorted(body))))
         if reason is None:
             items.append(target_item(number, row, FIX.name, fix_path(row), body))
     return build_plan(FIX, frame, items, reasons, [row["attempt"] for row in rows], reads=len(items))
 
 
-def _why_not_fix(body: Mapping[str, Any]) -> str | None:
+def _why_not_fix(body: Mapping[str, Any]) -> Reason | None:
     """Why a row's fix can't be asked for; None if it can."""
     if not body:
-        return "neither new_content nor new_media_url"
+        return Reason("new_value_missing")
     if not all(isinstance(value, str) and value.strip() for value in body.values()):
-        return "new_content and new_media_url must be text, and not blank"
+        return Reason("new_value_blank")
     if any(map(is_written_missing, body.values())):
-        return "new_content or new_media_url is how a missing cell is written ('nan'); leave it missing where nothing is to change"
-    if len(body.get("content", "")) > CONTENT_CHARACTERS:
-        return f"new_content has {len(body['content'])} characters; {CONTENT_CHARACTERS:,} is the most"
+        return Reason("new_value_written_missing")
+    if (count := len(body.get("content", ""))) > CONTENT_CHARACTERS:
+        return Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS)
     if not body.get("mediaUrl", "https://").startswith("https://"):
-        return "new_media_url must start with https://"
+        return Reason("new_media_form")
     return None
 
 

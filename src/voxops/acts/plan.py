@@ -6,6 +6,7 @@ and the ledger know comes later, in the engine. Each act has its planner in its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -16,8 +17,9 @@ from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
 from voxops.acts.act import Act
 from voxops.acts.operation import Item, Operation
-from voxops.acts.plan_display import KINDS, how_long, kinds_of, plan_blocks
+from voxops.acts.plan_display import KINDS, how_long, plan_blocks
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 DEFAULT_RATE = 500  # requests a minute, where no answer has shown the workspace's own limit yet
-PLAN_COLUMNS = ("eligible", "reason", "attempt", "batch", "idempotency_key", "request")
+PLAN_COLUMNS = ("eligible", "reason", "reason_code", "attempt", "batch", "idempotency_key", "request")
 # What the results of a run say beside the columns of its plan.
 RESULT_TYPES: dict[str, str] = {
     "status_before": "string", "outcome": "string", "waiting_for": "string", "tries": "Int64", "http_status": "Int64",
@@ -63,8 +65,8 @@ class Plan:
         Name of the act.
     frame : pandas.DataFrame
         A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason``
-        (string: why, or why not), ``attempt`` (Int64), ``batch`` (Int64), ``idempotency_key`` (string), ``request`` (string:
-        method and path); the last three are NA where a row is not eligible.
+        (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt`` (Int64), ``batch``
+        (Int64), ``idempotency_key`` (string), ``request`` (string: method and path); the last three are NA where a row is not eligible.
     eligible, held : int
         How many rows would be sent, and how many would not.
     cost : Cost
@@ -80,6 +82,9 @@ class Plan:
     key: str = ""  # the column that names a row of a campaign; "" for other acts
     canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
     reads: int = 0  # requests that read the subjects before the acts are sent; `cost` counts them
+    why: tuple[Reason, ...] = field(
+        default=(), repr=False
+    )  # of each row; empty for a plan from a ledger, which keeps sentences
 
     @property
     def action(self) -> str:
@@ -192,27 +197,25 @@ def summary(plan: Plan) -> str:
     ]
     if plan.canaries:
         lines.append(f"Canary: the first {plan.canaries} of each cause go first.")
-    kinds = kinds_of(reasons(plan))
-    lines += [f"  {count:>5}  {safe.plain(why, 200)}" for why, count in kinds[:KINDS]]
-    if (more := len(kinds) - KINDS) > 0:
+    held = kinds(reasons(plan))
+    lines += [f"  {count:>5}  {safe.plain(why, 200)}" for why, count in held[:KINDS]]
+    if (more := len(held) - KINDS) > 0:
         lines.append(f"         and {safe.many(more, 'more kind')}")
     return "\n".join(lines)
 
 
-def reasons(plan: Plan) -> list[tuple[str, int]]:
+def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
     """Why rows are held, with how many, most first."""
-    held = plan.table.loc[~plan.table["eligible"], "reason"]
-    return [
-        (str(why), int(count))
-        for why, count in held.value_counts().sort_index().sort_values(ascending=False, kind="stable").items()
-    ]
+    rows = zip(plan.why or plan.table["reason"], plan.table["eligible"], strict=True)
+    held = Counter(why for why, eligible in rows if not eligible)
+    return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
 
 
 def build_plan(
     act: Act,
     frame: pd.DataFrame,
     items: Sequence[Item],
-    reason: Sequence[str],
+    why: Sequence[Reason],
     attempts: Sequence[int],
     **details: Any,
 ) -> Plan:
@@ -226,11 +229,14 @@ def build_plan(
         eligible[item.row] = True
     table = base.assign(
         eligible=np.array(eligible, dtype=bool),
-        reason=pd.array(list(reason), dtype="string"),
+        reason=pd.array([str(each) for each in why], dtype="string"),
+        reason_code=pd.array(
+            [READY if fit else each.code for each, fit in zip(why, eligible, strict=True)], dtype="string"
+        ),
         attempt=pd.array(list(attempts), dtype="Int64"),
     )
     table.attrs = dict(frame.attrs)
-    bare = Plan(act=act, table=table, operations=(), **details)
+    bare = Plan(act=act, table=table, operations=(), why=tuple(why), **details)
     return _with_keys(bare, act.form(items))
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.act import ONCE_MORE, DeliveryAct
+from voxops.acts.act import DeliveryAct
 from voxops.acts.operation import Item, Past, Subject
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
 from voxops.api.assumptions import MAY_PASS
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["REDELIVER", "plan_redeliver"]
 
 
-_YOUNG = "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
-_SENT_AGAIN = f"it has arrived, and this ledger has sent it again before; to send it once more, {ONCE_MORE}"
+_YOUNG = Reason("delivery_young")
 
 
 class _Redeliver(DeliveryAct):
@@ -33,17 +33,17 @@ class _Redeliver(DeliveryAct):
     name = "redeliver"
     verb = "redeliver"
 
-    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> str:
+    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> Reason | None:
         """Also hold what is younger than its frame said, whose times were cut or have lost their zone on the way."""
         loaded, created = item.seen.get("loaded"), (state or {}).get("created_at")
         if loaded and created and datetime.fromisoformat(loaded) - datetime.fromisoformat(created) < SERVER_RETRIES_FOR:
             return _YOUNG
         return super().why_changed(item, state)
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> str:  # noqa: ARG002  what the frame showed counts
+    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> Reason | None:  # noqa: ARG002  what the frame showed counts
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         again = not item.seen.get("success") or item.seen.get("again") or not before
-        return "" if again else _SENT_AGAIN
+        return None if again else Reason("redelivered_before")
 
     def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
         """By the outcome of the run; causes are the kinds of events."""
@@ -123,13 +123,11 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     return build_plan(REDELIVER, deliveries, items, reasons, numbers)
 
 
-def _why(row: Mapping[str, Any]) -> str:
+def _why(row: Mapping[str, Any]) -> Reason:
     """Why a delivery is sent again, and what that passes over."""
     if row["success"]:
-        return "forced"
-    return (
-        f"not delivered: the receiver rejected it ({row['status_code']}); forced" if _rejected(row) else "not delivered"
-    )
+        return Reason("forced")
+    return Reason("forced_though_rejected", status=row["status_code"]) if _rejected(row) else Reason("not_delivered")
 
 
 def _rejected(row: Mapping[str, Any]) -> bool:
@@ -141,21 +139,21 @@ def _rejected(row: Mapping[str, Any]) -> bool:
 
 def _why_not_redeliver(
     row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
-) -> str | None:
+) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
     if nothing := why_no_id(row, "delivery_id", "webhook_id"):
         return nothing
     if row["delivery_id"] in seen_ids:
-        return "this delivery stands in the frame twice"
+        return Reason("delivery_twice")
     if force:
         return None
     if row["success"]:
-        return "already delivered"
+        return Reason("already_delivered")
     if _rejected(row) and not again:
-        return f"the receiver rejected it ({row['status_code']}) and would again; fix the receiver, then set a column again to True"
+        return Reason("receiver_rejected", status=row["status_code"])
     age = age_of(row, now)
     if age is None:
-        return "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"
+        return Reason("delivery_age_unknown")
     if age < SERVER_RETRIES_FOR:
         return _YOUNG
     return None

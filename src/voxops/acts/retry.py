@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from voxops.acts.operation import Item
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import (
-    LOST,
     MOVING,
     TARGET_EPISODE,
     TWICE,
@@ -24,6 +23,7 @@ from voxops.acts.rows import (
 )
 from voxops.acts.target_act import TargetAct
 from voxops.analysis.triage import triage
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.frames.columns import need_columns, refuse_results
 from voxops.model import Verdict
@@ -36,9 +36,7 @@ __all__ = ["RETRY", "plan_retry"]
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 # An analyst has changed one of the two; the remedy would say to send it again, or what another verdict called for.
-_SAYS_NO = (
-    "retryable says no (it is False or blank) although the verdict is retry; retryable decides: set it to True to retry"
-)
+_SAYS_NO = Reason("retryable_says_no")
 
 
 class _Retry(TargetAct):
@@ -47,11 +45,11 @@ class _Retry(TargetAct):
     name = "retry"
     verb = "retry"
 
-    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: PostState | None) -> str:
+    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: PostState | None) -> Reason | None:
         """A retry of the whole post would send targets that were not chosen (rule 3)."""
         if body is None and state is not None and state.open_targets != len(items):
-            return f"another target of this post is not published either; load the posts again, and filter what vx.triage returns ({LOST})"
-        return ""
+            return Reason("other_target_open")
+        return None
 
     def failed_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now."""
@@ -118,7 +116,7 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     return build_plan(RETRY, triaged, items, reasons, [row["attempt"] for row in rows], reads=reads)
 
 
-def _why_not_retry(row: Mapping[str, Any], post: OpenTargets, now: pd.Timestamp | None) -> str | None:
+def _why_not_retry(row: Mapping[str, Any], post: OpenTargets, now: pd.Timestamp | None) -> Reason | None:
     """Why a row is not retried; None if it is."""
     reason = why_no_act(row, now)
     if reason is not None:
@@ -126,12 +124,13 @@ def _why_not_retry(row: Mapping[str, Any], post: OpenTargets, now: pd.Timestamp 
     if not row["retryable"]:
         if row["verdict"] == Verdict.RETRY:
             return _SAYS_NO
-        return f"{row['verdict'] or 'not triaged'}: {row['remedy'] or 'not retryable'}"
+        verdict, remedy = row["verdict"] or "not triaged", row["remedy"] or "not retryable"
+        return Reason("not_retryable", verdict=verdict, remedy=remedy)
     return MOVING if post.moving else None
 
 
-def _why_retry(row: Mapping[str, Any]) -> str:
+def _why_retry(row: Mapping[str, Any]) -> Reason:
     """Why a row is retried, and on whose word."""
     if row["verdict"] in {Verdict.RETRY, Verdict.WAIT}:
-        return f"{row['verdict']}: {row['remedy'] or 'may succeed as it is'}"
-    return f"the analyst says so (verdict: {row['verdict'] or 'none'})"
+        return Reason("by_verdict", verdict=row["verdict"], remedy=row["remedy"] or "may succeed as it is")
+    return Reason("as_analyst_says", verdict=row["verdict"] or "none")

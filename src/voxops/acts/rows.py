@@ -15,6 +15,7 @@ from voxops._support import safe
 from voxops._support.canonical import fingerprint
 from voxops.acts.operation import Item, Subject
 from voxops.api.evidence import common_text, common_time
+from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "LOST",
     "MOVING",
     "TARGET_EPISODE",
     "TIMES",
@@ -52,9 +52,8 @@ TARGET_EPISODE = (
 )  # fmt: skip
 _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
 _ENDLESS = (math.inf, -math.inf)
-MOVING = "another target of this post is still publishing"
-TWICE = "this target stands in the frame twice"
-LOST = "merge(), join() and CSV files drop frame.attrs, in which it stands"  # what a frame says beside its columns
+MOVING = Reason("other_target_publishing")
+TWICE = Reason("target_twice")
 TIMES = frozenset({"updated_at", "delivered_at"})  # what of an episode lists may cut to the second
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # Of which a file makes numbers where all of them look like one; not the ids, which would have lost digits.
@@ -118,42 +117,42 @@ def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None
     return age
 
 
-def why_no_id(row: Mapping[str, Any], *columns: str) -> str | None:
+def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
     """Why a row names nothing to act on: an id is missing, or holds what no id does, as in a file that was edited; None if it does."""
     for column in columns:
         name, value = column.replace("_", " "), row[column]
         if value is None or value == "":
-            return f"no {name}"
+            return Reason("id_missing", what=name)
         if not isinstance(value, str):
-            return f"{name} {value!r} was read as a number, which may have changed it; read the column as text"
+            return Reason("id_was_number", what=name, value=repr(value))
         if _NO_ID.search(value) or not value.isprintable():
-            return f"{name} {safe.plain(repr(value), 60)} has blanks or signs that no id has; load the frame again"
+            return Reason("id_malformed", what=name, value=safe.plain(repr(value), 60))
     return None
 
 
-def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> str | None:
+def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | None:
     """Why no act may touch this target, whatever its verdict; None if one may."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
     if row["platform"] is None or row["account_id"] is None:
-        return "the post lists no target with a platform and an account"
+        return Reason("target_missing")
     if not isinstance(row["account_id"], str):
         return why_no_id(row, "account_id")
     if row["status"] == "published":
-        return "already published"
+        return Reason("already_published")
     if row["status"] != "failed" and row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
-        return f"its post is {row['post_status']}, and has not failed"
+        return Reason("post_not_failed", status=row["post_status"])
     if row["status"] in IN_FLIGHT_STATUSES:
         age = age_of(row, now)
         if age is None:
-            return f"still {row['status']}, and its age is not known; load the posts again ({LOST})"
+            return Reason("in_flight_age_unknown", status=row["status"])
         if age < STUCK_AFTER:
-            return f"still {row['status']}; wait until it is 10 minutes old"
+            return Reason("in_flight", status=row["status"])
         if not row["retryable"]:
-            return f"still {row['status']}; if it is stuck, set retryable to True"
+            return Reason("in_flight_stuck", status=row["status"])
         return None
     if row["status"] != "failed":
-        return f"the target is {row['status'] or 'of unknown status'}, not failed"
+        return Reason("target_not_failed", status=row["status"] or "of unknown status")
     return None
 
 

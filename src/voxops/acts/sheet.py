@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
 from voxops.sheets.rules import (
     NUMBER_OF_A_FILE,
-    Finding,
     errors_of_all,
     is_written_list,
     is_written_missing,
@@ -21,7 +21,6 @@ from voxops.sheets.rules import (
     split_list,
     tags_in,
     utc_text,
-    with_offset,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ __all__ = [
     "split_list",
     "tags_in",
     "utc_text",
-    "with_offset",
 ]
 
 
@@ -75,7 +73,7 @@ def _some(values: Sequence[object]) -> str:
 
 def fit_rows(
     frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
-) -> list[tuple[dict[str, Any], str | None]]:
+) -> list[tuple[dict[str, Any], Reason | None]]:
     """Each row as plain values, and why it can't be created, None if it can: by the rules of ``ws.check``.
 
     `names` are what the rows are called, `meant` says which may look like another one.
@@ -83,13 +81,10 @@ def fit_rows(
     _refuse_lost_ids(frame, "accounts" if "accounts" in frame.columns else "account_ids")
     known, rows = Places.of(frame), sheet_rows(frame)
     judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
-    return [(row, _reason(errors[0], known, number) if errors else None) for row, errors, number in judged]
-
-
-def _reason(found: Finding, known: Places, number: int | None) -> str:
-    """What is wrong with a row, with its cell where it comes from a sheet."""
-    said, cell = found.message.removesuffix("."), known.cell(number, found.column)
-    return said[:1].lower() + said[1:] + (f" ({cell})" if cell else "")
+    return [
+        (row, errors[0].reason.at(known.cell(number, errors[0].column)) if errors else None)
+        for row, errors, number in judged
+    ]
 
 
 def _refuse_lost_ids(frame: pd.DataFrame, column: str) -> None:

@@ -17,10 +17,11 @@ from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
 from voxops.api.evidence import same_time
 from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_posts, plain_values, warn_of_typos
 from voxops.frames.times import placed, plain_units, shown_zone
-from voxops.sheets.rules import is_written_list, is_written_missing, utc_text, with_offset
+from voxops.sheets.rules import is_written_list, is_written_missing, utc_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,49 +171,52 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: timedelta | None =
 
 def _why_not(
     row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str], *, drafts: bool, by: bool
-) -> str | None:
+) -> Reason | None:
     """Why a post can't be changed; None if it can."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
     if row["post_id"] in seen_ids:
-        return "this post stands in the frame twice"
+        return Reason("post_twice")
     if row["status"] not in OPEN:
-        return f"only drafts and scheduled posts can be changed; this one is {row['status']}"
+        return Reason("not_changeable", status=row["status"])
     new, old = values["new_scheduled_for"], values["scheduled_for"]
     if row["status"] == "draft" and not drafts and (by or new is not None):
-        return "a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"
+        return Reason("draft_would_go_out")
     if not by or new is not None:
         return None
     if old is None:
-        return "the post shows no time that it could be moved from"
-    shown = f"its time {str(old)[:40]!r}"
+        return Reason("old_time_missing")
+    shown = str(old)[:40]
     far = utc_text(old) is not None
-    return f"{shown} would lie beyond the calendar" if far else f"{shown} has no offset from UTC; load the posts again"
+    return Reason("new_time_beyond_calendar" if far else "old_time_without_offset", value=shown)
 
 
 def _why_not_asked(
     body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, tz: str, *, draft: bool
-) -> str | None:
+) -> Reason | None:
     """Why what is asked can't be; None if it can."""
     if not body:
-        return f"none of {', '.join(FIELDS)} has a value"
+        return Reason("nothing_requested", columns=", ".join(FIELDS))
     content, when = body.get("content", "x"), values["new_scheduled_for"]
     if not isinstance(content, str) or not content.strip():
-        return "new_content must be text, and not blank"
+        return Reason("new_content_blank")
     if any(map(is_written_missing, (content, *body.get("tags", ())))):
-        return "what is asked is how a missing cell is written ('nan'); leave it missing where nothing is to change"
+        return Reason("requested_written_missing")
     if len(content) > CONTENT_CHARACTERS:
-        return f"new_content has {len(content)} characters; {CONTENT_CHARACTERS:,} is the most"
+        return Reason("content_too_long", count=len(content), platform="the API", most=CONTENT_CHARACTERS)
     if "accountIds" in body and (
         not body["accountIds"] or any(":" in name or is_written_list(name) for name in body["accountIds"])
     ):
-        return "new_account_ids must hold account ids, as ws.accounts() shows them"
+        return Reason("accounts_form")
     if any(map(is_written_list, body.get("tags", ()))):
-        return "new_tags is a list as Python writes it; write its parts with a semicolon between them"
+        return Reason("tags_form")
     if when is not None and body["scheduledFor"] is None:
-        return f"new_scheduled_for {str(when)[:40]!r} has no offset from UTC; {with_offset(when, tz)}"
+        shown = str(when)[:40]
+        if not isinstance(when, datetime):
+            return Reason("new_time_without_offset", value=shown)
+        return Reason("new_time_without_zone", value=shown, zone="Europe/Berlin" if tz == "UTC" else tz)
     if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
-        return "its new time has passed"
+        return Reason("new_time_past")
     old = {"scheduledFor": values["scheduled_for"], "content": values["content"]}
     lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
     if (
@@ -220,7 +224,7 @@ def _why_not_asked(
         and body.keys() <= old.keys()
         and all(_same(name, value, old[name]) for name, value in body.items())
     ):
-        return "it is so already"
+        return Reason("unchanged")
     return None
 
 
@@ -237,15 +241,18 @@ def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name in frame.columns}
 
 
-def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> str:
+def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> Reason:
     """What is changed, for people; times in the zone in which they know them."""
-    changes = [
-        f"new {'account_ids' if name == 'accountIds' else name}" for name in sorted(body) if name != "scheduledFor"
-    ]
-    if "scheduledFor" in body:
-        old, new = utc_text(values["scheduled_for"]), body["scheduledFor"]
-        changes.append(f"from {minute(old, tz)} to {minute(new, tz)}")
-    return ", ".join(changes)
+    names = ("account_ids" if name == "accountIds" else name for name in sorted(body) if name != "scheduledFor")
+    fields = ", ".join(names)
+    if "scheduledFor" not in body:
+        return Reason("new_values", fields=fields)
+    old, new = minute(utc_text(values["scheduled_for"]), tz), minute(body["scheduledFor"], tz)
+    return (
+        Reason("new_values_and_time", fields=fields, old=old, new=new)
+        if fields
+        else Reason("new_time", old=old, new=new)
+    )
 
 
 def _time(to: Any, tz: str) -> str:

@@ -79,9 +79,10 @@ def concerns(
             }
             found.append(Concern("at risk", f"{account}: {kind}", tuple(part["post_id"].astype(str)), details))
     if lost is not None:
-        for (hook, why), part in lost.groupby(["webhook_id", "why"], sort=True):
+        for (hook, code), part in lost.groupby(["webhook_id", "reason_code"], sort=True):
             ids = tuple(part["delivery_id"].dropna().astype(str))
-            found.append(Concern("lost deliveries", f"{hook}: {why}", ids, {"why": str(why), "webhook": str(hook)}))
+            details = {"why": str(part["why"].iloc[0]), "webhook": str(hook)}
+            found.append(Concern("lost deliveries", f"{hook}: {code}", ids, details))
     if triaged is not None:
         found += sorted(_causes(triaged), key=lambda each: -len(each.ids))
     return found

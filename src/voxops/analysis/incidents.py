@@ -20,6 +20,7 @@ from voxops._support.arguments import whole_number
 from voxops._support.safe import many
 from voxops.analysis.statistics import deduplicate, delivery_attempts, delivery_state, need_both_results, need_log
 from voxops.api.assumptions import MAY_PASS
+from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, plain_values, refuse_texts_of_lists, table_of, unnamed_index
 from voxops.frames.records import targets_in
@@ -268,9 +269,9 @@ def lost(
     Returns
     -------
     pandas.DataFrame
-        Rows of `log` with their index and all columns, the oldest first, and ``why`` (string): ``rejected`` (the receiver answered
-        4xx other than 408, 425, 429: sending the same again will not help), ``no answer`` (no status code) or ``receiver failed``
-        (any other). With posts or events also ``post_id about odds why_post``.
+        Rows of `log` with their index and all columns, the oldest first, ``why`` (string) and its code, ``reason_code`` (string):
+        ``rejected`` (the receiver answered 4xx other than 408, 425, 429: sending the same again will not help), ``no_answer`` (no status
+        code) or ``receiver_failed`` (any other). With posts or events also ``post_id about odds why_post why_post_code``.
 
     Raises
     ------
@@ -281,7 +282,7 @@ def lost(
 
     Examples
     --------
-    >>> vx.deliveries.lost(log)["why"].value_counts().to_dict()
+    >>> vx.deliveries.lost(log)["reason_code"].value_counts().to_dict()
     {'rejected': 3}
     """
     log = need_log(log, "lost()", ("delivery_id", "webhook_id", "response_body"))
@@ -292,8 +293,15 @@ def lost(
     lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~event_arrived(log)]
     code = lost["status_code"].astype("Int64")
     rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)
-    why = np.where(rejected, "rejected", np.where(code.isna(), "no answer", "receiver failed"))
-    table: pd.DataFrame = lost.assign(why=pd.array(why, dtype=STRING_DTYPE))
+    no_answer = code.isna().to_numpy(bool)
+    why = [
+        Reason("rejected") if bad else Reason("no_answer") if silent else Reason("receiver_failed")
+        for bad, silent in zip(rejected, no_answer, strict=True)
+    ]
+    table: pd.DataFrame = lost.assign(
+        why=pd.array([str(each) for each in why], dtype=STRING_DTYPE),
+        reason_code=pd.array([each.code for each in why], dtype=STRING_DTYPE),
+    )
     table = table.sort_values("created_at", kind="stable")
     return table if posts is None and events is None else about_posts(table, posts, events)
 
@@ -328,6 +336,7 @@ ABOUT_COLUMNS: dict[str, Any] = {
     "about": STRING_DTYPE,
     "odds": "Float64",
     "why_post": STRING_DTYPE,
+    "why_post_code": STRING_DTYPE,
 }
 # Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
 _KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
@@ -344,7 +353,9 @@ _NAMED = 10.0  # what a post that the event's words name weighs more, whatever i
 _NONE_OF_THEM = 0.05
 _LEAST = 0.2  # odds below which a guess names no post
 _IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
-_About: TypeAlias = tuple[str | None, str, float | None, str]  # a row of ABOUT_COLUMNS
+_About: TypeAlias = tuple[
+    str | None, str, float | None, Reason
+]  # the post, how it is known, the odds, and by what or why not
 _NOTHING = (None, "unknown", None)
 
 
@@ -395,8 +406,8 @@ def about_posts(
     pandas.DataFrame
         The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
         time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
-        chance that it is right, considering how near in time it and other posts are) and ``why_post`` (string: by what, or why it
-        can't be said).
+        chance that it is right, considering how near in time it and other posts are), ``why_post`` (string: by what, or why it
+        can't be said) and its code, ``why_post_code`` (string).
 
     Raises
     ------
@@ -429,14 +440,14 @@ def about_posts(
             rows.append(hit)
         elif kind not in _KINDS:
             what = str(kind).partition(".")[0]
-            timeless = f"when a {kind} comes up is unknown"
-            why = timeless if what == "post" else f"{kind} is about the {what}, not a post"
-            rows.append((*_NOTHING, why))
+            other = Reason("event_about_other", kind=kind, what=what)
+            rows.append((*_NOTHING, Reason("event_of_unknown_moment", kind=kind) if what == "post" else other))
         elif posts is None:
-            rows.append((*_NOTHING, "its event was not recorded; pass posts=ws.posts(...) for a guess"))
+            rows.append((*_NOTHING, Reason("event_not_recorded")))
         else:
             rows.append(guess(known[kind], at, frozenset(known[kind].places.keys() & names)))
-    table = table_of([dict(zip(ABOUT_COLUMNS, row, strict=True)) for row in rows], ABOUT_COLUMNS)
+    said_of = [(*found, str(why), why.code) for *found, why in rows]
+    table = table_of([dict(zip(ABOUT_COLUMNS, row, strict=True)) for row in said_of], ABOUT_COLUMNS)
     return log.assign(**{name: table[name].array for name in ABOUT_COLUMNS})
 
 
@@ -448,11 +459,9 @@ def _recorded(events: pd.DataFrame) -> dict[str, _About]:
     refuse_texts_of_lists(events, "delivery_ids")
     columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
     for event, kind, post, deliveries in zip(*columns, strict=True):
-        said = (
-            (post, "recorded", 1.0, f"event {event} names it")
-            if post
-            else (*_NOTHING, f"event {event}, a {kind}, names no post")
-        )
+        said: _About = (*_NOTHING, Reason("event_names_no_post", event=event, kind=kind))
+        if post:
+            said = (post, "recorded", 1.0, Reason("event_names_post", event=event))
         found |= {one: said for one in (event, *(deliveries or ())) if one}
     return found
 
@@ -489,13 +498,12 @@ def _known_of(posts: pd.DataFrame, kind: str) -> _Known:
 def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
     """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
     if pd.isna(at):
-        return (*_NOTHING, "the delivery shows no time")
+        return (*_NOTHING, Reason("delivery_without_time"))
     moment = at.timestamp()
     start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
     if start == end:
         early = not pd.isna(known.first) and moment < known.first.timestamp()
-        why = f"no loaded post shows a {known.kind} at that time; it may have changed since"
-        return (*_NOTHING, "it is older than the posts that were loaded" if early else why)
+        return (*_NOTHING, Reason("older_than_posts") if early else Reason("no_post_at_that_time", kind=known.kind))
     each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
     mine = [known.places[name] for name in names]
     places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
@@ -507,9 +515,9 @@ def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
     best = int(weights.argmax())
     odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
     if odds < _LEAST and len(near) == 1:
-        return (*_NOTHING, "one post is near in time, but not near enough to be taken for it")
+        return (*_NOTHING, Reason("one_post_not_near"))
     if odds < _LEAST:
-        return (*_NOTHING, f"{len(near)} posts fit alike, by kind and time")
-    by = "kind, time and what the answer names" if named else "kind and time"
-    others = f", against {many(len(near) - 1, 'other')}" if len(near) > 1 else ""
-    return known.ids[near[best]], "likely", round(odds, 3), f"a guess by {by}{others}"
+        return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
+    code = "guessed_by_answer" if named else "guessed_by_time"
+    among = {"others": many(len(near) - 1, "other")} if len(near) > 1 else {}
+    return known.ids[near[best]], "likely", round(odds, 3), Reason(f"{code}_among" if among else code, **among)

@@ -55,16 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"voxops: {printable(where)}: {printable(error.strerror or error)}", file=sys.stderr)
         return 1
     except VoxopsError as error:
-        print(f"voxops: {printable(_advice(error, options))}", file=sys.stderr)
+        print(f"voxops: {printable(error)}", file=sys.stderr)
         return WRONG if is_wrong_usage(error) else 1
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130
-
-
-def _advice(error: VoxopsError, options: argparse.Namespace) -> str:
-    """What an error says, with what this command takes in the place of the argument of Python."""
-    return str(error).replace(" with ledger=", " with --ledger" if hasattr(options, "ledger") else "")
 
 
 def _parser() -> argparse.ArgumentParser:

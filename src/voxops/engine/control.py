@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from voxops._support import safe
+from voxops.api.reasons import Reason
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger import Clearance
 from voxops.model import Clock, Outcome, Transition
@@ -214,11 +215,11 @@ class Reasons:
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[int, str] = {}
+        self.waiting: dict[int, Reason | str] = {}
         self.refused: dict[int, str] = {}
         self.blocked: set[int] = set()
 
-    def block(self, op: int, why: str) -> None:
+    def block(self, op: int, why: Reason | str) -> None:
         """Say that a person must change something before an operation can be sent (rule 20)."""
         self.waiting[op] = why
         self.blocked.add(op)

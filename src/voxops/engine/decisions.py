@@ -15,6 +15,7 @@ from voxops.acts.create import CreateAct, resolved
 from voxops.acts.operation import Item, Member, Operation
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.client.names import no_account
@@ -34,9 +35,9 @@ SUPERSEDED = "never sent; a later plan took its place"  # why an operation that 
 _COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
 
 
-def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> str:
-    """Why an act must not be sent as its subject is now; ``""`` if it may."""
-    changed = next((why for item in items if (why := act.why_changed(item, state))), "")
+def why_not_now(act: Act, body: bytes | None, items: Sequence[Item], state: Any) -> Reason | None:
+    """Why an act must not be sent as its subject is now; None if it may."""
+    changed = next((why for item in items if (why := act.why_changed(item, state))), None)
     return changed or act.why_not_whole(body, items, state)
 
 
@@ -94,7 +95,7 @@ class Decider:
         if any(isinstance(decision, New) for decision in own.values()):
             state = self._facts.of(operation.subject)
             why = self._act.why_not_whole(operation.body, operation.items, state)
-            own = dict.fromkeys(own, Hold(why)) if why else own
+            own = dict.fromkeys(own, Hold(str(why))) if why else own
         for decision in own.values():
             for stored in decision.replaced if isinstance(decision, New) else ():
                 self._ledger.forming.withdraw(stored.id, _superseded(stored), blocked=True)
@@ -132,9 +133,9 @@ class Decider:
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
         if isinstance(self._act, PostAct):
             item = self._act.as_bound(item, state)
-        why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
+        held = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         asked = replace(item, seen={**item.seen, "asked": deliberate})
-        return Hold(why) if why else New(asked, tuple(given_up), tuple(replaced))
+        return Hold(str(held)) if held else New(asked, tuple(given_up), tuple(replaced))
 
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""

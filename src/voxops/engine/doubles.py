@@ -14,11 +14,11 @@ from voxops.acts.operation import Item, Member
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
+from voxops.api.reasons import TWIN
 from voxops.api.timing import PROOF_AFTER
 from voxops.engine.answer import leaves_open
 from voxops.ledger import Ledger, Stored
 from voxops.model import Outcome
-from voxops.sheets.rules import TWIN
 
 __all__ = ["Doubles", "may_show_yet"]
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.act import CHANGED
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
+from voxops.api.reasons import beginning
 from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, COPIES_WATCHED_FOR, PROOF_AFTER
 from voxops.client import Reply
@@ -117,7 +117,7 @@ async def _collisions(reader: Reader, ledger: Ledger, commit: Commit, run: str, 
     later = followed(ledger, [each.id for each in recent])
     recent = [each for each in recent if each.id not in later]
     posts = [operation for operation in recent if act_named(operation.action).about == "post"]
-    others = audit.is_blocked_for(ledger, run, CHANGED)
+    others = audit.is_blocked_for(ledger, run, beginning("changed_since_loaded"))  # the ledger keeps sentences
     hit = [
         each.id
         for each in (posts if others else posts[:FEW])

@@ -13,6 +13,7 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
 from voxops.api.timing import CAMPAIGN_QUIET, STUCK_AFTER, WATCH_LOOKS
 from voxops.engine import outcome
 from voxops.engine.control import GOES_ON, Control, Pass
@@ -23,7 +24,7 @@ from voxops.engine.preparing import is_unsent_create
 from voxops.engine.reader import interval
 from voxops.engine.reporter import Reporter
 from voxops.engine.settler import OR_ANEW
-from voxops.engine.sharing import HELD, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
+from voxops.engine.sharing import CANARIES_FAILED, NOT_ALONE, WAITS_FOR_CANARIES, divide, gate, shared
 from voxops.errors import VoxopsError
 from voxops.ledger import Clearance, Stored, audit
 from voxops.model import Observer, Snapshot
@@ -39,7 +40,7 @@ RESENDS = 6  # tries of one operation in one pass; after them it stays unknown
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 BROKE_DOWN = "the run broke down; what was sent is on record"
 NEVER_ENDED = f"accepted, but not ended for long; look at the dashboard, {OR_ANEW}"
-RESTLESS = "others are making posts of this campaign just now; waits until none has appeared for a while"
+RESTLESS = Reason("campaign_busy")
 
 
 class Execution:
@@ -278,10 +279,11 @@ class Execution:
         closed_by_canaries = gate(self._ledger, current.run)
         left = 0
         for operation in planned:
-            closed = (self._restless(operation) if operation.shrunk else "") or closed_by_canaries(operation)
+            closed: Reason | str | None = self._restless(operation) if operation.shrunk else None
+            closed = closed or closed_by_canaries(operation)
             if late and not closed:
-                closed = current.reasons.refused.get(operation.id, "")
-            if closed.startswith(HELD):
+                closed = current.reasons.refused.get(operation.id)
+            if isinstance(closed, Reason) and closed.code == CANARIES_FAILED:
                 current.reasons.block(operation.id, closed)
             elif closed:
                 current.reasons.waiting[operation.id] = closed
@@ -292,14 +294,14 @@ class Execution:
             left += self._enqueue(current, operation)
         return left + current.queue.in_flight
 
-    def _restless(self, operation: Stored) -> str:
+    def _restless(self, operation: Stored) -> Reason | None:
         """Why a batch that lost rows to what is there already must wait: its campaign is being made by somebody else (rule 27)."""
         members = self._ledger.operations.members(operation.id)
         last = self._ledger.marks.last_by_others(keys.campaign_mark(members[0].item.campaign)) if members else None
         if last is None:
-            return ""
+            return None
         quiet = self._client.now().timestamp() - datetime.fromisoformat(last).timestamp()
-        return RESTLESS if 0 <= quiet < CAMPAIGN_QUIET else ""
+        return RESTLESS if 0 <= quiet < CAMPAIGN_QUIET else None
 
     def _enqueue(self, current: Pass, operation: Stored, clearance: Clearance | None = None) -> bool:
         """Queue an operation once, when its backoff is over; False if it has been tried too often in this pass."""
@@ -367,7 +369,7 @@ class Execution:
         for clearance in clearances:
             why = NOT_ALONE if clearance.op in unfit else closed_by_canaries(clearance.operation)
             if why:  # looking goes on, until absence is proved or the canaries have ended
-                await self._engine.commit(partial(self._ledger.outcomes.wait_for, clearance.op, why))
+                await self._engine.commit(partial(self._ledger.outcomes.wait_for, clearance.op, str(why)))
             elif current.control.sending:
                 self._enqueue(current, clearance.operation, clearance)
             else:

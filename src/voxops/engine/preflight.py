@@ -295,7 +295,7 @@ def _renew_acts(ledger: Ledger, operations: Sequence[Stored], facts: Facts) -> d
         items = [member.item for member in members[operation.id]]
         why = why_not_now(act_named(operation.action), operation.body, items, facts.of(operation.subject))
         if why:
-            held[operation.id] = why
+            held[operation.id] = str(why)
         else:
             ledger.forming.renew(operation.id, baseline=facts.baseline(operation.subject), read=facts.read)
     return held

@@ -10,6 +10,7 @@ from voxops.acts.change import has_passed
 from voxops.acts.create import late
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline
+from voxops.api.reasons import Reason
 from voxops.api.timing import CREATES_FRESH_FOR
 from voxops.engine.batches import leave_batch
 from voxops.engine.control import Pass
@@ -70,13 +71,13 @@ class Preparer:
         (member,) = self._ledger.operations.members(stored.id)
         read = self._ledger.now()
         state = await self._reader.post(stored.subject.id)
-        why = act_named(stored.action).why_changed(member.item, state)
+        why: Reason | str | None = act_named(stored.action).why_changed(member.item, state)
         if not why and (state is None or state.version is None):
             why = "the API shows no version of this post, so somebody's change could be written over; change it by hand"
         if not why and has_passed(member.item, self._client.now()):
-            why = "its new time has passed"
+            why = Reason("new_time_past")
         if why or state is None:
-            current.reasons.block(stored.id, why)
+            current.reasons.block(stored.id, why or Reason("post_gone"))
             return None
         baseline = Baseline.of(state).stored()
         await self._commit(lambda: self._ledger.forming.renew(stored.id, baseline=baseline))

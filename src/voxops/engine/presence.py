@@ -14,10 +14,10 @@ from voxops._support.canonical import as_read
 from voxops.acts.made import Made, accounts_of, asked_hash, is_live, made_of, shown_of_body, shown_of_state
 from voxops.acts.operation import Item, Member
 from voxops.api.evidence import same_time
+from voxops.api.reasons import TWIN
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
 from voxops.model import WAITING_STATUSES
-from voxops.sheets.rules import TWIN
 
 __all__ = [
     "Verdict",

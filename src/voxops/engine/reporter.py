@@ -19,7 +19,8 @@ from voxops.ledger.forming import CANCELLED
 from voxops.model import Cell, Event, Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.api.reasons import Reason
+from voxops.client import AsyncClient
 
 __all__ = ["REFRESH", "Reporter", "cells_from"]
 
@@ -82,7 +83,7 @@ class Reporter:
         snapshot = fold(self.snapshot, planned)
         waits: Counter[str] = Counter()
         for (op, reason), count in why.items():
-            waits[current.reasons.waiting.get(op, "") or reason] += count
+            waits[str(current.reasons.waiting.get(op) or reason)] += count
         snapshot = fold(snapshot, Event("waiting", at, waits=waits))
         if self._held_up != self._ledger.held_up:
             self._held_up = self._ledger.held_up
@@ -119,15 +120,16 @@ class Reporter:
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended: why what is not settled waits, in the ledger and in the last snapshot."""
-        reasons = current.reasons.refused | current.reasons.waiting
+        reasons: dict[int, Reason | str] = {**current.reasons.refused, **current.reasons.waiting}
         if current.control.halted:
             left = self._ledger.operations.of_run(self._run, ("planned",))
-            reasons = {operation.id: f"stopped: {current.control.halted}" for operation in left} | reasons
+            stopped = f"stopped: {current.control.halted}"
+            reasons = {**{operation.id: stopped for operation in left}, **reasons}
         with self._ledger.atomic():
             for op, why in reasons.items():
-                self._ledger.outcomes.wait_for(op, why)
+                self._ledger.outcomes.wait_for(op, str(why))
                 if op in current.reasons.blocked:
-                    self._ledger.outcomes.block(op, why)
+                    self._ledger.outcomes.block(op, str(why))
         snapshot = self.refresh(current)
         went = current.control.closed and not current.control.halted and not self._unsent()
         if went and any(snapshot.count(each) for each in (Outcome.PENDING, Outcome.UNKNOWN)):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
 from voxops.engine.batches import leave_batch
 from voxops.ledger import Ledger, Stored, audit
 
-__all__ = ["HELD", "NOT_ALONE", "WAITS_FOR_CANARIES", "divide", "gate", "shared"]
+__all__ = ["CANARIES_FAILED", "NOT_ALONE", "WAITS_FOR_CANARIES", "divide", "gate", "shared"]
 
-HELD = "held: "
-WAITS_FOR_CANARIES = "waits for the canaries of its cause"
+CANARIES_FAILED = "canaries_failed"
+WAITS_FOR_CANARIES = Reason("waits_for_canaries")
 NOT_ALONE = (
     "nobody knows yet whether it took effect, and it holds more than this plan, so that it is not sent again as it is"
 )
@@ -47,14 +48,14 @@ def divide(ledger: Ledger, run: str) -> dict[int, str]:
     return held
 
 
-def gate(ledger: Ledger, run: str) -> Callable[[Stored], str]:
-    """What the canaries of each cause say of an operation: go (``""``), wait, or hold (rule 7)."""
+def gate(ledger: Ledger, run: str) -> Callable[[Stored], Reason | None]:
+    """What the canaries of each cause say of an operation: go (None), wait, or hold (rule 7)."""
     outcomes = audit.canary_outcomes(ledger, run)
     ahead = {op for op, _, _, canary in ledger.runs.open_rows(run) if canary} if outcomes else set()
 
-    def said(operation: Stored) -> str:
+    def said(operation: Stored) -> Reason | None:
         if operation.id in ahead:  # whichever run it was formed for, as a canary or not
-            return ""
+            return None
         members = ledger.operations.members(operation.id)
         for cause in sorted({member.item.cause for member in members} & outcomes.keys()):
             counts = outcomes[cause]
@@ -62,7 +63,7 @@ def gate(ledger: Ledger, run: str) -> Callable[[Stored], str]:
             if counts["pending"] + counts["unknown"]:
                 return WAITS_FOR_CANARIES
             if not sent or counts["succeeded"] * 2 < sent:
-                return f"{HELD}{counts['succeeded']} of {counts.total()} canaries of its cause succeeded"
-        return ""
+                return Reason(CANARIES_FAILED, succeeded=counts["succeeded"], canaries=counts.total())
+        return None
 
-    return said if outcomes else lambda _: ""
+    return said if outcomes else lambda _: None

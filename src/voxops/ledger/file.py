@@ -110,7 +110,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         flush_folder(path.parent)
     except OSError as error:
         raise LedgerError(
-            f"the ledger {path} can't be written ({error.strerror}); give another file with ledger="
+            f"the ledger {path} can't be written ({error.strerror}); give another file (ledger= or --ledger)"
         ) from None
     _check_owner(path)
     remote = _file_system(path)
@@ -151,7 +151,9 @@ def _check_owner(path: Path) -> None:
         return
     found = path.stat()
     if found.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
-        raise LedgerError(f"the ledger {path} belongs to another user; copy it, or give another file with ledger=")
+        raise LedgerError(
+            f"the ledger {path} belongs to another user; copy it, or give another file (ledger= or --ledger)"
+        )
     if found.st_mode & 0o022:
         warnings.warn(
             f"others can write the ledger {path}, and whoever writes it decides what is sent; chmod 600 unless a team shares it",
@@ -163,7 +165,7 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     """Say what a database error means for the person at the keyboard."""
     text = str(error)
     if "locked" in text or "busy" in text:
-        what = "is locked by another program; close it, or give another file with ledger="
+        what = "is locked by another program; close it, or give another file (ledger= or --ledger)"
     elif "full" in text:
         what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
     elif "closed database" in text:
@@ -171,9 +173,9 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
     elif "disk I/O" in text:
         what = "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"
     elif "readonly" in text or "read-only" in text:
-        what = "is read-only; make it writable, or give another file with ledger="
+        what = "is read-only; make it writable, or give another file (ledger= or --ledger)"
     elif "not a database" in text or "malformed" in text or "corrupt" in text:
-        what = "is damaged or not a ledger; move it away, or give another file with ledger="
+        what = "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"
     else:
         what = f"can't be used ({text})"
     return LedgerError(f"the ledger {path} {what}")
@@ -186,11 +188,11 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
     if _is_empty(db):
         return
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise LedgerError(f"{path} is a database of another program; give another file with ledger=")
+        raise LedgerError(f"{path} is a database of another program; give another file (ledger= or --ledger)")
     if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_HASH:
         raise LedgerError(
             f"the ledger {path} was made by another version of voxops; finish its runs with the version that made it, "
-            "and give another file with ledger= to this one"
+            "and give another file to this one (ledger= or --ledger)"
         )
     strange = db.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1").fetchone()
     if strange is not None:
@@ -199,7 +201,9 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         )
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file with ledger=")
+        raise LedgerError(
+            f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"
+        )
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:

@@ -236,7 +236,7 @@ class Store:
                 owner = self.meta(name) or self.set_meta(name, value)
             if owner != value:
                 raise LedgerError(
-                    f"the ledger {self.path} belongs to {name} {owner}, not to {value}; give another file with ledger="
+                    f"the ledger {self.path} belongs to {name} {owner}, not to {value}; give another file (ledger= or --ledger)"
                 )
 
     def now(self) -> float:

@@ -12,6 +12,7 @@ from voxops._support.arguments import list_of_text, true_or_false
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
 from voxops.frames.records import Columns, targets
@@ -56,11 +57,10 @@ _RISK = _dtypes(
     "post_id platform account_id account_name scheduled_for risk why remedy account_status failure_share content post_status updated_at"
 )
 _UNLISTED: Mapping[str, Any] = {
-    "risk": "not listed",
-    "why": "the workspace lists no such account",
-    "remedy": "the account is no longer among the workspace's; choose another one for the post",
+    "risk": "not_listed",
+    "why": str(Reason("account_not_listed")),
+    "remedy": str(Reason("choose_another_account")),
 }
-_RECONNECT = "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
 
 
 def account_board(
@@ -100,28 +100,26 @@ def account_board(
         line |= {name: int((frame["account_id"] == account).sum()) for name, frame in counts.items()}
         line |= {name: series.get(account) for name, series in figures.items()}
         line["failure_share"] = line["failed"] / line["tried"] if line["tried"] else None
-        rows.append(line | dict(zip(("risk", "why", "remedy"), _risk(line, int(blamed.get(account, 0))), strict=True)))
+        risk, why, remedy = _risk(line, int(blamed.get(account, 0)))
+        rows.append(line | {"risk": risk, "why": why and str(why), "remedy": remedy and str(Reason(remedy))})
     return table_of(rows, _BOARD)
 
 
-def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, str | None, str | None]:
-    """What may keep an account from publishing, why, and what to do; None where nothing shows."""
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, str | None]:
+    """What may keep an account from publishing, why, and the code of what to do; None where nothing shows."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        return status, f"the account is {status}: only active ones publish", _RECONNECT
+        return status, Reason("account_not_active", account="the account", status=status), "reconnect_account"
     if line.get("works") is False:
-        said = f"its last check failed: {line['check_message'] or 'no reason'}"
-        return "failing", said, "connect the account again in the dashboard, then retry its posts"
+        return "failing", Reason("check_failed", message=line["check_message"] or "no reason"), "reconnect_and_retry"
     if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
         message = line["scope_message"]
-        said = "it lacks permissions" + ("" if pd.isna(message) else f": {message}")
-        return "degraded", said, "connect the account again and allow what it asks for"
+        if pd.isna(message):
+            return "degraded", Reason("account_lacks_permissions"), "grant_permissions"
+        return "degraded", Reason("account_lacks_permissions_as_told", message=message), "grant_permissions"
     if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        said = f"{blamed} of {line['tried']} targets of the last days failed, for no fault of the post"
-        return "failing", said, "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)"
-    if line.get("verdict") == Verdict.SUPPORT:
-        return None, None, "try again later; if it stays so, ask support"
-    return None, None, None
+        return "failing", Reason("targets_failed", failed=blamed, tried=line["tried"]), "look_at_failures"
+    return None, None, "try_later" if line.get("verdict") == Verdict.SUPPORT else None
 
 
 def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
@@ -310,7 +308,7 @@ class BoardLoader(Loader):
             One row per post and platform, the next one first: ``post_id platform account_id account_name`` (string), ``scheduled_for``
             (datetime64[us, UTC]), ``risk`` (string: the account's status where it is not ``active``, such as ``expired``; ``degraded``, it lacks
             permissions; ``failing``, its last check failed, or half of at least three targets of the last seven days did, for no fault of
-            the post; ``not listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
+            the post; ``not_listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
             ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
 
         Raises

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops._support.eventloop import all_or_none
+from voxops.api.reasons import Reason
 from voxops.client import AccountNames
 from voxops.client.names import no_account, read_accounts
 from voxops.errors import DecodeError, ValidationError
@@ -62,11 +63,7 @@ def _guessed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Finding]]
         for column in ("content", "first_comment"):
             found = _NOT_ASCII.search(str(row[column] or ""))
             if found:
-                said = (
-                    f"The file is not UTF-8, and was read as Windows-1252: if {found[0].strip()!r} is garbled, pass read_campaign the encoding= "
-                    "that it has, such as 'cp1250' or 'mac_roman', or save it as CSV UTF-8."
-                )
-                yield number, Finding(column, "warning", "ENCODING_GUESSED", said)
+                yield number, Finding(column, "warning", Reason("encoding_guessed", value=found[0].strip()))
                 return
 
 
@@ -112,11 +109,11 @@ class _Accounts:
         if not platform:
             said = no_account([name], self._usable)
             named = name.partition(":")[0] if ":" in name else ""
-            return "", Finding("accounts", "error", "ACCOUNT_UNKNOWN", said[:1].upper() + said[1:], named)
+            return "", Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
         if status in _MAY_POST:
             return platform, None
-        said = f"The account {name} is {status}; connect it again, or name another."
-        inactive = Finding("accounts", "error", "ACCOUNT_NOT_ACTIVE", said, platform)
+        why = Reason("account_not_active", account=f"the account {name}", status=status)
+        inactive = Finding("accounts", "error", why, platform)
         return "" if status == "disconnected" else platform, inactive
 
 
@@ -136,7 +133,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accoun
             first_comment=str(comment) if comment is not None and str(comment).strip() else None,
         )
     except ValidationError as error:
-        return [*found, Finding("", "error", error.code or "VALIDATION_ERROR", str(error))]
+        return [*found, Finding("", "error", Reason(error.code or "validation_error", words=str(error)))]
     results = _results(answer)
     for platform in platforms:
         found.extend(_verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)}))
@@ -159,10 +156,10 @@ def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
         for entry in entries if isinstance(entries, list) else [entries]:
             code, message = error_parts(entry)
             if code or message:
-                found.append(Finding(_column(entry, code or ""), level, code or "", message or str(code), platform))
+                told = Reason(code or "", words=message or str(code))
+                found.append(Finding(_column(entry, code or ""), level, told, platform))
     if not to_bool(result.get("valid")) and not any(one.level == "error" for one in found):
-        said = "The API does not call it valid, and gives no reason."
-        found.append(Finding("", "error", "NOT_VALID", said, platform))
+        found.append(Finding("", "error", Reason("not_valid"), platform))
     return found
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
 from voxops.frames.columns import ATTEMPTS, attempt_in, is_missing, plain_values
@@ -170,7 +171,6 @@ def _placed(when: datetime, zone: str) -> str:
     return first.isoformat()
 
 
-TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
 # An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
@@ -180,18 +180,26 @@ _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # what parts media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
-_LIKE = "write it like 2026-03-04T10:00:00+01:00"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a row: in which column, how bad, by which code, a sentence, and on which platform if it is one alone."""
+    """What is wrong with a row: in which column, how bad, why, and on which platform if it is one alone."""
 
     column: str
     level: str
-    code: str
-    message: str
+    reason: Reason
     platform: str = ""
+
+    @property
+    def code(self) -> str:
+        """The code of the reason, in lower case also where the API names it."""
+        return self.reason.code.lower()
+
+    @property
+    def message(self) -> str:
+        """The reason as a sentence."""
+        return self.reason.sentence()
 
 
 def split_list(value: Any) -> list[str]:
@@ -249,53 +257,41 @@ def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[F
     """
     content, comment = row["content"], row["first_comment"]
     if content is None or not str(content).strip():
-        yield _error("content", "CONTENT_REQUIRED", "No content.")
+        yield _error("content", Reason("content_required"))
     elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
-        yield _error("content", "CONTENT_NOT_TEXT", f"content is a {type(content).__name__}, not text.")
+        yield _error("content", Reason("content_not_text", kind=type(content).__name__))
     elif is_written_missing(content):
-        yield _error(
-            "content", "CONTENT_REQUIRED", f"The content is {content!r}, which is how a missing cell is written."
-        )
-    elif len(str(content)) > CONTENT_CHARACTERS:
-        said = f"The content has {len(str(content)):,} characters; {CONTENT_CHARACTERS:,} is the most."
-        yield _error("content", "CONTENT_TOO_LONG", said)
+        yield _error("content", Reason("content_written_missing", value=content))
+    elif (count := len(str(content))) > CONTENT_CHARACTERS:
+        yield _error("content", Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS))
     if not row["accounts"]:
-        yield _error("accounts", "ACCOUNT_REQUIRED", "No account is named.")
+        yield _error("accounts", Reason("account_required"))
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
         if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
-            said = (
-                f"The account {account[:60]!r} is neither an id nor platform:@name; separate accounts by a semicolon."
-            )
-            yield _error("accounts", "ACCOUNT_FORM", said)
+            yield _error("accounts", Reason("account_form", value=account[:60]))
     if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
-        yield _error("media", "MEDIA_REQUIRED", "Instagram takes no post without an image or a video.")
+        yield _error("media", Reason("media_required"))
     for media in row["media"]:
         if _FILE_NAME.fullmatch(media):
-            said = f"{media[:60]!r} is the name of a file; upload it first, and write its id here, or an https address."
-            yield _error("media", "MEDIA_FORM", said)
+            yield _error("media", Reason("media_file_name", value=media[:60]))
         elif not is_written_list(media) and (_IN_ADDRESS if "://" in media else _BETWEEN).search(media):
-            yield _error(
-                "media", "MEDIA_FORM", f"{media[:60]!r} is no id and no address; separate media by a semicolon."
-            )
+            yield _error("media", Reason("media_form", value=media[:60]))
     for column in ("media", "tags"):
         for part in filter(is_written_list, row[column]):
-            said = f"{part[:60]!r} is a list as Python writes it; write its parts with a semicolon between them."
-            yield _error(column, "LIST_FORM", said)
+            yield _error(column, Reason("list_form", value=part[:60]))
         for part in filter(is_written_missing, row[column]):
-            yield _error(column, "LIST_FORM", f"{part!r} is how a missing cell is written; leave the cell empty.")
+            yield _error(column, Reason("list_written_missing", value=part))
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
-        said = f"The content type {str(kind)[:40]!r} is none of {', '.join(sorted(CONTENT_TYPES)).lower()}."
-        yield _error("content_type", "CONTENT_TYPE_FORM", said)
+        types = ", ".join(sorted(CONTENT_TYPES)).lower()
+        yield _error("content_type", Reason("content_type_form", value=str(kind)[:40], types=types))
     if comment is not None and (not isinstance(comment, str | int | float) or is_written_missing(comment)):
-        said = f"The first comment is {str(comment)[:40]!r}, which is no text; leave the cell empty for none."
-        yield _error("first_comment", "COMMENT_NOT_TEXT", said)
-    elif comment is not None and len(str(comment)) > COMMENT_CHARACTERS:
-        said = f"The first comment has {len(str(comment)):,} characters; {COMMENT_CHARACTERS:,} is the most."
-        yield _error("first_comment", "COMMENT_TOO_LONG", said)
+        yield _error("first_comment", Reason("comment_not_text", value=str(comment)[:40]))
+    elif comment is not None and (count := len(str(comment))) > COMMENT_CHARACTERS:
+        yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT_CHARACTERS))
     if attempt_in(row["attempt"]) is None:
-        yield _error("attempt", "ATTEMPT_FORM", f"The attempt is {str(row['attempt'])[:40]!r}; it must be {ATTEMPTS}.")
+        yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
 
 
@@ -322,8 +318,7 @@ def errors_of_all(
             other, its_name = first_of.setdefault(_seen_as(row), (number, name))
             if other != number and (name is None or its_name != name):
                 same = f"the row at position {other}" if its_name is None else f"row {its_name[:40]}"
-                said = f"Same text, accounts and time as {same}: it would go out twice; {TWIN}."
-                found.append(_error("content", "DUPLICATE_POST", said))
+                found.append(_error("content", Reason("duplicate_post", other=same)))
         yield found
 
 
@@ -339,16 +334,15 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
     for platform in sorted(set(platforms_of(accounts))):
         most = PLATFORM_CHARACTERS.get(platform)
         if most is not None and length > most:
-            message = f"{length:,} characters; {platform} allows {most:,}."
-            yield Finding("content", "warning", "CONTENT_TOO_LONG", message, platform)
+            reason = Reason("content_too_long", count=length, platform=platform, most=most)
+            yield Finding("content", "warning", reason, platform)
         elif most is not None and units > most:
-            message = f"{length:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}."
-            yield Finding("content", "warning", "CONTENT_NEAR_LIMIT", message, platform)
+            reason = Reason("content_near_limit", count=length, units=units, platform=platform, most=most)
+            yield Finding("content", "warning", reason, platform)
     if len(set(accounts)) < len(accounts):
-        yield Finding("accounts", "warning", "ACCOUNT_DOUBLED", "An account is named twice.")
+        yield Finding("accounts", "warning", Reason("account_doubled"))
     for tag in filter(_IN_TAGS.search, row["tags"]):
-        said = f"{tag[:60]!r} will be one tag; separate tags by a semicolon."
-        yield Finding("tags", "warning", "TAG_FORM", said)
+        yield Finding("tags", "warning", Reason("tag_form", value=tag[:60]))
 
 
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
@@ -356,10 +350,9 @@ def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
     counts = Counter(names)
     for name in names:
         if name is None:
-            yield [_error("row_id", "ROW_ID_MISSING", "Every row needs a name that stays.")]
+            yield [_error("row_id", Reason("row_id_missing"))]
         elif counts[name] > 1:
-            said = f"{counts[name]} rows are called {name[:40]!r}; keep one or rename it."
-            yield [_error("row_id", "ROW_ID_DOUBLED", said)]
+            yield [_error("row_id", Reason("row_id_doubled", count=counts[name], value=name[:40]))]
         else:
             yield []
 
@@ -384,33 +377,27 @@ def platforms_of(accounts: Sequence[str]) -> list[str]:
 def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
     """What is wrong with a row's time."""
     if value is None or not str(value).strip():
-        said = "No time: nobody knows whether the API would publish it at once."
-        yield _error("scheduled_for", "TIME_MISSING", said)
+        yield _error("scheduled_for", Reason("time_missing"))
         return
     shown, when = str(value).strip()[:60], readable_time(value)
-    if when is None and is_day(shown):
-        yield _error("scheduled_for", "INVALID_DATE", f"The time {shown!r} is a day without an hour; {_LIKE}.")
-    elif when is None:
-        try:
-            typed_time(shown)
-            or_else = "" if isinstance(value, datetime) else ", or with Z, or give vx.read_campaign tz="
-            said = f"The time {shown!r} has no offset from UTC; {with_offset(value)}{or_else}."
-        except ValueError:
-            said = f"The time {shown!r} can't be read; {_LIKE}."
-            if in_figures(shown):
-                # The same words for every row, so that plans count them as one kind.
-                said = f"The time {shown!r} can't be read for sure; {_LIKE}, or give vx.read_campaign tz= and the dayfirst= that fits."
-        yield _error("scheduled_for", "INVALID_DATE", said)
+    if when is None:
+        yield _error("scheduled_for", _why_no_time(value, shown))
     elif now is not None and when <= now:
-        yield _error("scheduled_for", "TIME_PAST", f"The time {shown!r} has passed.")
+        yield _error("scheduled_for", Reason("time_past", value=shown))
 
 
-def with_offset(value: Any, tz: str = "UTC") -> str:
-    """What to do about a time without an offset: to write a text with one, or to say in which zone a column of times is."""
-    if not isinstance(value, datetime):
-        return _LIKE
-    return f"say in which zone the column is, as with .dt.tz_localize({'Europe/Berlin' if tz == 'UTC' else tz!r})"
+def _why_no_time(value: Any, shown: str) -> Reason:
+    """Why a value is no time that can be sent."""
+    if is_day(shown):
+        return Reason("time_without_hour", value=shown)
+    try:
+        typed_time(shown)
+    except ValueError:
+        return Reason("time_ambiguous" if in_figures(shown) else "time_unreadable", value=shown)
+    if isinstance(value, datetime):
+        return Reason("time_without_zone", value=shown, zone="Europe/Berlin")
+    return Reason("time_without_offset", value=shown)
 
 
-def _error(column: str, code: str, message: str) -> Finding:
-    return Finding(column, "error", code, message)
+def _error(column: str, reason: Reason) -> Finding:
+    return Finding(column, "error", reason)

@@ -29,14 +29,14 @@ __all__ = ["DELIVERY_OWNERS", "delivery_report"]
 # Who acts on what kind of loss, unless `report(owners=...)` says otherwise.
 DELIVERY_OWNERS: Mapping[str, str] = {
     "down now": "whoever runs the receiver",
-    "receiver failed": "operations: redeliver",
-    "no answer": "operations: redeliver",
+    "receiver_failed": "operations: redeliver",
+    "no_answer": "operations: redeliver",
     "rejected": "the developers of the receiver",
 }
 _REMEDIES = {
     "down now": "First attempts fail and have not recovered: look at the receiver before anything else.",
-    "receiver failed": "Make sure that the receiver is well, then redeliver.",
-    "no answer": "Make sure that the receiver can be reached, then redeliver.",
+    "receiver_failed": "Make sure that the receiver is well, then redeliver.",
+    "no_answer": "Make sure that the receiver can be reached, then redeliver.",
     "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
@@ -137,7 +137,7 @@ def _headline(
         f"{arrived:,} of {safe.many(settled, 'delivery', 'deliveries')} succeeded ({safe.percent(arrived / settled)})."
     )
     if len(lost):
-        again = int((lost["why"] != "rejected").sum())
+        again = int((lost["reason_code"] != "rejected").sum())
         text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
     text += "".join(f" {count:,} failed and {why}." for why, count in rest.items())
     if len(breaks):
@@ -159,7 +159,7 @@ def _facts(
     state = delivery_state(log)
     arrived = state == "succeeded"
     retried = arrived & (log["retry_count"].fillna(0) > 0)
-    rejected = int((lost["why"] == "rejected").sum())
+    rejected = int((lost["reason_code"] == "rejected").sum())
     good, bad, open_ = OUTCOME["succeeded"].colour, OUTCOME["failed"].colour, OUTCOME["pending"].colour
     return (
         (
@@ -182,8 +182,8 @@ def _actions(down: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) 
     """Return one row per kind of trouble: who acts, on how much, how, and where."""
     missed = down["failed_first"].to_list()  # deliveries, as of the other kinds, and not outages
     kinds = {"down now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
-    for why, part in lost.groupby(lost["why"].astype(object), sort=False):
-        kinds[str(why)] = (len(part), part["url"])
+    for code, part in lost.groupby(lost["reason_code"].astype(object), sort=False):
+        kinds[str(code)] = (len(part), part["url"])
     found = [
         {"kind": kind, "who": owners[kind], "deliveries": count, "how": _REMEDIES[kind], "endpoints": _places(urls)}
         for kind, (count, urls) in kinds.items()

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from voxops._support import safe
-from voxops.acts.plan_display import kinds_of
 from voxops.analysis.causes import causes, names_of
 from voxops.analysis.statistics import ranked
 from voxops.analysis.triage import message_template
+from voxops.api.reasons import kinds
 from voxops.frames.records import TARGET_KEY
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import in_zone, shown_zone
@@ -217,11 +217,11 @@ def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
     """Say what a plan sends, or its run has sent, what it holds back, and why; reasons that differ in a time or an id are one."""
     if plan is None:
         return Section("The retry plan")
-    decisions = _decisions(plan.frame, results)
+    decisions = _decisions(plan, results)
     lines = [
         (decision, rows, reason)
         for decision, part in decisions.groupby("decision", sort=False)
-        for reason, rows in kinds_of(sorted(Counter(part["reason"]).items()))
+        for reason, rows in kinds(sorted(Counter(part["reason"]).items(), key=lambda each: str(each[0])))
     ]
     counts = pd.DataFrame(lines, columns=["decision", "rows", "reason"])
     counts = counts.sort_values(["decision", "rows", "reason"], ascending=[False, False, True], kind="stable")
@@ -234,11 +234,13 @@ def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
     return Section(title, text, counts)
 
 
-def _decisions(planned: pd.DataFrame, results: pd.DataFrame | None) -> pd.DataFrame:
+def _decisions(plan: Plan, results: pd.DataFrame | None) -> pd.DataFrame:
     """What was decided on each row of a plan, and why; what its run held when it looked once more was not sent."""
+    planned, why = plan.frame, getattr(plan, "why", ())
     eligible = planned["eligible"].astype(bool).to_numpy()
     decision = np.where(eligible, "to be sent" if results is None else "sent", "held back").astype(object)
     reason = planned["reason"].fillna("").to_numpy(dtype=object, copy=True)
+    reason[: len(why)] = why  # which a plan from a ledger has not kept
     if results is not None and "tries" in results and len(results) == eligible.sum():  # the run of this very plan
         never = (results["tries"].fillna(0) == 0).to_numpy(dtype=bool)
         held, places = results[never], np.flatnonzero(eligible)[never]

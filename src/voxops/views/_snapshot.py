@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block, static_html
-from voxops.acts.plan_display import KINDS, kinds_of
+from voxops.acts.plan_display import KINDS
 from voxops.acts.table import ACTS
 from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
@@ -218,11 +218,11 @@ def _pace(pace: PaceInfo) -> Iterator[str]:
 
 
 def _waits(snapshot: Snapshot) -> tuple[list[tuple[str, int]], str]:
-    """Return the kinds of waits, commonest first, and how many more there are: each row may name a post of its own."""
-    kinds = kinds_of(sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0])))
-    more = len(kinds) - KINDS
+    """Return the waits, commonest first, and how many more there are: each row may name a post of its own."""
+    waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+    more = len(waits) - KINDS
     said = f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row" if more > 0 else ""
-    return kinds[:KINDS], said
+    return waits[:KINDS], said
 
 
 def _change(change: Transition, tz: str, longest: int = 40) -> str:

@@ -1,0 +1,108 @@
+"""The catalogue of reasons: every code has a sentence, every sentence a use, and grouping reads parameters and never sentences."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import voxops
+from voxops.api.reasons import SENTENCES, Reason, beginning, kinds
+
+ROOT = Path(voxops.__file__).parent
+NAMES = {"READY": "ready", "CANARIES_FAILED": "canaries_failed"}  # codes that code compares
+
+
+@cache
+def uses() -> list[tuple[str, str, frozenset[str]]]:
+    """Where a reason is made, its code, and the names of its parameters."""
+    return [use for path in sorted(ROOT.rglob("*.py")) for use in _uses(path)]
+
+
+def _uses(path: Path) -> Iterator[tuple[str, str, frozenset[str]]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason" and node.args:
+            if path.name == "reasons.py":
+                continue
+            where, names = f"{path.name}:{node.lineno}", frozenset(str(keyword.arg) for keyword in node.keywords)
+            for code in _codes(node.args[0]):
+                yield where, code, names
+
+
+def _codes(node: ast.expr) -> list[str]:
+    """The codes that an expression may be: each is written out, so that a search finds it."""
+    if isinstance(node, ast.IfExp):
+        return [*_codes(node.body), *_codes(node.orelse)]
+    return [NAMES[node.id]] if isinstance(node, ast.Name) else [str(ast.literal_eval(node))]
+
+
+def fields(code: str) -> frozenset[str]:
+    """The parameters of a sentence."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(SENTENCES[code]) if name)
+
+
+def test_each_code_has_a_sentence_and_no_sentence_is_unused():
+    assert {code for _, code, _ in uses()} == set(SENTENCES)
+
+
+@pytest.mark.golden
+def test_a_sentence_gets_the_parameters_that_it_names():
+    wrong = [
+        f"{where} {code}: {sorted(names ^ fields(code))}" for where, code, names in uses() if names != fields(code)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_codes_are_words_in_lower_case():
+    assert [code for code in SENTENCES if not code.replace("_", "a").isalpha() or not code.islower()] == []
+
+
+def test_a_sentence_has_at_most_30_words_and_begins_and_ends_as_part_of_a_line():
+    for code, said in SENTENCES.items():
+        assert len(said.split()) <= 30, code
+        assert not said.endswith("."), code
+        assert said.startswith(("{", "Instagram")) or said[0].islower(), code
+
+
+@pytest.mark.golden
+def test_a_reason_is_its_sentence_where_it_is_shown():
+    why = Reason("comment_too_long", count=2201, most=2200)
+    assert str(why) == "the first comment has 2,201 characters; 2,200 is the most"
+    assert str(why.at("E7")) == "the first comment has 2,201 characters; 2,200 is the most (E7)"
+    assert why.at("E7").sentence() == "The first comment has 2,201 characters; 2,200 is the most."
+    assert why.at(None) == why
+    assert len({why, Reason("comment_too_long", most=2200, count=2201), why.at("E7")}) == 2
+    assert str(Reason("tag_form", value="{x}")) == "'{x}' will be one tag; separate tags by a semicolon"
+    assert beginning("changed_since_loaded") == "changed since loaded ("
+
+
+@pytest.mark.golden
+def test_reasons_that_differ_in_details_are_one_kind_with_examples_apart():
+    times = [Reason("time_without_hour", value=value) for value in ("9 Uhr", "10 Uhr", "11 Uhr")]
+    ((said, count),) = kinds((why, 2) for why in times)
+    assert said == str(times[0]).replace("'9 Uhr'", "…") + " (for example '9 Uhr' and '10 Uhr')"
+    assert count == 6
+    moves = [Reason("new_time", old="Monday", new=new) for new in ("Tuesday", "Friday")]
+    assert kinds((why, 1) for why in moves) == [("from Monday to … (for example Tuesday and Friday)", 2)]
+    long = [
+        Reason("comment_too_long", count=count, most=2200).at(place) for count, place in ((3000, "E2"), (4000, "E9"))
+    ]
+    ((said, _),) = kinds((why, 1) for why in long)
+    assert said == "the first comment has … characters; 2,200 is the most (for example 3,000 in E2 and 4,000 in E9)"
+
+
+@pytest.mark.golden
+def test_reasons_that_differ_in_their_place_alone_are_one_kind():
+    bare = Reason("media_required")
+    assert kinds([(bare.at("E19"), 1), (bare.at("E54"), 1)]) == [(f"{bare} (for example in E19 and in E54)", 2)]
+    assert kinds([(bare.at("E19"), 1)]) == [(f"{bare} (E19)", 1)]
+
+
+def test_reasons_that_differ_in_more_than_details_are_kinds_of_their_own():
+    waits, support = (Reason("not_retryable", verdict=verdict, remedy="") for verdict in ("wait", "ask support"))
+    assert [count for _, count in kinds([(waits, 1), (support, 2), (waits, 3)])] == [4, 2]
+    assert kinds([("a …", 1), ("a 'b'", 2), ("a …", 3)]) == [("a …", 4), ("a 'b'", 2)], "texts without a code"
