@@ -27,6 +27,7 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop, safe
 from voxops._support.blocks import static_html
+from voxops.analysis.statistics import delivery_state
 from voxops.views._choice import Choice, load_code, quoted, rows_code
 from voxops.views._desk import Desk
 from voxops.views._plan_runner import plan_fingerprint
@@ -1111,7 +1112,7 @@ def test_the_code_of_what_facets_leave_tells_what_is_in_flight_from_what_has_fai
     page.look(facets={"success": ["pending"]})
     assert log["delivery_id"].iloc[0] in page.panel.code()
     page.look(facets={"success": ["failed"]})
-    assert page.panel._left().sum() == (vx.analysis.delivery_state(log) == "failed").sum()
+    assert page.panel._left().sum() == (delivery_state(log) == "failed").sum()
     assert len(re.findall("del_", page.panel.code())) == 1, "all that failed but the one in flight"
 
 
