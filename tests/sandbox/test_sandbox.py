@@ -177,7 +177,7 @@ def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
     [
         ("/posts/post_unknown", 404, "NOT_FOUND"),
         ("/posts/%20%3B", 400, "BAD_REQUEST"),
-        ("/posts/%0A", 400, "BAD_REQUEST"),
+        ("/posts/%0A", 404, "NOT_FOUND"),
         ("/nothing", 404, "NOT_FOUND"),
     ],
 )
