@@ -30,9 +30,7 @@ from voxops.errors import ConfigError
 from voxops.frames.arrow import doubled_name, to_frame
 
 
-def ask(
-    files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool = False
-) -> pd.DataFrame:
+def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool) -> pd.DataFrame:
     """Run one query over the tables, each of which is a view of its files."""
     if not isinstance(query, str):
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
@@ -46,7 +44,11 @@ def ask(
         if not allow_file_access:
             _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
-    return to_frame(_as_frames_have_it(answer))
+    if doubled := doubled_name(answer.column_names):
+        raise ConfigError(
+            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
+        )
+    return to_frame(pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names}))
 
 
 def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path], *, days: bool = False) -> str:
@@ -60,15 +62,6 @@ def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Pat
     return (
         f"(SELECT * FROM {none} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, {hive}))"
     )
-
-
-def _as_frames_have_it(answer: pa.Table) -> pa.Table:
-    """An answer in the types that frames have."""
-    if doubled := doubled_name(answer.column_names):
-        raise ConfigError(
-            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
-        )
-    return pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names})
 
 
 def _narrowed(name: str, column: Any) -> Any:
