@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from tests.power import trace
 from tests.power.disk import Disk, Inode
 
-from voxops.archive.store import KINDS, Store
+from voxops.archive.store import SCHEMA, Store
 from voxops.errors import VoxopsError
 from voxops.ledger import Ledger
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-__all__ = ["READY", "SENTENCES", "TWIN", "Reason", "beginning", "kinds"]
-
 READY = "ready"  # the code of every row that would be sent
 TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
 

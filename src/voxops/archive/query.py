@@ -128,9 +128,8 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
 _STATE = """CASE WHEN success THEN 'succeeded'
  WHEN success IS NOT NULL AND (status_code IS NOT NULL OR latency_ms IS NOT NULL OR error IS NOT NULL) THEN 'failed'
  ELSE 'in flight' END"""
-_RETRIES = f"least(greatest(coalesce(retry_count, 0), 0), {MOST_RETRIES})"
 _COUNTED = f"""{_STATE} AS state,
- {_RETRIES} + CASE WHEN {_STATE} = 'in flight' THEN 0 ELSE 1 END AS attempts,
+ least(greatest(coalesce(retry_count, 0), 0), {MOST_RETRIES}) + CASE WHEN {_STATE} = 'in flight' THEN 0 ELSE 1 END AS attempts,
  CASE WHEN latency_ms >= 0 THEN latency_ms END AS latency_ms, count(*) AS deliveries"""
 
 _QUARTER = 900_000_000  # microseconds; since 1972 no zone's hour begins between two quarters
@@ -215,22 +214,18 @@ def _parts(rows: str, columns: Sequence[str], tz: str, span: tuple[pd.Timestamp 
     keys = [f"{_begin(name, tz)} AS {name}" if name in SPANS else _quoted(name) for name in columns]
     zoned = tz != "UTC" and not set(SPANS).isdisjoint(columns)
     joined = f" LEFT JOIN zones ON epoch_us(created_at) // {_QUARTER} = zones.quarter" if zoned else ""
-    return f"SELECT {''.join(f'{key}, ' for key in keys)}{_COUNTED} FROM {rows}{joined}{_within(*span)} GROUP BY ALL"
+    bounds = [  # an unknown time is inside
+        f"(created_at IS NULL OR created_at {sign} make_timestamptz({int(when.as_unit('us').asm8.view('i8'))}))"
+        for sign, when in zip((">=", "<"), span, strict=True)
+        if when is not None
+    ]
+    where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+    return f"SELECT {''.join(f'{key}, ' for key in keys)}{_COUNTED} FROM {rows}{joined}{where} GROUP BY ALL"
 
 
 def _begin(span: str, tz: str) -> str:
     """When the hour, day, week or month of a delivery began."""
     return f"date_trunc('{span}', make_timestamp(epoch_us(created_at)))" if tz == "UTC" else f"zones.{span}"
-
-
-def _within(start: pd.Timestamp | None, end: pd.Timestamp | None) -> str:
-    """The span of time as a condition; an unknown time is inside."""
-    bounds = [
-        f"(created_at IS NULL OR created_at {sign} make_timestamptz({int(when.as_unit('us').asm8.view('i8'))}))"
-        for sign, when in ((">=", start), ("<", end))
-        if when is not None
-    ]
-    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def _days(files: Sequence[Path]) -> list[str]:

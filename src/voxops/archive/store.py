@@ -211,12 +211,6 @@ def day_of(time: datetime) -> str:
     return time.date().isoformat()
 
 
-def days_of(times: pd.Series[Any]) -> pd.Series[Any]:
-    """Name of the day of each time."""
-    names: pd.Series[Any] = times.dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
-    return names
-
-
 class Store:
     """The files of one archive.
 
@@ -346,7 +340,8 @@ class Store:
         """
         aside = []
         for kind, frame in frames.items():
-            parts = dict(iter(frame.groupby(days_of(frame["created_at"]), sort=False)))
+            days = frame["created_at"].dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
+            parts = dict(iter(frame.groupby(days, sort=False)))
             if UNKNOWN_DAY in self.files(kind):  # a record that shows its time now leaves this file
                 parts.setdefault(UNKNOWN_DAY, frame.head(0))
             ids = pa.array(frame[_ORDER[kind][0]], pa.string())

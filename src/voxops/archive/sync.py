@@ -286,7 +286,9 @@ class Sync:
             fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
             self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
         else:  # a post is in the archive as lists show it, however it was read
-            posts["targets"] = TargetsArray._from_sequence([self._as_listed(cell) for cell in posts["targets"]])
+            hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
+            cells = [cell and Targets.of(target._replace(**hidden) for target in cell) for cell in posts["targets"]]
+            posts["targets"] = TargetsArray._from_sequence(cells)
         expanded = targets(posts)
         expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
         self._fetched["posts"] += len(posts)
@@ -326,11 +328,6 @@ class Sync:
             created = min(_created(page.records), default=None)
             if not left or fruitless >= len(left) or (created is not None and created < oldest):
                 return
-
-    def _as_listed(self, cell: Targets | None) -> Targets | None:
-        """Targets of a post that was read by itself without what lists do not show."""
-        hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
-        return cell and Targets.of([target._replace(**hidden) for target in cell])
 
     async def _note_deleted(self, gone: Collection[str]) -> None:
         """Record that posts no longer exist, so that they are not requested again."""
