@@ -13,7 +13,7 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops import connection
 from voxops.cli import main
-from voxops.cli.output import ATTENTION
+from voxops.cli.commands import ATTENTION
 from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.views.report import report

@@ -24,8 +24,9 @@ from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
+from voxops.views._report import Report
 from voxops.views._report_text import cells
-from voxops.views.report import Report, report
+from voxops.views.report import report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
 HOSTILE = (
