@@ -80,7 +80,7 @@ class Plan:
     reads : int
         Requests that read what the acts are about before they are sent; `cost` counts them.
     why : tuple of Reason
-        The reason of each row of `frame`; empty where the plan comes from a ledger, which keeps their sentences.
+        The reason of each row of `frame`; a text where a ledger has kept none of the catalogue.
     """
 
     act: Act
@@ -90,7 +90,7 @@ class Plan:
     key: str = ""
     canaries: int = 0
     reads: int = 0
-    why: tuple[Reason, ...] = field(default=(), repr=False)
+    why: tuple[Reason | str, ...] = field(default=(), repr=False)
 
     @property
     def action(self) -> str:
@@ -124,6 +124,10 @@ class Plan:
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
+
+    def stored_table(self) -> pd.DataFrame:
+        """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
+        return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 
     def canary(self, n: int = 3) -> Plan:
         """Return a plan that tries the first `n` rows of each cause first.
@@ -207,7 +211,7 @@ def summary(plan: Plan) -> str:
 
 def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
     """Why rows are held, with how many, most first."""
-    rows = zip(plan.why or plan.table["reason"], plan.table["eligible"], strict=True)
+    rows = zip(plan.why, plan.table["eligible"], strict=True)
     held = Counter(why for why, eligible in rows if not eligible)
     return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
 

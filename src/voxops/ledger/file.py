@@ -151,7 +151,9 @@ def _check_owner(path: Path) -> None:
         return
     found = path.stat()
     if found.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
-        raise LedgerError(f"the ledger {path} belongs to another user; copy it, or give another file (ledger= or --ledger)")
+        raise LedgerError(
+            f"the ledger {path} belongs to another user; copy it, or give another file (ledger= or --ledger)"
+        )
     if found.st_mode & 0o022:
         warnings.warn(
             f"others can write the ledger {path}, and whoever writes it decides what is sent; chmod 600 unless a team shares it",
@@ -199,7 +201,9 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         )
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        raise LedgerError(f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)")
+        raise LedgerError(
+            f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"
+        )
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:
