@@ -11,7 +11,7 @@ from string import Formatter
 import pytest
 
 import voxops
-from voxops.api.reasons import SENTENCES, Reason, beginning, kinds
+from voxops.api.reasons import SENTENCES, Reason, beginning, kinds, read_reason
 
 ROOT = Path(voxops.__file__).parent
 NAMES = {"READY": "ready", "CANARIES_FAILED": "canaries_failed"}  # codes that code compares
@@ -78,6 +78,32 @@ def test_a_reason_is_its_sentence_where_it_is_shown():
     assert len({why, Reason("comment_too_long", most=2200, count=2201), why.at("E7")}) == 2
     assert str(Reason("tag_form", value="{x}")) == "'{x}' will be one tag; separate tags by a semicolon"
     assert beginning("changed_since_loaded") == "changed since loaded ("
+
+
+def test_a_reason_comes_back_from_a_ledger_and_other_texts_stay_what_they_are():
+    for why in (
+        Reason("ready"),
+        Reason("comment_too_long", count=2201, most=2200).at("E7"),
+        Reason("tag_form", value="ü"),
+    ):
+        assert read_reason(why.stored()) == why
+    for text in (
+        "",
+        "text",
+        "[]",
+        "7",
+        '["no_such_code", {}, ""]',
+        '["ready", 7, ""]',
+        '[["ready"], {}, ""]',
+        '["ready", {}]',
+    ):
+        assert read_reason(text) == text
+
+
+@pytest.mark.golden
+def test_a_reason_that_lacks_a_parameter_is_a_text():
+    assert read_reason('["tag_form", {}, ""]') == '["tag_form", {}, ""]'
+    assert read_reason('["comment_too_long", {"count": "x", "most": 1}, ""]').startswith("[")
 
 
 @pytest.mark.golden

@@ -6,13 +6,14 @@ what to do in at most 30 words, and ends without a full stop.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-__all__ = ["READY", "SENTENCES", "TWIN", "Reason", "beginning", "kinds"]
+__all__ = ["READY", "SENTENCES", "TWIN", "Reason", "beginning", "kinds", "read_reason"]
 
 READY = "ready"  # the code of every row that would be sent
 TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
@@ -248,6 +249,10 @@ class Reason:
         said = str(self.at(None))
         return self.words or f"{said[:1].upper()}{said[1:]}."
 
+    def stored(self) -> str:
+        """It as text for a ledger; `read_reason` gives it back."""
+        return json.dumps([self.code, dict(self.params), self.place], ensure_ascii=False)
+
     def __str__(self) -> str:
         said = self.words or SENTENCES[self.code].format(**dict(self.params))
         return f"{said} ({self.place})" if self.place else said
@@ -260,6 +265,17 @@ class _Gap:
         return "…"
 
     __repr__ = __str__ = lambda _: "…"
+
+
+def read_reason(text: str) -> Reason | str:
+    """The reason that a ledger keeps, or the text as it is where that is none of this catalogue."""
+    try:
+        code, params, place = json.loads(text)
+        found = Reason(code, **params).at(place)
+        str(found)
+    except (ValueError, TypeError, LookupError):
+        return text
+    return found
 
 
 def beginning(code: str) -> str:

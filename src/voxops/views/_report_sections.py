@@ -240,7 +240,7 @@ def _decisions(plan: Plan, results: pd.DataFrame | None) -> pd.DataFrame:
     eligible = planned["eligible"].astype(bool).to_numpy()
     decision = np.where(eligible, "to be sent" if results is None else "sent", "held back").astype(object)
     reason = planned["reason"].fillna("").to_numpy(dtype=object, copy=True)
-    reason[: len(why)] = why  # which a plan from a ledger has not kept
+    reason[: len(why)] = why
     if results is not None and "tries" in results and len(results) == eligible.sum():  # the run of this very plan
         never = (results["tries"].fillna(0) == 0).to_numpy(dtype=bool)
         held, places = results[never], np.flatnonzero(eligible)[never]
