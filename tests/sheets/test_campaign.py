@@ -661,7 +661,7 @@ def checked(platforms: Any, **more: Any) -> list[list[Any]]:
     return found.where(found.notna(), None).to_numpy().tolist()
 
 
-NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no reason.", None]
+NO_REASON = ["error", "not_valid", "The API does not call it valid, and gives no reason.", None]
 
 
 @pytest.mark.parametrize(
@@ -670,18 +670,18 @@ NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no
         ({"TWITTER": {"valid": True}}, {}, []),
         ({"TWITTER": {"valid": "true", "errors": None}}, {}, []),
         ({"twitter": None}, {"valid": True}, []),
-        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "TOO_LONG", "m", None]]),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "too_long", "m", None]]),
         (
             {"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {},
-            [["error", None, "too long", None], ["error", "X_Y", "X_Y", None], ["error", "Z_Z", "Z_Z", None]],
+            [["error", None, "too long", None], ["error", "x_y", "X_Y", None], ["error", "z_z", "Z_Z", None]],
         ),
         ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, [["error", None, "too long", None]]),
-        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "X", "whole", None]]),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "x", "whole", None]]),
         ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]),
         ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
         (
             {"TWITTER": {"valid": True, "warnings": [{"code": "MEDIA_SMALL", "message": "m"}, {"message": "c", "field": "firstComment"}]}}, {},
-            [["warning", "MEDIA_SMALL", "m", "media"], ["warning", None, "c", "first_comment"]],
+            [["warning", "media_small", "m", "media"], ["warning", None, "c", "first_comment"]],
         ),
         ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
     ],

@@ -117,7 +117,7 @@ class Plan:
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
-    def stored_table(self) -> pd.DataFrame:
+    def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
         return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 
