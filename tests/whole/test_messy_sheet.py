@@ -148,8 +148,8 @@ def test_validation_says_what_the_check_says_warnings_too_and_names_the_account_
     with vx.connect(sandbox=sandbox) as ws:
         found = ws.validate(pd.DataFrame(rows)).set_index(["row_id", "platform"])
         plan = ws.run(vx.plan_create(pd.DataFrame(rows).iloc[[2]], key="row_id")).wait().results()
-    assert "allows 280" in found.loc[("long", "twitter"), "warnings"] + found.loc[("long", "twitter"), "errors"]
-    assert "280" not in found.loc[("long", "facebook"), "warnings"]
+    assert "content_too_long" in found.loc[("long", "twitter"), "warnings"]
+    assert "content_too_long" not in found.loc[("long", "facebook"), "warnings"]
     assert found.loc[("twice", "facebook"), "warnings"].startswith(
         f"account_doubled: {Reason('account_doubled').sentence()}"
     )
