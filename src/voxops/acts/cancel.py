@@ -147,8 +147,8 @@ def _of_run(made: pd.DataFrame) -> pd.DataFrame:
     why |= dict.fromkeys(made.attrs.get("unsent_rows") or [], Reason("never_sent"))
     frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
     frame.loc[len(made) :, "row"] = list(why)
-    frame["unmade"] = [None] * len(made) + list(why.values())
-    return frame
+    unmade: list[Any] = [*[None] * len(made), *why.values()]
+    return frame.assign(unmade=unmade)
 
 
 def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:

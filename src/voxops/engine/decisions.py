@@ -133,9 +133,9 @@ class Decider:
         state, before = self._facts.of(item.subject), self._ledger.outcomes.done_before(item.subject)
         if isinstance(self._act, PostAct):
             item = self._act.as_bound(item, state)
-        why = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
+        held = self._act.why_again(item, state, before) or self._act.why_changed(item, state)
         asked = replace(item, seen={**item.seen, "asked": deliberate})
-        return Hold(str(why)) if why else New(asked, tuple(given_up), tuple(replaced))
+        return Hold(str(held)) if held else New(asked, tuple(given_up), tuple(replaced))
 
     def _decide_known(self, operation: Operation, item: Item, attempt: int, stored: Stored, member: Member) -> Decision:
         """Decide for a row that was tried before (rule 5)."""
