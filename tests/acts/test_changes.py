@@ -102,8 +102,9 @@ def test_a_column_of_times_without_a_zone_is_held_with_what_names_it(tz, named):
     frame = posts("scheduled", "scheduled")
     frame.attrs["tz"] = tz
     naive = (frame["scheduled_for"] + pd.to_timedelta(["1D", "2D"])).dt.tz_localize(None)
-    said = repr(plan_update(frame.assign(new_scheduled_for=naive)))
-    assert f"has no offset from UTC; say in which zone the column is, as with .dt.tz_localize('{named}') (for" in said
+    plan = plan_update(frame.assign(new_scheduled_for=naive))
+    assert plan.why == tuple(Reason("new_time_without_zone", value=str(when), zone=named) for when in naive)
+    assert len(repr(plan).splitlines()) == 2, "one kind"
     cured = frame.assign(new_scheduled_for=naive.dt.tz_localize(named))
     assert plan_update(cured).eligible == 2
 
@@ -477,7 +478,7 @@ def test_lists_that_went_through_parquet_are_lists_again():
 @pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
 def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
     plan = plan_update(posts("scheduled").assign(new_scheduled_for=[when]))
-    assert "new_scheduled_for" in plan.frame["reason"][0]
+    assert plan.frame["reason_code"][0] == "new_time_without_offset"
     assert plan.eligible == 0
     with pytest.raises(PlanError, match="to="):
         plan_update(posts("scheduled"), to=when)
@@ -489,4 +490,4 @@ def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
     times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
     plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by)
     assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
-    assert plan.frame["reason"][0] == f"its time '{times[0].isoformat()}' would lie beyond the calendar"
+    assert plan.why[0] == Reason("new_time_beyond_calendar", value=times[0].isoformat())

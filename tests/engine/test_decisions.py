@@ -75,7 +75,7 @@ def test_why_an_act_must_not_be_sent_is_a_change_or_more_than_was_chosen():
     plan = retry(post)
     assert why_not_now(plan.act, None, plan.items, post) is None
     assert why_not_now(plan.act, None, plan.items, None) == Reason("post_gone")
-    assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "failed"))
+    assert why_not_now(plan.act, None, plan.items, state("failed", "failed")) == Reason("other_target_open")
 
 
 # -- what was tried before ---------------------------------------------------------------------------------------------------

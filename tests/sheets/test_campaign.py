@@ -769,9 +769,7 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
     found = findings(several).set_index("code")
     assert found["level"].to_dict() == {"media_form": "error", "tag_form": "warning"}
     assert found["message"]["tag_form"] == Reason("tag_form", value="launch, spring").sentence()
-    assert plan_create(several, key="row_id").frame["reason"][0] == (
-        "'media_1, media_2' is no id and no address; separate media by a semicolon"
-    )
+    assert plan_create(several, key="row_id").why == (Reason("media_form", value="media_1, media_2"),)
     assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
 
 

@@ -278,7 +278,7 @@ def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_
     triaged = triage(frame)
     assert "2 can be retried (1 only when another target of its post has ended);" in report(triaged).headline
     planned = plan_retry(triaged)
-    assert (planned.eligible, int(planned.frame["reason"].str.contains("another target").sum())) == (1, 1)
+    assert (planned.eligible, int((planned.frame["reason_code"] == "other_target_publishing").sum())) == (1, 1)
 
 
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])

@@ -147,8 +147,7 @@ def _of_run(made: pd.DataFrame) -> pd.DataFrame:
     frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
     frame.loc[len(made) :, "row"] = list(why)
     unmade: list[Any] = [*[None] * len(made), *why.values()]
-    frame["unmade"] = unmade
-    return frame
+    return frame.assign(unmade=unmade)
 
 
 def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:
