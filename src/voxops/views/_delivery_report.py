@@ -37,7 +37,7 @@ _REMEDIES = {
     "down now": "First attempts fail and have not recovered: look at the receiver before anything else.",
     "receiver_failed": "Make sure that the receiver is well, then redeliver.",
     "no_answer": "Make sure that the receiver can be reached, then redeliver.",
-    "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
+    "rejected": "The receiver refused these deliveries. Find out why before you redeliver: it would refuse them again.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
 # What a redelivery has done since the log was loaded: its outcome, and why such deliveries are no longer to be sent again.

@@ -25,7 +25,8 @@ __all__ = ["PlanRunner", "plan_fingerprint"]
 
 _CANARIES = 50  # canaries per cause, at the most
 _ANOTHER_RUN = (
-    "Another run is shown here by now than the one that the page spoke of: nothing was done. Look, then press again."
+    "The panel had moved on to another run when you pressed the button, so nothing was done. "
+    "Check the run shown now, then press again."
 )
 _CHANGED = {
     "recovered": ("recovered", OUTCOME["succeeded"]),

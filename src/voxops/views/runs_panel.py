@@ -91,7 +91,7 @@ class RunsPanel(Panel):
             if name in runs
         ]
         read = safe.instant(self._read, tz=self._ws.settings.tz)
-        said = f"{safe.many(len(runs), 'run')}, read {read}; a row that several of them hold counts in each"
+        said = f"{safe.many(len(runs), 'run')}, read {read}; a row in several runs counts once in each"
         return [blocks.line(said), blocks.facts(each for each in totals if each[0])]
 
     def _tabs(self) -> Sequence[Tab]:
