@@ -1,4 +1,4 @@
-"""What the figures share: bars, grids, time axes, labels and style."""
+"""Helpers of all figures: bars, grids, time axes, labels and style."""
 
 from __future__ import annotations
 

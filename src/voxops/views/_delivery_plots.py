@@ -268,7 +268,7 @@ def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None
 
 
 def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -> Any:
-    """Which buckets say little: those that were not over when the log was read, and those of few where others hold more."""
+    """Return which buckets say little: those not over when the log was read, and those with fewer than others."""
     few = (counts < min(_HANDFUL, counts.median() / 2)).to_numpy(bool)
     read = log.attrs.get("fetched_at")
     end = max(filter(pd.notna, [log["created_at"].max(), pd.Timestamp(read) if read else pd.NaT]))
@@ -277,7 +277,7 @@ def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -
 
 
 def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]:
-    """Return the bucket of each time, its width, and its name: the shortest that makes at most a hundred of them."""
+    """Return the bucket of each time, its width and its name: the shortest width that gives at most 100 buckets."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
     code = next((code for code in _BUCKETS if span <= pd.Timedelta(code) * _MOST_BUCKETS), "7D")
     width = pd.Timedelta(code)

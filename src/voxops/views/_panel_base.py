@@ -213,7 +213,7 @@ class Panel(ABC):
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Handle the messages of one kind of panel."""
-        _LOG.debug("a page asked for %s, which this panel does not know", safe.plain(message["do"], 40))
+        _LOG.debug("a page requested %s, which this panel does not know", safe.plain(message["do"], 40))
 
     def _choice_now(self) -> tuple[object, ...]:
         """Return the parts of the present view that decide what is planned."""

@@ -178,7 +178,9 @@ class PlanRunner:
             return None  # the button was pressed twice
         with self._lock:
             if not was_seen or self.plan is not plan or self.run is not None:
-                why = "The plan has changed since the page showed it, so nothing was sent. Look at the plan, then run it."
+                why = (
+                    "The plan has changed since the page showed it, so nothing was sent. Look at the plan, then run it."
+                )
             elif not said:
                 why = "A run needs a reason for the audit trail, so nothing was sent. Type one, then run the plan."
             else:
