@@ -455,7 +455,7 @@ def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_pa
 
 @pytest.mark.parametrize("name", ["a.csv", "a.html", "a"])
 def test_a_workbook_has_the_name_of_one(tmp_path: Path, name: str) -> None:
-    with pytest.raises(vx.errors.ConfigError, match=f"{name} is no name of a workbook, which ends with .xlsx"):
+    with pytest.raises(vx.errors.ConfigError, match=f"{name} is not the name of a workbook; it must end with .xlsx"):
         vx.to_excel(tmp_path / name, a=pd.DataFrame({"a": [1]}))
     assert list(tmp_path.iterdir()) == []
 

@@ -134,11 +134,11 @@ def section(made: Report, title: str) -> Any:
 
 def test_the_headline_says_it_in_ten_seconds() -> None:
     assert report(triage(targets())).headline == (
-        "5 targets of 4 posts failed, 1 target is still under way: "
+        "5 targets of 4 posts failed, 1 target is still in flight: "
         "2 can be retried; 3 need someone to act first; 1 resolves by waiting."
     )
     assert full().headline == (
-        "4 targets of 3 posts are left, 1 target is still under way: "
+        "4 targets of 3 posts are left, 1 target is still in flight: "
         "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
     )
 
@@ -215,7 +215,7 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     )
     made = report(triaged.set_axis([0] * 5), run)  # two frames put together repeat their index
     assert made.headline == (
-        "3 targets of 3 posts are left, 1 target is still under way: 1 can be retried; 2 need someone to act first; "
+        "3 targets of 3 posts are left, 1 target is still in flight: 1 can be retried; 2 need someone to act first; "
         "1 resolves by waiting. Tried 5: 1 recovered, 1 failed again, 2 pending, 1 unknown."
     )
     verdicts = made.frames["left"].set_index("post_id")["verdict"].to_dict()
