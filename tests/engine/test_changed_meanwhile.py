@@ -15,6 +15,7 @@ from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.update import plan_update
+from voxops.api.reasons import Reason
 
 DAY = 86_400.0
 LATER = "2027-03-05T09:00:00Z"
@@ -413,7 +414,7 @@ def test_a_draft_that_has_its_time_is_let_out_by_that_time(rig):
     drafts = kernel.posts("draft")
     drafts = drafts[drafts["post_id"] == post]
     held = plan_update(drafts, to=pd.Timestamp(when)).frame["reason"].to_list()
-    assert held == ["a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"]
+    assert held == [str(Reason("draft_would_go_out"))]
     assert outcomes(kernel.run(plan_update(drafts.assign(new_scheduled_for=pd.Timestamp(when))))) == {"succeeded": 1}
     assert rig.sandbox.world.posts[post].status == "scheduled"
     rig.sandbox.advance(DAY)

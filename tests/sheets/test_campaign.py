@@ -567,7 +567,7 @@ def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
 
 
 def test_a_row_that_is_held_itself_holds_no_other() -> None:
-    """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
+    """Instagram requires media. The row below has some, and duplicates no row that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
     assert findings(sheet)["code"].to_list() == ["media_required"]
@@ -661,7 +661,7 @@ def checked(platforms: Any, **more: Any) -> list[list[Any]]:
     return found.where(found.notna(), None).to_numpy().tolist()
 
 
-NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no reason.", None]
+NO_REASON = ["error", "not_valid", "The API does not report it as valid, and gives no reason.", None]
 
 
 @pytest.mark.parametrize(
@@ -670,18 +670,18 @@ NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no
         ({"TWITTER": {"valid": True}}, {}, []),
         ({"TWITTER": {"valid": "true", "errors": None}}, {}, []),
         ({"twitter": None}, {"valid": True}, []),
-        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "TOO_LONG", "m", None]]),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "too_long", "m", None]]),
         (
             {"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {},
-            [["error", None, "too long", None], ["error", "X_Y", "X_Y", None], ["error", "Z_Z", "Z_Z", None]],
+            [["error", None, "too long", None], ["error", "x_y", "X_Y", None], ["error", "z_z", "Z_Z", None]],
         ),
         ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, [["error", None, "too long", None]]),
-        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "X", "whole", None]]),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "x", "whole", None]]),
         ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]),
         ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
         (
             {"TWITTER": {"valid": True, "warnings": [{"code": "MEDIA_SMALL", "message": "m"}, {"message": "c", "field": "firstComment"}]}}, {},
-            [["warning", "MEDIA_SMALL", "m", "media"], ["warning", None, "c", "first_comment"]],
+            [["warning", "media_small", "m", "media"], ["warning", None, "c", "first_comment"]],
         ),
         ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
     ],
@@ -770,7 +770,7 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
     assert found["level"].to_dict() == {"media_form": "error", "tag_form": "warning"}
     assert found["message"]["tag_form"] == Reason("tag_form", value="launch, spring").sentence()
     assert plan_create(several, key="row_id").frame["reason"][0] == (
-        "'media_1, media_2' is no id and no address; separate media by a semicolon"
+        "'media_1, media_2' is neither an id nor an address; separate media by a semicolon"
     )
     assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
 

@@ -180,7 +180,7 @@ def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
     lost = log[~log["status_code"].between(400, 499).fillna(False)].copy()
     lost.attrs = {}
     assert vx.plan_redeliver(lost).eligible == 0
-    assert "age is not known" in vx.plan_redeliver(lost).frame["reason"].iloc[0]
+    assert vx.plan_redeliver(lost).frame["reason_code"].iloc[0] == "delivery_age_unknown"
     assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
 
 

@@ -518,6 +518,9 @@ def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
         return (*_NOTHING, Reason("one_post_not_near"))
     if odds < _LEAST:
         return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
-    code = "guessed_by_answer" if named else "guessed_by_time"
-    among = {"others": many(len(near) - 1, "other")} if len(near) > 1 else {}
-    return known.ids[near[best]], "likely", round(odds, 3), Reason(f"{code}_among" if among else code, **among)
+    if len(near) == 1:
+        why = Reason("guessed_by_answer" if named else "guessed_by_time")
+    else:
+        others = many(len(near) - 1, "other")
+        why = Reason("guessed_by_answer_among" if named else "guessed_by_time_among", others=others)
+    return known.ids[near[best]], "likely", round(odds, 3), why
