@@ -26,7 +26,7 @@ def uses() -> list[tuple[str, str, frozenset[str]]]:
 def _uses(path: Path) -> Iterator[tuple[str, str, frozenset[str]]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason" and node.args:
-            if path.name == "reasons.py":
+            if path.name == "reasons.py" or "words" in {keyword.arg for keyword in node.keywords}:
                 continue
             where, names = f"{path.name}:{node.lineno}", frozenset(str(keyword.arg) for keyword in node.keywords)
             for code in _codes(node.args[0]):

@@ -1,7 +1,7 @@
-"""What a display says, as plain data: headings, notes, counts, bars, tables, lists, charts, code.
+"""The contents of a display as plain data: headings, notes, counts, bars, tables, lists, charts, code.
 
-A block is JSON. The live widget draws it in the page, `static_html` as HTML for saved notebooks, so that both say the same. Text
-is made plain here and is text in every drawing; no block holds markup.
+A block is JSON. The live widget draws it in the page, `static_html` as HTML for saved notebooks, so both have the same contents.
+Text is sanitized here; no block contains markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Block = dict[str, Any]
 
 
 def heading(text: object, aside: object = "") -> Block:
-    """The title of a part; `aside` stands quietly beside it."""
+    """The title of a part; `aside` is shown beside it in a muted colour."""
     return {"kind": "heading", "text": plain(text, 120), "aside": plain(aside, 300)}
 
 
@@ -28,7 +28,7 @@ def note(text: object, *, bad: bool = False, colour: str = "") -> Block:
 
 
 def line(text: object) -> Block:
-    """A quiet line."""
+    """A muted line."""
     return {"kind": "line", "text": plain(text, 400)}
 
 
@@ -52,7 +52,7 @@ def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
 
 
 def bar(parts: Iterable[Block], aside: object = "") -> Block:
-    """A stacked bar with its legend; `aside` stands at the legend's end."""
+    """A stacked bar with its legend; `aside` ends the legend."""
     return {"kind": "bar", "parts": [each for each in parts if each["count"] > 0], "aside": plain(aside, 120)}
 
 
@@ -68,22 +68,22 @@ def cell(
     width: int = 100,
     strong: bool = False,
 ) -> Block:
-    """One cell of a table that is more than a text.
+    """One cell of a table with more than a text.
 
     Parameters
     ----------
     text, full : object
-        What is shown, and what shows on hovering where that is more.
+        The text, and a longer one for the tooltip.
     limit : int
-        Characters shown at the most.
+        Maximum number of characters.
     colour, glyph : str
         A swatch and a glyph before the text.
     below : object
-        A quiet line beneath it.
+        A muted line beneath it.
     bar : sequence of Block
         A bar beneath it, `width` percent of the cell wide.
     strong : bool
-        Whether it stands out.
+        Whether it is bold.
     """
     shown = plain(text, limit)
     whole = plain(text if full is None else full, 400)
@@ -105,7 +105,7 @@ def table(
     numeric: Iterable[int] = (),
     spare: Iterable[int] = (),
 ) -> Block:
-    """A table; cells are texts, or blocks made by `cell`; `numeric` columns stand right, a narrow page leaves `spare` ones out."""
+    """A table of texts or of `cell` blocks; `numeric` columns align right, and a narrow page omits `spare` ones."""
     return {
         "kind": "table",
         "heads": [plain(head, 60) for head in heads],
@@ -137,14 +137,14 @@ def code(text: str) -> Block:
 
 
 def link(address: object, text: str) -> Block | None:
-    """A link that opens a window of its own; None where the address is not one of the web."""
+    """A link that opens a new window; None if the address is no web address."""
     address = str(address)
     web = address.startswith(("https://", "http://")) and address.isprintable() and " " not in address
     return {"kind": "link", "address": address, "text": text} if web else None
 
 
 def picture(address: object) -> Block | None:
-    """A picture from elsewhere, which is loaded only when somebody asks for it; None where there is no address."""
+    """A remote picture that loads only on a click; None without an address."""
     found = link(address, "Show the picture")
     return None if found is None else {**found, "kind": "picture"}
 
@@ -162,9 +162,9 @@ def chart(title: object, series: Iterable[Block], labels: Sequence[object], coun
 
 _QUIET = "opacity:.75"
 _PLACE = "max-width:900px;color:inherit;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
-_SHORT = 16  # characters of an id that was cut in its middle, which is not broken over lines
-_WORD = 10  # characters of a word that is not broken either, such as SP26-001
-_LONG = 24  # characters of a text that gets room for some words a line, and scrolls where there is none
+_SHORT = 16  # characters of a shortened id, which does not wrap
+_WORD = 10  # characters of a word that does not wrap, such as SP26-001
+_LONG = 24  # characters of a text that gets a minimum width, and scrolls if the page is narrower
 _HEIGHT = 120  # of a chart, in its own units
 
 
@@ -179,9 +179,9 @@ def static_html(blocks: Iterable[Block] | Markup, *, name: str = "display", clas
     Parameters
     ----------
     blocks : iterable of Block, or Markup
-        From the functions of ``voxops._support.blocks``; or what `draw_blocks` made of them.
+        From the functions of ``voxops._support.blocks``, or from `draw_blocks`.
     name : str
-        What it shows: ends the class ``voxops-…``.
+        The end of the class ``voxops-…``.
     classes : str
         Further classes.
     """
@@ -234,7 +234,7 @@ def _facts(block: Block) -> Markup:
 
 
 def _stacked(parts: Sequence[Block], height: str = "12px") -> Markup:
-    """Parts beside each other, kept apart by a gap as well as by colour, each with a tooltip; the last fills what rounding leaves."""
+    """Draw adjacent parts, separated by a gap, each with a tooltip; the last one absorbs the rounding."""
     total = sum(part["count"] for part in parts)
     pieces = joined(
         html(
@@ -277,7 +277,7 @@ def _swatch(colour: str) -> Markup:
 
 
 def _cell(cell: Block) -> Markup:
-    """One cell: the text, what shows on hovering, a bar or a quiet line beneath."""
+    """Draw one cell: the text with its tooltip, and a bar or a muted line beneath."""
     short = bool(cell["full"]) and len(cell["text"]) <= _SHORT
     text = escape(cell["text"]) if short else safe.parted(cell["text"], 200)
     if cell["full"]:
@@ -314,7 +314,7 @@ def _table(block: Block) -> Markup:
 
 
 def _list(block: Block) -> Markup:
-    # The grid lets a line shrink within a table, which text that does not wrap would stretch.
+    # The grid lets a line shrink; text that does not wrap would stretch the table.
     items = joined(
         html(
             '<div style="display:grid;grid-template-columns:minmax(0,1fr);"><div style="overflow:hidden;text-overflow:ellipsis;'
@@ -352,7 +352,7 @@ def _code(block: Block) -> Markup:
 
 
 def _link(block: Block) -> Markup:
-    """An address as text: a saved page has no links to other people's sites."""
+    """An address as text: a saved page does not link to other sites."""
     return html('<div style="overflow-wrap:anywhere">{}</div>', escape(block["address"], 400))
 
 

@@ -1,4 +1,4 @@
-"""What the API allows, in numbers: each with its unit and its source. Whoever checks a limit or fills a page takes it from here."""
+"""The API's limits, each with its unit and source."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 _MEGABYTE = 1024 * 1024
 
-# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.check` asks them.
+# A post (contract: POST-3). The platforms' limits are lower, and `ws.check` asks the API about them.
 CONTENT_CHARACTERS = 10_000
-# What platforms say themselves that a text may have; only warned of, since the API decides.
+# Documented text limits of the platforms; a breach is only a warning, since the API decides.
 PLATFORM_CHARACTERS: Mapping[str, int] = {
     "twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2_200, "linkedin": 3_000,
 }  # fmt: skip
 COMMENT_CHARACTERS = 2_200
-COMMENT_DELAY_SECONDS = 60  # one client allows 3,600, the API's own page 60; what both take is sent
+COMMENT_DELAY_SECONDS = 60  # one client allows 3,600, the API's own page 60; voxops sends the lower
 THREAD_POSTS = 25
-POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column taken for one cell
+POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column in one cell
 
 # Metadata of a post (contract: POST-2); a breach is answered by 422.
 METADATA_NAME_CHARACTERS = 100
