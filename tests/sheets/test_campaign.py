@@ -756,7 +756,7 @@ def some_sheet(**columns):
 )
 @pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
-    with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
+    with pytest.warns(UserWarning, match=f"^column '{column}' is ignored; if you mean '{meant}', rename it"):
         judge(some_sheet(**{column: "1"}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
