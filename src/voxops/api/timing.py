@@ -1,5 +1,4 @@
-"""Timeouts, grace periods and intervals, each with its reason, in seconds unless the name says otherwise.
-"""
+"""Timeouts, grace periods and intervals, each with its reason, in seconds unless the name says otherwise."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     of_targets = {"platform", "account_id", "post_status"} <= set(frame.columns) and "targets" not in frame.columns
     if of_targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
         raise PlanError(
-            "the rows are targets, each with the status on its platform, and posts are needed: take "
+            "the rows are targets, each with the status on its platform, and posts are needed: pass "
             "posts[posts['post_id'].isin(targets['post_id'])] of posts = ws.posts(...)"
         )
     need_columns(frame, names, maker)
