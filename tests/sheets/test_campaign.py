@@ -567,7 +567,7 @@ def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
 
 
 def test_a_row_that_is_held_itself_holds_no_other() -> None:
-    """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
+    """Instagram requires media. The row below has some, and duplicates no row that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
     assert findings(sheet)["code"].to_list() == ["media_required"]
@@ -661,7 +661,7 @@ def checked(platforms: Any, **more: Any) -> list[list[Any]]:
     return found.where(found.notna(), None).to_numpy().tolist()
 
 
-NO_REASON = ["error", "not_valid", "The API does not call it valid, and gives no reason.", None]
+NO_REASON = ["error", "not_valid", Reason("not_valid").sentence(), None]
 
 
 @pytest.mark.parametrize(
@@ -756,7 +756,7 @@ def some_sheet(**columns):
 )
 @pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
-    with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
+    with pytest.warns(UserWarning, match=f"^column '{column}' is ignored; if you mean '{meant}', rename it"):
         judge(some_sheet(**{column: "1"}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

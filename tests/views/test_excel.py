@@ -531,7 +531,7 @@ def test_a_frame_that_went_through_a_workbook_is_refused_with_what_to_keep_inste
     path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", rows=frame)
     with pytest.raises(vx.errors.PlanError) as refused:
         plan(pd.read_excel(path, engine="calamine"), **{"key": "content"} if not by else {})
-    cure = "ts heads are those of vx.to_excel, whose times are local and for reading: keep the frame as Parquet or CSV, and join"
+    cure = "ts heads are those of vx.to_excel, whose times are local and for reading: save the frame as Parquet or CSV, and join"
     assert (
         f"{cure} the edited column to it by {by}" in str(refused.value)
         if by

@@ -120,7 +120,7 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
 def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
     with pytest.raises(
-        vx.errors.PlanError, match="column 'row_id' has no value in A3; every row needs a name that stays"
+        vx.errors.PlanError, match="column 'row_id' has no value in A3; every row needs a key that never changes"
     ):
         vx.plan_create(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
 

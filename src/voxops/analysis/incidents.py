@@ -518,12 +518,9 @@ def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
         return (*_NOTHING, Reason("one_post_not_near"))
     if odds < _LEAST:
         return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
-    why = Reason("guessed_by_answer") if named else Reason("guessed_by_time")
-    if len(near) > 1:
+    if len(near) == 1:
+        why = Reason("guessed_by_answer" if named else "guessed_by_time")
+    else:
         others = many(len(near) - 1, "other")
-        answered, timed = (
-            Reason("guessed_by_answer_among", others=others),
-            Reason("guessed_by_time_among", others=others),
-        )
-        why = answered if named else timed
+        why = Reason("guessed_by_answer_among" if named else "guessed_by_time_among", others=others)
     return known.ids[near[best]], "likely", round(odds, 3), why

@@ -106,23 +106,22 @@ def account_board(
 
 
 def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, Reason | None]:
-    """What may keep an account from publishing, why, and what to do; None where nothing shows."""
+    """Return the risk of an account, why, and the remedy; None for no sign of one."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        return status, Reason("account_not_active", account="the account", status=status), Reason("reconnect_account")
+        why = Reason("account_not_active", account="the account", status=status)
+        return status, why, Reason("reconnect_account")
     if line.get("works") is False:
-        return (
-            "failing",
-            Reason("check_failed", message=line["check_message"] or "no reason"),
-            Reason("reconnect_and_retry"),
-        )
+        why = Reason("check_failed", message=line["check_message"] or "no reason")
+        return "failing", why, Reason("reconnect_and_retry")
     if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
         message = line["scope_message"]
         if pd.isna(message):
             return "degraded", Reason("account_lacks_permissions"), Reason("grant_permissions")
         return "degraded", Reason("account_lacks_permissions_as_told", message=message), Reason("grant_permissions")
     if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        return "failing", Reason("targets_failed", failed=blamed, tried=line["tried"]), Reason("look_at_failures")
+        why = Reason("targets_failed", failed=blamed, tried=line["tried"])
+        return "failing", why, Reason("look_at_failures")
     return None, None, Reason("try_later") if line.get("verdict") == Verdict.SUPPORT else None
 
 
