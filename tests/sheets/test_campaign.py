@@ -137,7 +137,7 @@ LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
     ("rows", "words"),
     [
         ([LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)], r"row 3: a quotation mark opens .* never ends"),
-        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell goes on after the quotation"),
+        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell continues after its closing quotation"),
         ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell goes on"),
     ],
 )  # fmt: skip
@@ -172,7 +172,7 @@ TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2",
 
 def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["row_id"].tolist() == ["r1", "r2"]
@@ -185,11 +185,11 @@ def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
     path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
     with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
         read_campaign(path, columns=columns)
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3"):  # row_id and scheduled_for are known
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3"):  # row_id and scheduled_for are known
         read_campaign(path)
     assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
     unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
-    with pytest.raises(PlanError, match=r"If the heads stand in another row, say in which"):
+    with pytest.raises(PlanError, match=r"If the heads are in another row, pass its number"):
         read_campaign(unknown)
 
 
@@ -200,7 +200,7 @@ def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
 def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
     lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
     path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["content"].tolist() == ["Hello", "Hello"]
@@ -211,7 +211,7 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
     for header in (2, 99):
-        with pytest.raises(PlanError, match=f"has nothing in row {header}; header= is the number of the row"):
+        with pytest.raises(PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"):
             read_campaign(path, header=header)
     for wrong in (0, -1, True, "3", 2.0):
         with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
@@ -255,7 +255,7 @@ def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
         read_campaign(written(tmp_path, "\n".join(lines)))
 
 
-NAMES = "row_id names each row, and stays where rows are sorted or added: add such a column, or say which it is: columns={'No.': 'row_id'}."
+NAMES = "row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ NAMES = "row_id names each row, and stays where rows are sorted or added: add su
         ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
         ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
         ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "in two columns are called date and time"]),
+        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
     ],
 )
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
@@ -281,7 +281,7 @@ def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, head
 def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
     path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
     with pytest.raises(
-        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? Ours are row_id, content, "
+        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? It reads row_id, content, "
     ):
         read_campaign(path, columns={"Beitrag": "contnt"})
     further = written(
@@ -597,7 +597,7 @@ def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
 )
 def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path: Path, error: str) -> None:
     text = f"{HEADER}\na,Hi,acc,x,{error},,\nb, {error} ,acc,x,,,\n"
-    with pytest.raises(PlanError, match=r"E2, B3: the cell holds an error of the spreadsheet"):
+    with pytest.raises(PlanError, match=r"E2, B3: the cell has an error of the spreadsheet"):
         read_campaign(written(tmp_path, text, "utf-8"))
 
 
@@ -636,7 +636,7 @@ def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> N
 
 def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LARGEST", 500_000)
-    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
+    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
         read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
