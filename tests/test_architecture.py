@@ -181,3 +181,85 @@ TOOLS = [
 def test_tools_that_no_test_runs_can_be_imported(name: str) -> None:
     """Benchmarks and proofs are run seldom; that they find what they import is seen here."""
     importlib.import_module(name)
+
+
+# Prose steers nothing: code compares codes, and no sentence is searched, cut or replaced. Who may, and why:
+MAY_READ_PROSE = {"voxops/sheets/files.py": "Python's csv module says by its words alone what is wrong"}
+_ASKS = {"startswith", "endswith", "replace", "split", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
+         "find", "index", "count", "strip", "contains", "match", "fullmatch", "search", "sub", "subn", "findall", "compile"}  # fmt: skip
+
+
+def _sentences(path: Path) -> dict[str, str]:
+    """Names that stand for sentences in a file: constants of its own, wherever they are set."""
+    return {
+        target.id: said
+        for node in nodes(path)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and (said := _prose(node.value, {}))
+    }
+
+
+def _prose(node: ast.AST, named: dict[str, str]) -> str:
+    """The sentence that an expression is, of four words or more; ``""`` where it is none."""
+    if isinstance(node, ast.Tuple | ast.Set | ast.List):
+        return next(filter(None, (_prose(each, named) for each in node.elts)), "")
+    if isinstance(node, ast.Name):
+        return named.get(node.id, "")
+    if isinstance(node, ast.JoinedStr):
+        text = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+    else:
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    words = [] if set("\\[]^|") & set(text) else text.split()  # else it is a pattern
+    return text if len(words) >= 4 else ""
+
+
+def _searched(node: ast.AST, named: dict[str, str]) -> str:
+    """The sentence that a comparison or a call of a text looks for."""
+    if isinstance(node, ast.Compare):
+        asks = any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops)
+        sides = [node.left, *node.comparators] if asks else []
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _ASKS:
+        sides = node.args
+    elif isinstance(node, ast.Match):
+        sides = [part.value for part in ast.walk(node) if isinstance(part, ast.MatchValue)]
+    else:
+        return ""
+    return next(filter(None, (_prose(side, named) for side in sides)), "")
+
+
+def test_prose_steers_nothing() -> None:
+    wrong, excused = [], set()
+    for path in modules():
+        if room(path) == "sandbox":
+            continue
+        named = _sentences(path)
+        for node in nodes(path):
+            if said := _searched(node, named):
+                excused.add(place(path))
+                if place(path) not in MAY_READ_PROSE:
+                    wrong.append(f"{place(path)}:{node.lineno}: {said[:60]}")  # type: ignore[attr-defined]
+    assert not wrong, "sentences are for people; compare codes:\n" + "\n".join(wrong)
+    assert set(MAY_READ_PROSE) <= excused, "who reads no prose needs no leave"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'why.startswith("changed since it was loaded")', 'why == "it is as it was before"', '"this is how it was" in why',
+        'x = "a sentence of five words"\nwhy == x', 're.sub("a sentence of five words", "", why)', 'f"{a} is not what it was" == why',
+        'str(error).replace("give another file with ledger=", "")', 'why in {"a", "it is as it was before"}',
+        'match why:\n    case "it is as it was before":\n        pass',
+    ],
+)  # fmt: skip
+def test_what_steers_by_prose_is_found(code: str) -> None:
+    tree = list(ast.walk(ast.parse(code)))
+    named = {"x": "a sentence of five words"}
+    assert any(_searched(node, named) for node in tree)
+
+
+@pytest.mark.parametrize(
+    "code", ['why.code == "changed_since_loaded"', 'path.startswith("/v1/")', "x = 'it is as it was before'"]
+)
+def test_what_compares_codes_is_left_alone(code: str) -> None:
+    assert not any(_searched(node, {}) for node in ast.walk(ast.parse(code)))

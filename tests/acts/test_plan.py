@@ -203,6 +203,7 @@ def test_in_a_narrow_plan_names_are_not_broken_and_texts_keep_some_words_a_line(
     assert re.search(r'<div style="min-width:9em">[^/]*Spring is on the bar', markup)
 
 
+@pytest.mark.golden
 def test_what_a_plan_shows_is_short_and_the_whole_is_in_titles():
     frame = targets(("post_" + "x" * 20 + "tail", "twitter"))
     plan = plan_retry(frame)

@@ -314,7 +314,7 @@ def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
 
 
 def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
-    with pytest.raises(PlanError, match=r"^plan_retry\(\) needs targets as they are now.* take run\.failed\(\)"):
+    with pytest.raises(PlanError, match=r"^plan_retry\(\) needs current targets.* pass run\.failed\(\)"):
         plan_retry(targets({"outcome": "failed"}))
 
 
@@ -333,5 +333,5 @@ def test_a_change_whose_column_has_a_slip_is_warned_of(planner, slip, meant):
         frame["new_content"] = "Shorter."
     else:
         frame = frame.drop(columns=["post_status", "platform", "account_id"])
-    with pytest.warns(UserWarning, match=f"column '{slip}' is none that is read; did you mean '{meant}'"):
+    with pytest.warns(UserWarning, match=f"column '{slip}' is ignored; if you mean '{meant}', rename it"):
         planner(frame)

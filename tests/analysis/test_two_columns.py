@@ -138,7 +138,7 @@ def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_pa
 
 def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Path) -> None:
     path = workbook(tmp_path, (date(2026, 3, 14), time(9)), (date(2026, 3, 15), time(9)))
-    with pytest.raises(PlanError, match=r"D2, D3: times of Excel name no time zone; .*tz='Europe/Berlin'"):
+    with pytest.raises(PlanError, match=r"D2, D3: times of Excel have no time zone; .*tz='Europe/Berlin'"):
         read_campaign(path)
 
 
@@ -150,7 +150,7 @@ def test_texts_without_a_zone_are_left_for_the_check(tmp_path: Path) -> None:
 
 def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path, (date(2027, 4, 3), time(9)), ("13/11/2027", "9:00"))
-    with pytest.raises(PlanError, match="D2 hold dates, none after the 12th of a month, and D3 texts in figures"):
+    with pytest.raises(PlanError, match="D2 are dates, none after the 12th of a month, and D3 numeric texts"):
         read_campaign(path, tz="Europe/Berlin", dayfirst=True)
 
 
@@ -165,7 +165,7 @@ def test_a_time_of_its_own_comes_before_the_two(tmp_path: Path) -> None:
     path.write_text(
         f"{','.join(HEADS)},scheduled_for,date (Asia/Tokyo),time\nr1,Hi,twitter:@brand,2026-03-04T10:00:00Z,2027-01-01,7:00\n"
     )
-    with pytest.warns(UserWarning, match="has scheduled_for, and date and time besides: scheduled_for alone is read"):
+    with pytest.warns(UserWarning, match="has scheduled_for as well as date and time: only scheduled_for is read"):
         found = read_campaign(path)
     assert times(found) == ["2026-03-04T10:00:00Z"]
     assert "tz" not in found.attrs
@@ -174,7 +174,7 @@ def test_a_time_of_its_own_comes_before_the_two(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("heads", ["date,hour", "day,time", "Datum,Uhrzeit"])
 def test_one_of_the_two_is_no_time_and_the_error_says_how_both_are_called(tmp_path: Path, heads: str) -> None:
-    with pytest.raises(PlanError, match=r"no column scheduled_for\. .*in two columns are called date and time"):
+    with pytest.raises(PlanError, match=r"no column scheduled_for\. .*are in two columns, call them date and time"):
         read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), heads=heads))
 
 

@@ -371,8 +371,8 @@ def test_sql_reads_the_files(archive: Archive) -> None:
         ("SELEC 1", None, "SELEC"), ("SELECT * FROM post", None, "post"), ("SELECT ?", None, "parameter"),
         ("SELECT 1 / 'x'", None, "x"), (5, None, "query=5"),
         ("SELECT * FROM posts JOIN targets USING (post_id)", None, "two columns of the answer are named 'status'; name them"),
-        ("SELECT 9223372036854775808 AS n", None, r"n holds whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
-        ("SELECT 18446744073709551615::UBIGINT AS n", None, "n holds whole numbers beyond int64"),
+        ("SELECT 9223372036854775808 AS n", None, r"n contains whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
+        ("SELECT 18446744073709551615::UBIGINT AS n", None, "n contains whole numbers beyond int64"),
     ]:  # fmt: skip
         with pytest.raises(vx.errors.ConfigError, match=said):
             archive.sql(query, parameters)

@@ -7,7 +7,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops.api.reasons import beginning
+from voxops.api.reasons import Reason, beginning
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_fix_that_brings_nothing_is_held_and_the_others_go(ws, world):
     rows = triaged(ws, "fix content").head(3).assign(new_content=["Shorter.", None, "x" * 10_001])
     plan = vx.plan_fix(rows)
     assert plan.frame["eligible"].to_list() == [True, False, False]
-    assert plan.frame["reason"].to_list()[1] == "neither new_content nor new_media_url"
+    assert plan.frame["reason_code"].to_list()[1] == "new_value_missing"
     ws.run(plan).wait(60)
     assert len(world.effects("target.fix")) == 1
 
@@ -109,7 +109,7 @@ def test_a_post_that_somebody_touched_is_not_fixed_over_their_head(ws, world):
     world.touch(rows["post_id"].iloc[0])
     results = ws.run(vx.plan_fix(rows)).wait(60).results()
     assert results["outcome"].to_list() == ["blocked", "succeeded"]
-    assert results["waiting_for"][0].startswith(beginning("changed_since_loaded"))
+    assert results["waiting_for"].iloc[0].startswith(beginning("changed_since_loaded"))
     assert len(world.effects("target.fix")) == 1
 
 
@@ -143,7 +143,7 @@ def test_what_is_out_is_not_withdrawn(ws, world):
     posts = pd.concat([ws.posts(status="published").head(2), ws.posts(status="scheduled").head(1)], ignore_index=True)
     plan = vx.plan_cancel(posts)
     assert plan.frame["eligible"].to_list() == [False, False, True]
-    assert "this one is published" in plan.frame["reason"].iloc[0]
+    assert plan.frame["reason"].iloc[0] == str(Reason("not_cancellable", status="published"))
     ws.run(plan).wait(60)
     assert len(world.effects("post.cancel")) == 1
 
@@ -252,7 +252,7 @@ def test_what_the_api_left_out_can_be_mended_once_it_is_loaded_again(ws, world):
         target.retry_count = 3
     left = ws.run(vx.plan_retry(vx.triage(rows))).wait(60).failed()
     stale = ws.run(vx.plan_fix(left.assign(new_content="Shorter."))).wait(60).results()
-    assert "load it again" in stale["waiting_for"].item()
+    assert stale["waiting_for"].item().startswith(beginning("changed_since_loaded"))
     fresh = vx.targets(ws.posts(status="failed"))
     fresh = fresh[fresh["post_id"] == left["post_id"].item()]
     mended = ws.run(vx.plan_fix(fresh.assign(new_content="Shorter."))).wait(60).results()

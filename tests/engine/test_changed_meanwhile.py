@@ -412,8 +412,8 @@ def test_a_draft_that_has_its_time_is_let_out_by_that_time(rig):
     kernel = rig.kernel()
     drafts = kernel.posts("draft")
     drafts = drafts[drafts["post_id"] == post]
-    held = plan_update(drafts, to=pd.Timestamp(when)).frame["reason"].to_list()
-    assert held == ["a draft: a time would let it go out; plan_update with new_scheduled_for says that this is meant"]
+    held = plan_update(drafts, to=pd.Timestamp(when)).frame["reason_code"].to_list()
+    assert held == ["draft_would_go_out"]
     assert outcomes(kernel.run(plan_update(drafts.assign(new_scheduled_for=pd.Timestamp(when))))) == {"succeeded": 1}
     assert rig.sandbox.world.posts[post].status == "scheduled"
     rig.sandbox.advance(DAY)

@@ -343,7 +343,7 @@ def test_a_post_that_is_not_shown_just_after_it_was_made_is_not_taken_for_delete
     run = kernel.bind(plan_create(rig.campaign(3), key="row_id"))
     kernel.go(run)
     plan = undone(kernel, run)
-    assert plan.frame["reason"].str.startswith("nobody knows yet").to_list() == [True] * 3
+    assert plan.frame["reason_code"].to_list() == ["creation_unknown"] * 3
     rig.sandbox.advance(PROOF_AFTER + 1)
     assert undone(kernel, run).frame["reason"].to_list() == [], "after five minutes that is taken for the truth"
     rig.sandbox.advance(600)

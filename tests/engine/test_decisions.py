@@ -31,7 +31,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.evidence import Baseline
-from voxops.api.reasons import Reason
+from voxops.api.reasons import TWIN, Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.created import Listed
@@ -75,7 +75,7 @@ def test_why_an_act_must_not_be_sent_is_a_change_or_more_than_was_chosen():
     plan = retry(post)
     assert why_not_now(plan.act, None, plan.items, post) is None
     assert why_not_now(plan.act, None, plan.items, None) == Reason("post_gone")
-    assert "another target" in why_not_now(plan.act, None, plan.items, state("failed", "failed"))
+    assert why_not_now(plan.act, None, plan.items, state("failed", "failed")) == Reason("other_target_open")
 
 
 # -- what was tried before ---------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_rule_05_a_row_that_succeeded_is_joined_and_in_other_words_held(bench):
         ({"media": "https://pictures.example/1.jpg"}, "media; change the post itself, in the dashboard"),
     ):
         why = (
-            f"already posted as post_9, with other values of {said}. To name a new campaign would post every row again"
+            f"already posted as post_9, with other values of {said}. A new campaign name would post all the rows again"
         )
         assert one(bench, campaign("a", **changed)) == Hold(why)
 
@@ -294,13 +294,9 @@ def test_rule_26_what_is_under_way_as_another_row_is_not_sent_again(bench):
     """The sheet is run again under other names while its first run goes on: no list shows those posts yet."""
     (op,) = bench.bind(campaign("001", content="words"))
     again, twin = campaign("1", content="words"), campaign("1", content="words", twin=True)
-    assert one(bench, again) == Hold(
-        "the same post waits to be sent as row 001; send that, or cancel its run; a column twin (True) says that it is meant"
-    )
+    assert one(bench, again) == Hold(f"the same post waits to be sent as row 001; send that, or cancel its run; {TWIN}")
     bench.doubt(op)
-    held = Hold(
-        "the same post is under way as row 001; wait for its outcome; a column twin (True) says that it is meant"
-    )
+    held = Hold(f"the same post is under way as row 001; wait for its outcome; {TWIN}")
     assert one(bench, again) == held
     assert one(bench, campaign("1", content=" words ")) == held
     assert isinstance(one(bench, twin), New)
@@ -513,10 +509,7 @@ def test_rule_13_a_row_that_is_there_is_new_and_known_as_made_and_another_of_its
 def test_rule_26_a_row_like_another_one_s_post_is_held(bench):
     learnt(bench, campaign("a"))
     alone = one(bench, campaign("b", content="a"))
-    assert (
-        alone.why
-        == "looks like another row of this campaign, made as post_9; a column twin (True) says that it is meant"
-    )
+    assert alone.why == f"looks like another row of this campaign, made as post_9; {TWIN}"
     assert isinstance(one(bench, campaign("b", content="a", twin=True)), New)
 
 
@@ -527,9 +520,7 @@ def test_rule_26_rows_that_name_one_account_by_its_id_and_by_its_name_are_one_po
     found = dict(zip([item.label for item in plan.items], decided(bench, plan, accounts=names), strict=True))
     assert isinstance(found["a"], New)
     assert isinstance(found["c"], New)
-    assert found["b"] == Hold(
-        "same text, accounts and time as row a: it would go out twice; a column twin (True) says that it is meant"
-    )
+    assert found["b"] == Hold(f"same text, accounts and time as row a: it would go out twice; {TWIN}")
     for meant in ([False, True, False], [True, False, False]):
         twins = plan_create(frame.assign(twin=meant), key="row_id")
         assert {type(each) for each in decided(bench, twins, accounts=names)} == {New}
@@ -548,7 +539,7 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
         learn(bench.ledger, listed)
         return one(bench, campaign("a", content="words", **columns), listed=listed)
 
-    held = Hold("looks like post_9, made by hand or elsewhere; a column twin (True) says that it is meant")
+    held = Hold(f"looks like post_9, made by hand or elsewhere; {TWIN}")
     assert decide(bare) == decide(replace(bare, content=" words\r\n")) == held
     assert decide(replace(bare, metadata={"source": "api"})) == held
     assert isinstance(decide(bare, twin=True), New)
@@ -560,7 +551,7 @@ def test_rule_26_a_row_that_a_post_of_nobody_equals_is_held(bench):
         assert isinstance(decide(other), New), other
     assert isinstance(decide(replace(bare, metadata={"voxopsOp": "a" * 32})), Hold), "the mark of an unknown row"
     learnt(bench, campaign("other", content="former words"), "post_9")
-    twin = "looks like another row of this campaign, made as post_9; a column twin (True) says that it is meant"
+    twin = f"looks like another row of this campaign, made as post_9; {TWIN}"
     assert decide(bare) == Hold(twin), "it was made for another row, and shows by now what this one asks for"
 
 

@@ -20,6 +20,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
+from voxops.api.reasons import Reason
 from voxops.engine import outcome
 
 
@@ -445,7 +446,7 @@ def test_rule_19_what_a_receiver_rejected_is_held_unless_it_is_meant():
     frame.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
     plan = vx.plan_redeliver(frame)
     assert plan.frame["eligible"].tolist() == [False, True, True]
-    assert "the receiver rejected it (410)" in plan.frame["reason"][0]
+    assert plan.frame["reason"][0] == str(Reason("receiver_rejected", status=410))
 
 
 def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):

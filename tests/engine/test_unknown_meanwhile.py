@@ -10,6 +10,7 @@ from tests.engine.steps import BULK, RETRY, by_a_tool, left_unknown, live
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.api.reasons import Reason
 from voxops.api.timing import PROOF_AFTER
 
 
@@ -146,7 +147,7 @@ def test_rule_07_canaries_of_an_unknown_batch_go_first_and_alone(rig: Rig, one_b
     before = len(rig.sandbox.requests(acting=True))
     table = kernel.run(plan_create(sheet, key="row_id", campaign="c", one_by_one=one_by_one).canary(1))
     assert table["outcome"].tolist() == ["failed", "blocked", "blocked", "blocked"]
-    assert table["waiting_for"][1:].str.startswith("held: 0 of 1 canaries").all()
+    assert table["waiting_for"][1:].eq(str(Reason("canaries_failed", succeeded=0, canaries=1))).all()
     sent = {request["key"] for request in rig.sandbox.requests(acting=True)[before:]}
     assert sent == {table["idempotency_key"][0]}
 

@@ -151,7 +151,7 @@ def test_a_float_nullable_column_keeps_nan_and_na_apart():
         (pd.DataFrame({"x": [object()]}), "Column 'x': A value of type object"),
         (
             pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(4000), [])]),
-            "can't be kept",
+            "can't be stored",
         ),
     ],
 )
@@ -269,7 +269,7 @@ def test_sparse_columns_come_back_dense_and_what_json_can_not_say_is_refused():
     sparse = pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.5, 0.0])})
     assert unpack(pack(sparse)).equals(pd.DataFrame({"x": [0.0, 1.5, 0.0]}))
     for values in (np.array([1], np.longdouble), pd.Series([np.longdouble(1)], dtype=object)):
-        with pytest.raises(PlanError, match=r"^Column 'x': A .* can't be kept"):
+        with pytest.raises(PlanError, match=r"^Column 'x': A .* can't be stored"):
             pack(pd.DataFrame({"x": values}))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voxops import cli
 from voxops._support import safe
-from voxops.cli import commands, output
+from voxops.cli import commands
 from voxops.errors import VoxopsError
 
 EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover"
@@ -47,5 +47,5 @@ def test_an_error_of_the_server_reaches_the_terminal_as_text(monkeypatch, capsys
 def test_what_commands_print_is_text(what: str, capsys) -> None:
     import pandas as pd
 
-    getattr(output, what)(pd.DataFrame({EVIL: [EVIL]}) if what == "print_frame" else EVIL)
+    getattr(commands, what)(pd.DataFrame({EVIL: [EVIL]}) if what == "print_frame" else EVIL)
     assert harmless(capsys.readouterr().out)

@@ -137,7 +137,7 @@ LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
     ("rows", "words"),
     [
         ([LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)], r"row 3: a quotation mark opens .* never ends"),
-        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell goes on after the quotation"),
+        ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell continues after its closing quotation"),
         ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell goes on"),
     ],
 )  # fmt: skip
@@ -172,7 +172,7 @@ TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2",
 
 def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["row_id"].tolist() == ["r1", "r2"]
@@ -185,11 +185,11 @@ def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
     path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
     with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
         read_campaign(path, columns=columns)
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3"):  # row_id and scheduled_for are known
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3"):  # row_id and scheduled_for are known
         read_campaign(path)
     assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
     unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
-    with pytest.raises(PlanError, match=r"If the heads stand in another row, say in which"):
+    with pytest.raises(PlanError, match=r"If the heads are in another row, pass its number"):
         read_campaign(unknown)
 
 
@@ -200,7 +200,7 @@ def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
 def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
     lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
     path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(PlanError, match=r"The heads seem to stand in row 3: read_campaign\(path, header=3\)\.$"):
+    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["content"].tolist() == ["Hello", "Hello"]
@@ -211,7 +211,7 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
     for header in (2, 99):
-        with pytest.raises(PlanError, match=f"has nothing in row {header}; header= is the number of the row"):
+        with pytest.raises(PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"):
             read_campaign(path, header=header)
     for wrong in (0, -1, True, "3", 2.0):
         with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
@@ -255,7 +255,7 @@ def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
         read_campaign(written(tmp_path, "\n".join(lines)))
 
 
-NAMES = "row_id names each row, and stays where rows are sorted or added: add such a column, or say which it is: columns={'No.': 'row_id'}."
+NAMES = "row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ NAMES = "row_id names each row, and stays where rows are sorted or added: add su
         ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
         ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
         ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "in two columns are called date and time"]),
+        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
     ],
 )
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
@@ -281,7 +281,7 @@ def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, head
 def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
     path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
     with pytest.raises(
-        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? Ours are row_id, content, "
+        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? It reads row_id, content, "
     ):
         read_campaign(path, columns={"Beitrag": "contnt"})
     further = written(
@@ -567,7 +567,7 @@ def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
 
 
 def test_a_row_that_is_held_itself_holds_no_other() -> None:
-    """Instagram takes no post without media: the row below, which has some, is no copy of one that goes out."""
+    """Instagram requires media. The row below has some, and duplicates no row that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
     assert findings(sheet)["code"].to_list() == ["media_required"]
@@ -597,7 +597,7 @@ def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
 )
 def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path: Path, error: str) -> None:
     text = f"{HEADER}\na,Hi,acc,x,{error},,\nb, {error} ,acc,x,,,\n"
-    with pytest.raises(PlanError, match=r"E2, B3: the cell holds an error of the spreadsheet"):
+    with pytest.raises(PlanError, match=r"E2, B3: the cell has an error of the spreadsheet"):
         read_campaign(written(tmp_path, text, "utf-8"))
 
 
@@ -636,7 +636,7 @@ def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> N
 
 def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LARGEST", 500_000)
-    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB are read at most"):
+    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
         read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
@@ -661,7 +661,7 @@ def checked(platforms: Any, **more: Any) -> list[list[Any]]:
     return found.where(found.notna(), None).to_numpy().tolist()
 
 
-NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no reason.", None]
+NO_REASON = ["error", "not_valid", Reason("not_valid").sentence(), None]
 
 
 @pytest.mark.parametrize(
@@ -670,18 +670,18 @@ NO_REASON = ["error", "NOT_VALID", "The API does not call it valid, and gives no
         ({"TWITTER": {"valid": True}}, {}, []),
         ({"TWITTER": {"valid": "true", "errors": None}}, {}, []),
         ({"twitter": None}, {"valid": True}, []),
-        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "TOO_LONG", "m", None]]),
+        ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "too_long", "m", None]]),
         (
             {"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}, "Z_Z"]}}, {},
-            [["error", None, "too long", None], ["error", "X_Y", "X_Y", None], ["error", "Z_Z", "Z_Z", None]],
+            [["error", None, "too long", None], ["error", "x_y", "X_Y", None], ["error", "z_z", "Z_Z", None]],
         ),
         ({"TWITTER": {"valid": False, "errors": "too long"}}, {}, [["error", None, "too long", None]]),
-        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "X", "whole", None]]),
+        (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "x", "whole", None]]),
         ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]),
         ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
         (
             {"TWITTER": {"valid": True, "warnings": [{"code": "MEDIA_SMALL", "message": "m"}, {"message": "c", "field": "firstComment"}]}}, {},
-            [["warning", "MEDIA_SMALL", "m", "media"], ["warning", None, "c", "first_comment"]],
+            [["warning", "media_small", "m", "media"], ["warning", None, "c", "first_comment"]],
         ),
         ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
     ],
@@ -756,7 +756,7 @@ def some_sheet(**columns):
 )
 @pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
-    with pytest.warns(UserWarning, match=f"^column '{column}' is none that is read; did you mean '{meant}'"):
+    with pytest.warns(UserWarning, match=f"^column '{column}' is ignored; if you mean '{meant}', rename it"):
         judge(some_sheet(**{column: "1"}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -769,9 +769,7 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
     found = findings(several).set_index("code")
     assert found["level"].to_dict() == {"media_form": "error", "tag_form": "warning"}
     assert found["message"]["tag_form"] == Reason("tag_form", value="launch, spring").sentence()
-    assert plan_create(several, key="row_id").frame["reason"][0] == (
-        "'media_1, media_2' is no id and no address; separate media by a semicolon"
-    )
+    assert plan_create(several, key="row_id").why == (Reason("media_form", value="media_1, media_2"),)
     assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
 
 

@@ -633,7 +633,7 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     runs.area.locator(".vx-grid").focus()
     for key in ("End", " "):
         keys.press(key)
-    runs.wait("takes it up")
+    runs.wait("opens it in a notebook cell")
     reach(runs.button("Open run"), back=True).press("Enter")
     runs.wait("✓ done")
     runs.wait("retry 28 rows")

@@ -13,7 +13,7 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops import connection
 from voxops.cli import main
-from voxops.cli.output import ATTENTION
+from voxops.cli.commands import ATTENTION
 from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.views.report import report
@@ -88,7 +88,7 @@ def test_deliveries_in_flight_alone_are_said_to_be_so() -> None:
 def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     made = report(troubled())
     assert made.headline.startswith(
-        "6 of 13 deliveries succeeded (46.2 %). 5 never arrived: 4 worth sending again, 1 rejected"
+        "6 of 13 deliveries succeeded (46.2 %). 5 never arrived: 4 can be redelivered, 1 rejected"
     )
     counts = {fact.label: fact.count for facts in made.facts for fact in facts}
     assert counts["arrived at once"] == 6
@@ -130,7 +130,7 @@ def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> N
     down = [delivery(10 + n, f"2026-02-28T10:0{n}:00Z", status=503, retries=5) for n in range(4)]
     made = report(log(*again, *down))
     assert (
-        "4 never arrived: 4 worth sending again, 0 rejected by the receiver. 1 failed and came by another delivery."
+        "4 never arrived: 4 can be redelivered, 0 rejected by the receiver. 1 failed and came by another delivery."
         in made.headline
     )
     assert ("failed, came by another delivery", 1) in [(fact.label, fact.count) for fact in made.facts[1]]
@@ -152,7 +152,7 @@ def test_what_arrived_late_is_not_said_to_be_the_api_s_own_retries() -> None:
     assert made.headline.endswith("; all of it arrived after retries or redelivery.")
     assert (6, "arrived after retries or redelivery") in [(fact.count, fact.label) for fact in made.facts[0]]
     outages = next(section for section in made.sections if section.title == "Outages")
-    assert outages.text.endswith("what was not lost arrived after retries or redelivery.")
+    assert outages.text.endswith("not lost arrived after retries or redelivery.")
 
 
 def test_it_says_what_a_redelivery_did(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Pat
 def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
     made = report(troubled(), owners={"rejected": "the shop's developers"})
     table = made.sections[0].table.set_index("kind")
-    assert table["deliveries"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
+    assert table["deliveries"].to_dict() == {"receiver_failed": 2, "no_answer": 2, "rejected": 1}
     assert table.loc["rejected", "who"] == "the shop's developers"
     assert table.loc["rejected", "endpoints"] == "shop.example/in?… (1)"
 

@@ -313,14 +313,14 @@ def test_showing_publishes_a_widget_and_beside_it_a_static_copy() -> None:
     assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert set(copy) == {"text/html", "text/plain"}
     assert copy["text/plain"] == render_text(snapshot(), snapshot())
-    assert "As of 2026-11-03 12:01:04 UTC. ws.attach(&#39;8c1f02&#39;) shows the present." in copy["text/html"]
+    assert "As of 2026-11-03 12:01:04 UTC. ws.attach(&#39;8c1f02&#39;) shows the present state." in copy["text/html"]
     assert f"voxops-copy-{monitor._live.id}" in copy["text/html"]  # what the widget hides while it lives
     assert live_id != copy_id
 
 
 def test_the_copy_of_the_end_sends_nobody_to_look_elsewhere() -> None:
     monitor = Desk().monitor(snapshot(phase="done"))
-    assert "shows the present" not in monitor._live.html()
+    assert "shows the present state" not in monitor._live.html()
 
 
 def test_the_model_of_the_widget_holds_what_is_shown() -> None:
@@ -556,7 +556,7 @@ def test_the_plan_of_a_retry_is_shown_beside_the_run() -> None:
     press(monitor, "retry")
     assert "Plan to retry" in monitor._live.html()
     press(monitor, "retry")
-    assert "nothing here that can be planned again" in monitor._live.html()
+    assert "Nothing here can be planned again" in monitor._live.html()
 
 
 def test_outside_of_a_notebook_showing_does_nothing_and_repr_is_the_text() -> None:

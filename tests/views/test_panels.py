@@ -1015,9 +1015,9 @@ def test_deliveries_are_shown_and_sent_again(ws: vx.Workspace, sandbox: Sandbox)
 def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
     posts = ws.posts(since="30D")
     bare, linked = ws.panel(ws.deliveries(since="7D")), ws.panel(ws.deliveries(since="7D"), posts=posts)
-    assert "ws.panel(log, posts=ws.posts(...)) guesses" in json.dumps(bare._details(0))
+    assert "ws.panel(log, posts=ws.posts(...)) estimates it" in json.dumps(bare._details(0))
     said = {json.dumps(linked._details(row)) for row in range(len(linked._log))}
-    assert any("can't be said: " in one for one in said)
+    assert any("is unknown: " in one for one in said)
     with pytest.raises(vx.errors.PlanError, match="posts="):
         ws.panel(ws.deliveries(since="7D"), posts=posts[["post_id"]])
 
@@ -1387,7 +1387,7 @@ def test_a_desk_does_one_thing_after_another_and_tells_of_failures() -> None:
     desk.run_blocking(lambda: work(2))
     until(lambda: len(done) == 2)
     assert done == [1, 2]
-    assert said == ["the panel broke down: ZeroDivisionError: oh"]
+    assert said == ["the panel failed: ZeroDivisionError: oh"]
 
 
 def test_works_that_wait_leave_the_loop_the_threads_that_they_wait_for() -> None:

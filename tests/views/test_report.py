@@ -24,8 +24,9 @@ from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
+from voxops.views._report import Report
 from voxops.views._report_text import cells
-from voxops.views.report import Report, report
+from voxops.views.report import report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)
 HOSTILE = (
@@ -133,11 +134,11 @@ def section(made: Report, title: str) -> Any:
 
 def test_the_headline_says_it_in_ten_seconds() -> None:
     assert report(triage(targets())).headline == (
-        "5 targets of 4 posts failed, 1 target is still under way: "
+        "5 targets of 4 posts failed, 1 target is still in flight: "
         "2 can be retried; 3 need someone to act first; 1 resolves by waiting."
     )
     assert full().headline == (
-        "4 targets of 3 posts are left, 1 target is still under way: "
+        "4 targets of 3 posts are left, 1 target is still in flight: "
         "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
     )
 
@@ -214,7 +215,7 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     )
     made = report(triaged.set_axis([0] * 5), run)  # two frames put together repeat their index
     assert made.headline == (
-        "3 targets of 3 posts are left, 1 target is still under way: 1 can be retried; 2 need someone to act first; "
+        "3 targets of 3 posts are left, 1 target is still in flight: 1 can be retried; 2 need someone to act first; "
         "1 resolves by waiting. Tried 5: 1 recovered, 1 failed again, 2 pending, 1 unknown."
     )
     verdicts = made.frames["left"].set_index("post_id")["verdict"].to_dict()
@@ -277,7 +278,7 @@ def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_
     triaged = triage(frame)
     assert "2 can be retried (1 only when another target of its post has ended);" in report(triaged).headline
     planned = plan_retry(triaged)
-    assert (planned.eligible, int(planned.frame["reason"].str.contains("another target").sum())) == (1, 1)
+    assert (planned.eligible, int((planned.frame["reason_code"] == "other_target_publishing").sum())) == (1, 1)
 
 
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])

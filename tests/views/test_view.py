@@ -331,6 +331,7 @@ def test_a_plan_to_create_shows_accounts_time_and_text() -> None:
     assert "Guten Morgen" in html
 
 
+@pytest.mark.golden
 def test_held_reasons_are_grouped_by_kind() -> None:
     times = [f"{day}.11.2026 9 Uhr" for day in range(1, 29)]
     frame = pd.DataFrame(

@@ -378,7 +378,7 @@ def test_events_of_a_csv_file_are_refused_and_not_said_to_be_missing():
     assert vx.webhooks.join_events(recorded, log)["webhook_id"].to_list() == ["w"]
     back = pd.read_csv(StringIO(recorded.to_csv(index=False)))
     for use in (lambda: vx.webhooks.join_events(back, log), lambda: vx.deliveries.about_posts(log, events=back)):
-        with pytest.raises(vx.errors.PlanError, match="column 'delivery_ids' holds texts: a CSV file keeps no lists"):
+        with pytest.raises(vx.errors.PlanError, match="column 'delivery_ids' contains texts: CSV files drop lists"):
             use()
     for name in ("delivery_ids", "post_id"):
         with pytest.raises(vx.errors.PlanError, match=name):

@@ -15,6 +15,7 @@ from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import Reason
 
 KEY = "vb_live_0123456789abcdefWXYZ"
 
@@ -162,7 +163,7 @@ def test_an_id_with_a_blank_of_a_spreadsheet_keeps_no_other_row_back(world: Sand
         ready["post_id"] = [f" {ready['post_id'][0]}", *ready["post_id"][1:]]
         plan = vx.plan_retry(ready)
         assert plan.eligible == 2
-        assert "has blanks" in plan.frame["reason"][0]
+        assert plan.frame["reason_code"][0] == "id_malformed"
         assert ws.run(plan).wait(60).results()["outcome"].isin(["succeeded", "failed"]).all()
 
 
@@ -187,7 +188,7 @@ def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
     assert posts["status"].tolist() == ["teleporting"]
     plan = vx.plan_retry(vx.triage(vx.targets(posts)))
     assert plan.eligible == 0
-    assert plan.frame["reason"].tolist() == ["the target is beaming, not failed"]
+    assert plan.why == (Reason("target_not_failed", status="beaming"),)
 
 
 NO_FRAMES = {

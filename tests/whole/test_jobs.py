@@ -17,7 +17,7 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops.analysis.digest import concerns
 from voxops.analysis.digest import digest as analysis_digest
 from voxops.cli import main
-from voxops.cli.digest import _in_words
+from voxops.cli.commands import _in_words
 from voxops.client.outgoing import post_json
 from voxops.errors import ConfigError
 
@@ -264,7 +264,7 @@ def test_every_command_prints_json(
 
 
 def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    from voxops.cli.output import Facts
+    from voxops.cli.commands import Facts
 
     facts = Facts()
     for text in ("on the ", "way: 3 of 4\n", "demo: posts=3 report=a/b.html\nsandbox: url=http://127.0.0.1:1 key=k"):
@@ -281,7 +281,7 @@ def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pyt
 def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
     import pandas as pd
 
-    from voxops.cli.output import records, written
+    from voxops.cli.commands import records, written
 
     frame = pd.DataFrame(
         {

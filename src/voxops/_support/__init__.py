@@ -1,1 +1,1 @@
-"""What knows nothing of the API: the event loop, JSON, text made safe to show, arguments."""
+"""Helpers that know nothing of the API: event loop, JSON, safe text, arguments."""

@@ -1,4 +1,4 @@
-"""Arguments as analysts pass them: one text or several, a path, a number; the message about an unfit one names it."""
+"""Read arguments as analysts pass them; the error names the argument."""
 
 from __future__ import annotations
 
@@ -35,10 +35,8 @@ def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]
     if not isinstance(value, Iterable) or isinstance(value, bytes) or hasattr(value, "columns"):
         raise ConfigError(f"{name}= takes text or a list of texts, not {type(value).__name__}.")
     found = list(value)
-    if not found and not isinstance(value, Sized):  # a generator that was read before would stand for all
-        raise ConfigError(
-            f"{name}= takes text or a list of texts; this {type(value).__name__} holds none, or is used up."
-        )
+    if not found and not isinstance(value, Sized):  # an exhausted generator would mean "all"
+        raise ConfigError(f"{name}= takes text or a list of texts; this {type(value).__name__} is empty or used up.")
     odd = [each for each in found if not isinstance(each, str)]
     if odd:
         which = "one" if secret else repr(odd[0])
@@ -47,7 +45,7 @@ def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]
 
 
 def empties(**filters: object) -> dict[str, tuple[()]]:
-    """The filters that name nothing, such as the ids of a selection without rows: no row fits them, where all fit one that is left out."""
+    """Return the filters that are empty, which no row matches; every row matches an omitted filter."""
     return {
         name: ()
         for name, value in filters.items()
@@ -56,7 +54,7 @@ def empties(**filters: object) -> dict[str, tuple[()]]:
 
 
 def check_timeout(value: object) -> None:
-    """Refuse what is no number of seconds.
+    """Refuse anything but a number of seconds.
 
     Raises
     ------
@@ -69,7 +67,7 @@ def check_timeout(value: object) -> None:
 
 
 def true_or_false(name: str, value: object) -> bool:
-    """Refuse what is neither True nor False: the text "no" would count as true.
+    """Return a bool and refuse anything else; the text "no" would count as true.
 
     Raises
     ------
@@ -104,7 +102,7 @@ def whole_number(value: object, refusal: VoxopsError, least: int = 1) -> int:
 
 
 def file_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """Read a path; ``~`` at its beginning is the home folder, as in a shell, and no folder of that name.
+    """Read a path; a leading ``~`` is the home folder, as in a shell.
 
     Parameters
     ----------
@@ -116,7 +114,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ConfigError
-        If it is no path, or begins with a home folder that is not known.
+        If it is no path, or its home folder is unknown.
     """
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
         odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
@@ -124,22 +122,20 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
-        raise ConfigError(
-            f"{name}={str(value)!r} begins with a home folder that is not known; write it out."
-        ) from error
+        raise ConfigError(f"{name}={str(value)!r} begins with an unknown home folder; write the path out.") from error
 
 
 def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """`file_path` of a folder, which need not exist; a ConfigError also where it is a file."""
+    """Read the path of a folder, which need not exist; a ConfigError also if it is a file."""
     path = file_path(name, value)
-    with suppress(OSError):  # what can't be reached is refused by whoever reads or writes there
+    with suppress(OSError):  # an unreachable path fails when it is read or written
         if path.is_file():
             raise ConfigError(f"{name}= takes a folder, and {path} is a file. Name a folder, which need not exist yet")
     return path
 
 
 def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:
-    """Read the path of a file that is to be written.
+    """Read the path of a file to write.
 
     Parameters
     ----------
@@ -167,7 +163,7 @@ _FORMS = {".html": "HTML", ".htm": "HTML", ".md": "Markdown", ".xlsx": "Excel", 
 
 
 def refuse_form(name: str, path: Path, *own: str) -> Path:
-    """Return a path, unless its name promises another form than it gets: the file, or a folder of files, would be taken for that.
+    """Return a path, unless its suffix names a format other than the one that is written.
 
     Parameters
     ----------
@@ -176,12 +172,12 @@ def refuse_form(name: str, path: Path, *own: str) -> Path:
     path : Path
         What is to be written.
     *own : str
-        How its name may end, the usual one first; none for a folder.
+        Allowed suffixes, the usual one first; none for a folder.
 
     Raises
     ------
     ConfigError
-        If it ends as files of another form do.
+        If it has the suffix of another format.
     """
     form = _FORMS.get(path.suffix.lower())
     if form is not None and path.suffix.lower() not in own:
@@ -194,8 +190,8 @@ def refuse_form(name: str, path: Path, *own: str) -> Path:
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """The known word that a typo is likely to have meant; None where none is near."""
-    from difflib import get_close_matches  # only a mistake needs it
+    """Return the known word nearest to a typo, None if none is near."""
+    from difflib import get_close_matches  # imported only after a mistake
 
     meant = {each.lower(): each for each in known}
     found = get_close_matches(word.lower(), meant, n=1, cutoff=cutoff)
@@ -203,7 +199,7 @@ def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: what was likely meant, else what there is."""
+    """Return the end of an error about an unknown word: the likely one, else all known ones."""
     names = sorted(known)
     meant = near(word, names, 0.6)
     return f"did you mean {meant!r}?" if meant else f"one of {', '.join(names)}"

@@ -1,7 +1,7 @@
-"""What a display says, as plain data: headings, notes, counts, bars, tables, lists, charts, code.
+"""The content of displays as plain data: headings, notes, counts, bars, tables, lists, charts, code.
 
-A block is JSON. The live widget draws it in the page, `static_html` as HTML for saved notebooks, so that both say the same. Text
-is made plain here and is text in every drawing; no block holds markup.
+A block is JSON. The live widget draws it in the page, `static_html` as HTML for saved notebooks, so that both have the same content.
+Text is cleaned here and always drawn as text; no block contains markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Block = dict[str, Any]
 
 
 def heading(text: object, aside: object = "") -> Block:
-    """The title of a part; `aside` stands quietly beside it."""
+    """The title of a part, with `aside` in paler text beside it."""
     return {"kind": "heading", "text": plain(text, 120), "aside": plain(aside, 300)}
 
 
@@ -28,7 +28,7 @@ def note(text: object, *, bad: bool = False, colour: str = "") -> Block:
 
 
 def line(text: object) -> Block:
-    """A quiet line."""
+    """A line in paler text."""
     return {"kind": "line", "text": plain(text, 400)}
 
 
@@ -38,7 +38,7 @@ def part(name: object, colour: str, count: float, glyph: str = "") -> Block:
 
 
 def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
-    """A row of numbers: what is shown, what it counts, its colour and its glyph."""
+    """A row of numbers, each with its label, colour and glyph."""
     shown = [
         {
             "value": value if isinstance(value, str) else number(value),  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
 
 
 def bar(parts: Iterable[Block], aside: object = "") -> Block:
-    """A stacked bar with its legend; `aside` stands at the legend's end."""
+    """A stacked bar with its legend, and `aside` at the legend's end."""
     return {"kind": "bar", "parts": [each for each in parts if each["count"] > 0], "aside": plain(aside, 120)}
 
 
@@ -68,22 +68,22 @@ def cell(
     width: int = 100,
     strong: bool = False,
 ) -> Block:
-    """One cell of a table that is more than a text.
+    """A table cell with more than a text.
 
     Parameters
     ----------
     text, full : object
-        What is shown, and what shows on hovering where that is more.
+        The text, and a longer one for hovering.
     limit : int
-        Characters shown at the most.
+        Most characters shown.
     colour, glyph : str
         A swatch and a glyph before the text.
     below : object
-        A quiet line beneath it.
+        A line in paler text below it.
     bar : sequence of Block
-        A bar beneath it, `width` percent of the cell wide.
+        A bar below it, `width` percent of the cell wide.
     strong : bool
-        Whether it stands out.
+        Whether the text is bold.
     """
     shown = plain(text, limit)
     whole = plain(text if full is None else full, 400)
@@ -105,7 +105,7 @@ def table(
     numeric: Iterable[int] = (),
     spare: Iterable[int] = (),
 ) -> Block:
-    """A table; cells are texts, or blocks made by `cell`; `numeric` columns stand right, a narrow page leaves `spare` ones out."""
+    """A table of texts, or blocks from `cell`; `numeric` columns are aligned right, a narrow page omits `spare` ones."""
     return {
         "kind": "table",
         "heads": [plain(head, 60) for head in heads],
@@ -116,35 +116,35 @@ def table(
 
 
 def listing(title: object, lines: Iterable[tuple[object, object]]) -> Block:
-    """A titled list of lines, each as shown and in full."""
+    """A titled list of lines, each short and in full."""
     shown = [{"text": plain(text, 200), "full": plain(full, 400)} for text, full in lines]
     return {"kind": "list", "title": plain(title, 60), "lines": shown}
 
 
 def pairs(rows: Iterable[tuple[object, object]]) -> Block:
-    """Names and values of one thing."""
+    """A list of names and values."""
     return {"kind": "pairs", "rows": [[plain(name, 60), plain(value, 1000)] for name, value in rows]}
 
 
 def preformatted(title: object, text: object) -> Block:
-    """A long text in its own lines, such as a post or the body of an answer."""
+    """A long text with its line breaks, such as a post or the body of a response."""
     return {"kind": "text", "title": plain(title, 60), "text": safe.clip(safe.printable(text), 20_000)}
 
 
 def code(text: str) -> Block:
-    """Code to be copied, character by character."""
+    """Code, unchanged so that it can be copied."""
     return {"kind": "code", "text": text}
 
 
 def link(address: object, text: str) -> Block | None:
-    """A link that opens a window of its own; None where the address is not one of the web."""
+    """A link that opens a new window; None if it is no address of the web."""
     address = str(address)
     web = address.startswith(("https://", "http://")) and address.isprintable() and " " not in address
     return {"kind": "link", "address": address, "text": text} if web else None
 
 
 def picture(address: object) -> Block | None:
-    """A picture from elsewhere, which is loaded only when somebody asks for it; None where there is no address."""
+    """A picture from elsewhere, loaded only on request; None if there is no address."""
     found = link(address, "Show the picture")
     return None if found is None else {**found, "kind": "picture"}
 
@@ -162,14 +162,14 @@ def chart(title: object, series: Iterable[Block], labels: Sequence[object], coun
 
 _QUIET = "opacity:.75"
 _PLACE = "max-width:900px;color:inherit;font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
-_SHORT = 16  # characters of an id that was cut in its middle, which is not broken over lines
-_WORD = 10  # characters of a word that is not broken either, such as SP26-001
-_LONG = 24  # characters of a text that gets room for some words a line, and scrolls where there is none
-_HEIGHT = 120  # of a chart, in its own units
+_SHORT = 16  # most characters of a shortened id, which is not broken over lines
+_WORD = 10  # most characters of a word with a hyphen that is not broken either, such as SP26-001
+_LONG = 24  # a longer text gets room for some words a line, and scrolls if there is none
+_HEIGHT = 120  # pixels of a chart
 
 
 def draw_blocks(blocks: Iterable[Block]) -> Markup:
-    """Return blocks as HTML, to be part of a display."""
+    """Return blocks as HTML, for a part of a display."""
     return joined(_DRAW[block["kind"]](block) for block in blocks)
 
 
@@ -179,9 +179,9 @@ def static_html(blocks: Iterable[Block] | Markup, *, name: str = "display", clas
     Parameters
     ----------
     blocks : iterable of Block, or Markup
-        From the functions of ``voxops._support.blocks``; or what `draw_blocks` made of them.
+        From the functions of ``voxops._support.blocks``, or drawn by `draw_blocks`.
     name : str
-        What it shows: ends the class ``voxops-…``.
+        The kind of display: ends the class ``voxops-…``.
     classes : str
         Further classes.
     """
@@ -234,7 +234,7 @@ def _facts(block: Block) -> Markup:
 
 
 def _stacked(parts: Sequence[Block], height: str = "12px") -> Markup:
-    """Parts beside each other, kept apart by a gap as well as by colour, each with a tooltip; the last fills what rounding leaves."""
+    """Return parts side by side, separated by a gap as well as by colour, each with a tooltip."""
     total = sum(part["count"] for part in parts)
     pieces = joined(
         html(
@@ -277,7 +277,7 @@ def _swatch(colour: str) -> Markup:
 
 
 def _cell(cell: Block) -> Markup:
-    """One cell: the text, what shows on hovering, a bar or a quiet line beneath."""
+    """Return one cell: the text with its longer form on hovering, a bar and a paler line below."""
     short = bool(cell["full"]) and len(cell["text"]) <= _SHORT
     text = escape(cell["text"]) if short else safe.parted(cell["text"], 200)
     if cell["full"]:
@@ -314,7 +314,7 @@ def _table(block: Block) -> Markup:
 
 
 def _list(block: Block) -> Markup:
-    # The grid lets a line shrink within a table, which text that does not wrap would stretch.
+    # The grid lets a line shrink in a table, which unwrapped text would stretch.
     items = joined(
         html(
             '<div style="display:grid;grid-template-columns:minmax(0,1fr);"><div style="overflow:hidden;text-overflow:ellipsis;'
@@ -348,7 +348,7 @@ def _text(block: Block) -> Markup:
 
 
 def _link(block: Block) -> Markup:
-    """An address as text: a saved page has no links to other people's sites."""
+    """Return an address as text: a saved page has no links to other sites."""
     return html('<div style="overflow-wrap:anywhere">{}</div>', escape(block["address"], 400))
 
 
@@ -376,7 +376,7 @@ def _chart(block: Block) -> Markup:
 
 
 def _column(row: Sequence[int], series: Sequence[Block], label: str, highest: int) -> Markup:
-    """One column of a chart: its parts from the bottom up."""
+    """Return one column of a chart, its parts from the bottom up."""
     said = ", ".join(f"{count:,} {one['name']}" for count, one in zip(row, series, strict=True))
     parts = joined(
         html('<div style="height:{}px;background-color:{}"></div>', round(_HEIGHT * count / highest, 1), one["colour"])

@@ -1,4 +1,4 @@
-"""One form of what has many spellings: texts, times, JSON, row keys."""
+"""One canonical form of texts, times, JSON and row keys."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
 def fold_text(text: str) -> str:
     """Return text in Unicode's composed form, without invisible characters and outer blanks (rule 5)."""
-    if text.isascii():  # is composed, and all of it is visible
+    if text.isascii():  # is composed and visible
         return text.strip()
     visible = "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char) != "Cf")
     return visible.strip()
 
 
 def as_kept(text: str) -> str:
-    """Return a text in the one form of those in which a server may keep it: composed, with plain line ends, without outer blanks."""
+    """Return one form for all in which a server may store a text: composed, plain line ends, no outer blanks."""
     return unicodedata.normalize("NFC", "\n".join(text.splitlines())).strip()
 
 
 def as_read(text: str) -> str:
-    """Return a text as its readers take it in (rule 26).
+    """Return a text as readers perceive it (rule 26).
 
-    It is folded, has one blank wherever it has blanks or line ends, and no variation selectors: keyboards and servers differ in
-    whether an emoji has one.
+    Case is folded, blanks and line ends become one blank, and variation selectors are dropped, since keyboards and servers differ
+    in them.
     """
     return " ".join(fold_text(_SELECTORS.sub("", text)).split())
 
 
 FIRST_YEAR, END_YEAR = 1000, 9000
 
-# ``datetime.fromisoformat`` takes 17.45 for 45 hundredths of a second after 17:00; who types it means a quarter to six.
+# ``datetime.fromisoformat`` reads 17.45 as 17:00 and 0.45 seconds; people mean a quarter to six.
 _FRACTION_OF_NO_SECOND = re.compile(r"(?<!\d\d:\d\d:\d\d)(?<!\D\d{6})[.,]")
 
 
 def in_calendar(when: datetime) -> bool:
     """Whether a time lies well within the calendar; programs write the years 1 and 9999 for never.
 
-    Of those not every zone has all hours, and the margin of a plot from there to now would reach beyond them.
+    In those years some zones lack hours, and the margin of a plot would leave the calendar.
     """
     return FIRST_YEAR <= when.year < END_YEAR
 
 
 def read_iso(text: str) -> datetime:
-    """Return the time that ISO text names; seconds alone have fractions.
+    """Read an ISO time; only seconds may have fractions.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def read_iso(text: str) -> datetime:
         If it is no ISO text, or has a dot or a comma where minutes should be, such as ``2026-03-20 17.45``.
     """
     if _FRACTION_OF_NO_SECOND.search(text):
-        raise ValueError(f"{text!r} has a dot or a comma for a colon")
+        raise ValueError(f"{text!r} has a dot or a comma instead of a colon")
     return datetime.fromisoformat(text)
 
 
 def typed_time(text: str) -> datetime:
-    """Return the time at which something is to happen, as `read_iso`; ValueError also where it lies at an end of the calendar."""
+    """Read the time of a schedule, as `read_iso`; ValueError also at an end of the calendar."""
     when = read_iso(text)
     if not in_calendar(when):
         raise ValueError(f"{text!r} is at the end of the calendar")
@@ -90,7 +90,7 @@ def encode(value: Any) -> str:
 
 
 def json_text(value: Any) -> str | None:
-    """A value as JSON, nothing as nothing; what JSON does not have, such as a time, as its text."""
+    """Return a value as JSON, None as None; types unknown to JSON, such as times, become text."""
     if value is None:
         return None
     try:
@@ -100,24 +100,24 @@ def json_text(value: Any) -> str | None:
 
 
 def text(value: Any) -> str:
-    """A text as it is, anything else as JSON."""
+    """Return a text unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json_text(value) or "null"
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether UTF-8 has a text: none of it is half a surrogate pair."""
+    """Whether UTF-8 can encode a text: it has no lone surrogate."""
     return text.isascii() or well_formed(text) == text
 
 
 def well_formed(text: str) -> str:
-    """Text that UTF-8 has: half a surrogate pair becomes a question mark."""
+    """Return text that UTF-8 can encode: a lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def decode(data: str | bytes) -> Any:
-    """Read JSON, also what strict readers refuse: NaN and infinities, half surrogate pairs, a byte order mark.
+    """Read JSON leniently: NaN and infinities, lone surrogates and a byte order mark are accepted.
 
-    Whole numbers stay exact, up to the 4,300 digits that Python reads.
+    Whole numbers stay exact, up to Python's 4,300 digits.
 
     Raises
     ------
@@ -135,12 +135,12 @@ def decode(data: str | bytes) -> Any:
 
 
 def canonical(value: Any) -> bytes:
-    """Return the one JSON text of a value: keys sorted, no spaces, UTF-8; the bytes that are hashed and sent.
+    """Return the canonical JSON of a value, which is hashed and sent: keys sorted, no spaces, UTF-8.
 
     Raises
     ------
     ValueError
-        If the value holds NaN or an infinity, which JSON can't say.
+        If the value contains NaN or an infinity, which JSON lacks.
     """
     try:
         return _dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -150,12 +150,12 @@ def canonical(value: Any) -> bytes:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return 32 hexadecimal digits that stand for these parts and no others, in this order."""
+    """Return 32 hexadecimal digits that identify these parts in this order."""
     return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
 
 
 def fingerprints(*parts: Any, numbers: Iterable[int]) -> list[str]:
-    """Return ``fingerprint(*parts, number)`` for each number; what they share is written and hashed once."""
+    """Return ``fingerprint(*parts, number)`` for each number; shared parts are hashed once."""
     shared = hashlib.sha256(canonical(list(parts))[:-1] + b",")
     found = []
     for number in numbers:
@@ -169,15 +169,15 @@ _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]00:00(:00(\.0+)?)?")
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(?::(\d\d)(?:\.(?=\d)(\d*?)0*)?)?")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)")
-_EXACT_FLOAT = 2.0**53  # a float beyond it has lost digits of a whole number
+_EXACT_FLOAT = 2.0**53  # larger floats have lost digits of a whole number
 
 
 def row_key(value: Any) -> str | None:
     """Return a key column's value as canonical text, None for a missing one (rule 5).
 
-    A whole number is one row however a file spells it: ``1``, ``"1"``, ``1.0`` and ``"1.0"``; so is a day with and without
-    midnight, a time without a zone in whatever spelling, and an instant in whatever zone and spelling:
-    ``2027-03-01 10:00:00+01:00`` is ``2027-03-01T09:00:00Z``. Letters keep their case, and ``"007"`` stays itself.
+    All spellings of a whole number are one key: ``1``, ``"1"``, ``1.0`` and ``"1.0"``. So are a day with and without midnight, a
+    time without a zone in any spelling, and an instant in any zone: ``2027-03-01 10:00:00+01:00`` is ``2027-03-01T09:00:00Z``.
+    Letters keep their case, and ``"007"`` stays as it is.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def row_key(value: Any) -> str | None:
     text = str(value)
     if not isinstance(value, bool | str) and hasattr(value, "__float__"):
         if isinstance(value, float | int) and _EXACT_FLOAT <= abs(value) < math.inf:
-            # Whole, too: what Excel has stored as a float, pandas may read as a whole number.
+            # Integers, too: pandas may read a float of Excel as an integer.
             raise PlanError(f"{value!r} is a number that may have lost digits in a file; read the column as text")
         text = _number_text(value)
     text = fold_text(text)
@@ -203,13 +203,13 @@ def row_key(value: Any) -> str | None:
         day, minute, second, fraction = found.groups()
         return f"{day} {minute}:{second or '00'}" + (f".{fraction}" if fraction else "")
     if _INSTANT.fullmatch(text):
-        with suppress(ValueError, OverflowError):  # no day or hour of a calendar
+        with suppress(ValueError, OverflowError):  # not a valid date or time
             return datetime.fromisoformat(text).astimezone(UTC).isoformat()
     return text or None
 
 
 def _number_text(value: Any) -> str:
-    """A number without an exponent and without zeros that say nothing."""
+    """Write a number without an exponent and without redundant zeros."""
     try:
         number = Decimal(str(value))
     except InvalidOperation:  # a fraction, which has no decimal form of its own

@@ -1,8 +1,8 @@
 """One event loop for all of voxops: private, on a daemon thread, so that the kernel's own loop is never touched.
 
-Blocking calls go through `run`, awaitables through `arun`, work that goes on by itself through `submit`. All three end on the
-same loop, and so share one client over all cells, threads and callers. A sync helper on the kernel's loop would lose the cells
-queued behind it; this one keeps their order, and an interrupt stops the request itself, not only the waiting for it.
+Blocking calls use `run`, awaitables `arun`, background work `submit`. All three use the same loop, and so share one client over all
+cells, threads and callers. A sync helper on the kernel's loop would lose the cells queued behind it; this one keeps their order, and
+an interrupt cancels the request, not only the wait.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
 
-TICK = 0.2  # seconds between two looks: an idle loop, or a lock that no signal wakes, would never notice an interrupt
+TICK = 0.2  # seconds between two polls: an idle loop, or a lock that no signal wakes, would never notice an interrupt
 GRACE = 2.0  # seconds that an interrupted caller waits for the outcome of the cancelled work
 
 
@@ -39,7 +39,7 @@ class _Private:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, as after a fork: the parent's thread does not exist here, and its lock may be held for ever."""
+        """Reset, as after a fork: the parent's thread does not exist here, and its lock may never be released."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -64,7 +64,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Work(Generic[T]):
-    """A coroutine on the private loop, with an outcome that can still be waited for after it was cancelled."""
+    """A coroutine on the private loop, whose outcome can be awaited even after a cancel."""
 
     def __init__(self) -> None:
         self.future: Future[T] = Future()
@@ -74,7 +74,7 @@ class _Work(Generic[T]):
         self._loop = _private.loop()
 
     def start(self, coro: Coroutine[Any, Any, T]) -> None:
-        """Hand the coroutine to the loop."""
+        """Schedule the coroutine on the loop."""
         self._loop.call_soon_threadsafe(self._begin, coro)
 
     def _begin(self, coro: Coroutine[Any, Any, T]) -> None:
@@ -82,7 +82,7 @@ class _Work(Generic[T]):
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
-        # Nobody but this class holds the future, so it can't have been cancelled from outside.
+        # Only this class has the future, so nobody else can have cancelled it.
         if task.cancelled():
             self.future.cancel()
             self.future.set_running_or_notify_cancel()
@@ -93,17 +93,17 @@ class _Work(Generic[T]):
         self._ended.set()
 
     def cancel(self) -> None:
-        """Ask the task to end; on its loop, and never before it has begun."""
+        """Cancel the task on its loop, never before it has begun."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        """Cancel the task, once, since a second time would cut short how it ends; after its first step, since it may be a pause."""
+        """Cancel the task after its first step, which may be a pause, and once, since a second cancel would interrupt its cleanup."""
         if self._task is not None and not self._cancelled:
             self._cancelled = True
             self._loop.call_soon(self._task.cancel)
 
     def wait(self) -> T:
-        """Block until there is an outcome, and return or raise it."""
+        """Block until the outcome, and return or raise it."""
         while not self._ended.wait(TICK):
             pass
         return self.future.result()
@@ -114,19 +114,19 @@ class _Work(Generic[T]):
             try:
                 self.cancel()
                 break
-            except KeyboardInterrupt:  # a key that is held down interrupts this, too
+            except KeyboardInterrupt:  # a repeated Ctrl-C interrupts this, too
                 continue
         self._ended.wait(GRACE)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt here and now.
+    """Let Ctrl-C raise KeyboardInterrupt at once.
 
-    In an async cell the kernel turns it into "cancel the cell's task", which a loop that is blocked by us never sees.
+    In an async cell the kernel turns it into a cancel of the cell's task, which the loop never sees while we block it.
     """
     before = signal.getsignal(signal.SIGINT)
-    # None: installed by other than Python, which can't be put back. Ignored: somebody wants no interrupts.
+    # None: not installed by Python, so it can't be restored. Ignored: interrupts are not wanted.
     if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
         yield
         return
@@ -153,14 +153,14 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     Raises
     ------
     RuntimeError
-        If called from the private loop itself, which would wait for itself for ever.
+        If called from the private loop, which would deadlock.
     KeyboardInterrupt
-        If interrupted; the coroutine has been cancelled then, and got a short while to end.
+        If interrupted; the coroutine was cancelled, and had a short time to end.
     """
     if _private.is_current():
         coro.close()
         raise RuntimeError(
-            "this is the thread of voxops's own event loop, where a blocking call would wait for itself; await ws.aio instead"
+            "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
         )
     work: _Work[T] = _Work()
     try:
@@ -197,7 +197,7 @@ async def arun(coro: Coroutine[Any, Any, T]) -> T:
         work.cancel()
         await asyncio.wait({done}, timeout=GRACE)
         if done.done() and not done.cancelled():
-            done.exception()  # seen, and of no interest to a caller who has been cancelled
+            done.exception()  # retrieved, and useless to a cancelled caller
         raise
     return done.result()
 
@@ -219,7 +219,7 @@ def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do works at once and return their results in order; after an error, such as a refused key, none of them goes on."""
+    """Run coroutines concurrently and return their results in order; the first error, such as a refused key, cancels the others."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         return await asyncio.gather(*tasks)
@@ -253,12 +253,12 @@ def never_copied(instead: Callable[[Any], str]) -> Callable[[_Class], _Class]:
 
 
 def by_id(run: str) -> str:
-    """How to hold a run in another process, or once more; what was only watched is in no ledger."""
+    """Return how to get a run in another process; a watch is in no ledger."""
     return f"attach it by its id: ws.attach({run!r})" if run.startswith("run_") else "start it again there"
 
 
 def paused(run: str) -> str:
-    """What an interrupt has done to a run, and how to go on."""
+    """Return the effect of an interrupt on a run, and how to go on."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
     return f"{run} is paused, and nothing more is sent; {how} goes on"
 
@@ -292,7 +292,7 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Ca
         except KeyboardInterrupt as stop:
             if not begun:
                 raise
-            # It would go on sending, and nobody would have it in hand.
+            # It would go on sending, and nobody could pause it.
             begun[0].pause()
             raise Interrupted(paused(begun[0].id)) from stop
 
@@ -314,7 +314,7 @@ def awaitable(
 def _call(
     method: Callable[..., Coroutine[Any, Any, T]], self: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Coroutine[Any, Any, T]:
-    """Call a method of the session; a mistyped, missing or surplus argument is named in the words of the caller."""
+    """Call a method of the session; the error about a wrong argument names the public method."""
     signature = inspect.signature(method)
     known = [each for each in signature.parameters if each != "self"]
     for name in kwargs:
@@ -331,7 +331,7 @@ def _call(
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Hold the collector: it would search records and columns again and again in vain, a third of the time that they take."""
+    """Pause the garbage collector, which finds nothing in records and columns and takes a third of their time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -342,7 +342,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def running_cell() -> int | None:
-    """Number of the notebook cell that is running, None outside a kernel; IPython is not loaded for the question."""
+    """Return the number of the running notebook cell, None outside a kernel; this does not import IPython."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython is not None else None
     return int(shell.execution_count) if hasattr(shell, "kernel") else None
@@ -357,7 +357,7 @@ def allow_nested_loops() -> str:
     Returns
     -------
     str
-        What was applied: ``"nest_asyncio2"`` where it is importable, else ``"nest_asyncio"``.
+        The applied package: ``"nest_asyncio2"`` if it is importable, else ``"nest_asyncio"``.
 
     Raises
     ------

@@ -1,11 +1,10 @@
 """Files that others can't read, written whole or not at all.
 
-A file is written beside its target under a name of its own, which must not exist and is never followed if it is a link, and
-then renamed over the target: whoever reads sees the old file or the new one, running a cell again replaces it, and a link that
-somebody put in the target's place is replaced, not written through.
+A file is written beside its target under a new name, which must not exist and is never followed as a link, and then renamed over
+the target. Readers see the old file or the new one, and a link in the target's place is replaced, not written through.
 
-Files are readable and writable for their owner only, folders likewise. A umask that leaves files writable for the group, such
-as 002, was set by somebody who shares them: there, the group gets the owner's rights.
+Files and folders are private to their owner. If the umask leaves files writable for the group, such as 002, they are meant to be
+shared, and the group gets the owner's rights.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from typing import BinaryIO
 from voxops.errors import ConfigError
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-# The owner's rights, and of the group's only the one to write: what the system's umask leaves of it says whether files are
-# shared, and no one else can read in the meantime.
+# The owner's rights, and write for the group: the umask removes it unless files are shared. Nobody else can read the file before
+# its rights are final.
 _PROBE = 0o020
 
 
 def short_path(path: Path) -> str:
-    """A path as a notebook may show it: not whose machine this is."""
+    """Return a path to show in a notebook, without the user's home folder."""
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def make_folder(path: Path, *, flush: bool = False) -> None:
-    """Make a folder and those above it that are missing; one that exists stays as it is.
+    """Create a folder and its missing parents; an existing one stays as it is.
 
     Parameters
     ----------
     path : Path
         The folder.
     flush : bool
-        Return when the names of those that were made are on disk: else a power cut takes them, and all that lies in them.
+        Whether to wait until the new names are on disk; else a power cut may lose them and their contents.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def make_folder(path: Path, *, flush: bool = False) -> None:
     try:
         path.mkdir(0o700 | _PROBE)
     except FileExistsError:
-        if not path.is_dir():  # else another process has just made it
+        if not path.is_dir():  # else another process has just created it
             raise
         return
     _share(path, path.stat().st_mode, 0o070)
@@ -66,7 +65,7 @@ def create_file(path: Path) -> BinaryIO:
     Parameters
     ----------
     path : Path
-        Must not exist, not even as a link that leads nowhere.
+        Must not exist, not even as a dangling link.
 
     Raises
     ------
@@ -83,7 +82,7 @@ def create_file(path: Path) -> BinaryIO:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file aside; it takes the target's place, on disk, when the block ends, and is removed if the block fails.
+    """Write a temporary file that replaces the target on disk when the block ends; it is removed if the block fails.
 
     Parameters
     ----------
@@ -95,7 +94,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     FileExistsError
         If the target is a folder, a device or a pipe.
     ConfigError
-        If it is a database, such as a ledger: nothing that is written so may take the place of one.
+        If it is a database, such as a ledger, which must not be replaced.
     OSError
         If it can't be written.
     """
@@ -121,31 +120,31 @@ def _is_database(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(16) == b"SQLite format 3\0"
-    except OSError:  # what can't be read is taken for none
+    except OSError:  # an unreadable file counts as none
         return False
 
 
 def write_file(path: Path, data: bytes | str) -> None:
-    """Write a file whole, as `replacing` does; text as UTF-8, its line ends as they are."""
+    """Write a whole file, as `replacing` does; text as UTF-8 with its own line ends."""
     with replacing(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """What to say where a file can't be read: why, and where a relative path was looked for."""
+    """Return the error of an unreadable file: why, and where a relative path was looked for."""
     here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
     return f"{path} can't be read: {error.strerror or error}.{here}"
 
 
 def unwritable(path: Path, error: OSError) -> ConfigError:
-    """What to say where a file can't be written, and what to do."""
+    """Return the error of an unwritable file, with what to do."""
     file = next((each for each in path.parents if each.is_file()), None)
     why = error.strerror or error if file is None else f"{file} is a file"
     return ConfigError(f"{path} can't be written: {why}. Choose a folder in which you may write.")
 
 
 def flush_folder(path: Path) -> None:
-    """Wait until the renames in a folder are on disk, where the system can say so."""
+    """Wait until the renames in a folder are on disk, if the system supports it."""
     if os.name != "posix":
         return
     handle = os.open(path, os.O_RDONLY)
@@ -156,6 +155,6 @@ def flush_folder(path: Path) -> None:
 
 
 def _share(made: Path | int, mode: int, group: int) -> None:
-    """Give the group its rights on what was just made, where the umask left it the one to write; else no one gets any."""
+    """Give the group the owner's rights on a new file or folder if the umask left it writable; else give none."""
     if os.name == "posix" and mode & _PROBE:
         os.chmod(made, stat.S_IMODE(mode) | group)  # noqa: PTH101 - an open file has no path that nobody could exchange

@@ -33,7 +33,7 @@ class _Cancel(PostAct):
     verb = "cancel"
 
     def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> Reason | None:
-        """What this ledger has withdrawn of a run, and somebody has put back since, is not withdrawn again with that run."""
+        """A post that this ledger withdrew with a run, and that somebody restored, is not withdrawn again with that run."""
         if not item.seen.get("of_run") or state is None or state.status not in _NOT_OUT:
             return None
         return Reason("put_back") if any(past.item.path == item.path for past in before) else None
@@ -101,8 +101,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read
-        now (``run.made()``). Held are posts that another run or another ledger created, and rows whose outcome is unknown. A post
-        that was withdrawn and that somebody has put back is blocked, unless a column ``again`` of ``run.made()`` is True.
+        now (``run.made()``). Posts that another run or another ledger created and rows whose outcome is unknown are not eligible.
+        A withdrawn post that somebody restored is blocked, unless a column ``again`` of ``run.made()`` is True.
 
     Returns
     -------
@@ -147,8 +147,7 @@ def _of_run(made: pd.DataFrame) -> pd.DataFrame:
     frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
     frame.loc[len(made) :, "row"] = list(why)
     unmade: list[Any] = [*[None] * len(made), *why.values()]
-    frame["unmade"] = unmade
-    return frame
+    return frame.assign(unmade=unmade)
 
 
 def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:

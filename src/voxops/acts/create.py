@@ -302,7 +302,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     Returns
     -------
     Plan
-        The frame with ``eligible reason attempt batch idempotency_key request``. Unfit rows are held with their reason: no
+        The frame with ``eligible reason reason_code attempt batch idempotency_key request``. Unfit rows are held with their reason: no
         time or a time without offset, no content, no account, too long, the same post as a row above it (but where ``twin`` is True).
 
     Raises

@@ -82,9 +82,7 @@ class Plan:
     key: str = ""  # the column that names a row of a campaign; "" for other acts
     canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
     reads: int = 0  # requests that read the subjects before the acts are sent; `cost` counts them
-    why: tuple[Reason, ...] = field(
-        default=(), repr=False
-    )  # of each row; empty for a plan from a ledger, which keeps sentences
+    why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
 
     @property
     def action(self) -> str:
@@ -118,6 +116,10 @@ class Plan:
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
+
+    def _stored_table(self) -> pd.DataFrame:
+        """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
+        return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 
     def canary(self, n: int = 3) -> Plan:
         """Return a plan that tries the first `n` rows of each cause first.
@@ -206,7 +208,7 @@ def summary(plan: Plan) -> str:
 
 def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
     """Why rows are held, with how many, most first."""
-    rows = zip(plan.why or plan.table["reason"], plan.table["eligible"], strict=True)
+    rows = zip(plan.why, plan.table["eligible"], strict=True)
     held = Counter(why for why, eligible in rows if not eligible)
     return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
 

@@ -79,7 +79,7 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     Returns
     -------
     Plan
-        ``plan.frame`` has the input's rows and columns, and ``eligible reason attempt batch idempotency_key request``.
+        ``plan.frame`` has the input's rows and columns, and ``eligible reason reason_code attempt batch idempotency_key request``.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
     missing = [row for row, name in enumerate(names) if name is None]
     if missing:
         where = _where(frame, key, missing)
-        raise PlanError(f"column {key!r} has no value in {where}; every row needs a name that stays")
+        raise PlanError(f"column {key!r} has no value in {where}; every row needs a key that never changes")
     counts = Counter(names)
     doubled = [name for name, count in counts.items() if count > 1]
     if doubled:

@@ -439,9 +439,9 @@ def about_posts(
         if hit is not None:
             rows.append(hit)
         elif kind not in _KINDS:
-            what = str(kind).partition(".")[0]
-            other = Reason("event_about_other", kind=kind, what=what)
-            rows.append((*_NOTHING, Reason("event_of_unknown_moment", kind=kind) if what == "post" else other))
+            subject = str(kind).partition(".")[0]
+            other = Reason("event_about_other", kind=kind, what=subject)
+            rows.append((*_NOTHING, Reason("event_of_unknown_moment", kind=kind) if subject == "post" else other))
         elif posts is None:
             rows.append((*_NOTHING, Reason("event_not_recorded")))
         else:
@@ -518,6 +518,9 @@ def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
         return (*_NOTHING, Reason("one_post_not_near"))
     if odds < _LEAST:
         return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
-    code = "guessed_by_answer" if named else "guessed_by_time"
-    among = {"others": many(len(near) - 1, "other")} if len(near) > 1 else {}
-    return known.ids[near[best]], "likely", round(odds, 3), Reason(f"{code}_among" if among else code, **among)
+    if len(near) == 1:
+        why = Reason("guessed_by_answer" if named else "guessed_by_time")
+    else:
+        others = many(len(near) - 1, "other")
+        why = Reason("guessed_by_answer_among" if named else "guessed_by_time_among", others=others)
+    return known.ids[near[best]], "likely", round(odds, 3), why

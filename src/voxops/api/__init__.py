@@ -1,6 +1,6 @@
-"""What the API promises and what is assumed of it, each once.
+"""The API's promises and the assumptions about it, each in one place.
 
-`matrix` is the table of all writes and the policy that follows from it, `limits` what the API allows in numbers, `assumptions` what
-the contract leaves open, `error_bodies` how an error reads, `states` a post as it was read and how fields and accounts are spelled,
-`evidence` whether a try has ended, `timing` how long something is waited for or believed, `reasons` why something is not done.
+`matrix` is the table of all writes and its policy, `limits` the API's numbers, `assumptions` what the contract leaves open.
+`error_bodies` reads errors, `states` posts and spellings; `evidence` decides whether a try has ended. `timing` has the timeouts,
+grace periods and intervals, `reasons` the catalogue of reasons.
 """

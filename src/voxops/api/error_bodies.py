@@ -1,9 +1,8 @@
-"""What an error on the wire says, in every shape in which one was seen; the only reader of error bodies.
+"""The only reader of error bodies, in every known shape.
 
-An answer that is no success has ``{"error": {"code", "message", "details"?}}``, the same at the top level, a text under ``error``
-with or without a ``message`` beside it, or a bare text (contract: section 5). A target or an item of a bulk request has such an
-error as an object, a text, a list of them or null (contract: 8.1, 8.2). Branch on the HTTP status first, then on the code, never on
-the message.
+An error response has ``{"error": {"code", "message", "details"?}}``, the same at the top level, a text under ``error`` with or
+without a sibling ``message``, or a bare text (contract: section 5). A target or an item of a bulk request has its error as an
+object, a text, a list of them or null (contract: 8.1, 8.2). Branch on the HTTP status first, then on the code, never on the message.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ from voxops.api.states import field_name
 
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _ROW = re.compile(r"posts\[(\d{1,9})\]")
-_LONGEST_CODE = 100  # characters; what is longer is no code, and is cut
+_LONGEST_CODE = 100  # characters of a code; more are cut
 _WORDS = frozenset({"code", "message", "error", "details"})
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class ErrorBody(NamedTuple):
-    """What an error says.
+    """An error as read.
 
     Attributes
     ----------
     code : str
-        In upper case, ``""`` where there is none.
+        In upper case, ``""`` for none.
     message : str
-        As sent, ``""`` where there is none. It is untrusted text of any length.
+        As sent, ``""`` for none. It is untrusted text of any length.
     details : mapping
-        What stands beside code and message, ``{}`` where nothing does.
+        The fields besides code and message, ``{}`` for none.
     row : int or None
-        The row of a bulk request that the error names, counted from 0; None where it names none.
+        The row of a bulk request that the error names, from 0; None if it names none.
     """
 
     code: str = ""
@@ -45,7 +44,7 @@ class ErrorBody(NamedTuple):
 
 
 def read_answer(data: Any) -> ErrorBody:
-    """Read the decoded body of an answer that is no success.
+    """Read the decoded body of an error response.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def read_answer(data: Any) -> ErrorBody:
     Returns
     -------
     ErrorBody
-        Empty where the body says nothing.
+        Empty if the body names no error.
     """
     if not isinstance(data, Mapping):
         return read_error(data)
@@ -67,14 +66,14 @@ def read_answer(data: Any) -> ErrorBody:
         return read_error(error)
     details, row = _details(fields.get("details"))
     code, message = fields.get("code"), fields.get("message")
-    if code is None and message:  # some servers put the code under `error` and the words beside it
+    if code is None and message:  # some servers put the code under `error` and a sibling `message`
         return ErrorBody(_code(error), _text(message), details, row)
     said = read_error(error)
     return ErrorBody(_code(code) or said.code, said.message or _text(message), details, row)
 
 
 def bears_error(data: Any) -> bool:
-    """Whether an answer says that it failed, whatever its status: by an error, or by ``success: false``."""
+    """Whether a response reports a failure, whatever its status: by an error, or by ``success: false``."""
     if not isinstance(data, Mapping):
         return False
     fields = _canonical(data)
@@ -84,8 +83,8 @@ def bears_error(data: Any) -> bool:
 def read_error(error: Any) -> ErrorBody:
     """Read one error: an object, a text, a list of either, or null.
 
-    A text that is nothing but a code, such as ``MEDIA_INVALID``, is the code; any other text is the message, and no code is read out
-    of it. Of a list the first entry that is not empty is read.
+    A text in the form of a code, such as ``MEDIA_INVALID``, is the code; any other text is the message only. In a list, the first
+    entry that is not empty counts.
 
     Parameters
     ----------
@@ -95,9 +94,9 @@ def read_error(error: Any) -> ErrorBody:
     Returns
     -------
     ErrorBody
-        Empty where it says nothing.
+        Empty if there is none.
     """
-    if type(error) is dict and len(error) == 2:  # as nearly all are, and frames have many
+    if type(error) is dict and len(error) == 2:  # the usual case; frames have many
         code, message = error.get("code"), error.get("message")
         if type(code) is str and type(message) is str:
             return ErrorBody(code.strip().upper()[:_LONGEST_CODE], message)
@@ -121,12 +120,12 @@ def read_error(error: Any) -> ErrorBody:
 
 
 def _canonical(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record by the names of its fields, whatever their spelling."""
+    """Index a record by the canonical names of its fields."""
     return {field_name(str(name)): value for name, value in record.items()}
 
 
 def _details(details: Any) -> tuple[Mapping[str, Any], int | None]:
-    """Details as a mapping, and the row that they name."""
+    """Return details as a mapping, and the row that they name."""
     if details is None:
         return _NOTHING, None
     entries = details if isinstance(details, list) else [details]
@@ -135,7 +134,7 @@ def _details(details: Any) -> tuple[Mapping[str, Any], int | None]:
 
 
 def _row(details: Any) -> int | None:
-    """The row that details name, by ``index`` or by the path of a field such as ``posts[7].content``."""
+    """Return the row that details name, by ``index`` or by a field's path such as ``posts[7].content``."""
     if not isinstance(details, Mapping):
         return None
     index = details.get("index")
@@ -146,15 +145,15 @@ def _row(details: Any) -> int | None:
 
 
 def _code(value: Any) -> str:
-    """An error code in upper case; numbers are codes, too."""
+    """Return an error code in upper case; numbers are codes, too."""
     return str(value).strip().upper()[:_LONGEST_CODE] if isinstance(value, str | int) else ""
 
 
 def _text(value: Any) -> str:
-    """Any JSON value as text; ``""`` for null."""
+    """Return any JSON value as text; ``""`` for null."""
     if value is None or isinstance(value, str):
         return value or ""
     try:
         return canonical.encode(value)
-    except RecursionError:  # a thousand lists in one another, where a text should be
+    except RecursionError:  # a thousand nested lists instead of a text
         return "[…]"

@@ -1,7 +1,7 @@
-"""Whether something has changed at the server, and whether a try has ended: rules 18 and 19, each in this one place.
+"""Evidence of a change at the server, and of the end of a try (rules 18 and 19).
 
-A 2xx of an asynchronous act only means "queued", and a terminal status seen afterwards may still be the old one. So an end is
-believed only on evidence that *this* try brought it about. Runs, handles and watches ask the same functions.
+A 2xx of an asynchronous act only means "queued", and a terminal status observed afterwards may still be the old one. So an end counts
+only on evidence that *this* try caused it. Runs, handles and watches share these functions.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
 
 
 class Fate(StrEnum):
-    """How far a target is after a try."""
+    """The progress of a target after a try."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     MOVING = "moving"
-    UNCHANGED = "unchanged"  # it looks as before the try, which may still be queued
+    UNCHANGED = "unchanged"  # as before the try, which may still be queued
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """A post as it was before the act; `targets` by platform and account.
 
-    The ledger stores it as `stored` returns it; `read` takes that.
+    `stored` returns it for the ledger, and `read` takes it back.
     """
 
     status: str | None
@@ -41,13 +41,13 @@ class Baseline:
 
     @classmethod
     def of(cls, state: PostState) -> Baseline:
-        """The state of a post as a baseline."""
+        """Return the state of a post as a baseline."""
         targets = {target.place: target for target in state.targets}
         return cls(state.status, state.updated_at, targets, state.source, state.version)
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Baseline | None:
-        """A baseline from what the ledger stores; None where the act has none, as a create."""
+        """Return a baseline from the ledger; None for acts without one, such as a create."""
         if stored is None or "targets" not in stored:
             return None
         rows = [TargetState(**row) for row in stored["targets"]]
@@ -57,7 +57,7 @@ class Baseline:
         return cls(status, updated, targets, source, version)
 
     def stored(self) -> dict[str, Any]:
-        """What the ledger stores."""
+        """Return the form that the ledger stores."""
         names = ("platform", "account_id", "status", "error_code", "error_message", "retry_count")
         rows = [{name: getattr(target, name) for name in names} for _, target in sorted(self.targets.items())]
         stored = {"post_status": self.status, "updated_at": self.updated_at, "targets": rows, "source": self.source}
@@ -66,20 +66,20 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What is known of one try of an act on a post.
+    """The knowledge of one try of an act on a post.
 
     Attributes
     ----------
     baseline : Baseline or None
-        The post before the act; None where nobody read it.
+        The post before the act; None if it was not read.
     since : float
         Seconds since the try ended.
     sighted : bool
-        Whether the post was seen on its way since.
+        Whether the post was observed in flight after the try.
     promised : mapping
-        Platform and account -> the retry count that the reply announced, where it did.
+        Platform and account -> the retry count that the response announced, if any.
     counted_below : frozenset
-        Platforms and accounts whose count was seen below the promised one since the try.
+        Platforms and accounts whose count was observed below the promised one after the try.
     """
 
     baseline: Baseline | None
@@ -90,7 +90,7 @@ class Attempted:
 
 
 def counted_below(state: PostState, promised: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]]:
-    """The targets whose retry count is below what the reply promised: their try has not ended."""
+    """Return the targets with a retry count below the promised one: their try has not ended."""
     return frozenset(
         target.place
         for target in state.targets
@@ -99,13 +99,13 @@ def counted_below(state: PostState, promised: Mapping[tuple[str, str], int]) -> 
 
 
 def promised_counts(reply: Any) -> dict[tuple[str, str], int]:
-    """Platform and account -> the retry count that the reply to a retry announces for what it re-queued (contract: K1-2)."""
+    """Platform and account -> the retry count that the response to a retry announces for re-queued targets (contract: K1-2)."""
     entries = reply_targets(reply, "retriedPlatforms")
     return {place: entry["retryCount"] for place, entry in entries if isinstance(entry.get("retryCount"), int)}
 
 
 def reply_targets(reply: Any, name: str) -> list[tuple[tuple[str, str], Mapping[str, Any]]]:
-    """A list of targets in the reply to a retry, each under its platform and account."""
+    """Index a list of targets in the response to a retry by platform and account."""
     entries = reply.get(name) if isinstance(reply, Mapping) else None
     return [
         ((str(entry.get("platform", "")).lower(), str(entry.get("accountId", ""))), entry)
@@ -115,7 +115,7 @@ def reply_targets(reply: Any, name: str) -> list[tuple[tuple[str, str], Mapping[
 
 
 def sighted(baseline: Baseline | None, state: PostState) -> bool:
-    """Whether a post is on its way now and was not before the act: the try has begun, and any end is a new one from now on."""
+    """Whether a post is in flight now and was not before the act: the try has begun, and any end observed from now on is its own."""
     if state.status in IN_FLIGHT_STATUSES and (baseline is None or baseline.status not in IN_FLIGHT_STATUSES):
         return True
     return any(
@@ -125,22 +125,22 @@ def sighted(baseline: Baseline | None, state: PostState) -> bool:
 
 
 def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
-    """How far a target is, by the present state of its post (rule 18).
+    """Return the progress of a target, by the present state of its post (rule 18).
 
-    A target that is published now and was not has succeeded at once. It has *failed* only when the post is terminal and there is
-    evidence that this try has ended: the post was seen on its way since, or the target differs from the baseline. Where the reply
-    announced a retry count and the wire shows one, the count must have reached it. A count that was seen below it since, and has
-    reached it for half a minute under a newer time stamp, is evidence by itself; one that had reached it from the beginning may
-    have risen when the try was queued. A newer time stamp alone may be somebody's edit and never says that a try has failed.
-    Nor does an error that is gone while the status is the same: it may be taken away as soon as a retry is queued. A status of the
-    target that is no known one, or none, is that of the whole post, where all targets are out or none is.
+    A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is
+    evidence that this try has ended: the post was observed in flight, or the target differs from the baseline. If the response
+    announced a retry count and the wire shows one, the count must have reached it. A count observed below it first, and at it for
+    half a minute under a newer time stamp, is evidence by itself; one that was at it from the beginning may have risen when the try
+    was queued. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an error that is gone while the
+    status is the same: the API may clear it when it queues a retry. A target with an unknown status, or none, has that of the whole
+    post, if all targets are out or none is.
     """
     status = target.status if target.status in POST_STATUSES else state.status
     if status == "published" and _status_before(tried.baseline, target) != "published":
         return Fate.SUCCEEDED
     if state.status not in TERMINAL_STATUSES or target.status in IN_FLIGHT_STATUSES:
         return Fate.MOVING
-    if status in {"published", "partial"}:  # out before, or one of the targets that say nothing of themselves
+    if status in {"published", "partial"}:  # out before, or without a status of its own
         return Fate.UNCHANGED
     differs = _differs(target, tried.baseline, state.source) and not _error_is_gone(target, tried.baseline)
     evidence = tried.sighted or differs
@@ -154,7 +154,7 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
 def post_ended(state: PostState, tried: Attempted, target_id: str | None = None) -> bool:
     """Whether a try on a whole post, or on the one target of this id, has ended (rule 18).
 
-    What was published before the act has no part in it. A post that shows no targets is judged as one.
+    Targets published before the act are left out. A post without listed targets counts as one target.
     """
     if state.status not in TERMINAL_STATUSES:
         return False
@@ -171,7 +171,7 @@ def post_ended(state: PostState, tried: Attempted, target_id: str | None = None)
 
 
 def untouched(state: PostState, baseline: Baseline | None) -> bool:
-    """Whether a post shows no sign at all of an act, not even a newer time stamp: only this lets an unknown act be sent again."""
+    """Whether a post shows no sign of an act, not even a newer time stamp: an unknown act is sent again only then."""
     if baseline is None:
         return False
     if sighted(baseline, state) or is_newer(state, baseline):
@@ -183,9 +183,9 @@ def untouched(state: PostState, baseline: Baseline | None) -> bool:
 
 
 def is_newer(state: PostState, baseline: Baseline | None) -> bool:
-    """Whether a post's time stamp has passed the baseline's; False where one is missing.
+    """Whether a post's time stamp is newer than the baseline's; False if one is missing.
 
-    Read in two different ways they are compared to the precision of the coarser, since lists may cut milliseconds.
+    Stamps from different kinds of reads are compared at the coarser precision, since lists may cut milliseconds.
     """
     if baseline is None or not state.updated_at or not baseline.updated_at:
         return False
@@ -196,7 +196,7 @@ def is_newer(state: PostState, baseline: Baseline | None) -> bool:
 
 
 def same_time(one: str | None, other: str | None) -> bool:
-    """Whether two times are the same to the precision of the coarser: lists may cut milliseconds."""
+    """Whether two times are the same at the coarser precision: lists may cut milliseconds."""
     if one is None or other is None or one == other:
         return one == other
     first, second = _to_common_precision(one, other)
@@ -212,25 +212,25 @@ def same_text(one: str | None, other: str | None) -> bool:
 
 
 def common_time(time: str | None) -> str | None:
-    """What all times have in common that are the same by `same_time`."""
+    """Return a value that is equal for all times equal by `same_time`."""
     if time is None:
         return None
     try:
         return datetime.fromisoformat(time).replace(microsecond=0).isoformat()
-    except ValueError:  # what is no time is at least itself
+    except ValueError:  # not a time: equal to itself only
         return time
 
 
 def common_text(text: str | None) -> str | None:
-    """What all messages have in common that are the same by `same_text`."""
+    """Return a value that is equal for all messages equal by `same_text`."""
     return None if text is None else text.rstrip(".… ")[:_SHORTEST_CUT]
 
 
-_SHORTEST_CUT = 16  # characters; a shorter text that begins like another is not taken for it, cut
+_SHORTEST_CUT = 16  # characters; a shorter text does not count as another one cut
 
 
 def _to_common_precision(one: str, other: str) -> tuple[datetime, datetime]:
-    """Two times, both cut to whole seconds or milliseconds where one of them shows no more."""
+    """Cut two times to whole seconds or milliseconds if one of them has no more."""
     first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)
     for unit in (1_000_000, 1_000):
         if first.microsecond % unit == 0 or second.microsecond % unit == 0:
@@ -241,24 +241,24 @@ def _to_common_precision(one: str, other: str) -> tuple[datetime, datetime]:
 
 
 def _status_before(baseline: Baseline | None, target: TargetState) -> str | None:
-    """Status of a target before the act; None where it is not known."""
+    """Return the status of a target before the act; None if unknown."""
     before = None if baseline is None else baseline.targets.get(target.place)
     return None if before is None else before.status
 
 
 def _alike(baseline: Baseline, source: Source) -> bool:
-    """Whether a baseline was read in this way, too."""
+    """Whether a baseline comes from the same kind of read."""
     return baseline.source == source
 
 
 def _error_is_gone(target: TargetState, baseline: Baseline | None) -> bool:
-    """Whether all that differs of a target is that it shows no error any more."""
+    """Whether a target differs only in an error that is gone."""
     before = None if baseline is None else baseline.targets.get(target.place)
     return before is not None and target.status == before.status and not (target.error_code or target.error_message)
 
 
 def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> bool:
-    """Whether a target differs from what it was before the act; like is compared with like."""
+    """Whether a target differs from its state before the act, at the same precision."""
     if baseline is None:
         return False
     before = baseline.targets.get(target.place)
@@ -269,7 +269,7 @@ def _differs(target: TargetState, baseline: Baseline | None, source: Source) -> 
     return not same_text(target.error_message, before.error_message)
 
 
-# Webhook deliveries: the record has no status, so only a change of its result tells that it was tried again.
+# Webhook deliveries: the record has no status, so only a change of its result proves another try.
 
 _RESULT = ("success", "status_code", "latency_ms", "error", "delivered_at")
 
@@ -277,8 +277,7 @@ _RESULT = ("success", "status_code", "latency_ms", "error", "delivered_at")
 def delivery_ended(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether a delivery was tried again and the try has ended (rule 19).
 
-    Its retry count exceeds the baseline *and* something of the result differs. Where the wire shows no count, the result alone
-    decides.
+    Its retry count exceeds the baseline *and* its result differs. If the wire shows no count, the result alone decides.
     """
     differs = any(not _same_field(name, baseline.get(name), now.get(name)) for name in _RESULT)
     before, after = baseline.get("retry_count"), now.get("retry_count")

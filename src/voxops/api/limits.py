@@ -1,4 +1,4 @@
-"""What the API allows, in numbers: each with its unit and its source. Whoever checks a limit or fills a page takes it from here."""
+"""The API's limits, each with its unit and source."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 _MEGABYTE = 1024 * 1024
 
-# A post (contract: POST-3). The platforms' own limits are lower, and theirs to apply: `ws.check` asks them.
+# A post (contract: POST-3). The platforms' limits are lower, and `ws.check` asks the API about them.
 CONTENT_CHARACTERS = 10_000
-# What platforms say themselves that a text may have; only warned of, since the API decides.
+# Documented text limits of the platforms; a breach is only a warning, since the API decides.
 PLATFORM_CHARACTERS: Mapping[str, int] = {
     "twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2_200, "linkedin": 3_000,
 }  # fmt: skip
 COMMENT_CHARACTERS = 2_200
-COMMENT_DELAY_SECONDS = 60  # one client allows 3,600, the API's own page 60; what both take is sent
+COMMENT_DELAY_SECONDS = 60  # the API's own page allows 60, one client 3,600; the lower one is safe
 THREAD_POSTS = 25
-POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column taken for one cell
+POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column in one cell
 
 # Metadata of a post (contract: POST-2); a breach is answered by 422.
 METADATA_NAME_CHARACTERS = 100
@@ -35,16 +35,16 @@ BATCH_ID_CHARACTERS = 64
 BATCH_PATH_CHARACTERS = 500
 BATCH_BODY_BYTES = 100 * 1024  # one operation's body
 BATCH_BYTES = 5 * _MEGABYTE  # all bodies together
-BATCH_SECONDS = 60.0  # for which the API may work on it
+BATCH_SECONDS = 60.0  # maximum duration of one batch at the API
 
-# Lists: records per page, the most that posts and contacts give (contract: section 3); assumed for the other lists.
+# Lists: records per page, the maximum for posts and contacts (contract: section 3); assumed for the other lists.
 PAGE_RECORDS = 100
 
 # Validation of one text.
 VALIDATED_PLATFORMS = 100  # undocumented; there are 15 platforms
 VALIDATED_MEDIA = 100  # undocumented
 
-# An idempotency key: undocumented; every published client sends 36 characters, and this is what other services take at the most.
+# An idempotency key: undocumented; every published client sends 36 characters, and other services allow 255.
 KEY_CHARACTERS = 255
 
 # Content type -> most bytes of a file (contract: MED).
@@ -55,8 +55,8 @@ FILE_BYTES: Mapping[str, int] = {
     **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
 }
 
-# What is taken from a server: none of it documented, all far beyond what the API sends, so that no answer fills memory or goes on for ever.
-ANSWER_BYTES = 64 * _MEGABYTE  # of one answer, decompressed
-STORAGE_ANSWER_BYTES = _MEGABYTE  # of the storage host, which has little to say
+# Our own bounds on a server's responses, far beyond what the API sends, so that none fills memory or never ends.
+ANSWER_BYTES = 64 * _MEGABYTE  # of one response, decompressed
+STORAGE_ANSWER_BYTES = _MEGABYTE  # of one response of the storage host
 LIST_PAGES = 20_000  # of one list: two million records
 ADDRESS_CHARACTERS = 16_000  # of one address; load balancers refuse longer ones

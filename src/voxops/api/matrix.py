@@ -1,8 +1,8 @@
 """The endpoint capability matrix: 39 writes, and the policy that follows from each row (contract: SEED, MTX).
 
-Whoever wants to know whether a call may be sent again, whether its 2xx is an outcome, whether its items must be read one
-by one, or what to poll, asks here; no call site decides it by itself. Cells that the published page shows only in part are
-marked in `Endpoint.inferred`: they are read as the table says, but resent only under a key.
+It decides whether a call may be resent, whether its 2xx is an outcome, whether its items must be read one by one, and what to poll;
+no call site decides that itself. `Endpoint.inferred` names cells that the published page shows only in part: such calls are resent
+only under a key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Resend(StrEnum):
-    """What the column "Retry-safe" says."""
+    """Values of the column "Retry-safe"."""
 
     SAFE = "safe"
     WITH_KEY = "with key"
@@ -40,7 +40,7 @@ class Endpoint:
     idempotent : bool
         Whether the server recognises a repeated ``Idempotency-Key``.
     is_async : bool
-        Whether a 2xx only means "queued", and is no outcome.
+        Whether a 2xx only means "queued" and is not an outcome.
     emits : tuple of str
         Webhook events that follow; they end an asynchronous row.
     resend : Resend
@@ -48,9 +48,9 @@ class Endpoint:
     partial : bool
         Whether it can half succeed, so that each item must be read, whatever the status of the whole.
     inferred : tuple of str
-        Names of the cells that are a conclusion and not a quotation.
+        Names of the cells that are inferred, not quoted.
     note : str
-        What the page adds in words.
+        The page's remark.
     """
 
     row: int
@@ -117,7 +117,7 @@ MATRIX: tuple[Endpoint, ...] = (
 )
 # fmt: on
 
-# What a reader of the API looks at to learn how an asynchronous row ended.
+# The kind of thing to poll for the outcome of an asynchronous row.
 _POLLED: dict[int, str] = {
     4: "post", 5: "post", 10: "post", 23: "account", 26: "media", 30: "media", 31: "media", 32: "media", 39: "delivery",
 }  # fmt: skip
@@ -143,7 +143,7 @@ def find(method: str, path: str) -> Endpoint | None:
     Returns
     -------
     Endpoint or None
-        None where no row governs the call: reads, and writes that the matrix does not know.
+        None for reads, and for writes without a row.
     """
     wanted = path if path.startswith("/v1/") else "/v1" + path
     hits = [row for row in MATRIX if row.method == method.upper() and _pattern(row.path).fullmatch(wanted)]
@@ -151,20 +151,20 @@ def find(method: str, path: str) -> Endpoint | None:
 
 
 def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
-    """Whether a write may be sent again while it is unknown if its last try took effect.
+    """Whether a write may be resent while the effect of its last try is unknown.
 
     Parameters
     ----------
     endpoint : Endpoint or None
         The call's row; None (no row) is never resent.
     with_key : bool
-        Whether all its tries have one and the same idempotency key.
+        Whether all its tries have the same idempotency key.
 
     Returns
     -------
     bool
-        A row that says "with key", or whose word is only inferred, needs the key. A direct upload is a PUT of the same
-        bytes to the same place, which HTTP itself makes repeatable.
+        A row with "with key", or with an inferred cell, needs the key. A direct upload is a PUT of the same bytes to the same
+        address, which HTTP defines as idempotent.
     """
     if endpoint is None or endpoint.resend is Resend.NEVER:
         return False
@@ -175,12 +175,12 @@ def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
 
 
 def takes_version(endpoint: Endpoint) -> bool:
-    """Whether a call bears the version token of what it changes, so that somebody else's change is not written over."""
-    return endpoint.row == 2  # which says "use version token"
+    """Whether a call carries a version token, which protects somebody else's change."""
+    return endpoint.row == 2  # its note is "use version token"
 
 
 def polled(endpoint: Endpoint) -> str | None:
-    """Kind of thing to read until it is terminal: ``post``, ``media``, ``account``, ``delivery``; None if synchronous."""
+    """Return the kind of thing to read until it is terminal: ``post``, ``media``, ``account``, ``delivery``; None if synchronous."""
     return _POLLED.get(endpoint.row)
 
 
@@ -191,7 +191,7 @@ def matrix() -> pd.DataFrame:
     -------
     pandas.DataFrame
         39 rows, indexed by ``row``: ``group method path`` (str), ``idempotent asynchronous partial`` (bool), ``emits resend
-        polled inferred note`` (str, empty where there is nothing to say).
+        polled inferred note`` (str, empty for none).
 
     Examples
     --------

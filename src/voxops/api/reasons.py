@@ -1,11 +1,12 @@
-"""Why a row is not sent, a cell is wrong, or something can't be told: codes with parameters, and the one catalogue of their sentences.
+"""Reasons as codes with parameters, and the catalogue of their sentences.
 
-Code compares codes and never sentences; a sentence is made where it is shown. A sentence begins in lower case, says what, where and
-what to do in at most 30 words, and ends without a full stop.
+Code compares codes; a sentence is formatted only for display. It begins in lower case, says what, where and what to do
+in at most 30 words, and ends without a full stop.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ from string import Formatter
 from typing import Any
 
 READY = "ready"  # the code of every row that would be sent
-TWIN = "a column twin (True) says that it is meant"  # what to do about a post that looks like another one (rule 26)
+TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 26)
 
-_ONCE_MORE = "set a column again to True, for that one run of the cell"
+_ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
-_LOST = "merge(), join() and CSV files drop frame.attrs, which hold it"
-# Parameters in which rows of one kind may differ: what stands in their own cells. Any other value makes a kind of its own.
+_LOST = "merge(), join() and CSV files drop frame.attrs, which contain it"
+# Rows of one kind may differ in these parameters, taken from their own cells; any other difference is another kind.
 _DETAILS = frozenset({"count", "names", "new", "old", "other", "text", "time", "units", "value"})
 _EXAMPLES = 2  # shown of each kind
 
@@ -28,45 +29,43 @@ SENTENCES: dict[str, str] = {
     "account_form": "the account {value!r} is neither an id nor platform:@name; separate accounts by a semicolon",
     "account_required": "no account is named",
     "attempt_form": "the attempt is {value!r}; it must be {allowed}",
-    "comment_not_text": "the first comment is {value!r}, which is no text; leave the cell empty for none",
-    "comment_too_long": "the first comment has {count:,} characters; {most:,} is the most",
+    "comment_not_text": "the first comment is {value!r}, not text; leave the cell empty for none",
+    "comment_too_long": "the first comment has {count:,} characters; the limit is {most:,}",
     "content_near_limit": (
         "the content has {count:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}"
     ),
     "content_not_text": "the content is of type {kind}, not text",
     "content_required": "no content",
     "content_too_long": "the content has {count:,} characters; {platform} allows {most:,}",
-    "content_type_form": "the content type {value!r} is none of {types}",
-    "content_written_missing": "the content is {value!r}, which is how a missing cell is written",
+    "content_type_form": "the content type is {value!r}; it must be one of {types}",
+    "content_written_missing": "the content is {value!r}, which looks like a missing value",
     "duplicate_post": "same text, accounts and time as {other}: it would go out twice; " + TWIN,
     "encoding_guessed": (
-        "the file is not UTF-8 and was read as Windows-1252; if {value!r} is garbled, give vx.read_campaign encoding=, such as "
-        "'cp1250' or 'mac_roman'"
+        "the file is not UTF-8 and was read as Windows-1252; if {value!r} is garbled, pass encoding= to "
+        "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
-    "list_form": "{value!r} is a list as Python writes it; write its parts with a semicolon between them",
-    "list_written_missing": "{value!r} is how a missing cell is written; leave the cell empty",
-    "media_file_name": "{value!r} is the name of a file; upload it first, and write its id here, or an https address",
-    "media_form": "{value!r} is no id and no address; separate media by a semicolon",
-    "not_valid": "the API does not call it valid, and gives no reason",
-    "media_required": "Instagram takes no post without an image or a video",
-    "row_id_doubled": "{count} rows are called {value!r}; keep one or rename it",
-    "row_id_missing": "every row needs a name that stays",
+    "list_form": "{value!r} is a Python list; separate its parts by semicolons",
+    "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
+    "media_file_name": "{value!r} is a file name; upload the file and enter its id, or enter an https address",
+    "media_form": "{value!r} is neither an id nor an address; separate media by a semicolon",
+    "not_valid": "the API does not report it as valid, and gives no reason",
+    "media_required": "Instagram requires an image or a video",
+    "row_id_doubled": "{count} rows have the key {value!r}; keep one, or rename the others",
+    "row_id_missing": "the row has no key; every row needs one that never changes",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
-    "time_ambiguous": (
-        "the time {value!r} can't be read for sure; " + _LIKE + ", or give vx.read_campaign tz= and the dayfirst= that fits"
-    ),
-    "time_missing": "no time: the API does not say whether it would publish the post at once",
+    "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
+    "time_missing": "no time; without one the API may publish the post at once",
     "time_past": "the time {value!r} has passed",
     "time_unreadable": "the time {value!r} can't be read; " + _LIKE,
     "time_without_hour": "the time {value!r} is a day without an hour; " + _LIKE,
     "time_without_offset": (
-        "the time {value!r} has no offset from UTC; " + _LIKE + ", or with Z, or give vx.read_campaign tz="
+        "the time {value!r} has no offset from UTC; " + _LIKE + ", or end it with Z, or pass tz= to vx.read_campaign"
     ),
     "time_without_zone": (
-        "the time {value!r} has no offset from UTC; say in which zone the column is, as with .dt.tz_localize({zone!r})"
+        "the time {value!r} has no offset from UTC; set the zone of the column, as with .dt.tz_localize({zone!r})"
     ),
     # Any row of a plan.
-    "id_malformed": "the {what} {value} has blanks or signs that no id has; load the frame again",
+    "id_malformed": "the {what} {value} has blanks or characters that no id contains; load the frame again",
     "id_missing": "no {what}",
     "id_was_number": "the {what} {value} was read as a number, which may have changed it; read the column as text",
     "post_gone": "this post no longer exists",
@@ -75,105 +74,90 @@ SENTENCES: dict[str, str] = {
     "changed_since_loaded": "changed since loaded ({fields}); load it again",
     # Retry and fix.
     "already_published": "already published",
-    "as_analyst_says": "the analyst says so (verdict: {verdict})",
+    "as_analyst_says": "retryable is set to True (verdict: {verdict})",
     "by_verdict": "{verdict}: {remedy}",
     "in_flight": "still {status}; wait until it is 10 minutes old",
-    "in_flight_age_unknown": "still {status}, and its age is not known; load the posts again (" + _LOST + ")",
+    "in_flight_age_unknown": "still {status}, and its age is unknown; load the posts again (" + _LOST + ")",
     "in_flight_stuck": "still {status}; if it is stuck, set retryable to True",
     "new_media_form": "new_media_url must start with https://",
     "new_value_blank": "new_content and new_media_url must be text, and not blank",
     "new_value_missing": "neither new_content nor new_media_url has a value",
     "new_value_written_missing": (
-        "new_content or new_media_url is how a missing cell is written ('nan'); leave it missing where nothing is to change"
+        "new_content or new_media_url looks like a missing value ('nan'); leave the cell empty to keep the old value"
     ),
     "new_values": "new {fields}",
     "not_retryable": "{verdict}: {remedy}",
     "other_target_open": (
-        "another target of this post is not published either; load the posts again, and filter what vx.triage returns ("
+        "another target of this post is not published either; load the posts again, and filter only after vx.triage ("
         + _LOST + ")"
     ),
     "other_target_publishing": "another target of this post is still publishing",
-    "post_not_failed": "its post is {status}, and has not failed",
-    "retryable_says_no": (
-        "retryable says no (it is False or blank) although the verdict is retry; retryable decides: set it to True to retry"
-    ),
+    "post_not_failed": "its post is {status}, not failed",
+    "retryable_says_no": "the verdict is retry, but retryable is False or blank; set it to True to retry",
     "target_missing": "the post lists no target with a platform and an account",
     "target_not_failed": "the target is {status}, not failed",
     "target_twice": "this target is in the frame twice",
     # Update and reschedule.
-    "accounts_form": "new_account_ids must hold account ids, as ws.accounts() shows them",
-    "added_already": "this ledger has added {text!r} to its text already; to add it once more, " + _ONCE_MORE,
-    "as_requested": "the post is as requested; nothing is left to change",
+    "accounts_form": "new_account_ids must contain account ids, as listed by ws.accounts()",
+    "added_already": "an earlier run already added {text!r} to its text; to add it once more, " + _ONCE_MORE,
+    "as_requested": "the post already matches the request; nothing is left to change",
     "draft_would_go_out": (
-        "this is a draft, and a time would let it go out; plan_update with new_scheduled_for says that this is meant"
+        "this is a draft, and a time would publish it; to schedule it, give vx.plan_update a column new_scheduled_for"
     ),
     "edited_already": (
-        "this ledger has changed its text in the same way already ({text}); to do it once more, " + _ONCE_MORE
+        "an earlier run already changed its text in the same way ({text}); to do it once more, " + _ONCE_MORE
     ),
-    "made_of_cut_text": (
-        "the list showed only the beginning of its text, and the new one is made of that; write it as a whole"
-    ),
-    "moved_already": "this ledger has moved it to {time} already; to move it once more, " + _ONCE_MORE,
+    "made_of_cut_text": "the new text is based on the list, which shortens texts; set new_content to the full text",
+    "moved_already": "an earlier run already moved it to {time}; to move it once more, " + _ONCE_MORE,
     "moved_as_far_already": (
-        "this ledger has moved it by as much already, to {time}; to move it once more, " + _ONCE_MORE
+        "an earlier run already moved it by the same amount, to {time}; to move it once more, " + _ONCE_MORE
     ),
-    "moved_by_days_already": (
-        "this ledger has moved it by days already, to {time}; to move it once more, " + _ONCE_MORE
-    ),
+    "moved_by_days_already": "an earlier run already moved it by days, to {time}; to move it once more, " + _ONCE_MORE,
     "new_content_blank": "new_content must be text, and not blank",
     "new_time": "from {old} to {new}",
-    "new_time_beyond_calendar": "its time {value!r} would lie beyond the calendar",
+    "new_time_beyond_calendar": "its time {value!r} plus the shift is outside the calendar",
     "new_time_past": "its new time has passed",
     "new_time_without_offset": "new_scheduled_for {value!r} has no offset from UTC; " + _LIKE,
     "new_time_without_zone": (
-        "new_scheduled_for {value!r} has no offset from UTC; say in which zone the column is, as with .dt.tz_localize({zone!r})"
+        "new_scheduled_for {value!r} has no offset from UTC; set the zone of the column, as with "
+        ".dt.tz_localize({zone!r})"
     ),
     "new_values_and_time": "new {fields}, from {old} to {new}",
     "not_changeable": "only drafts and scheduled posts can be changed; this one is {status}",
     "nothing_requested": "none of {columns} has a value",
-    "old_time_missing": "the post shows no time that it could be moved from",
+    "old_time_missing": "the post has no time to move it from",
     "old_time_without_offset": "its time {value!r} has no offset from UTC; load the posts again",
     "requested_written_missing": (
-        "a requested value is how a missing cell is written ('nan'); leave it missing where nothing is to change"
+        "a requested value looks like a missing value ('nan'); leave the cell empty to keep the old value"
     ),
-    "set_before": "this ledger has set {value} before, and changed it since; to set it once more, " + _ONCE_MORE,
-    "tags_form": "new_tags is a list as Python writes it; write its parts with a semicolon between them",
-    "unchanged": "it is so already",
+    "set_before": "an earlier run already set {value}, and it was changed again; to set it once more, " + _ONCE_MORE,
+    "tags_form": "new_tags is a Python list written as text; separate the tags by semicolons",
+    "unchanged": "the post already has these values",
     # Cancel.
     "created_elsewhere": (
-        "an earlier run or another ledger created it; to withdraw it all the same, plan_cancel(ws.posts(...))"
+        "another run or another ledger created it; to withdraw it anyway, use vx.plan_cancel(ws.posts(...))"
     ),
     "creation_unknown": (
-        "whether it was created is unknown, or it is not shown yet; wait for the end of its run, then plan again"
+        "unknown whether it was created, or not visible yet; wait until its run has ended, then plan again"
     ),
     "never_sent": "it was never sent",
     "not_cancellable": "only drafts and scheduled posts can be cancelled; this one is {status}",
     "not_out_yet": "not out yet",
-    "put_back": (
-        "this ledger has withdrawn it before, and somebody put it back since; to withdraw it once more, " + _ONCE_MORE
-    ),
+    "put_back": "an earlier run withdrew it, and somebody restored it; to withdraw it once more, " + _ONCE_MORE,
     # Redeliver.
     "already_delivered": "already delivered",
-    "delivery_age_unknown": (
-        "its age is not known; load it again with ws.deliveries, or take it all the same with force=True"
-    ),
+    "delivery_age_unknown": "its age is unknown; load it again with ws.deliveries, or pass force=True",
     "delivery_gone": "this delivery no longer exists",
     "delivery_twice": "this delivery is in the frame twice",
-    "delivery_young": (
-        "younger than an hour: the API may still retry it by itself (force=True takes it all the same)"
-    ),
+    "delivery_young": "younger than an hour: the API may still retry it; to redeliver it anyway, pass force=True",
     "forced": "forced",
     "forced_though_rejected": "not delivered: the receiver rejected it ({status}); forced",
     "not_delivered": "not delivered",
-    "receiver_rejected": (
-        "the receiver rejected it ({status}) and would again; fix the receiver, then set a column again to True"
-    ),
-    "redelivered_before": (
-        "it has arrived, and this ledger has sent it again before; to send it once more, " + _ONCE_MORE
-    ),
+    "receiver_rejected": "the receiver rejected it ({status}); fix the receiver, then set the column 'again' to True",
+    "redelivered_before": "an earlier run already redelivered it, and it arrived; to send it once more, " + _ONCE_MORE,
     # A run, where it waits for others.
-    "campaign_busy": "others are creating posts of this campaign; waits until none has appeared for a while",
-    "canaries_failed": "held: {succeeded} of {canaries} canaries of its cause succeeded",
+    "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",
+    "canaries_failed": "blocked: {succeeded} of {canaries} canaries of its cause succeeded",
     "waits_for_canaries": "waits for the canaries of its cause",
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
@@ -181,46 +165,46 @@ SENTENCES: dict[str, str] = {
     "account_not_active": "{account} is {status}: only active accounts publish",
     "account_not_listed": "the workspace lists no such account",
     "check_failed": "its last check failed: {message}",
-    "choose_another_account": "the account is no longer among the workspace's; choose another one for the post",
-    "grant_permissions": "connect the account again and allow what it asks for",
+    "choose_another_account": "the account is no longer in the workspace; choose another one for the post",
+    "grant_permissions": "connect the account again and grant the permissions that it requests",
     "look_at_failures": "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)",
     "reconnect_account": (
         "connect the account again in the dashboard before the post goes out, or move the post: vx.plan_update"
     ),
     "reconnect_and_retry": "connect the account again in the dashboard, then retry its posts",
-    "try_later": "try again later; if it stays so, ask support",
-    "targets_failed": "{failed} of {tried} targets of the last days failed, for no fault of the post",
+    "try_later": "try again later; if it persists, ask support",
+    "targets_failed": "{failed} of {tried} recent targets failed for reasons other than the post",
     # A delivery that is lost, and the post that a delivery is about.
     "no_answer": "no answer",
     "receiver_failed": "receiver failed",
     "rejected": "rejected",
-    "delivery_without_time": "the delivery shows no time",
+    "delivery_without_time": "the delivery has no time",
     "event_about_other": "{kind} is about the {what}, not a post",
     "event_names_no_post": "event {event}, a {kind}, names no post",
     "event_names_post": "event {event} names it",
     "event_not_recorded": "its event was not recorded; pass posts=ws.posts(...) for a guess",
-    "event_of_unknown_moment": "when a {kind} comes up is unknown",
-    "guessed_by_answer": "a guess by kind, time and what the answer names",
-    "guessed_by_answer_among": "a guess by kind, time and what the answer names, against {others}",
-    "guessed_by_time": "a guess by kind and time",
-    "guessed_by_time_among": "a guess by kind and time, against {others}",
-    "no_post_at_that_time": "no loaded post shows a {kind} at that time; it may have changed since",
-    "older_than_posts": "it is older than the posts that were loaded",
-    "one_post_not_near": "one post is near in time, but not near enough to be taken for it",
-    "several_posts_fit": "{posts} posts fit alike, by kind and time",
+    "event_of_unknown_moment": "the time at which a {kind} occurs is unknown",
+    "guessed_by_answer": "a guess from kind, time and the names in the response",
+    "guessed_by_answer_among": "a guess from kind, time and the names in the response, against {others}",
+    "guessed_by_time": "a guess from kind and time",
+    "guessed_by_time_among": "a guess from kind and time, against {others}",
+    "no_post_at_that_time": "no loaded post has a {kind} at that time; it may have changed later",
+    "older_than_posts": "it is older than the loaded posts",
+    "one_post_not_near": "the nearest post is too far away in time",
+    "several_posts_fit": "{posts} posts match equally well by kind and time",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Reason:
-    """A code of the catalogue with its parameters; ``str()`` makes the sentence.
+    """A code of the catalogue with its parameters; ``str()`` returns the sentence.
 
     Attributes
     ----------
     place : str
-        Where in a sheet it is, such as ``D7``; ``""`` where it is in none.
+        The cell of the sheet, such as ``D7``; ``""`` without a sheet.
     words : str
-        The sentence of a code that is not ours, such as the API's; ``""`` where the catalogue has it.
+        The sentence of a foreign code, such as one of the API; ``""`` for codes of the catalogue.
     """
 
     code: str
@@ -238,13 +222,17 @@ class Reason:
             object.__setattr__(self, name, value)
 
     def at(self, place: str | None) -> Reason:
-        """The reason with the place that it is about."""
+        """Return the reason with this place."""
         return Reason(self.code, place=place, words=self.words, **dict(self.params))
 
     def sentence(self) -> str:
-        """It as a sentence of its own, without its place."""
+        """Return the whole sentence, capitalized, without the place."""
         said = str(self.at(None))
         return self.words or f"{said[:1].upper()}{said[1:]}."
+
+    def stored(self) -> str:
+        """It as text for a ledger; `read_reason` gives it back."""
+        return json.dumps([self.code, dict(self.params), self.place], ensure_ascii=False)
 
     def __str__(self) -> str:
         said = self.words or SENTENCES[self.code].format(**dict(self.params))
@@ -252,7 +240,7 @@ class Reason:
 
 
 class _Gap:
-    """What stands in a sentence for values that differ."""
+    """The placeholder for values that differ."""
 
     def __format__(self, form: str) -> str:
         return "…"
@@ -260,15 +248,26 @@ class _Gap:
     __repr__ = __str__ = lambda _: "…"
 
 
+def read_reason(text: str) -> Reason | str:
+    """The reason that a ledger keeps, or the text as it is where that is none of this catalogue."""
+    try:
+        code, params, place = json.loads(text)
+        found = Reason(code, **params).at(place)
+        str(found)
+    except (ValueError, TypeError, LookupError):
+        return text
+    return found
+
+
 def beginning(code: str) -> str:
-    """How every sentence of a code begins: what comes before its first parameter."""
+    """Return the text before the first parameter of a code's sentence."""
     return next(text for text, *_ in Formatter().parse(SENTENCES[code]))
 
 
 def kinds(counted: Iterable[tuple[Reason | str, int]]) -> list[tuple[str, int]]:
-    """Group reasons that differ only in details of their rows: one sentence for each kind, with examples apart, most rows first.
+    """Group reasons that differ only in details of their rows: one sentence with examples per kind, most rows first.
 
-    A text that has no code is a kind of its own.
+    Each text without a code is its own kind.
     """
     rows, alike = Counter[Any](), dict[Any, list[Reason | str]]()
     for why, count in counted:
@@ -279,7 +278,7 @@ def kinds(counted: Iterable[tuple[Reason | str, int]]) -> list[tuple[str, int]]:
 
 
 def _as_one(alike: Sequence[Reason | str]) -> str:
-    """Reasons of one kind in one sentence: what they share stays; examples of the rest, and their places, follow in brackets."""
+    """Join reasons of one kind: shared values stay, and examples of the others follow in brackets."""
     reasons = [why for why in alike if isinstance(why, Reason)]
     if len(alike) == 1 or not reasons or reasons[0].words:
         return str(alike[0])

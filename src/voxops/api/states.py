@@ -1,4 +1,4 @@
-"""A post as it was read, and names of fields, platforms and accounts in one spelling (contract: SCH)."""
+"""A post as read, and canonical names of fields, platforms and accounts (contract: SCH)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from voxops.model import IN_FLIGHT_STATUSES
 
 
 def field_name(name: str) -> str:
-    """Return the name of a field without its spelling: ``has_more``, ``hasMore`` and ``HASMORE`` are one."""
+    """Return the canonical name of a field: ``has_more``, ``hasMore`` and ``HASMORE`` are equal."""
     return name.replace("_", "").replace("-", "").lower()
 
 
 def account_spelling(name: str) -> str:
-    """Return an account in one spelling: ``Twitter:@Brand``, ``twitter:brand`` and ``X:@brand`` are one; ids stay as they are."""
+    """Return the canonical name of an account: ``Twitter:@Brand``, ``twitter:brand`` and ``X:@brand`` are equal; ids stay as they are."""
     platform, colon, username = name.partition(":")
     return f"{platform_spelling(platform)}:@{username.strip().lstrip('@').lower()}" if colon else name
 
 
 def platform_spelling(name: str) -> str:
-    """Return a platform as the API calls it, whatever people call it."""
+    """Return the API's name of a platform."""
     word = name.strip().lower()
     return {"x": "twitter", "google business": "google_business"}.get(word, word)
 
@@ -33,9 +33,9 @@ _MARK = re.compile("[0-9a-f]{32}")
 
 
 def as_mark(value: Any) -> str | None:
-    """A mark, in whatever case or wrapping the API shows it; None where it was cut, masked or is missing.
+    """Return a mark, in any case or wrapping; None if it is missing, cut or masked.
 
-    An altered mark must not be taken for that of another row, which would prove that this row was not created.
+    An altered mark must not count as another row's, which would prove that this row was not created.
     """
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
@@ -45,7 +45,7 @@ def as_mark(value: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """One platform of one post; statuses and platforms in lower case, codes in upper case, None for what the API left out."""
+    """One platform of one post; statuses and platforms in lower case, codes in upper case, None for fields that the API left out."""
 
     platform: str
     account_id: str | None = None
@@ -58,7 +58,7 @@ class TargetState:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Platform and account, which name a target of a post where lists show no target ids."""
+        """Platform and account, the key of a target in lists without target ids."""
         return self.platform, self.account_id or ""
 
 
@@ -66,8 +66,8 @@ class TargetState:
 class PostState:
     """A post as read; times are ISO text in UTC, None where the API shows none.
 
-    `source` says how it was read: lists may leave out target ids and retry counts and cut what single reads show whole.
-    `metadata` and `tags` are None where the post shows none; `version` is its `updatedAt` as the API wrote it, the token of an update.
+    `source` is the kind of read: lists may omit target ids and retry counts, and cut texts that single reads return whole.
+    `metadata` and `tags` are None if the response has none; `version` is `updatedAt` as sent, the token of an update.
     """
 
     post_id: str
@@ -84,18 +84,18 @@ class PostState:
 
     @property
     def mark(self) -> str | None:
-        """The mark of a create of ours (rule 13)."""
+        """The mark of the create by voxops (rule 13)."""
         return self.marks[0]
 
     @property
     def marks(self) -> tuple[str | None, ...]:
-        """The marks of operation, row, campaign and request; None for what is missing or does not have the form of a mark."""
+        """The marks of operation, row, campaign and request; None for one that is missing or malformed."""
         shown = self.metadata or {}
         return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 
     @property
     def has_metadata(self) -> bool:
-        """Whether the post shows its metadata as they were sent; else absence of a mark proves nothing (rule 14)."""
+        """Whether the post has its metadata as sent; else a missing mark proves nothing (rule 14)."""
         shown = self.metadata or {}
         return bool(shown) and not ("voxopsOp" in shown and self.mark is None)
 
@@ -111,5 +111,5 @@ class PostState:
 
     @property
     def open_targets(self) -> int:
-        """How many targets a retry of the whole post would send again."""
+        """How many targets a retry of the whole post would resend."""
         return self.failed_targets + sum(target.status in IN_FLIGHT_STATUSES for target in self.targets)

@@ -1,7 +1,4 @@
-"""Timing: how long something is waited for, believed, or tried again after; each with its reason.
-
-All values are seconds unless their name says otherwise.
-"""
+"""Timeouts, grace periods and intervals, each with its reason, in seconds unless the name says otherwise."""
 
 from __future__ import annotations
 
@@ -12,62 +9,61 @@ from email.utils import parsedate_to_datetime
 
 # -- leases and clearances, in ledger time
 
-LEASE = 90.0  # for which a sender keeps an operation to itself; longer than any request takes (rule 21)
-# For which a reading clears an operation for sending: what it showed may have changed after a long wait for the rate limit, or a
-# night in which the laptop slept (rule 8).
+LEASE = 90.0  # of a sender's lease on an operation; longer than any request takes (rule 21)
+# Maximum age of the read before a send: the post may have changed during a long rate-limit pause, or while the laptop slept
+# (rule 8).
 CLEARED_FOR = 120.0
-# The same for creates, whose list must be as it was read: a colleague may send the same sheet at the same time (rule 13).
+# The same for creates, whose list must be current: a colleague may send the same sheet at the same time (rule 13).
 CREATES_CLEARED_FOR = 15.0
-CREATES_FRESH_FOR = 10.0  # after which the list is read again before creates are sent (rule 13)
-FRESH_FOR = 60.0  # after which what a planned operation is about is read again before it is sent (rule 1)
+CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 13)
+FRESH_FOR = 60.0  # after which the subject of a planned operation is reread before it is sent (rule 1)
 
 # -- server time
 
 CLOCKS_DIFFER = 5.0  # by which server time, in whole seconds, may seem to go back
 SKEW = 300.0  # by which two clocks of the server may differ (rules 11 and 14)
 
-# -- after a try, before reading says something (rule 11)
+# -- after a try, before a read is evidence (rule 11)
 
-# A reading that began so long after the end of a try lets it be sent again under its key. What is queued shows within seconds of the
-# API's answer, but a request that nobody has answered may still be executed for a minute.
+# A read that began this long after the end of a try allows a resend under its key. Queued work is visible within seconds of the
+# response, but a request without a response may still be executed for a minute.
 # Lists may lag behind; these waits allow for up to a minute.
 RESEND_ANSWERED, RESEND_UNANSWERED = 75.0, 135.0
-PROOF_AFTER = 300.0  # before absence proves anything (rule 14)
+PROOF_AFTER = 300.0  # before absence is evidence (rule 14)
 
-# -- after a try, before an end is believed (rule 18)
+# -- after a try, before an end counts (rule 18)
 
-# For which a retry count that has reached what the reply promised may still stand beside the old status: it may rise when the try
-# is queued.
+# How long a retry count may be at the promised value beside the old status: it may rise when the try is queued.
 COUNT_SETTLES_AFTER = 30.0
-# From which on a target that looks as before the try is reported so: the API publishes within minutes or not at all (contract: PLAY).
+# After which a target is reported as unchanged since the try: the API publishes within minutes or not at all (contract: PLAY).
 NO_EVIDENCE_AFTER = 300.0
-STUCK_AFTER = timedelta(minutes=10)  # after which what is on its way counts as stuck (contract: PLAY; rules 3 and 18)
-SERVER_RETRIES_FOR = timedelta(hours=1)  # for which the API may still retry a delivery by itself (rule 19)
+STUCK_AFTER = timedelta(minutes=10)  # after which a post in flight counts as stuck (contract: PLAY; rules 3 and 18)
+SERVER_RETRIES_FOR = timedelta(hours=1)  # during which the API may still retry a delivery itself (rule 19)
 
-# -- looking again
+# -- polling
 
-FIRST_LOOK = 2.0  # until the first look; the API publishes within seconds when all is well (contract: MEDIAFLOW)
-LONGEST_LOOK = 30.0  # between two looks at the most
-PER_PAGE = 2.0  # between two looks for each page that a look takes
-LONGEST_REST = 120.0  # for which a list is left alone at the most, if somebody waits for it
-WATCH_FOR = 1800.0  # of watching, after which what has not ended is left pending (contract: PLAY)
-WATCH_LOOKS = 64  # looks of a run without any change, about as long
-# For which a walk through the list of new posts says what stands below its top, and at least so many times as long as it took, since
-# a walk through thousands of posts takes most of a minute (rule 13).
+FIRST_LOOK = 2.0  # until the first poll; the API normally publishes within seconds (contract: MEDIAFLOW)
+LONGEST_LOOK = 30.0  # maximum between two polls
+PER_PAGE = 2.0  # between two polls, per page of a poll
+LONGEST_REST = 120.0  # maximum between two reads of a list that somebody waits for
+WATCH_FOR = 1800.0  # of watching, after which the rest stays pending (contract: PLAY)
+WATCH_LOOKS = 64  # polls of a run without any change, about as long
+# How long a scan of the list of new posts is valid below its top, and at least this multiple of its own duration: a scan of
+# thousands of posts takes most of a minute (rule 13).
 WALK_HOLDS_FOR, WALK_SHARE = 60.0, 4
-# For which what waits to go out is not read again, and at least so many times as long as it took: among it, a post of any age may be
-# mended into a row (rule 26).
+# How long the list of waiting posts is not reread, and at least this multiple of its own duration: a post of any age in it may be
+# edited to equal a row (rule 26).
 WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
-LIST_DISORDER = timedelta(seconds=5)  # by which a post may stand too early in a list that is newest first
-# How far a ledger that sees a workspace for the first time looks back: for all posts, and for those that wait to go out (rule 13).
+LIST_DISORDER = timedelta(seconds=5)  # by which a list in order newest first may place a post too early
+# How far back a new ledger scans a workspace: for all posts, and for those that wait to go out (rule 13).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
-# How long no new post of the campaign may appear before a batch that lost rows to existing posts is sent (rule 27).
+# How long no new post of the campaign must appear before a batch that lost rows to existing posts is sent (rule 27).
 CAMPAIGN_QUIET = 75.0
-# How long after settling a retry count that is too high is put down to somebody's act at the same moment (rule 31).
+# How long after settling an excess retry count is attributed to somebody's simultaneous act (rule 31).
 COLLISIONS_WITHIN = 600.0
-# How long after settling a run that was cut short is looked at when it is attached (rule 28).
+# How long after settling an interrupted run is still verified when it is attached (rule 28).
 ATTACHED_WITHIN = 3 * 86_400.0
-COPIES_WATCHED_FOR = 75.0  # after the last send of creates, in which copies are looked for (rule 28)
+COPIES_WATCHED_FOR = 75.0  # after the last send of creates, during which duplicates are searched for (rule 28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ class Backoff:
     cap : float
         Seconds; no delay is longer.
     tries : int
-        How often one request is sent at the most, the first time included.
+        Maximum number of tries of one request, the first included.
     """
 
     base: float = 0.5
@@ -97,7 +93,7 @@ def delay(policy: Backoff, attempt: int, rng: random.Random) -> float:
     policy : Backoff
         Base and cap.
     attempt : int
-        Number of tries already made, from 1.
+        Number of tries so far, from 1.
     rng : random.Random
         Source of the jitter.
     """
@@ -106,10 +102,9 @@ def delay(policy: Backoff, attempt: int, rng: random.Random) -> float:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for, None if it is absent or unreadable.
+    """Return the seconds of a ``Retry-After`` header, None if it is absent or unreadable.
 
-    The API does not say which of HTTP's two forms it sends, so both are read: seconds, or a date, which is measured from the
-    server's own `now`.
+    The API does not document which of HTTP's two forms it sends, so both are read: seconds, or a date relative to the server's `now`.
     """
     if value is None:
         return None
@@ -120,7 +115,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         pass
     try:
         when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # no date, or one with numbers that no calendar has
+    except (ValueError, OverflowError):  # not a date, or one outside the calendar
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
@@ -128,5 +123,5 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def is_ambiguous(status: int) -> bool:
-    """Whether an HTTP status leaves open if a write took effect: any 5xx, and 408, since the server or a gateway gave up."""
+    """Whether an HTTP status leaves the effect of a write unknown: any 5xx, and 408, a timeout of the server or a gateway."""
     return status >= 500 or status == 408

@@ -73,7 +73,7 @@ def _narrowed(name: str, column: Any) -> Any:
         return column.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise ConfigError(
-            f"{name} holds whole numbers beyond int64; write CAST({name} AS VARCHAR) in the query, or AS DOUBLE"
+            f"{name} contains whole numbers beyond int64; write CAST({name} AS VARCHAR) in the query, or AS DOUBLE"
         ) from error
 
 

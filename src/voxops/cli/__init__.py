@@ -13,8 +13,7 @@ from pathlib import Path
 
 from voxops._support.safe import printable
 from voxops.cli import commands as do
-from voxops.cli.digest import run_digest
-from voxops.cli.output import WRONG, for_programs, is_wrong_usage
+from voxops.cli.commands import WRONG, for_programs, is_wrong_usage
 from voxops.errors import VoxopsError
 
 _REPORT_STATUS = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
@@ -148,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where --since-last remembers the last digest (default: beside the ledger)",
     )
-    digest.set_defaults(run_command=run_digest)
+    digest.set_defaults(run_command=do.run_digest)
 
     ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
     ledger.add_argument("path", type=Path, help="the ledger's file")

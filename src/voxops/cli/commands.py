@@ -1,34 +1,168 @@
-"""What the commands do, but for the digest: each takes the options, and returns its exit status."""
+"""What each command does, and how it prints: as text for a person, or as JSON for whatever reads it next.
+
+JSON has plain values, times as ISO text in UTC, and everything else escaped.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+import json
+import math
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from voxops._support.files import unwritable
-from voxops._support.safe import below_all, many, printable
+import pandas as pd
+
+from voxops._support import safe
+from voxops._support.files import make_folder, unwritable, write_file
+from voxops._support.safe import below_all, many, plain, printable
 from voxops.api.matrix import MATRIX, matrix, polled
-from voxops.cli.output import (
-    ATTENTION,
-    connected,
-    emit,
-    emit_or_print_frame,
-    emit_or_say,
-    facts,
-    print_frame,
-    records,
-    say,
-)
-from voxops.errors import ConfigError
+from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
+from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from voxops.analysis.digest import Concern
+    from voxops.views._report import Report
+    from voxops.workspace import Workspace
 
-    from voxops.views.report import Report
+
+# Exit status of arguments, settings or an API key that must be changed first: trying again later does not help.
+WRONG = 2
+ATTENTION = 3  # exit status of what found something for a person to do
+_out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
+
+
+def is_wrong_usage(error: VoxopsError) -> bool:
+    """Whether a person must change something before the same command can do better."""
+    return isinstance(error, ConfigError | PlanError | AuthError) and not error.again_later
+
+
+def connected(options: argparse.Namespace) -> Workspace:
+    """The workspace that the options name."""
+    from voxops.connection import connect
+
+    ledger, tz = getattr(options, "ledger", None), getattr(options, "tz", None)
+    if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
+        raise ConfigError(f"there is no ledger {ledger}")
+    if options.sandbox and options.url:
+        raise ConfigError("--sandbox is the API on this machine, and --url another one: give one of them")
+    if options.sandbox:
+        return connect(sandbox=True, ledger=ledger, tz=tz)
+    if not os.environ.get("VOXBURST_API_KEY"):
+        raise ConfigError("no API key: set the environment variable VOXBURST_API_KEY; --sandbox needs none")
+    return connect(url=options.url, ledger=ledger, tz=tz)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, its named index among the columns; missing values are null."""
+    named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    names = [str(name) for name in named.columns]
+    columns = [plain_values(named, name) for name in named.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def written(value: Any) -> str:
+    """JSON in plain ASCII on one line: no terminal and no log takes anything in it for a command."""
+    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, pd.Timedelta):
+        return value.total_seconds()
+    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+@contextmanager
+def for_programs() -> Iterator[None]:
+    """Keep standard output for JSON: what else is printed meanwhile goes to the errors."""
+    _out.append(sys.stdout)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = _out.pop()
+
+
+def emit(value: Any) -> None:
+    """Print a value as a line of JSON."""
+    print(written(value), file=_out[-1] if _out else sys.stdout, flush=True)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(printable(line), flush=True)
+
+
+def print_frame(frame: pd.DataFrame) -> None:
+    """Print a frame whole, without markup or control characters of others."""
+    shown = frame.map(lambda value: plain(value, 60))
+    print(printable(shown.to_string()) if len(shown) else "nothing yet")
+
+
+def emit_or_say(options: argparse.Namespace, value: Any, line: str) -> None:
+    """Print a value as JSON for a program, or a line for a person."""
+    if options.json:
+        emit(value)
+    else:
+        say(line)
+
+
+def emit_or_print_frame(options: argparse.Namespace, frame: pd.DataFrame) -> None:
+    """Print a frame as JSON for a program, or as a table for a person."""
+    if options.json:
+        emit(records(frame))
+    else:
+        print_frame(frame)
+
+
+class Facts:
+    """Standard output of a command that says its facts in lines such as ``demo: posts=3``: those as JSON, the rest among the errors."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines go out."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            name, colon, facts = line.partition(": ")
+            try:
+                pairs = [word.partition("=") for word in shlex.split(facts)]
+            except ValueError:  # a quotation mark by itself, in words for people
+                pairs = []
+            if colon and name.isalpha() and pairs and all(sign for _, sign, _ in pairs):
+                emit({"command": name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs}})
+            else:
+                print(line, file=sys.stderr)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits but the end of a line."""
+
+
+def facts(options: argparse.Namespace) -> AbstractContextManager[object]:
+    """Turn the lines of a command into JSON, if that is asked for."""
+    return redirect_stdout(cast("IO[str]", Facts())) if options.json else nullcontext()
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -229,3 +363,123 @@ def run_ledger(options: argparse.Namespace) -> int:
         else:
             emit_or_print_frame(options, audit.runs(book) if options.runs else audit.history(book))
     return 0
+
+
+_LINES = 50  # of findings, and of what is gone, in the text of a digest: what a chat shows of one message
+
+
+def run_digest(options: argparse.Namespace) -> int:
+    """Say what needs somebody, send it where it was asked to go, and only then remember it."""
+    from voxops.analysis.digest import digest
+    from voxops.client.outgoing import checked_address, post_json
+
+    address = None if options.post is None else checked_address("--post", options.post)
+    with connected(options) as ws:
+        place = _place(options, ws)
+        memory = _memory(place, ws.id)
+        concerned, weeks = _concerns(ws, options.since)
+        found, kept = digest(concerned, {} if place is not None and memory is None else memory)
+        at = ws.client.now().isoformat()
+        report = {
+            "voxops": "digest",
+            "workspace": {"id": ws.id, "name": ws.name},
+            "made_at": at,
+            "window": options.since,
+            "since_last": None if memory is None else memory.get("made_at"),
+            **found,
+            "weeks": weeks,
+        }
+        report["text"] = _in_words(report, safe.plain)
+        if address is not None and (report["attention"] or report["gone"]):
+            report["posted"] = post_json(address, written({**report, "text": _in_words(report, safe.chat)}).encode())
+        if options.json or sys.stdout is None or not sys.stdout.isatty():
+            emit(report)
+        else:
+            say(str(report["text"]))
+        if place is not None:  # last: what could not be reported must be in the next digest
+            try:
+                make_folder(place.parent)
+                write_file(place, written({**kept, "workspace": ws.id, "made_at": at}))
+            except OSError as error:
+                raise unwritable(place, error) from error
+    return ATTENTION if report["attention"] else 0
+
+
+def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, Any]] | None]:
+    """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
+    from voxops import deliveries
+    from voxops.analysis.causes import causes
+    from voxops.analysis.digest import concerns
+    from voxops.analysis.triage import triage
+    from voxops.frames.times import length, moment, window, within
+
+    now = ws.client.now()
+    start, _ = window(since, None, now, ws.settings.tz)
+    try:
+        span = length("--since", since)
+    except ConfigError:
+        span = None
+    # The lists of what failed are read whole in any case; what lies before tells what came back from what is new.
+    # As an instant: lengths of centuries are more than their own text can be read back as.
+    read = since if span is None else pd.Timestamp(now) - 4 * span
+    posts = ws.posts(status=["failed", "partial", "publishing"], since=read)
+    triaged = triage(posts[within(moment(posts), start, None)])
+    weeks = None if span is None else causes(triage(posts), against=span, now=now)
+    log = ws.deliveries(since=since)
+    runs = ws.runs()
+    recent = runs if start is None else runs[runs["created_at"] >= start]
+    found = concerns(triaged, deliveries.lost(log), deliveries.outages(log), recent, ws.at_risk())
+    return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
+
+
+def _in_words(report: dict[str, Any], show: Callable[[object], str]) -> str:
+    """The digest as text, for a terminal or for a chat that shows nothing else; `show` makes untrusted text harmless there."""
+    where = show(report["workspace"]["name"] or report["workspace"]["id"])
+    lines = [f"{where}: {many(len(report['findings']), 'thing')} for somebody to look at"]
+    for one in report["findings"][:_LINES]:
+        more = f", {one['more']} of them new" if one["change"] == "worse" else ""
+        remedy = f": {show(one['remedy'])}" if one.get("remedy") else ""
+        lines.append(f"{one['change']}: {one['kind']} {show(one['what'])} ({many(one['rows'], 'row')}{more}){remedy}")
+    lines += _more(one["kind"] for one in report["findings"][_LINES:])
+    lines += [f"gone: {show(name)}" for name in report["gone"][:_LINES]]
+    lines += _more("gone" for _ in report["gone"][_LINES:])
+    return "\n".join(lines)
+
+
+def _more(kinds: Iterable[str]) -> list[str]:
+    """A line for what the text has no room for: it must not be taken for all there is."""
+    counts = Counter(kinds)
+    left = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    return [f"and {counts.total():,} more ({left}), in the JSON of this digest"] if counts else []
+
+
+def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:
+    """The file that remembers the last digest; None where none is wanted."""
+    if options.state is not None and not options.since_last:
+        raise ConfigError(
+            "--state names where --since-last remembers the last digest; add --since-last, or leave it out"
+        )
+    if options.state is not None or not options.since_last:
+        return options.state  # type: ignore[no-any-return]
+    if ws._ledger is None:
+        raise ConfigError(
+            "the workspace has no ledger beside which the last digest could be remembered; name a file with --state"
+        )
+    return Path(ws._ledger.path).with_suffix(".digest.json")
+
+
+def _memory(place: Path | None, workspace: str) -> dict[str, Any] | None:
+    """What the last digest left; None before the first."""
+    if place is None or not place.exists():
+        return None
+    try:
+        memory = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{place} can't be read as the memory of a digest ({error}); delete it to begin anew"
+        ) from None
+    if not isinstance(memory, dict) or not isinstance(memory.get("items"), dict):
+        raise ConfigError(f"{place} is not the memory of a digest; name another file with --state")
+    if memory.get("workspace") != workspace:
+        raise ConfigError(f"{place} remembers the digests of another workspace; name another file with --state")
+    return memory

@@ -26,7 +26,7 @@ def bind(ledger: Ledger, run: str, plan: Plan, facts: Facts, reason: str | None)
     """Write a run and everything it needs into the ledger, in one transaction."""
     head = RunHead(run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held)
     with ledger.atomic():
-        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=pack(plan.table))
+        ledger.runs.start(head, reason=reason, created=facts.now.timestamp(), frame=pack(plan._stored_table()))
         if facts.listed is not None:
             learn(ledger, facts.listed)
         ledger.claims.expire()

@@ -152,7 +152,7 @@ class Decider:
             where = "with vx.plan_update" if set(fields) <= set(FIELDS.values()) else "in the dashboard"
             return Hold(
                 f"already posted as {member.result_id}, with other values of {differing}; change the post itself, {where}. "
-                "To name a new campaign would post every row again"
+                "A new campaign name would post all the rows again"
             )
         is_blocked = member.outcome is Outcome.BLOCKED and stored.state == "settled"
         if is_blocked and self._creates and member.result_id is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxops._support import safe
 from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
 from voxops.engine.control import Pass
 from voxops.engine.job import notify
 from voxops.engine.progress import fold, start
@@ -123,8 +124,7 @@ class Reporter:
         reasons: dict[int, Reason | str] = {**current.reasons.refused, **current.reasons.waiting}
         if current.control.halted:
             left = self._ledger.operations.of_run(self._run, ("planned",))
-            stopped = f"stopped: {current.control.halted}"
-            reasons = {**{operation.id: stopped for operation in left}, **reasons}
+            reasons = {**{operation.id: f"stopped: {current.control.halted}" for operation in left}, **reasons}
         with self._ledger.atomic():
             for op, why in reasons.items():
                 self._ledger.outcomes.wait_for(op, str(why))

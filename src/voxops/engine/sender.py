@@ -263,11 +263,13 @@ class Sender:
         """Send nothing more, since no other request would fare better."""
         current.control.halt(f"{why}. Nothing more is sent", f"fix that, then {GOES_ON}")
 
-    async def _unknown(self, current: Pass, claim: Claim, reply: Any, code: str, why: str) -> None:
-        """Record an answer after which nobody knows."""
+    async def _unknown(
+        self, current: Pass, claim: Claim, reply: Any, code: str, why: str, *, keeps: bool = True
+    ) -> None:
+        """Record an answer after which nobody knows; `keeps` its body for a later reading."""
         current.queue.note_failure(claim.operation.id, why)
         answered = not may_still_run(code)
-        body = None if why == _OF_ANOTHER else reply.body  # what it says of another post is not read later either
+        body = reply.body if keeps else None
         await self.note(lambda: self._ended(claim, status=reply.status, reply=body, answered=answered, why=why))
 
     async def _taken(self, current: Pass, claim: Claim, reply: Any) -> None:
@@ -284,7 +286,7 @@ class Sender:
         if polled(endpoint):  # it may name its job: then it was queued, and what else it says is not about this post
             await self._record(current, claim, reply, "accepted", settle, about_it=not of_another)
         elif of_another:
-            await self._unknown(current, claim, reply, "", _OF_ANOTHER)
+            await self._unknown(current, claim, reply, "", _OF_ANOTHER, keeps=False)
         else:
             post = read_post(data) if operation.subject.kind == "post" else None  # as it is now that it was changed
             await self._record(current, claim, reply, "unknown", settle, post)

@@ -1,6 +1,6 @@
-"""Arrow tables as frames of this package: no dtype is left to inference.
+"""Arrow tables as frames of this package, with fixed dtypes.
 
-pyarrow is an optional package, which takes longer to load than all of voxops: it is imported where it is used.
+pyarrow is optional and takes longer to load than voxops, so it is imported only on use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voxops.frames.schemas import SCHEMAS, STRING_DTYPE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Columns that hold JSON, which Arrow has as text.
+# Columns of JSON, which are text in Arrow.
 _JSON = frozenset(
     {"data", *(column.name for table in SCHEMAS.values() for column in table if column.kind.name == "json")}
 )
@@ -32,28 +32,28 @@ _MOST = np.iinfo(np.int64).max
 
 
 def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Bring a frame back from where it travelled: Polars, DuckDB, a Parquet file that pandas has read, any Arrow stream.
+    """Convert a table of Polars, DuckDB, Parquet or any Arrow stream back to a frame of this package.
 
     Parameters
     ----------
     data : object
-        A ``polars.DataFrame``, a relation of DuckDB, a ``pyarrow.Table``, a ``pandas.DataFrame``, or whatever else has
+        A ``polars.DataFrame``, a relation of DuckDB, a ``pyarrow.Table``, a ``pandas.DataFrame``, or another object with
         ``__arrow_c_stream__``.
     like : pandas.DataFrame, optional
-        The frame that it was, or one of its kind: gives the dtypes of its columns and ``attrs``. Pass it where rows are planned
-        that were filtered meanwhile: a plan looks in ``attrs`` for the targets that were filtered away.
+        The original frame, or one of its kind, for the dtypes and ``attrs``. Pass it before you plan rows that another tool filtered:
+        a plan needs the filtered targets, which are in ``attrs``.
 
     Returns
     -------
     pandas.DataFrame
         Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, ``targets``, ``tags`` and
-        ``metadata`` as ``ws.posts`` gives them, index from 0. Times without a zone stay so, as ``datetime64[us]``.
+        ``metadata`` as in ``ws.posts``, index from 0. Times without a zone stay without one, as ``datetime64[us]``.
 
     Raises
     ------
     ConfigError
-        If `data` is no such thing, two of its columns have one name, a column holds whole numbers or times that don't fit, or times
-        have no zone any more that had one in `like`, or pyarrow is not installed.
+        If `data` is no such table, two of its columns have the same name, or whole numbers or times in it don't fit. Also if times
+        have lost the zone that they have in `like`, or pyarrow is not installed.
 
     Notes
     -----
@@ -80,7 +80,7 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
     except (
         pa.ArrowInvalid,
         pa.ArrowTypeError,
-    ) as error:  # a column of pandas may hold values that no type has together
+    ) as error:  # a pandas column may mix values of several types
         raise ConfigError(
             f"this can't be read as Arrow: {'; '.join(map(str, error.args))}. Give the column one type, such as astype('string')"
         ) from error
@@ -101,7 +101,7 @@ def _as(column: pd.Series[Any], dtype: Any) -> Any:
         return _json_in(column.array.to_numpy(object, na_value=None))
     if isinstance(dtype, pd.DatetimeTZDtype) and pd.api.types.is_datetime64_dtype(column.dtype):
         raise ConfigError(
-            f"the times of {column.name} have lost their zone on the way; say which it is, in DuckDB as {column.name} AT TIME ZONE 'UTC'"
+            f"the times of {column.name} have lost their zone; set it again, in DuckDB with {column.name} AT TIME ZONE 'UTC'"
         )
     return column.astype(dtype)
 
@@ -112,21 +112,21 @@ def _refuse_doubled(names: Iterable[str]) -> None:
 
 
 def doubled_name(names: Iterable[str]) -> str | None:
-    """The first name that several columns have."""
+    """Return the first name that several columns have."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _is_text(kind: Any) -> bool:
-    """Whether cells are texts, of whatever tool, or all missing."""
+    """Whether all cells are texts or missing."""
     from pyarrow import types
 
     return any(is_(kind) for is_ in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
 
 
 def to_frame(table: pa.Table, nested: Mapping[str, bool] | None = None) -> pd.DataFrame:
-    """A table as a frame with the dtypes of this package; columns of other names are left to Arrow.
+    """Convert a table to the dtypes of this package; Arrow converts columns of other names.
 
-    `nested` says of columns whether their texts are JSON; of the others their name does.
+    `nested` tells for columns whether their texts are JSON; for the others, the name decides.
     """
     known = nested or {}
     columns = {
@@ -136,7 +136,7 @@ def to_frame(table: pa.Table, nested: Mapping[str, bool] | None = None) -> pd.Da
 
 
 def _column_in(name: str, column: Any, *, nested: bool) -> Any:
-    """One column, by its type and, for nested ones, its name."""
+    """Convert one column by its type and, if nested, its name."""
     from pyarrow import types
 
     kind = column.type
@@ -153,7 +153,7 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
         return _times_in(name, column)
     if _is_text(kind):
         if nested:
-            with suppress(ValueError):  # another column of that name, such as the errors of a campaign's rows
+            with suppress(ValueError):  # another column with this name, such as the errors of a campaign's rows
                 return _json_in(column.to_pylist())
         return pd.array(column.cast("string").to_numpy(), dtype=STRING_DTYPE)
     missing = column.is_null().to_numpy()
@@ -164,25 +164,27 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
     if types.is_integer(kind):
         values = column.fill_null(0).to_numpy()
         if values.dtype == np.uint64 and values.max(initial=0) > _MOST:
-            raise ConfigError(f"{name} holds whole numbers beyond {_MOST:,}; make it text or a floating number first")
+            raise ConfigError(
+                f"{name} contains whole numbers beyond {_MOST:,}; make it text or a floating number first"
+            )
         return pd.arrays.IntegerArray(values.astype(np.int64), missing)
     if types.is_floating(kind):
         return pd.arrays.FloatingArray(column.fill_null(0.0).to_numpy().astype(np.float64), missing)
-    return pd.Series(column.to_pylist(), dtype=object)  # what only a query of the analyst's makes
+    return pd.Series(column.to_pylist(), dtype=object)  # only an analyst's own query returns these
 
 
 def _times_in(name: str, column: Any) -> Any:
-    """Times in UTC, cut to microseconds; without a zone where Arrow knows none, since none is guessed."""
+    """Convert times to UTC, cut to microseconds; without a zone in Arrow they get none."""
     stamps = column.cast("int64").fill_null(np.iinfo(np.int64).min).to_numpy()
     try:
         times = pd.DatetimeIndex(stamps.view(f"M8[{column.type.unit}]")).as_unit("us")
     except pd.errors.OutOfBoundsDatetime as error:
-        raise ConfigError(f"{name} holds times that are too far off for microseconds") from error
+        raise ConfigError(f"{name} contains times outside the range of microseconds") from error
     return (times if column.type.tz is None else times.tz_localize("UTC")).array
 
 
 def _words_in(column: Any) -> Any:
-    """Texts that repeat: each is made once."""
+    """Convert repeated texts, each once."""
     column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     words = pd.array(np.array([*column.dictionary.to_pylist(), None], object), dtype=STRING_DTYPE)
     codes = column.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
@@ -190,12 +192,12 @@ def _words_in(column: Any) -> Any:
 
 
 def _json_in(texts: Any) -> JsonArray:
-    """JSON values out of their texts."""
+    """Read JSON values from their texts."""
     return JsonArray._from_sequence([decode(text) if isinstance(text, str) else text for text in texts])
 
 
 def _targets_in(column: Any) -> TargetsArray:
-    """Lists of structs as the targets of each post, which share their columns; fields that are not there are missing."""
+    """Convert lists of structs to targets with shared columns; absent fields are missing."""
     if not column.length():
         return TargetsArray._from_sequence(())
     array = column.combine_chunks()

@@ -1,6 +1,6 @@
-"""Columns of a frame that was passed: which it must have, their plain values, and those that come from metadata.
+"""Required columns of a passed frame, their plain values, and columns from metadata.
 
-The message about a missing column says what the frame shows of it, and what to do.
+The error about a missing column names its likely cause and the remedy.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.schemas import LABEL, LIST, STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, parse_times
 
-_IDS = ("delivery_id", "post_id", "platform", "account_id")  # what tells the rows of a frame apart
+_IDS = ("delivery_id", "post_id", "platform", "account_id")  # identifies the rows of a frame
 
 
 def absent(frame: pd.DataFrame, wanted: Iterable[str], maker: str) -> tuple[str, list[str]]:
-    """The columns that a frame lacks, ``""`` if none, and what to do: what the frame shows of each, `maker` where it shows nothing."""
+    """Return the missing columns, ``""`` for none, and the remedies: one per visible cause, else `maker`."""
     names = list(wanted)
     missing = [name for name in names if name not in frame.columns]
     cures = {name: _cure(frame, name, missing) for name in missing}
-    # A column that is wanted by its own name is no typo of another.
+    # A required column is not a typo of another.
     others = [str(head) for head in frame.columns if head not in names and not str(head).startswith("new_")]
     meant = {name: None if cures[name] else near(name, others) for name in missing}
     said = [f"{name} (did you mean {meant[name]!r}?)" if meant[name] else name for name in missing]
@@ -36,22 +36,22 @@ def absent(frame: pd.DataFrame, wanted: Iterable[str], maker: str) -> tuple[str,
 
 
 def warn_of_typos(frame: pd.DataFrame, names: Iterable[str]) -> None:
-    """Warn of a filled column whose name is nearly one of `names`, all of which are optional: nobody would read it.
+    """Warn of a filled column whose name is nearly one of the optional `names`: it would be ignored.
 
-    The analyst's own columns are no typos: only a name that is near one of ours, where that is absent or empty, is one.
+    A name is a typo only if it is near one of ours that is absent or empty; all others are the analyst's own columns.
     """
     ours = list(names)
     unused = [name for name in ours if name not in frame.columns or frame[name].isna().all()]
     for head in frame.columns:
         name = "_".join(str(head).lower().split())
         meant = near(name, unused) if head not in ours else None
-        # ``scheduled_for`` is near ``new_scheduled_for``, and no typo.
+        # ``scheduled_for`` is near ``new_scheduled_for`` and not a typo.
         if meant and name.startswith("new") == meant.startswith("new") and frame[head].notna().any():
-            warnings.warn(f"column {head!r} is none that is read; did you mean {meant!r}? Rename it then", stacklevel=3)
+            warnings.warn(f"column {head!r} is ignored; if you mean {meant!r}, rename it", stacklevel=3)
 
 
 def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
-    """What to do about one column, the same words for all to which the same has happened; ``""`` where nothing shows what has."""
+    """Return the remedy for one column, the same for all with the same cause; ``""`` if no cause is visible."""
     if name in frame.index.names:
         return (
             f"use reset_index(): the index is {', '.join(str(each) for each in frame.index.names if each is not None)}"
@@ -65,7 +65,7 @@ def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
     if ids and any(zoned.fullmatch(str(head)) for head in frame.columns):
         by = " and ".join(filter(None, (", ".join(ids[:-1]), ids[-1])))
         return (
-            "its heads are those of vx.to_excel, whose times are local and for reading: keep the frame as Parquet or CSV, "
+            "its heads are those of vx.to_excel, whose times are local and for reading: save the frame as Parquet or CSV, "
             f"and join the edited column to it by {by}"
         )
     return ""
@@ -74,21 +74,20 @@ def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
 def need_frame(
     frame: object, columns: Iterable[str], what: str, maker: str, *, times: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return a frame, or raise a PlanError where it is none, lacks columns or has one twice, or has text where times should be.
+    """Return a frame, or raise a PlanError if it is none, lacks columns, has one twice, or has text instead of times.
 
     Parameters
     ----------
     frame : object
         The argument.
     columns : iterable of str
-        What it must have.
+        The required columns.
     what : str
-        Who needs what, such as ``triage() needs a targets frame``.
+        The requirement, such as ``triage() needs a targets frame``.
     maker : str
-        The call that makes one, as a sentence.
+        The call that returns one, as a sentence.
     times : iterable of str
-        Which of the columns hold times. One in which nothing stands, of which a file keeps no dtype, has that of times in the frame
-        that is returned.
+        The columns of times. An empty one, whose dtype a file loses, gets the dtype of times in the returned frame.
     """
     if not isinstance(frame, pd.DataFrame):
         kind = "None" if frame is None else f"a {kind_name(frame)}"
@@ -98,21 +97,19 @@ def need_frame(
     if missing:
         raise PlanError(f"{what}; missing: {missing}. {' '.join(map(_sentence, cures))}")
     if doubled := _doubled(frame, wanted):
-        raise PlanError(
-            f"{what}; column {doubled} stands in it twice, as after pd.concat(..., axis=1): drop or rename one."
-        )
+        raise PlanError(f"{what}; it has column {doubled} twice, as after pd.concat(..., axis=1): drop or rename one.")
     timeless = [name for name in times if not isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
     for name in timeless:
         if frame[name].notna().any():
             advice = f"Read them with pd.to_datetime(frame[{name!r}], utc=True)."
-            raise PlanError(f"{what}; {name} holds {frame[name].dtype}, not times with a zone. {advice}")
+            raise PlanError(f"{what}; {name} has dtype {frame[name].dtype}, not times with a zone. {advice}")
     return (
         frame.assign(**{name: pd.Series(pd.NaT, frame.index, TIME_DTYPE) for name in timeless}) if timeless else frame
     )
 
 
 def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
-    """Raise a PlanError that names the columns a frame lacks and the call that would bring them."""
+    """Raise a PlanError that names the missing columns and the call that returns them."""
     if not isinstance(frame, pd.DataFrame):
         raise PlanError(
             f"a DataFrame is needed, not {kind_name(frame)}; {'; '.join(_as_frame(frame, _instead_of(frame, maker)))}"
@@ -129,41 +126,41 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
 
 
 def refuse_results(frame: pd.DataFrame, caller: str) -> None:
-    """Refuse ``run.results()``, whose statuses are those before the run; ``run.failed()`` of a run of nothing is empty, and fine."""
+    """Refuse ``run.results()``, whose statuses are from before the run; an empty ``run.failed()`` is fine."""
     if "outcome" in frame.columns and len(frame):
         raise PlanError(
-            f"{caller} needs targets as they are now, and these are results of a run; take run.failed(), or load the posts again"
+            f"{caller} needs current targets, and these are results of a run; pass run.failed(), or load the posts again"
         )
 
 
 def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
-    """Refuse a column of lists of which a CSV file has made texts: nothing would be found in them, in silence."""
+    """Refuse a column of lists that a CSV file turned into texts: they would silently count as empty."""
     if frame[name].map(lambda each: isinstance(each, str)).any():
         raise PlanError(
-            f"column {name!r} holds texts: a CSV file keeps no lists; keep the frame as Parquet, or read it from its source again"
+            f"column {name!r} contains texts: CSV files drop lists; save the frame as Parquet, or load it again"
         )
 
 
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
-    """`need_columns` of an act on whole posts; a PlanError also where the rows are targets, whose status is not their post's."""
+    """`need_columns` of an act on whole posts; a PlanError also if the rows are targets, whose status is not their post's."""
     need_columns(frame, (), maker)
     of_targets = {"platform", "account_id", "post_status"} <= set(frame.columns) and "targets" not in frame.columns
     if of_targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
         raise PlanError(
-            "the rows are targets, each with the status on its platform, and posts are needed: take "
+            "the rows are targets, each with the status on its platform, and posts are needed: pass "
             "posts[posts['post_id'].isin(targets['post_id'])] of posts = ws.posts(...)"
         )
     need_columns(frame, names, maker)
 
 
 def kind_name(thing: object) -> str:
-    """What a thing is; of another library's frame also whose."""
+    """Return the kind of an object, with the library for foreign frames."""
     kind = type(thing)
     return f"{kind.__module__.partition('.')[0]}.{kind.__name__}" if of_another_library(thing) else kind.__name__
 
 
 def of_another_library(thing: object) -> str:
-    """How a frame or table of another library becomes one of pandas; ``""`` where a thing is none."""
+    """Return how to convert a foreign frame to pandas; ``""`` if the object is none."""
     arrow = callable(getattr(type(thing), "__arrow_c_stream__", None)) and not isinstance(
         thing, pd.DataFrame | pd.Series
     )
@@ -171,7 +168,7 @@ def of_another_library(thing: object) -> str:
 
 
 def _as_frame(thing: object, maker: str) -> list[str]:
-    """What to do about a thing that is no frame: how it becomes one, or of a column that its frame is meant, and what makes one."""
+    """Return the remedies for an object that is no frame: how to convert it, or the call that returns a frame."""
     if not isinstance(thing, pd.Series):
         return [of_another_library(thing) or maker]
     name = thing.name if isinstance(thing.name, str) else "post_id"
@@ -186,20 +183,20 @@ def _sentence(text: str) -> str:
 
 
 def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
-    """The columns that stand in a frame more than once, among `names` if there are any; ``""`` if none does."""
+    """Return the duplicate columns of a frame, among `names` if given; ``""`` for none."""
     found = {str(name) for name in frame.columns[frame.columns.duplicated()]}
     return ", ".join(sorted(found if names is None else found & set(names)))
 
 
 def _instead_of(thing: object, maker: str) -> str:
-    """The call that brings what is needed in place of something else; of a run the rows that failed, or what it has made."""
+    """Return the call for the right frame in place of another object; for a run, its failed rows or created posts."""
     if not callable(getattr(type(thing), "made", None)):
         return maker
-    return "use run.failed() for the rows that failed in it, or run.made() for the posts that it has made"
+    return "use run.failed() for its failed rows, or run.made() for the posts that it created"
 
 
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
-    """A column as plain values: None for what is missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
+    """Return a column as plain values: None for missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]
@@ -208,14 +205,14 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
         column = column.dt.tz_convert("UTC")
         return [None if gone else value.isoformat() for value, gone in zip(column, missing, strict=True)]
     values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
-    # Parquet makes arrays of lists.
+    # Parquet returns lists as arrays.
     return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
 
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with text in the place of categories, with lists where Parquet has made arrays of them, and `unnamed_index`."""
+    """Return the frame with categories as text and arrays of Parquet as lists, and with an `unnamed_index`."""
     plain = unnamed_index(frame).copy(deep=False)
-    for at in range(frame.shape[1]):  # a name may stand there twice
+    for at in range(frame.shape[1]):  # a name may occur twice
         column = frame.iloc[:, at]
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
             plain.isetitem(at, column.astype(STRING_DTYPE).array)
@@ -225,9 +222,9 @@ def restored(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def unnamed_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame, its index without names where one is a column's, too, as after ``set_index("post_id", drop=False)``.
+    """Return the frame without index names that equal a column's, as after ``set_index("post_id", drop=False)``.
 
-    pandas groups, sorts and merges by no name that could mean either.
+    pandas refuses to group, sort and merge by an ambiguous name.
     """
     if not any(name in frame.columns for name in frame.index.names if name is not None):
         return frame
@@ -235,7 +232,7 @@ def unnamed_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _listed(value: Any) -> Any:
-    """A value with lists in the place of arrays, however deep."""
+    """Return a value with arrays as lists, at any depth."""
     if isinstance(value, np.ndarray):
         return [_listed(each) for each in value.tolist()]
     if isinstance(value, dict):
@@ -244,12 +241,12 @@ def _listed(value: Any) -> Any:
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
-    """A column of times in UTC as `times_of` reads it, one by one; None for what is missing or no time."""
+    """Return times in UTC as `times_of` reads them, one by one; None for a missing or invalid time."""
     return [None if pd.isna(value) else value for value in times_of(frame, name)]
 
 
 def times_of(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
-    """A column of times in UTC, NaT for what is missing or no time; text is read, so that a frame may come back from a file."""
+    """Return times in UTC, NaT for a missing or invalid time; text is read, since a file may have lost the dtype."""
     column = frame.get(name, pd.Series([None] * len(frame), dtype=object))
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return pd.DatetimeIndex(column).tz_convert("UTC")
@@ -260,23 +257,23 @@ _YES_AND_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True,
 
 
 def flags(frame: pd.DataFrame, name: str) -> list[bool]:
-    """A column of yes and no, False for what is missing.
+    """Return a column of booleans, False for missing values.
 
     Raises
     ------
     PlanError
-        If a value is neither; a word such as "no" would else count as a yes.
+        If a value is not a boolean; a word such as "no" would count as true.
     """
     return [bool(value) for value in _yes_or_no(frame, name)]
 
 
 def booleans(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """A column of yes and no as ``boolean``, with the frame's index; text is read, as `flags` does, and what is missing stays so.
+    """Return a column of booleans with the frame's index; text is read, as in `flags`, and missing values stay missing.
 
     Raises
     ------
     PlanError
-        If a value is neither.
+        If a value is not a boolean.
     """
     column = frame[name]
     if pd.api.types.is_bool_dtype(column):
@@ -285,7 +282,7 @@ def booleans(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 
 def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool | None]:
-    """A column of yes and no as plain values, None for what is missing."""
+    """Return a column of booleans as plain values, None for missing ones."""
     found = []
     for row, value in enumerate(plain_values(frame, name)):
         known = None if value is None else _YES_AND_NO.get(str(value).strip().lower())
@@ -295,20 +292,20 @@ def _yes_or_no(frame: pd.DataFrame, name: str) -> list[bool | None]:
     return found
 
 
-# What is more is no count of attempts: a row is looked for under the mark of each attempt that it may have had.
+# The limit bounds the search for a row, which needs the mark of each attempt.
 _MOST_ATTEMPTS = 1_000
 ATTEMPTS = f"a whole number from 1 to {_MOST_ATTEMPTS:,}"
 
 
 def as_whole_number(value: Any) -> Any:
-    """A count as a whole number, where a file has made text or a fraction of it; anything else as it is."""
+    """Return a count as a whole number, also from text or a float of a file; anything else unchanged."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,15}(\.0+)?\s*", value):
         return int(float(value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def attempts(frame: pd.DataFrame) -> list[int]:
-    """The column ``attempt``, 1 for what is missing.
+    """Return the column ``attempt``, 1 for missing values.
 
     Raises
     ------
@@ -325,20 +322,20 @@ def attempts(frame: pd.DataFrame) -> list[int]:
 
 
 def attempt_in(value: Any) -> int | None:
-    """The number of an attempt in a cell, 1 for a missing one; None if it is none of `ATTEMPTS`."""
+    """Return the attempt of a cell, 1 for a missing one; None if it is not one of `ATTEMPTS`."""
     number = 1 if value is None else as_whole_number(value)
     fits = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= _MOST_ATTEMPTS
     return number if fits else None
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows as a frame of these columns and dtypes, also where there are none; what a row lacks or has as NA is missing."""
+    """Return rows as a frame with these columns and dtypes, also without rows; absent values and NA are missing."""
     values = {name: [None if is_missing(row.get(name)) else row[name] for row in rows] for name in dtypes}
     return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def is_missing(value: Any) -> bool:
-    """Whether there is no value; a list or a tuple is one, however long."""
+    """Whether a value is missing; a list or a tuple of any length is not."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
@@ -363,17 +360,17 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     posts : pandas.DataFrame
         Has ``metadata``.
     fields : mapping of str to str
-        ``owner``, ``campaign`` or ``tags`` -> the field that holds it.
+        ``owner``, ``campaign`` or ``tags`` -> its field.
 
     Returns
     -------
     pandas.DataFrame
-        With ``owner campaign`` (string, NA where the post does not say; several are joined by a comma) and ``tags`` (tuples).
+        With ``owner campaign`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (tuples).
 
     Warns
     -----
     UserWarning
-        If no post has the field and one that they have is near: a typo in a setting must not look like posts without owners.
+        If no post has the field but some have one with a similar name: a typo must not look like posts without owners.
     """
     if not fields:
         return posts
@@ -393,7 +390,7 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
 
 
 def metadata_value(value: Any, names: list[str]) -> Any:
-    """What metadata hold under these names, one within the other; None where they don't. A file has made text of them."""
+    """Return the value at this path of names in metadata, also in a file's text; None if absent."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -405,7 +402,7 @@ def metadata_value(value: Any, names: list[str]) -> Any:
 
 
 def _people_meant(metadata: pd.Series, field: str) -> str | None:
-    """The field beside this one, of any post, that a typo is likely to have meant; None where none is near, or a post has this one, empty."""
+    """Return the existing field that a typo likely means; None if none is near, or a post has the field, even empty."""
     parent, _, last = field.rpartition(".")
     beside = (metadata_value(value, parent.split(".")[1:]) for value in metadata)
     known = {str(name) for group in beside if isinstance(group, Mapping) for name in group}
@@ -414,7 +411,7 @@ def _people_meant(metadata: pd.Series, field: str) -> str | None:
 
 
 def texts_of(value: Any) -> list[str]:
-    """One text or a list of texts as a list; empty for what is missing or no text."""
+    """Return one text or a list of texts as a list; empty for a missing value or one without text."""
     entries = value if isinstance(value, list | tuple) else [value]
     texts = [
         well_formed(str(each)).strip() for each in entries if isinstance(each, str | int) and not isinstance(each, bool)

@@ -1,7 +1,7 @@
-"""Columns whose cells are lists or objects: plain Python to whoever reads a cell, and something that Arrow can hold.
+"""Columns whose cells are lists or objects: plain Python in each cell, with a fixed Arrow type.
 
-pandas would keep such cells as ``object``, for which Arrow guesses a type from what the cells happen to hold: it fails on the
-lazy targets of posts, on objects without fields, and where two rows differ. Here the type is fixed by the column:
+pandas would store such cells as ``object``, for which Arrow guesses a type from the values: it fails on the lazy targets of posts, on
+objects without fields, and on rows that differ. Here the column fixes the type:
 
 ==========  ================================  ===================================================
 column      a cell                            Arrow, Parquet, Polars, DuckDB
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     """One platform of one post.
 
     Every field is text or None, except `retry_count` (int or None); `status` and `platform` are lower case, `error_code` upper
-    case, `published_at` the time as the wire gave it.
+    case, `published_at` the time as sent.
     """
 
     target_id: str | None = None
@@ -50,15 +50,14 @@ class Target(NamedTuple):
 
 
 class _OneOfMany(msgspec.StructMeta, ABCMeta):
-    """A struct that is also an abstract class."""
+    """The metaclass of a struct that is also an abstract class."""
 
 
 class Targets(msgspec.Struct, Sequence[Target], metaclass=_OneOfMany, gc=False, eq=False):
-    """The targets of one post, as the column ``targets`` of a posts frame holds them.
+    """The targets of one post, in the column ``targets`` of a posts frame.
 
-    A sequence of `Target` to whoever reads it; inside, a window on columns that all posts of a frame share: 100,000 posts with
-    three platforms each would otherwise keep 400,000 objects alive, and Python's collector busy with them. The collector does not
-    look at windows either, for none can be in a cycle.
+    It reads as a sequence of `Target`, but is a window on columns that all posts of a frame share. Else 100,000 posts with three
+    platforms each would be 400,000 objects for the garbage collector, which skips windows, since they are never in a cycle.
     """
 
     _columns: tuple[Objects, ...]
@@ -67,19 +66,19 @@ class Targets(msgspec.Struct, Sequence[Target], metaclass=_OneOfMany, gc=False, 
 
     @classmethod
     def of(cls, targets: Iterable[Iterable[Any]]) -> Targets:
-        """Make one of targets, each a sequence of its fields in order."""
+        """Build one from targets, each a sequence of its fields in order."""
         rows = [Target._make(fields) for fields in targets]
         columns = zip(*rows, strict=True) if rows else ((),) * len(Target._fields)
         return cls(tuple(np.fromiter(column, object, len(rows)) for column in columns), 0, len(rows))
 
     @classmethod
     def joined(cls, pieces: Sequence[Targets]) -> Targets:
-        """All targets of several pieces, in columns of their own."""
+        """Concatenate the targets of several pieces into new columns."""
         columns = zip(*(each._cut() for each in pieces), strict=True)
         return cls(tuple(map(np.concatenate, columns)), 0, sum(map(len, pieces)))
 
     def split(self, lengths: Iterable[int]) -> list[Targets]:
-        """Cut into consecutive parts of these lengths, which share the columns."""
+        """Split into consecutive parts of these lengths, which share the columns."""
         ends = list(accumulate(lengths, initial=self._start))
         return list(map(Targets, repeat(self._columns), ends, ends[1:]))
 
@@ -120,14 +119,14 @@ class Targets(msgspec.Struct, Sequence[Target], metaclass=_OneOfMany, gc=False, 
 def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:
     """Each field of all targets of many posts, in order: field -> values.
 
-    Posts that share columns are read together, however they have been sorted or filtered since.
+    Posts that share columns are read together, even after sorting or filtering.
     """
     lengths = np.fromiter(map(len, groups), np.int64, len(groups))
     starts = np.fromiter((group._start for group in groups), np.int64, len(groups))
     owners = {id(group._columns): group._columns for group in groups}
     numbers = {owner: number for number, owner in enumerate(owners)}
     owner = np.repeat(np.fromiter((numbers[id(group._columns)] for group in groups), np.int64, len(groups)), lengths)
-    # where each row stands in its owner's columns: its post's start, and how far it is into its post
+    # each row's place in its owner's columns: its post's start, and its offset in the post
     place = np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     gathered = [np.empty(len(owner), object) for _ in Target._fields]
     order = np.argsort(owner, kind="stable")
@@ -139,10 +138,10 @@ def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:
 
 
 class NestedDtype(ExtensionDtype):
-    """What the dtypes of this module share.
+    """The base of the dtypes of this module.
 
-    As text it is ``object``: the name that pandas writes into a Parquet file and that DuckDB asks for. Neither knows a name of
-    ours where voxops is not loaded, and both would refuse the whole frame.
+    Its name is ``object``, which pandas writes into Parquet files and DuckDB reads. Without voxops neither knows another name, and
+    both would refuse the whole frame.
     """
 
     type = object
@@ -219,7 +218,7 @@ class NestedArray(ExtensionArray):
     __hash__ = None  # type: ignore[assignment]  # its cells may change
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        # What tools outside pandas ask for, so in values that they know.
+        # Called by tools outside pandas, so in values that they know.
         return np.fromiter(map(self._plain, self._cells), object, len(self))
 
     def __arrow_array__(self, type: Any = None) -> Any:  # noqa: A002
@@ -231,11 +230,11 @@ class NestedArray(ExtensionArray):
 
     @staticmethod
     def _plain(cell: Any) -> Any:
-        """A cell as lists, dicts and texts."""
+        """Return a cell as lists, dicts and texts."""
         return cell
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """Return the cells in another dtype; as ``object`` they stay what they are."""
+        """Return the cells in another dtype; as ``object`` they stay unchanged."""
         dtype = pd.api.types.pandas_dtype(dtype)
         if dtype == self.dtype:
             return self.copy() if copy else self
@@ -247,7 +246,7 @@ class NestedArray(ExtensionArray):
 
     @staticmethod
     def _hashable(cell: Any) -> Any:
-        """A cell as what is equal for equal cells, and can be hashed and sorted, which its objects can't."""
+        """Return a hashable, sortable value that is equal for equal cells."""
         raise NotImplementedError
 
     def _values_for_factorize(self) -> tuple[Any, Any]:
@@ -257,7 +256,7 @@ class NestedArray(ExtensionArray):
         return self._values_for_factorize()[0]
 
     def factorize(self, use_na_sentinel: bool = True) -> tuple[Any, Self]:
-        """Return a number for each cell, the same for equal ones, and the cells that they stand for: rows are deduplicated by it."""
+        """Return a number for each cell, the same for equal ones, and the unique cells, for deduplication."""
         codes, _ = pd.factorize(self._values_for_factorize()[0], use_na_sentinel=use_na_sentinel)
         numbers, first = np.unique(codes, return_index=True)
         return codes, self.take(first[numbers >= 0])
@@ -267,17 +266,17 @@ class NestedArray(ExtensionArray):
         return self.factorize(use_na_sentinel=False)[1]
 
     def value_counts(self, dropna: bool = True) -> Any:
-        """Return how often each cell is there, such as each list of tags; objects are named by their JSON."""
+        """Count each cell, such as each list of tags; objects are named by their JSON."""
         return pd.Series(self._values_for_factorize()[0], dtype=object).value_counts(dropna=dropna)
 
     def isin(self, values: Any) -> Any:
-        """Return which cells are equal to one of `values`; pandas' own would compare what other tools get of them."""
+        """Return which cells are equal to one of `values`; the default would compare the values for other tools."""
         wanted = {self._sought(value) for value in values}
         return np.fromiter((self._sought(cell) in wanted for cell in self._cells), bool, len(self))
 
     @classmethod
     def _sought(cls, value: Any) -> Any:
-        """A value that somebody looks for, as `_hashable` has cells."""
+        """Convert a searched value as `_hashable` converts cells."""
         return None if _missing(value) else cls._hashable(value) if _is_list(value) else json_text(value)
 
     def isna(self) -> Any:
@@ -301,12 +300,12 @@ class NestedArray(ExtensionArray):
         return cls(np.concatenate([array._cells for array in to_concat]))
 
     def _cast_pointwise_result(self, values: Any) -> Any:
-        # What `Series.map` makes of cells, such as how many targets a post has, is whatever it is.
+        # `Series.map` of cells may return any type, such as the number of targets.
         found: Any = pd.Series(np.fromiter(values, object, len(values))).infer_objects()
         return found.array
 
     def _explode(self) -> tuple[Any, Any]:
-        """Each entry of a list as a row of its own, a list without any as one missing row."""
+        """Return each entry of a list as a row, an empty list as one missing row."""
         counts = np.fromiter((max(len(cell), 1) if _is_list(cell) else 1 for cell in self), np.uint64, len(self))
         found = np.empty(int(counts.sum()), object)
         at = 0
@@ -320,11 +319,11 @@ class NestedArray(ExtensionArray):
         return repr
 
 
-# pyarrow is an optional package, which takes longer to load than all of voxops: it is imported where it is used.
+# pyarrow is optional and takes longer to load than voxops, so it is imported only on use.
 
 
 def strings(values: Sequence[str | None]) -> Any:
-    """Texts as an Arrow array; half a surrogate pair, which UTF-8 does not have, becomes a question mark."""
+    """Return texts as an Arrow array; a lone surrogate, which UTF-8 lacks, becomes a question mark."""
     import pyarrow as pa
 
     try:
@@ -369,7 +368,7 @@ class TargetsArray(NestedArray):
 
 
 class ListArray(NestedArray):
-    """Lists of texts, as tuples; what is not text in them goes to Arrow as JSON."""
+    """Lists of texts, as tuples; other values in them become JSON in Arrow."""
 
     def _arrow(self) -> Any:
         import pyarrow as pa
@@ -400,21 +399,21 @@ class JsonArray(NestedArray):
 
 
 class TargetsDtype(NestedDtype):
-    """Of the column ``targets`` of posts."""
+    """The dtype of the column ``targets`` of posts."""
 
     name = "targets"
     array = TargetsArray
 
 
 class ListDtype(NestedDtype):
-    """Of lists of texts, such as ``tags``."""
+    """The dtype of lists of texts, such as ``tags``."""
 
     name = "list"
     array = ListArray
 
 
 class JsonDtype(NestedDtype):
-    """Of JSON values, such as ``metadata``."""
+    """The dtype of JSON values, such as ``metadata``."""
 
     name = "json"
     array = JsonArray

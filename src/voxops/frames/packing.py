@@ -1,6 +1,6 @@
 """Frames as JSON bytes and back, exactly: dtypes, time zones, categories, NA, nested values, labels and attrs.
 
-No pickle: bytes out of a ledger or an archive that somebody else may have written must never be able to run code.
+No pickle: bytes of a ledger or an archive are untrusted and must never run code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voxops.frames.nested import JsonArray, ListArray, NestedDtype, Target, Targ
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
-# What columns of pyarrow's types become, by kind; said, since there is nothing to infer it from in an empty column.
+# The dtypes that replace pyarrow's, by kind; explicit, since an empty column has no values to infer them from.
 _OF_ARROW: dict[str, Any] = {
     "b": "boolean",
     "i": "Int64",
@@ -38,22 +38,21 @@ def pack(frame: pd.DataFrame) -> bytes:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Any frame of this package, with whatever columns a user added: numbers, booleans, text, categories, times, time
-        differences, and objects that hold nested JSON values, times, decimals, UUIDs, bytes, tuples or sets.
+        Any frame of this package, with further columns of numbers, booleans, text, categories, times, time differences, and objects
+        that contain nested JSON values, times, decimals, UUIDs, bytes, tuples or sets.
 
     Returns
     -------
     bytes
-        UTF-8; `unpack` gives the same frame back, but for these. NumPy scalars and arrays inside objects come back as Python
-        values or Timestamps, members of an Enum of texts or numbers as what they stand for, an index of times without its
-        ``freq``, sparse columns as dense ones, and columns of pyarrow's types as pandas' own, since who reads it may not have
-        pyarrow. Times keep their instants; a zone that no other machine would know by its name (``PST``, ``tzlocal()``) comes
-        back as its offset, or as UTC where it has no fixed one.
+        UTF-8. `unpack` returns the same frame, with these exceptions. NumPy scalars and arrays inside objects become Python values
+        or Timestamps, and members of an Enum of texts or numbers their values. An index of times loses its ``freq``, sparse columns
+        become dense, and columns of pyarrow's types become pandas' own, since the reader may lack pyarrow. Times keep their
+        instants; a zone without a portable name (``PST``, ``tzlocal()``) becomes its offset, or UTC if that is not fixed.
 
     Raises
     ------
     PlanError
-        If a column holds what has no JSON form.
+        If a column contains a value without a JSON form.
     """
     try:
         return msgspec.json.encode(
@@ -66,7 +65,9 @@ def pack(frame: pd.DataFrame) -> bytes:
             }
         )
     except RecursionError:
-        raise PlanError("This frame can't be kept: it holds lists or objects that are nested too deeply.") from None
+        raise PlanError(
+            "This frame can't be stored: it contains lists or objects that are nested too deeply."
+        ) from None
 
 
 def unpack(data: bytes) -> pd.DataFrame:
@@ -102,7 +103,7 @@ def unpack(data: bytes) -> pd.DataFrame:
 
 
 def _labels_out(labels: pd.Index) -> dict[str, Any]:
-    """Labels of rows or columns: their range, or each of them."""
+    """Write labels of rows or columns: their range, or each of them."""
     name = _value_out(labels.name)
     if isinstance(labels, pd.RangeIndex):
         return {"name": name, "range": [labels.start, labels.stop, labels.step]}
@@ -124,7 +125,7 @@ def _labels_in(packed: Mapping[str, Any]) -> pd.Index:
 
 
 def _column_out(column: pd.Series) -> dict[str, Any]:
-    """One column as `_array_out` writes it; what can't be written is said with its name."""
+    """Write one column by `_array_out`; an error names it."""
     try:
         return _array_out(column)
     except PlanError as error:
@@ -132,7 +133,7 @@ def _column_out(column: pd.Series) -> dict[str, Any]:
 
 
 def _array_out(column: pd.Series) -> dict[str, Any]:
-    """One column: its dtype in words, and its values as JSON; a missing value of a typed column is null."""
+    """Write one column: its dtype as text, and its values as JSON; a missing value of a typed column is null."""
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         categories = _array_out(pd.Series(dtype.categories))
@@ -154,19 +155,19 @@ def _array_out(column: pd.Series) -> dict[str, Any]:
     if dtype.kind in "mM":
         return {**packed, "values": [None if value == _NAT else value for value in column.array.asi8.tolist()]}
     if not isinstance(dtype, pd.StringDtype) and (dtype.kind not in "biuf" or dtype.itemsize > 8):
-        raise PlanError(f"A column of dtype {dtype} can't be kept; convert it to text, numbers or times first.")
+        raise PlanError(f"A column of dtype {dtype} can't be stored; convert it to text, numbers or times first.")
     values = column.tolist() if isinstance(dtype, np.dtype) else column.array.to_numpy(object, na_value=None)
-    if dtype.kind == "f":  # what JSON can't say of a float is text
+    if dtype.kind == "f":  # floats without a JSON form are text
         return {**packed, "values": [each if each is None or math.isfinite(each) else repr(each) for each in values]}
     return {**packed, "values": _values_out(values)}
 
 
 def _own(column: pd.Series, dtype: Any) -> pd.Series:
-    """A column of pyarrow's types in pandas' own."""
+    """Convert a column of pyarrow's types to pandas' own."""
     values = list(column.array.to_numpy(object, na_value=None))
     if dtype.kind in _OF_ARROW:
         return pd.Series(pd.array(values, dtype=_OF_ARROW[dtype.kind]))
-    if dtype.kind == "O" or dtype.type is date:  # as objects: pandas would take lists of one length for a table
+    if dtype.kind == "O" or dtype.type is date:  # as objects: pandas would read lists of equal length as a table
         return pd.Series(np.fromiter(values, object, len(values)), dtype=object)
     zone = getattr(dtype.pyarrow_dtype, "tz", None)
     unit: Any = np.datetime_data(dtype.numpy_dtype)[0]
@@ -175,7 +176,7 @@ def _own(column: pd.Series, dtype: Any) -> pd.Series:
 
 
 def _dtype_name(dtype: Any) -> str:
-    """A dtype in words that another machine can read."""
+    """Return a portable name of a dtype."""
     if isinstance(dtype, NestedDtype):
         return dtype.name
     return f"datetime64[{dtype.unit}, {_zone(dtype.tz)}]" if isinstance(dtype, pd.DatetimeTZDtype) else str(dtype)
@@ -195,7 +196,7 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
         return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
     if name in _NESTED or name == "object":
         cells = np.fromiter(map(_value_in, values), object, len(values))
-        # as a Series, for pandas takes a bare array of texts for ``str``, and one of datetimes for times
+        # as a Series: pandas reads a bare array of texts as ``str``, and one of datetimes as times
         return _NESTED[name](cells) if name in _NESTED else pd.Series(cells, dtype=object)
     dtype = _dtype_in(name)
     if dtype.kind in "mM":
@@ -211,7 +212,7 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
 
 
 def _times_in(dtype: Any, values: Sequence[int | None]) -> Any:
-    """Times and time differences from whole numbers of their unit."""
+    """Read times and time differences from whole numbers of their unit."""
     stamps = np.array([_NAT if value is None else value for value in values], np.int64)
     if isinstance(dtype, np.dtype):
         return stamps.view(dtype)
@@ -219,14 +220,14 @@ def _times_in(dtype: Any, values: Sequence[int | None]) -> Any:
 
 
 def _masked_floats(dtype: Any, values: Sequence[float | None]) -> Any:
-    """``Float64`` and its like, in which NaN and NA are two things."""
+    """Read ``Float64`` and the like, in which NaN and NA differ."""
     missing = np.array([value is None for value in values], bool)
     data = np.array([0.0 if value is None else value for value in values], dtype.numpy_dtype)
     return pd.arrays.FloatingArray(data, missing)
 
 
 def _string_dtype(dtype: Any, storage: Any) -> Any:
-    """The same text dtype with the storage it had, where this installation has it too."""
+    """Return the text dtype with its original storage, if this installation has it."""
     try:
         return pd.StringDtype(storage, na_value=dtype.na_value)
     except ImportError:
@@ -234,7 +235,7 @@ def _string_dtype(dtype: Any, storage: Any) -> Any:
 
 
 def _target_out(target: Target) -> dict[str, Any]:
-    """The fields of a target that have a value, by name."""
+    """Write the fields of a target that have a value, by name."""
     return {name: _value_out(value) for name, value in target._asdict().items() if value is not None}
 
 
@@ -247,7 +248,7 @@ def _values_out(values: Iterable[Any]) -> list[Any]:
     return [_value_out(each) for each in values]
 
 
-# type -> (tag, how it is written, how it is read); the first type that fits counts, so subclasses come before their bases.
+# type -> (tag, writer, reader); the first match counts, so subclasses come before their bases.
 _TAGGED: tuple[tuple[Any, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
     (Targets, "$targets", lambda v: list(map(_target_out, v)), lambda v: Targets.of(map(_target_in, v))),
     (Target, "$target", _target_out, _target_in),
@@ -276,7 +277,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def _value_out(value: Any) -> Any:
-    """One value as JSON; what JSON does not have becomes an object with a single key that begins with ``$``."""
+    """Write one value as JSON; a type that JSON lacks becomes an object with a single key that begins with ``$``."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -302,7 +303,7 @@ def _value_out(value: Any) -> Any:
 
 
 def _numpy_out(value: Any) -> Any:
-    """A scalar or an array of NumPy as Python's values; times as Timestamps, since those of nanoseconds would be mere numbers."""
+    """Convert a NumPy scalar or array to Python; times become Timestamps, since those in nanoseconds would become numbers."""
     if isinstance(value, np.ndarray) and value.ndim:
         return _values_out(value)
     scalar = value[()]
@@ -316,7 +317,7 @@ def _numpy_out(value: Any) -> Any:
 
 def _unkept(value: Any) -> PlanError:
     """The error for a value that has no JSON form."""
-    return PlanError(f"A value of type {type(value).__name__} can't be kept; convert it to text or numbers first.")
+    return PlanError(f"A value of type {type(value).__name__} can't be stored; convert it to text or numbers first.")
 
 
 def _value_in(value: Any) -> Any:
@@ -333,7 +334,7 @@ def _value_in(value: Any) -> Any:
 
 
 def _text_out(text: str) -> str | dict[str, str]:
-    """Text; half a surrogate pair, which UTF-8 does not have, makes it hex."""
+    """Write text, as hex if it has a lone surrogate, which UTF-8 lacks."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -342,7 +343,7 @@ def _text_out(text: str) -> str | dict[str, str]:
 
 
 def _zone(zone: tzinfo | None) -> str | None:
-    """Name of a time zone by which any machine knows it: its key or its offset, or else UTC; None for none."""
+    """Return the portable name of a time zone: its key or offset, else UTC; None for none."""
     if zone is None:
         return None
     if key := getattr(zone, "key", None) or getattr(zone, "zone", None):
@@ -352,7 +353,7 @@ def _zone(zone: tzinfo | None) -> str | None:
 
 
 def _known(zone: str) -> tzinfo:
-    """A time zone by its name; UTC where this machine does not know it."""
+    """Return a time zone by name; UTC if this machine does not know it."""
     try:
         return pd.DatetimeTZDtype("us", zone).tz
     except (TypeError, ValueError, LookupError, OSError):

@@ -1,4 +1,4 @@
-"""Records of the API as typed frames: posts, their targets, deliveries, performance; no dtype is left to inference."""
+"""Records of the API as frames with fixed dtypes: posts, their targets, deliveries, performance."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from voxops.model import IN_FLIGHT_STATUSES
 
 
 def targets_in(cell: Any) -> Targets:
-    """The targets that a cell of posts holds, also where a file has made lists and mappings of them."""
+    """Return the targets in a cell of posts, also from the lists and mappings of a file."""
     return cell if isinstance(cell, Targets) else read_targets(entries(cell))
 
 
 def read_targets(entries: Sequence[Any]) -> Targets:
-    """Entries of ``platforms`` as targets; an entry that is only a name is a platform (contract: POST-1)."""
+    """Read entries of ``platforms`` as targets; a bare name is a platform (contract: POST-1)."""
     records = entries if set(map(type, entries)) == {dict} else list(map(_entry, entries))
     raw = pull(records, spellings(records), TARGET)
     clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
@@ -37,7 +37,7 @@ def read_targets(entries: Sequence[Any]) -> Targets:
 
 
 def _of_errors(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Codes and messages, out of the errors where a target names none of its own; most targets have no error."""
+    """Return codes and messages, from the errors if a target has no own ones; most targets have no error."""
     parts = [(None, None) if error is None else error_parts(error) for error in clean["_error"]]
     return {
         "error_code": _either(clean["error_code"], CODE.clean([code for code, _ in parts])),
@@ -46,15 +46,15 @@ def _of_errors(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
 
 
 def _entry(entry: Any) -> dict[str, Any]:
-    """An entry of ``platforms`` that is not a plain dict: one of ours, or only a name."""
+    """Read an entry of ``platforms`` that is not a plain dict: a `Target`, or a bare name."""
     if isinstance(entry, Target):
         return entry._asdict()
     return dict(entry) if isinstance(entry, Mapping) else {"platform": entry}
 
 
 def entries(cell: Any) -> list[Any]:
-    """The list of a post's platforms, also where it is a map from platform to its state, or one name alone."""
-    if isinstance(cell, str | Target):  # a target of an exploded frame is a tuple, but one entry
+    """Return a post's platforms as a list, also from a map of platform to state, or from a single name."""
+    if isinstance(cell, str | Target):  # in an exploded frame a target is a tuple, but one entry
         return [cell]
     if isinstance(cell, Mapping):
         return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
@@ -62,7 +62,7 @@ def entries(cell: Any) -> list[Any]:
 
 
 class Columns:
-    """Pages in, one typed frame out.
+    """Collect pages into one typed frame.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Columns:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._schema = SCHEMAS[kind]
-        # Records that are collected before they become columns: a block that fits the processor's cache is converted fastest.
+        # Records per conversion into columns: a block that fits the processor's cache is fastest.
         self._block = 200 if kind == "posts" else 1000
         self._waiting: list[Mapping[str, Any]] = []
         self._staged: dict[str, list[Any]] = {}
@@ -82,19 +82,19 @@ class Columns:
         self._rows = 0
 
     def __len__(self) -> int:
-        """How many records have been taken so far."""
+        """The number of records so far."""
         return self._rows
 
     def extend(self, records: Iterable[Any], **fill: Any) -> None:
-        """Take a page of records.
+        """Add a page of records.
 
         Parameters
         ----------
         records : iterable of mapping
-            As decoded; ``{"data": {…}}`` around a record is taken off. What is not an object can't be a row: it is left out, and
-            counted as ``record`` in the frame's ``attrs["unread"]``.
+            As decoded; an envelope ``{"data": {…}}`` is removed. A value that is not an object is skipped, and counted as
+            ``record`` in the frame's ``attrs["unread"]``.
         **fill
-            Wire fields for records that lack them, such as ``webhookId`` of the list that was asked for.
+            Wire fields for records that lack them, such as ``webhookId`` of the requested list.
         """
         page = records if isinstance(records, list) else list(records)
         if set(map(type, page)) - {dict}:
@@ -115,14 +115,14 @@ class Columns:
         Parameters
         ----------
         **attrs
-            What the frame says of itself in ``frame.attrs``, in plain JSON values, times as ISO text, so that copies,
-            concatenation and files keep them: ``fetched_at`` (when).
+            The frame's ``attrs``, such as ``fetched_at``: plain JSON values, times as ISO text, so that copies, concatenation
+            and files keep them.
 
         Returns
         -------
         pandas.DataFrame
-            Columns and dtypes of the schema, index from 0. ``attrs`` also has ``kind`` and ``unread``: for each column how many
-            values could not be read and are NA.
+            Columns and dtypes of the schema, index from 0. ``attrs`` also has ``kind`` and ``unread``: per column the number of
+            unreadable values, which are NA.
         """
         if self._waiting or not self._staged:
             self._seal()
@@ -138,7 +138,7 @@ class Columns:
         return frame
 
     def _seal(self) -> None:
-        """Turn the records that wait into a block of columns."""
+        """Convert the collected records to a block of columns."""
         records, self._waiting = self._waiting, []
         spelled = spellings(records)
         if "data" in spelled:
@@ -156,7 +156,7 @@ class Columns:
                     self._lose(column.name, missing - raw[column.name].count(None))
 
     def _lose(self, column: str, values: int) -> None:
-        """Remember how many values of a column could not be read."""
+        """Count the unreadable values of a column."""
         if values > 0:
             self._unread[column] = self._unread.get(column, 0) + values
 
@@ -164,7 +164,7 @@ class Columns:
 def _cleaned(
     kind: str, records: Sequence[Mapping[str, Any]], spelled: Mapping[str, list[str]]
 ) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
-    """Raw and uniform values of each column of a kind."""
+    """Return raw and uniform values of each column of a kind."""
     schema = SCHEMAS[kind]
     raw = pull(records, spelled, schema)
     clean: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in schema}
@@ -172,16 +172,16 @@ def _cleaned(
 
 
 def read_columns(kind: str, records: Sequence[Any]) -> dict[str, Any]:
-    """Records as plain values per column, by the schema of their frame, but without one: times are left as the wire has them.
+    """Return records as plain values per column, by the schema of their frame; times stay as sent.
 
-    For ``posts``, ``targets`` holds how many each post has and ``_flat`` all of them in order, as `Targets`.
+    For ``posts``, ``targets`` has the number per post and ``_flat`` all of them in order, as `Targets`.
     """
     found = [_bare(record) for record in records if isinstance(record, Mapping)]
     return _cleaned(kind, found, spellings(found))[1]
 
 
 def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
-    """Turn records into the frame of their kind; `Columns` does the same page by page.
+    """Convert records to the frame of their kind; `Columns` does it page by page.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns and dtypes of the schema, whatever the records hold.
+        Columns and dtypes of the schema, whatever the records contain.
     """
     columns = Columns(kind)
     columns.extend(records)
@@ -203,7 +203,7 @@ def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
 
 
 def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
-    """How many ``targets`` each post has, these in one piece, and ``failed_targets``: not known where platforms are left out."""
+    """Return the number of ``targets`` per post, all targets, and ``failed_targets``, unknown if platforms are left out."""
     cells = clean["targets"]
     lists = cells if set(map(type, cells)) == {list} else list(map(entries, cells))
     flat = read_targets(list(chain.from_iterable(lists)))
@@ -218,19 +218,19 @@ def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Column ``error`` as one line, ``CODE: message`` where it is an object."""
+    """Return the column ``error`` as one line, ``CODE: message`` for an object."""
     errors = clean["_error"]
     lines = [each if isinstance(each, str) else ": ".join(filter(None, error_parts(each))) or None for each in errors]
     return {"error": clean_texts(lines)}
 
 
 def _either(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
-    """Values of the first, those of the second where it has none."""
+    """Return values of the first, else of the second."""
     return [b if a is None else a for a, b in zip(first, second, strict=True)]
 
 
 def _of_bulk_results(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Columns of an item's first error, and its status where an old server says ``success`` instead (contract: BATCH-o)."""
+    """Return the columns of an item's first error, and its status if an old server sends ``success`` instead (contract: BATCH-o)."""
     parts = [error_parts(errors) for errors in clean["errors"]]
     words = [None if ok is None else "created" if ok else "failed" for ok in clean["_success"]]
     return {
@@ -251,24 +251,24 @@ def _first_field(errors: Any) -> Any:
 
 
 def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take off the envelope ``{"data": {…}}`` of a single object."""
+    """Remove the envelope ``{"data": {…}}`` of a single object."""
     inner = record.get("data")
     return inner if isinstance(inner, Mapping) and "id" not in record else record
 
 
-# What a further try of the server would change of a delivery, and what names it (rule 19).
+# The fields of a delivery that a further try changes, and its keys (rule 19).
 DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
 )  # fmt: skip
 
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
-    """Times as ISO text in UTC, as frames have them; None where there is none."""
+    """Return times as ISO text in UTC, as in frames; None for none."""
     return [None if pd.isna(each) else each.isoformat() for each in parse_times(values)]
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
-    """Posts by id, in every shape that the API is known to send, by the schema of the frames that analysts see."""
+    """Read posts by id, in every known shape, by the schema of the posts frame."""
     columns = read_columns("posts", records)
     flat, start = columns["_flat"], 0
     rows = list(zip(*(flat.column(field.name) for field in fields(TargetState)), strict=True))
@@ -291,18 +291,18 @@ def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, Pos
 
 
 def _token(value: Any) -> str | None:
-    """A time stamp as a version token: as the API wrote it, where it fits into a header."""
+    """Return a time stamp as a version token: as sent, if it fits into a header."""
     fits = isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() and value.isprintable()
     return value if fits and " " not in value else None
 
 
 def read_post(record: Any) -> PostState | None:
-    """One post as it was read by itself; None where the record names none."""
+    """Read the record of a single post; None if it names none."""
     return next(iter(read_posts([record], "single").values()), None)
 
 
 def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Deliveries as their episodes, by id, and when they were created."""
+    """Return deliveries as their episodes, by id, and when they were created."""
     columns = read_columns("deliveries", list(records))
     names = (*DELIVERY_EPISODE, "created_at")
     columns |= {name: times_text(columns[name]) for name in ("delivered_at", "created_at")}
@@ -314,26 +314,26 @@ def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
 def read_bulk_results(
     results: Sequence[Any],
 ) -> list[tuple[int | None, str | None, str | None, str | None, str | None]]:
-    """Items of a bulk answer as ``(index, status, post_id, error_code, error_message)``, as far as each can be read."""
+    """Read items of a bulk response as ``(index, status, post_id, error_code, error_message)``, as far as possible."""
     columns = read_columns("bulk_results", results)
     names = ("index", "status", "post_id", "error_code", "error_message")
     return list(zip(*(columns[name] for name in names), strict=True))
 
 
 def performance(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
-    """Make a frame of the answers of ``GET /v1/analytics/posts/:id``.
+    """Convert the responses of ``GET /v1/analytics/posts/:id`` to a frame.
 
     Parameters
     ----------
     answers : iterable of tuple
-        Post id and answer. An answer holds a record per platform under ``data``, or is one record itself; figures stand in the
-        record or under its ``metrics``. One that says ``dataAvailable: false`` makes no row.
+        Post id and response. A response has a record per platform under ``data``, or is one record itself; figures are in the
+        record or under its ``metrics``. One with ``dataAvailable: false`` gives no row.
 
     Returns
     -------
     pandas.DataFrame
         One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
-        likes comments shares clicks saves video_views`` (Int64, counts; NA where the answer has none), ``engagement_rate`` (Float64,
+        likes comments shares clicks saves video_views`` (Int64, counts; NA if the response has none), ``engagement_rate`` (Float64,
         engagements per impression), ``as_of`` (datetime64[us, UTC], when the figures were collected).
     """
     frame = build("performance", [record for post_id, answer in answers for record in _records(post_id, answer)])
@@ -345,7 +345,7 @@ def performance(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
 
 
 def _records(post_id: str, answer: Any) -> list[dict[str, Any]]:
-    """The records of one answer, each with the post that it is about."""
+    """Return the records of one response, each with its post."""
     if isinstance(answer, Mapping):
         answer = answer["data"] if isinstance(answer.get("data"), Mapping) else answer
         answer = [] if answer.get("dataAvailable") is False else answer.get("data", [answer])
@@ -353,7 +353,7 @@ def _records(post_id: str, answer: Any) -> list[dict[str, Any]]:
     return [{"postId": post_id, **record} for record in found if isinstance(record, Mapping)]
 
 
-# What a row of the targets frame takes from its post: column -> the post's column.
+# Columns of the targets frame from the post: column -> the post's column.
 _OF_POST = {
     "post_status": "status",
     "updated_at": "updated_at",
@@ -361,13 +361,13 @@ _OF_POST = {
     "content": "content",
     "workspace_id": "workspace_id",
 }
-# Whose post it is, where its frame says so: see `people`.
+# The owner of the post, if its frame has one: see `people`.
 _NAMED = ("owner", "campaign")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
-TARGET_KEY = ("post_id", "platform", "account_id")  # which target a row is about
+TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
-_PLATFORM = re.compile(r"[\w .-]{1,60}")  # as far as a name alone tells
+_PLATFORM = re.compile(r"[\w .-]{1,60}")  # known from a bare name
 _SAID = ("target_id", "platform", "account_id", "status", "error_code", "error_message")  # none of it: no target
 _CHILDLESS = Targets.of([Target()])
 
@@ -379,7 +379,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     ----------
     posts : pandas.DataFrame
         A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
-        scheduled_for content workspace_id``. It may come back from a Parquet file, Polars or DuckDB; CSV keeps no targets.
+        scheduled_for content workspace_id``. It may come from a Parquet file, Polars or DuckDB; CSV files drop targets.
 
     Returns
     -------
@@ -387,16 +387,16 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
-        campaign`` (string) and ``tags`` (tuples) where the posts have an owner or a campaign
-        (``vx.connect(owner_field="owner")``). A post of which the frame shows no target keeps one row in which the target's
-        columns are NA; an event that is about no post has none. Each target stands there once, however often its post is in the frame, as after a ``pd.concat`` of two loads: as the row shows
-        it whose post changed last. ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text,
-        post id -> [failed, in flight], so that a plan still knows of the rows that are filtered away.
+        campaign`` (string) and ``tags`` (tuples) if the posts have an owner or a campaign (``vx.connect(owner_field="owner")``). A
+        post without listed targets has one row with the target's columns NA; an event about no post has none. Each target occurs
+        once, even if its post has several rows, as after a ``pd.concat`` of two loads: from the row whose post changed last.
+        ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text, post id -> [failed, in flight], so
+        that a plan still knows of filtered rows.
 
     Raises
     ------
     PlanError
-        If a column is missing, or ``targets`` is text that a CSV file made of it.
+        If a column is missing, or ``targets`` is text from a CSV file.
 
     Examples
     --------
@@ -408,8 +408,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     for row, cell in enumerate(posts["targets"]):
         if isinstance(cell, str) and not _PLATFORM.fullmatch(cell):
             raise PlanError(
-                f"row {row}: the column targets holds text that names no platform, {cell[:30]!r}; a CSV file keeps no targets. "
-                "Load the posts with ws.posts(...), or keep vx.targets(posts) as a Parquet file."
+                f"row {row}: the column targets contains text that names no platform, {cell[:30]!r}; CSV files drop targets. "
+                "Load the posts with ws.posts(...), or save vx.targets(posts) as a Parquet file."
             )
     groups = [targets_in(cell) or _CHILDLESS for cell in posts["targets"]]
     of_post = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -435,7 +435,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """Targets of posts that stand in several rows, each once: as the row shows it whose post changed last, of equals the last row."""
+    """Return each target of posts with several rows once: from the row whose post changed last, else from the last row."""
     if not frame["post_id"].iloc[np.flatnonzero(np.diff(of_post, prepend=-1))].duplicated().any():
         return frame
     number = frame.groupby([*TARGET_KEY, "target_id"], dropna=False, sort=False).ngroup().to_numpy()
@@ -447,12 +447,12 @@ def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.Data
 
 
 def _needless(posts: pd.Series[str], childless: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Rows that stand for a post without targets, where other rows, of another load or event, show its targets."""
+    """Return rows of a post without targets if other rows, of another load or event, have its targets."""
     return childless & posts.notna().to_numpy(bool) & posts.isin(posts[~childless]).to_numpy(bool)
 
 
 def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
-    """Targets that stand in a frame in several rows, as after a ``pd.concat`` of two triaged ones, each once.
+    """Deduplicate the targets of a frame, as after a ``pd.concat`` of two triaged ones.
 
     Parameters
     ----------
@@ -462,38 +462,38 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Rows of `frame` in their order, with their index: of each target the one whose post changed last, of equals the last. What
-        names no post, or a platform but neither account nor target, may be another one, and stays.
+        Rows of `frame` in their order, with their index: per target the one whose post changed last, else the last. A row without a
+        post, or with a platform but neither account nor target, may be another target, and stays.
     """
     if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
-        return frame  # what it lacks is said where it is needed
-    known = frame.loc[:, ~frame.columns.duplicated()]  # what it has twice is refused where it is needed
+        return frame  # a missing column is reported where it is needed
+    known = frame.loc[:, ~frame.columns.duplicated()]  # a duplicate column is refused where it is needed
     childless = known[[name for name in _SAID if name in known.columns]].isna().all(axis=1).to_numpy(bool)
     if childless.any():
         loads = pd.MultiIndex.from_frame(known[["post_id", "updated_at"]])
-        # Beside targets of its own load it is one that says nothing.
+        # Beside targets of its own load it is an empty one.
         childless = childless & ~loads.isin(loads[~childless])
         needed = ~_needless(known["post_id"], childless)
         if not needed.all():
             frame, known = frame[needed], known[needed]
     names = known[list(TARGET_KEY)].astype(object).reset_index(drop=True)
-    if "target_id" in known.columns:  # which lists may leave out: of one target, one load may show it, and another not
+    if "target_id" in known.columns:  # which lists may omit: one load may have it for a target, and another not
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
     sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
     return last_of_each(frame, names, sure, times_of(known, "updated_at").asi8)
 
 
 def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
-    """Records that stand in a frame in several rows, as after a ``pd.concat`` of two loads, each once.
+    """Deduplicate the records of a frame, as after a ``pd.concat`` of two loads.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Where a column is missing, it is returned as it is.
+        Returned unchanged if a column is missing.
     key : sequence of str
-        Columns that name a record, such as ``post_id``; rows that lack one of them stay.
+        Columns that identify a record, such as ``post_id``; rows that lack one of them stay.
     changed : str
-        Column of times: of each record the row with the latest stays, of equals the last.
+        Column of times: per record the row with the latest stays, else the last.
 
     Returns
     -------
@@ -509,7 +509,7 @@ def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.Dat
 def last_of_each(
     frame: pd.DataFrame, names: pd.DataFrame | pd.Series[Any], sure: pd.Series[bool], *ranks: np.ndarray[Any, Any]
 ) -> pd.DataFrame:
-    """Of rows with equal names the last by the last of `ranks`, of equals by those before, then as it stands; and all that are not sure."""
+    """Keep the last of rows with equal names, by the last of `ranks`, then by those before it, and all uncertain ones."""
     if not (names.duplicated() & sure).any():
         return frame
     order = np.lexsort(ranks)
@@ -518,7 +518,7 @@ def last_of_each(
 
 
 def _open_targets(frame: pd.DataFrame) -> str:
-    """Per post how many targets failed and how many are in flight, as JSON text, so that no later filter can hide one."""
+    """Return the failed and in-flight targets per post as JSON text, so that no later filter can hide one."""
     opened = frame.loc[frame["status"].isin(list(_OPEN)), ["post_id", "status", "target_id", "platform", "account_id"]]
     counts: dict[str, list[int]] = {}
     for post_id, status in opened.drop_duplicates()[["post_id", "status"]].itertuples(index=False):

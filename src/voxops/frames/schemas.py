@@ -1,8 +1,7 @@
-"""The columns of each kind of record, and what one value on the wire means: raw JSON values in, typed arrays out.
+"""The columns of each kind of record, and the conversion of raw JSON values to typed arrays.
 
-The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as
-object, string or null. A value that can't be read becomes NA and is counted by the caller; nothing here raises because of
-what the server sent.
+The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as object,
+string or null. An unreadable value becomes NA, and the caller counts it; nothing here raises because of a server's data.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
 
 
 def to_bool(value: Any) -> bool | None:
-    """True or False as JSON, number or text says it; None where it says neither."""
+    """Read True or False from JSON, a number or text; None for anything else."""
     if value is None or isinstance(value, bool):
         return value
     text = str(value).strip().lower()
@@ -40,13 +39,13 @@ def to_bool(value: Any) -> bool | None:
 
 
 def error_parts(error: Any) -> tuple[str | None, str | None]:
-    """Code and message of an error in any of its shapes, None where it has none (contract: 8.1)."""
+    """Return code and message of an error in any shape, None for none (contract: 8.1)."""
     said = read_error(error)
     return well_formed(said.code) or None, well_formed(said.message) or None
 
 
 def _text(value: Any) -> str | None:
-    """Any JSON value as text: numbers in full, objects and lists as JSON."""
+    """Return any JSON value as text: numbers in full, objects and lists as JSON."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -55,23 +54,23 @@ def _text(value: Any) -> str | None:
         return repr(value)
     try:
         return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:  # a thousand lists in one another, where a text should be
+    except RecursionError:  # a thousand nested lists instead of a text
         return "[…]"
 
 
 def _only(values: Sequence[Any], *types: type) -> bool:
-    """Whether every value is of one of these exact types or None; decided without a look at the values."""
+    """Whether every value has one of these exact types or is None."""
     return set(map(type, values)) <= {*types, type(None)}
 
 
 def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
-    """Texts as they are, but for half a surrogate pair, which no file and no other library takes; any other value as text."""
+    """Return texts, with lone surrogates replaced, which files and other libraries refuse; any other value as text."""
     texts = values if _only(values, str) else [_text(value) for value in values]
     return texts if _is_well_formed(texts) else [None if text is None else well_formed(text) for text in texts]
 
 
 def _is_well_formed(values: Iterable[Any]) -> bool:
-    """Whether UTF-8 has all texts among these values."""
+    """Whether UTF-8 can encode all texts among these values."""
     try:
         "".join([value for value in values if type(value) is str]).encode()
     except UnicodeEncodeError:
@@ -80,9 +79,9 @@ def _is_well_formed(values: Iterable[Any]) -> bool:
 
 
 class _Memo(dict[Any, Any]):
-    """Value -> what is made of it, for values that repeat: one look-up each, and equal results share one object.
+    """A cache of converted values: one look-up each, and equal results share one object.
 
-    Only texts are kept, since ``1``, ``1.0`` and ``True`` are one key; and at most 10,000, whatever the server sends.
+    It stores only texts, since ``1``, ``1.0`` and ``True`` are equal keys, and at most 10,000.
     """
 
     def __init__(self, make: Callable[[str], str]) -> None:
@@ -99,15 +98,15 @@ class _Memo(dict[Any, Any]):
         return text
 
     def clean(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Make each value uniform."""
+        """Convert each value."""
         try:
             return list(map(self.__getitem__, values))
-        except TypeError:  # a list or an object where a word should be
+        except TypeError:  # a list or an object instead of a word
             return [self[_text(value)] for value in values]
 
 
 def clean_counts(values: Sequence[Any]) -> Sequence[Any]:
-    """Whole numbers; text and fractions are read, what is none or exceeds 64 bits becomes None."""
+    """Read whole numbers, also from text and floats; anything else, or beyond 64 bits, becomes None."""
     if _only(values, int):
         large = list(filter(None, values))
         if not large or (min(large) in _INT64 and max(large) in _INT64):
@@ -116,7 +115,7 @@ def clean_counts(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _count(value: Any) -> int | None:
-    """One whole number, rounded where the server sent a fraction; None where there is none."""
+    """Read one whole number, rounding a fraction; None for anything else."""
     if isinstance(value, str):
         try:
             value = int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
@@ -130,9 +129,9 @@ def _count(value: Any) -> int | None:
 
 
 def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Lists as tuples, nothing as an empty one; equal ones share one object, where all they hold is text.
+    """Return lists as tuples, None as an empty one; equal lists of texts share one object.
 
-    Others can't be looked up, or are equal without being the same, as ``1`` and ``True`` are.
+    Other lists can't be hashed, or are equal without being the same, such as ``1`` and ``True``.
     """
     plain = set(map(type, values)) == {list}
     tuples = list(map(tuple, values)) if plain else [_listed(value) for value in values]
@@ -147,7 +146,7 @@ def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
-    """A list as a tuple, any other value as one of its own."""
+    """Return a list as a tuple, any other value as a tuple of one."""
     return tuple(value) if isinstance(value, list) else () if value is None else (value,)
 
 
@@ -157,7 +156,7 @@ def _objects(values: Sequence[Any]) -> Objects:
 
 
 def _numbers(values: Sequence[Any]) -> Any:
-    """Whole numbers, and whether each is missing; integers alone, so that 9007199254740993 next to a null stays itself."""
+    """Return whole numbers and a mask of missing ones; never as floats, so that 9007199254740993 next to a null stays exact."""
     staged = np.zeros(len(values), _NUMBER)
     if None in values:
         staged["missing"] = [value is None for value in values]
@@ -168,7 +167,7 @@ def _numbers(values: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a column is read.
+    """The conversion of a column.
 
     Attributes
     ----------
@@ -177,11 +176,11 @@ class Kind:
     clean : callable
         Raw JSON values -> uniform ones.
     stage : callable
-        Uniform values -> a NumPy array, which is small and can be concatenated.
+        Uniform values -> a compact NumPy array, which can be concatenated.
     finish : callable
         That array -> the column.
     missing : callable or None
-        That array -> which of its values are missing; None for kinds that read whatever comes, so that no loss has to be counted.
+        That array -> which of its values are missing; None for kinds that read any value and so lose none.
     """
 
     name: str
@@ -191,12 +190,12 @@ class Kind:
     missing: Callable[[Any], Any] | None = None
 
     def array(self, values: Sequence[Any]) -> Any:
-        """Uniform values as a column."""
+        """Return uniform values as a column."""
         return self.finish(self.stage(values))
 
 
 def status_spelling(text: str) -> str:
-    """Return a status, platform or other word in the one spelling by which it is known."""
+    """Return the canonical spelling of a status, platform or other word."""
     word = text.strip().lower()
     return "cancelled" if word == "canceled" else word
 
@@ -225,10 +224,10 @@ JSON = Kind("json", list, _objects, JsonArray)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, its kind, and the fields it is read from; the first that holds a value wins.
+    """One column: its name, its kind, and the fields it is read from; the first with a value wins.
 
-    A field is named as `field_name` spells it: any spelling of it on the wire fits. A dot reaches into an object: ``post.id``.
-    A name with a leading underscore is read to make other columns from, and is not in the frame.
+    A field is named as `field_name` spells it: any spelling on the wire matches. A dot reaches into an object: ``post.id``.
+    A name with a leading underscore is read for other columns, and is not in the frame.
     """
 
     name: str
@@ -237,16 +236,16 @@ class Column:
 
     @property
     def shown(self) -> bool:
-        """Whether the frame has it."""
+        """Whether it is in the frame."""
         return not self.name.startswith("_")
 
 
 def _table(*rows: tuple[str, Kind, str]) -> tuple[Column, ...]:
-    """Make a schema of rows ``(column, kind, "field otherField")``."""
+    """Build a schema from rows ``(column, kind, "field otherField")``."""
     return tuple(Column(name, kind, tuple(map(field_name, fields.split()))) for name, kind, fields in rows)
 
 
-# Columns without a field are made from others: see `typed`.
+# Columns without a field are computed from others: see `typed`.
 SCHEMAS: Mapping[str, tuple[Column, ...]] = {
     "posts": _table(
         ("post_id", TEXT, "id postId"),
@@ -328,7 +327,7 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("_success", FLAG, "success"),
     ),
 }
-# One entry of a post's ``platforms``; retry counts and target ids may be absent in lists.
+# One entry of a post's ``platforms``; lists may omit retry counts and target ids.
 TARGET = _table(
     ("target_id", TEXT, "postPlatformId id targetId"),
     ("platform", WORD, "platform"),
@@ -346,7 +345,7 @@ TARGET = _table(
 
 
 def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Canonical field -> the spellings of it that occur in these records."""
+    """Canonical field -> its spellings in these records."""
     spelled: dict[str, list[str]] = {}
     for name in sorted(set().union(*records), key=str):
         spelled.setdefault(field_name(str(name)), []).append(name)
@@ -356,7 +355,7 @@ def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def pull(
     records: Sequence[Mapping[str, Any]], spelled: Mapping[str, list[str]], schema: Sequence[Column]
 ) -> dict[str, Sequence[Any]]:
-    """Raw values of each column: per record the first of its fields, in whatever spelling, that is not null."""
+    """Return the raw values of each column: per record its first field, in any spelling, that is not null."""
     wanted = {
         column.name: [
             (name, field.partition(".")[2])
@@ -371,7 +370,7 @@ def pull(
 
 
 def _grid(records: Sequence[Mapping[str, Any]], names: list[str]) -> dict[str, Sequence[Any]]:
-    """Each named field of all records; one pass where every record has every field, as is usual."""
+    """Return each named field of all records, in one pass if every record has every field, as usual."""
     if len(names) > 1:
         try:
             return dict(zip(names, zip(*map(itemgetter(*names), records), strict=True), strict=True))
@@ -381,7 +380,7 @@ def _grid(records: Sequence[Mapping[str, Any]], names: list[str]) -> dict[str, S
 
 
 def _first_of(grid: Mapping[str, Sequence[Any]], names: list[tuple[str, str]], nothing: Sequence[Any]) -> Sequence[Any]:
-    """Merge the fields of one column, the first value that is there wins."""
+    """Merge the fields of one column; the first value wins."""
     merged = nothing
     for name, inner in names:
         found = [_inside(value, inner) for value in grid[name]] if inner else grid[name]
@@ -394,7 +393,7 @@ def _first_of(grid: Mapping[str, Sequence[Any]], names: list[tuple[str, str]], n
 
 
 def _inside(value: Any, field: str) -> Any:
-    """A field of a nested object, in any spelling; None if there is no object."""
+    """Return a field of a nested object, in any spelling; None without an object."""
     if not isinstance(value, Mapping):
         return None
     return next((inner for name, inner in value.items() if field_name(str(name)) == field), None)

@@ -1,4 +1,4 @@
-"""Times: as the wire writes them, and what ``since`` and ``until`` mean."""
+"""Times on the wire, and the meaning of ``since`` and ``until``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voxops.errors import ConfigError
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
-NAT = np.iinfo(np.int64).min  # what stands for no time among microseconds since 1970
+NAT = np.iinfo(np.int64).min  # the missing time among microseconds since 1970
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = np.array([f"{FIRST_YEAR}-01-01", f"{END_YEAR}-01-01"], "M8[us]").view(np.int64)
@@ -29,25 +29,25 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
     Parameters
     ----------
     values : sequence of str, datetime or None
-        ISO 8601 with ``Z`` or an offset, with or without fractions, in any mixture. A time without an offset is UTC, as every
-        time that the API sends is (contract: SCH). Digits beyond the microsecond are cut.
+        ISO 8601 with ``Z`` or an offset, with or without fractions, in any mixture. A time without an offset is UTC, like every time
+        of the API (contract: SCH). Digits beyond the microsecond are cut.
 
     Returns
     -------
     pandas.DatetimeIndex
-        NaT for None and for what is not a time: words such as ``now``, numbers, garbage, and what lies at an end of the
-        calendar, such as the years 1 and 9999, which programs write for never.
+        NaT for None and for anything but a time: words such as ``now``, numbers, garbage, and the ends of the calendar, such as the
+        years 1 and 9999, which programs write for never.
     """
     return utc(stamps(values))
 
 
 def stamps(values: Sequence[Any]) -> Numbers:
-    """Times as microseconds since 1970, `NAT` where there is none."""
+    """Return times as microseconds since 1970, `NAT` for none."""
     usual = _without_z(values)
     if usual is not None:
         try:
             return _in_calendar(np.array(usual, "M8[us]").view(np.int64))
-        except ValueError:  # a day or an hour that does not exist: read one by one
+        except ValueError:  # an invalid day or hour: read one by one
             pass
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
     index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
@@ -60,12 +60,12 @@ def stamps(values: Sequence[Any]) -> Numbers:
 
 
 def _in_calendar(found: Numbers) -> Numbers:
-    """The same without what lies at an end of the calendar, by the rule of `canonical.in_calendar`."""
+    """Replace times at an end of the calendar by `NAT`, by the rule of `canonical.in_calendar`."""
     return np.where((found >= _EARLIEST) & (found < _LATEST), found, NAT)
 
 
 def _without_z(values: Sequence[Any]) -> list[str] | None:
-    """Texts of the API's own form, ``2026-03-02T09:00:00Z``, without the Z, ready for NumPy; None if one has another form."""
+    """Return texts of the API's form, ``2026-03-02T09:00:00Z``, without the Z for NumPy; None if one has another form."""
     if not set(map(type, values)) <= {str, type(None)}:
         return None
     texts = [
@@ -77,12 +77,12 @@ def _without_z(values: Sequence[Any]) -> list[str] | None:
 
 
 def utc(microseconds: Numbers) -> pd.DatetimeIndex:
-    """Microseconds since 1970 as times."""
+    """Convert microseconds since 1970 to times."""
     return pd.DatetimeIndex(microseconds.view("M8[us]")).tz_localize("UTC")
 
 
 def _one_time(value: Any) -> datetime | None:
-    """One time that the fast path did not take: a datetime, or text that only Python's own parser reads."""
+    """Read one time outside the fast path: a datetime, or text that only Python's own parser reads."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
@@ -101,7 +101,7 @@ When: TypeAlias = str | datetime | timedelta | None
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
 _AHEAD = re.compile(r"\+\s*" + _LENGTH.pattern)
 _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
-_DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day of a time zone, without an hour
+_DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day in a time zone, without an hour
 _FIRST, _END = (pd.Timestamp(f"{year}-01-01", tz="UTC").as_unit("us") for year in (FIRST_YEAR, END_YEAR))
 _DAYS_AGO = {"today": 0, "yesterday": 1, "tomorrow": -1}
 # A post is as recent as the latest of these.
@@ -120,8 +120,7 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     now : datetime
         The server's time, with an offset.
     tz : str
-        The time zone in which days begin, and which a time without an offset is in; UTC, the default, is not taken for one that
-        anybody has named.
+        The time zone of days, and of times without an offset; the default UTC does not count as named for the latter.
 
     Returns
     -------
@@ -135,7 +134,7 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     """
     start, end = _instant("since", since, now, tz), _instant("until", until, now, tz)
     if start is not None and end is not None and end < start:
-        raise ConfigError(f"until ({end.isoformat()}) is before since ({start.isoformat()}); exchange them.")
+        raise ConfigError(f"until ({end.isoformat()}) is before since ({start.isoformat()}); swap them.")
     return start, end
 
 
@@ -144,13 +143,13 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     if value is None:
         return None
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        # No open side: where nothing is meant, that would load everything.
+        # Not an open side, which would load everything.
         raise ConfigError(
-            f"{name}={value!r} is no time, as the latest of no rows is; leave {name}= out for all of them."
+            f"{name}={value!r} is not a time, such as the maximum of no rows; omit {name}= for all of them."
         )
     ago = _DAYS_AGO.get(value.strip().lower()) if isinstance(value, str) else None
     if ago is not None:
-        # Days of the calendar, which has days of 23 and of 25 hours.
+        # Calendar days, which may have 23 or 25 hours.
         day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(ago, "D")
         return day_start(day, tz).tz_convert("UTC").as_unit("us")
     if _NUMBER.fullmatch(str(value).strip()):
@@ -165,40 +164,40 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
         else:
             time = pd.Timestamp(value)
         if time.year < 1:
-            raise ValueError("no calendar has it")
+            raise ValueError("outside the calendar")
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{name}={value!r} is not a time. Give ISO text with an offset such as '2026-03-02T09:00Z', a span before now such as "
             "'7D', '12h' or '30min', one after it such as '+3D', or 'today', 'yesterday' or 'tomorrow'."
         ) from error
-    # Times of records lie within these years (`canonical.in_calendar`), so that a span from beyond them holds the same.
+    # All record times are within these years (`canonical.in_calendar`), so a wider span contains the same.
     return min(max(placed(name, value, time, tz).tz_convert("UTC").as_unit("us"), _FIRST), _END)
 
 
 def day_start(day: pd.Timestamp, tz: str) -> pd.Timestamp:
-    """The instant at which a day of the calendar, as its midnight without a zone, begins in a zone; as `day_starts`."""
+    """Return the instant at which a calendar day (as midnight without a zone) begins in a zone; as `day_starts`."""
     return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
 
 
 def day_starts(days: pd.Series[Any], tz: str) -> pd.Series[Any]:
-    """The instants at which days begin in a zone: where clocks change at midnight, the first that there is, or the first of two."""
+    """Return the instants at which days begin in a zone; if clocks change at midnight, the first valid one, or the first of two."""
     return cast("pd.Series[Any]", days.dt.tz_localize(tz, ambiguous=True, nonexistent="shift_forward"))
 
 
 def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestamp:
-    """Return a time with its zone: its own, else one that somebody has named; ConfigError where nobody has, or it is not there once."""
+    """Return a time with its own or the named zone; ConfigError if there is none, or if the time is skipped or repeated."""
     if time.tzinfo is not None:
         return time
     if tz == "UTC":
         raise ConfigError(
-            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC; or name the zone of "
+            f"{name}={value!r} has no time zone, and voxops does not guess one. Add an offset, or 'Z' for UTC; or set the zone of "
             "the workspace once, as in vx.connect(tz='Europe/Berlin'), or in VOXOPS_TZ for commands."
         )
     try:
         return time.tz_localize(tz)
-    except ValueError as error:  # clocks were changed: there is no such time, or there are two
+    except ValueError as error:  # clocks change then: the time is skipped or repeated
         raise ConfigError(
-            f"{name}={value!r} is not one time in {tz}, where clocks change then. Add an offset."
+            f"{name}={value!r} is skipped or repeated in {tz}, where clocks change then. Add an offset."
         ) from error
 
 
@@ -218,7 +217,7 @@ def absolute(value: datetime | str) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        If it has no offset, or is no time.
+        If it has no offset, or is not a time.
     """
     try:
         time = pd.Timestamp(value)
@@ -230,16 +229,16 @@ def absolute(value: datetime | str) -> pd.Timestamp:
 
 
 def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series) -> pd.Timestamp:
-    """Return the present as a frame knows it.
+    """Return the present of a frame.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Any frame; ``attrs["fetched_at"]`` says when it was loaded.
+        Any frame; ``attrs["fetched_at"]`` is when it was loaded.
     now : datetime, str or None
-        The present where the caller has named it, with an offset from UTC.
+        The caller's present, with an offset from UTC.
     times : pandas.Series
-        ``datetime64[us, UTC]``; the latest of them stands for the present of a frame that does not say when it was loaded.
+        ``datetime64[us, UTC]``; the latest is the present of a frame without ``fetched_at``.
 
     Returns
     -------
@@ -285,7 +284,7 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
 
 
 def _length(value: str | timedelta) -> pd.Timedelta:
-    """A length of time, its unit in either case; ValueError or TypeError if it is none."""
+    """Read a length of time, its unit in either case; ValueError or TypeError if it is none."""
     if isinstance(value, timedelta):
         return pd.Timedelta(value)
     if _LENGTH.fullmatch(str(value).strip()) is None:
@@ -294,16 +293,16 @@ def _length(value: str | timedelta) -> pd.Timedelta:
 
 
 def plain_units(text: str) -> str:
-    """Return the text of a length of time with its units as pandas wants them, whichever case they are written in.
+    """Return a length of time with its units in the case that pandas requires.
 
-    D and W are capitals there, and h, min, s and the rest small; a capital M alone is a month, which has no length.
+    D and W are capitals, and h, min, s and the rest small; a lone capital M is a month, which has no fixed length.
     """
     units = {"d": "D", "D": "D", "w": "W", "W": "W", "M": "M"}
     return _LENGTH.sub(lambda found: found["number"] + units.get(found["unit"], found["unit"].lower()), text.strip())
 
 
 def zone(name: str) -> str:
-    """Return the name of a time zone as it is; ConfigError if there is none of this name."""
+    """Return the name of a time zone; ConfigError if it is unknown."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
@@ -312,9 +311,9 @@ def zone(name: str) -> str:
 
 
 def shown_zone(frame: object, tz: str | None = None) -> str:
-    """Return the time zone in which a frame's times are shown: one that was passed, its workspace's, that of its times, else UTC."""
+    """Return the zone in which a frame's times are shown: the passed one, its workspace's, that of its times, else UTC."""
     name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
-    if name is None and isinstance(frame, pd.DataFrame):  # counted by days, whose frame has lost where it comes from
+    if name is None and isinstance(frame, pd.DataFrame):  # counted by days, without the attrs of its source
         zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype)}
         named = {each for each in zones - {"UTC"} if "/" in each}
         name = named.pop() if len(named) == 1 else None
@@ -322,8 +321,8 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
 
 
 def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
-    """Let a frame that names no zone say in which its times are to be shown; returns it."""
-    if tz not in (None, "UTC"):  # what is as always is not said
+    """Set the display zone of a frame without one; return the frame."""
+    if tz not in (None, "UTC"):  # the default is not stored
         frame.attrs.setdefault("tz", tz)
     return frame
 
@@ -349,13 +348,13 @@ def moment(posts: pd.DataFrame) -> pd.Series:
     Returns
     -------
     pandas.Series
-        ``datetime64[us, UTC]``, NaT where a post has no time at all.
+        ``datetime64[us, UTC]``, NaT for a post without any time.
     """
     return posts[[name for name in MOMENTS if name in posts.columns]].max(axis=1)
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
-    """Which times fall into ``start <= time < end``; an unknown time does, since nothing shows that it is outside.
+    """Return which times fall into ``start <= time < end``; an unknown time does, since it may be inside.
 
     Parameters
     ----------

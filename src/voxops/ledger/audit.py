@@ -23,6 +23,7 @@ from voxops.acts.operation import Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
+from voxops.api.reasons import Reason, read_reason
 from voxops.frames.packing import unpack
 from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
@@ -140,7 +141,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]), ``notice``
         (string: that it may have gone out twice, or which copies of it there are). Rows of creates also have ``campaign`` (string).
     """
-    plan = unpack(ledger.runs.frame(run))
+    plan, _ = _planned(ledger, run)
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
                    operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
@@ -347,20 +348,31 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
         )
         for stored in ledger.operations.of_run(run, STATES)
     ]
+    table, why = _planned(ledger, run)
     return Plan(
         act=act_named(head.action),
-        table=unpack(ledger.runs.frame(run)),
+        table=table,
         operations=tuple(operations),
         campaign=head.campaign,
         key=head.key_column,
         canaries=head.canaries,
+        why=why,
     )
+
+
+def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason | str, ...]]:
+    """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
+    table = unpack(ledger.runs.frame(run))
+    texts = table["reason"].fillna("").astype(str).to_list()
+    known = {text: read_reason(text) for text in set(texts)}
+    why = tuple(known[text] for text in texts)
+    return table.assign(reason=pd.array([str(each) for each in why], dtype="string")), why
 
 
 def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
     """The eligible rows of a run as they were planned, in the order of `results`, which puts its own errors into their place."""
     rows = ledger.query("SELECT row FROM run_rows WHERE run = ? ORDER BY row", (run,))
-    return unpack(ledger.runs.frame(run)).iloc[[row["row"] for row in rows]]
+    return _planned(ledger, run)[0].iloc[[row["row"] for row in rows]]
 
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:

@@ -101,25 +101,28 @@ def account_board(
         line |= {name: series.get(account) for name, series in figures.items()}
         line["failure_share"] = line["failed"] / line["tried"] if line["tried"] else None
         risk, why, remedy = _risk(line, int(blamed.get(account, 0)))
-        rows.append(line | {"risk": risk, "why": why and str(why), "remedy": remedy and str(Reason(remedy))})
+        rows.append(line | {"risk": risk, "why": why and str(why), "remedy": remedy and str(remedy)})
     return table_of(rows, _BOARD)
 
 
-def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, str | None]:
-    """What may keep an account from publishing, why, and the code of what to do; None where nothing shows."""
+def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, Reason | None]:
+    """Return the risk of an account, why, and the remedy; None for no sign of one."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        return status, Reason("account_not_active", account="the account", status=status), "reconnect_account"
+        why = Reason("account_not_active", account="the account", status=status)
+        return status, why, Reason("reconnect_account")
     if line.get("works") is False:
-        return "failing", Reason("check_failed", message=line["check_message"] or "no reason"), "reconnect_and_retry"
+        why = Reason("check_failed", message=line["check_message"] or "no reason")
+        return "failing", why, Reason("reconnect_and_retry")
     if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
         message = line["scope_message"]
         if pd.isna(message):
-            return "degraded", Reason("account_lacks_permissions"), "grant_permissions"
-        return "degraded", Reason("account_lacks_permissions_as_told", message=message), "grant_permissions"
+            return "degraded", Reason("account_lacks_permissions"), Reason("grant_permissions")
+        return "degraded", Reason("account_lacks_permissions_as_told", message=message), Reason("grant_permissions")
     if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        return "failing", Reason("targets_failed", failed=blamed, tried=line["tried"]), "look_at_failures"
-    return None, None, "try_later" if line.get("verdict") == Verdict.SUPPORT else None
+        why = Reason("targets_failed", failed=blamed, tried=line["tried"])
+        return "failing", why, Reason("look_at_failures")
+    return None, None, Reason("try_later") if line.get("verdict") == Verdict.SUPPORT else None
 
 
 def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Campaign sheets: files as people keep them, their heads, times and rules."""
+"""Campaign sheets: their files, heads, times and rules."""

@@ -1,4 +1,4 @@
-"""Read a campaign sheet: its heads, its cells and its times, without a guess."""
+"""Read a campaign sheet without a guess: its heads, cells and times."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
-IN_PARTS = ("date", "time")  # the columns that stand for scheduled_for in a sheet that has none
-_FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # what plans and views read where a sheet has it
+IN_PARTS = ("date", "time")  # together replace an absent scheduled_for
+_FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # optional columns that plans and views read
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
-_ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # as our own files name columns of times
+_ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
 
 def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Column names in lower case with underscores, and the time zones in some of them, as ``scheduled_for (UTC)``.
+    """Return column names in lower case with underscores, and the time zones in some of them, as ``scheduled_for (UTC)``.
 
-    A PlanError names what is wrong with them.
+    A PlanError names unfit ones.
     """
     for ours in map(str, columns.values()):
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
-        if meant:  # another name is a further column's
+        if meant:  # any other name is a further column
             raise PlanError(
-                f"columns= names {ours!r}, which is no column of ours; did you mean {meant!r}? Ours are {', '.join(_OURS)}."
+                f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
             )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
     names, zones = _named(read.header, wanted)
@@ -61,44 +61,44 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
-    """A hint for the error: which of the first rows seems to hold the heads."""
+    """Return a hint for the error: which of the first rows may be the heads."""
     known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
     here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
-        return f" The heads seem to stand in row {best}: read_campaign(path, header={best})."
-    # A title that is merged over several cells is the same text in each of them.
+        return f" The heads seem to be in row {best}: read_campaign(path, header={best})."
+    # A title merged over several cells is the same text in each of them.
     if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
-        return " If the heads stand in another row, say in which, as a spreadsheet numbers it, such as read_campaign(path, header=3)."
+        return " If the heads are in another row, pass its number in the spreadsheet, such as read_campaign(path, header=3)."
     return ""
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
-    """The columns that a sheet has, or that are made of those."""
+    """Return the columns of a sheet, with those computed from others."""
     return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
-    """A hint for the error: how to name the column that is meant, of the heads that are none of ours yet."""
+    """Return a hint for the error: how to map a head to the missing column."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
     absent = [name for name in missing if name != "row_id"]
     said = ""
     if left and absent:
-        said = f" Where a column has another name, say which is meant, such as columns={dict(zip(left[:1], absent, strict=False))}."
+        said = f" If a column has another name, map it, such as columns={dict(zip(left[:1], absent, strict=False))}."
     if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
-        said += " Day and hour in two columns are called date and time."
+        said += " If day and hour are in two columns, call them date and time."
     if "row_id" in missing and any(names):
-        said += " row_id names each row, and stays where rows are sorted or added: add such a column, or say which it is: columns={'No.': 'row_id'}."
+        said += " row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
     return said
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Heads as names of ours, and the time zones in some of them."""
+    """Return heads as our names, and the time zones in some of them."""
     names, zones = [], {}
     for head in heads:
         bare, place = _parted(head)
-        # An analyst may name the column with its zone or without it; the zone holds either way.
+        # An analyst may name the column with or without its zone; the zone applies either way.
         names.append(wanted.get(_tidy(head), wanted.get(bare, bare)))
         if place:
             zones[names[-1]] = place
@@ -106,18 +106,18 @@ def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], 
 
 
 def _parted(head: str) -> tuple[str, str]:
-    """A head as a name of ours, and its time zone, as in ``scheduled_for (Europe/Berlin)``; ``""`` if it has none."""
+    """Return a head as our name, and its time zone, as in ``scheduled_for (Europe/Berlin)``; ``""`` for none."""
     found = _ZONED.fullmatch(head.strip())
     return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
 
 
 def _tidy(name: str) -> str:
-    """A column's name as we write it."""
+    """Return a column's name in our spelling."""
     return _shown(name).lower().replace(" ", "_")
 
 
 def _shown(name: str) -> str:
-    """A column's name as the sheet writes it, in one line."""
+    """Return a column's name as in the sheet, in one line."""
     return " ".join(unguard(str(name)).split())
 
 
@@ -149,42 +149,42 @@ def read_campaign(
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
-        tabs or bars, with a first line ``sep=;``, with lines of nothing at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
+        tabs or bars, with a first line ``sep=;``, with empty lines at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
     sheet : str, optional
-        Which sheet of the workbook; needed where it shows several.
+        Which sheet of the workbook; required if it has several visible ones.
     tz : str, optional
-        The zone of the times that name none, such as ``"Europe/Berlin"``. Cells of Excel that hold dates name none: without it
-        they are refused. Times that name their offset keep it.
+        The zone of times without one, such as ``"Europe/Berlin"``. Date cells of Excel have none: they are refused without `tz`.
+        Times with an offset keep it.
     dayfirst : bool, optional
-        Whether ``03.11.2026 9:00`` is in November (True) or in March (False). Left out, such a time stays as it is, and
+        Whether ``03.11.2026 9:00`` is in November (True) or in March (False). If omitted, such a time stays as it is, and
         ``ws.check`` refuses it.
     columns : mapping of str to str, optional
-        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``. Where day and hour stand in two
+        The sheet's name of a column -> ours, such as ``{"Beitrag": "content", "Kanal": "accounts"}``. If day and hour are in two
         columns: ``{"Tag": "date", "Uhrzeit": "time"}``.
     header : int, optional
-        The row in which the heads of the columns stand, as a spreadsheet numbers its rows, from 1: ``header=3`` where a title stands
-        above them. What is above is left out. Default: the first row that holds anything.
+        The row of the column heads, as a spreadsheet numbers rows, from 1: ``header=3`` below a title. Rows above it are skipped.
+        Default: the first row that is not empty.
     encoding : str, optional
-        That of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. Left out, a file that is neither UTF-8 nor UTF-16 is read as
-        Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
+        The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
+        read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
 
     Returns
     -------
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
-        index from 0. An empty cell is NA; ``media``, ``first_comment`` and ``tags`` are NA where the sheet has no such
-        column; where the sheet has ``date`` and ``time`` instead of ``scheduled_for``, that takes their place. Text stays as it
-        is, ``007`` too; a whole number is written without a point; what is merged counts for each of its rows. The apostrophe
-        by which our own files keep a spreadsheet from running a text is taken off.
-        ``attrs``: ``kind``, ``source``, ``encoding`` and ``delimiter`` (and ``guessed`` where the encoding is a guess) or ``sheet``, ``places``, from which checks say in
-        which cell something stands, and ``tz`` where the sheet or `tz` names a zone, in which plans then show its times.
+        index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
+        ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
+        merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
+        formula; it is removed. ``attrs``: ``kind`` and ``source``; ``encoding`` and ``delimiter`` (and ``guessed`` for a guessed
+        encoding) or ``sheet``; ``places``, from which checks name a cell; and ``tz`` if the sheet or `tz` names a zone, in which
+        plans then show its times.
 
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names what is no column of ours, a column is missing (where a later row of the first ten holds the heads, the error says which
-        `header` to give) or stands there twice, or a cell holds what can't be read without a guess:
-        a date without a zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
+        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate (if one of the first ten
+        rows has the heads, the error says which `header` to pass). Also if a cell can't be read without a guess: a date without a
+        zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
         If there is no such time zone.
 
@@ -202,20 +202,20 @@ def read_campaign(
     place = file_path("path", path)
     named = None if tz is None else zone(tz)
     if dayfirst is not None and not isinstance(dayfirst, bool):
-        raise PlanError(f"dayfirst={dayfirst!r} must be True, False or left out")
+        raise PlanError(f"dayfirst={dayfirst!r} must be True, False or omitted")
     if columns is not None and not isinstance(columns, Mapping):
         raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
     if header is not None:
-        refusal = PlanError(f"header={header!r} must be the number of a row, from 1, as a spreadsheet numbers it")
+        refusal = PlanError(f"header={header!r} must be a row number of the spreadsheet, from 1")
         header = whole_number(header, refusal)
     if encoding is not None and not isinstance(encoding, str):
         raise PlanError(f"encoding={encoding!r} must be the name of an encoding, such as 'cp1250'")
     read = read_sheet(place, sheet, header, encoding)
     names, zones = names_of(read, path, columns or {})
-    # One time in one place: of three columns, somebody would correct the one that does not count.
+    # One time in one place: else somebody may correct the column that does not count.
     parts = () if "scheduled_for" in names else IN_PARTS
     if not parts and set(IN_PARTS) <= set(names):
-        warnings.warn(f"{path} has scheduled_for, and date and time besides: scheduled_for alone is read", stacklevel=2)
+        warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
@@ -241,7 +241,7 @@ def read_campaign(
 
 
 class _Reader:
-    """Cells as text; what can't be read without a guess is remembered with its place."""
+    """Converts cells to text, and collects the places of those that can't be read without a guess."""
 
     def __init__(
         self,
@@ -253,16 +253,16 @@ class _Reader:
         dayfirst: bool | None,
     ) -> None:
         self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
-        self._parts = [names.index(name) for name in parts]  # where day and hour stand, if in two columns
-        self._ours = in_head is not None and not parts  # a file of ours: there, a day without an hour is its midnight
+        self._parts = [names.index(name) for name in parts]  # the columns of day and hour, if two
+        self._ours = in_head is not None and not parts  # our own file, in which a day without an hour is its midnight
         self._zoneless: list[str] = []
-        self._dates: list[str] = []  # cells of Excel's that hold dates
-        self._sure = False  # whether one of them can't have been turned round: its day is no month
-        self._figures: list[str] = []  # texts such as 13/11/2027, in which it is read by `dayfirst`
+        self._dates: list[str] = []  # date cells of Excel
+        self._sure = False  # whether one has a day above 12, and so can't have been swapped
+        self._figures: list[str] = []  # texts such as 13/11/2027, read by `dayfirst`
         self._cut: list[str] = []
 
     def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
-        """Cells of a row, None where there is nothing, and the time of those that stands in two; a PlanError if it has too many."""
+        """Return the cells of a row, None for empty ones, with a time from two cells merged; a PlanError if it has too many."""
         width = len(self._names)
         if any(str(cell).strip() for cell in row[width:]):
             raise PlanError(
@@ -276,25 +276,25 @@ class _Reader:
         return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
 
     def complain(self) -> None:
-        """Raise a PlanError if there was anything."""
+        """Raise a PlanError for the collected places."""
         if self._zoneless:
             raise PlanError(
-                f"{self._path}: {places(self._zoneless)}: times of Excel name no time zone; say which they are in, such as tz='Europe/Berlin'."
+                f"{self._path}: {places(self._zoneless)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
             )
         if self._dates and self._figures and not self._sure:
             raise PlanError(
-                f"{self._path}: {places(self._dates)} hold dates, none after the 12th of a month, and {places(self._figures)} texts in "
-                "figures: a program that reads dates the other way round may have swapped day and month in the former; make the whole column "
-                "dates, or all of it texts."
+                f"{self._path}: {places(self._dates)} are dates, none after the 12th of a month, and {places(self._figures)} numeric "
+                "texts: a program with another date order may have swapped day and month in the dates; convert the whole column to "
+                "dates, or to texts."
             )
         if self._cut:
             raise PlanError(
-                f"{self._path}: {places(self._cut)}: a number of which Excel keeps the first 15 digits only; format the column as text "
+                f"{self._path}: {places(self._cut)}: a number of which Excel stores only 15 digits; format the column as text "
                 "and enter it again."
             )
 
     def _text(self, where: str, name: str, cell: Any) -> str | None:
-        """One cell as text."""
+        """Return one cell as text."""
         if isinstance(cell, str):
             if not cell.strip():
                 return None
@@ -313,7 +313,7 @@ class _Reader:
         return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
 
     def _time(self, where: str, cell: Any) -> str:
-        """A time of Excel, in the zone that the analyst or the head names."""
+        """Return a time of Excel in the zone of the analyst or the head."""
         if isinstance(cell, date):
             self._sure = self._sure or cell.day > _MONTHS
             self._dates.append(where)

@@ -1,4 +1,4 @@
-"""Where a row of a campaign stands in its sheet, as people see it: ``D7``."""
+"""Read the files of campaign sheets, and name the cell of a row: ``D7``."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The places of a sheet, which its frame keeps in ``attrs["places"]``.
+    """The places of a sheet, stored in ``attrs["places"]`` of its frame.
 
     Attributes
     ----------
     columns : dict of str to str
         Column -> its letters.
     rows : list of int
-        Numbers of the rows, in the order of the frame as it was read.
+        Row numbers, in the original order of the frame.
     names : list of str or None
-        Their row ids, by which a row is known again after the frame was filtered, sorted or numbered anew.
+        Their row ids, which identify a row after the frame was filtered, sorted or renumbered.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
@@ -42,25 +42,25 @@ class Places:
     names: list[Any] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return it as JSON: pandas copies what frames say of themselves with every step, and text is not copied."""
+        """Return it as JSON text: pandas deep-copies attrs at every step, but not text."""
         names = [None if pd.isna(name) else str(name) for name in self.names]
         return json.dumps({"columns": self.columns, "rows": self.rows, "names": names})
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Places:
-        """Return what a frame says of its places; nothing for a frame that comes from no sheet."""
+        """Return the places of a frame; empty for a frame without a sheet."""
         said = frame.attrs.get("places")
         return cls(**json.loads(said)) if isinstance(said, str) else cls()
 
     def numbers(self, frame: pd.DataFrame) -> list[int | None]:
-        """Return the row of the sheet of each row of a frame; None where that is not certain."""
+        """Return the sheet's row for each row of a frame; None if uncertain."""
         if not self.rows or "row_id" not in frame.columns:
             return [None] * len(frame)
         once = {name for name, count in Counter(self.names).items() if count == 1 and name is not None}
         by_name = {name: number for name, number in zip(self.names, self.rows, strict=True) if name in once}
         names = [None if pd.isna(value) else str(value) for value in frame["row_id"]]
         pairs = list(zip(frame.index, names, strict=True))
-        # Names that several rows have are known by their label, as long as no label shows that the rows were numbered anew.
+        # Rows with equal names are identified by label, unless a label shows that the rows were renumbered.
         kept = all(
             isinstance(label, int) and 0 <= label < len(self.rows) and self.names[label] == name
             for label, name in pairs
@@ -68,37 +68,40 @@ class Places:
         return [by_name.get(name) if name in by_name else self.rows[label] if kept else None for label, name in pairs]
 
     def cell(self, number: int | None, column: str) -> str | None:
-        """Return a cell as people see it, ``row 7`` where the sheet has no such column; None without a row."""
+        """Return a cell such as ``D7``, or ``row 7`` if the sheet has no such column; None without a row."""
         if number is None:
             return None
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how files of Excel and OpenDocument begin, and old ones of Excel
-# Files that are no sheets, though they may be called so: how they begin -> what they are.
+_WORKBOOKS = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0",
+)  # the first bytes of files of Excel and OpenDocument, and of old ones of Excel
+# Files that are not sheets, whatever their name: first bytes -> what they are.
 _PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
 _OTHERS = {
-    b"%pdf": "a PDF; ask for the file that it was made of",
+    b"%pdf": "a PDF; ask for its source file",
     b"<!doctype html": _PAGE,
     b"<html": _PAGE,
     b"<table": _PAGE,
     b"<?xml": "XML; open it in Excel and save it as xlsx",
     b"{\\rtf": "a text document; save its table as CSV or xlsx",
 }
-_LARGEST = 500_000_000  # bytes of a sheet: more than a million rows of a campaign
+_LARGEST = 500_000_000  # bytes of a sheet: over a million rows of a campaign
 _DOUBTFUL = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\bt\s*=\s*["']e["']|value-type\s*=\s*["']error["']""")
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _ERROR_IN_ODS = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
-_ERROR_SAID = "the cell holds an error of the spreadsheet, such as #N/A or ####; correct it."
-# Errors as they stand in a CSV file, in the languages of Excel, and what is shown where a column is too narrow for a date.
+_ERROR_SAID = "the cell has an error of the spreadsheet, such as #N/A or ####; correct it."
+# Errors in a CSV file, in the languages of Excel, and the signs of a column that is too narrow for a date.
 _ERROR = re.compile(
     r"#(?:N/A|N/D|NV|[¡¿]?(?:NAME|NOM|NOMBRE|NOME|NAAM)\?|¡?(?:REF|BEZUG|RIF|VERW|VALUE|WERT|VALEUR|VALOR|VALORE|WAARDE|DIV/0|DEEL/0"
     r"|NUM|ZAHL|NOMBRE|GETAL|NÚM|NULL|NUL|NULO|NULLO|LEEG|SPILL|ÜBERLAUF|CALC|FIELD|BLOCKED|CONNECT)!|##+)|Err:\d{3}"
 )
-_GUESSED = "cp1252"  # what a file is taken for that is neither UTF-8 nor UTF-16; nearly any bytes are text in it
+_GUESSED = "cp1252"  # the guess for a file that is neither UTF-8 nor UTF-16; it decodes nearly any bytes
 _NAMED = 5  # cells named in one error
-_DELIMITERS = ",;\t|"  # the first of those that part a row into most cells counts
-_TOP = 10  # rows in which heads are looked for
+_DELIMITERS = ",;\t|"  # the one that splits the heads into most cells wins, the first of equals
+_TOP = 10  # rows in which heads are searched for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +111,14 @@ class Sheet:
     Attributes
     ----------
     header : list of str
-        The row of the heads, as it stands there: the one that was asked for, else the first that is not empty.
+        The row of the heads as written: the requested one, else the first that is not empty.
     rows : list of (int, list)
-        The number of each further row as people see it, from 1, and its cells: text, and of a workbook also numbers, bools,
-        dates and times; rows of nothing are left out.
+        The number of each further row, from 1, and its cells: text, and in a workbook also numbers, bools, dates and times; empty
+        rows are left out.
     about : dict
-        What the frame says of its origin: ``encoding`` and ``delimiter``, and ``guessed`` where the encoding is a guess, or ``sheet``.
+        The origin: ``encoding`` and ``delimiter``, and ``guessed`` for a guessed encoding, or ``sheet``.
     top : list of (int, list of str)
-        The first rows, whatever they hold, with their numbers: where the heads may stand if they are not where they were sought.
+        The first rows with their numbers, to search for misplaced heads.
     """
 
     header: list[str]
@@ -125,7 +128,7 @@ class Sheet:
 
 
 def read_sheet(path: Path, sheet: str | None, header: int | None, encoding: str | None) -> Sheet:
-    """Read a file, the heads of its columns in the row `header`; a PlanError says what is wrong with it, and where."""
+    """Read a file with its heads in the row `header`; a PlanError says what is wrong, and where."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -137,12 +140,12 @@ def read_sheet(path: Path, sheet: str | None, header: int | None, encoding: str 
         if begin.startswith(mark):
             raise PlanError(f"{path} is {kind}.")
     if sheet is not None:
-        raise PlanError(f"{path} is no Excel workbook, so it has no sheet {sheet!r}; leave sheet= out.")
+        raise PlanError(f"{path} is not an Excel workbook, so it has no sheet {sheet!r}; omit sheet=.")
     return _csv(path, data, header, encoding)
 
 
 def letters(number: int) -> str:
-    """Return the name of a column, counted from 0, as spreadsheets have it: A, Z, AA."""
+    """Return a column's letters, counted from 0: A, Z, AA."""
     name = ""
     while number >= 0:
         number, rest = divmod(number, 26)
@@ -157,7 +160,7 @@ def places(cells: Sequence[str]) -> str:
 
 
 def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Sheet:
-    """A CSV file in whatever form spreadsheets export it."""
+    """Read a CSV file in any form that spreadsheets export."""
     text, encoding = _text(path, data) if named is None else _text_in(path, data, named)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.splitlines()
@@ -167,7 +170,7 @@ def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Shee
     read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in delimiter or _DELIMITERS}
     top = [(number, max(rows, key=_filled)) for number, rows in enumerate(zip_longest(*read.values(), fillvalue=[]), 1)]
     at = wanted or next((number for number, row in top if _filled(row)), 1)
-    # A title above the heads has no delimiters, or others: the row of the heads says how cells are parted.
+    # A title above the heads has no delimiters, or others, so the heads decide.
     delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
     rows = _parted(path, text, delimiter, at)
     kept: list[tuple[int, list[Any]]] = [(number, list(row)) for number, row in enumerate(rows, 1) if _filled(row)]
@@ -181,7 +184,7 @@ def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Shee
         raise PlanError(f"{path}: {places(broken)}: {_ERROR_SAID}")
     about = {"encoding": encoding, "delimiter": delimiter}
     if named is None and encoding == _GUESSED:
-        about["guessed"] = encoding  # all other encodings show themselves
+        about["guessed"] = encoding  # all other encodings are recognizable
     return _with_heads(path, kept, wanted, about, top)
 
 
@@ -192,42 +195,42 @@ def _with_heads(
     about: dict[str, str],
     top: list[tuple[int, list[str]]],
 ) -> Sheet:
-    """A file whose heads stand in the row that was asked for, else in the first that holds anything; what is above them is no row of it."""
+    """Return a file with its heads in the requested row, else in the first that is not empty; rows above them are skipped."""
     at = wanted if wanted is not None else filled[0][0] if filled else 1
     heads = next((row for number, row in filled if number == at), None)
     if wanted is not None and heads is None:
         raise PlanError(
-            f"{path} has nothing in row {wanted}; header= is the number of the row in which the heads stand, as a spreadsheet numbers it."
+            f"row {wanted} of {path} is empty; header= is the spreadsheet's number of the row with the heads."
         )
     return Sheet(list(map(str, heads or [])), [each for each in filled if each[0] > at], about, top[:_TOP])
 
 
 def _parted(path: Path, text: str, delimiter: str, heads: int) -> list[list[str]]:
-    """All rows; below the heads a PlanError names the row whose quotation marks would change a text, or take in the rows after it."""
+    """Read all rows; a PlanError names a row below the heads whose quotation marks would change a text, or swallow later rows."""
     lines = StringIO(text, newline="")
     rows: list[list[str]] = []
     try:
         rows += islice(csv.reader(lines, delimiter=delimiter), heads)
         for row in csv.reader(lines, delimiter=delimiter, strict=True):
-            rows.append(row)  # one by one: the error is about the row after those that could be read
+            rows.append(row)  # one by one: the error is about the row after the last good one
     except csv.Error as error:
         where = f"{path}: row {len(rows) + 1}"
         if str(error) == "unexpected end of data":
             raise PlanError(
-                f"{where}: a quotation mark opens a text there that never ends, so that all rows after it would be part of that text; "
-                "close it, or write it twice where it belongs to the text."
+                f"{where}: a quotation mark opens a text that never ends, so that it would include all later rows; "
+                "close it, or double it if it belongs to the text."
             ) from error
         if "expected after" in str(error):
             raise PlanError(
-                f"{where}: a cell goes on after the quotation mark that ends its text; put all of it in quotation marks and write those "
-                'that belong to it twice, such as """Yes"" is a word".'
+                f"{where}: a cell continues after its closing quotation mark; quote the whole cell and double the quotation marks "
+                'inside, such as """Yes"" is a word".'
             ) from error
         raise PlanError(f"{path} is not a CSV file: {error}.") from error
     return rows
 
 
 def _top(text: str, delimiter: str, most: int) -> list[list[str]]:
-    """The first rows of a text, parted at a delimiter; none where it can't be parted there."""
+    """Return the first rows of a text, split at a delimiter; none if that fails."""
     try:
         return list(islice(csv.reader(StringIO(text, newline=""), delimiter=delimiter), most))
     except csv.Error:
@@ -235,12 +238,12 @@ def _top(text: str, delimiter: str, most: int) -> list[list[str]]:
 
 
 def _filled(row: Sequence[Any]) -> int:
-    """How many cells of a row hold anything."""
+    """Count the cells of a row that are not empty."""
     return sum(bool(cell.strip()) if isinstance(cell, str) else cell is not None for cell in row)
 
 
 def _text(path: Path, data: bytes) -> tuple[str, str]:
-    """Contents of a file as text, and the encoding they are in."""
+    """Return the contents of a file as text, and their encoding."""
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if marked else ("utf-8-sig", _GUESSED):
         try:
@@ -254,32 +257,32 @@ def _text(path: Path, data: bytes) -> tuple[str, str]:
 
 
 def _text_in(path: Path, data: bytes, encoding: str) -> tuple[str, str]:
-    """Contents of a file in the encoding that somebody says it has."""
+    """Return the contents of a file in the given encoding."""
     try:
         return data.decode(encoding).removeprefix("\ufeff"), encoding
     except LookupError:
         raise PlanError(
-            f"encoding={encoding!r} is not known; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
+            f"encoding={encoding!r} is unknown; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
         ) from None
     except UnicodeError as error:
-        raise PlanError(f"{path} is not text in {encoding}; leave encoding= out, or name another one.") from error
+        raise PlanError(f"{path} is not text in {encoding}; omit encoding=, or name another one.") from error
 
 
 def _refuse_two_encodings(path: Path, data: bytes) -> None:
-    """Refuse a file of which some lines are in UTF-8 and others are not: read as Windows-1252, the former would be garbled."""
+    """Refuse a file with only some lines in UTF-8, which Windows-1252 would garble."""
     lines: dict[bool, int] = {}
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.isascii():
             lines.setdefault(line.decode(errors="ignore").encode() == line, number)
     if len(lines) == 2:
         raise PlanError(
-            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as where two files were joined; save all of it as CSV UTF-8."
+            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as if two files were joined; save all of it as CSV UTF-8."
         )
 
 
 def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
-    """One sheet of a workbook."""
-    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # only workbooks need it
+    """Read one sheet of a workbook."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # imported for workbooks only
 
     try:
         book = CalamineWorkbook.from_path(str(path))
@@ -291,7 +294,7 @@ def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
     except (CalamineError, OSError, ValueError) as error:
         raise PlanError(f"{path} is not a workbook that can be read: {error}.") from error
     _refuse_broken(path, name)
-    # What is merged counts for each of its rows, as whoever reads the sheet sees it.
+    # A merged cell counts for each of its rows, as a reader of the sheet sees it.
     for (top, left), (bottom, right) in merged:
         for row in range(top, min(bottom + 1, len(cells))):
             for column in range(left, min(right + 1, len(cells[row]))):
@@ -304,20 +307,20 @@ def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
 
 
 def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Sequence[str]) -> str:
-    """Name of the sheet that is meant; which of several is not guessed."""
+    """Return the name of the requested sheet, or of the only visible one; never a guess."""
     if wanted is not None:
         if wanted not in names:
             raise PlanError(f"{path} has no sheet {wanted!r}; it has: {', '.join(names)}.")
         return wanted
     if len(visible) != 1:
         raise PlanError(
-            f"{path} has {len(visible)} sheets: {', '.join(visible)}. Say which: sheet={(visible or ['…'])[0]!r}."
+            f"{path} has {len(visible)} sheets: {', '.join(visible)}. Name one: sheet={(visible or ['…'])[0]!r}."
         )
     return visible[0]
 
 
 def _refuse_broken(path: Path, name: str) -> None:
-    """Refuse errors such as #N/A, and formulas that were never calculated: the reader would take both for nothing."""
+    """Refuse errors such as #N/A, and formulas without a result, which the reader would return as empty."""
     broken, uncalculated = [], []
     for where, cell in _cells_of(path, name):
         if cell.get("t") == "e" or cell.get(_ERROR_IN_ODS) == "error":
@@ -328,12 +331,12 @@ def _refuse_broken(path: Path, name: str) -> None:
         raise PlanError(f"{path}, sheet {name!r}: {places(broken)}: {_ERROR_SAID}")
     if uncalculated:
         raise PlanError(
-            f"{path}, sheet {name!r}: {places(uncalculated)}: a formula that was never calculated; open the file in Excel and save it."
+            f"{path}, sheet {name!r}: {places(uncalculated)}: a formula without a result; open the file in Excel and save it."
         )
 
 
 def _cells_of(path: Path, name: str) -> Iterator[tuple[str, Element]]:
-    """The cells of a sheet of an xlsx or ods file as they are written, with their places, if any holds a formula or an error."""
+    """Return the raw cells of a sheet of an xlsx or ods file with their places, if any has a formula or an error."""
     from xml.etree import ElementTree as ET
 
     if not zipfile.is_zipfile(path):
@@ -346,7 +349,7 @@ def _cells_of(path: Path, name: str) -> Iterator[tuple[str, Element]]:
         size = archive.getinfo(part).file_size
         if size > _LARGEST:
             raise PlanError(
-                f"{path}, sheet {name!r} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB are read at most; keep its rows in a file of their own."
+                f"{path}, sheet {name!r} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB is the limit; save its rows as a separate file."
             )
         data = archive.read(part)
     if _DOUBTFUL.search(data) is None:
@@ -369,7 +372,7 @@ def _cells_of(path: Path, name: str) -> Iterator[tuple[str, Element]]:
 
 
 def _part_of(archive: zipfile.ZipFile, name: str) -> str:
-    """Where in an xlsx file a sheet is kept; empty in a file of another kind."""
+    """Return the path of a sheet inside an xlsx file; empty for another kind of file."""
     from xml.etree import ElementTree as ET
 
     if "xl/workbook.xml" not in archive.namelist():

@@ -1,4 +1,4 @@
-"""Times of a sheet: in the zone, and in the order of day and month, that the analyst named; else left as they stand."""
+"""The rules of a sheet's rows, and its times in the zone and date order of the analyst."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CLOCK = re.compile(_HOUR, re.IGNORECASE)
 
 
 def readable_time(value: Any) -> datetime | None:
-    """Return a time that names its offset from UTC: the one way to read it, for every check and every plan.
+    """Read a time with an offset from UTC, for all checks and plans.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def readable_time(value: Any) -> datetime | None:
     Returns
     -------
     datetime or None
-        None for what can't be read, lies at an end of the calendar, or has no offset.
+        None for a time that can't be read, has no offset, or is at an end of the calendar.
     """
     try:
         when = value if isinstance(value, datetime) else typed_time(str(value).strip())
@@ -51,22 +51,22 @@ def readable_time(value: Any) -> datetime | None:
 
 
 def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
-    """Return a cell that should hold a time as text.
+    """Return a cell of a time column as text.
 
     Parameters
     ----------
     value : str, date, time, datetime or number
-        As the file has it.
+        The value in the file.
     zone : str or None
-        The zone of times that name none.
+        The zone of times without one.
     dayfirst : bool or None
-        Whether ``03.11.2026`` is the third of November; None if that is not known.
+        Whether ``03.11.2026`` is the third of November; None if unknown.
 
     Returns
     -------
     str
-        ISO 8601 with an offset where all is known; else the value as it stands, with what is wrong where that can't be seen, so
-        that a check can show it.
+        ISO 8601 with an offset if all is known; else the value as written, with a remark if the fault is not visible, for a check
+        to show.
     """
     if isinstance(value, datetime):
         return value.isoformat() if zone is None else _placed(value, zone)
@@ -80,20 +80,20 @@ def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:
 
 
 def joined_time(day: Any, clock: Any) -> Any:
-    """Return a day and an hour that stand in two cells as one cell that holds both.
+    """Join a day and an hour from two cells into one.
 
     Parameters
     ----------
     day, clock : str, date, time, datetime or number
-        As the file has them; text where a cell is empty.
+        The values in the file; text for an empty cell.
 
     Returns
     -------
     str, date or datetime
-        For `iso_time`; where one of the two can't be read, both as they stand, so that a check can show them.
+        For `iso_time`; if one of them can't be read, both as written, for a check to show.
     """
     if type(day) is datetime and day.time() == time():
-        day = day.date()  # how some programs write a day
+        day = day.date()  # some programs write a day so
     if not isinstance(clock, date | time) and not str(clock).strip():
         return day
     hour = _hour(clock)
@@ -105,7 +105,7 @@ def joined_time(day: Any, clock: Any) -> Any:
 
 
 def _hour(cell: Any) -> time | None:
-    """A cell as a time of the day; None if it is none, or more than that."""
+    """Return a cell as a time of the day; None for anything else."""
     if isinstance(cell, time):
         return cell
     found = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
@@ -116,17 +116,17 @@ def _hour(cell: Any) -> time | None:
 
 
 def _in_figures(text: str) -> bool:
-    """Whether text can be read as a day and an hour, such as ``03.11.2026 9:00``, once it is known which figure is the day."""
+    """Whether a text is a day and an hour, such as ``03.11.2026 9:00``, in either date order."""
     return any(_naive(text, dayfirst) is not None for dayfirst in (True, False))
 
 
 def depends_on_dayfirst(text: str) -> bool:
-    """Whether it matters for text such as ``13/11/2026 9:00`` which figure is the day."""
+    """Whether a text such as ``13/11/2026 9:00`` depends on the date order."""
     return _naive(text.strip(), dayfirst=True) != _naive(text.strip(), dayfirst=False)
 
 
 def _naive(text: str, dayfirst: bool | None) -> datetime | None:
-    """Text as a time without a zone; None if it is none, names its offset itself, or has no hour."""
+    """Read a text as a time without a zone; None if it is none, has an offset, or has no hour."""
     found = _NUMERIC.fullmatch(text)
     try:
         if found is None:
@@ -142,7 +142,7 @@ def _naive(text: str, dayfirst: bool | None) -> datetime | None:
 
 
 def _clock(found: re.Match[str]) -> time | None:
-    """Such as ``9:00`` or ``9 am``; an hour alone counts with its word only."""
+    """Read an hour such as ``9:00`` or ``9 am``; a bare number needs its am or pm."""
     word = (found["word"] or "").lower().replace(".", "")
     if found["minute"] is None and not word:
         return None
@@ -155,7 +155,7 @@ def _clock(found: re.Match[str]) -> time | None:
 
 
 def _placed(when: datetime, zone: str) -> str:
-    """A time in its zone, unless there it is twice, or never, as where summer time begins and ends."""
+    """Return a time in its zone, unless a clock change skips or repeats it."""
     place = ZoneInfo(zone)
     first, second = when.replace(tzinfo=place), when.replace(tzinfo=place, fold=1)
     if first.utcoffset() != second.utcoffset():
@@ -164,20 +164,20 @@ def _placed(when: datetime, zone: str) -> str:
     return first.isoformat()
 
 
-# An account id that a file has turned into a number: digits are lost, or a ``.0`` was added.
+# An account id that a file turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
-# An id, or a platform and a name; neither has blanks or commas, and a name may have a server: ``mastodon:@brand@example.social``.
+# An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
-_BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # what parts media in other sheets
+_BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a row: in which column, how bad, why, and on which platform if it is one alone."""
+    """A fault of a row: its column, level, reason, and platform if it is a single one."""
 
     column: str
     level: str
@@ -186,7 +186,7 @@ class Finding:
 
     @property
     def code(self) -> str:
-        """The code of the reason, in lower case also where the API names it."""
+        """The code of the reason, in lower case also for the API's codes."""
         return self.reason.code.lower()
 
     @property
@@ -196,7 +196,7 @@ class Finding:
 
 
 def split_list(value: Any) -> list[str]:
-    """Return a cell's parts: a list as it is, a set in the order of its texts, other text cut at ``;``; what is missing is no part."""
+    """Return the parts of a cell: of a list, of a set in the order of its texts, or of a text split at ``;``; missing ones are left out."""
     if isinstance(value, set | frozenset):
         value = sorted(value, key=str)
     parts = value if isinstance(value, list | tuple) else [] if is_missing(value) else str(value).split(";")
@@ -204,17 +204,17 @@ def split_list(value: Any) -> list[str]:
 
 
 def tags_in(value: Any) -> list[str]:
-    """Return a cell's tags, as `split_list` does; a year of which a file has made 2026.0 is 2026."""
+    """Return a cell's tags, as `split_list` does; a year that a file turned into 2026.0 is 2026."""
     return split_list(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def is_written_list(text: str) -> bool:
-    """Whether a part of a cell is a list as Python writes it, such as a CSV file makes of one: its commas part nothing here."""
+    """Whether a part of a cell is a Python list as text, as in a CSV file; its commas do not separate."""
     return _WRITTEN_LIST.fullmatch(text.strip()) is not None
 
 
 def is_written_missing(value: Any) -> bool:
-    """Whether a text is what pandas writes for a missing cell, as ``map(str)`` makes of it: nobody wants that to be published."""
+    """Whether a text is the text of a missing value, as after ``map(str)``, which must not be published."""
     return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
 
 
@@ -225,8 +225,8 @@ def utc_text(value: Any) -> str | None:
 
 
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return what a create is made of, per row, as plain values: lists of accounts, media and tags, text, comment, time and attempt."""
-    # What the sheet says is what counts: ids that were looked up in the meantime must not make another row of it.
+    """Return the inputs of a create, per row, as plain values: lists of accounts, media and tags, text, comment, time and attempt."""
+    # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
     lists = {"accounts": accounts, "media": "media"}
     columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
@@ -238,20 +238,20 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]:
-    """Yield why a row can't be created; nothing for one that can.
+    """Yield the reasons why a row can't be created.
 
     Parameters
     ----------
     row : mapping
         Of `sheet_rows`.
     now : datetime, optional
-        The server's time; with it, a time that has passed is an error, too. A plan knows no clock: what has passed when it is
-        run is blocked then.
+        The server's time; with it, a past time is an error, too. A plan has no clock: a row whose time has passed is blocked when
+        the plan runs.
     """
     content, comment = row["content"], row["first_comment"]
     if content is None or not str(content).strip():
         yield _error("content", Reason("content_required"))
-    elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out as Python writes them
+    elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out in Python's notation
         yield _error("content", Reason("content_not_text", kind=type(content).__name__))
     elif is_written_missing(content):
         yield _error("content", Reason("content_written_missing", value=content))
@@ -291,16 +291,16 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
 def errors_of_all(
     rows: Sequence[Mapping[str, Any]], names: Sequence[str | None], meant: Sequence[bool], now: datetime | None = None
 ) -> Iterator[list[Finding]]:
-    """Yield for each row of a sheet why it can't be created: by itself, or since a row above it is the same post (rule 26).
+    """Yield for each row of a sheet why it can't be created: by its own values, or as a duplicate of a row above (rule 26).
 
     Parameters
     ----------
     rows : sequence of mapping
         Of `sheet_rows`.
     names : sequence of str or None
-        What the rows are called; two rows of one name are judged by `name_errors`.
+        The row keys; `name_errors` judges duplicate ones.
     meant : sequence of bool
-        The column ``twin``: this row is meant although it looks like another one.
+        The column ``twin``: this row is an intended duplicate.
     now : datetime, optional
         As for `errors_of`.
     """
@@ -308,7 +308,7 @@ def errors_of_all(
     for number, (row, name, twin) in enumerate(zip(rows, names, meant, strict=True)):
         found = list(errors_of(row, now))
         if not found and not twin:
-            # What readers would see of it: not how its letters are composed, its accounts ordered or its instant spelled.
+            # As readers see it, without its Unicode form, the order of accounts and the spelling of the instant.
             seen = as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
             other, its_name = first_of.setdefault(seen, (number, name))
             if other != number and (name is None or its_name != name):
@@ -318,7 +318,7 @@ def errors_of_all(
 
 
 def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
-    """What a person should look at: texts at a platform's limit, accounts named twice, tags that may be several."""
+    """Yield warnings: texts near a platform's limit, accounts named twice, tags that may be several."""
     content, accounts = str(row["content"] or ""), row["accounts"]
     length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
     for platform in sorted(set(platforms_of(accounts))):
@@ -336,7 +336,7 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
-    """Yield for each row's name what is wrong with it: none, or one that several rows have."""
+    """Yield the faults of each row key: missing or duplicate."""
     counts = Counter(names)
     for name in names:
         if name is None:
@@ -348,24 +348,24 @@ def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:
-    """The column ``row_id`` in the form in which a plan compares it, None where there is none; as text what a plan would refuse."""
+    """Return the column ``row_id`` as plans compare it, None for missing; values that a plan would refuse as text."""
     return [_name(value) for value in plain_values(frame, "row_id")]
 
 
 def _name(value: Any) -> str | None:
     try:
         return row_key(value)
-    except PlanError:  # a number that has lost digits, which the plan says
+    except PlanError:  # a number that has lost digits; the plan reports it
         return str(value)
 
 
 def platforms_of(accounts: Sequence[str]) -> list[str]:
-    """The platforms that accounts name."""
+    """Return the platforms that accounts name."""
     return [account.partition(":@")[0] for account in accounts if ":@" in account]
 
 
 def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
-    """What is wrong with a row's time."""
+    """Yield the faults of a row's time."""
     if value is None or not str(value).strip():
         yield _error("scheduled_for", Reason("time_missing"))
         return
@@ -377,7 +377,7 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
 
 
 def _why_no_time(value: Any, shown: str) -> Reason:
-    """Why a value is no time that can be sent."""
+    """Return why a value can't be sent as a time."""
     if _DAY.fullmatch(shown) and _in_figures(f"{shown} 00:00"):  # such as 2026-03-20 or 20.03.2026
         return Reason("time_without_hour", value=shown)
     try:

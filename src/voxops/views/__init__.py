@@ -1,1 +1,1 @@
-"""What people see: one state drawn as text, HTML, widget, figure and report. Nothing here decides or sends."""
+"""The displays: one state drawn as text, HTML, widget, figure and report. Nothing here decides or sends."""

@@ -1,4 +1,4 @@
-"""Frames of webhooks as they may be shown: their addresses often are passwords, and receivers repeat them in what they answer."""
+"""Redaction of webhook addresses in frames: they often contain passwords, and receivers repeat them in answers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _REDACT: dict[str, Callable[[object], str]] = {
 
 
 def without_addresses(frame: pd.DataFrame, columns: Iterable[str] = tuple(_REDACT)) -> pd.DataFrame:
-    """Return the frame with these of its columns redacted, as far as it has them; what is no text stays as it is.
+    """Return the frame with these columns redacted, if it has them; values that are no texts stay the same.
 
-    An error message is redacted where it is a delivery's; what a platform says of a post's own links stays.
+    An error message is redacted only in deliveries: a platform's message about the links in a post stays.
     """
     shown: dict[str, Any] = {}
     for name in columns:

@@ -1,4 +1,4 @@
-"""Pieces that the figures share: bars, grids, time axes, labels and manners."""
+"""Helpers of all figures: bars, grids, time axes, labels and style."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 _NEARLY_WHITE, _NEARLY_BLACK = "#F7F7F7", "#242424"
-_BESIDE = 1 / 24  # days that are shown beside a single moment
-_MOST_WEEKS = 53  # of an axis: a single day of a far year would make a figure of thousands
+_BESIDE = 1 / 24  # days shown on either side of a single moment
+_MOST_WEEKS = 53  # of an axis: one day of a distant year would stretch it to thousands
 _WIDTH = 8.0  # inches: notebook width at 100 dots per inch
 
 
@@ -51,7 +51,7 @@ def axes(ax: Axes | None, height: float) -> Axes:
 
 
 def ground(ax: Axes) -> str:
-    """Return the colour behind what is drawn, which matplotlib's style decides; ``"none"`` where that is the page's, as in a report."""
+    """Return the background colour by matplotlib's style; ``"none"`` where the page's shows through, as in a report."""
     from matplotlib.colors import to_hex, to_rgba
 
     faces = [ax.get_facecolor(), ax.figure.get_facecolor()]
@@ -59,7 +59,7 @@ def ground(ax: Axes) -> str:
 
 
 def _is_dark(ax: Axes) -> bool:
-    """Whether light ink reads better there."""
+    """Whether light text reads better on the background."""
     behind = ground(ax)
     return behind != "none" and _ink(behind) == "white"
 
@@ -74,7 +74,7 @@ def stacked(
 ) -> None:
     """Draw one horizontal stacked bar per row of a table, the first on top, and the total at its end.
 
-    Names stand left of the bars, or as `heads` above them, where long ones have room; these must be labels already.
+    Names are left of the bars, or above them as `heads`, where long ones have room. `heads` must already be labels.
     `inside` writes each count into its part.
     """
     from matplotlib.ticker import MaxNLocator
@@ -100,7 +100,7 @@ def stacked(
     else:
         for row, head in zip(rows, heads, strict=True):
             text = ax.annotate(head, (0, row + 0.3), (2, 1), textcoords="offset points", parse_math=False)
-            text.set_in_layout(False)  # a long name may reach over the bars' end; it must not make them shorter
+            text.set_in_layout(False)  # a long name may run past the bars' end; it must not shorten them
         ax.set_yticks([])
         ax.set_ylim(-0.4, max(len(counts), 1) - 0.2)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -116,13 +116,13 @@ def name_rows(ax: Axes, names: Mapping[int, object]) -> None:
 def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, notes: pd.DataFrame | None = None) -> QuadMesh:
     """Draw a table as cells in shades of a colour, first row on top; missing ones are hatched.
 
-    `notes`, a table of the same shape, is what stands in the cells; else those that are not 0 have their number.
+    `notes`, a table of the same shape, gives the text of the cells; without it, a cell shows its number unless that is 0.
     """
     from matplotlib.colors import to_hex
 
     numbers = values.astype(float).to_numpy()
     dark, behind = _is_dark(ax), ground(ax)
-    if behind == "none":  # cells need a ground of their own
+    if behind == "none":  # cells need a background of their own
         behind = "#ffffff"
     shades = _shades(_NEARLY_BLACK if dark else _NEARLY_WHITE, colour)
     mesh = ax.pcolormesh(numbers, cmap=shades, vmin=0, vmax=highest, edgecolors=behind, linewidth=0.8)
@@ -150,7 +150,7 @@ def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, notes: pd.
 
 
 def finish(ax: Axes, lines: str, *, empty: bool, legend: str = "") -> Axes:
-    """Give the Axes their common manners: few lines, a legend on top, words where there is nothing to draw.
+    """Apply the common style: few lines, a legend on top, a text where there is nothing to draw.
 
     `lines` names the axis that gets a grid, ``""`` for none.
     """
@@ -185,7 +185,7 @@ def time_axis(ax: Axes, tz: str) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 
     class Spanning(ConciseDateFormatter):
-        """Names the month, or day, of both ends where they are two: that of the last tick alone would be taken for all."""
+        """Name the month or day of both ends where they differ: matplotlib's, of the last tick, would seem to be of all."""
 
         def format_ticks(self, values: Any) -> Any:
             said = super().format_ticks(values)  # type: ignore[no-untyped-call]
@@ -205,7 +205,7 @@ def time_axis(ax: Axes, tz: str) -> None:
     ax.xaxis.set_major_formatter(Spanning(locator, tz=tz))  # type: ignore[no-untyped-call]
     ax.set_xlabel(safe.zoned("time", tz))
     first, last = ax.dataLim.intervalx
-    if first == last:  # of one moment alone matplotlib would show four years
+    if first == last:  # around a single moment matplotlib would show four years
         ax.set_xlim(first - _BESIDE, last + _BESIDE)
 
 
@@ -217,7 +217,7 @@ def _shades(least: str, colour: str) -> Colormap:
 
 
 def label(value: object, limit: int = 60) -> str:
-    """Return one safe line that the font can draw; a leading underscore would hide it from the legend."""
+    """Return one safe line that the font can draw. A leading underscore is masked: it would hide the legend entry."""
     drawn = "".join(char if _drawable(char) else "□" for char in safe.plain(value, limit))
     return f"\u200a{drawn}" if drawn.startswith("_") else drawn
 
@@ -228,7 +228,7 @@ def texts(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def largest(counts: pd.DataFrame, most: int, what: str) -> pd.DataFrame:
-    """Sort rows by their sum, largest first, and sum up those beyond `most`."""
+    """Sort rows by their sum, largest first, and add up those beyond `most`."""
     totals = counts.sum(axis=1)
     order = sorted(counts.index, key=lambda name: (-totals[name], name))
     table = counts.loc[order[:most]]
@@ -238,7 +238,7 @@ def largest(counts: pd.DataFrame, most: int, what: str) -> pd.DataFrame:
 
 
 def fullest_weeks(weeks: pd.Series[Any]) -> pd.Series[bool]:
-    """Which lie in the span of `_MOST_WEEKS` that holds the most of them, the earliest of such spans."""
+    """Return which weeks lie in the span of `_MOST_WEEKS` that has the most of them; the earliest where spans tie."""
     span = pd.Timedelta(7 * (_MOST_WEEKS - 1), "D")
     begins = weeks.sort_values()
     within = begins.searchsorted(begins + span, side="right") - np.arange(len(begins))
@@ -253,7 +253,7 @@ def ordered(names: Iterable[Any], looks: Mapping[str, Look]) -> list[str]:
 
 
 def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
-    """Return the cause of each row without its platform, so that one cause on six platforms is one."""
+    """Return the cause of each row without its platform, so that a cause on six platforms counts as one."""
     shared = [
         None if pd.isna(cause) else _without(str(cause), platform)
         for cause, platform in zip(triaged["cause"], triaged["platform"], strict=True)
@@ -269,7 +269,7 @@ def _without(cause: str, platform: Any) -> str:
 
 @lru_cache(maxsize=4096)
 def _drawable(char: str) -> bool:
-    """Say whether the font of figures has this character; where it has not, matplotlib warns at each drawing."""
+    """Whether the figures' font has this character; matplotlib warns at each drawing if not."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return get_font(findfont(FontProperties())).get_char_index(ord(char)) != 0

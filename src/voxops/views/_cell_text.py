@@ -17,10 +17,10 @@ from voxops.views._frame_kinds import Shape
 
 __all__ = ["TEXT", "WHOLE", "as_instants", "full_text", "in_other_years", "short_time", "text_of"]
 
-TEXT = 160  # characters of a text that a page gets; the line is cut by its width
-WHOLE = 1000  # and of one that is not cut
+TEXT = 160  # characters of a text sent to a page, which cuts the line by its width
+WHOLE = 1000  # characters of a text that is shown in full
 _ID = 12  # characters shown of an id
-_ADDRESS = 36  # and of an address, without its scheme
+_ADDRESS = 36  # characters shown of an address, without its scheme
 
 
 def text_of(value: Any, shape: Shape, tz: str) -> str:
@@ -39,13 +39,13 @@ def text_of(value: Any, shape: Shape, tz: str) -> str:
 
 
 def short_time(value: pd.Timestamp, tz: str, *, years: bool) -> str:
-    """Return a time as a column of a table shows it; one without a zone as it stands."""
+    """Return a time as a column of a table shows it; one without a zone is left as it is."""
     local = value.tz_convert(tz) if value.tzinfo else value
     return f"{local:%d %b %Y %H:%M}" if years else f"{local:%d %b %H:%M}"
 
 
 def as_instants(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Texts of a sheet as instants, where each names its offset; else the column as it stands."""
+    """Return texts of a sheet as instants if each has its offset, else the column unchanged."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return values
     read = pd.Series(parse_times([readable_time(value) for value in values]), index=values.index)
@@ -53,9 +53,9 @@ def as_instants(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def in_other_years(times: pd.Series[Any], tz: str | tzinfo, read: object) -> bool:
-    """Whether a column has times of another year than the one in which it was read: a wrong year must be seen.
+    """Whether a column has times outside the year in which it was read: a wrong year must show.
 
-    `read` is when that was (``attrs["fetched_at"]``), None where nobody says, as of a sheet: then it is now.
+    `read` is the instant of reading (``attrs["fetched_at"]``); None, as for a sheet, means now.
     """
     if not isinstance(times.dtype, pd.DatetimeTZDtype):
         return False
@@ -85,6 +85,6 @@ def full_text(value: Any, tz: str) -> str:
 
 
 def _platform(entry: Any) -> Any:
-    """What names an entry of a list: a target's platform, else the entry itself."""
+    """Return the platform of a target, else the entry itself."""
     found = entry.get("platform") if isinstance(entry, Mapping) else getattr(entry, "platform", None)
     return entry if found is None else found

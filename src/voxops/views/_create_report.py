@@ -47,7 +47,7 @@ def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: 
 
 
 def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """The rows that did not go, with the outcome and why: those of the run, then those that were not eligible."""
+    """Return the rows that did not go, with outcome and reason: those of the run, then those not eligible."""
     short = results[results["outcome"] != "succeeded"]
     error = (short["error_code"] + ": " + short["error_message"]).fillna(short["error_code"])
     short = short.assign(why=error.fillna(short["waiting_for"]))

@@ -37,13 +37,13 @@ _BUCKETS = {
     "7D": "week",
 }
 _MOST_BUCKETS = 100
-# Seconds that a delay's axis names.
+# Labelled seconds of the delay axis.
 _DELAYS = {0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h", 86400: "1 day"}
 _DELAYS |= {7 * 86400: "1 week", 30 * 86400: "30 days"}
-_DELAYS_BEYOND = 6  # how far above the rest "never" stands
-_FEW = 20  # deliveries, below which a share says little
-_SAID = 10  # per cent, from which a share stands in its cell
-_HANDFUL = 5  # deliveries, below which percentiles say little where buckets hold more
+_DELAYS_BEYOND = 6  # how many times above the highest label "never" is drawn
+_FEW = 20  # deliveries; a share of fewer says little
+_SAID = 10  # percent; a smaller share is not written in its cell
+_HANDFUL = 5  # deliveries; percentiles of fewer say little where other buckets have more
 _RESULT = {"succeeded": OUTCOME["succeeded"], "failed": OUTCOME["failed"], "in flight": OUTCOME["pending"]}
 
 
@@ -53,11 +53,11 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at`` and ``success``, and ``status_code latency_ms error`` where deliveries may be in flight.
+        Columns ``created_at`` and ``success``; also ``status_code latency_ms error`` if deliveries may be in flight.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     tz : str, optional
-        Time zone of the axis, by default the workspace's; days and weeks begin at its midnight, shorter buckets at the hour of UTC.
+        Time zone of the axis, by default the workspace's. Days and weeks begin at its midnight, shorter buckets at the hour of UTC.
     """
     log, tz = _needed(log, ("created_at", "success"), "delivery_volume", tz)
     ax = _axes.axes(ax, 3.2)
@@ -82,13 +82,13 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
 def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
     """Draw the 50th, 95th and 99th percentile of the latency over time, by nearest rank as in ``vx.deliveries.stats``, on a logarithmic scale.
 
-    A bucket that is not over when the log ends, or holds fewer than five deliveries where others hold more, is an open circle beside
-    the lines: few deliveries rarely hold a slow one, which would look like an improvement.
+    Some buckets are open circles beside the lines: the one that is not over when the log ends, and those of fewer than five deliveries
+    where others have more. Few deliveries rarely include a slow one, which would look like an improvement.
 
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at`` and ``latency_ms``; deliveries without a latency are left out; a negative one (two clocks) is none.
+        Columns ``created_at`` and ``latency_ms``. Deliveries without a latency, or with a negative one (two clocks), are left out.
     ax, tz
         As in `delivery_volume`.
     """
@@ -122,12 +122,12 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
 
 
 def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw how late each delivery arrived, one dot each, on a logarithmic scale; those that never did are crosses on top.
+    """Draw how late each delivery arrived, one dot each, on a logarithmic scale; lost ones are crosses on top.
 
     Parameters
     ----------
     log : pandas.DataFrame
-        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``; deliveries in flight, recognised as in `delivery_volume`, are
+        Columns ``created_at``, ``delivered_at``, ``success`` and ``retry_count``. Deliveries in flight, recognised as in `delivery_volume`, are
         left out.
     ax, tz
         As in `delivery_volume`.
@@ -167,8 +167,7 @@ def delivery_delay(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None 
 def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None, most: int = 15) -> Axes:
     """Draw the share of failed deliveries by endpoint and hour of the day; hours without deliveries are hatched.
 
-    Shares of fewer than 20 deliveries are paler, the fewer the paler, and stand in their cells as failed/deliveries: one failure in nine
-    says little.
+    Shares of fewer than 20 deliveries are paler, the fewer the paler, and are written as failed/deliveries: one failure in nine says little.
 
     Parameters
     ----------
@@ -212,7 +211,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
 
 
 def _notes(share: pd.DataFrame, bad: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """What stands in the cells: the share from a tenth, and both counts where they are small."""
+    """Return the text of the cells: the share from 10 % up, and both counts where deliveries are few."""
     percent = share.map(lambda value: f"{value:.0f}" if value >= _SAID else "")
     pairs = bad.astype(str) + "/" + counts.astype(str)
     return percent.where(counts >= _FEW, pairs.where(bad > 0, ""))
@@ -228,7 +227,7 @@ def outage_bands(
     outages : pandas.DataFrame
         Columns ``url``, ``start`` and ``end``.
     log : pandas.DataFrame, optional
-        Columns ``url``, ``created_at`` and ``success``: shows what the bands were found from.
+        Columns ``url``, ``created_at`` and ``success``: the deliveries in which the outages were found.
     ax, tz
         As in `delivery_volume`.
     """
@@ -258,9 +257,9 @@ def outage_bands(
 
 
 def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None) -> tuple[pd.DataFrame, str]:
-    """Return the deliveries, each once, with an index of their own, and the time zone.
+    """Return the deliveries, each once, with a new index, and the time zone.
 
-    Raises an error of ours where a function's log is no deliveries frame, or its time zone none.
+    Raises one of our errors if the log is not a deliveries frame or the time zone is unknown.
     """
     columns = list(columns)
     times = [each for each in ("created_at", "delivered_at") if each in columns]
@@ -269,7 +268,7 @@ def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None
 
 
 def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -> Any:
-    """Which buckets say little: those that were not over when the log was read, and those of few where others hold more."""
+    """Return which buckets say little: those not over when the log was read, and those with fewer than others."""
     few = (counts < min(_HANDFUL, counts.median() / 2)).to_numpy(bool)
     read = log.attrs.get("fetched_at")
     end = max(filter(pd.notna, [log["created_at"].max(), pd.Timestamp(read) if read else pd.NaT]))
@@ -278,7 +277,7 @@ def _is_unsure(counts: pd.Series[int], width: pd.Timedelta, log: pd.DataFrame) -
 
 
 def _bucketed(times: pd.Series[Any], tz: str) -> tuple[pd.Series[Any], Any, str]:
-    """Return the bucket of each time, its width, and its name: the shortest that makes at most a hundred of them."""
+    """Return the bucket of each time, its width and its name: the shortest width that gives at most 100 buckets."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
     code = next((code for code in _BUCKETS if span <= pd.Timedelta(code) * _MOST_BUCKETS), "7D")
     width = pd.Timedelta(code)

@@ -1,4 +1,4 @@
-"""The report on webhook deliveries: what arrived and how fast, what was down, what is lost, and who must do what."""
+"""The report on webhook deliveries: what arrived and how fast, outages, losses, and who must do what."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ DELIVERY_OWNERS: Mapping[str, str] = {
 }
 _REMEDIES = {
     "down now": "First attempts fail and have not recovered: look at the receiver before anything else.",
-    "receiver_failed": "Make sure that the receiver is well, then redeliver.",
+    "receiver_failed": "Make sure that the receiver works, then redeliver.",
     "no_answer": "Make sure that the receiver can be reached, then redeliver.",
-    "rejected": "The receiver answered and did not want it: find out why, as the same again gets the same answer.",
+    "rejected": "The receiver refused these deliveries. Find out why before you redeliver: it would refuse them again.",
 }
 _CAME, _YOUNG = "came by another delivery", "may still be retried by the API"
-# What a redelivery has done since the log was loaded: its outcome, and why such deliveries are no longer to be sent again.
+# Outcome of a redelivery after the log was loaded -> why such deliveries need no further redelivery.
 _SINCE = {"succeeded": "came by the redelivery since", "pending": "are being redelivered"}
 _NEEDED = (
     *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
     *("error", "response_body", "created_at", "delivered_at"),
 )
-_TEXTS = ("error", "response_body")  # may name the address that they are about
+_TEXTS = ("error", "response_body")  # may contain the webhook's address
 _LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
 
 
@@ -110,7 +110,7 @@ def delivery_report(
 
 
 def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
-    """Count what failed and is not called lost, by why: its event came by another delivery, or the API may still try it again."""
+    """Count failures that are not lost, by reason: the event came by another delivery, or the API may still retry."""
     failed = (delivery_state(log) == "failed").to_numpy(bool)
     came = event_arrived(log)
     known = log.index.isin(lost.index)
@@ -119,7 +119,7 @@ def _not_lost(log: pd.DataFrame, lost: pd.DataFrame) -> dict[str, int]:
 
 
 def _down(log: pd.DataFrame, breaks: pd.DataFrame) -> pd.DataFrame:
-    """Outages that go on; none where the log ends before it was loaded, since nobody knows what came then."""
+    """Return the outages that go on; none if the log ends before it was loaded, since the present is then unknown."""
     ended = (log.attrs.get("filters") or {}).get("until") is not None
     return breaks[breaks["recovered_at"].isna() & (not ended)]
 
@@ -127,7 +127,7 @@ def _down(log: pd.DataFrame, breaks: pd.DataFrame) -> pd.DataFrame:
 def _headline(
     endpoints: pd.DataFrame, breaks: pd.DataFrame, down: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]
 ) -> str:
-    """Say in a few words how it went and what is to be done."""
+    """Summarise in a few words what happened and what to do."""
     settled, arrived = int((endpoints["succeeded"] + endpoints["failed"]).sum()), int(endpoints["succeeded"].sum())
     if not settled:
         flying = int(endpoints["in_flight"].sum())
@@ -138,7 +138,7 @@ def _headline(
     )
     if len(lost):
         again = int((lost["reason_code"] != "rejected").sum())
-        text += f" {len(lost):,} never arrived: {again:,} worth sending again, {len(lost) - again:,} rejected by the receiver."
+        text += f" {len(lost):,} never arrived: {again:,} can be redelivered, {len(lost) - again:,} rejected by the receiver."
     text += "".join(f" {count:,} failed and {why}." for why, count in rest.items())
     if len(breaks):
         longest = breaks.iloc[int((breaks["end"] - breaks["start"]).argmax())]
@@ -169,7 +169,7 @@ def _facts(
             Fact(int((state == "in flight").sum()), "in flight", open_),
         ),
         (
-            Fact(len(lost) - rejected, "worth sending again", VERDICT["retry"].colour),
+            Fact(len(lost) - rejected, "can be redelivered", VERDICT["retry"].colour),
             Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
             *(Fact(count, f"failed, {why}", open_) for why, count in rest.items()),
             Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
@@ -179,8 +179,8 @@ def _facts(
 
 
 def _actions(down: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
-    """Return one row per kind of trouble: who acts, on how much, how, and where."""
-    missed = down["failed_first"].to_list()  # deliveries, as of the other kinds, and not outages
+    """Return one row per kind of loss: who acts, on how many deliveries, how, and where."""
+    missed = down["failed_first"].to_list()  # counts deliveries, as the other kinds do
     kinds = {"down now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
     for code, part in lost.groupby(lost["reason_code"].astype(object), sort=False):
         kinds[str(code)] = (len(part), part["url"])
@@ -223,7 +223,7 @@ def _percents(shares: pd.Series[Any], digits: int) -> pd.Series[Any]:
 
 
 def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Section:
-    """Show which endpoints take enough in time, and what is left of what may miss."""
+    """Show which endpoints meet the target, and what is left of their error budget."""
     title = "Service levels"
     judged = levels[levels["share"].notna()]
     time = safe.duration(length("within", within).total_seconds())
@@ -256,14 +256,14 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     figure = Figure("Outages", height, lambda ax: plots.outage_bands(breaks, log, ax, tz=tz))
     return Section(
         "Outages",
-        "Stretches in which first attempts failed; what was not lost arrived after retries or redelivery.",
+        "Periods in which first attempts failed; deliveries that are not lost arrived after retries or redelivery.",
         in_zone(table[names], tz),
         (figure,),
     )
 
 
 def _results(run: Any) -> pd.DataFrame:
-    """What became of the rows of a run, which must be a redelivery."""
+    """Return the results of a run, which must be a redelivery."""
     act = getattr(getattr(run, "plan", None), "act", None)
     if getattr(act, "about", "") != "delivery" or not callable(getattr(run, "results", None)):
         raise PlanError(
@@ -284,7 +284,7 @@ def _redelivered(results: pd.DataFrame) -> Section:
 
 
 def _copies(copies: pd.DataFrame) -> Section:
-    """Show what certainly came twice."""
+    """Show certain duplicates."""
     if copies.empty:
         return Section("Sent twice")
     table = copies.groupby(["url", "event_type", "evidence"], as_index=False).agg(
@@ -301,11 +301,11 @@ def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
     )
     more = len(shown) - rows
     text = f"{safe.many(rows, 'row')}; {more:,} more: {ALL_ROWS}." if more > 0 else ""
-    return Section("Never delivered", text, in_zone(shown[list(_LOST)].head(rows), tz))
+    return Section("Lost deliveries", text, in_zone(shown[list(_LOST)].head(rows), tz))
 
 
 def _places(urls: pd.Series[Any]) -> str:
-    """Name the endpoints that were hit, those hit most first."""
+    """Name the endpoints, those hit most first."""
     hit = ranked(urls.map(short_address))
     named = ", ".join(f"{safe.plain(name, 60)} ({count:,})" for name, count in hit.head(4).items())
     return named + (f" and {len(hit) - 4} more" if len(hit) > 4 else "")

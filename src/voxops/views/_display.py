@@ -1,7 +1,7 @@
-"""A display that shows what is: a widget whose model holds what is shown, and beside it a static copy for pages without a kernel.
+"""A live display: a widget that shows the present state, and beside it a static copy for pages without a kernel.
 
-The widget hides the copy while it lives. The copy says of which instant it is and how to see the present, so that an old one is
-never taken for now.
+The widget hides the copy while it lives. The copy says from which instant it is and how to see the present state, so that nobody
+takes an old one for new.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Later = Callable[[float, Callable[[], None]], object]
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button: what it does, what it says, and whether that makes sense now.
+    """A button: what it does, its label and title, and whether it can be pressed now.
 
-    `plans` if it makes a plan to be looked at; `about` what it is about, such as a run, which the page sends back: a page that
-    has not heard of another run yet must not act upon it.
+    `plans` if it makes a plan to look at. `about` names its subject, such as a run, and the page sends it back: a page that shows
+    an older run must not act on a newer one.
     """
 
     do: str
@@ -61,11 +61,11 @@ class Shown:
     Attributes
     ----------
     title : str
-        What it is about.
+        Its subject.
     at, present : str
-        The instant that it shows (server time; ``""`` where that is not known), and how to see the present where this is not it.
+        The instant that it shows (server time; ``""`` if unknown), and how to see the present state if this is an old one.
     stage : str
-        Name of the tab to look at; when it changes, pages turn to it.
+        Name of the tab to look at; pages turn to it when it changes.
     facts : sequence of Block
         Above all tabs.
     tabs : sequence of Tab
@@ -77,15 +77,15 @@ class Shown:
     options : sequence of mapping
         Boxes to tick beside the plan: ``name label``.
     acts : bool
-        Whether plans are made and run here.
+        Whether it can plan and run.
     plan : mapping or None
-        ``fingerprint``, ``eligible`` and the ``page`` that asked for it.
+        ``fingerprint``, ``eligible`` and the ``page`` that requested it.
     acting : bool
-        Whether a run is under way.
+        Whether a run is in progress.
     busy : str
-        What is being read, while other rows stand here than were asked for.
+        What is being read while the rows shown are not yet the requested ones.
     problem : str
-        What could not be done.
+        What failed, and why.
     looks : mapping
         Column -> value -> colour and glyph.
     """
@@ -107,7 +107,7 @@ class Shown:
     looks: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def parts(self) -> Iterator[tuple[str, Sequence[Block]]]:
-        """Yield all of it, one named part after another, for the static copy."""
+        """Yield the content as named parts, for the static copy."""
         said = f"As of {self.at}. {self.present}".strip() if self.at else self.present
         head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
         head += [blocks.line(self.busy)] if self.busy else []
@@ -119,24 +119,24 @@ class Shown:
 
 
 class Display:
-    """One display, in as many places as it is shown.
+    """One display, shown in one or several places.
 
     Parameters
     ----------
     look : callable
-        Returns what there is to show now.
+        Returns the present state.
     say : callable
         Returns the same as text.
     hear : callable
-        Takes a message of a page; must return at once.
+        Takes a message from a page; must return at once.
     name : str
-        What the static copy is called in its class.
+        Ends the CSS class of the static copy.
     clock, later, publish
-        Monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``, with ``metadata=`` where there
-        is any: for tests.
+        For tests: monotonic seconds; ``later(seconds, function)``; ``publish(bundle, display_id, update)``, with ``metadata=`` if
+        there is any.
     """
 
-    INTERVAL = 0.5  # seconds between two updates, at least
+    INTERVAL = 0.5  # seconds between two updates, at the least
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Display:
         self.id = uuid.uuid4().hex
         self._shown_at: float | None = None
         self._scheduled = False
-        # A run speaks from another thread: its update must not overtake the display that it is to replace.
+        # A run publishes from another thread: its update must not overtake the display that it replaces.
         self._publishing = threading.RLock()
         self._widget: LiveWidget | None = None
         self._table: dict[str, Any] = {}
@@ -163,8 +163,8 @@ class Display:
 
     @property
     def widget(self) -> LiveWidget:
-        """The widget, made when it is first shown."""
-        # Rows that arrive meanwhile must not get lost between making the widget and keeping it.
+        """The widget, built when it is first shown."""
+        # Rows that arrive between building and storing the widget must not get lost.
         with self._publishing:
             if self._widget is None:
                 from voxops.views._widget import LiveWidget  # loads ipywidgets, which importing voxops must not
@@ -181,11 +181,11 @@ class Display:
 
     @property
     def view(self) -> Mapping[str, Any]:
-        """Filters, search, sorting and what was typed."""
+        """Filters, search, sorting and typed text."""
         return self._view if self._widget is None else dict(self._widget.view)
 
     def fill(self, table: dict[str, Any], view: dict[str, Any] | None = None) -> None:
-        """Show other rows, and with them the facts about them; nothing is ticked among them."""
+        """Show other rows and the facts about them; clear the ticks."""
         with self._publishing:
             self._table = table
             self._view = self._view if view is None else view
@@ -198,7 +198,7 @@ class Display:
                     self._widget.state = self._state(self._look())
 
     def look_otherwise(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-        """Change what pages write, in all of them; what they write now is handed to `change`, and no page writes meanwhile."""
+        """Change the view in all pages: `change` gets the present one, and no page can write until it returns."""
         with self._publishing:
             view = self.view
             self._view = {**view, **change(view)}
@@ -206,7 +206,7 @@ class Display:
                 self._widget.view = self._view
 
     def show(self) -> None:
-        """Show it here."""
+        """Show the display here."""
         with self._publishing:
             self._shown_at = self._clock()
             shown = self._look()
@@ -217,13 +217,13 @@ class Display:
             self._publish(self._copy(shown), self.id, False)
 
     def begin(self) -> None:
-        """Keep the widget's state new from now on, also where nothing is published, as in marimo."""
+        """Keep the widget's state up to date from now on, also where nothing is published, as in marimo."""
         with self._publishing:
             self._shown_at = self._clock()
             self.widget.state = self._state(self._look())
 
     def refresh(self, *, at_once: bool = False) -> None:
-        """Show the newest state, now or as soon as half a second has passed since the last time."""
+        """Show the newest state: now, or when half a second has passed since the last update."""
         if self._shown_at is None or (self._scheduled and not at_once):
             return
         wait = self._shown_at + self.INTERVAL - self._clock()
@@ -234,7 +234,7 @@ class Display:
             self._later(wait, self._catch_up)
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message to the pages that show it."""
+        """Send a message to all pages."""
         if self._widget is not None:
             self._widget.send(dict(message))
 
@@ -243,7 +243,7 @@ class Display:
         return static_html(self._draw(self._look()), name=self._name)
 
     def _draw(self, shown: Shown) -> Markup:
-        """Return the static copy; a part that is the same as before is not drawn again, since a run that moves redraws the rest."""
+        """Return the static copy. An unchanged part is not drawn again: a run redraws the rest twice a second."""
         parts = []
         for name, said in shown.parts():
             before = self._drawn.get(name)
@@ -254,8 +254,8 @@ class Display:
         return safe.joined(parts)
 
     def _state(self, shown: Shown) -> dict[str, Any]:
-        """Return what is shown as JSON."""
-        # The page has its own table.
+        """Return the state as JSON."""
+        # The page draws the rows from the table, not from blocks.
         tabs = [replace(tab, blocks=()) if tab.name == "rows" else tab for tab in shown.tabs]
         return {"id": self.id, **asdict(replace(shown, tabs=tabs))}
 
@@ -265,12 +265,12 @@ class Display:
         return {"text/html": str(markup), "text/plain": self._say()}
 
     def _catch_up(self) -> None:
-        """Show what came since the last update, unless it has been shown meanwhile."""
+        """Show what is new since the last update, unless another update has shown it."""
         if self._scheduled:
             self._update()
 
     def _update(self) -> None:
-        """Replace what is shown by the newest state."""
+        """Show the newest state."""
         with self._publishing:
             self._scheduled = False
             self._shown_at = self._clock()
@@ -280,7 +280,7 @@ class Display:
             self._publish(self._copy(shown), self.id, True)
 
     def _heard(self, _: object, message: Mapping[str, Any], __: object) -> None:
-        """Tell the page that somebody is there, and pass its message on."""
+        """Tell the page that the kernel is there, and pass its message on."""
         if isinstance(message, Mapping) and isinstance(message.get("do"), str):
             self.send({"heard": message["do"], "page": message.get("page")})
             if message["do"] == "hello":
@@ -288,7 +288,7 @@ class Display:
             self._hear(message)
 
     def _send_again(self, version: object) -> None:
-        """Send what is shown once more, and the rows unless the page has these: it has not heard of what changed while it loaded."""
+        """Send the state again, and the rows unless the page has them: it missed what changed while it loaded."""
         with self._publishing:
             if self._widget is not None:
                 same = version == self._table.get("version")
@@ -297,7 +297,7 @@ class Display:
 
 def _publish(bundle: dict[str, Any], display_id: str, update: bool, metadata: Mapping[str, Any] | None = None) -> None:
     """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first."""
-    ipython = sys.modules.get("IPython")  # where it was never imported, there is no one to show anything
+    ipython = sys.modules.get("IPython")  # nothing can be shown if it was never imported
     shell = ipython.get_ipython() if ipython else None
     if shell is None or (not hasattr(shell, "kernel") and (update or "text/html" not in bundle)):
         return
@@ -306,7 +306,7 @@ def _publish(bundle: dict[str, Any], display_id: str, update: bool, metadata: Ma
 
 
 def _later(seconds: float, function: Callable[[], None]) -> None:
-    """Call a function after some time, on a thread of its own: the loop that runs here may be a kernel's, and a cell that waits blocks it."""
+    """Call a function later, on its own thread: the loop that runs here may be a kernel's, which a waiting cell blocks."""
     timer = threading.Timer(seconds, function)
     timer.daemon = True
     timer.start()

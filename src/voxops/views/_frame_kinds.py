@@ -1,4 +1,4 @@
-"""The kinds of frame: by which columns each is known, and which of them are shown, in the order of reading."""
+"""The kinds of frame: the columns by which each is recognised, and those that are shown, in the order of reading."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = [
 
 MOST = 10  # columns shown
 _YEAR = 34  # pixels of a year
-_LEAST, _LEAST_WRAPPED = 130, 190  # pixels that a column without a width of its own has at the least
+_LEAST, _LEAST_WRAPPED = 130, 190  # minimum pixels of a column without a fixed width
 TRIAGED, PLANNED, RESULTS, CAUSES = "triaged targets", "planned rows", "results", "causes"
-SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # which a sheet writes as text
+SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
 FIRST = {
     TRIAGED: "those with a cause first",
     PLANNED: "those to be sent first",
     RESULTS: "what failed, is unknown or blocked first",
 }
-_OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # as they are read
-# Columns that give way, where others are what a frame is read for, and what a column says in one kind alone.
+_OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # order of reading
+# Shapes for one kind of frame: narrower where other columns matter more, or with another title.
 _PARTICULAR: Mapping[str, Mapping[str, Any]] = {
     CAUSES: {"count": {"title": "targets", "width": 68}},
     PLANNED: {"reason": {"whole": True}},
@@ -47,16 +47,16 @@ _PARTICULAR: Mapping[str, Mapping[str, Any]] = {
         "content": {"width": 130},
         "new_content": {"width": 130},
         "accounts": {"width": 140},
-        "cause": {"width": 170, "wraps": False},  # why it was planned, and not what became of it
+        "cause": {"width": 170, "wraps": False},  # why it was planned, not its outcome
     },
 }
-# What one row is called, where that is more than an s less.
+# Singular, where it takes more than to drop the s.
 _ONE = {"posts at risk": "post at risk", "deliveries": "delivery", "figures of posts": "figures of a post"}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of frame: what it is called, the columns by which it is known, and those that matter, most first."""
+    """A kind of frame: its name, the columns by which it is recognised, and those that matter, most first."""
 
     name: str
     known_by: frozenset[str]
@@ -64,18 +64,17 @@ class Kind:
 
     @property
     def one(self) -> str:
-        """What one row of it is called."""
+        """The name of one row."""
         return _ONE.get(self.name, self.name.removesuffix("s"))
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a column is drawn: its head, its width in pixels where that is fixed, and whether its middle is cut, as of ids.
+    """How a column is drawn: its title, its width in pixels if fixed, and whether it is shortened in the middle, as ids are.
 
-    Columns without a width of their own share what the others leave. `wraps` where a text is read to its end, on up to three lines,
-    `whole` where it is never cut, since its end says what to do;
-    `days` where times are days, of which only the day is shown; `years` where times show their year; `share` where a number from 0
-    to 1 is one of a hundred; `address` where host and path are shown, without what both have in common.
+    Columns without a fixed width share what the others leave. `wraps`: the text takes up to three lines. `whole`: it is never cut,
+    since its end says what to do. `days`: times show the day only. `years`: times show their year. `share`: a number from 0 to 1 is
+    shown in percent. `address`: host and path are shown, without the scheme.
     """
 
     title: str
@@ -90,7 +89,7 @@ class Shape:
 
     @property
     def least(self) -> int:
-        """The pixels that it has at the least."""
+        """Its minimum width in pixels."""
         return self.width or (_LEAST_WRAPPED if self.wraps else _LEAST)
 
 
@@ -98,7 +97,7 @@ def _kind(name: str, known_by: str, columns: str) -> Kind:
     return Kind(name, frozenset(known_by.split()), tuple(columns.split()))
 
 
-# The most particular kinds first: a plan of triaged rows is a plan.
+# The most specific kinds first: a plan of triaged rows is a plan.
 KINDS: Sequence[Kind] = (
     _kind(
         RESULTS,
@@ -243,7 +242,7 @@ _SHAPES: Mapping[str, Shape] = {
     "why": Shape("why", wraps=True),
     "why_post": Shape("by what", wraps=True),
 }
-_DAYS = frozenset({"day", "week"})  # columns of frames that were counted by days or weeks
+_DAYS = frozenset({"day", "week"})  # columns of counts by day or week
 LOOKS: Mapping[str, Mapping[str, Look]] = {
     "outcome": OUTCOME,
     "platform": PLATFORM,
@@ -253,20 +252,20 @@ LOOKS: Mapping[str, Mapping[str, Look]] = {
 
 
 def kind_of(frame: pd.DataFrame) -> Kind:
-    """Return what a frame is, by its columns: a filter, a file or a merge has not always kept its attrs."""
+    """Return the kind of a frame by its columns: a filter, a file or a merge may have lost its attrs."""
     names = set(map(str, frame.columns))
     return next((kind for kind in KINDS if kind.known_by <= names), _OTHER)
 
 
 def is_deliveries(frame: pd.DataFrame) -> bool:
-    """Whether the rows are webhook deliveries, also those of a plan or in the results of a run."""
+    """Whether the rows are webhook deliveries, also in a plan or in the results of a run."""
     return {"delivery_id", "event_type"} <= set(map(str, frame.columns))
 
 
 def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
-    """Return the order in which rows are read, by their places; None where it is the frame's own.
+    """Return the row positions in the order of reading; None for the frame's own order.
 
-    What needs nobody comes last: it would push what does off the page.
+    Rows that need no action come last: they would push the others off the page.
     """
     if kind.name == TRIAGED:
         rank: pd.Series[Any] = frame["cause"].isna()
@@ -280,18 +279,18 @@ def order_of(kind: Kind, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
 
 
 def shape_of(column: object, values: pd.Series[Any], kind: Kind = _OTHER, *, years: bool = False) -> Shape:
-    """Return how a column is drawn in a frame of this kind; `years` if its times must show theirs."""
+    """Return how a column is drawn in a frame of this kind; `years` if its times must show the year."""
     shape = replace(_shape(str(column), values), **_PARTICULAR.get(kind.name, {}).get(str(column), {}))
     return replace(shape, width=shape.width + _YEAR, years=True) if years and shape.width and not shape.days else shape
 
 
 def _shape(name: str, values: pd.Series[Any]) -> Shape:
-    """How a column is drawn wherever it stands."""
+    """Return how a column is drawn in any kind of frame."""
     number = pd.api.types.is_numeric_dtype(values)
     if name == "scheduled_for" and not isinstance(values.dtype, pd.DatetimeTZDtype):
-        return Shape("scheduled", 212)  # as a sheet has it, with its offset
+        return Shape("scheduled", 212)  # text of a sheet, with its offset
     known = _SHAPES.get(name)
-    if known is not None and not (number and name == "targets"):  # how many, and not which
+    if known is not None and not (number and name == "targets"):  # a count, not a list
         return known
     title = name.replace("_", " ").removesuffix(" at")
     if name.endswith("_id") or name in {"item", "run"}:

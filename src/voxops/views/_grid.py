@@ -1,4 +1,4 @@
-"""The rows of a view in the live widget's grid: filtered, sorted and searched in the page; nothing is planned or sent here."""
+"""The rows of a view in the live widget's grid: the page filters, sorts and searches; nothing is planned or sent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from voxops.views._rows import Column, RowTable, read_out
 
 __all__ = ["Grid"]
 
-_FACET = 40  # values of a column at the most that are offered as a filter
-_WIDE = 1.8  # share of a column that shares what the others leave, of which 110 pixels are 1
+_FACET = 40  # a column of more values is not offered as a filter
+_WIDE = 1.8  # share of a column without a fixed width; 110 pixels are a share of 1
 _TEXTS = frozenset(
     {"content", "remedy", "error_message", "message", "example", "reason", "errors", "warnings", "error"}
 )
@@ -33,11 +33,11 @@ class Grid:
     shapes : mapping of str to Shape
         The columns shown first; all others can be turned on.
     words : mapping of str to Series
-        What is shown of a column whose values are neither texts nor instants.
+        The text of columns whose values are neither texts nor instants.
     title, aside, tz : str
-        What it is, what stands beside it, and the zone of times.
+        The title, the note beside it, and the time zone.
 
-    It shows the frame as of when it was read, in server time (``attrs["fetched_at"]``); where the frame doesn't say, neither does it.
+    It says when the frame was read, in server time, if the frame has ``attrs["fetched_at"]``.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Grid:
         self.live.fill(self.rows.model())
 
     def _look(self) -> Shown:
-        """Return what there is to show; it does not change."""
+        """Return the state, which does not change."""
         shown = {column.name for column in self.rows.columns}
         return Shown(
             title=self._title,
@@ -73,7 +73,7 @@ class Grid:
         )
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        """Answer a page; a message about another table is left alone."""
+        """Answer a page; ignore a message about another table."""
         here = message.get("version") == self.rows.version
         match message["do"]:
             case "texts" | "search":
@@ -85,7 +85,7 @@ class Grid:
                 self.live.refresh()
 
     def _details(self, row: int) -> Sequence[Block]:
-        """Return everything that is known of one row, with a link to the post where it is out; days and numbers as the row has them."""
+        """Return all values of one row, with a link to a published post; days and numbers as the grid shows them."""
         found = {str(name): value for name, value in self.rows.frame.iloc[row].items()}
         said = {
             str(column.name): self.rows.words[column.name].iloc[row] or ""

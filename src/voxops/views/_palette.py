@@ -1,7 +1,7 @@
-"""How each word looks, once: the same colour, glyph and order wherever it is shown.
+"""The palette: one colour, glyph and order for each word in all displays.
 
 The colours are Okabe and Ito's, which people with any of the common colour-vision deficiencies can tell apart, plus
-greys that are seen on white and on black. Colour never says anything that a word or a glyph does not say too.
+greys that are visible on white and on black. A word or a glyph always says what a colour says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Look(NamedTuple):
     block: str
 
 
-OTHER = Look(_GREY, "·", "░")  # whatever has no look of its own
+OTHER = Look(_GREY, "·", "░")  # for values without a look
 
 OUTCOME: Mapping[str, Look] = {
     Outcome.SUCCEEDED: Look(_GREEN, "✓", "█"),
@@ -68,7 +68,7 @@ STATUS: Mapping[str, Look] = {
     "disconnected": Look(_PALE, "⊘", "-"),
 }
 
-# Fifteen platforms are more than eyes can tell apart: the commonest have a colour, the rest share the grey.
+# Nobody can tell fifteen colours apart: the commonest platforms have a colour, the rest share the grey.
 PLATFORM: Mapping[str, Look] = {
     "linkedin": Look(_BLUE, "●", "█"),
     "twitter": Look(_INK, "●", "█"),
@@ -82,18 +82,18 @@ PLATFORM: Mapping[str, Look] = {
 
 
 def look(table: Mapping[str, Look], value: object) -> Look:
-    """Return how a value looks, by its lower-case text; `OTHER` for values without a look."""
+    """Return the look of a value, by its lower-case text; `OTHER` for values without a look."""
     return table.get(str(value).lower(), OTHER)
 
 
 def looks_of_pages(tables: Mapping[str, Mapping[str, Look]]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Return what a page needs to know: column -> word -> its colour and glyph."""
+    """Return the looks as JSON for pages: column -> word -> colour and glyph."""
     return {
         name: {word: (known.colour, known.glyph) for word, known in table.items()} for name, table in tables.items()
     }
 
 
 def series_colours(names: Iterable[str]) -> dict[str, str]:
-    """Give open vocabularies (endpoints, event types) a colour each, by sorted name; they repeat after seven."""
+    """Return a colour for each name of an open vocabulary (endpoints, event types), in sorted order; they repeat after seven."""
     wheel = (_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY, _VERMILLION, _INK)
     return {name: wheel[index % len(wheel)] for index, name in enumerate(sorted(set(names)))}

@@ -1,4 +1,4 @@
-"""What all panels are: rows to choose from, plans that a person has seen, runs that are followed; and the same as code."""
+"""The base of all panels: rows to choose from, plans that a person has seen, runs to follow; and the same as code."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from voxops.views.monitor import present
 __all__ = ["Panel", "opening"]
 
 _LOG = logging.getLogger(__name__)
-_ANOTHER_TABLE = "The rows have changed since the page showed them: choose again. Nothing was planned."
+_ANOTHER_TABLE = "The rows have changed since the page showed them. Nothing was planned: choose again."
 _CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide what is planned
 
 
 class Panel(ABC):
-    """A panel: made by ``ws.panel``, shown as the last expression of a cell.
+    """A panel: returned by ``ws.panel``, shown as the last expression of a cell.
 
     Attributes
     ----------
@@ -51,12 +51,12 @@ class Panel(ABC):
         self._ws = ws
         self._rows: RowTable | None = None
         self._chosen = pd.DataFrame()  # the rows that were planned last
-        self._planned_lines: Sequence[str] = ()  # the lines that choose them, from the rows as they were then
+        self._planned_lines: Sequence[str] = ()  # the code that chooses them from the rows of that time
         self._shown_at = ws.client.now()
         self._chose: tuple[object, ...] = ()
         self._still: tuple[RowTable | None, Sequence[Block], Sequence[Tab]] | None = None
         self._code_shown = False
-        self._code_turned = ""  # the stage at which a person has turned to it
+        self._code_turned = ""  # the stage at which a person opened the code
         self._busy = ""
         self._tasks = TaskQueue(self._complain)
         self._live = Display(self._look, self.__repr__, self._hear, name="panel")
@@ -64,7 +64,7 @@ class Panel(ABC):
 
     @property
     def plan(self) -> Plan | None:
-        """The plan shown; None before there is one."""
+        """The plan shown, or None."""
         return self._runner.plan
 
     @property
@@ -74,7 +74,7 @@ class Panel(ABC):
 
     @property
     def run(self) -> RunLike | None:
-        """The run shown; None before there is one."""
+        """The run shown, or None."""
         return self._runner.run
 
     @abstractmethod
@@ -82,11 +82,11 @@ class Panel(ABC):
         """Return the code that gives the same plan with the same keys."""
 
     def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:  # noqa: ARG002  a panel that plans nothing has none
-        """Return the lines that load and choose some of the rows, all that the page leaves for None; empty where nothing is planned."""
+        """Return the code that loads and chooses rows (None: all that the filters leave); empty if the panel plans nothing."""
         return []
 
     def _code_lines(self) -> list[str]:
-        """Return the lines that choose what the plan or the run shown is about, as they stood when it was planned."""
+        """Return the code that chooses the rows of the plan or run shown, as it was when they were planned."""
         runner = self._runner
         if runner.plan is None and runner.run is None:
             return self._lines_for(None)
@@ -99,7 +99,7 @@ class Panel(ABC):
 
     @abstractmethod
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:
-        """Plan what is chosen."""
+        """Plan the chosen rows."""
 
     @abstractmethod
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
@@ -107,31 +107,31 @@ class Panel(ABC):
 
     @abstractmethod
     def _ended(self, run: RunLike) -> None:
-        """Show the rows as they are after a run."""
+        """Update the rows after a run."""
 
     @abstractmethod
     def _details(self, row: int) -> Sequence[Block | None]:
-        """Return everything that is known of one row."""
+        """Return all details of one row."""
 
     @abstractmethod
     def _facts(self) -> Sequence[Block]:
-        """Return what stands above the rows."""
+        """Return the blocks above the rows."""
 
     @abstractmethod
     def _tabs(self) -> Sequence[Tab]:
-        """Return the parts besides rows, plan, run and code."""
+        """Return the tabs besides rows, plan, run and code."""
 
     def _say(self) -> str:
-        """Return in a line what the panel is about."""
+        """Return the subject of the panel in one line."""
         count = 0 if self._rows is None else len(self._rows.frame)
         return f"{self.TITLE}: {safe.many(count, 'row')}"
 
     def _selects(self) -> Sequence[Mapping[str, Any]]:
-        """Return the lists to choose from."""
+        """Return the drop-down lists."""
         return ()
 
     def _buttons(self) -> Sequence[Button]:
-        """Return the buttons beside them."""
+        """Return the buttons beside the lists."""
         if not self.ACTS:
             return ()
         return [
@@ -147,20 +147,20 @@ class Panel(ABC):
         return ()
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
-        """Return how the words of some columns look."""
+        """Return colours and glyphs of the values of some columns."""
         return {}
 
     def _set_rows(self, rows: RowTable, view: dict[str, Any] | None = None) -> None:
-        """Show other rows; what was planned of those before does not hold any more."""
+        """Show other rows; discard a plan of the old ones."""
         self._runner.forget(rows=True)
-        self._runner.problem = ""  # what could not be done before is done, or moot
+        self._runner.problem = ""  # an older problem is solved, or moot
         self._rows = rows
-        # Nothing is ticked among them, by no page's choice.
+        # New rows clear the ticks; that is no choice of a page.
         self._chose = (*self._chose[:-1], "") if view is None else ()
         self._live.fill(rows.model(), view)
 
     def _facets(self) -> dict[str, list[str]]:
-        """The words wanted of each facet."""
+        """Return the chosen words of each facet."""
         facets, rows = self._live.view.get("facets"), self._rows
         if rows is None or not isinstance(facets, Mapping):
             return {}
@@ -172,13 +172,13 @@ class Panel(ABC):
         }
 
     def _wanted(self) -> dict[str, list[Any]]:
-        """The values wanted of each facet, as the frame has them; a facet that wants missing ones is left out."""
+        """Return the chosen values of each facet as in the frame, without facets that include missing values."""
         rows = self._rows
         raws = {} if rows is None else {name: rows.raw(name, wanted) for name, wanted in self._facets().items()}
         return {name: raw for name, raw in raws.items() if raw is not None}
 
     def _left(self) -> np.ndarray[Any, Any]:
-        """Which rows the facets leave, by what is shown of them (bool)."""
+        """Return which rows match the facets, by their shown text (bool)."""
         assert self._rows is not None
         left = np.ones(len(self._rows.frame), bool)
         for name, wanted in self._facets().items():
@@ -186,9 +186,9 @@ class Panel(ABC):
         return left
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        """Do what a page asks for; what takes time is handed over."""
+        """Do what a page requests; slow work goes to the task queue."""
         if message["do"] == "retry":
-            # The plan of a retry is made from a run, but a later choice on the page discards it like any other plan.
+            # The plan of a retry comes from a run, but a later choice on the page discards it like any other plan.
             self._chose = self._choice_of(message)
         if self._runner.hear(message):
             return
@@ -212,32 +212,32 @@ class Panel(ABC):
                 self._heard(message)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
-        """Do what only this panel knows."""
-        _LOG.debug("a page asked for %s, which this panel does not know", safe.plain(message["do"], 40))
+        """Handle the messages of one kind of panel."""
+        _LOG.debug("a page requested %s, which this panel does not know", safe.plain(message["do"], 40))
 
     def _choice_now(self) -> tuple[object, ...]:
-        """Return everything in the present view that decides what is planned."""
+        """Return the parts of the present view that decide what is planned."""
         return self._choice_of({"view": self._live.view, "ticks": self._live.widget.ticks})
 
     def _choice_of(self, message: Mapping[str, Any]) -> tuple[object, ...]:
-        """Return everything that decides what is planned, as a page says with its message; what is known, where it says nothing."""
+        """Return what decides the plan, as sent with a page's message; the present view if the message has none."""
         view = message.get("view")
         if not isinstance(view, Mapping):
             return self._choice_now()
         return (*(view.get(name) for name in _CHOOSING), message.get("ticks"))
 
     def _chosen_otherwise(self, chose: tuple[object, ...] | None = None) -> None:
-        """A page chose something else: a plan made before does not hold any more."""
+        """Discard the plan, since a page chose something else."""
         if not _only_reason(self._choice_now(), self._chose if chose is None else chose):
             self._runner.forget()
-            if self._code_shown:  # it says what is chosen now
+            if self._code_shown:  # the code follows the choice
                 self._changed(False)
 
     def _plan_rows(self, message: Mapping[str, Any], known: tuple[object, ...], chose: tuple[object, ...]) -> None:
-        """Plan the rows that a page names, which chose them so.
+        """Plan the rows that a page names, by the choice `chose` of that page.
 
-        What it chose last may not have come here yet, since front ends hold changes of a model back while the kernel works, and
-        messages not: what was `known` when it was heard is no newer choice.
+        Front ends delay changes of a model while the kernel works, but not messages, so the page's last choice may arrive later.
+        The choice `known` when the message arrived is therefore no newer choice.
         """
         rows = None if self._rows is None else self._rows.rows(message.get("rows"), message.get("version"))
         if rows is None:
@@ -245,14 +245,14 @@ class Panel(ABC):
         self._chose = chose
         form = chose[_CHOOSING.index("form")]
         self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
-        if self._choice_now() != known:  # while the plan was made
+        if self._choice_now() != known:  # it changed during planning
             self._chosen_otherwise(chose)
         return None
 
     def _make(
         self, rows: np.ndarray[Any, Any] | None = None, form: Mapping[str, Any] | None = None, page: object = None
     ) -> None:
-        """Plan some rows, all if none are named."""
+        """Plan the named rows, or all."""
         assert self._rows is not None
         chosen = self._rows.frame if rows is None else self._rows.frame[rows]
         chosen.attrs = dict(self._rows.frame.attrs)
@@ -264,32 +264,32 @@ class Panel(ABC):
             return plan
 
         self._runner.make(planned, said, page)
-        if self._chosen is chosen:  # else nothing was planned
+        if self._chosen is chosen:  # the runner may have refused to plan
             self._planned_lines = self._lines_for(chosen)
 
     def _send_found(self, message: Mapping[str, Any]) -> None:
-        """Send the long texts of the rows that a page shows, or which rows have texts that hold some words."""
-        table = self._rows  # others may set new ones meanwhile
+        """Send the long texts of rows, or which rows match a search."""
+        table = self._rows  # another thread may replace them
         answer = None if table is None else table.answer(message)
         if answer is not None:
             self._live.send(answer)
 
     def _send_details(self, message: Mapping[str, Any]) -> None:
-        """Send everything that is known of one row."""
+        """Send all details of one row."""
         table, row = self._rows, message.get("row")
         if table is None or message.get("version") != table.version or not isinstance(row, int):
             return
         if 0 <= row < len(table.frame):
             found = [block for block in self._details(row) if block is not None]
-            if self._rows is table:  # else it may have been looked up among the others
+            if self._rows is table:  # else the details may be of another table
                 self._live.send({"details": found, "row": row, "page": message.get("page")})
 
     def _complain(self, why: str) -> None:
-        """Show why something could not be done."""
+        """Show a problem."""
         self._runner.complain(why)
 
     def _began(self, reason: str) -> None:
-        """A run has begun: its reason was that run's, and must not stand there for the next; one that was typed since stays."""
+        """Clear the reason of the run that began, so that the next run needs its own; keep one typed later."""
 
         def without(view: Mapping[str, Any]) -> Mapping[str, Any]:
             form = view.get("form")
@@ -300,12 +300,12 @@ class Panel(ABC):
         self._live.look_otherwise(without)
 
     def _changed(self, at_once: bool) -> None:
-        """There is something new to show."""
+        """Refresh the display."""
         self._shown_at = self._ws.client.now()
         self._live.refresh(at_once=at_once)
 
     def _look(self) -> Shown:
-        """Return what there is to show."""
+        """Return the state to show."""
         runner = copy.copy(self._runner)
         facts, parts = self._standing()
         tabs = [*parts, *runner.tabs()]
@@ -336,9 +336,9 @@ class Panel(ABC):
         )
 
     def _standing(self) -> tuple[Sequence[Block], Sequence[Tab]]:
-        """Return what the rows say: it stays as it is until there are others, while a run moves twice a second."""
+        """Return facts and tabs of the rows, cached until the rows change: a run redraws twice a second."""
         rows, known = self._rows, self._still
-        if known is None or known[0] is not rows:  # others may have come, on another thread, while it was put together
+        if known is None or known[0] is not rows:  # another thread may have replaced the rows
             known = self._still = rows, self._facts(), [Tab("rows", self.ROWS, self._copied()), *self._tabs()]
         return known[1], known[2]
 
@@ -362,7 +362,7 @@ class Panel(ABC):
 
 
 def _only_reason(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
-    """Whether nothing was chosen otherwise but the reason, which a plan does not depend on."""
+    """Whether two choices differ in the reason at most, which a plan does not depend on."""
 
     def without(view: tuple[object, ...]) -> list[object]:
         typed = [_without_reason(part) if isinstance(part, Mapping) else part for part in view]
@@ -372,14 +372,14 @@ def _only_reason(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
 
 
 def _without_reason(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed or chosen, besides the reason and what says nothing."""
+    """Return the filled fields of a form except the reason."""
     return {name: value for name, value in form.items() if name != "reason" and value}
 
 
 def opening(ws: WorkspaceLike) -> list[str]:
-    """Return the first lines of any code: how to connect to the same place, without the key."""
+    """Return the first lines of any code: the connection to the same place, without the key."""
     where = "sandbox=True" if ws.sandbox is not None else f"url={quoted(ws.client.url)}"
-    # Without them the frame would lack the columns that were chosen by.
+    # Without these settings the frame may lack columns that the filters use.
     where = ", ".join([where, *(f"{name}={quoted(value)}" for name, value in ws.settings.arguments().items())])
     note = "" if ws.sandbox is not None else "  # the key is taken from VOXBURST_API_KEY"
     return ["import voxops as vx", "", f"ws = vx.connect({where}){note}"]

@@ -1,4 +1,4 @@
-"""The figure of what posts brought."""
+"""The figure of post performance."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _MEASURES = ("impressions", "reach", "engagements", "likes", "comments", "shares
 def performance(
     figures: pd.DataFrame, ax: Axes | None = None, *, by: str = "platform", measure: str = "impressions", most: int = 12
 ) -> Axes:
-    """Draw what posts brought, the most on top, with engagements per impression beside each bar.
+    """Draw the performance of posts, the highest on top, with engagements per impression beside each bar.
 
     Parameters
     ----------
     figures : pandas.DataFrame
-        As `ws.analytics` returns it: columns ``impressions``, ``engagements``, `measure` and `by`. Of joined ones, the figures
-        of a post on a platform count once, as they were last.
+        As `ws.analytics` returns it: columns ``impressions``, ``engagements``, `measure` and `by`. If frames were joined, each post on a
+        platform counts once, with its latest figures.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     by : str
         Column whose values are the bars: ``platform``, or one that was merged in, such as a campaign.
     measure : str
-        What the length of a bar is: ``impressions reach engagements likes comments shares clicks saves video_views``.
+        The length of the bars: ``impressions reach engagements likes comments shares clicks saves video_views``.
     most : int
-        Bars shown, the largest ones.
+        Most bars shown, the largest first.
     """
     from matplotlib.ticker import StrMethodFormatter
 
@@ -48,7 +48,7 @@ def performance(
     figures = latest_rows(figures, ("post_id", "platform", *([] if by in {"post_id", "platform"} else [by])), "as_of")
     names = figures[by].astype("string").fillna("unknown")
     counts = figures[list(columns)].astype("Float64")
-    # As in each row's own rate: what has no impressions or no known engagements has none.
+    # Like each row's own rate: a row without impressions or known engagements does not count in the rate.
     counts["engaged"] = counts["engagements"].where(counts["impressions"] > 0)
     counts["seen"] = counts["impressions"].where(counts["engaged"].notna())
     sums = counts.groupby(names).sum(min_count=1)
@@ -67,6 +67,6 @@ def performance(
 
 
 def _end(value: Any, rate: Any) -> str:
-    """What stands at the end of a bar: how much it is, and which part of the impressions was engaged."""
+    """Return the text at the end of a bar: the amount, and engagements per impression."""
     amount = " unknown" if pd.isna(value) else f" {value:,.0f}"
     return amount if pd.isna(rate) else f"{amount} · {100 * rate:.1f} % engaged"

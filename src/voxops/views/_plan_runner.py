@@ -1,4 +1,4 @@
-"""The second half of every panel: plan what is chosen, run what was seen, follow it, compare before and after."""
+"""The second half of every panel: plan the chosen rows, run the plan that was seen, follow it, compare before and after."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ __all__ = ["PlanRunner", "plan_fingerprint"]
 
 _CANARIES = 50  # canaries per cause, at the most
 _ANOTHER_RUN = (
-    "Another run is shown here by now than the one that the page spoke of: nothing was done. Look, then press again."
+    "The panel had moved on to another run when you pressed the button, so nothing was done. "
+    "Check the run shown now, then press again."
 )
 _CHANGED = {
     "recovered": ("recovered", OUTCOME["succeeded"]),
@@ -37,7 +38,7 @@ _CHANGED = {
 
 
 def plan_fingerprint(plan: Plan) -> str:
-    """Return what stands for a plan: every request with its bytes, its key and its turn, and nothing else."""
+    """Return the identity of a plan: the bytes, key and order of every request, and nothing else."""
     return fingerprint(
         str(plan.action),
         plan.canaries,
@@ -46,22 +47,22 @@ def plan_fingerprint(plan: Plan) -> str:
 
 
 class PlanRunner:
-    """Plan, look, reason, run; nothing is sent that no page has shown.
+    """Plan, check, give a reason, run; nothing is sent before a page has shown it.
 
     Parameters
     ----------
     ws : WorkspaceLike
         Where it is run.
     tasks : TaskQueue
-        Who does the work.
+        Does the work.
     again : callable
-        Makes a plan of the failed rows of a run.
+        Returns a plan of the failed rows of a run.
     changed : callable
-        Called whenever there is something new to show; with True where it must be shown at once.
+        Called at each change; with True if it must be shown at once.
     ended : callable
-        Called when a run has ended, to read the rows anew.
+        Called when a run has ended, to reread the rows.
     began : callable
-        Called with its reason when a run has begun.
+        Called with the reason when a run has begun.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class PlanRunner:
     ) -> None:
         self._ws, self._tasks, self._again, self._changed, self._ended = ws, tasks, again, changed, ended
         self._began = began
-        # Held for a few assignments, and while nothing is called: whoever draws waits for it.
+        # Taken for a few assignments only and never around a call, since drawing waits for it.
         self._lock = threading.Lock()
         self.plan: Plan | None = None
         self.run: RunLike | None = None
@@ -88,11 +89,11 @@ class PlanRunner:
         self.problem = ""
         self._page: object = None
         self._plans = 0
-        self._starting: Plan | None = None  # comes back if it can't be started
-        self._waits: dict[str, object] = {}  # by run: who waits for its end
+        self._starting: Plan | None = None  # becomes `plan` again if the run can't be started
+        self._waits: dict[str, object] = {}  # run id -> token of the task that waits for its end
 
     def __copy__(self) -> PlanRunner:
-        """Return it as it is now, all of one moment: other threads go on, and change only the original."""
+        """Return a consistent copy of the present state; other threads change only the original."""
         still = PlanRunner.__new__(PlanRunner)
         with self._lock:
             vars(still).update(vars(self))
@@ -100,29 +101,29 @@ class PlanRunner:
 
     @property
     def acting(self) -> bool:
-        """Whether a run is under way: what is planned meanwhile would be about rows that are moving."""
+        """Whether a run is in progress, so that a new plan would be about rows that are changing."""
         snapshot = self.snapshot
         return self.run is not None and (snapshot is None or snapshot.phase not in ENDED)
 
     @property
     def stage(self) -> str:
-        """What there is to look at."""
+        """The tab to look at."""
         return "run" if self.run is not None else "plan" if self.plan is not None else "rows"
 
     @property
     def shown_plan(self) -> dict[str, Any] | None:
-        """What a page must know of the plan to run it."""
+        """The data of the plan that a page needs to run it."""
         if self.plan is None or self.run is not None:
             return None
         return {
             "fingerprint": plan_fingerprint(self.plan),
             "eligible": self.plan.eligible,
             "page": self._page,
-            "number": self._plans,  # a page that waits for a plan must hear of it, also where it is like the one before
+            "number": self._plans,  # tells a waiting page of a new plan that equals the one before
         }
 
     def forget(self, *, rows: bool = False) -> None:
-        """Something else is chosen: what was planned does not hold any more; of other `rows`, what a run left still does."""
+        """Discard the plan, since the choice changed; when `rows` are replaced, keep a plan of a run's failed rows."""
         with self._lock:
             if rows and self.source is not None:
                 return
@@ -133,29 +134,29 @@ class PlanRunner:
         self._changed(True)
 
     def complain(self, why: str) -> None:
-        """Show why something could not be done."""
+        """Show a problem."""
         self.problem = why
         self._changed(True)
 
     def make(self, make: Callable[[], Plan], form: Mapping[str, Any], page: object = None) -> None:
         """Make a plan and show it."""
         if self.acting:
-            return self.complain("A run is under way: wait for its end, or cancel it, before you plan anything else.")
+            return self.complain("A run is in progress. Wait for its end, or cancel it, before you plan anything else.")
         self._fresh(make(), form, page)
         return None
 
     def _make_again(self, about: object, page: object = None) -> None:
-        """Make a plan of what failed in the run that the page spoke of, and show it."""
+        """Plan the failed rows of the run that the page named, and show the plan."""
         run = self.run
         if run is None or self.acting:
-            return self.complain("There is no run that has ended here: nothing is planned.")
+            return self.complain("No run has ended here yet, so nothing was planned.")
         if run.id != about:
             return self.complain(_ANOTHER_RUN)
         self._fresh(self._again(run.failed()), self.form, page, run)
         return None
 
     def _fresh(self, plan: Plan, form: Mapping[str, Any], page: object, source: RunLike | None = None) -> None:
-        """Take a new plan up; the run before it is no longer shown."""
+        """Show a new plan instead of the last run."""
         wanted = form.get("canary")
         canary = min(wanted, _CANARIES) if isinstance(wanted, int) and wanted > 0 else 0
         careful = plan.canary(canary) if canary and plan.eligible else plan
@@ -168,18 +169,20 @@ class PlanRunner:
         self._changed(True)
 
     async def _start(self, seen: object, reason: object) -> None:
-        """Run the plan, if it is the one that was seen."""
+        """Run the plan if it is the one that was seen."""
         said = reason.strip() if isinstance(reason, str) else ""
         plan = self.plan
         was_seen = plan is not None and seen == plan_fingerprint(plan)
         begun = self._starting if self.run is None else self.plan
         if begun is not None and seen == plan_fingerprint(begun):
-            return None  # a button that was pressed twice
+            return None  # the button was pressed twice
         with self._lock:
             if not was_seen or self.plan is not plan or self.run is not None:
-                why = "The plan that the page showed is not the one that is ready: nothing was sent. Look at the plan, then run it."
+                why = (
+                    "The plan has changed since the page showed it, so nothing was sent. Look at the plan, then run it."
+                )
             elif not said:
-                why = "A run needs a reason, for the audit trail: nothing was sent."
+                why = "A run needs a reason for the audit trail, so nothing was sent. Type one, then run the plan."
             else:
                 why = ""
                 self.plan, self._starting = None, plan  # a second press finds nothing to run
@@ -190,8 +193,8 @@ class PlanRunner:
             run = await self._ws.aio.run(plan, reason=said)
         except BaseException:
             with self._lock:
-                self.plan, self._starting = self._starting, None  # unless something else was chosen meanwhile
-                self._plans += 1  # pages let it be tried again
+                self.plan, self._starting = self._starting, None  # None if the choice changed
+                self._plans += 1  # so that pages can run it again
             raise
         self.form = {name: value for name, value in self.form.items() if name != "reason"}
         self.take(run, plan)
@@ -207,19 +210,19 @@ class PlanRunner:
         eventloop.submit(self._follow(run))
 
     async def _follow(self, run: RunLike) -> None:
-        """Wait for the run, then compare before and after: once, however often it was resumed meanwhile."""
+        """Wait for the run, then compare before and after: once, however often the run was resumed."""
         self._waits[run.id] = mine = object()
         try:
             await run
             if self._waits[run.id] is not mine:
                 return
             await self._compare(run)
-        except Exception as error:  # noqa: BLE001  in a task of our own it would be lost without a word
+        except Exception as error:  # noqa: BLE001  nobody would see it in a task of our own
             self.problem = f"{type(error).__name__}: {error}"
         self._changed(True)
 
     async def _compare(self, run: RunLike) -> None:
-        """Say what the run has left; what another has taken the place of is not shown, but its rows have moved all the same."""
+        """Compare before and after, and reread the rows; of a run that is no longer shown, only reread the rows."""
         if self.run is run and run.snapshot.action in MIXED:
             errors = error_counts(await self._tasks.in_thread(run.results))
             with self._lock:
@@ -231,11 +234,11 @@ class PlanRunner:
             with self._lock:
                 self.verified = verified if self.run is run else self.verified
             self._changed(True)
-        # No plan is made while rows are replaced.
+        # In turn, so that no rows are planned while they are replaced.
         await self._tasks.in_turn(lambda: self._tasks.in_thread(lambda: self._ended(run)))
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Take note of the run's newest state."""
+        """Store the newest state of the run."""
         with self._lock:
             if self.run is None or snapshot.run_id != self.run.id:
                 return
@@ -244,7 +247,7 @@ class PlanRunner:
         self._changed(moved)
 
     def hear(self, message: Mapping[str, Any]) -> bool:
-        """Do what a button of a page says; return whether it was one of these."""
+        """Handle the message of a button; return whether it was one of these."""
         match message["do"]:
             case "run":
                 self._tasks.submit(lambda: self._start(message.get("plan"), message.get("reason")))
@@ -259,7 +262,7 @@ class PlanRunner:
         return True
 
     def _steer(self, name: str, about: object) -> None:
-        """Pause, resume or cancel the run shown, if it is the one that the page spoke of."""
+        """Pause, resume or cancel the run shown, if it is the one that the page named."""
         run = self.run
         if run is None or run.id != about:
             return self.complain(_ANOTHER_RUN)
@@ -269,13 +272,13 @@ class PlanRunner:
         return None
 
     def tabs(self) -> list[Tab]:
-        """Return what there is to see of it."""
+        """Return the tabs of the plan and the run."""
         parts = []
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
         if self.run is not None and self.snapshot is not None:
             shown = snapshot_blocks(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
-            if self.verified is not None:  # above the platforms and changes, since it is what one waited for
+            if self.verified is not None:  # above the platforms and changes: it is the result
                 compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
                 shown[3:3] = compared
             if self.reason:
@@ -287,7 +290,7 @@ class PlanRunner:
         return parts
 
     def lines(self) -> list[str]:
-        """Return the same as text."""
+        """Return plan, run and comparison as text."""
         now = copy.copy(self)
         parts = [now.problem] if now.problem else []
         if now.plan is not None and now.run is None:
@@ -311,7 +314,7 @@ class PlanRunner:
 
 
 def _verified(table: pd.DataFrame) -> blocks.Block:
-    """Return what a run has changed, per cause; of what became of no row there is no column."""
+    """Return what a run has changed, per cause; an outcome without rows has no column."""
     shown = {name: said for name, said in _CHANGED.items() if name == "recovered" or table[name].sum()}
     rows = []
     for cause, row in table.iterrows():

@@ -1,4 +1,4 @@
-"""Protocols of a workspace and a run, as far as displays use them."""
+"""The parts of a workspace and a run that displays use, as protocols."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AwaitableMethods", "ClientLike", "RunLike", "SettingsLike", "Workspa
 
 
 class RunLike(Protocol):
-    """A run, as panels follow and steer it."""
+    """The run that a panel follows and controls."""
 
     id: str
 
@@ -28,7 +28,7 @@ class RunLike(Protocol):
         """The plan that is executed."""
 
     def follow(self, observer: Observer) -> None:
-        """Let an observer see every state from now on."""
+        """Notify an observer of every state from now on."""
 
     def pause(self) -> object:
         """Send nothing more for now."""
@@ -37,16 +37,16 @@ class RunLike(Protocol):
         """Go on sending."""
 
     def cancel(self) -> object:
-        """Give up what was never sent."""
+        """Abandon what was never sent."""
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""
 
     def failed(self) -> pd.DataFrame:
-        """The failed rows, fit to be planned again."""
+        """The failed rows, ready to be planned again."""
 
     def verify(self) -> pd.DataFrame:
-        """Read again and compare."""
+        """Reread and compare."""
 
     def __await__(self) -> Generator[Any, Any, object]:
         """Wait for its end."""
@@ -87,7 +87,7 @@ class SettingsLike(Protocol):
         """Time zone in which times are shown."""
 
     def arguments(self) -> dict[str, str]:
-        """The arguments of ``vx.connect`` that say the same."""
+        """The same settings as arguments of ``vx.connect``."""
 
 
 class WorkspaceLike(Protocol):

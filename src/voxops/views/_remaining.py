@@ -18,16 +18,16 @@ _OUTCOME = ("outcome", "waiting_for")
 
 
 def remaining_failures(failures: pd.DataFrame, results: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
-    """Return the failures as they are after a run: without what succeeded, and what failed again as it failed now.
+    """Return the failures after a run: without those that succeeded, and with the new error of those that failed again.
 
-    What was settled before the frame was read is in the frame as it is, and stays so.
+    Rows that settled before the frame was read stay as they are in the frame.
 
     Parameters
     ----------
     failures : pandas.DataFrame
         Rows of a triaged frame that have a cause.
     results, failed : pandas.DataFrame
-        Of the run; where they name no targets, as those of a campaign, the failures stay as they are.
+        Of the run. If they name no targets, as in a campaign, the failures stay as they are.
     """
     if not set(_KEYS) <= set(results) or not {*_KEYS, *NEEDED} <= set(failed):
         return failures
@@ -49,7 +49,7 @@ def remaining_failures(failures: pd.DataFrame, results: pd.DataFrame, failed: pd
 
 
 def _outcomes(failures: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """What the run says of each failure; NA of those that it did not send, or had settled when the frame was read."""
+    """Return the outcome of each failure in the run; NA if it was not sent, or settled before the frame was read."""
     known = pd.Series(True, index=results.index)
     if "tries" in results:
         known &= results["tries"].fillna(0) > 0
@@ -62,26 +62,26 @@ def _outcomes(failures: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _again(tried: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
-    """What failed again, triaged by its new error."""
-    now = triage(failed.drop(columns="outcome", errors="ignore"))  # its statuses are those after the run
+    """Return the rows that failed again, triaged by the new error."""
+    now = triage(failed.drop(columns="outcome", errors="ignore"))  # `failed` has the statuses after the run
     wanted = tried[_KEYS].merge(now, on=_KEYS, how="inner").drop_duplicates(_KEYS)
     return wanted.reindex(columns=tried.columns)
 
 
 def _under_way(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
-    """What was sent and has not ended."""
+    """Return the rows that were sent and have no outcome yet."""
     remedy = "It was sent and has not ended: " + why.fillna("its outcome is awaited") + "."
     return rows.assign(status="publishing", **_judged(rows, Verdict.WAIT, remedy))
 
 
 def _unknown(rows: pd.DataFrame, why: pd.Series[Any]) -> pd.DataFrame:
-    """What was sent and of which nobody knows the outcome."""
-    remedy = "Nobody knows what became of it, so look at the post: " + why.fillna("no answer") + "."
+    """Return the rows that were sent and whose outcome is unknown."""
+    remedy = "Its outcome is unknown, so look at the post: " + why.fillna("no answer") + "."
     return rows.assign(**_judged(rows, Verdict.SUPPORT, remedy))
 
 
 def _judged(rows: pd.DataFrame, verdict: Verdict, remedy: pd.Series[Any]) -> dict[str, Any]:
-    """The columns of a triage, as the run has it."""
+    """Return the columns of a triage, by the run."""
     return {
         "verdict": pd.array([str(verdict)] * len(rows), dtype=STRING_DTYPE),
         "remedy": remedy.astype(STRING_DTYPE).array,

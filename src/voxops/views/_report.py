@@ -1,4 +1,4 @@
-"""The class of all reports: one content, and the forms in which it is written."""
+"""The class of all reports: one content, written in several forms."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MEMBERS = {"frames", "tickets", *(f"to_{form}" for form in ("csv", "excel", "ht
 
 @dataclass(frozen=True, eq=False)
 class Report(ReportContent):
-    """A finished report; made by `report`. Its title, headline, facts and sections are those of `ReportContent`.
+    """A finished report, returned by `report`. Its title, headline, facts and sections are those of `ReportContent`.
 
     Attributes
     ----------
     frames : mapping of str to pandas.DataFrame
-        The data in full: ``causes``, ``failures`` and, where there are any, ``weeks``, ``at_risk``, ``plan`` and ``results``;
-        after a run also ``left``: the failures without what succeeded, and what failed again triaged anew. Of deliveries:
-        ``endpoints``, ``levels``, ``hours``, ``outages``, ``duplicates``, ``lost`` and, after a run, ``redelivered``. Of a run of
-        creates: ``plan``, ``results`` and ``left``, the rows that did not go.
+        The data in full. A triage has ``causes``, ``failures`` and, if given, ``weeks``, ``at_risk``, ``plan`` and ``results``.
+        After a run it also has ``left``: the failures without those that succeeded, with a new triage of those that failed again.
+        Deliveries have ``endpoints``, ``levels``, ``hours``, ``outages``, ``duplicates``, ``lost`` and, after a run, ``redelivered``.
+        A run of creates has ``plan``, ``results`` and ``left``, the rows that did not go.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -41,14 +41,14 @@ class Report(ReportContent):
     @overload
     def to_html(self, path: str | Path) -> Path: ...
     def to_html(self, path: str | Path | None = None) -> str | Path:
-        """Write one self-contained HTML file: figures inside, readable offline, in mail previews and on paper.
+        """Write one self-contained HTML file with its figures, readable offline, in mail previews and on paper.
 
         Without a path, return its text.
 
         Raises
         ------
         ConfigError
-            If it is no path, bears the name of another form, or can't be written there; the other forms raise it, too.
+            If `path` is no path, ends like another form, or can't be written; the other forms raise it, too.
         """
         page = _report_html.page(self)
         return page if path is None else _written(_write, page, _place(path, ".html", ".htm"))
@@ -58,7 +58,7 @@ class Report(ReportContent):
     @overload
     def to_markdown(self, path: str | Path) -> Path: ...
     def to_markdown(self, path: str | Path | None = None) -> str | Path:
-        """Write Markdown for a ticket: the same without figures. Without a path, return its text."""
+        """Write Markdown for a ticket, without figures. Without a path, return its text."""
         text = _report_text.markdown(self)
         return text if path is None else _written(_write, text, _place(path, ".md"))
 
@@ -67,7 +67,7 @@ class Report(ReportContent):
     @overload
     def to_text(self, path: str | Path) -> Path: ...
     def to_text(self, path: str | Path | None = None) -> str | Path:
-        """Write the summary as plain text: title, headline and who must do what. Without a path, return its text."""
+        """Write the summary as plain text: title, headline and who must do what. Without a path, return it."""
         text = _report_text.plain(self)
         return text if path is None else _written(_write, f"{text}\n", _place(path, ".txt"))
 
@@ -81,19 +81,19 @@ class Report(ReportContent):
         return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
     def tickets(self, by: str = "owner") -> dict[str, str]:
-        """Return what is to be done as one Markdown text for each person, and one for support.
+        """Return the tasks as one Markdown text for each person, and one for support.
 
         Parameters
         ----------
         by : str
-            Column of the failures that names the person, or what else a ticket is for, such as ``campaign`` or ``tags``: a post with
-            several tags stands in the ticket of each.
+            Column of the failures that names the person, or another subject of a ticket, such as ``campaign`` or ``tags``. A post with
+            several tags is in the ticket of each.
 
         Returns
         -------
         dict of str to str
-            Person -> Markdown, in the order of their names; ``nobody`` for what belongs to nobody, and last ``support`` where
-            something is for support. Ids are code spans, so that they can be copied and found. In a cell it shows the texts themselves.
+            Person -> Markdown, sorted by name; ``nobody`` for posts without an owner, and last ``support`` if anything is for
+            support. Ids are code spans, so that they can be copied and found. In a notebook it shows the texts themselves.
 
         Raises
         ------
@@ -128,14 +128,14 @@ class Report(ReportContent):
 
 
 def most_rows(rows: object) -> int:
-    """The argument `rows` of a report."""
+    """Return the checked argument `rows` of a report."""
     return whole_number(
         rows, ConfigError(f"rows={rows!r} must be a whole number of rows of evidence, 0 for none"), least=0
     )
 
 
 def roles(owners: object, known: Collection[str]) -> Mapping[str, str]:
-    """The argument `owners` of a report: who acts on what; a name that is not `known` would be left aside without a word."""
+    """Return the checked argument `owners` of a report; a name that is not `known` would be ignored silently."""
     if not isinstance(owners, Mapping):
         raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not {type(owners).__name__}")
     for name in owners:
@@ -145,26 +145,26 @@ def roles(owners: object, known: Collection[str]) -> Mapping[str, str]:
 
 
 def shown_in(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
-    """A frame whose files show its times in a zone; its data stay as they are."""
+    """Return a frame whose files show times in this zone; its data stay the same."""
     shown = frame.copy(deep=False)
     shown.attrs = {**frame.attrs, "tz": tz}
     return shown
 
 
 def _place(path: str | Path, *own: str) -> Path:
-    """Where a file whose name ends with one of `own` is to be written."""
+    """Return the checked path of a file whose name ends with one of `own`."""
     return refuse_form("path", new_file("path", path, f"report{own[0]}"), *own)
 
 
 def _write(text: str, path: Path) -> Path:
-    """Write a file, its folder included, for its owner's eyes."""
+    """Write a file that only its owner can read, and its folder."""
     files.make_folder(path.parent)
     files.write_file(path, text)
     return path
 
 
 def _written(write: Callable[[_Content, Path], Path], content: _Content, path: Path) -> Path:
-    """Write a file in one of the forms; a ConfigError says where it can't be."""
+    """Write a file in one of the forms; raise a ConfigError if that fails."""
     try:
         return write(content, path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Sections of a report about what lies beside its failures: this week against last, and posts that are at risk."""
+"""Sections of a report besides its failures: this week against last, and posts at risk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voxops.views._report_sections import ALL_ROWS, Section
 
 __all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]
 
-WEEKS = ("change", "cause", "verdict", "rows", "last_week", "before", "last_seen")  # columns that are shown
+WEEKS = ("change", "cause", "verdict", "rows", "last_week", "before", "last_seen")  # columns shown
 AT_RISK = (
     "scheduled_for",
     "platform",
@@ -19,12 +19,12 @@ AT_RISK = (
     "why",
     "remedy",
     "post_id",
-)  # and account_id, which is counted
+)  # account_id is counted, not shown
 _ROWS = 25
 
 
 def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
-    """Say which causes are new, worse or back, and which are gone."""
+    """Return the causes that are new, worse, back or gone."""
     title = "This week against last"
     if weeks is None:
         return Section(title)
@@ -38,7 +38,7 @@ def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
 
 
 def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
-    """Say what is about to go out on an account that can't publish, or hardly."""
+    """Return what is about to go out on an account that can't publish, or often fails."""
     title = "At risk: about to go out"
     if risk is None:
         return Section(title)

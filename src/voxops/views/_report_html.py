@@ -1,4 +1,4 @@
-"""A report as one piece of HTML: styles and figures inside, no script, no address, nothing to fetch."""
+"""A report as one piece of HTML with its styles and figures: no script, no address, nothing to fetch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fragment", "page"]
 
-_INK = "#010203"  # stands for the page's text colour while a figure is drawn
+_INK = "#010203"  # placeholder for the page's text colour while a figure is drawn
 _REFERENCE = r'(href="#|url\(#)([\w.-]+)'
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 _COLOURED: Mapping[str, Mapping[str, Look]] = {
@@ -33,7 +33,7 @@ _UNBROKEN = frozenset(
     {"what", "verdict", "outcome", "status", "platform", "decision", "account_name", "error_code", "event_type", "kind"}
 )
 _ROOMY = frozenset({"cause", "remedy", "how", "error", "reason", "why"})
-# In a notebook these styles hold for the whole page: their class is one that no live widget has.
+# In a notebook these styles apply to the whole page, so no live widget may have their class.
 _STYLE = """\
 .voxops-report{container-type:inline-size;max-width:1060px;margin:0 auto;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;
  color:inherit;font-variant-numeric:tabular-nums}
@@ -96,23 +96,23 @@ def fragment(report: ReportContent) -> Markup:
 
 
 def _facts(facts: Sequence[Fact]) -> Markup:
-    """Return numbers as tiles, spread evenly over rows of at most five, or of three on a narrow page."""
+    """Return numbers as tiles in even rows of at most five, or three on a narrow page."""
     box = '<div class="fact" style="border-left-color:{}"><b>{}</b> {}</div>'
     return html(
         '<div class="facts" style="--wide:{};--narrow:{}">{}</div>',
-        max(4, _evenly(len(facts), 5)),  # few tiles are not stretched over the whole width
+        max(4, _evenly(len(facts), 5)),  # so that few tiles don't take the whole width
         _evenly(len(facts), 3),
         safe.joined(html(box, fact.colour, f"{fact.count:,}", fact.label) for fact in facts),
     )
 
 
 def _evenly(count: int, most: int) -> int:
-    """Return how many go into each row, `most` at the most, so that rows are as even as they can be."""
+    """Return how many go into each row, at most `most`, so that rows are as even as possible."""
     return max(1, -(-count // max(1, -(-count // most))))
 
 
 def _section(section: Section, name: str) -> Markup:
-    """Return one section; `name` keeps its figures' ids apart from those of others."""
+    """Return one section; `name` makes the ids of its figures unique in the page."""
     figures = safe.joined(
         html("<figure><figcaption>{}</figcaption>{}</figure>", figure.caption, _svg(figure, f"{name}{letter}"))
         for letter, figure in zip("abcdefgh", section.figures, strict=False)
@@ -122,7 +122,7 @@ def _section(section: Section, name: str) -> Markup:
 
 
 def _table(table: pd.DataFrame) -> Markup:
-    """Return a table; numbers stand right, verdicts and outcomes have their colour. On a narrow page rows become cards."""
+    """Return a table: numbers to the right, verdicts and outcomes in colour. On a narrow page rows become cards."""
     if table.empty:
         return Markup()
     names = heads(table)
@@ -138,13 +138,13 @@ def _table(table: pd.DataFrame) -> Markup:
 
 
 def _cell(column: object, kind: str, name: str, value: str) -> Markup:
-    """Return one cell; what is not to be broken is cut short instead."""
+    """Return one cell; text that must not break over lines is cut instead."""
     text = safe.escape(value, 30) if kind == "w" else safe.parted(value, limit_of(column))
     return html('<td class="{}" data-h="{}">{}{}</td>', kind, name, _swatch(str(column), value), text)
 
 
 def _kind(name: str, values: pd.Series[Any]) -> str:
-    """Return the class of a column: a number, a word or time not to be broken, long text, or short text."""
+    """Return the class of a column: number, unbroken word or time, long text, or short text."""
     if pd.api.types.is_numeric_dtype(values):
         return "n"
     if name in _UNBROKEN or isinstance(values.dtype, pd.DatetimeTZDtype):
@@ -161,13 +161,13 @@ def _swatch(column: str, value: str) -> Markup:
 
 
 def _svg(figure: Figure, name: str) -> Markup:
-    """Draw a figure as inline SVG: the same bytes each time, text as outlines, its ink the page's own."""
+    """Draw a figure as inline SVG: the same bytes each time, text as outlines, in the page's text colour."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
     ink: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
     with mpl.rc_context():
-        mpl.rcdefaults()  # a report does not depend on the style of the notebook that makes it
+        mpl.rcdefaults()  # the report must not depend on the notebook's style
         mpl.rcParams.update({**ink, "svg.hashsalt": "voxops", "axes.facecolor": "none", "figure.facecolor": "none"})
         canvas = Canvas(figsize=(8, figure.height), layout="constrained")
         figure.draw(canvas.add_subplot())

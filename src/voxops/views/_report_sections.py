@@ -48,7 +48,7 @@ __all__ = [
     "why",
 ]
 
-ACTIONS = "Who must do what"  # title of the section that the summary quotes
+ACTIONS = "Who must do what"  # the section that the plain-text summary includes
 ALL_ROWS = "report.to_csv(folder) and report.to_parquet(folder) write all"
 # Who acts on a verdict, unless `report(owners=...)` says otherwise.
 OWNERS: Mapping[str, str] = {
@@ -61,7 +61,7 @@ OWNERS: Mapping[str, str] = {
     Verdict.SUPPORT: "operations, with support",
     Verdict.NOTHING: "nobody",
 }
-# What only a person can mend: the report names whose posts they are.
+# Verdicts that only a person can fix: the report names the owners of the posts.
 PERSONAL = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA, Verdict.RECONNECT})
 _ACCOUNTS = frozenset({Verdict.RECONNECT, Verdict.UPGRADE})
 _EVIDENCE = (
@@ -81,7 +81,7 @@ _KEYS = list(TARGET_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One number of the summary, what it counts, and the colour of what it counts."""
+    """One number of the summary, its label, and its colour."""
 
     count: int
     label: str
@@ -90,7 +90,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that is drawn when it is needed: caption, height in inches, and a function of Axes."""
+    """A figure, drawn on demand: caption, height in inches, and a function of Axes."""
 
     caption: str
     height: float
@@ -99,7 +99,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Section:
-    """A part of the report; what is empty is left out."""
+    """A part of the report; empty parts are left out."""
 
     title: str
     text: str = ""
@@ -109,16 +109,16 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class ReportContent:
-    """What a report says, whatever the form.
+    """The content of a report in any form.
 
     Attributes
     ----------
     title, headline : str
-        What it is, and what it says in a sentence or two.
+        The subject, and a summary of a sentence or two.
     about : tuple of str
         Where the data come from and when they were read.
     facts : tuple of tuple of Fact
-        The numbers at the top: what failed, and what the retry did.
+        The numbers at the top: failures, and outcomes of the retry.
     sections : tuple of Section
         The rest, in the order of reading.
     """
@@ -131,12 +131,12 @@ class ReportContent:
 
 
 def act_of(rows: pd.DataFrame) -> str:
-    """What a run was: a retry of targets, or another act, on whole posts."""
+    """Return ``"retry"`` for a retry of targets, ``"run"`` for another act, on whole posts."""
     return "retry" if set(_KEYS) <= {*rows} else "run"
 
 
 def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
-    """Return one row per verdict: who acts, on how much, how, and on which accounts where the account is to blame."""
+    """Return one row per verdict: who acts, on how much, how, and on which accounts if they are the cause."""
     order = list(VERDICT)
     rows = []
     for verdict, part in failures.groupby(failures["verdict"].astype(object).fillna("–"), sort=False):
@@ -160,7 +160,7 @@ def actions(failures: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _who(verdict: str, people: pd.Series[Any] | None, owners: Mapping[str, str]) -> str:
-    """Say who acts: the people whose posts they are where only they can, unless the analyst has said somebody else."""
+    """Return who acts: the owners of the posts if only they can, unless the analyst has named somebody else."""
     role = owners.get(verdict, "operations")
     if people is None or verdict not in PERSONAL or role != OWNERS.get(verdict):
         return role
@@ -173,7 +173,7 @@ def _who(verdict: str, people: pd.Series[Any] | None, owners: Mapping[str, str])
 
 
 def _names(part: pd.DataFrame, most: int = 6) -> str:
-    """Name the accounts that were hit, those hit most first."""
+    """Name the accounts, those hit most first."""
     name = part["account_name"].fillna(part["account_id"]) if "account_name" in part else part["account_id"]
     hit = ranked(part["platform"].fillna("–") + " " + name.fillna("–"))
     named = [f"{safe.plain(account, 40)} ({count})" for account, count in hit.head(most).items()]
@@ -181,12 +181,12 @@ def _names(part: pd.DataFrame, most: int = 6) -> str:
 
 
 def _as_before(results: pd.DataFrame | None) -> str:
-    """Say that what is shown was read before the run, where there was one."""
+    """Say that the data were read before the run, if there was one."""
     return "" if results is None else f"As it was read before the {act_of(results)}."
 
 
 def why(failures: pd.DataFrame, owners: Mapping[str, str], results: pd.DataFrame | None) -> Section:
-    """Return the causes as figure and table, as they were before a run; one cause on several platforms is one row."""
+    """Return the causes before a run as figure and table; one cause on several platforms is one row."""
     shared = common_causes(failures)
     table = causes(failures.assign(cause=shared))
     table["platforms"] = [_few(str(names).split(", "), "platform") for names in table["platforms"]]
@@ -214,7 +214,7 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], results: pd.DataFrame
 
 
 def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
-    """Say what a plan sends, or its run has sent, what it holds back, and why; reasons that differ in a time or an id are one."""
+    """Return what a plan or its run sends and holds back, and why; reasons that differ in a time or an id are one."""
     if plan is None:
         return Section("The retry plan")
     decisions = _decisions(plan, results)
@@ -235,12 +235,12 @@ def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
 
 
 def _decisions(plan: Plan, results: pd.DataFrame | None) -> pd.DataFrame:
-    """What was decided on each row of a plan, and why; what its run held when it looked once more was not sent."""
+    """Return the decision on each row of a plan, and why; rows that were blocked before their send are not sent."""
     planned, why = plan.frame, getattr(plan, "why", ())
     eligible = planned["eligible"].astype(bool).to_numpy()
     decision = np.where(eligible, "to be sent" if results is None else "sent", "held back").astype(object)
     reason = planned["reason"].fillna("").to_numpy(dtype=object, copy=True)
-    reason[: len(why)] = why  # which a plan from a ledger has not kept
+    reason[: len(why)] = why
     if results is not None and "tries" in results and len(results) == eligible.sum():  # the run of this very plan
         never = (results["tries"].fillna(0) == 0).to_numpy(dtype=bool)
         held, places = results[never], np.flatnonzero(eligible)[never]
@@ -252,7 +252,7 @@ def _decisions(plan: Plan, results: pd.DataFrame | None) -> pd.DataFrame:
 def happened(
     results: pd.DataFrame | None, run: RunLike | None, before: pd.DataFrame, after: pd.DataFrame | None
 ) -> Section:
-    """Say what became of the retry."""
+    """Return the outcomes of the retry."""
     if results is None:
         return Section("What the retry did")
     title = f"What the {act_of(results)} did"
@@ -267,7 +267,7 @@ def happened(
     table = left.groupby(keys).size().rename("rows").reset_index()
     table = table.sort_values(["rows", "outcome", "why", "message"], ascending=[False, True, True, True], kind="stable")
     figures = []
-    if "platform" in results:  # a row of a campaign goes to several
+    if "platform" in results:  # a row of a campaign goes to several platforms
         height = 1.1 + 0.36 * max(results["platform"].nunique(dropna=False), 2)
         figures.append(Figure("Outcome by platform", height, lambda ax: plots.outcomes_by_platform(results, ax)))
     if after is not None:
@@ -276,7 +276,7 @@ def happened(
 
 
 def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) -> Section:
-    """Return the failed targets themselves, those of the commonest cause first, with what became of them."""
+    """Return the failed targets, those of the commonest cause first, with their outcomes."""
     hits = failures["cause"].map(failures["cause"].value_counts())
     shown = failures.assign(_hits=hits).sort_values(["_hits", "cause"], ascending=[False, True], kind="stable")
     if results is not None and set(_KEYS) <= {*shown} & {*results}:
@@ -303,7 +303,7 @@ def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> l
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
     ]
     if kept := (said.get("archive") or {}).get("rows_from_archive"):
-        about.append(f"{safe.many(kept, 'row')} from the archive, as they were when they had ended")
+        about.append(f"{safe.many(kept, 'row')} from the archive, in their final state")
     if said.get("complete") is False:
         about.append("INCOMPLETE: the listing was cut short")
     if run is not None:
@@ -312,7 +312,7 @@ def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> l
 
 
 def _span(first: Any, last: Any) -> str:
-    """Return such as ``2026-11-03 08:01 to 17:41``."""
+    """Return a span such as ``2026-11-03 08:01 to 17:41``."""
     if pd.isna(first) or pd.isna(last):
         return ""
     begin, end = first.strftime("%Y-%m-%d %H:%M"), last.strftime("%Y-%m-%d %H:%M")
@@ -320,5 +320,5 @@ def _span(first: Any, last: Any) -> str:
 
 
 def _few(names: list[str], noun: str) -> str:
-    """Name one or two, count more."""
+    """Name one or two, else give the count."""
     return ", ".join(names) if len(names) < 3 else safe.many(len(names), noun)

@@ -13,7 +13,7 @@ from voxops.views._tables import markdown_table
 
 __all__ = ["cells", "heads", "limit_of", "markdown", "plain", "shown"]
 
-_LIMITS = {"how": 1000}  # characters shown, where it is more than usual: several remedies, none of them cut
+_LIMITS = {"how": 1000}  # characters shown, if more than usual: several remedies, none of them cut
 
 
 def markdown(report: ReportContent) -> str:
@@ -41,7 +41,7 @@ def plain(report: ReportContent) -> str:
 
 
 def heads(table: pd.DataFrame) -> list[str]:
-    """Return the names of columns as a reader wants them, with the time zone of times."""
+    """Return column names for a reader, with the time zone of times."""
     return [
         safe.zoned(head, table[name].dt.tz) if isinstance(table[name].dtype, pd.DatetimeTZDtype) else head
         for name, head in ((name, name.replace("_", " ")) for name in map(str, table.columns))
@@ -60,7 +60,7 @@ def cells(table: pd.DataFrame) -> Iterable[list[str]]:
 
 
 def shown(value: Any) -> str:
-    """Return one value as a reader wants it: times to the minute, numbers with grouped digits."""
+    """Return one value for a reader: times to the minute, numbers with grouped digits."""
     if isinstance(value, list | tuple | set):
         return ", ".join(map(str, value))
     if pd.isna(value):

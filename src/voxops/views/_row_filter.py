@@ -14,7 +14,7 @@ from voxops.frames.times import day_start, window
 
 __all__ = ["RowFilter", "changes_code", "load_code", "only_code", "quoted", "rows_code"]
 
-_WIDTH = 100  # characters of a printed line before a list is broken up
+_WIDTH = 100  # characters of a code line; a longer list takes one line a value
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class RowFilter:
     Attributes
     ----------
     values : mapping of str to tuple of str
-        Column -> the values wanted; an empty tuple wants all.
+        Column -> the values wanted; an empty tuple means all.
     when : str
         Column of times that `days` applies to.
     days : tuple of (date, date) or None
-        First and last day wanted, in the zone `tz`; None wants all, also rows without a time.
+        First and last day wanted, in the zone `tz`; None means all, also rows without a time.
     tz : str
         The time zone in which days begin.
     """
@@ -39,7 +39,7 @@ class RowFilter:
     tz: str = "UTC"
 
     def mask(self, frame: pd.DataFrame) -> pd.Series:
-        """Which rows of the frame are wanted (bool, on its index)."""
+        """Return which rows of the frame are wanted (bool, on its index)."""
         keep = pd.Series(True, index=frame.index)
         for column, wanted in self.values.items():
             if wanted:
@@ -50,11 +50,11 @@ class RowFilter:
         return keep.astype(bool)
 
     def covering(self, frame: pd.DataFrame, rows: pd.Series) -> RowFilter:
-        """Return these filters, or none where they leave out some of the rows: a plan may be heard of before the page's filters."""
+        """Return these filters, or none if they leave out some of the rows: a plan may arrive before the page's filters."""
         return self if bool(self.mask(frame)[rows].all()) else RowFilter()
 
     def code(self, name: str) -> list[str]:
-        """Return the lines that keep the same rows of the frame called `name`."""
+        """Return code that keeps the same rows of the frame called `name`."""
         lines = []
         for column, wanted in self.values.items():
             if wanted:
@@ -67,15 +67,15 @@ class RowFilter:
 
 
 def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None = None) -> str | None:
-    """Return the call that loads a frame again, its span made absolute; None if the frame does not say how a workspace loaded it.
+    """Return the call that loads a frame again, with absolute times; None if its attrs do not say how it was loaded.
 
-    An open span ends when the frame was loaded, so that what happened later does not join, or just after its `latest` row. A limit
-    is left out: the newest rows of another day are others.
+    An open span ends when the frame was loaded, or just after its `latest` row, so that later rows do not join. A limit is left
+    out, since the newest rows of another day are others.
     """
     filters = attrs.get("filters")
     if attrs.get("kind") not in {method, "targets"} or not isinstance(filters, Mapping) or "complete" not in attrs:
         return None
-    # A file may name filters that are none: what is printed here is made to be run.
+    # A file may have attrs that are no filters, and this code is meant to be run.
     said = {name: value for name, value in filters.items() if name != "limit" and str(name).isidentifier()}
     try:
         read = pd.Timestamp(attrs["fetched_at"])
@@ -90,7 +90,7 @@ def load_code(attrs: Mapping[str, Any], method: str, latest: pd.Timestamp | None
 
 
 def rows_code(name: str, columns: tuple[str, ...], kept: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
-    """Return the lines that keep the rows chosen by hand: those left out are named, or those kept if they are fewer."""
+    """Return code that keeps the rows chosen by hand; it names the rows left out, or those kept if they are fewer."""
     if left_out.empty:
         return []
     out = len(left_out) < len(kept)
@@ -98,14 +98,14 @@ def rows_code(name: str, columns: tuple[str, ...], kept: pd.DataFrame, left_out:
 
 
 def only_code(name: str, of: str, columns: tuple[str, ...], rows: pd.DataFrame, but: str = "") -> list[str]:
-    """Return the lines that keep some rows of the frame `of`, by name; with ``~`` all `but` these."""
+    """Return code that keeps `rows` of the frame `of`, by key; with `but` as ``~`` all rows but these."""
     return [f"rows = {_listed(_names(rows, columns))}", f"{name} = {of}[{but}{_named(of, columns)}.isin(rows)]"]
 
 
 def changes_code(name: str, columns: tuple[str, ...], wanted: pd.DataFrame, derived: pd.DataFrame) -> list[str]:
-    """Return the lines that set in `derived` the values of `wanted`, row by row the same, where these are others.
+    """Return code that sets the cells in which `wanted` differs from `derived`; both have the same rows in the same order.
 
-    `columns` name a row; only the columns of `derived` are looked at.
+    `columns` are the row key; only the columns of `derived` are compared.
     """
     lines = []
     for column in derived.columns:
@@ -118,26 +118,26 @@ def changes_code(name: str, columns: tuple[str, ...], wanted: pd.DataFrame, deri
 
 
 def _values(column: pd.Series) -> list[Any]:
-    """Return the cells of a column as plain values, None where there is none."""
+    """Return the cells of a column as plain values, None for missing ones."""
     cells = column.astype(object).where(column.notna(), None)
     return [cell.item() if hasattr(cell, "item") else cell for cell in cells]
 
 
 def _names(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[Any]:
-    """Return what names each row of a frame: a value, or a tuple of several."""
+    """Return the key of each row: a value, or a tuple of several."""
     rows = list(frame[list(columns)].fillna("").astype(str).itertuples(index=False, name=None))
     return [row[0] for row in rows] if len(columns) == 1 else rows
 
 
 def _named(name: str, columns: tuple[str, ...]) -> str:
-    """Return the code for what names each row of the frame called `name`."""
+    """Return code for the row keys of the frame called `name`."""
     if len(columns) == 1:
         return f"{name}[{quoted(columns[0])}]"
     return f'{name}[{quoted(list(columns))}].fillna("").apply(tuple, axis=1)'
 
 
 def quoted(value: Any) -> str:
-    """Return a value as code: ASCII alone, text in double quotes where it holds none."""
+    """Return a value as ASCII code, text in double quotes unless it contains one."""
     if isinstance(value, list | tuple):
         inside = ", ".join(map(quoted, value))
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
@@ -146,19 +146,19 @@ def quoted(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a list of one as its value, and any other list as a list."""
+    """Return the value of a list of one, any other list as a list."""
     values = list(value) if isinstance(value, tuple | list) else [value]
     return values[0] if len(values) == 1 else values
 
 
 def _span(days: tuple[date, date], tz: str) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Return the instants at which some days begin and end."""
+    """Return the instants at which the days begin and end."""
     begin, end = (day_start(pd.Timestamp(day), tz).tz_convert("UTC") for day in (days[0], days[1] + timedelta(days=1)))
     return begin, end
 
 
 def _listed(values: Iterable[Any]) -> str:
-    """Return a list as code, one value a line where it is long."""
+    """Return a list as code, one value a line if it is long."""
     shown = [quoted(value) for value in values]
     line = f"[{', '.join(shown)}]"
     if len(line) <= _WIDTH:

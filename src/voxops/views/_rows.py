@@ -1,6 +1,6 @@
-"""The rows of a panel in compact columns: what the page filters, counts and sorts by itself; long texts stay here.
+"""The rows of a panel as compact columns, which the page filters, counts and sorts; long texts stay in the kernel.
 
-Words that repeat are numbers into a list, times are seconds, ids are one text: 50,000 rows take about 3 MB.
+Repeated words are indices into a list, times are seconds, ids are one text: 50,000 rows take about 3 MB.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from voxops.views._cell_text import in_other_years, short_time
 
 __all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
 
-COPIED = 200  # rows of the static copy, at the most
+COPIED = 200  # most rows of the static copy
 MISSING = "–"
 _NO_TIME = 0xFFFFFFFF
 _versions = itertools.count(1)
 
 
 def read_out(value: Any, tz: str, *, headed: bool = False) -> str:
-    """Return one value as a person reads it: a time in a zone (which a head may name), nothing for nothing, else text."""
+    """Return one value as text: a time in a zone (which the column's head may name), empty if missing."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
@@ -45,15 +45,15 @@ class Column:
     Attributes
     ----------
     name, title : str
-        Of the frame, and for people.
+        Name in the frame, and title for people.
     kind : str
-        ``code`` (words that repeat), ``id``, ``time``, ``number`` or ``text`` (fetched when it is looked at).
+        ``code`` (repeated words), ``id``, ``time``, ``number`` or ``text`` (fetched when shown).
     facet, hidden : bool
-        Whether it is filtered by its values; whether it is left out until somebody asks for it.
+        Whether its values are a filter; whether it is left out until somebody turns it on.
     days : bool
-        Whether times are days, which are those of the zone in which they were counted.
+        Whether times are days, in the zone in which they were counted.
     share : float
-        Width among the others.
+        Width relative to the other columns.
     """
 
     name: str
@@ -67,18 +67,18 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """A frame as the page gets it.
+    """A frame in the form for the page.
 
     Attributes
     ----------
     frame : pandas.DataFrame
-        One row per row shown, in this order.
+        The rows in the order shown.
     columns : sequence of Column
-        Those of `words` among them take their text from there; times and numbers are sorted by their values all the same.
+        The columns shown. Times and numbers are sorted by value, also if `words` has other texts for them.
     words : mapping of str to Series
-        Column -> what is shown of it where that is not the value itself.
+        Column -> the shown texts, if they are not the values.
     version : int
-        Which table it is: a message about another one is refused.
+        Number of the table: a message about another one is refused.
     """
 
     frame: pd.DataFrame
@@ -87,7 +87,7 @@ class RowTable:
     version: int = field(default_factory=lambda: next(_versions))
 
     def model(self) -> dict[str, Any]:
-        """Return it for the model of the widget."""
+        """Return the table for the widget's model."""
         return {
             "version": self.version,
             "length": len(self.frame),
@@ -95,7 +95,7 @@ class RowTable:
         }
 
     def shown(self, name: str) -> pd.Series[Any]:
-        """What is shown of a column, an en dash where there is nothing."""
+        """Return the shown texts of a column, an en dash for missing ones."""
         values = self.words.get(name, self.frame.get(name))
         if values is None:
             return pd.Series(MISSING, index=self.frame.index, dtype=object)
@@ -103,7 +103,7 @@ class RowTable:
         return said.where(said != "", MISSING)
 
     def rows(self, bits: object, version: object) -> np.ndarray[Any, Any] | None:
-        """Return which rows a page names by their bits (bool); None if it speaks of another table."""
+        """Return which rows a page names by bits (bool); None if it means another table."""
         if version != self.version or not isinstance(bits, str):
             return None
         try:
@@ -114,17 +114,17 @@ class RowTable:
         return None if len(flags) < count or flags[count:].any() else flags[:count].astype(bool)
 
     def fits(self, name: str, wanted: Sequence[str]) -> np.ndarray[Any, Any]:
-        """Which rows show one of these words in a column (bool)."""
+        """Return which rows show one of these words in a column (bool)."""
         shown = self.shown(name).map(lambda text: safe.plain(text, 120))
         return shown.isin(list(wanted)).to_numpy(bool)
 
     def raw(self, name: str, wanted: Sequence[str]) -> list[Any] | None:
-        """Return the values of a column that are shown so; None if a missing one is among them."""
+        """Return the values of a column that are shown as these words; None if one of them is missing."""
         found = self.frame.loc[self.fits(name, wanted), name]
         return None if found.isna().any() else sorted(found.unique(), key=str)
 
     def texts(self, rows: Sequence[object]) -> dict[str, dict[str, str]]:
-        """Return the long texts of some rows, by their number."""
+        """Return the long texts of some rows, by row number."""
         names = [column.name for column in self.columns if column.kind == "text"]
         known = [row for row in rows if isinstance(row, int) and 0 <= row < len(self.frame)][:500]
         part = {
@@ -135,12 +135,12 @@ class RowTable:
         }
 
     def search(self, text: str) -> str:
-        """Return which rows have texts that hold all words of `text`, as bits."""
+        """Return the rows whose texts contain all words of `text`, as bits."""
         found = np.zeros(len(self.frame), bool)
         words = text.lower().split()[:8]
         for column in self.columns:
             if column.kind == "text" and column.name in self.frame and words:
-                said = self.words.get(column.name, self.frame[column.name])  # what is shown, and nothing behind it
+                said = self.words.get(column.name, self.frame[column.name])  # only what is shown is searched
                 lower = said.astype("string").fillna("").str.lower()
                 hit = np.ones(len(self.frame), bool)
                 for word in words:
@@ -149,7 +149,7 @@ class RowTable:
         return pack(found)
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the ``texts`` of rows that a page asks for, or which rows its ``search`` finds; None if it asks for neither of this table."""
+        """Return the ``texts`` or the ``search`` result that a page requests; None for another message or table."""
         match message:
             case {"do": "texts", "rows": list(rows), "version": self.version}:
                 said: dict[str, Any] = {"texts": self.texts(rows)}
@@ -179,7 +179,7 @@ class RowTable:
         return [table, blocks.line(f"The first {len(first)} of {len(shown):,} rows.")] if more else [table]
 
     def _part(self, name: str, rows: Sequence[int], frame: pd.DataFrame | None = None) -> pd.Series[Any]:
-        """What is shown of some rows of a column."""
+        """Return the shown values of some rows of a column."""
         frame = self.frame if frame is None else frame
         values = self.words[name].loc[frame.index] if name in self.words else frame.get(name)
         if values is None:
@@ -187,11 +187,11 @@ class RowTable:
         return values.iloc[list(rows)]
 
     def _lines(self, name: str) -> bytes:
-        """Return what is shown of a column, one line a row."""
+        """Return the shown texts of a column, one line a row."""
         return "\n".join(safe.plain(value, 80) for value in self.shown(name)).encode("utf-8", "replace")
 
     def _compact(self, column: Column) -> dict[str, Any]:
-        """Return one column as the page wants it."""
+        """Return one column in the form for the page."""
         known = {name: getattr(column, name) for name in ("name", "title", "kind", "facet", "hidden", "share")}
         if column.kind == "text":
             return known
@@ -216,14 +216,14 @@ class RowTable:
 
 
 def pack(flags: np.ndarray[Any, Any]) -> str:
-    """Return bits as text: one a row, as base64."""
+    """Return one bit a row, as base64."""
     return base64.b64encode(np.packbits(flags).tobytes()).decode("ascii")
 
 
 def _seconds(times: pd.Series[Any], tz: str | tzinfo) -> np.ndarray[Any, Any]:
-    """Return times as seconds since 1970 of the zone's own clock (uint32), the highest number where there is none.
+    """Return times as seconds since 1970 on the zone's clock (uint32), the highest number for missing ones.
 
-    So the page, which knows no zones, shows and filters by the days of the zone.
+    The page knows no time zones and so shows and filters the days of this zone.
     """
     known = times.notna().to_numpy(bool)
     seconds = np.full(len(times), _NO_TIME, "<u4")

@@ -1,4 +1,4 @@
-"""One Snapshot as plain text and as blocks: pure, deterministic, and both say the same."""
+"""One Snapshot as plain text and as blocks: both deterministic, with the same content."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from voxops.views._palette import OTHER, OUTCOME
 __all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
 
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
-_PLACES = 12  # platforms shown before the rest is summed up
-_NOWHERE = "–"  # where a row names no platform
+_PLACES = 12  # platforms shown; the rest is added up
+_NOWHERE = "–"  # for rows without a platform
 _WIDTH = 40  # characters of a bar drawn in text
-# Acts whose rows go to several platforms each, in as many combinations as there are rows.
+# Acts whose rows go to several platforms each; a table by platform would be about as long as the rows.
 MIXED = frozenset(name for name, act in ACTS.items() if act.about == "create")
-_HEADS = {"redeliver": "event"}  # what rows are counted by, where it is not the platform
+_HEADS = {"redeliver": "event"}  # acts whose rows are not counted by platform
 _PHASES = {
     "sending": "▶ sending",
     "watching": "◉ watching",
@@ -32,18 +32,18 @@ _PHASES = {
     "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
 }
-_ALL_HELD = "○ nothing was sent"  # what is done where no row of the plan was eligible
+_ALL_HELD = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
 
 
 def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
-    """Return the Snapshot as lines of plain text; the same Snapshot gives the same text.
+    """Return the Snapshot as lines of plain text.
 
     Parameters
     ----------
     snapshot : Snapshot
-        What to show.
+        The state to show.
     since : Snapshot, optional
-        Measure the rate from here instead of from the start of the run.
+        Measure the rate from this state instead of from the start of the run.
     tz : str
         Time zone of the times shown.
     """
@@ -68,21 +68,21 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = 
 
 
 def render_html(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
-    """Return the Snapshot as a piece of HTML that needs no style sheet, script or network; parameters as `render_text`."""
+    """Return the Snapshot as HTML without style sheet, script or network access; parameters as for `render_text`."""
     return static_html(snapshot_blocks(snapshot, since, tz=tz), name="monitor")
 
 
 def snapshot_blocks(
     snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None, *, tz: str = "UTC"
 ) -> list[Block]:
-    """Return what the Snapshot says, for whatever draws it.
+    """Return the Snapshot as blocks.
 
     Parameters
     ----------
     snapshot, since, tz
         As for `render_text`.
     errors : mapping of str to int, optional
-        Error -> how many rows failed with it; shown where rows have no platform of their own.
+        Error -> how many rows failed with it; shown for acts whose rows have several platforms.
     """
     said = [
         blocks.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
@@ -106,7 +106,7 @@ def snapshot_blocks(
 
 
 def error_counts(results: pd.DataFrame) -> dict[str, int]:
-    """Return how many rows of a run's results failed with which error."""
+    """Return how many rows failed with each error."""
     failed = results.loc[results["outcome"] == Outcome.FAILED, "error_code"].fillna("no code")
     return {str(code): int(count) for code, count in failed.value_counts().items()}
 
@@ -120,7 +120,7 @@ def _parts(counts: Iterable[int]) -> list[Block]:
 
 
 def _places_table(head: str, places: Sequence[tuple[str, Sequence[int]]]) -> Block:
-    """Return the table of platforms, each with a bar beneath its name, so that it fits 600 pixels."""
+    """Return the table of platforms, with a bar below each name so that it fits 600 pixels."""
     rows = [
         [
             blocks.cell(platform, bar=_parts(counts)),
@@ -134,7 +134,7 @@ def _places_table(head: str, places: Sequence[tuple[str, Sequence[int]]]) -> Blo
 
 
 def _errors_table(errors: Mapping[str, int]) -> Block:
-    """Return which errors rows failed with, the commonest first."""
+    """Return the table of errors, the commonest first."""
     ranked = sorted(errors.items(), key=lambda error: (-error[1], error[0]))
     failed = OUTCOME[Outcome.FAILED]
     rows = [
@@ -151,7 +151,7 @@ def _title(snapshot: Snapshot) -> str:
 
 
 def _phase(snapshot: Snapshot) -> str:
-    """Return the phase with its glyph, and of what has ended how many rows failed: "done" alone reads as if none had."""
+    """Return the phase with its glyph and, at the end, how many rows failed: "done" alone reads as if none had."""
     if _all_held(snapshot):
         return _ALL_HELD
     said = _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
@@ -160,12 +160,12 @@ def _phase(snapshot: Snapshot) -> str:
 
 
 def _all_held(snapshot: Snapshot) -> bool:
-    """Whether the run has ended since nothing of its plan could be sent, which is no success."""
+    """Whether the run has ended because no row was eligible, which is no success."""
     return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
 
 
 def _settled(snapshot: Snapshot) -> str:
-    """Say how many rows are settled, rounded down so that 100 % means all."""
+    """Return how many rows are settled, rounded down so that 100 % means all."""
     if _all_held(snapshot):
         return f"{safe.many(snapshot.held, 'row')} held back; run.plan.frame says why"
     share = f" ({100 * snapshot.settled // snapshot.total} %)" if snapshot.total else ""
@@ -174,12 +174,12 @@ def _settled(snapshot: Snapshot) -> str:
 
 
 def _count(outcome: str, count: int) -> str:
-    """Return such as ``✓ 50 succeeded``."""
+    """Return a count such as ``✓ 50 succeeded``."""
     return f"{OUTCOME[outcome].glyph} {count:,} {outcome}"
 
 
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
-    """Yield what is known of pace: why it waits, else rate and time left; then calls and rate limit."""
+    """Yield the wait for the rate limit, the rate and the time left; then requests and the rate limit."""
     speed, left = rate(snapshot, since), time_left(snapshot, since)
     waits = _waits_for_limit(snapshot)
     if waits:
@@ -195,7 +195,7 @@ def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
 
 
 def _waits_for_limit(snapshot: Snapshot) -> float | None:
-    """Return the seconds until the rate limit lets anything through again; None if it does, or nothing wants to."""
+    """Return the seconds until the rate limit allows a request; None if it does now, or nothing is left to send."""
     pace = snapshot.pace
     if snapshot.phase not in {"sending", "watching"} or snapshot.settled >= snapshot.total:
         return None
@@ -203,22 +203,22 @@ def _waits_for_limit(snapshot: Snapshot) -> float | None:
 
 
 def _rate(speed: float) -> str:
-    """Say a rate as a person would, from rows settled a second."""
+    """Return a readable rate from rows settled per second."""
     for name, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
         if (count := speed * seconds) >= 2 or name == "hour":
             return f"about {count:,.0f} settled {'an' if name == 'hour' else 'a'} {name}"
-    raise AssertionError  # the hour takes what is left
+    raise AssertionError  # the hour always returns
 
 
 def _pace(pace: PaceInfo) -> Iterator[str]:
-    """Yield what the server said of its limit."""
+    """Yield the rate limit that the server reported."""
     if pace.limit is not None and pace.remaining is not None:
         resets = f", renewed in {safe.duration(pace.resets_in)}" if pace.resets_in is not None else ""
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
 
 def _waits(snapshot: Snapshot) -> tuple[list[tuple[str, int]], str]:
-    """Return the waits, commonest first, and how many more there are: each row may name a post of its own."""
+    """Return the waits, commonest first, and how many more there are: there may be one per row."""
     waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
     more = len(waits) - KINDS
     said = f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row" if more > 0 else ""
@@ -226,7 +226,7 @@ def _waits(snapshot: Snapshot) -> tuple[list[tuple[str, int]], str]:
 
 
 def _change(change: Transition, tz: str, longest: int = 40) -> str:
-    """Return one transition as a line: what it came to, then whose it is, in `longest` characters."""
+    """Return one transition as a line: the outcomes, then the item, shortened to `longest` characters."""
     where = f" {safe.plain(change.platform, 20)}" if change.platform else ""
     detail = f" · {safe.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
@@ -235,7 +235,7 @@ def _change(change: Transition, tz: str, longest: int = 40) -> str:
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
-    """Return counts by platform in the order of OUTCOMES, largest first; the smallest summed up as one."""
+    """Return counts by platform in the order of OUTCOMES, largest first; the smallest are added up."""
     rows: dict[str, list[int]] = {}
     for cell in snapshot.cells:
         rows.setdefault(cell.platform, [0] * len(OUTCOMES))[OUTCOMES.index(cell.outcome)] += cell.count
@@ -245,11 +245,11 @@ def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
         name = "1 other" if len(rest) == 1 else f"{len(rest)} others"
         shown.append((name, [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)]))
     named = [(safe.plain(platform, 40) or _NOWHERE, counts) for platform, counts in shown]
-    return [] if [name for name, _ in named] == [_NOWHERE] else named  # whole posts: it would say what the bar says
+    return [] if [name for name, _ in named] == [_NOWHERE] else named  # whole posts: the table would repeat the bar
 
 
 def _head(snapshot: Snapshot) -> str:
-    """Say what the table counts by."""
+    """Return the head of the first column."""
     return _HEADS.get(snapshot.action, "platform")
 
 
@@ -268,7 +268,7 @@ def _text_table(snapshot: Snapshot) -> list[str]:
 
 
 def _shares(counts: Sequence[int], width: int) -> list[int]:
-    """Divide `width` characters by counts: largest remainders, and at least one for whatever is there."""
+    """Divide `width` characters by counts: largest remainders, and at least one for each count above 0."""
     total = sum(counts)
     if not total:
         return [0] * len(counts)

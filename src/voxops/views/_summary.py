@@ -1,4 +1,4 @@
-"""The top of a report: one sentence on what failed, what is left and who must act, and the numbers beside it."""
+"""The top of a report: one sentence on failures, what is left and who must act, and the numbers beside it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NOTHING = "Nothing failed."
 
 
 def _split(failures: pd.DataFrame) -> dict[str, int]:
-    """Count failures by what they need: a retry, a person, or time; each failure counts once.
+    """Count failures by what they need: a retry, a person, or time; each counts once.
 
-    `busy` are those to be retried that wait for another target of their post, as a plan holds them until it has ended.
+    `busy` are retryable, but not eligible until another target of their post has ended.
     """
     retry = failures["retryable"].fillna(False).astype(bool)
     idle = failures["verdict"].isin(list(ASKS_NOBODY)).fillna(False).astype(bool)
@@ -37,12 +37,12 @@ def _split(failures: pd.DataFrame) -> dict[str, int]:
 
 
 def _moving(failures: pd.DataFrame) -> pd.Series[Any]:
-    """Which targets are still under way."""
+    """Return which targets are still in flight."""
     return failures["status"].isin(IN_FLIGHT_STATUSES).fillna(False).astype(bool)
 
 
 def none_failed(triaged: pd.DataFrame) -> str:
-    """Say that nothing failed, which an empty frame does not show if its rows were filtered away."""
+    """Say that nothing failed; of an empty frame of loaded posts, that its rows were filtered away."""
     loaded = triaged.attrs.get("rows") or 0
     if triaged.empty and loaded:
         return f"No rows: the frame is empty, though {safe.many(loaded, 'post')} {_noun(loaded, 'was', 'were')} loaded."
@@ -50,7 +50,7 @@ def none_failed(triaged: pd.DataFrame) -> str:
 
 
 def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str = _NOTHING) -> str:
-    """Say in a few words what happened and what is to be done; after a run, `failures` are what it has left."""
+    """Summarise in a few words what happened and what to do; after a run, `failures` are those it has left."""
     done = "" if results is None or results.empty else f" {_tried(results)}"
     if failures.empty:
         if results is None or results.empty or nothing != _NOTHING:
@@ -70,7 +70,7 @@ def headline(failures: pd.DataFrame, results: pd.DataFrame | None, nothing: str 
 
 
 def in_words(failures: pd.DataFrame, *, after: bool = False) -> str:
-    """Say how many targets failed, or still do after a run, and how many are under way or stuck: the one way to count them."""
+    """Count in words the targets that failed, or are left after a run, and those in flight or stuck."""
     moving = _moving(failures)
     failed = failures[~moving]
     stuck = moving & (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
@@ -78,13 +78,13 @@ def in_words(failures: pd.DataFrame, *, after: bool = False) -> str:
     if len(failed):
         verb = _noun(len(failed), "is left", "are left") if after else "failed"
         ends.append(f"{safe.many(len(failed), 'target')} of {safe.many(failed['post_id'].nunique(), 'post')} {verb}")
-    ends.append(_verb(int((moving & ~stuck).sum()), "target is still under way", "targets are still under way"))
+    ends.append(_verb(int((moving & ~stuck).sum()), "target is still in flight", "targets are still in flight"))
     ends.append(_verb(int(stuck.sum()), "target is stuck", "targets are stuck"))
     return ", ".join(filter(None, ends))
 
 
 def _tried(results: pd.DataFrame) -> str:
-    """Say what became of what a run tried, as in ``Tried 28: 19 recovered, 9 failed again``."""
+    """Return the outcomes of a run, as in ``Tried 28: 19 recovered, 9 failed again``."""
     counts, retried = results["outcome"].value_counts(), act_of(results) == "retry"
     said = [f"{counts[name]:,} {word if retried else name}" for name, word in _TRIED.items() if counts.get(name)]
     return f"Tried {len(results):,}: {', '.join(said)}."
@@ -93,7 +93,10 @@ def _tried(results: pd.DataFrame) -> str:
 def facts(
     failures: pd.DataFrame, results: pd.DataFrame | None, *, failed_before: bool = True
 ) -> tuple[tuple[Fact, ...], ...]:
-    """Return the numbers at the top; after a run, `failures` are what it has left, and of posts that never failed it shows its own alone."""
+    """Return the numbers at the top; after a run, `failures` are those it has left.
+
+    After a run of posts that had not failed, only the numbers of the run are shown.
+    """
     need, left = _split(failures), "" if results is None else " left"
     noun = _noun(len(failures), "target", "targets")
     failed = (
@@ -115,16 +118,16 @@ def facts(
 
 
 def outcome_facts(results: pd.DataFrame) -> tuple[Fact, ...]:
-    """Return how many rows of a run ended in which outcome."""
+    """Return how many rows of a run ended in each outcome."""
     counts, said = results["outcome"].value_counts(), "on retry" if act_of(results) == "retry" else "in the run"
     return tuple(Fact(int(counts.get(name, 0)), f"{name} {said}", OUTCOME[name].colour) for name in OUTCOMES)
 
 
 def _verb(count: int, one: str, many: str) -> str:
-    """Return such as ``1 needs`` and ``2 need``, nothing for none."""
+    """Return such as ``1 needs`` and ``2 need``, empty for 0."""
     return f"{count:,} {_noun(count, one, many)}" if count else ""
 
 
 def _noun(count: int, one: str, many: str) -> str:
-    """Return the word for so many."""
+    """Return singular or plural."""
     return one if count == 1 else many

@@ -1,4 +1,4 @@
-"""Frames as files for people: CSV that a spreadsheet opens without harm, Parquet, and Markdown."""
+"""Frames as files for people: CSV that is safe in a spreadsheet, Parquet, and Markdown."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from voxops.frames.times import shown_zone
 
 __all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
 
-# What a cell may hold that is several values.
+# Types of cells that have several values.
 NESTED = (list, tuple, dict, set, Targets)
 
 
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy that a spreadsheet reads as meant.
 
-    Times become ``YYYY-MM-DD HH:MM:SS`` in the frame's zone, which stands in the column's name, such as ``(UTC)``, as spreadsheets
-    know no time zones; an hour that the zone has twice has its offset;
-    lists and objects become JSON; text that would run as a formula gets a leading apostrophe, in names of columns too.
+    Times become ``YYYY-MM-DD HH:MM:SS`` in the frame's zone. The column's name has the zone, such as ``(UTC)``, since spreadsheets know
+    no time zones; an hour that the zone has twice has its offset. Lists and objects become JSON. Text that would run as a formula
+    gets a leading apostrophe, in names of columns too.
     """
     columns: dict[str, Any] = {}
     frame, tz = _distinct(restored(frame)), shown_zone(frame)
@@ -43,7 +43,7 @@ def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distinct(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame whose columns have names of their own: the second ``note`` is ``note.1``, as pandas reads such a file."""
+    """Return a frame with unique column names: the second ``note`` is ``note.1``, as pandas reads such a file."""
     if frame.columns.is_unique:
         return frame
     seen: Counter[Any] = Counter()
@@ -55,7 +55,7 @@ def _distinct(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _times(local: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times as text, without their zone where that leaves no doubt."""
+    """Return times as text, with the offset only where the local time is ambiguous."""
     bare: pd.Series[Any] = local.dt.tz_localize(None)
     twice = bare.dt.tz_localize(local.dt.tz, ambiguous="NaT", nonexistent="NaT").isna() & local.notna()
     text: pd.Series[Any] = bare.dt.strftime("%Y-%m-%d %H:%M:%S")
@@ -64,7 +64,7 @@ def _times(local: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame for a spreadsheet; with a byte order mark, without which Excel takes UTF-8 for something else."""
+    """Write a frame for a spreadsheet, with the byte order mark that Excel needs to recognise UTF-8."""
     files.make_folder(path.parent)
     with files.replacing(path) as file:
         spreadsheet(frame).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\r\n")
@@ -72,7 +72,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame with its types; values that have none, such as lists in a column of objects, as JSON.
+    """Write a frame with its dtypes; columns of objects, such as lists, as JSON.
 
     Raises
     ------
@@ -96,8 +96,7 @@ def markdown_table(
 ) -> str:
     """Return a Markdown table.
 
-    Cells are escaped and cut after as many characters as `limits` has for their column; those of the columns `codes` are code spans, to
-    be copied and found.
+    Cells are escaped and cut at the `limits` of their column. Those of the columns `codes` are code spans, to be copied and found.
     """
     lines = [heads, ["---"] * len(heads)]
     lines += [
@@ -108,16 +107,16 @@ def markdown_table(
 
 
 def _cell(value: Any) -> Any:
-    """Return one value as guarded text; nothing for what is missing."""
+    """Return one value as text guarded against formulas; None if missing."""
     if isinstance(value, NESTED):
         value = as_json(value)
     return None if pd.isna(value) else safe.cell(str(value))
 
 
 def as_json(value: Any) -> str | None:
-    """Return any value as JSON text, text as it is, None for what is missing; targets become objects.
+    """Return any value as JSON text, text as it is, None if missing; targets become objects.
 
-    What JSON does not have, such as a day, is its own text.
+    A value that JSON does not know, such as a day, becomes its text.
     """
     if not isinstance(value, NESTED) and pd.isna(value):
         return None

@@ -26,7 +26,7 @@ _THEIRS = frozenset({*PERSONAL, Verdict.UPGRADE})
 
 
 class Tickets(dict[str, str]):
-    """Person -> Markdown; as the last line of a cell it shows texts to be copied instead of a line of escapes."""
+    """Person -> Markdown; as the last line of a notebook cell it shows the texts, ready to be copied."""
 
     def _repr_html_(self) -> str:
         first, _, said = self._about().partition("; ")
@@ -35,13 +35,13 @@ class Tickets(dict[str, str]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        # The first paragraph in bold says what is to be done; a frame may not say what comes before it.
+        # The first bold paragraph is the task; the paragraph before it is missing if the frame has no source.
         parts = {name: (each for each in text.split("\n\n") if each.startswith("**")) for name, text in self.items()}
         lines = [f"  {name:<{width}}  {next(bold, '').strip().strip('*')}" for name, bold in parts.items()]
         return safe.printable("\n".join([self._about(), *lines]))
 
     def _about(self) -> str:
-        """How many there are, and how to get at one."""
+        """Return how many tickets there are, and how to get one."""
         example = f"; tickets[{next(iter(self))!r}] is the Markdown of one" if self else ""
         return f"{safe.many(len(self), 'ticket') if self else 'no tickets'}{example}"
 
@@ -56,13 +56,13 @@ def tickets(report: ReportContent, failures: pd.DataFrame, by: str) -> Tickets:
         raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")
     support = (failures["verdict"] == Verdict.SUPPORT).fillna(False).astype(bool)
     names = [_names(value) for value in failures[by]]
-    # What bears several tags stands in the ticket of each.
+    # A post with several tags is in the ticket of each.
     at = [row for row, own in enumerate(names) if not support.iloc[row] for _ in own]
     people = [name for row, own in enumerate(names) if not support.iloc[row] for name in own]
     texts = Tickets()
     for key, part in failures.iloc[at].groupby(np.array(people, dtype=object), sort=True):
         name = str(key)
-        # A person may be called as the ticket of support is; theirs is another one.
+        # A person may be called "support", like the ticket for support.
         texts[f"{name} ({by})" if name == SUPPORT else name] = _ticket(report, name, part)
     if support.any():
         texts[SUPPORT] = _ticket(report, SUPPORT, failures[support])
@@ -70,7 +70,7 @@ def tickets(report: ReportContent, failures: pd.DataFrame, by: str) -> Tickets:
 
 
 def _ticket(report: ReportContent, name: str, rows: pd.DataFrame) -> str:
-    """Return one ticket: what is theirs to do first, then what they need only know of."""
+    """Return one ticket: first the person's own tasks, then the rows for information."""
     mine = rows["verdict"].isin(_THEIRS).fillna(False).astype(bool) | (name == SUPPORT)
     parts = [
         f"# {safe.markdown(report.title)}: {safe.markdown(name, 80)}",
@@ -86,7 +86,7 @@ def _ticket(report: ReportContent, name: str, rows: pd.DataFrame) -> str:
 
 
 def _by_verdict(rows: pd.DataFrame, mark: str) -> Iterable[str]:
-    """Yield the rows of each verdict and remedy, most first: what it calls for, and a list."""
+    """Yield the rows of each verdict and remedy, the most first: a heading, the remedy and a list."""
     counts = rows.groupby(["verdict", "remedy"], dropna=False).size().sort_values(ascending=False, kind="stable")
     for verdict, remedy in counts.index:
         part = rows[(rows["verdict"].fillna("") == _text(verdict)) & (rows["remedy"].fillna("") == _text(remedy))]
@@ -99,7 +99,7 @@ def _by_verdict(rows: pd.DataFrame, mark: str) -> Iterable[str]:
 
 
 def _line(row: dict[Any, Any]) -> str:
-    """Return one target: which post, where, what the platform says, and how the post begins."""
+    """Return one target: the post, the account, the error, and the beginning of the text."""
     account = row.get("account_name")
     where = " ".join(
         filter(None, [_text(row.get("platform")), _text(row.get("account_id") if is_missing(account) else account)])
@@ -114,12 +114,12 @@ def _line(row: dict[Any, Any]) -> str:
 
 
 def _names(value: Any) -> list[str]:
-    """Whose a row is: one name, each entry of a list once, or nobody's."""
+    """Return the names that a row belongs to, each once; ``nobody`` if there is none."""
     several = list(value) if isinstance(value, list | tuple | set) else [value]
     names = [safe.plain(shown(each), 80) for each in several if not is_missing(each)]
     return list(dict.fromkeys(name for name in names if name)) or [NOBODY]
 
 
 def _text(value: Any) -> str:
-    """A text, empty for what is missing."""
+    """Return a text, empty if missing."""
     return "" if is_missing(value) else str(value)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["cause_weeks", "error_budgets"]
 
-_WIDEST = 3  # budgets: a bar that is longer is cut there, and its number says how long it is
+_WIDEST = 3  # budgets; a longer bar is cut there, and its label has the number
 _LEVELS = ("url", "share", "met", "budget_left", "burn_long", "burn_short", "burning")
 
 
 def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 15) -> Axes:
-    """Draw how much of its error budget each endpoint has spent; beyond the line at 100 % it is overdrawn.
+    """Draw how much of its error budget each endpoint has spent; beyond the line at 100 % it is exhausted.
 
-    Bars end at 300 %, where the axis says so; the number beside such a bar says how much it is.
+    Bars end at 300 %, as the axis says; the number beside such a bar is the true value.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
-        Endpoints shown, those that have least left.
+        Most endpoints shown, those with the least budget left first.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -47,12 +47,12 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
     met = shown["met"].fillna(False)
     colours = [OUTCOME["succeeded" if good else "failed"].colour for good in met]
     bars = ax.barh(places, spent, color=colours, height=0.62)
-    clear = {"facecolor": _axes.ground(ax), "edgecolor": "none", "pad": 0.6}  # of the line that stands behind it
+    clear = {"facecolor": _axes.ground(ax), "edgecolor": "none", "pad": 0.6}  # hides the line behind the label
     ax.bar_label(bars, labels=[_verdict(row) for row in shown.to_dict("records")], padding=4, bbox=clear)
     ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
     ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    if (whole > _WIDEST).any():  # no place of the axis lies beyond the end of a bar that was cut
+    if (whole > _WIDEST).any():  # bars are cut at the last tick
         ax.set_xticks(range(int(_WIDEST) + 1), [*(f"{100 * at}%" for at in range(int(_WIDEST))), "300% and more"])
     _axes.name_rows(ax, {place: short_address(url) for place, url in zip(places, shown["url"], strict=True)})
     ax.set_xlabel("error budget spent (% of what may miss)")
@@ -60,7 +60,7 @@ def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 1
 
 
 def _verdict(row: dict[Any, Any]) -> str:
-    """What stands at the end of a bar."""
+    """Return the text at the end of a bar."""
     if pd.isna(row["share"]):
         return "too few deliveries"
     burning = row["burning"] is not pd.NA and bool(row["burning"])
@@ -74,8 +74,8 @@ def _verdict(row: dict[Any, Any]) -> str:
 def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -> Axes:
     """Draw the failures of each week, stacked by cause.
 
-    Causes that differ only in the platform are one; those beyond the commonest are summed up. Of more than a year the 53 weeks are
-    drawn that hold the most causes; below them it says how many failures lie outside.
+    Causes that differ only in the platform are one; those beyond the commonest are added up. If the weeks span more than a year,
+    the 53 weeks with the most causes are drawn, and a line below says how many failures lie outside.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
-        Causes shown by name.
+        Most causes shown by name.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -126,7 +126,7 @@ def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -
 
 
 def _days(days: pd.DatetimeIndex) -> list[str]:
-    """Days as they are written at an axis; where it spans years, each year at its first day."""
+    """Return days as axis labels; if they span years, each year is written at its first day."""
     years = [day.year if len(set(days.year)) > 1 else None for day in days]
     return [
         f"{day:%d %b}" if year is None or year == before else f"{day:%d %b}\n{year}"

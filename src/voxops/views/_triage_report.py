@@ -48,12 +48,12 @@ def triage_report(
     owners: Mapping[str, str] | None = None,
     rows: int = 50,
 ) -> Report:
-    """Make the report of a triage and, if there was one, of the retry that followed; see `voxops.report`."""
+    """Make the report of a triage and of the retry that followed, if any; see `voxops.report`."""
     rows = most_rows(rows)
     if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
         triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
         if "targets" in triaged and "cause" not in triaged:
-            triaged = triage(targets(triaged))  # of an act on whole posts
+            triaged = triage(targets(triaged))  # an act on whole posts
     maker = "Use vx.triage(posts), or pass deliveries, ws.deliveries(...), or the run of a plan."
     triaged = need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
     for name, frame in (("before", before), ("after", after)):
@@ -76,7 +76,7 @@ def triage_report(
     triaged = latest_targets(restored(triaged))
     tz = shown_zone(triaged, tz)
     triaged.attrs = {**triaged.attrs, "tz": tz}
-    triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # a file may have made text of it
+    triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # may be text if read from a file
     results = None if run is None else _results(run)
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
@@ -120,18 +120,18 @@ def triage_report(
 
 
 def _title(plan: Plan | None, results: pd.DataFrame | None, *, failed_before: bool) -> str:
-    """What a report is about: failures, or a run of posts none of which had failed."""
+    """Return the title: a failure triage, or a run of posts of which none had failed."""
     act = getattr(plan, "act", None)
     return _TITLE if results is None or act is None or failed_before else f"Run: {act.verb}"
 
 
 def _results(run: Any) -> pd.DataFrame:
-    """What became of the rows of a run, which must be one that acted."""
+    """Return the results of a run, which must be one that acted."""
     if callable(getattr(run, "results", None)) and getattr(run, "plan", run) is None:
         raise PlanError("report(run=) needs the run of a plan, not a watch. Pass what ws.run(plan) returned.")
     results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
     if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
-        results = results.assign(platform=_platforms(results["targets"]))  # what was done to whole posts
+        results = results.assign(platform=_platforms(results["targets"]))  # an act on whole posts
     if not isinstance(results, pd.DataFrame):
         what = f"report(run=) needs the run of a plan, not {type(run).__name__}"
         advice = "Pass it as plan=" if hasattr(run, "eligible") else "Pass what ws.run(plan) returned"
@@ -141,6 +141,6 @@ def _results(run: Any) -> pd.DataFrame:
 
 
 def _platforms(cells: pd.Series) -> Any:
-    """The platforms of each post, joined."""
+    """Return the platforms of each post, joined."""
     names = ["+".join(sorted({target.platform for target in cell or () if target.platform})) or None for cell in cells]
     return pd.array(names, dtype=STRING_DTYPE)

@@ -1,4 +1,4 @@
-"""The model behind every live display: an anywidget, which lives in JupyterLab, Notebook, VS Code, Colab and marimo alike.
+"""The model behind every live display: an anywidget, which runs in JupyterLab, Notebook, VS Code, Colab and marimo.
 
 Loaded only when something is shown, since importing voxops must not load ipywidgets.
 """
@@ -23,23 +23,23 @@ _OF_PAGES = frozenset({"view", "ticks"})
 
 
 class LiveWidget(anywidget.AnyWidget):
-    """What is shown is part of this model, so that a reload, a second tab and a new window all show the present.
+    """The model has all that is shown, so that a reload, a second tab and a new window show the present state.
 
     Parameters
     ----------
     turn : context manager, optional
-        Held by whoever writes; can be entered again by the same thread.
+        A reentrant lock, taken by each writer.
 
     Attributes
     ----------
     state : dict
-        What the display says; written here only.
+        The state of the display; written by the kernel only.
     table : dict
-        The rows in compact columns; written here only.
+        The rows in compact columns; written by the kernel only.
     view : dict
-        Filters, search, sorting and what was typed; written by the page.
+        Filters, search, sorting and typed text; written by pages.
     ticks : str
-        Which rows are ticked, as the base64 of one bit a row; ``""`` for none.
+        The ticked rows, as the base64 of one bit a row; ``""`` for none; written by pages.
     """
 
     _esm = _MODULE
@@ -55,32 +55,32 @@ class LiveWidget(anywidget.AnyWidget):
         self._keep_routes_of_pages()
 
     def _keep_routes_of_pages(self) -> None:
-        """Let each page's messages go where the page sends them, to a thread of the kernel that answers while a cell computes.
+        """Let each page's messages reach the kernel thread that the page chose, which answers while a cell computes.
 
-        From 7.4 on, ipykernel sends them instead to the thread whose request was served last when the model last spoke. While a
-        run speaks that is the cell's own thread, which is busy, or one that ended with another page: then no page is answered
-        any more (ipython/ipykernel#1557 lets such messages drop). Whoever asks through a model needs that; ours only listens.
+        From 7.4 on, ipykernel redirects them to the thread that served the last request when the model last sent something.
+        During a run that is the cell's own thread, which is busy, or one that ended with another page. Then no page gets an answer
+        (ipython/ipykernel#1557 lets such messages drop). Only models that send requests need the redirection; ours does not.
         """
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = None
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take from a page what pages write, and nothing else: a page can't change what the others show, nor their code.
+        """Accept only the traits that pages write: a page can't change what other pages show, nor their code.
 
-        Nobody else writes meanwhile: at its end traitlets writes all that has changed once more, as it was read just before, and a
-        plan that another thread had just taken away would stand there again.
+        The lock keeps other writers out. At its end traitlets writes all changes once more, as read just before, and would restore
+        a plan that another thread had just discarded.
         """
         with self._turn:
             super().set_state({name: value for name, value in sync_data.items() if name in _OF_PAGES})
 
     def send_state(self, key: Any = None) -> None:
-        """Send what is so now to the pages: none of them is left with what another thread has changed since it was read."""
+        """Send the present state under the lock, so that no page keeps a value that another thread has just changed."""
         with self._turn:
             super().send_state(key)
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what a notebook needs to show it, and what Colab must know besides; the static copy beside it says the rest."""
+        """Return the MIME bundle for a notebook, and the metadata that Colab needs; the static copy has the content."""
         made: Any = self._repr_mimebundle_()
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        text = "(the live view needs the kernel that ran it; its last state stands below)"
+        text = "(the live view needs the kernel that ran it; its last state is below)"
         return {**data, "text/plain": text}, dict(metadata)

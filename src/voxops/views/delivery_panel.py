@@ -1,4 +1,4 @@
-"""The delivery panel: the webhook delivery history, and redelivery of what a person has chosen and seen."""
+"""The delivery panel: the webhook delivery history, and redelivery of what a person has chosen."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COLUMNS = (
     Column("retry_count", "Retries", kind="number", hidden=True),
     Column("response_body", "Answer", kind="text", hidden=True),
 )
-_CODED = ("event_type",)  # facets that code says by their values; rows chosen otherwise are named
+_CODED = ("event_type",)  # facets that the code filters by value; rows chosen otherwise are listed
 _KNOWN = (
     *("delivery_id", "webhook_id", "event_type", "url", "status_code", "latency_ms", "retry_count"),
     *("created_at", "delivered_at"),
@@ -51,7 +51,7 @@ _NEEDED = (*dict.fromkeys((*_KNOWN, *(column.name for column in _COLUMNS))),)
 
 
 class DeliveryPanel(Panel):
-    """Look at webhook deliveries and send failed ones again; made by ``ws.panel(log)``."""
+    """Look at webhook deliveries and redeliver failed ones; returned by ``ws.panel(log)``."""
 
     TITLE, ROWS = "Webhook deliveries", "Deliveries"
 
@@ -67,17 +67,17 @@ class DeliveryPanel(Panel):
             restored(log), _NEEDED, "ws.panel() needs deliveries", "Use ws.deliveries(...).", times=_TIMES
         ).reset_index(drop=True)
         if posts is not None or events is not None:
-            about_posts(log.head(0), posts, events)  # what is unfit is refused here, and not in a click
+            about_posts(log.head(0), posts, events)  # refuse unfit frames here, not at a click
         self._posts, self._events = posts, events
         self._webhook, self._window, self._windows = "", *_window_of(log)
-        self._read = (self._webhook, self._window)  # what the rows are of
+        self._read = (self._webhook, self._window)  # of the rows shown
         self._unseen = True  # no failure has been shown yet
         self._webhooks: list[tuple[str, str]] = [("all webhooks", "")]
         self._take(log, chosen=True)
         self._tasks.submit(self._begin)
 
     async def _begin(self) -> None:
-        """Read the webhooks, whose deliveries a page can choose."""
+        """Load the webhooks, to choose from."""
         hooks = await self._ws.aio.webhooks()
         named = [
             (safe.middle(short_address(row["url"]), 60), str(row["webhook_id"])) for row in hooks.to_dict("records")
@@ -86,7 +86,7 @@ class DeliveryPanel(Panel):
         self._changed(True)
 
     async def _load(self, *, chosen: bool = True) -> None:
-        """Read the deliveries of the webhook and window, which a page has chosen or which a run has moved."""
+        """Load the deliveries of the webhook and time span shown, after a choice of a page or a run."""
         known = {value: f"of the last {words}" for words, value in _WINDOWS}
         self._busy = f"Reading the deliveries {known.get(self._window, 'again')} …"
         self._changed(True)
@@ -96,14 +96,14 @@ class DeliveryPanel(Panel):
             await self._tasks.in_thread(lambda: self._take(log, chosen))
             self._read = asked
         finally:
-            # The lists say what the rows are, also where others could not be read.
+            # The lists name the rows shown, also if loading others failed.
             if asked == (self._webhook, self._window):
                 self._webhook, self._window = self._read
             self._busy = ""
             self._changed(True)
 
     def _take(self, log: pd.DataFrame, chosen: bool) -> None:
-        """Show deliveries that were read; as soon as some have failed, those alone."""
+        """Show loaded deliveries; the first time that some have failed, only those."""
         self._runner.forget(rows=not chosen)
         self._log = log
         clean = without_addresses(log)
@@ -119,7 +119,7 @@ class DeliveryPanel(Panel):
         self._set_rows(RowTable(log, _COLUMNS, words), {"facets": {"success": ["failed"]}} if narrow else None)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
-        """Read again, or another webhook or window."""
+        """Load again, or another webhook or time span."""
         name, value = message.get("name"), str(message.get("value"))
         if message["do"] == "reload":
             self._tasks.submit(self._load)
@@ -140,7 +140,9 @@ class DeliveryPanel(Panel):
         return [Button("reload", "Load again", "Read the delivery history again"), *super()._buttons()]
 
     def _options(self) -> Sequence[Mapping[str, Any]]:
-        return ({"name": "force", "label": "also rejected, delivered and young ones"},)
+        return (
+            {"name": "force", "label": "include deliveries that were rejected, have arrived, or are under an hour old"},
+        )
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"success": OUTCOME}
@@ -186,7 +188,7 @@ class DeliveryPanel(Panel):
         return plan_redeliver(failed)
 
     def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
-        """Read the deliveries again."""
+        """Load the deliveries again."""
         self._tasks.submit(lambda: self._load(chosen=False))
 
     def _details(self, row: int) -> Sequence[Block | None]:
@@ -209,19 +211,19 @@ class DeliveryPanel(Panel):
         ]
 
     def _about(self, delivery: pd.DataFrame) -> str:
-        """Say which post a delivery is about, or why that can't be said."""
+        """Return which post a delivery is about, or why that is unknown."""
         if self._posts is None and self._events is None:
-            return "Which post it is about: the log does not say; ws.panel(log, posts=ws.posts(...)) guesses."
+            return "Which post it is about: the log does not say; ws.panel(log, posts=ws.posts(...)) estimates it."
         (found,) = about_posts(delivery, self._posts, self._events).to_dict("records")
         if found["about"] == "unknown":
-            return f"Which post it is about can't be said: {found['why_post']}."
+            return f"Which post it is about is unknown: {found['why_post']}."
         odds = "" if found["about"] == "recorded" else f", right with odds of {100 * found['odds']:.0f} %"
         return f"About post {found['post_id']}: {found['why_post']}{odds}."
 
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.
 
-        Of deliveries that were filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
+        The code lists the chosen rows if the log was filtered. A frame that was put together by hand can't be loaded again: the
         code has ``...`` in its place.
         """
         force = self._runner.form.get("force")
@@ -256,7 +258,7 @@ class DeliveryPanel(Panel):
 
 
 def _window_of(log: pd.DataFrame) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return since when the deliveries are, and the windows to choose from: theirs first where it is none of the usual ones."""
+    """Return the span of the log and the spans to choose from; the log's comes first if it is not a usual one."""
     filters = log.attrs.get("filters")
     since = filters.get("since") if isinstance(filters, Mapping) and filters.get("until") is None else None
     if since in {value for _, value in _WINDOWS}:
@@ -272,7 +274,7 @@ def _series(log: pd.DataFrame, span: str) -> Block:
     table = deliveries.stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
     if table.empty:
         return blocks.line("No delivery shows when it was created.")
-    # By half an hour, since clocks may change by one, and a day may begin at one o'clock.
+    # Steps of half an hour, since clocks may change by that, and a day may begin at one o'clock.
     steps = pd.date_range(table.index.min(), table.index.max(), freq="30min").to_series()
     index = pd.DatetimeIndex(span_start(steps, span, tz).unique())
     table = table.reindex(index)

@@ -1,6 +1,6 @@
 """Frames as an Excel workbook: a sheet each, text as text, times in the analyst's zone, and nothing that runs.
 
-What is written comes back: `voxops.read_campaign` reads such a sheet to the same rows, and a plan of them has the same keys.
+`voxops.read_campaign` reads such a sheet back to the same rows, and a plan of them has the same keys.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["to_excel", "write_workbook"]
 
-ROWS = 1_048_575  # of a sheet, below its head
+ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell
 _CUT = "… (cut: a cell of Excel holds no more)"
-_LINKS, _ADDRESS = 65_000, 2_000  # of a sheet, and characters of one
+_LINKS, _ADDRESS = 65_000, 2_000  # links of a sheet, and characters of one
 _LINKED = frozenset({"platform_post_url"})
-_LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined as a sheet has them
+_LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
 _NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\", "-"))
-_NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters, by Unicode and by XML
-_WIDTHS = (8, 60)  # characters of a column
-_MEASURED = 200  # rows that decide on it
+_NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
+_WIDTHS = (8, 60)  # minimum and maximum characters of a column
+_MEASURED = 200  # rows that decide on the width
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
 
 
@@ -58,10 +58,10 @@ def to_excel(
     *unnamed : object
         Refused, since each sheet needs a name.
     tz : str, optional
-        Time zone of the times, which stands in the heads of their columns, as Excel knows none; default: that of the
+        Time zone of the times, named in the heads of their columns, since Excel knows no zones. Default: that of the
         workspace each frame was loaded from, else UTC.
     **sheets : DataFrame, Plan or Run
-        Name of a sheet -> what it shows: any frame; of a plan its frame, of a run its results.
+        Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
 
     Returns
     -------
@@ -73,13 +73,13 @@ def to_excel(
     PlanError
         If there is no sheet, or one has no name or is no frame.
     ConfigError
-        If it can't be written there, a frame has more rows than a sheet, or there is no such time zone.
+        If the file can't be written, a frame has more rows than a sheet, or the time zone is unknown.
 
     Notes
     -----
-    Text is written as text and never as a formula; what a spreadsheet would run once the sheet is saved as CSV begins with an
-    apostrophe, which ``vx.read_campaign`` takes off. Whole numbers of more than 15 digits are text, times that a zone has twice
-    are ISO text, and a text that is longer than a cell is cut and says so.
+    Text is written as text and never as a formula. If a spreadsheet would run it once the sheet is saved as CSV, it begins with an
+    apostrophe, which ``vx.read_campaign`` removes. Whole numbers of more than 15 digits are text. Times that a zone has twice are
+    ISO text. A text that is longer than a cell is cut and says so.
 
     Examples
     --------
@@ -100,10 +100,10 @@ def to_excel(
 
 def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | None = None) -> Path:
     """Write frames as a workbook; see `to_excel`."""
-    import xlsxwriter  # only who writes one needs it
+    import xlsxwriter  # needed only here
 
     if path.suffix.lower() != ".xlsx":
-        raise ConfigError(f"{path.name} is no name of a workbook, which ends with .xlsx")
+        raise ConfigError(f"{path.name} is not the name of a workbook; it must end with .xlsx")
     for name, frame in frames.items():
         if len(frame) > ROWS:
             raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV or Parquet.")
@@ -127,7 +127,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
 
 
 def _sheet_name(name: str, taken: set[str]) -> str:
-    """A name that Excel takes: at most 31 characters, none of those it forbids, and not twice."""
+    """Return a name that Excel accepts: at most 31 characters, none that it forbids, and unique."""
     wanted = safe.plain(name, 31).translate(_NO_SHEET).strip("'") or "sheet"
     found, number = wanted, 1
     while found.lower() in taken or found.lower() == "history":
@@ -138,7 +138,7 @@ def _sheet_name(name: str, taken: set[str]) -> str:
 
 
 def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format, day: Format) -> None:
-    """Write one sheet: a head that stays, filters, widths by what is in it."""
+    """Write one sheet: a frozen head, filters, widths by content."""
     links = 0
     for at in range(frame.shape[1]):
         name, values = str(frame.columns[at]), frame.iloc[:, at]
@@ -151,7 +151,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
             if not isinstance(value, NESTED) and pd.isna(value):
                 continue
             zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None and not is_time
-            written = value.isoformat() if zoned else _written(name, value)  # no head could name several zones
+            written = value.isoformat() if zoned else _written(name, value)  # the head can't name several zones
             if row <= _MEASURED:
                 widths.append(19 if isinstance(written, date) else len(str(written).partition("\n")[0]))
             if isinstance(written, datetime):
@@ -177,7 +177,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
 
 
 def _written(name: str, value: Any) -> str | float | bool | date:
-    """Return a value as a cell holds it; what a cell would change is text."""
+    """Return a value as its cell has it; text if a cell would change the value."""
     if isinstance(value, pd.Timestamp):
         return _time(value)
     if type(value) is date and value.year >= 1901:
@@ -189,7 +189,7 @@ def _written(name: str, value: Any) -> str | float | bool | date:
     if pd.api.types.is_number(value) and not isinstance(value, complex):
         number = value.item() if hasattr(value, "item") else value
         whole = isinstance(number, int)
-        return (  # text where a cell would lose digits, or has no such number
+        return (  # text if a cell would lose digits or can't have the number
             number
             if isinstance(number, int | float) and abs(number) < (INEXACT_FROM if whole else float("inf"))
             else str(number)
@@ -202,7 +202,7 @@ def _written(name: str, value: Any) -> str | float | bool | date:
 
 
 def _time(value: pd.Timestamp) -> datetime | str:
-    """Return a time as Excel has it: without a zone, to the millisecond; what that would not say is ISO text."""
+    """Return a time as Excel has it, without a zone and to the millisecond; ISO text if that would lose anything."""
     bare = value.tz_localize(None) if value.tzinfo is not None else value
     if value.tzinfo is not None:
         twice = value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset()
@@ -212,11 +212,11 @@ def _time(value: pd.Timestamp) -> datetime | str:
 
 
 def _plain(values: Sequence[Any] | set[Any]) -> bool:
-    """Whether parts joined by a semicolon come apart again as they are."""
+    """Whether values joined by semicolons can be split again into the same values."""
     return all(isinstance(each, str) and each.strip() == each and each and ";" not in each for each in values)
 
 
 def _cell_text(text: str) -> str:
-    """Return text as a cell holds it: guarded, and cut where it is longer."""
+    """Return text for a cell: guarded against formulas, and cut if it is too long."""
     guarded = str(safe.cell(text.translate(_NO_TEXT)))
     return guarded if len(guarded) <= _CHARACTERS else guarded[: _CHARACTERS - len(_CUT)] + _CUT

@@ -1,6 +1,6 @@
-"""The live display of a run: its newest Snapshot, and buttons that hand work over.
+"""The live display of a run: its newest Snapshot, and buttons that start work elsewhere.
 
-This module knows nothing of the engine: it is handed Snapshots, and its buttons call what was passed to it.
+This module knows nothing of the engine: it gets Snapshots, and its buttons call the callables passed to it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, rend
 
 __all__ = ["Monitor", "error_counts", "present", "render_html", "render_text", "run_buttons"]
 
-_ASK_AFTER = 5.0  # seconds between two questions after errors
-_ACCEPTED = "queued"  # why rows wait that the API has taken
+_ASK_AFTER = 5.0  # seconds between two reads of the errors
+_ACCEPTED = "queued"  # why rows wait that the API has accepted
 _BUTTONS: Mapping[str, tuple[str, str]] = {
     "pause": ("Pause", "Send nothing more for now; what is in flight settles"),
     "resume": ("Resume", "Go on sending"),
@@ -35,12 +35,12 @@ class Monitor:
     Parameters
     ----------
     snapshot : Snapshot
-        The state to begin with; rates are measured from here.
+        The first state; rates are measured from it.
     on_pause, on_resume, on_cancel, on_retry : callable, optional
-        What the buttons do: hand work over and return at once. A button without a callable is not shown. What
-        `on_retry` returns (a plan) is shown beside the run.
+        Called by the buttons; must return at once. A button without a callable is not shown. The plan that `on_retry` returns
+        is shown beside the run.
     errors : callable, optional
-        Returns how many rows failed with which error; asked when the number of failures has changed.
+        Returns how many rows failed with each error; called when the number of failures has changed.
     tz : str
         Time zone of the times shown.
     clock, later, publish
@@ -79,7 +79,7 @@ class Monitor:
         return self._last
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Take note of the newest state; show it at once if it is the end, else as soon as half a second has passed since the last update."""
+        """Store the newest state; show it at once if it is the end, else half a second after the last update."""
         ends = snapshot.phase in ENDED and self._last.phase not in ENDED
         self._last = snapshot
         self._live.refresh(at_once=ends)
@@ -89,7 +89,7 @@ class Monitor:
         self._live.show()
 
     def _look(self) -> Shown:
-        """Return what there is to show."""
+        """Return the state to show."""
         snapshot = self._last
         self._ask_errors(snapshot)
         drawn = snapshot_blocks(snapshot, self._first, self._errors, tz=self._tz)
@@ -105,7 +105,7 @@ class Monitor:
         )
 
     def _ask_errors(self, snapshot: Snapshot) -> None:
-        """Ask which errors there are, if there are new failures: not often, as it reads the whole run."""
+        """Read the errors if there are new failures; not often, since that reads the whole run."""
         failed, now = snapshot.count("failed"), self._clock()
         if (
             self._ask is not None
@@ -116,7 +116,7 @@ class Monitor:
             self._errors, self._counted, self._asked = dict(self._ask()), failed, now + _ASK_AFTER
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        """Do what a button says, if that makes sense now."""
+        """Do what a button requests, if it is enabled."""
         name = str(message["do"])
         action = self._actions.get(name)
         if action is None or name not in {
@@ -128,8 +128,8 @@ class Monitor:
             result = action()
             if name == "retry":
                 drawn = getattr(result, "_blocks", None)
-                self._plan = drawn() if drawn else [blocks.note("There is nothing here that can be planned again.")]
-        except Exception as error:  # noqa: BLE001  nobody sees what is raised while a page is answered
+                self._plan = drawn() if drawn else [blocks.note("Nothing here can be planned again.")]
+        except Exception as error:  # noqa: BLE001  nobody would see it
             self._problem = f"{type(error).__name__}: {error}"
         if name == "retry" or self._problem != before:
             self._live.refresh(at_once=True)
@@ -150,7 +150,7 @@ class Monitor:
 
 
 def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Button]:
-    """Return the buttons of a run that there are actions for, those enabled that make sense in this state."""
+    """Return the buttons of a run that have actions, enabled if they make sense in this state."""
     sensible = {
         "sending": {"pause", "cancel"},
         "watching": {"pause", "cancel"},
@@ -169,13 +169,13 @@ def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Butto
 
 
 def _is_all_sent(snapshot: Snapshot) -> bool:
-    """Whether what is watched has been accepted, so that there is nothing to hold or to give up; a watch itself can be."""
+    """Whether the API has accepted all rows, so that nothing is left to pause or cancel; a watch can always be."""
     waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
     return snapshot.phase == "watching" and snapshot.action != WATCH and not waits
 
 
 def present(snapshot: Snapshot) -> str:
-    """Say how to see the present of a run, unless this is its end."""
+    """Return how to see the present state of a run; empty if this is its end."""
     if snapshot.phase in ENDED - {"stopped"} or not snapshot.run_id:
         return ""
-    return f"ws.attach({snapshot.run_id!r}) shows the present."
+    return f"ws.attach({snapshot.run_id!r}) shows the present state."

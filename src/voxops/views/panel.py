@@ -1,4 +1,4 @@
-"""The panel of a workspace: the same jobs by clicking, about failures, deliveries or runs."""
+"""The panel of a workspace: failures, deliveries or runs, handled by clicking."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def panel(
     posts: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
 ) -> Panel:
-    """Return the panel of what a frame holds; see `Workspace.panel`."""
+    """Return the panel for a frame; see `Workspace.panel`."""
     if isinstance(frame, pd.DataFrame) and is_deliveries(frame):
         return DeliveryPanel(ws, frame, posts, events)
     if posts is not None or events is not None:

@@ -1,9 +1,9 @@
 """Figures: a frame and ``ax=None`` in, the Axes out. Nothing is shown or saved.
 
 Each function draws on the Axes passed, or on a new figure of notebook width. Axes show units and the name of the time
-zone; the same word has the same colour everywhere, from one palette that the common colour-vision deficiencies keep
-apart. Text from outside is shown as text, never as mathematics. Empty frames give empty, labelled Axes; a frame that lacks
-a column raises a PlanError that names the call which makes it.
+zone. A word has the same colour everywhere, from a palette for people with colour-vision deficiencies. Untrusted text is
+shown as text, never as mathematics. Empty frames give empty, labelled Axes. A frame that lacks a column raises a PlanError
+that names the call which returns it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 # Good, then bad, then open, whether the words are statuses or outcomes.
 _STATE = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}
 
-# Which call makes the frame that is asked for.
+# The call that returns the required frame.
 _TRIAGE = "Use vx.triage(posts)."
 _TARGETS = "Use vx.targets(posts)."
 _RESULTS = "Use run.results()."
@@ -62,11 +62,11 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     Parameters
     ----------
     triaged : pandas.DataFrame
-        Columns ``cause``, ``platform`` and, if there, ``verdict``, which parts a cause; rows without a cause are left out.
+        Columns ``cause``, ``platform`` and, optionally, ``verdict``, which splits a cause. Rows without a cause are left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
-        Causes shown; the rest is summed up.
+        Most causes shown; the rest is added up.
     """
     need_frame(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
     triaged = latest_targets(triaged)
@@ -85,7 +85,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
 
 
 def outcomes_by_platform(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what became of the rows of a run, by platform: columns ``platform`` and ``outcome``."""
+    """Draw the outcomes of a run by platform: columns ``platform`` and ``outcome``."""
     need_frame(results, ("platform", "outcome"), "plots.outcomes_by_platform() needs the results of a run", _RESULTS)
     counts = _axes.largest(
         pd.crosstab(_axes.texts(results["platform"]), _axes.texts(results["outcome"])), 15, "platforms"
@@ -103,8 +103,8 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     Parameters
     ----------
     before, after : pandas.DataFrame
-        Column ``outcome`` (results), else ``status`` (targets): the status in results is that before the run. Of joined loads, each
-        target counts once, as it was last.
+        Column ``outcome`` (results), else ``status`` (targets), since the status in results is the one before the run. If loads were
+        joined, each target counts once, with its latest status.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     """
@@ -126,15 +126,15 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
 
 
 def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw how many posts are scheduled when: day by hour, or week by weekday where it is more than five weeks.
+    """Draw when how many posts are scheduled: day by hour, or week by weekday if they span more than five weeks.
 
-    Of more than a year the 53 weeks are drawn that hold the most posts; below them it says how many lie outside.
+    If they span more than a year, the 53 weeks with the most posts are drawn, and a line below says how many lie outside.
 
     Parameters
     ----------
     posts : pandas.DataFrame
-        Column ``scheduled_for`` (``datetime64[us, UTC]``); posts without a time are left out. Of joined loads, each post counts
-        once, as it was last.
+        Column ``scheduled_for`` (``datetime64[us, UTC]``); posts without a time are left out. If loads were joined, each post counts
+        once, with its latest time.
     ax, tz
         As in `delivery_volume`.
     """
@@ -142,8 +142,8 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
     posts = need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
     tz = shown_zone(posts, tz)
     posts = latest_rows(posts, ("post_id",), "updated_at")
-    when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # labels may stand there twice
-    days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or doubled among them
+    when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # an index label may be there twice
+    days = when.dt.tz_localize(None).dt.normalize()  # calendar days: no hour is missing or repeated
     long = len(days) > 0 and (days.max() - days.min()).days > 35
     rows = days - pd.to_timedelta(days.dt.day_of_week, unit="D") if long else days
     shown = _axes.fullest_weeks(rows) if long else rows.notna()
@@ -165,6 +165,6 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
 
 
 def _head(cause: str, verdict: str) -> str:
-    """Return a cause and what it calls for on one line; if it is too long, the cause is cut, never the verdict."""
+    """Return a cause and its verdict on one line; if it is too long, the cause is cut, never the verdict."""
     call = f" → {_axes.label(verdict, 30)}" if verdict else ""
     return _axes.label(cause, 100 - len(call)) + call

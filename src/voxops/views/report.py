@@ -1,7 +1,7 @@
 """The reports that people forward: of a triage, of webhook deliveries, and of a run that created posts.
 
-A `Report` is a list of sections, each a sentence, figures and a table, drawn alike as HTML, Markdown and for a notebook.
-The same frames give the same bytes: nothing in it is read from a clock.
+A `Report` is a list of sections, each with a sentence, figures and a table, in HTML, in Markdown and in a notebook.
+The same frames give the same bytes: no clock is read.
 """
 
 from __future__ import annotations
@@ -46,50 +46,49 @@ def report(
     Parameters
     ----------
     subject : pandas.DataFrame or Run, optional
-        What `triage` returned, or deliveries from ``ws.deliveries``, or a run by itself. The run of an act on posts that exist is
-        reported with the rows that its plan was made of, so that a run of yesterday needs nothing else; a run of creates with what
-        went, what did not, and why.
+        A triaged frame, deliveries from ``ws.deliveries``, or a run. The report of a run of an act on existing posts uses the rows of its
+        plan, so that a run of yesterday needs nothing else. The report of a run of creates says what went, what did not, and why.
     run : Run, optional
-        The run that acted on the rows of `subject`: a retry or another act on posts that exist, or a redelivery. Its results are
-        read now. What is to be done is then about what it has left, the rest about `subject`.
+        The run that acted on the rows of `subject`: a retry, another act on existing posts, or a redelivery. Its results are
+        read now. The tasks are then those that it has left; the rest of the report is about `subject`.
     plan : Plan, optional
-        Of a triage: the plan; by default the run's.
+        For a triage: the plan; by default the run's.
     before, after : pandas.DataFrame, optional
-        Of a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
+        For a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
     weeks : pandas.DataFrame, optional
         This week against last, from ``vx.causes(triaged, against="7D")``.
     at_risk : pandas.DataFrame, optional
-        Of a triage: what is about to go out on an account that can't publish, from ``ws.at_risk()``.
+        For a triage: what is about to go out on an account that can't publish, from ``ws.at_risk()``.
     within, target : optional
-        Of deliveries, as for ``vx.deliveries.levels``: the time that a delivery has, by default 5 minutes, and the share that must
+        For deliveries, as for ``vx.deliveries.levels``: the time that a delivery has, by default 5 minutes, and the share that must
         arrive in it, by default 0.99.
     title : str, optional
-        Headline of the file; by default what it is about.
+        Title of the report; by default its subject.
     now : datetime, optional
-        When the report is made; left out, the report says only when its data were read. Of deliveries, the server's time, which
-        decides what is lost for good; by default when the log was fetched.
+        The instant of the report; without it, the report says only when its data were read. For deliveries, the server's time, which
+        decides what is lost; by default when the log was fetched.
     tz : str, optional
         Time zone of what it shows, that of the workspace (``attrs["tz"]``) by default, else UTC.
     owners : mapping of str to str, optional
-        Who acts on what: by verdict, or by kind of loss (``down now``, ``receiver failed``, ``no answer``, ``rejected``).
+        Who acts, by verdict or by kind of loss (``down now``, ``receiver_failed``, ``no_answer``, ``rejected``).
     rows : int
-        Most rows of evidence in HTML and Markdown; CSV and Parquet hold all.
+        Most rows of evidence in HTML and Markdown; CSV and Parquet have all.
 
     Returns
     -------
     Report
-        With ``frames``: of a triage ``causes failures``, and where there are any ``weeks at_risk left plan results``; of deliveries
-        ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; of a run of creates ``plan results left``.
-        Addresses of webhooks are shown without their query, which may hold a secret.
+        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks at_risk left plan results``; for deliveries
+        ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; for a run of creates ``plan results left``.
+        Addresses of webhooks are shown without their query, which may contain a secret.
 
     Raises
     ------
     PlanError
-        If a frame lacks columns, has one twice, or has text where times should be; the log was loaded with ``success=``; or `run` is
-        not a run that acted on the rows of `subject`.
+        If a frame lacks columns, has one twice, or has text instead of times; if the log was loaded with ``success=``; or if `run` did
+        not act on the rows of `subject`.
     ConfigError
-        If `now` has no offset, `tz` is not a time zone, `rows` is no whole number, `within` is not a duration, `target` is no share,
-        `owners` names what is not known, or an argument is for the report of another subject.
+        If an argument has no valid value, such as a `now` without an offset, an unknown `tz` or an unknown name in `owners`.
+        Also if an argument is for the report of another subject.
 
     Examples
     --------

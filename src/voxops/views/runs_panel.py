@@ -1,4 +1,4 @@
-"""The runs panel: what was run in this workspace, by whom and why; any run can be opened, watched and resumed."""
+"""The runs panel: all runs of a workspace, by whom and why; each can be opened, watched and resumed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campa
 
 
 class RunsPanel(Panel):
-    """The runs of a workspace, to be opened, watched and resumed; made by ``ws.panel()``."""
+    """The runs of a workspace, to be opened, watched and resumed; returned by ``ws.panel()``."""
 
     TITLE, ROWS, ACTS = "Runs", "Runs", False
 
@@ -48,7 +48,7 @@ class RunsPanel(Panel):
         self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
 
     def _heard(self, message: Mapping[str, Any]) -> None:
-        """Open the run that the button of the page names, or read the list again."""
+        """Open the run that the page names, or read the list again."""
         if message["do"] == "open":
             self._tasks.submit(lambda: self._attach(message.get("about")))
         elif message["do"] == "reload":
@@ -60,10 +60,10 @@ class RunsPanel(Panel):
         self._changed(True)
 
     async def _attach(self, run_id: object) -> None:
-        """Take a run of the list up: it is read and watched; only Resume sends what was never sent."""
+        """Attach a run of the list: it is read and watched; only Resume sends unsent rows."""
         assert self._rows is not None
         if not isinstance(run_id, str) or run_id not in set(self._rows.frame["run"]):
-            return self._complain("The run that the page named is not in the list: nothing was opened.")
+            return self._complain("The run is not in the list, so nothing was opened. Load the list again.")
         self._looked_at, self._runner.reason = run_id, ""
         self._runner.take(await self._ws.aio.attach(run_id))
         self._changed(True)
@@ -91,7 +91,7 @@ class RunsPanel(Panel):
             if name in runs
         ]
         read = safe.instant(self._read, tz=self._ws.settings.tz)
-        said = f"{safe.many(len(runs), 'run')}, read {read}; a row that several of them hold counts in each"
+        said = f"{safe.many(len(runs), 'run')}, read {read}; a row in several runs counts once in each"
         return [blocks.line(said), blocks.facts(each for each in totals if each[0])]
 
     def _tabs(self) -> Sequence[Tab]:
@@ -117,20 +117,20 @@ class RunsPanel(Panel):
             blocks.preformatted("Reason", "" if pd.isna(found["reason"]) else found["reason"]),
             blocks.pairs(known.items()),
             blocks.note(found["note"]) if isinstance(found.get("note"), str) and found["note"] else None,
-            blocks.line(f"ws.attach({found['run']!r}) takes it up in a cell."),
+            blocks.line(f"ws.attach({found['run']!r}) opens it in a notebook cell."),
         ]
 
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
-        raise PlanError("runs are not planned again from their list: open one, and plan what failed in it")
+        raise PlanError("the list of runs can't be planned: open a run, and plan its failed rows")
 
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         planned = None if self.run is None else self.run.plan
         if planned is None:
-            raise PlanError("no run is open here: open one, and plan what failed in it")
-        # The act plans it, as the button of the run's own monitor does: another act would ask for it under another key.
+            raise PlanError("no run is open here: open one, and plan its failed rows")
+        # The same act plans, as in the run's own monitor: another act would use another key for the same request.
         again = planned.act.replan(failed, key=planned.key, campaign=planned.campaign)
         if not isinstance(again, Plan):
-            raise PlanError("what failed in this run is planned from the rows it was made of")
+            raise PlanError("the failed rows of this run must be planned from the rows that it was planned from")
         return again
 
     def _ended(self, run: RunLike) -> None:  # noqa: ARG002  every panel learns which run it is
@@ -138,7 +138,7 @@ class RunsPanel(Panel):
         self._reload()
 
     def code(self) -> str:
-        """Return the code that takes up the run that is open, else the one whose details are shown; with neither, that lists the runs."""
+        """Return code that attaches the open run, else the run whose details are shown, else lists the runs."""
         run_id = self._looked_at if self.run is None else self.run.id
         lines = [f"run = ws.attach({run_id!r})", "run"] if run_id else ["ws.runs()"]
         return "\n".join([*opening(self._ws), *lines]) + "\n"

@@ -1,4 +1,4 @@
-"""The triage panel: failures, why they failed, and a retry of those that a person has chosen and seen."""
+"""The triage panel: failures, their causes, and a retry of those that a person has chosen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["TriagePanel"]
 
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
-_CAUSES = 25  # causes shown before the rest is summed up
+_CAUSES = 25  # causes shown; the rest is counted
 _PEOPLE = {
     "owner": Column("owner", "Owner", facet=True, share=0.8),
     "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
@@ -56,7 +56,7 @@ _COLUMNS = (
 
 
 class TriagePanel(Panel):
-    """Filter failures, plan, look, run and compare; made by ``ws.panel(triaged)``."""
+    """Filter failures, plan, check, run and compare; returned by ``ws.panel(triaged)``."""
 
     TITLE, ROWS = "Triage", "Failures"
 
@@ -82,11 +82,11 @@ class TriagePanel(Panel):
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
-        self._runs: list[RunLike] = []  # ended here: what they tried is known by their word, not by the frame's
+        self._runs: list[RunLike] = []  # ended here: their results are newer than the frame
         self._set_rows(self._table(self._failed))
 
     def _table(self, failed: pd.DataFrame) -> RowTable:
-        """Return failures as the page gets them; an account is shown by its name."""
+        """Return the table of failures; accounts are shown by name."""
         named = failed.get("account_name", failed["account_id"])
         named = named.where(named.notna(), failed["account_id"])
         words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
@@ -129,14 +129,14 @@ class TriagePanel(Panel):
         return plan_retry(failed)
 
     def _ended(self, run: RunLike) -> None:
-        """Show what the run has left: without what succeeded, and what failed again as it failed now."""
+        """Show the failures that the run has left, those that failed again with the new error."""
         before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
         self._failed = remaining_failures(before, run.results(), run.failed())
         self._set_rows(self._table(self._failed))
         self._runs.append(run)
 
     def _details(self, row: int) -> Sequence[Block | None]:
-        """Return the whole text, the error, the picture, where it is, and what was tried."""
+        """Return the whole text, the error, the picture, the link, and the tries."""
         assert self._rows is not None
         found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
         known = {
@@ -176,7 +176,7 @@ class TriagePanel(Panel):
         ]
 
     def _choice(self) -> RowFilter:
-        """Return the facets and days that code can say."""
+        """Return the facets and days as a filter for the code."""
         values = {name: tuple(wanted) for name, wanted in self._wanted().items()}
         match self._live.view.get("days"):
             case [str(first), str(last)] if (begin := _day(first)) and (end := _day(last)):
@@ -189,10 +189,9 @@ class TriagePanel(Panel):
         Returns
         -------
         str
-            Python. Its first lines connect and load the frame as it was loaded, and say again what was changed in it by hand;
-            of a frame that was filtered, the rows chosen are named. A frame that was put together by hand can't be loaded: the
-            code has ``...`` in its place. What a run of this panel tried comes from that run; other rows, which it may have
-            moved, from `frame`.
+            Python. Its first lines connect, load the frame as it was loaded, and repeat the changes made by hand. The code lists the
+            chosen rows if the frame was filtered. A frame that was put together by hand can't be loaded again: the code has ``...``
+            in its place. Rows that a run of this panel tried come from that run; other rows, which it may have changed, from `frame`.
         """
         return "\n".join([*opening(self._ws), *self._code_lines(), *self._runner.code("plan_retry", "chosen")]) + "\n"
 
@@ -202,7 +201,7 @@ class TriagePanel(Panel):
         return self._code_after_runs(chosen) if self._runs else self._code_of(chosen)
 
     def _code_after_runs(self, chosen: pd.DataFrame) -> list[str]:
-        """Return the lines that choose the same rows where a run of this panel has moved them."""
+        """Return code that chooses the same rows after a run of this panel has changed them."""
         last = self._runs[-1]
         keys, tried = _keys(chosen), _keys(last.failed())
         if len(keys) and keys.isin(set(tried)).all():
@@ -212,7 +211,7 @@ class TriagePanel(Panel):
         return [start, *only_code("chosen", "triaged", TARGET_KEY, chosen)]
 
     def _code_of(self, chosen: pd.DataFrame) -> list[str]:
-        """Return the lines that load the frame again and choose some of its failures."""
+        """Return code that loads the frame again and chooses some of its failures."""
         call = self._load_call()
         if call is None:
             start = [f"triaged = {self._origin}  # the frame that was passed to the panel"]
@@ -240,7 +239,7 @@ class TriagePanel(Panel):
 
     @cached_property
     def _changes(self) -> list[str]:
-        """The lines that say again what the rules of the table would not: rules of the analyst's own, cells set by hand."""
+        """Code for what the default rules do not give: the analyst's own rules, and cells changed by hand."""
         failed = self._triaged[self._triaged["cause"].notna()]
         judged = self._triaged if self._is_whole else failed
         columns = [name for name in _JUDGED if name in judged.columns]
@@ -252,7 +251,7 @@ class TriagePanel(Panel):
 
     @cached_property
     def _is_whole(self) -> bool:
-        """Whether loading it again gives the rows of the frame and no others that failed: pandas keeps attrs in a selection."""
+        """Whether the frame has all loaded rows: pandas keeps attrs in a selection, so they alone do not tell."""
         attrs, rows = self._attrs, self._triaged
         if attrs.get("complete") is not True or attrs.get("rows") != rows["post_id"].nunique():
             return False
@@ -261,7 +260,7 @@ class TriagePanel(Panel):
 
 
 def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
-    """Return why targets failed: a bar by platform, the count, and what to do; `rest` is shown where nothing did."""
+    """Return the causes with a bar by platform, the count, and what to do; show `rest` if nothing failed."""
     if rows.empty:
         return [blocks.note(rest)]
     table = causes(rows)
@@ -289,13 +288,13 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
 
 
 def _keys(frame: pd.DataFrame) -> pd.Series[Any]:
-    """Return what names each row, as tuples."""
+    """Return the row keys, as tuples."""
     rows = frame[list(TARGET_KEY)].fillna("").astype(str).itertuples(index=False, name=None)
     return pd.Series(list(rows), index=frame.index, dtype=object)
 
 
 def _day(text: str) -> date | None:
-    """Return a day that a page named; None if it is none."""
+    """Return the day that a page sent; None if it is not a day."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -303,10 +302,10 @@ def _day(text: str) -> date | None:
 
 
 def _there(value: object) -> bool:
-    """Whether there is a text at all."""
+    """Whether a value is a text and not empty."""
     return isinstance(value, str) and bool(value)
 
 
 def _text(value: object) -> str:
-    """Return a text, ``""`` where there is none."""
+    """Return a text, ``""`` if there is none."""
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""A frame as a person reads it: the columns that matter, one line a row, times in the analyst's zone."""
+"""A frame for reading: the columns that matter, one line a row, times in the analyst's zone."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveView", "View", "frame_of", "view"]
 
-_LOOKED_AT = 1000  # rows in which there is nearly always something
+_LOOKED_AT = 1000  # rows checked first: a column that is not empty nearly always shows it there
 _TERMINAL = 20  # rows of the text form
-_WIDTHS = (4, 28)  # characters of a column of it
-_READ = 48  # and of a text that is read to its end, or an address
+_WIDTHS = (4, 28)  # minimum and maximum characters of its columns
+_READ = 48  # maximum characters of an address, or of a text that wraps in HTML
 # One line of 13 px with its padding is 26 px high, in JupyterLab and in a page of its own.
 _CELL = "padding:3px 10px 3px 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;line-height:20px;vertical-align:top;text-align:{}"
 _WHOLE = "white-space:normal;overflow-wrap:anywhere"
-# A text that is read to its end: up to three such lines, then it is cut.
+# A text that wraps: up to three lines, then it is cut.
 _WRAPPED = _WHOLE + ";display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden"
-# A text of Arabic or Hebrew runs from the right: else what is cut where there is no room is its beginning.
+# A text of Arabic or Hebrew runs from the right; without this, its beginning would be cut.
 _DIRECTED = Markup(' dir="auto"')
 _PLACE = "color:inherit;font-size:13px;line-height:20px;font-variant-numeric:tabular-nums;unicode-bidi:isolate"
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A frame to be read; made by `view`.
+    """A frame for reading, returned by `view`.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class View:
     columns : tuple of str
         The columns shown, in order.
     rows : int
-        How many rows are shown at the most.
+        Most rows shown.
     tz : str
         The time zone in which times are shown.
     """
@@ -87,7 +87,7 @@ class View:
 
     def __repr__(self) -> str:
         shown, shapes = self._shown().head(_TERMINAL), self._shapes()
-        # What is not cut comes last, where it moves nothing.
+        # Columns that are not cut come last, where they move no others.
         shapes = dict(sorted(shapes.items(), key=lambda column: column[1].whole))
         lines = [[safe.plain(shape.title, 28) for shape in shapes.values()]]
         for row in shown.to_dict("records"):
@@ -111,13 +111,13 @@ class View:
 
     @cached_property
     def _read(self) -> pd.DataFrame:
-        """The frame with each column once; of plans and results also with texts that are times as times, like those beside them."""
+        """The frame with each column once; in plans and results, texts of a sheet that are times become times."""
         frame = _flat(self.frame)
         texts = [name for name in SHEET_TIMES if name in frame.columns] if self._kind.name in {PLANNED, RESULTS} else []
         return frame.assign(**{name: as_instants(frame[name]) for name in texts})
 
     def _aside(self, shown: int | None = None) -> str:
-        """Say what of the frame is not seen here, and in which zone times are."""
+        """Return which rows and columns are not shown, and the time zone."""
         count = min(len(self.frame), self.rows) if shown is None else shown
         said = [f"the first {count:,} are shown"] if count < len(self.frame) else []
         said += [first] if (first := FIRST.get(self._kind.name)) and len(self.frame) > 1 else []
@@ -128,7 +128,7 @@ class View:
         return " · ".join(said)
 
     def _ordered(self, most: int | None = None) -> pd.DataFrame:
-        """Return rows in the order of reading; the first `most` of them."""
+        """Return the first `most` rows in the order of reading."""
         frame = self._read
         order = order_of(self._kind, frame)
         return without_addresses(
@@ -136,7 +136,7 @@ class View:
         )
 
     def _shown(self) -> pd.DataFrame:
-        """Return the rows shown with their addresses."""
+        """Return the rows shown, with the links to their posts."""
         part = self._ordered(self.rows)
         links = [name for name in ("platform_post_url",) if name in part.columns and name not in self.columns]
         return part[[*self.columns, *links]]
@@ -151,18 +151,18 @@ class View:
 
 
 class LiveView(View):
-    """A frame to be read in the live grid: filtered, sorted, searched and opened row by row in the page; made by `view`."""
+    """A frame in the live grid, where rows are filtered, sorted, searched and opened; returned by `view`."""
 
     @cached_property
     def grid(self) -> Grid:
-        """The display; the same wherever it is shown."""
+        """The display, the same in all places."""
         frame, shapes = self._ordered(), self._shapes()
         said = [
             name
             for name, shape in shapes.items()
             if shape.address or shape.days or not (_is_text(frame[name]) or _is_time(frame[name]))
         ]
-        values = frame[said].to_dict("list")  # the values of Python that the static table has, too
+        values = frame[said].to_dict("list")  # Python values, as in the static table
         words = {
             name: pd.Series([_said(value, shapes[name], self.tz) for value in values[name]], frame.index, dtype=object)
             for name in said
@@ -186,37 +186,37 @@ def view(
     tz: str | None = None,
     live: bool = False,
 ) -> View:
-    """Show a frame as a person reads it: eight to ten columns that matter, one line a row.
+    """Show a frame for reading: the eight to ten columns that matter, one line a row.
 
     Parameters
     ----------
     frame : pandas.DataFrame, Plan or Run
-        Any frame of ours: posts, targets, triaged, causes, deliveries, accounts, webhooks, a plan's or a run's, runs, the ledger, a
-        campaign and what was found in it; of any other frame the first columns that hold something. A Plan shows its frame, a
-        Run its results.
+        Any frame of voxops: posts, targets, triaged, causes, deliveries, accounts, webhooks, plans, results, runs, the ledger, a
+        campaign and its findings. Any other frame is shown with its first columns that are not empty. A Plan shows its frame,
+        a Run its results.
     rows : int
-        Rows shown at the most.
+        Most rows shown.
     columns : list of str, optional
         The columns to show instead of those that matter for this kind of frame.
     tz : str, optional
         Time zone of the times shown, such as ``"Europe/Berlin"``; default: that of the workspace the frame was loaded from,
         else UTC. The frame keeps UTC.
     live : bool
-        Show all rows in the live grid of the panels, where they can be filtered, sorted, searched and opened one by one; beside it
-        a static copy for pages without a kernel.
+        Show all rows in the live grid of the panels, where they can be filtered, sorted, searched and opened one by one. Pages without
+        a kernel show a static copy.
 
     Returns
     -------
     View
-        Shows itself in a cell; ids are shortened (all of it shows on hovering), a post that is out is a link, and
-        columns in which nothing stands are left out. ``view.frame`` is the frame.
+        Shows itself in a notebook cell. Ids are shortened (hover to see all), a published post is a link, and empty columns are left
+        out. ``view.frame`` is the frame.
 
     Raises
     ------
     PlanError
-        If it is no frame, or has no such column.
+        If `frame` is no frame, or has no such column.
     ConfigError
-        If there is no such time zone.
+        If the time zone is unknown.
 
     Examples
     --------
@@ -242,7 +242,7 @@ def view(
 
 
 def frame_of(thing: object) -> pd.DataFrame:
-    """Return what is to be shown of a frame, a plan or a run, with the index as columns as far as it has names."""
+    """Return the frame of a frame, a plan or a run, with its named index levels as columns."""
     frame: Any = thing
     if not isinstance(thing, pd.DataFrame):
         results = getattr(thing, "results", None)
@@ -259,14 +259,14 @@ def frame_of(thing: object) -> pd.DataFrame:
 
 
 def _default_columns(frame: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
-    """Return the columns that matter and in which something stands; of an empty frame all that matter."""
+    """Return the columns that matter and are not empty; for an empty frame, all that matter."""
     names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(frame.columns)]
     filled = [name for name in names if frame.empty or _holds_anything(_one(frame, name))]
     return tuple((filled or names)[:MOST])
 
 
 def _holds_anything(values: pd.Series[Any]) -> bool:
-    """Whether a column holds anything: not only what is missing, and not only empty texts and lists."""
+    """Whether a column has a value that is not missing and not an empty text or list."""
     if _is_text(values):
         return bool((values.head(_LOOKED_AT) != "").any()) or bool((values != "").any())
     if _is_time(values) or _is_number(values) or pd.api.types.is_bool_dtype(values):
@@ -275,35 +275,35 @@ def _holds_anything(values: pd.Series[Any]) -> bool:
 
 
 def _one(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """A column, the first of them where several have the name."""
+    """Return a column, the first if several have the name."""
     found: Any = frame[name]
     return found if isinstance(found, pd.Series) else found.iloc[:, 0]
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with each column once."""
+    """Return the frame with each column once."""
     return frame.loc[:, ~frame.columns.duplicated()]
 
 
 def _said(value: Any, shape: Shape, tz: str) -> str | None:
-    """A value as the grid shows it, which cuts by itself; None where there is none."""
+    """Return a value for the grid, which cuts texts by itself; None if missing."""
     if isinstance(value, str):
         return (short_address(value) if shape.address else value) or None
     return text_of(value, shape, tz) or None
 
 
 def _is_text(values: pd.Series[Any]) -> bool:
-    """Whether a column holds texts and nothing else."""
+    """Whether a column has the dtype of texts."""
     return isinstance(values.dtype, pd.StringDtype)
 
 
 def _is_time(values: Any) -> bool:
-    """Whether a column holds instants."""
+    """Whether a column has the dtype of instants."""
     return isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype)
 
 
 def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
-    """Return the rows as a table whose columns share the width; what has no room is cut and shows on hovering."""
+    """Return the rows as a table whose columns share the width; texts without room are cut, and show on hovering."""
     least = sum(shape.least for shape in shapes.values())
     right = {name for name in shapes if _is_number(shown[name])}
     widths = joined(
@@ -345,12 +345,12 @@ def _table(shown: pd.DataFrame, shapes: Mapping[str, Shape], tz: str) -> Markup:
 
 
 def _is_number(values: pd.Series[Any]) -> bool:
-    """Whether a column stands right."""
+    """Whether a column is aligned to the right."""
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
 def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup:
-    """Return one cell: a word with a square of its colour, a link where the post is out, else the text, on several lines if it wraps."""
+    """Return one cell: a word with a square of its colour, a link if the post is published, else the text."""
     text = safe.escape(text_of(value, shape, tz), TEXT)
     if shape.wraps and text:
         style, limit = (_WHOLE, WHOLE) if shape.whole else (_WRAPPED, 400)
@@ -364,7 +364,7 @@ def _drawn(name: str, value: Any, shape: Shape, tz: str, address: Any) -> Markup
     if name == "platform_post_url" and not is_missing(value):
         link = blocks.link(value, "")
     if link is not None and text:
-        # Markup's own escape: an address must reach the page as it is, at whatever length.
+        # Markup.escape, not safe.escape: an address must stay unchanged at any length.
         return html(
             '<a href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>',
             Markup.escape(link["address"]),

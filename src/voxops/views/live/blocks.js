@@ -1,4 +1,4 @@
-// Blocks: what the kernel says, drawn as the static copy draws it.
+// Blocks: the content from the kernel, drawn like the static copy.
 
 function stacked(parts, width = 100) {
   const node = h("div", { class: "vx-bar", "aria-hidden": "true" });
@@ -80,7 +80,7 @@ const DRAW = {
   },
 };
 
-/** An address of the web, or nothing. */
+/** A web address, or null. */
 function web(address) {
   try {
     const url = new URL(address);
@@ -90,7 +90,7 @@ function web(address) {
   }
 }
 
-/** Draw blocks into a place, unless they are there already: what did not change keeps its focus and its scroll position. */
+/** Draw blocks into a place unless they are there already: unchanged ones keep focus and scroll position. */
 function draw(place, blocks) {
   const key = JSON.stringify(blocks);
   if (place.drawn === key) return;

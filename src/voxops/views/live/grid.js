@@ -1,20 +1,20 @@
-// The table as a person sees it: facets with counts, rows to tick, details beside them, drawn only where they can be seen.
+// The table on screen: facets with counts, rows to tick, details beside them; only visible rows are drawn.
 
-const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends: as widget.css has them
+const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends, as in widget.css
 const LETTER = 8, LONGEST = 16, YEAR = 5, SIDEWAYS = 120;
 const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
-const DIRECTED = new Set(["code", "text"]); // kinds of columns whose words may run from right to left
-const TAIL = 12; // characters at the end of an address that are always seen
-const BARE = "●"; // the glyph of words that have none of their own
+const DIRECTED = new Set(["code", "text"]); // kinds of columns whose text may run from right to left
+const TAIL = 12; // characters at the end of an address that are always visible
+const BARE = "●"; // the glyph of words without one
 
-/** The pixels that a column needs to be read: its words as far as they are short, the beginning of long ones. */
+/** Minimum pixels of a readable column: whole short words, the beginning of long ones. */
 function readable(one, looks) {
   const longest = one.kind === "code" ? one.values.reduce((most, value) => Math.max(most, value.length), 0) : LETTERS[one.kind] + (one.years ? YEAR : 0);
-  const letters = Math.max(one.title.length + 3, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // three for the sign of sorting, and for bold letters
+  const letters = Math.max(one.title.length + 3, one.kind === "code" ? Math.min(longest, LONGEST) : longest); // three more for the sort sign and bold letters
   return Math.ceil(letters * LETTER) + (looks ? 30 : 0);
 }
 
-/** A text that is cut where there is no room: at its end, and an address in its middle, as its end tells it from others. */
+/** A text that is cut if there is no room: at its end, or for an address in its middle, since its end identifies it. */
 function parted(text) {
   if (text.length <= TAIL + 8 || /\s/.test(text) || !text.includes("/")) return text;
   return h("span", { class: "vx-parted" }, h("span", {}, text.slice(0, -TAIL)), h("span", {}, text.slice(-TAIL)));
@@ -28,13 +28,13 @@ class Grid {
     this.version = table.version ?? 0;
     this.texts = new Map();
     this.asked = new Set();
-    this.picks = Boolean(live.state.acts); // where nothing is planned, there is nothing to tick
+    this.picks = Boolean(live.state.acts); // no ticks where nothing can be planned
     this.ticks = unpack(live.model.get("ticks"), this.selection.length);
     this.at = 0;
-    this.anchor = null; // the row of the last tick, which stays the same wherever it stands
+    this.anchor = null; // the row of the last tick, also after sorting
     this.opened = null;
     this.build();
-    this.ask(this.view.search ?? ""); // what is searched for was kept, and not which rows hold it
+    this.ask(this.view.search ?? ""); // the view keeps the search text, not the rows found
     this.refresh();
   }
 
@@ -88,7 +88,7 @@ class Grid {
   facet(facet, at) {
     const total = new Uint32Array(facet.values.length);
     facet.codes.forEach((code) => { total[code] += 1; });
-    const wanted = this.view.facets?.[facet.name] ?? []; // may be rarer, or gone since a run: nobody could untick what is not here
+    const wanted = this.view.facets?.[facet.name] ?? []; // list chosen values even if rare or gone since a run: else nobody could untick them
     const ranked = [...total.keys()].sort((a, b) => total[b] - total[a] || (facet.values[a] < facet.values[b] ? -1 : 1));
     const order = ranked.filter((code, place) => place < 60 || wanted.includes(facet.values[code]));
     const rest = facet.values.length - order.length;
@@ -125,7 +125,7 @@ class Grid {
     this.look({ hidden }, false);
   }
 
-  /** Look at other rows, or at the same otherwise; what is chosen by it has to be planned anew. */
+  /** Change filters, search or sorting; another choice of rows must be planned again. */
   look(change, chooses = true) {
     if (chooses) this.live.unseen();
     this.live.save({ view: { ...this.view, ...change } });
@@ -133,7 +133,7 @@ class Grid {
     this.refresh();
   }
 
-  /** Ask the kernel which rows have texts that hold the words; it may answer later. */
+  /** Ask the kernel which rows have texts with these words; the answer comes later. */
   ask(text) {
     clearTimeout(this.asking);
     this.selection.found = null;
@@ -154,7 +154,7 @@ class Grid {
     }
     if (message.details && message.row === this.opened) {
       draw(this.inside, message.details);
-      if (this.details.offsetTop > this.middle.offsetTop) this.details.scrollIntoView({ block: "nearest" }); // beneath the list, where there is no room beside it
+      if (this.details.offsetTop > this.middle.offsetTop) this.details.scrollIntoView({ block: "nearest" }); // it is below the list if there is no room beside it
     }
   }
 
@@ -175,7 +175,7 @@ class Grid {
     this.root.dataset.milliseconds = (performance.now() - begun).toFixed(1);
   }
 
-  /** The rows that would be planned: those ticked among those that match, or all that match where none is ticked. */
+  /** The rows that would be planned: the matching rows that are ticked, or all matching rows if none is ticked. */
   chosen() {
     const { fail, length } = this.selection, chosen = new Uint8Array(length);
     let ticked = 0, count = 0;
@@ -205,7 +205,7 @@ class Grid {
     const all = least.reduce((sum, width) => sum + GAP + width, (this.picks ? TICK : -GAP) + 2 * EDGE);
     this.body.style.setProperty("--vx-least", `${all}px`);
     const first = this.picks ? [h("span", { role: "columnheader" }, h("span", { class: "vx-hidden" }, "ticked"))] : [];
-    const held = this.head.querySelector(":focus")?.dataset.column; // who sorts by keyboard goes on from there
+    const held = this.head.querySelector(":focus")?.dataset.column; // keeps the place of the keyboard
     this.head.replaceChildren(...first, ...columns.map((one) => {
       const mine = sort?.column === one.name;
       const sorted = mine ? (sort.down ? "descending" : "ascending") : "none";
@@ -221,7 +221,7 @@ class Grid {
     this.waiting ??= requestAnimationFrame(() => { this.waiting = null; this.headings(); this.window(); });
   }
 
-  /** Draw the rows that can be seen, and a few more. */
+  /** Draw the visible rows, and a few more. */
   window() {
     const { rows } = this.selection;
     const first = Math.max(0, Math.floor(this.body.scrollTop / ROW) - OVERSCAN);
@@ -234,14 +234,14 @@ class Grid {
     this.lack();
   }
 
-  /** Ask for the texts that the drawn rows lack, as those that are scrolled to, and those that were dropped from a long question. */
+  /** Ask for the missing texts of drawn rows: those scrolled to, and those that a long request left out. */
   lack() {
     if (!this.columns().some((one) => one.kind === "text")) return;
     const missing = Array.from(this.space.children, (node) => node.row).filter((row) => !this.texts.has(row) && !this.asked.has(row));
     if (missing.length) this.request(missing);
   }
 
-  /** Write texts that came into the rows that are drawn. These stay: a press on a row that is drawn anew before the release is no click. */
+  /** Write received texts into the drawn rows, which are not redrawn: a redraw between press and release loses the click. */
   fill(texts) {
     const columns = this.columns();
     for (const node of this.space.children) {
@@ -249,7 +249,7 @@ class Grid {
     }
   }
 
-  /** Ask for the texts of rows, once for those that come within a moment. */
+  /** Ask for the texts of rows, with one request for those that come within a moment. */
   request(rows) {
     rows.forEach((row) => this.asked.add(row));
     clearTimeout(this.fetching);
@@ -272,7 +272,7 @@ class Grid {
     return node;
   }
 
-  /** Write what a cell shows. */
+  /** Write the text of a cell. */
   write(cell, one, row) {
     const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
     cell.title = text;
@@ -296,7 +296,7 @@ class Grid {
     this.ticked();
   }
 
-  /** Tick from the row of the last tick to here; where that is not shown, from a place that is. */
+  /** Tick from the row of the last tick to this row; if that one is not shown, from a row that is. */
   range(at, start = at) {
     const { rows } = this.selection;
     if (!rows.includes(this.anchor)) this.anchor = rows[start];
@@ -319,7 +319,7 @@ class Grid {
     this.window();
   }
 
-  /** From the search to the rows, past all filters. */
+  /** Move the focus from the search to the rows, past the filters. */
   enter(event) {
     if (!["ArrowDown", "Enter"].includes(event.key) || event.isComposing || !this.selection.rows.length) return;
     event.preventDefault();

@@ -1,12 +1,12 @@
-// The whole: what the model says, tabs, the plan that was seen, and Run.
+// The whole widget: the model's state, tabs, the plan that was seen, and Run.
 
 class Live {
   constructor(model, el) {
     this.model = model;
     this.id = `vx-${model.get("state").id}-${Math.random().toString(36).slice(2, 8)}`;
     this.seen = null; // fingerprint of the plan that this page has shown to a person
-    this.awaits = false; // whether a plan that was asked for here is on its way
-    this.pressed = null; // number of the plan that was asked to run here, until something is said to that
+    this.awaits = false; // whether a plan that this page requested is pending
+    this.pressed = null; // number of the plan that this page requested to run, until the kernel answers
     this.answers = 0;
     this.view = model.get("view") ?? {};
     this.el = el;
@@ -23,7 +23,7 @@ class Live {
 
   get state() { return this.model.get("state") ?? {}; }
 
-  /** What has the focus, also within a shadow root. */
+  /** The element with the focus, also within a shadow root. */
   active() { return this.root.getRootNode().activeElement; }
 
   wide() { return (this.el.getBoundingClientRect().width || window.innerWidth) > 760; }
@@ -65,11 +65,11 @@ class Live {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.on(name, handler);
   }
 
-  /** Put a change into the model, and remember that it came from here. */
+  /** Write a change into the model, and remember that this page made it. */
   save(change) {
     if (change.view) this.view = change.view;
     const next = { view: this.model.get("view"), ticks: this.model.get("ticks"), ...change };
-    this.mine = JSON.stringify([next.view, next.ticks]); // known before the model speaks of it
+    this.mine = JSON.stringify([next.view, next.ticks]); // set before the model reports the change
     for (const [name, value] of Object.entries(change)) this.model.set(name, value);
     this.model.save_changes();
   }
@@ -83,7 +83,7 @@ class Live {
     }, PATIENCE);
   }
 
-  /** Ask for the present: what was sent while the page was loading never came here. */
+  /** Ask for the present state: this page missed what was sent while it loaded. */
   hello() { this.send({ do: "hello", version: this.model.get("table")?.version }); }
 
   hear(message) {
@@ -101,14 +101,14 @@ class Live {
 
   perhapsDead() {
     this.dead(true);
-    this.hello(); // a kernel that is there answers
+    this.hello(); // a live kernel answers
   }
 
   dead(yes) {
     if (Boolean(this.gone) === yes) return;
     this.gone = yes;
     this.root.classList.toggle("vx-gone", yes);
-    this.update(); // every button with it: what is pressed now would reach nobody
+    this.update(); // and all buttons, which would reach no kernel
   }
 
   complain() {
@@ -162,7 +162,7 @@ class Live {
     this.allow();
   }
 
-  /** Something else is chosen here: the plan that was seen is not what would be planned now. */
+  /** Discard the plan that was seen, since the choice has changed. */
   unseen() {
     this.seen = null;
     this.awaits = false;
@@ -175,7 +175,7 @@ class Live {
     this.allow();
   }
 
-  /** How rows are chosen here: said with what asks for a plan, since the model may still hold changes back, which no message does. */
+  /** The choice of rows, sent with each request for a plan: changes of the model may be delayed, messages are not. */
   choice() { return { view: this.view, ticks: this.model.get("ticks") }; }
 
   doPlan() {
@@ -189,13 +189,13 @@ class Live {
   doRun() {
     const { plan } = this.state;
     if (!plan) return;
-    if (this.seen !== plan.fingerprint) { // this page has not shown it to anybody yet
+    if (this.seen !== plan.fingerprint) { // this page has not shown it yet
       this.seen = plan.fingerprint;
       this.pick("plan");
       this.allow();
       return;
     }
-    if (this.active() === this.run) this.made[this.current].tab.focus({ preventScroll: true }); // or the keyboard loses its place
+    if (this.active() === this.run) this.made[this.current].tab.focus({ preventScroll: true }); // else the keyboard loses its place
     this.pressed = plan.number;
     this.form();
     this.send({ do: "run", plan: this.seen, reason: this.reason.value });
@@ -207,13 +207,13 @@ class Live {
     this.title.hidden = !state.title;
     draw(this.facts, state.facts ?? []);
     if (this.busy.textContent !== (state.busy ?? "")) this.busy.textContent = state.busy ?? "";
-    this.root.classList.toggle("vx-reading", Boolean(state.busy)); // what stands here is not what was asked for
+    this.root.classList.toggle("vx-reading", Boolean(state.busy)); // the rows shown are not the requested ones
     this.complain();
     if (state.problem) this.pressed = null; // it may be tried again
     if (this.awaits && state.plan && state.plan.page === this.id && state.plan.number !== this.before) {
       this.awaits = false;
       this.seen = state.plan.fingerprint;
-      this.stage = "another"; // also where one plan follows another: what counts as seen is turned to
+      this.stage = "another"; // also if one plan follows another: a plan counts as seen when its tab is opened
     }
     this.selects(state.selects ?? [], state.buttons ?? []);
     this.optional(state.options ?? []);
@@ -223,7 +223,7 @@ class Live {
       this.stage = state.stage;
       this.pick(state.stage, !first);
     }
-    // Where rows are not planned, what failed in a run may be.
+    // A panel that plans no rows may still plan the failed rows of a run.
     this.bar.hidden = !state.acts && !state.plan;
     this.planning.forEach((each) => { each.hidden = !state.acts; });
     this.allow();
@@ -270,7 +270,7 @@ class Live {
     this.send({ do: button.do, about: button.about, ...(button.plans ? this.choice() : {}) });
   }
 
-  /** Enable what makes sense; a focus that would be lost with its button goes to the next one that can be pressed, or to the tab. */
+  /** Enable the buttons that make sense; move a focus that would be lost to the next enabled button, or to the tab. */
   enable(buttons, where) {
     const nodes = buttons.map((each) => this.made[`${where}-${each.do}`]);
     const focused = nodes.find((node) => node === this.active());
@@ -278,7 +278,7 @@ class Live {
     if (focused?.disabled) (nodes.find((node) => !node.disabled) ?? this.made[this.current]?.tab)?.focus({ preventScroll: true });
   }
 
-  /** Draw buttons anew where they are others; the focus stays with what does the same. */
+  /** Redraw buttons that have changed; the focus stays on the button that does the same. */
   rebuild(place, key, nodes, where) {
     if (place.drawn === key) return;
     place.drawn = key;
@@ -343,7 +343,7 @@ class Live {
     this.pick(this.names[to], true);
   }
 
-  /** Enable what makes sense now; the kernel checks again whatever is sent. */
+  /** Enable what makes sense now; the kernel checks every message again. */
   allow() {
     if (this.bar.hidden) return;
     const { plan, acting } = this.state, reason = this.reason.value.trim();
@@ -358,11 +358,11 @@ class Live {
     let hint = "";
     if (open && plan?.eligible) hint = !looked ? "this page has not shown the plan yet" : reason ? "" : "a reason is needed to run it";
     else if (open && plan) hint = "nothing in it can be sent";
-    else if (acting) hint = "a run is under way";
+    else if (acting) hint = "a run is in progress";
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
   }
 
-  /** The static copies beside this widget are for pages without a kernel: while it lives, a rule of its own hides them, also those to come. */
+  /** Hide the static copies, present and future, by a style rule while this widget lives: they are for pages without a kernel. */
   hideCopies() {
     const copy = `.voxops-copy-${String(this.state.id).replace(/\W/g, "")}`;
     this.cover = h("style", {}, `${copy} { display: none; }`, ` .jp-OutputArea-child:has(> * ${copy}) { display: none; }`);

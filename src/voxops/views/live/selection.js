@@ -14,13 +14,13 @@ function unpack(text, length) {
   return flags;
 }
 
-// The table: compact columns, filtered, counted and sorted here, so that it answers while the kernel computes.
+// The table: compact columns, filtered, counted and sorted in the page, so that it responds while the kernel computes.
 
 function bytes(view) {
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 }
 
-const MISSING = 0xffffffff, NOTHING = "–"; // a time, or the place of a value, and a word where there is none
+const MISSING = 0xffffffff, NOTHING = "–"; // for a missing time or value, and the word shown for it
 const TYPES = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
 
 function lines(view) {
@@ -43,7 +43,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 function shown(one, row, texts) {
   if (one.kind === "code") return one.values[one.codes[row]];
   if (one.kind === "id") return one.ids[row];
-  if (one.words) return one.words[row]; // of times and numbers that are sorted by their values, and said otherwise
+  if (one.words) return one.words[row]; // times and numbers that are sorted by value but shown as other text
   if (one.kind === "number") return Number.isNaN(one.numbers[row]) ? NOTHING : number(one.numbers[row]);
   if (one.kind === "time") {
     if (one.seconds[row] === MISSING) return NOTHING;
@@ -54,7 +54,7 @@ function shown(one, row, texts) {
   return texts.get(row)?.[one.name] ?? "…";
 }
 
-/** The rows that filters and search leave, in order, and how many each value of a facet would leave. */
+/** The rows that match filters and search, in order, and how many each value of a facet would match. */
 class Selection {
   constructor(table, wanted) {
     this.length = table.length ?? 0;
@@ -62,7 +62,7 @@ class Selection {
     this.facets = this.columns.filter((one) => one.facet);
     this.facets.forEach((facet) => { facet.values = [...facet.values, ...(wanted?.[facet.name] ?? []).filter((value) => !facet.values.includes(value))]; });
     this.times = this.columns.find((one) => one.kind === "time");
-    this.found = null; // rows whose texts hold what is searched for, as the kernel found them
+    this.found = null; // rows whose texts match the search, as found by the kernel
   }
 
   apply(view) {
@@ -113,7 +113,7 @@ class Selection {
     }
   }
 
-  /** The place of each row's word among all words; none for what is missing. */
+  /** The rank of each row's word among all words; MISSING for missing ones. */
   ranks(one) {
     const values = one.kind === "code" ? one.values : one.ids;
     const ranked = Uint32Array.from(values, (_, at) => at).sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : 0));
@@ -122,7 +122,7 @@ class Selection {
     return one.kind === "code" ? Uint32Array.from(one.codes, (code) => place[code]) : place;
   }
 
-  /** All rows in order; what is missing comes last in either direction, as pandas has it. */
+  /** All rows in order; missing values come last in either direction, as in pandas. */
   order(sort) {
     const key = JSON.stringify(sort ?? null);
     if (this.sorted === key) return this.cached;
@@ -133,7 +133,7 @@ class Selection {
       order.sort((a, b) => Number.isNaN(numbers[a]) - Number.isNaN(numbers[b]) || turn * (numbers[a] - numbers[b]) || a - b);
     } else if (one && one.kind !== "text") {
       const ranks = one.kind === "time" ? one.seconds : this.ranks(one);
-      // rank and row as one number each, so that the platform's own sort of numbers does it, without a function a comparison
+      // rank and row in one number, so that the built-in sort of numbers works without a comparison function
       const keys = Float64Array.from(ranks, (rank, row) => (sort.down && rank !== MISSING ? MISSING - 1 - rank : rank) * length + row).sort();
       order = Uint32Array.from(keys, (each) => each % length);
     }
