@@ -105,8 +105,7 @@ def connect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
-    fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    settings = {"tz": tz, **fields}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     return eventloop.run(_connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings))
 
 
@@ -146,8 +145,7 @@ async def aconnect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # as in `connect`
-    fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    settings = {"tz": tz, **fields}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     return await eventloop.arun(
         _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings)
     )

@@ -24,6 +24,7 @@ In a notebook an error shows the user's own lines and its message in place of th
 
 from __future__ import annotations
 
+import copyreg
 import re
 import sysconfig
 import traceback
@@ -71,7 +72,7 @@ class VoxopsError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it is pickled and copied: with its attributes, which the constructors take by name only."""
-        return _made, (type(self), self.args), vars(self)
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def _render_traceback_(self: BaseException) -> list[str]:
         """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
@@ -82,11 +83,6 @@ class VoxopsError(Exception):
         ]
         notes = map(_printable, getattr(self, "__notes__", ()))
         return [*lines, f"{type(self).__name__}: {self}", *notes]
-
-
-def _made(kind: type[VoxopsError], args: tuple[Any, ...]) -> VoxopsError:
-    """An error without its attributes, which follow."""
-    return kind.__new__(kind, *args)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -190,11 +190,11 @@ def _read(frame: pd.DataFrame) -> _Known:
         raise PlanError("the history shows no publication: sync the archive, or load more posts")
     failed = over[over["status"] == "failed"]
     codes = failed["error_code"].astype("string").fillna("UNKNOWN")
-    sent = over["platform"].astype("string").value_counts()
+    sent = Counter(over["platform"].astype(str))
     counts = Counter(zip(failed["platform"].astype(str), codes.astype(str), strict=True))
-    rates: dict[str, dict[str, float]] = {str(platform): {} for platform in sent.index}
+    rates: dict[str, dict[str, float]] = {platform: {} for platform in sent}
     for (platform, code), number in counts.items():
-        rates[platform][code] = number / int(sent[platform])
+        rates[platform][code] = number / sent[platform]
     people = frame.dropna(subset=["account_id"]).drop_duplicates("account_id")
     accounts = dict(zip(people["account_id"].astype(str), people["platform"].astype(str), strict=True))
     took = _delays(over)
@@ -202,7 +202,7 @@ def _read(frame: pd.DataFrame) -> _Known:
     return _Known(
         accounts,
         rates,
-        {str(name): int(number) for name, number in sent.items()},
+        sent,
         counts,
         by,
         _span(took) if len(took) else (5.0, 60.0),

@@ -68,12 +68,6 @@ class Resources:
         self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder / "ledger.sqlite"
 
-    def disown(self) -> None:
-        """Leave everything to the parent process: a forked child that ends must close nothing there."""
-        if self._removal is not None:
-            self._removal.detach()
-        self.stack.pop_all()
-
 
 class Session(BoardLoader):
     """Every method of `Workspace` that waits for the API, as a coroutine on the private event loop.
@@ -561,7 +555,10 @@ _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 def _after_fork() -> None:
     """Forget the parent's workspaces: a child that ends, or closes one, must end nothing there."""
     for workspace in list(_open_workspaces):
-        workspace._resources.disown()
+        resources = workspace._resources
+        if resources._removal is not None:
+            resources._removal.detach()
+        resources.stack.pop_all()
     _open_workspaces.clear()
 
 

@@ -329,8 +329,11 @@ def _list(block: Block) -> Markup:
 
 def _pairs(block: Block) -> Markup:
     rows = [
-        [html('<span style="{}">{}</span>', _QUIET, name), html('<div style="overflow-wrap:anywhere">{}</div>', value)]
-        for name, value in ((name, escape(value, 1000)) for name, value in block["rows"])
+        [
+            html('<span style="{}">{}</span>', _QUIET, name),
+            html('<div style="overflow-wrap:anywhere">{}</div>', escape(value, 1000)),
+        ]
+        for name, value in block["rows"]
     ]
     return safe.table(("", ""), rows)
 

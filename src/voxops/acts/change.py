@@ -21,7 +21,7 @@ from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untou
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.frames.columns import is_missing
+from voxops.frames.nested import is_missing
 from voxops.frames.records import read_post
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text

@@ -12,7 +12,7 @@ import pandas as pd
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block
 from voxops._support.safe import redact_address, redact_addresses, short_address
-from voxops.frames.columns import is_missing
+from voxops.frames.nested import is_missing
 from voxops.frames.records import targets_in
 from voxops.frames.times import shown_zone
 from voxops.sheets.rules import readable_time, split_list

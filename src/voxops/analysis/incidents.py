@@ -206,19 +206,14 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
     named = rows[rows["_event"].notna()]
     found += _copies(named, ["webhook_id", "_event"], "same event")
-    if possible:
-        found += _same_instant(rows)
+    if possible:  # by instant: groups in which at most one event is named, and not all copies name it
+        keys = ["webhook_id", "event_type", "created_at"]
+        timed = rows.dropna(subset=keys)
+        groups = timed.groupby(keys)["_event"]
+        odd = (groups.transform("nunique") <= 1) & (groups.transform("count") < groups.transform("size"))
+        found += _copies(timed[odd], keys, "same instant")
     copies = table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
     return say_zone(copies, log.attrs.get("tz"))
-
-
-def _same_instant(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Copies by instant: groups in which at most one event is named, and not all copies name it."""
-    keys = ["webhook_id", "event_type", "created_at"]
-    timed = rows.dropna(subset=keys)
-    groups = timed.groupby(keys)["_event"]
-    odd = (groups.transform("nunique") <= 1) & (groups.transform("count") < groups.transform("size"))
-    return _copies(timed[odd], keys, "same instant")
 
 
 def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str, Any]]:

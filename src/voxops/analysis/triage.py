@@ -19,6 +19,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, refuse_results, times_of
 from voxops.frames.records import targets
 from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import present_of
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
 _LONGEST = 120  # characters of a message that a cause keeps
@@ -438,9 +439,7 @@ def _stuck(frame: pd.DataFrame) -> list[bool]:
     A merge forgets when that was: not before the latest change that the frame shows.
     """
     changed = times_of(frame, "updated_at")
-    fetched = frame.attrs.get("fetched_at")
-    read = changed.max() if fetched is None else pd.Timestamp(fetched)
-    return (changed <= read - STUCK_AFTER).tolist()
+    return (changed <= present_of(frame, None, pd.Series(changed)) - STUCK_AFTER).tolist()
 
 
 def _plain(column: pd.Series) -> list[str | None]:

@@ -42,7 +42,13 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
             else:
                 connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
         if not allow_file_access:
-            _lock_up(connection, [path for paths in files.values() for path in paths])
+            # It reads these files and nothing else, attaches nothing, loads nothing, and can't undo this (DuckDB's own locks):
+            # by name when they are read, as a pattern when the view looks for them.
+            paths = [path for parts in files.values() for path in parts]
+            allowed = ", ".join([*map(as_literal, paths), *map(as_pattern, paths)])
+            connection.execute(f"SET allowed_paths = [{allowed}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
         answer = _answer(connection, query, parameters)
     if doubled := doubled_name(answer.column_names):
         raise ConfigError(
@@ -90,15 +96,6 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
             raise ConfigError(
                 f"DuckDB can't read the archive: {error}. Delete a file that is damaged, and call sync(full=True)"
             ) from error
-
-
-def _lock_up(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-    """Let a query read these files and nothing else, attach nothing, load nothing, and not undo this (DuckDB's own locks)."""
-    # by name when they are read, as a pattern when the view looks for them
-    allowed = ", ".join([*map(as_literal, files), *map(as_pattern, files)])
-    connection.execute(f"SET allowed_paths = [{allowed}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
 
 
 def as_pattern(path: Path) -> str:

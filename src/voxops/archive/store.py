@@ -33,16 +33,11 @@ from voxops.frames.times import MOMENTS
 
 UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
 _TIME = pa.timestamp("us", tz="UTC")
-_SIMPLE = {
-    "text": pa.string(),
-    "label": pa.string(),
-    "word": pa.string(),
-    "code": pa.string(),
+_SIMPLE = {  # all other kinds are text
     "count": pa.int64(),
     "flag": pa.bool_(),
     "time": _TIME,
     "list": pa.list_(pa.string()),
-    "json": pa.string(),
 }
 
 
@@ -63,7 +58,12 @@ _KINDS = {
     "deliveries": _kinds(SCHEMAS["deliveries"]),
 }
 SCHEMA = {
-    table: pa.schema([(name, targets_type() if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
+    table: pa.schema(
+        [
+            (name, targets_type() if name == "targets" else _SIMPLE.get(kind, pa.string()))
+            for name, kind in kinds.items()
+        ]
+    )
     for table, kinds in _KINDS.items()
 }
 # Columns whose values repeat: read as codes and a dictionary, which costs a tenth.

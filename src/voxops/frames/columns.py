@@ -17,6 +17,7 @@ import pandas as pd
 from voxops._support.arguments import near
 from voxops._support.canonical import well_formed
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.nested import is_missing
 from voxops.frames.schemas import LABEL, LIST, STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, parse_times
 
@@ -332,11 +333,6 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
     """Return rows as a frame with these columns and dtypes, also without rows; absent values and NA are missing."""
     values = {name: [None if is_missing(row.get(name)) else row[name] for row in rows] for name in dtypes}
     return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value is missing; a list or a tuple of any length is not."""
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata

@@ -187,7 +187,7 @@ class NestedArray(ExtensionArray):
 
     @classmethod
     def _from_sequence(cls, scalars: Iterable[Any], *, dtype: Any = None, copy: bool = False) -> Self:  # noqa: ARG003
-        values = [None if _missing(value) else value for value in scalars]
+        values = [None if is_missing(value) else value for value in scalars]
         return cls(np.fromiter(values, object, len(values)))
 
     def __len__(self) -> int:
@@ -201,7 +201,7 @@ class NestedArray(ExtensionArray):
     def __setitem__(self, key: Any, value: Any) -> None:
         key = pd.api.indexers.check_array_indexer(self, key)
         if isinstance(key, int | np.integer):
-            self._cells[key] = None if _missing(value) else value
+            self._cells[key] = None if is_missing(value) else value
         elif isinstance(value, list | np.ndarray | pd.Series | NestedArray):
             self._cells[key] = self._from_sequence(value)._cells
         else:
@@ -277,7 +277,7 @@ class NestedArray(ExtensionArray):
     @classmethod
     def _sought(cls, value: Any) -> Any:
         """Convert a searched value as `_hashable` converts cells."""
-        return None if _missing(value) else cls._hashable(value) if _is_list(value) else json_text(value)
+        return None if is_missing(value) else cls._hashable(value) if _is_list(value) else json_text(value)
 
     def isna(self) -> Any:
         """Return which cells are missing."""
@@ -288,7 +288,7 @@ class NestedArray(ExtensionArray):
         places: Any = np.asarray(indices, np.intp)
         taken: Any = take(self._cells, places, allow_fill=allow_fill)
         if allow_fill:
-            taken[places == -1] = None if _missing(fill_value) else fill_value
+            taken[places == -1] = None if is_missing(fill_value) else fill_value
         return type(self)(taken)
 
     def copy(self) -> Self:
@@ -422,8 +422,9 @@ class JsonDtype(NestedDtype):
 TargetsArray._kind, ListArray._kind, JsonArray._kind = TargetsDtype(), ListDtype(), JsonDtype()
 
 
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+def is_missing(value: Any) -> bool:
+    """Whether there is no value; a list or a tuple is one, however long."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _is_list(cell: Any) -> bool:

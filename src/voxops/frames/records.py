@@ -134,7 +134,7 @@ class Columns:
             self._targets = [Targets.joined(self._targets)]
             columns["targets"] = TargetsArray(JSON.stage(self._targets[0].split(lengths)))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
-        frame.attrs = {"kind": self._kind, **attrs, "unread": dict(self._unread)}
+        frame.attrs.update(kind=self._kind, **attrs, unread=dict(self._unread))
         return frame
 
     def _seal(self) -> None:

@@ -19,7 +19,7 @@ from voxops.frames.records import Columns, targets
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE, length, within
 from voxops.loading.filters import Words
-from voxops.loading.loader import Loader, Settings, first_of_each, read_list
+from voxops.loading.loader import Loader, first_of_each, read_list
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
@@ -234,10 +234,6 @@ async def _targets(
 
 class BoardLoader(Loader):
     """Loads the board of accounts and the posts at risk; see `Loader`."""
-
-    def __init__(self, client: AsyncClient, source: str, settings: Settings) -> None:
-        super().__init__(client, source, settings)
-        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
 
     async def accounts(
         self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True

@@ -23,9 +23,9 @@ from voxops.sheets.rules import Finding, errors_of_all, name_errors, row_names, 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-_FINDING = {"row": "Int64", "row_id": STRING_DTYPE, "sheet_row": "Int64", "cell": STRING_DTYPE} | dict.fromkeys(
-    ("platform", "column", "level", "code", "message"), STRING_DTYPE
-)
+_FINDING = dict.fromkeys(
+    ("row", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
+) | {"row": "Int64", "sheet_row": "Int64"}
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)

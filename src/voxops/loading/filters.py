@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -172,7 +172,7 @@ class Search:
 
     def filters(self) -> dict[str, list[str]]:
         """The filters as ``attrs`` hold them."""
-        return {name: list(getattr(self, name)) for name in HERE if getattr(self, name)}
+        return {name: list(getattr(self, name)) for name in HERE}
 
     def mask(self, posts: pd.DataFrame) -> pd.Series:
         """Which posts fit."""
@@ -222,12 +222,6 @@ class Search:
 
 
 HERE = ("text", "campaign", "owner", "tag")
-
-
-def filtered_here(filters: Mapping[str, Any]) -> dict[Hashable, Any]:
-    """The attribute that names the filters which were applied on this side, after everything was read; ``{}`` where none was."""
-    names = [name for name in HERE if filters.get(name)]
-    return {"filtered_here": names} if names else {}
 
 
 def stamp(when: datetime) -> str:

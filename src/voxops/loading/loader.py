@@ -25,11 +25,11 @@ from voxops.frames.records import Columns, build, performance
 from voxops.frames.times import When, moment, say_zone, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
+    HERE,
     Search,
     Words,
     account_ids,
     asked_for,
-    filtered_here,
     plain_filters,
     refuse_accounts,
     refuse_events,
@@ -135,7 +135,6 @@ async def read_list(
     return False
 
 
-_OUT = ("published", "partial")
 _AT_ONCE = 50  # posts requested at once; the client's pace bounds what leaves
 
 
@@ -146,7 +145,9 @@ def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
     if isinstance(posts, str | list):
         return list(dict.fromkeys(list_of_text("posts", posts)))
     need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")
-    wanted = posts["status"].isin(_OUT) if "status" in posts else pd.Series(data=True, index=posts.index)
+    wanted = (
+        posts["status"].isin(["published", "partial"]) if "status" in posts else pd.Series(data=True, index=posts.index)
+    )
     return [str(post) for post in posts.loc[wanted, "post_id"].dropna().unique()]
 
 
@@ -184,6 +185,7 @@ class Loader:
         self.client = client
         self._source = source
         self.settings = settings
+        self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
         self.disk: Any = None  # the `Loads` of an archive, from which what is settled is taken
 
     async def posts(
@@ -511,6 +513,9 @@ class Loader:
         origin: Mapping[Hashable, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
         """The frame with its ``attrs``."""
+        here = [
+            name for name in HERE if filters.get(name)
+        ]  # filters that were applied on this side, after all was read
         frame.attrs = {
             "kind": kind,
             "source": self._source,
@@ -521,7 +526,7 @@ class Loader:
             "rate_limit": self.client.pace.limit,
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
-            **filtered_here(filters),
+            **({"filtered_here": here} if here else {}),
             **origin,
         }
         return frame

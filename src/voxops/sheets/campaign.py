@@ -235,8 +235,7 @@ def read_campaign(
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
     if shown := in_head or named:
         frame.attrs["tz"] = shown
-    for name, value in read.about.items():
-        frame.attrs[name] = value
+    frame.attrs.update(**read.about)
     return frame
 
 

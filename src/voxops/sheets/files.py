@@ -56,8 +56,8 @@ class Places:
         """Return the sheet's row for each row of a frame; None if uncertain."""
         if not self.rows or "row_id" not in frame.columns:
             return [None] * len(frame)
-        once = {name for name, count in Counter(self.names).items() if count == 1 and name is not None}
-        by_name = {name: number for name, number in zip(self.names, self.rows, strict=True) if name in once}
+        counts = Counter(filter(None, self.names))
+        by_name = {name: number for name, number in zip(self.names, self.rows, strict=True) if counts[name] == 1}
         names = [None if pd.isna(value) else str(value) for value in frame["row_id"]]
         pairs = list(zip(frame.index, names, strict=True))
         # Rows with equal names are identified by label, unless a label shows that the rows were renumbered.

@@ -15,7 +15,8 @@ from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_C
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
-from voxops.frames.columns import ATTEMPTS, attempt_in, is_missing, plain_values
+from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
+from voxops.frames.nested import is_missing
 from voxops.model import CONTENT_TYPES
 
 if TYPE_CHECKING:

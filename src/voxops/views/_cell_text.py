@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops._support.safe import short_address
-from voxops.frames.columns import is_missing
+from voxops.frames.nested import is_missing
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import readable_time
 from voxops.views._frame_kinds import Shape

@@ -12,7 +12,7 @@ from voxops._support import blocks, safe
 from voxops._support.arguments import did_you_mean
 from voxops._support.blocks import static_html
 from voxops.errors import PlanError
-from voxops.frames.columns import is_missing
+from voxops.frames.nested import is_missing
 from voxops.model import Verdict
 from voxops.views._report_sections import PERSONAL, ReportContent
 from voxops.views._report_text import shown

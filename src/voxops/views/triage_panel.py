@@ -16,7 +16,8 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import NEEDED, triage
-from voxops.frames.columns import is_missing, need_columns, need_frame, restored
+from voxops.frames.columns import need_columns, need_frame, restored
+from voxops.frames.nested import is_missing
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.times import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES

@@ -14,7 +14,8 @@ from voxops._support import blocks, safe
 from voxops._support.arguments import list_of_text, whole_number
 from voxops._support.safe import html, joined, short_address
 from voxops.errors import PlanError
-from voxops.frames.columns import is_missing, kind_name, of_another_library
+from voxops.frames.columns import kind_name, of_another_library
+from voxops.frames.nested import is_missing
 from voxops.frames.times import shown_zone, zone
 from voxops.views._addresses import without_addresses
 from voxops.views._cell_text import TEXT, WHOLE, as_instants, full_text, in_other_years, text_of
