@@ -11,15 +11,541 @@
 `merge`                partials of several parts as one
 `finish`               the statistics that a partial stands for, as `stats` returns them
 =====================  ===================================================================================
+
+The log of deliveries names no post. `about_posts` looks it up where the event was recorded, and guesses from kind and time elsewhere.
 """
 
 from __future__ import annotations
 
-from voxops.analysis.incidents import about_posts, duplicates, lost, outages
-from voxops.analysis.statistics import finish, levels, merge, partial, stats
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from voxops._support.arguments import whole_number
+from voxops._support.safe import many
+from voxops.analysis.statistics import (
+    deduplicate,
+    delivery_attempts,
+    delivery_state,
+    finish,
+    levels,
+    merge,
+    need_both_results,
+    need_log,
+    partial,
+    stats,
+)
+from voxops.api.assumptions import MAY_PASS
+from voxops.api.reasons import Reason
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.columns import booleans, need_frame, plain_values, refuse_texts_of_lists, table_of, unnamed_index
+from voxops.frames.records import targets_in
+from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.times import TIME_DTYPE, length, present_of, say_zone
 
 __all__ = ["about_posts", "duplicates", "finish", "levels", "lost", "merge", "outages", "partial", "stats"]
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_OUTAGE: dict[str, Any] = {
+    "url": STRING_DTYPE,
+    "start": TIME_DTYPE,
+    "end": TIME_DTYPE,
+    "recovered_at": TIME_DTYPE,
+    "deliveries": "Int64",
+    "failed_first": "Int64",
+    "lost": "Int64",
+    "failure_rate": "Float64",
+    "symptom": STRING_DTYPE,
+}
+_DUPLICATE: dict[str, Any] = {
+    "webhook_id": STRING_DTYPE,
+    "url": STRING_DTYPE,
+    "event_type": STRING_DTYPE,
+    "first_at": TIME_DTYPE,
+    "last_at": TIME_DTYPE,
+    "copies": "Int64",
+    "delivered": "Int64",
+    "evidence": STRING_DTYPE,
+    "delivery_ids": object,
+}
+# An id has figures; a word of the receiver's own, such as evt_received, names no event.
+_EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
+
+
+def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
+    """Find the windows in which an endpoint did not take deliveries.
+
+    Deliveries of an endpoint are put in order of ``created_at``. One whose *first attempt* failed counts +1, one that
+    succeeded at once −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures
+    outnumber successes from either end of it, and adding neighbours on either side would not raise the sum. Stretches whose
+    sum is below `at_least` are noise. So a lucky success does not cut an outage in two, and a steady rate of single failures
+    never makes one. A pause longer than `gap` ends a stretch, since nothing is known of the time between.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    at_least : int
+        By how many the failures must outnumber the successes.
+    gap : str or timedelta
+        Longest pause between two deliveries of one outage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per outage, by ``start``: ``url`` (string), ``start end`` (UTC, the first and the last delivery whose first attempt
+        failed), ``recovered_at`` (UTC, the next that succeeded at once; NaT while none has), ``deliveries failed_first lost``
+        (Int64; lost: failed to this day), ``failure_rate`` (Float64, failed_first / deliveries), ``symptom`` (string, the error seen
+        most often in it; where all were delivered in the end, ``delivered by retries``).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing, or the log was loaded with ``success=``.
+    ConfigError
+        If `gap` is not a length of time, or `at_least` no whole number from 1.
+
+    Examples
+    --------
+    >>> vx.deliveries.outages(log)[["url", "deliveries", "lost"]]
+                                              url  deliveries  lost
+    0  https://hooks.aldercoffee.example/voxburst           5     0
+    """
+    log = need_log(log, "outages()", ["url"])
+    need_both_results(log, "outages()")
+    at_least = whole_number(
+        at_least, ConfigError(f"at_least={at_least!r} must be a whole number of failures, 1 or more.")
+    )
+    longest = length("gap", gap)
+    log = deduplicate(unnamed_index(log))
+    state = delivery_state(log)
+    failed_first = (state == "failed") | (delivery_attempts(log, state) > 1)
+    rows = log[["url"]].assign(at=log["created_at"], bad=failed_first.astype(bool), error=_symptom(log))
+    rows["lost"] = state == "failed"
+    rows = rows[(state != "in flight") & rows["url"].notna() & rows["at"].notna()]
+    rows = rows.sort_values(["url", "at"], kind="stable")
+    rows["recovered_at"] = (
+        rows["at"].where(~rows["bad"]).groupby(rows["url"], observed=True).bfill()
+    )  # of a failure, when the next succeeded
+    rows["piece"] = (rows["at"].groupby(rows["url"], observed=True).diff() > longest).cumsum()
+    keys = ["url", "piece"]
+    pieces = rows[rows.groupby(keys, observed=True)["bad"].transform("sum") >= at_least].groupby(keys, observed=True)
+    found = [
+        _outage(piece.iloc[first : last + 1])
+        for _, piece in pieces
+        for first, last, score in _maximal(np.where(piece["bad"], 1, -1).tolist())
+        if score >= at_least
+    ]
+    return say_zone(table_of(found, _OUTAGE).sort_values(["start", "url"], ignore_index=True), log.attrs.get("tz"))
+
+
+def _outage(part: pd.DataFrame) -> dict[str, Any]:
+    """One row, from the deliveries of a stretch, which begins and ends with a failure."""
+    return {
+        "url": part["url"].iloc[0],
+        "start": part["at"].iloc[0],
+        "end": part["at"].iloc[-1],
+        "recovered_at": part["recovered_at"].iloc[-1],
+        "deliveries": len(part),
+        "failed_first": int(part["bad"].sum()),
+        "lost": int(part["lost"].sum()),
+        "failure_rate": float(part["bad"].mean()),
+        "symptom": _main_error(part),
+    }
+
+
+def _main_error(part: pd.DataFrame) -> str:
+    """The most frequent error of an outage, or what can be said without one."""
+    errors = part.loc[part["bad"], "error"].dropna()
+    if len(errors):
+        return str(sorted(errors.mode())[0])
+    return "no answer" if part["lost"].any() else "delivered by retries"
+
+
+def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
+    """All maximal scoring stretches: first, last, score (Ruzzo and Tompa 1999); time grows with the length alone.
+
+    A candidate is ``(first, last, sum before it, sum up to its end, link)``; its link is the nearest earlier candidate with a
+    smaller sum before it, so that looking for one to merge with skips all that can't be.
+    """
+    kept: list[tuple[int, int, int, int, int]] = []
+    total = 0
+    for at, score in enumerate(scores):
+        before, total = total, total + score
+        first = at
+        while score > 0:
+            link = len(kept) - 1
+            while link >= 0 and kept[link][2] >= before:
+                link = kept[link][4]
+            if link < 0 or kept[link][3] >= total:
+                kept.append((first, at, before, total, link))
+                break
+            first, before = kept[link][0], kept[link][2]
+            del kept[link:]
+    return [(first, last, upto - before) for first, last, before, upto, _ in kept]
+
+
+def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
+    """Find events that were sent to one webhook more than once.
+
+    A delivery record does not name its event, so each row says on which evidence it is called so:
+
+    - ``same delivery``: one delivery id stands in the log twice (a page was listed twice, or two logs were joined),
+    - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…`` (with figures: an id),
+    - ``same instant``: same webhook, event type and ``created_at`` to the microsecond, and no event id that tells them apart.
+      Posts created in bulk share an instant, too; `possible` = False leaves this kind out.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    possible : bool
+        Whether to report what is only possible.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group of copies, by ``first_at``: ``webhook_id url event_type`` (string), ``first_at last_at`` (UTC), ``copies
+        delivered`` (Int64; delivered: how many the receiver took), ``evidence`` (string), ``delivery_ids`` (object, tuple of str).
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> vx.deliveries.duplicates(log)["copies"].tolist()
+    [2, 2, 2]
+    """
+    log = need_log(log, "duplicates()", ("delivery_id", "webhook_id", "event_type", "url", "response_body"))
+    rows = unnamed_index(log).assign(_event=_event_ids(log), _ok=booleans(log, "success").fillna(False))
+    same_id = rows[rows["delivery_id"].notna() & rows.duplicated("delivery_id", keep=False)]
+    found = _copies(same_id, ["delivery_id"], "same delivery")
+    rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
+    named = rows[rows["_event"].notna()]
+    found += _copies(named, ["webhook_id", "_event"], "same event")
+    if possible:  # by instant: groups in which at most one event is named, and not all copies name it
+        keys = ["webhook_id", "event_type", "created_at"]
+        timed = rows.dropna(subset=keys)
+        groups = timed.groupby(keys)["_event"]
+        odd = (groups.transform("nunique") <= 1) & (groups.transform("count") < groups.transform("size"))
+        found += _copies(timed[odd], keys, "same instant")
+    copies = table_of(found, _DUPLICATE).sort_values(["first_at", "webhook_id", "evidence"], ignore_index=True)
+    return say_zone(copies, log.attrs.get("tz"))
+
+
+def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str, Any]]:
+    """One entry per group of at least two rows."""
+    many = rows[rows.duplicated(keys, keep=False)]
+    many = many.assign(_group=many.groupby(keys, dropna=False).ngroup()).sort_values("_group", kind="stable")
+    groups = many.groupby("_group")
+    heads = many[~many.duplicated("_group")]
+    ids: list[list[str]] = [[] for _ in range(len(heads))]
+    for group, delivery in zip(many["_group"], plain_values(many, "delivery_id"), strict=True):
+        ids[group] += [] if delivery is None else [delivery]
+    found = {
+        **{name: heads[name] for name in ("webhook_id", "url", "event_type")},
+        "first_at": groups["created_at"].min(),
+        "last_at": groups["created_at"].max(),
+        "copies": groups.size(),
+        "delivered": groups["_ok"].sum(),
+        "evidence": [evidence] * len(heads),
+        "delivery_ids": map(tuple, ids),
+    }
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+
+def lost(
+    log: pd.DataFrame,
+    *,
+    now: datetime | None = None,
+    older_than: str | timedelta = "24h",
+    posts: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return the deliveries that failed and that the API will not try again, for redelivery.
+
+    Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
+    published), and those whose event reached the same webhook by another delivery.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``.
+    now : datetime, optional
+        The server's time; by default when the log was fetched, else its latest ``created_at``.
+    older_than : str or timedelta
+        Age from which a failure counts as final.
+    posts, events : pandas.DataFrame, optional
+        From ``ws.posts`` and ``vx.webhooks.events``; with either the rows say which post they are about, as `about_posts` does.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of `log` with their index and all columns, the oldest first, ``why`` (string) and its code, ``reason_code`` (string):
+        ``rejected`` (the receiver answered 4xx other than 408, 425, 429: sending the same again will not help), ``no_answer`` (no status
+        code) or ``receiver_failed`` (any other). With posts or events also ``post_id about odds why_post why_post_code``.
+
+    Raises
+    ------
+    PlanError
+        If a column is missing.
+    ConfigError
+        If `older_than` is not a length of time, or `now` has no offset.
+
+    Examples
+    --------
+    >>> vx.deliveries.lost(log)["reason_code"].value_counts().to_dict()
+    {'rejected': 3}
+    """
+    log = need_log(log, "lost()", ("delivery_id", "webhook_id", "response_body"))
+    age = length("older_than", older_than)
+    present = present_of(log, now, log["created_at"])
+    log = deduplicate(unnamed_index(log))
+    old = (log["created_at"] <= present - age).to_numpy(bool)
+    lost = log[(delivery_state(log) == "failed").to_numpy(bool) & old & ~event_arrived(log)]
+    code = lost["status_code"].astype("Int64")
+    rejected = code.between(400, 499).fillna(False) & ~code.isin(MAY_PASS)
+    no_answer = code.isna().to_numpy(bool)
+    why = [
+        Reason("rejected") if bad else Reason("no_answer") if silent else Reason("receiver_failed")
+        for bad, silent in zip(rejected, no_answer, strict=True)
+    ]
+    table: pd.DataFrame = lost.assign(
+        why=pd.array([str(each) for each in why], dtype=STRING_DTYPE),
+        reason_code=pd.array([each.code for each in why], dtype=STRING_DTYPE),
+    )
+    table = table.sort_values("created_at", kind="stable")
+    return table if posts is None and events is None else about_posts(table, posts, events)
+
+
+def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
+    events = _event_ids(log)
+    ok = booleans(log, "success").fillna(False)
+    reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
+    reached_ids = set(log.loc[ok, "delivery_id"].dropna())
+    pairs = zip(log["webhook_id"], events, log["delivery_id"], strict=True)
+    return np.array(
+        [(pd.notna(event) and (hook, event) in reached) or key in reached_ids for hook, event, key in pairs], bool
+    )
+
+
+def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
+    """Status code of a delivery's last failed attempt, or its error text."""
+    code = log["status_code"].astype("Int64")
+    said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
+    return said.where(~booleans(log, "success").fillna(False))
+
+
+def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
+    """Event that a delivery is about, as far as the log or the receiver's answer says; NA otherwise."""
+    answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
+    return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
+
+
+ABOUT_COLUMNS: dict[str, Any] = {
+    "post_id": STRING_DTYPE,
+    "about": STRING_DTYPE,
+    "odds": "Float64",
+    "why_post": STRING_DTYPE,
+    "why_post_code": STRING_DTYPE,
+}
+# Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
+_KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
+    "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
+    "post.failed": (("updated_at",), frozenset({"failed"})),
+    "post.created": (("created_at",), frozenset()),
+    "post.scheduled": (("created_at", "updated_at"), frozenset()),
+}
+_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
+_NEAR = 5.0  # seconds over which a post's weight falls to a third
+_NAMED = 10.0  # what a post that the event's words name weighs more, whatever its time
+# Weight of the event being about a post that is not among those that were loaded, or that has changed since.
+_NONE_OF_THEM = 0.05
+_LEAST = 0.2  # odds below which a guess names no post
+_IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
+_About: TypeAlias = tuple[
+    str | None, str, float | None, Reason
+]  # the post, how it is known, the odds, and by what or why not
+_NOTHING = (None, "unknown", None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """When something happened to the posts that an event of one kind may be about, in the order of time.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of event.
+    first : Timestamp
+        The earliest change of all posts; NaT without any.
+    times : ndarray
+        Seconds since 1970.
+    posts : ndarray
+        Which of `ids` each is of.
+    ids : list of str
+        The posts, sorted.
+    places : dict
+        The id of a post or of one of its accounts -> where among `times` it stands.
+    """
+
+    kind: str
+    first: Any
+    times: np.ndarray[Any, Any]
+    posts: np.ndarray[Any, Any]
+    ids: list[str]
+    places: dict[str, list[int]]
+
+
+def about_posts(
+    log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Name the post that each webhook delivery is about, where it is known or can be guessed.
+
+    Parameters
+    ----------
+    log : pandas.DataFrame
+        From ``ws.deliveries``, or rows of it.
+    posts : pandas.DataFrame, optional
+        From ``ws.posts``, of the same time: what a guess chooses from.
+    events : pandas.DataFrame, optional
+        From ``vx.webhooks.events``: what a receiver has recorded.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
+        time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
+        chance that it is right, considering how near in time it and other posts are), ``why_post`` (string: by what, or why it
+        can't be said) and its code, ``why_post_code`` (string).
+
+    Raises
+    ------
+    PlanError
+        If neither posts nor events are passed, or a frame lacks columns.
+
+    Examples
+    --------
+    >>> log = ws.deliveries(since="7D")
+    >>> about = vx.deliveries.about_posts(log, posts=ws.posts(since="30D"))
+    >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
+    True
+    """
+    what, needed = "about_posts() needs a deliveries frame", ("delivery_id", "event_type", "created_at")
+    log = need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
+    if posts is None and events is None:
+        raise PlanError(
+            "about_posts() needs posts=ws.posts(...) to guess from, or events=vx.webhooks.events(...) to look up"
+        )
+    recorded = {} if events is None else _recorded(events)
+    known = {} if posts is None else _known(posts)
+    guess = cache(_guess)  # events of posts that were sent in bulk came up at one moment
+    columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
+    rows: list[_About] = []
+    for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
+        said = f"{answer or ''} {error or ''}"
+        names = set(_IDS.findall(said))
+        hit = next((recorded[one] for one in (delivery, event, *sorted(names)) if one in recorded), None)
+        if hit is not None:
+            rows.append(hit)
+        elif kind not in _KINDS:
+            subject = str(kind).partition(".")[0]
+            other = Reason("event_about_other", kind=kind, what=subject)
+            rows.append((*_NOTHING, Reason("event_of_unknown_moment", kind=kind) if subject == "post" else other))
+        elif posts is None:
+            rows.append((*_NOTHING, Reason("event_not_recorded")))
+        else:
+            rows.append(guess(known[kind], at, frozenset(known[kind].places.keys() & names)))
+    said_of = [(*found, str(why), why.code) for *found, why in rows]
+    table = table_of([dict(zip(ABOUT_COLUMNS, row, strict=True)) for row in said_of], ABOUT_COLUMNS)
+    return log.assign(**{name: table[name].array for name in ABOUT_COLUMNS})
+
+
+def _recorded(events: pd.DataFrame) -> dict[str, _About]:
+    """Rows that recorded events give, by the ids of their deliveries and their own."""
+    needed = ("event_id", "event_type", "post_id", "delivery_ids")
+    need_frame(events, needed, "about_posts(events=) needs events", "Use vx.webhooks.events(...).")
+    found: dict[str, _About] = {}
+    refuse_texts_of_lists(events, "delivery_ids")
+    columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
+    for event, kind, post, deliveries in zip(*columns, strict=True):
+        said: _About = (*_NOTHING, Reason("event_names_no_post", event=event, kind=kind))
+        if post:
+            said = (post, "recorded", 1.0, Reason("event_names_post", event=event))
+        found |= {one: said for one in (event, *(deliveries or ())) if one}
+    return found
+
+
+def _known(posts: pd.DataFrame) -> dict[str, _Known]:
+    """Kind of event -> the posts that it may be about."""
+    needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
+    what = "about_posts(posts=) needs a posts frame"
+    posts = need_frame(posts, needed, what, "Use ws.posts(...).", times=needed[2:5])
+    return {kind: _known_of(posts, kind) for kind in _KINDS}
+
+
+def _known_of(posts: pd.DataFrame, kind: str) -> _Known:
+    names, statuses = _KINDS[kind]
+    fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
+    entries: set[tuple[float, str, frozenset[str]]] = set()
+    accounts = [frozenset(filter(None, targets_in(cell).column("account_id"))) for cell in fits["targets"]]
+    for name in names:
+        for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
+            if not pd.isna(at) and not pd.isna(post):
+                entries.add((at.timestamp(), str(post), owners))
+    ordered = sorted(entries, key=lambda entry: entry[:2])
+    ids = sorted({post for _, post, _ in ordered})
+    number = {post: place for place, post in enumerate(ids)}
+    places: dict[str, list[int]] = {}
+    for place, (_, post, owners) in enumerate(ordered):
+        for one in {post, *owners}:
+            places.setdefault(one, []).append(place)
+    times = np.array([at for at, _, _ in ordered], dtype=float)
+    numbers = np.array([number[post] for _, post, _ in ordered], dtype=int)
+    return _Known(kind, posts["updated_at"].min(), times, numbers, ids, places)
+
+
+def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
+    """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
+    if pd.isna(at):
+        return (*_NOTHING, Reason("delivery_without_time"))
+    moment = at.timestamp()
+    start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
+    if start == end:
+        early = not pd.isna(known.first) and moment < known.first.timestamp()
+        return (*_NOTHING, Reason("older_than_posts") if early else Reason("no_post_at_that_time", kind=known.kind))
+    each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
+    mine = [known.places[name] for name in names]
+    places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
+    named = [place - start for place in sorted(places)]
+    each[named] += _NAMED
+    near, post = np.unique(known.posts[start:end], return_inverse=True)
+    weights = np.zeros(len(near))
+    np.maximum.at(weights, post, each)
+    best = int(weights.argmax())
+    odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
+    if odds < _LEAST and len(near) == 1:
+        return (*_NOTHING, Reason("one_post_not_near"))
+    if odds < _LEAST:
+        return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
+    if len(near) == 1:
+        why = Reason("guessed_by_answer" if named else "guessed_by_time")
+    else:
+        others = many(len(near) - 1, "other")
+        why = Reason("guessed_by_answer_among" if named else "guessed_by_time_among", others=others)
+    return known.ids[near[best]], "likely", round(odds, 3), why

@@ -25,7 +25,6 @@ from voxops.frames.times import absolute
 from voxops.workspace import Resources, Workspace
 
 if TYPE_CHECKING:
-    from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
 
 
@@ -251,7 +250,22 @@ def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp)
         ledger = resources.temporary_ledger()
         with eventloop.run(open_workspace(client, ledger=ledger, resources=resources)) as workspace:
             eventloop.run(_execute(workspace, plan))
-        return _counted(sandbox)
+        # Every publication ends; counted is what happened at the server.
+        requests, created = sandbox.requests(), sandbox.effects("post.create")
+        times = [pd.Timestamp(effect["scheduled_for"]) for effect in created if effect["scheduled_for"]]
+        now = pd.Timestamp(sandbox.now())
+        sandbox.advance(max([0.0, *((time - now).total_seconds() for time in times)]) + 2 * _LONGEST)
+        failed = sandbox.effects("target.fail")
+        over = [*sandbox.effects("target.publish"), *failed]
+        return _Try(
+            failures=Counter((effect["platform"], effect["code"]) for effect in failed),
+            publications=Counter(effect["platform"] for effect in over),
+            created=len(created),
+            sent_by=max((pd.Timestamp(effect["at"]) for effect in created), default=now),
+            ends=max((pd.Timestamp(effect["at"]) for effect in over), default=now),
+            requests=len(requests),
+            reads=sum(not entry["acting"] for entry in requests),
+        )
 
 
 async def _execute(workspace: Workspace, plan: Plan) -> None:
@@ -262,25 +276,6 @@ async def _execute(workspace: Workspace, plan: Plan) -> None:
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
     await session._started(partial(Execution, session.engine, run))
-
-
-def _counted(sandbox: Sandbox) -> _Try:
-    """Let every publication end, and count what happened at the server."""
-    requests, created = sandbox.requests(), sandbox.effects("post.create")
-    times = [pd.Timestamp(effect["scheduled_for"]) for effect in created if effect["scheduled_for"]]
-    now = pd.Timestamp(sandbox.now())
-    sandbox.advance(max([0.0, *((time - now).total_seconds() for time in times)]) + 2 * _LONGEST)
-    failed = sandbox.effects("target.fail")
-    over = [*sandbox.effects("target.publish"), *failed]
-    return _Try(
-        failures=Counter((effect["platform"], effect["code"]) for effect in failed),
-        publications=Counter(effect["platform"] for effect in over),
-        created=len(created),
-        sent_by=max((pd.Timestamp(effect["at"]) for effect in created), default=now),
-        ends=max((pd.Timestamp(effect["at"]) for effect in over), default=now),
-        requests=len(requests),
-        reads=sum(not entry["acting"] for entry in requests),
-    )
 
 
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:
@@ -314,11 +309,11 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
     frame = pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
     frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)
     used = sum(known.counts.get(cause, 0) for cause in causes)
-    mean, low, high = _range([sum(each.failures.values()) for each in tries], used)
-    high = min(high + _unseen(publications, known), sum(publications.values()))
+    mean, low, high = _range([each.failures.total() for each in tries], used)
+    high = min(high + _unseen(publications, known), publications.total())
     middle = sorted(tries, key=lambda each: each.ends)[len(tries) // 2]
     return Rehearsal(
-        frame, rows=middle.created, refused=len(plan.frame) - middle.created, publications=sum(middle.publications.values()),
+        frame, rows=middle.created, refused=len(plan.frame) - middle.created, publications=middle.publications.total(),
         failed=mean, low=low, high=high, sent_by=middle.sent_by, ends=middle.ends, requests=middle.requests, reads=middle.reads,
         seeds=len(tries), unknown=tuple(sorted(set(publications) - set(known.sent))),
     )  # fmt: skip

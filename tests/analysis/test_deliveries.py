@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxops import deliveries
-from voxops.analysis.incidents import _maximal, duplicates, outages
 from voxops.analysis.statistics import (
     DELIVERED_BY,
     SPANS,
@@ -26,6 +25,7 @@ from voxops.analysis.statistics import (
     merge,
     partial,
 )
+from voxops.deliveries import _maximal, duplicates, outages
 from voxops.errors import PlanError
 from voxops.frames.records import build
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from voxops import deliveries
-from voxops.analysis.incidents import duplicates, outages
+from voxops.deliveries import duplicates, outages
 from voxops.frames.records import build
 
 COUNT = 100_000

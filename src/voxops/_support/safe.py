@@ -148,7 +148,7 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def middle(value: object, limit: int = 16) -> str:
+def middle(value: object, limit: int) -> str:
     """Return `plain` text without its middle, since both ends distinguish ids: ``post_3x2s…xrogmqq``."""
     text = plain(value)
     tail = limit // 2
@@ -203,7 +203,7 @@ def zoned(head: str, tz: object) -> str:
     return f"{head} ({tz})"
 
 
-def as_of(at: datetime, tz: str = "UTC") -> str:
+def as_of(at: datetime, tz: str) -> str:
     """Return the instant that heads a display, with the zone's name as passed: ``2026-11-03 15:02:10 Europe/Berlin``."""
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 

@@ -125,7 +125,7 @@ _COLUMNS = (
 _NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
 
-def need_log(log: pd.DataFrame, call: str, names: Iterable[str] = ()) -> pd.DataFrame:
+def need_log(log: pd.DataFrame, call: str, names: Iterable[str]) -> pd.DataFrame:
     """Return a deliveries frame with the columns that statistics need and these, or raise a PlanError that names what is missing."""
     needed = dict.fromkeys([*_NEEDED, *names])
     times = [name for name in ("created_at", "delivered_at") if name in needed]

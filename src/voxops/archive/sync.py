@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -434,9 +434,9 @@ def _created(records: Collection[Mapping[str, Any]]) -> list[datetime]:
 
 
 SETTLES_WITHIN = timedelta(days=1)  # how long after it was sent an act may still change what it is about
-_SECOND = pd.Timedelta(seconds=1)  # to which an API may round a filter
 
 
+@dataclass(eq=False)
 class Loads:
     """Passes over the API that fill an archive, and what need not be read again.
 
@@ -452,18 +452,11 @@ class Loads:
         As for `Archive`.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        client: AsyncClient | None,
-        workspace: str,
-        acted: Callable[[datetime], Collection[str]] | None,
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._workspace = workspace
-        self._acted = acted
-        self._turn = asyncio.Lock()
+    _store: Store
+    _client: AsyncClient | None
+    _workspace: str
+    _acted: Callable[[datetime], Collection[str]] | None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def sync(self, since: When, *, full: bool, tz: str = "UTC") -> Synced:
         """As `Archive.sync`, `since` in a zone."""
@@ -527,7 +520,7 @@ class Loads:
             return self._read("deliveries", pc.scalar(False)), None
         held = held_deliveries(self._store, last, self._acted_on(state))
         opened = held[held["webhook_id"] == webhook]["created_at"].min()
-        edge = pd.Timestamp(missing[-1][0]) - _SECOND
+        edge = pd.Timestamp(missing[-1][0]) - timedelta(seconds=1)  # to which an API may round a filter
         edge = edge if pd.isna(opened) else min(edge, opened)
         return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge
 

@@ -282,13 +282,13 @@ class Loader:
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self.client.now(), self.settings.tz)
         keep = within(moment(frame), *span) & fits(frame) & (not nothing)
-        found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
+        found = with_people(newest_first(frame[keep], "post_id"), people)
         if not len(found):
             warn_of_nothing(wanted, until, span[1], self.client.now())
             search.refuse_typos(frame)
             await refuse_accounts(self.client, accounts)
-        asked = {"status": wanted, "platform": platforms, "account": accounts, "since": since, "until": until}
-        filters = {**asked, "limit": limit, **search.filters()}
+        filters = {"status": wanted, "platform": platforms, "account": accounts, "since": since, "until": until}
+        filters |= {"limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
         read = set(live["post_id"].dropna()) if whole is None else whole[1]

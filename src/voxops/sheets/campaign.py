@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,10 @@ def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], 
 
 def _parted(head: str) -> tuple[str, str]:
     """Return a head as our name, and its time zone, as in ``scheduled_for (Europe/Berlin)``; ``""`` for none."""
-    found = _ZONED.fullmatch(head.strip())
-    return (_tidy(found[1]), found[2]) if found is not None and _is_zone(found[2]) else (_tidy(head), "")
+    if found := _ZONED.fullmatch(head.strip()):
+        with suppress(ConfigError):
+            return _tidy(found[1]), zone(found[2])
+    return _tidy(head), ""
 
 
 def _tidy(name: str) -> str:
@@ -119,15 +122,6 @@ def _tidy(name: str) -> str:
 def _shown(name: str) -> str:
     """Return a column's name as in the sheet, in one line."""
     return " ".join(unguard(str(name)).split())
-
-
-def _is_zone(name: str) -> bool:
-    """Whether there is a time zone of this name."""
-    try:
-        zone(name)
-    except ConfigError:
-        return False
-    return True
 
 
 _MONTHS = 12

@@ -11,8 +11,8 @@ import pandas as pd
 from voxops import deliveries
 from voxops._support import safe
 from voxops._support.safe import short_address
-from voxops.analysis.incidents import event_arrived
 from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, need_both_results, ranked
+from voxops.deliveries import event_arrived
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
 from voxops.frames.times import in_zone, length, shown_zone

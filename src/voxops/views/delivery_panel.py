@@ -13,8 +13,8 @@ from voxops._support.blocks import Block
 from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.analysis.incidents import about_posts
 from voxops.analysis.statistics import delivery_state, span_start
+from voxops.deliveries import about_posts
 from voxops.frames.columns import need_frame, restored
 from voxops.frames.times import shown_zone
 from voxops.views._addresses import without_addresses
