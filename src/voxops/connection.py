@@ -189,24 +189,25 @@ async def _connected(
         if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             path = resources.temporary_ledger()
     else:
-        client = _client(secret, url, patience)
+        if not secret.expose_to(bool):
+            secret = Secret(_environment("VOXBURST_API_KEY"))
+        if not secret.expose_to(bool):
+            raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
+        client = AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=patience)
     workspace = await open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
-    if folder is not None:
+    if folder is not None:  # loads take what is settled from there
         try:
-            _use_archive(workspace, resources, folder)
+            if not workspace.id:
+                raise ConfigError(
+                    "the API does not name the workspace, so whose archive is it? Connect without archive="
+                )
+            resources.archive = workspace.archive(folder)
+            resources.archive.loads.state()  # raises where it is another workspace's
+            workspace._session.disk = resources.archive.loads
         except ConfigError:
             await workspace.aio.close()
             raise
     return workspace
-
-
-def _use_archive(workspace: Workspace, resources: Resources, path: Path) -> None:
-    """Let loads take what is settled from an archive."""
-    if not workspace.id:
-        raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
-    resources.archive = workspace.archive(path)
-    resources.archive.loads.state()  # raises where it is another workspace's
-    workspace._session.disk = resources.archive.loads
 
 
 async def open_workspace(
@@ -290,15 +291,6 @@ def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) 
         book.close()
         raise
     return book
-
-
-def _client(secret: Secret, url: str | None, max_wait: float) -> AsyncClient:
-    """A client for the real API."""
-    if not secret.expose_to(bool):
-        secret = Secret(_environment("VOXBURST_API_KEY"))
-    if not secret.expose_to(bool):
-        raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
-    return AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=max_wait)
 
 
 def _environment(name: str) -> str | None:

@@ -208,7 +208,7 @@ class Sync:
         self._shown: set[str] = set()  # of ONLY_SINGLE, what lists have shown after all
         self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
 
-    async def run(self, since: datetime | None, *, full: bool = False) -> Synced:
+    async def run(self, since: datetime | None, *, full: bool) -> Synced:
         """Read what is new and what is open; `since` leaves out deliveries before it, `full` reads what is settled, too."""
         before = self._client.requests
         await self.posts(full=full)
@@ -219,7 +219,7 @@ class Sync:
         self._store.save(self._state)
         return Synced(**self._fetched, files=self._files, requests=self._client.requests - before)
 
-    async def posts(self, *, full: bool = False) -> None:
+    async def posts(self, *, full: bool) -> None:
         """Read posts that are new or open, or all of them."""
         if full:
             self._state["posts"] = {}
@@ -228,7 +228,7 @@ class Sync:
         await self._open_posts(full=full)
         self._note_pass("posts", begun)
 
-    async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool = False) -> None:
+    async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool) -> None:
         """Read deliveries of these webhooks that are new or open, or all since an instant."""
         low = since or BEGINNING
         for webhook in webhooks if full else ():
@@ -458,13 +458,13 @@ class Loads:
     _acted: Callable[[datetime], Collection[str]] | None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
-    async def sync(self, since: When, *, full: bool, tz: str = "UTC") -> Synced:
+    async def sync(self, since: When, *, full: bool, tz: str) -> Synced:
         """As `Archive.sync`, `since` in a zone."""
         async with self._pass() as sync:
             start, _ = window(since, None, self._now(), tz)
             return await sync.run(None if start is None else start.to_pydatetime(), full=full)
 
-    async def posts(self, *, full: bool = False) -> tuple[pd.DataFrame, set[str]] | None:
+    async def posts(self, *, full: bool) -> tuple[pd.DataFrame, set[str]] | None:
         """Bring the posts up to date.
 
         Parameters
@@ -486,7 +486,7 @@ class Loads:
         return self._read("posts", _exists()), sync.read["posts"]
 
     async def deliveries(
-        self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool = False
+        self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool
     ) -> tuple[pd.DataFrame, set[str]] | None:
         """Bring the deliveries of these webhooks since an instant up to date; as `posts`."""
         try:

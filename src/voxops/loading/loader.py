@@ -287,8 +287,8 @@ class Loader:
             warn_of_nothing(wanted, until, span[1], self.client.now())
             search.refuse_typos(frame)
             await refuse_accounts(self.client, accounts)
-        filters = {"status": wanted, "platform": platforms, "account": accounts, "since": since, "until": until}
-        filters |= {"limit": limit, **search.filters()}
+        filters: dict[str, Any] = {"status": wanted, "platform": platforms, "account": accounts, "since": since}
+        filters |= {"until": until, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
         read = set(live["post_id"].dropna()) if whole is None else whole[1]
