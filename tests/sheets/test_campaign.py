@@ -211,7 +211,9 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
     for header in (2, 99):
-        with pytest.raises(PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"):
+        with pytest.raises(
+            PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"
+        ):
             read_campaign(path, header=header)
     for wrong in (0, -1, True, "3", 2.0):
         with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
@@ -266,7 +268,11 @@ NAMES = "row_id identifies each row, also after rows are sorted or added: add su
         ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
         ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
         ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
+        (
+            "row_id,content,accounts,date",
+            {},
+            ["no column scheduled_for.", "are in two columns, call them date and time"],
+        ),
     ],
 )
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
