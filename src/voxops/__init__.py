@@ -140,9 +140,6 @@ _LATER = {
 }
 
 
-_MODULES = {"deliveries", "plots", "webhooks"}
-
-
 def __getattr__(name: str) -> Any:
     """Load what is loaded late; any other name is a mistake, as always."""
     if name not in _LATER:
@@ -150,7 +147,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(_LATER[name])
-    value = module if name in _MODULES else getattr(module, name)
+    value = getattr(module, name, module)  # a namespace is a module itself
     globals()[name] = value
     return value
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -19,7 +18,7 @@ from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
-from voxops.frames.times import plain_units
+from voxops.frames.times import length
 from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
 from voxops.loading.loader import Settings
@@ -107,8 +106,8 @@ def connect(
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
     fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    wanted = _Wanted.read(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, {"tz": tz, **fields})
-    return eventloop.run(_connected(wanted))
+    settings = {"tz": tz, **fields}
+    return eventloop.run(_connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings))
 
 
 async def aconnect(
@@ -148,81 +147,55 @@ async def aconnect(
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # as in `connect`
     fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    wanted = _Wanted.read(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, {"tz": tz, **fields})
-    return await eventloop.arun(_connected(wanted))
+    settings = {"tz": tz, **fields}
+    return await eventloop.arun(
+        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings)
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The arguments of `connect`, each known to be fit."""
-
-    secret: Secret
-    url: str | None
-    sandbox: Sandbox | Literal[True] | None
-    ledger: Path | None
-    archive: Path | None
-    retention: float
-    patience: float
-    settings: Settings
-
-    @classmethod
-    def read(
-        cls,
-        secret: Secret,
-        kind: str | None,
-        url: str | None,
-        sandbox: bool | Sandbox,
-        ledger: str | os.PathLike[str] | None,
-        archive: str | os.PathLike[str] | None,
-        key_retention: str | timedelta,
-        max_wait: str | timedelta,
-        settings: Mapping[str, str | None],
-    ) -> _Wanted:
-        """Check the arguments; `kind` is the type of the key that was passed, None where none was."""
-        if kind is not None and not secret.expose_to(bool):
-            # The environment's key may be that of another workspace.
-            raise ConfigError(
-                f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
-            )
-        if sandbox and (kind is not None or url is not None):
-            raise ConfigError(
-                "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
-            )
-        found = {
-            name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in settings.items()
-        }
-        return cls(
-            secret,
-            url,
-            sandbox or None,
-            None if ledger is None else _absolute("ledger", ledger),
-            None if archive is None else _absolute("archive", archive),
-            _seconds("key_retention", key_retention),
-            _seconds("max_wait", max_wait),
-            Settings.read(found),
+async def _connected(
+    secret: Secret,
+    kind: str | None,
+    url: str | None,
+    sandbox: bool | Sandbox,
+    ledger: str | os.PathLike[str] | None,
+    archive: str | os.PathLike[str] | None,
+    key_retention: str | timedelta,
+    max_wait: str | timedelta,
+    values: Mapping[str, str | None],
+) -> Workspace:
+    """Connect; on the private loop. `kind` is the type of the key that was passed, None where none was."""
+    if kind is not None and not secret.expose_to(bool):
+        # The environment's key may be that of another workspace.
+        raise ConfigError(
+            f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
         )
-
-
-async def _connected(wanted: _Wanted) -> Workspace:
-    """Connect; on the private loop."""
+    if sandbox and (kind is not None or url is not None):
+        raise ConfigError(
+            "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
+        )
+    path = None if ledger is None else _absolute("ledger", ledger)
+    folder = None if archive is None else _absolute("archive", archive)
+    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
+    settings = Settings.read(
+        {name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
+    )
     # Frames hold untrusted text, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
     pd.set_option("display.html.use_mathjax", False)
-    resources, path = Resources(), wanted.ledger
-    if wanted.sandbox is not None:
-        server = _sandbox(wanted.sandbox, resources)
+    resources = Resources()
+    if sandbox:
+        server = _sandbox(sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
         clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-        client = AsyncClient(server.api_key, url=server.url, max_wait=wanted.patience, clock=clock)
+        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock)
         if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
             path = resources.temporary_ledger()
     else:
-        client = _client(wanted.secret, wanted.url, wanted.patience)
-    workspace = await open_workspace(
-        client, ledger=path, retention=wanted.retention, resources=resources, settings=wanted.settings
-    )
-    if wanted.archive is not None:
+        client = _client(secret, url, patience)
+    workspace = await open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
+    if folder is not None:
         try:
-            _use_archive(workspace, resources, wanted.archive)
+            _use_archive(workspace, resources, folder)
         except ConfigError:
             await workspace.aio.close()
             raise
@@ -235,7 +208,7 @@ def _use_archive(workspace: Workspace, resources: Resources, path: Path) -> None
         raise ConfigError("the API does not name the workspace, so whose archive is it? Connect without archive=")
     resources.archive = workspace.archive(path)
     resources.archive.loads.state()  # raises where it is another workspace's
-    workspace._session.use_disk(resources.archive.loads)
+    workspace._session.disk = resources.archive.loads
 
 
 async def open_workspace(
@@ -261,7 +234,7 @@ async def open_workspace(
         workspace._identify(identity, book)
         return engine
 
-    session = Session(client, engine, client.url, identify, settings)
+    session = Session(client, engine, client.url, identify, settings or Settings())
     workspace = Workspace(session, ledger=book, identity=identity, resources=resources)
     return workspace
 
@@ -335,7 +308,7 @@ def _environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
-def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
+def _sandbox(sandbox: bool | Sandbox, resources: Resources) -> Sandbox:
     """The sandbox that was passed, or one of our own, started."""
     from voxburst_sandbox import Sandbox
 
@@ -355,13 +328,7 @@ def _sandbox(sandbox: Sandbox | Literal[True], resources: Resources) -> Sandbox:
 
 def _seconds(name: str, text: str | timedelta) -> float:
     """A duration in seconds; a bare number has no unit and is refused."""
-    try:
-        length = plain_units(text) if isinstance(text, str) else text
-        seconds = pd.Timedelta(length).total_seconds() if isinstance(length, str | timedelta) else math.nan
-    except ValueError:
-        seconds = math.nan
-    if isinstance(text, str) and text.strip().replace(".", "", 1).isdigit():
-        seconds = math.nan
+    seconds = length(name, text).total_seconds()
     if not seconds > 0:
         raise ConfigError(f"{name}={text!r} is not a duration; write it as '24h', '5min' or '30s'")
     return seconds

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from voxops.workspace import Workspace
 
 
-_SETTINGS = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
 # Names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing.
 REASON = "voxops demo"
 
@@ -102,7 +101,8 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
     resources = Resources()
     path = ledger or resources.temporary_ledger()
-    return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=_SETTINGS))
+    settings = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives
+    return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=settings))
 
 
 def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:

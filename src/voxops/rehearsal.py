@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ class Rehearsal:
         How many times it was tried.
     """
 
-    frame: pd.DataFrame = field(repr=False)
+    frame: pd.DataFrame
     rows: int
     refused: int
     publications: int
@@ -71,7 +71,7 @@ class Rehearsal:
     requests: int
     reads: int
     seeds: int
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...]
 
     def __repr__(self) -> str:
         refused = f", {safe.many(self.refused, 'row')} refused" if self.refused else ""
@@ -144,9 +144,8 @@ def rehearse(
         known, client = _read(archive.targets()), archive.client
         present = None if client is None else client.now()
     if now is not None:
-        begins = absolute("now", now)
-    else:
-        begins = pd.Timestamp.now("UTC") if present is None else pd.Timestamp(present)
+        present = absolute(now)
+    begins = pd.Timestamp.now("UTC") if present is None else pd.Timestamp(present)
     limit = rate_limit or (client and client.pace.limit) or DEFAULT_RATE
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
 import pandas as pd
 
 from voxops._support import canonical
@@ -240,12 +239,8 @@ def _decoded(payload: Any) -> tuple[bytes, Any]:
 
 def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
     """An id for an event that has none: the same content, the same event."""
-    whole = [kind, when, dict(data)]
-    try:
-        content = msgspec.json.encode(whole, enc_hook=str, order="sorted")
-    except (UnicodeEncodeError, OverflowError):  # half an emoji; a number of more than 64 bits
-        content = json.dumps(whole, default=str, sort_keys=True).encode("ascii")
-    return f"sha256:{hashlib.sha256(content).hexdigest()[:32]}"
+    content = canonical.text([kind, when, dict(data)])
+    return f"sha256:{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def _text(value: Any) -> str | None:
@@ -390,7 +385,9 @@ def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
     }
     names = ("post_id", "status", "content", "scheduled_for", "published_at", "updated_at", "targets", "failed_targets")
     columns |= {name: posts[name] for name in names}
-    columns["status"] = WORD.array(_statuses(found, list(posts["status"])))
+    # A failed event without a status means a failed post; a published one of one platform says nothing of its post.
+    whole = ["failed" if event.type == "post.failed" and "platform" not in event.data else None for event in found]
+    columns["status"] = posts["status"].fillna(pd.Series(WORD.array(whole)))
     columns |= {
         "account_id": TEXT.array([event.account_id for event in found]),
         "media_id": TEXT.array([event.media_id for event in found]),
@@ -404,12 +401,6 @@ def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
     frame = frame.sort_values("created_at", kind="stable", ignore_index=True)
     frame.attrs = {"kind": "events", "unread": {"record": unread} if unread else {}}
     return frame
-
-
-def _statuses(found: Sequence[WebhookEvent], said: Sequence[Any]) -> list[Any]:
-    """Status of each post; a failed event without one means a failed post, a published one of one platform says nothing of it."""
-    whole = ["failed" if event.type == "post.failed" and "platform" not in event.data else None for event in found]
-    return [status if isinstance(status, str) else known for status, known in zip(said, whole, strict=True)]
 
 
 def _received(record: Any, secrets: list[str] | None) -> _Received:

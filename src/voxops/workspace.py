@@ -86,9 +86,9 @@ class Session(BoardLoader):
         None if the workspace's identity could not be read: planning works then, and running refuses (rule 23).
     source : str
         The origin in ``df.attrs``.
-    identify : callable, optional
+    identify : callable
         Reads the identity again before a run, if it could not be read before.
-    settings : Settings, optional
+    settings : Settings
         The time zone, and the metadata fields of owner, campaign and tags.
     """
 
@@ -97,11 +97,10 @@ class Session(BoardLoader):
         client: AsyncClient,
         engine: Engine | None,
         source: str,
-        identify: Callable[[], Awaitable[Engine | None]] | None = None,
-        settings: Settings | None = None,
+        identify: Callable[[], Awaitable[Engine | None]],
+        settings: Settings,
     ) -> None:
         super().__init__(client, source, settings)
-        self.client = client
         self._engine = engine
         self._identify = identify
         self._identifying = asyncio.Lock()
@@ -131,7 +130,7 @@ class Session(BoardLoader):
     async def _acting(self) -> Engine:
         """The engine, after another try to read the identity if there was none."""
         async with self._identifying:
-            if self._engine is None and self._identify is not None:
+            if self._engine is None:
                 self._engine = await self._identify()
         return self.engine
 

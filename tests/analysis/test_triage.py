@@ -465,10 +465,10 @@ def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
     parts = [cause_partial(whole.iloc[begin:end]) for begin, end in pairwise(edges)]
     expected = causes(whole)
     pd.testing.assert_frame_equal(finish_causes(CAUSES.merge(parts)), expected)
-    pd.testing.assert_frame_equal(finish_causes(CAUSES.merge(*reversed(parts))), expected)
+    pd.testing.assert_frame_equal(finish_causes(CAUSES.merge(reversed(parts))), expected)
     left = parts[0]
     for part in parts[1:]:
-        left = CAUSES.merge(left, part)
+        left = CAUSES.merge([left, part])
     pd.testing.assert_frame_equal(finish_causes(left), expected)
 
 

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from tests.power import trace
 from tests.power.disk import Disk, Inode
 
-from voxops.archive.store import KINDS, Store
+from voxops.archive.store import SCHEMA, Store
 from voxops.errors import VoxopsError
 from voxops.ledger import Ledger
 
@@ -244,7 +244,7 @@ def _outcomes(ledger: Ledger) -> dict[tuple[str, int], str]:
 def _archived(store: Store) -> dict[str, set[str]]:
     """Ids of what an archive holds."""
     found = {}
-    for kind in KINDS:
+    for kind in SCHEMA:
         column = "delivery_id" if kind == "deliveries" else "post_id"
         tables = [pq.ParquetFile(path).read([column]) for path in store.files(kind).values()]
         found[kind] = {str(value) for table in tables for value in table[column].to_pylist()}

@@ -126,9 +126,9 @@ def pairs(rows: Iterable[tuple[object, object]]) -> Block:
     return {"kind": "pairs", "rows": [[plain(name, 60), plain(value, 1000)] for name, value in rows]}
 
 
-def preformatted(title: object, text: object, limit: int = 20_000) -> Block:
+def preformatted(title: object, text: object) -> Block:
     """A long text with its line breaks, such as a post or the body of a response."""
-    return {"kind": "text", "title": plain(title, 60), "text": safe.clip(safe.printable(text), limit)}
+    return {"kind": "text", "title": plain(title, 60), "text": safe.clip(safe.printable(text), 20_000)}
 
 
 def code(text: str) -> Block:
@@ -347,10 +347,6 @@ def _text(block: Block) -> Markup:
     return html('<div style="font-weight:600">{}</div>{}', block["title"], _pre(block["text"]))
 
 
-def _code(block: Block) -> Markup:
-    return _pre(block["text"])
-
-
 def _link(block: Block) -> Markup:
     """Return an address as text: a saved page has no links to other sites."""
     return html('<div style="overflow-wrap:anywhere">{}</div>', escape(block["address"], 400))
@@ -400,7 +396,7 @@ _DRAW = {
     "list": _list,
     "pairs": _pairs,
     "text": _text,
-    "code": _code,
+    "code": lambda block: _pre(block["text"]),
     "link": _link,
     "picture": _link,
     "chart": _chart,

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from voxops._support.arguments import did_you_mean
 from voxops.errors import ConfigError, Interrupted
@@ -266,21 +266,6 @@ def paused(run: str) -> str:
 P = ParamSpec("P")
 
 
-class _Shown(Protocol):
-    """A run, which shows itself in the running cell."""
-
-    id: str
-
-    def show(self) -> Any:
-        """Show it; returns itself."""
-
-    def pause(self) -> Any:
-        """Send nothing more."""
-
-
-S = TypeVar("S", bound=_Shown)
-
-
 def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     """A method of the session as a blocking call."""
 
@@ -291,19 +276,19 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> C
     return call
 
 
-def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, S]]) -> Callable[Concatenate[Any, P], S]:
-    """A method of the session as a blocking call that shows what it returns in the cell."""
+def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    """A method of the session as a blocking call that shows the run that it returns in the cell."""
 
     @functools.wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> S:
-        begun: list[S] = []
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        begun: list[Any] = []
 
         async def begin() -> None:
             begun.append(await _call(method, self, args, kwargs))
 
         try:
             run(begin())
-            return cast("S", begun[0].show())
+            return cast("T", begun[0].show())
         except KeyboardInterrupt as stop:
             if not begun:
                 raise

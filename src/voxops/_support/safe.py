@@ -31,9 +31,7 @@ _UNSEEN = (
     "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 _BEGINS = rf"'*(?:[{_UNSEEN}]*[{_SIGNS}])"
-_AT_START = rf"\A(?={_BEGINS}|'*[\t\r\n])"
-_WITHIN = rf"(?<=[;\t|\r\n])(?={_BEGINS})"
-_OPEN = re.compile(f"{_AT_START}|{_WITHIN}")
+_OPEN = re.compile(rf"\A(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])(?={_BEGINS})")
 _GUARDED = re.compile(rf"\A'(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])'(?={_BEGINS})")
 
 
@@ -134,9 +132,9 @@ def markdown(value: object, limit: int = 200) -> str:
     return _MENTION.sub("\\1\u2060", text)
 
 
-def chat(value: object, limit: int = 200) -> str:
+def chat(value: object) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
-    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
+    return _CALL.sub("\\1\u2060", entities(plain(value), quote=False))
 
 
 def code(value: object) -> str:

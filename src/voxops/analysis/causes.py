@@ -16,7 +16,7 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_columns, need_frame, plain_values, restored, unnamed_index
 from voxops.frames.records import TARGET_KEY, latest_targets
 from voxops.frames.schemas import STRING_DTYPE
-from voxops.frames.times import length, present_of, shown_zone, window, zone
+from voxops.frames.times import length, present_of, shown_zone, window
 
 _NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
 _CAUSE = ["cause", "verdict", "remedy"]
@@ -162,11 +162,10 @@ def names_of(owners: pd.Series, most: int = 4) -> str:
     return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
 
-def week_partial(triaged: pd.DataFrame, *, tz: str = "UTC") -> pd.DataFrame:
+def week_partial(triaged: pd.DataFrame, *, tz: str) -> pd.DataFrame:
     """Count the causes of one part of a history by week; ``WEEKS.merge`` joins parts, and is the table itself."""
     keys = WEEKS.keys[1:]
     triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
-    zone(tz)
     rows = triaged[triaged["cause"].notna()]
     counted = pd.DataFrame({"week": span_start(rows["updated_at"], "week", tz), **{name: rows[name] for name in keys}})
     return WEEKS.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))

@@ -32,10 +32,10 @@ _OUTAGE: dict[str, Any] = {
     "start": TIME_DTYPE,
     "end": TIME_DTYPE,
     "recovered_at": TIME_DTYPE,
-    "deliveries": pd.Int64Dtype(),
-    "failed_first": pd.Int64Dtype(),
-    "lost": pd.Int64Dtype(),
-    "failure_rate": pd.Float64Dtype(),
+    "deliveries": "Int64",
+    "failed_first": "Int64",
+    "lost": "Int64",
+    "failure_rate": "Float64",
     "symptom": STRING_DTYPE,
 }
 _DUPLICATE: dict[str, Any] = {
@@ -44,10 +44,10 @@ _DUPLICATE: dict[str, Any] = {
     "event_type": STRING_DTYPE,
     "first_at": TIME_DTYPE,
     "last_at": TIME_DTYPE,
-    "copies": pd.Int64Dtype(),
-    "delivered": pd.Int64Dtype(),
+    "copies": "Int64",
+    "delivered": "Int64",
     "evidence": STRING_DTYPE,
-    "delivery_ids": np.dtype(object),
+    "delivery_ids": object,
 }
 # An id has figures; a word of the receiver's own, such as evt_received, names no event.
 _EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"

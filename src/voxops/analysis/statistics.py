@@ -17,6 +17,7 @@ from voxops._support.arguments import did_you_mean, list_of_text, whole_number
 from voxops._support.canonical import well_formed
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, unnamed_index
+from voxops.frames.records import last_of_each
 from voxops.frames.times import day_starts, length, present_of, shown_zone, zone
 
 
@@ -52,26 +53,18 @@ class Tally:
         for name in totals:
             if rows[name].dtype == "string":
                 # The first in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python.
-                rows = rows.assign(**{name: _well_formed_texts(rows[name])}).sort_values(name, kind="stable")
+                # Of half a surrogate pair a question mark stays: pyarrow refuses it where pandas hands columns to it.
+                texts = rows[name].map(well_formed, na_action="ignore").astype(rows[name].dtype)
+                rows = rows.assign(**{name: texts}).sort_values(name, kind="stable")
                 totals[name] = "first"
         table = rows.groupby(list(self.keys), sort=True, dropna=False, observed=True).agg(totals).reset_index()
         return table.astype(rows.dtypes[[*self.keys, *totals]])
 
-    def merge(self, *partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
-        """Make one partial of several, one by one or as an iterable; order and grouping do not matter."""
-        parts = flat(partials)
+    def merge(self, partials: Iterable[pd.DataFrame]) -> pd.DataFrame:
+        """Make one partial of several; order and grouping do not matter."""
+        parts = list(partials)
         filled = [part for part in parts if len(part)]
         return self.group(pd.concat(filled, ignore_index=True)) if filled else parts[0]
-
-
-def _well_formed_texts(texts: pd.Series[Any]) -> pd.Series[Any]:
-    """Texts with a question mark for each half of a surrogate pair, which pyarrow refuses where pandas hands columns to it."""
-    return texts.map(well_formed, na_action="ignore").astype(texts.dtype)
-
-
-def flat(partials: Iterable[pd.DataFrame | Iterable[pd.DataFrame]]) -> list[pd.DataFrame]:
-    """Partials one by one, in iterables, or both."""
-    return [part for each in partials for part in ([each] if isinstance(each, pd.DataFrame) else each)]
 
 
 def latency_quantiles(histogram: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -122,8 +115,6 @@ STATES = ("succeeded", "failed", "in flight")
 _STATE = pd.CategoricalDtype(list(STATES))
 FIELDS = {"endpoint": "url", "event": "event_type", "webhook": "webhook_id", "status": "status_code"}
 SPANS = ("hour", "day", "week", "month")
-_OF_DAYS = frozenset({"week", "month"})  # spans that are made of whole days
-_TRACES = ("status_code", "latency_ms", "error")
 _COUNTED = ("state", "attempts", "latency_ms")
 COUNT_COLUMNS = (*_COUNTED, "deliveries")  # columns of a partial, after those of its groups
 PERCENTS = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
@@ -156,7 +147,7 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
         category, with the index of `log`.
     """
     success = booleans(log, "success")
-    traces = [name for name in _TRACES if name in log.columns]
+    traces = [name for name in ("status_code", "latency_ms", "error") if name in log.columns]
     tried = log[traces].notna().any(axis=1) if traces else True
     codes = np.select([success.fillna(False).to_numpy(bool), (success.notna() & tried).to_numpy(bool)], [0, 1], 2)
     return pd.Series(pd.Categorical.from_codes(codes, dtype=_STATE), index=log.index, name="state")
@@ -179,14 +170,9 @@ def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
         return log  # what it lacks is said where it is needed
     known = log.loc[:, ~log.columns.duplicated()]  # what it has twice is refused where it is needed
     ids = known["delivery_id"]
-    if not (ids.duplicated() & ids.notna()).any():
-        return log
     done = booleans(known, "success").fillna(False).to_numpy(bool)
     tries = pd.to_numeric(known["retry_count"], errors="coerce").fillna(0).to_numpy(float)
-    order = np.lexsort((tries, done))  # of equals the last one in the frame stands
-    ranked = ids.iloc[order]
-    kept = (~ranked.duplicated(keep="last") | ranked.isna()).to_numpy(bool)
-    return log.iloc[np.sort(order[kept])]
+    return last_of_each(log, ids, ids.notna(), tries, done)
 
 
 def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:
@@ -308,7 +294,7 @@ def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
     PlanError
         If there is none, or they are not of the same groups.
     """
-    parts = flat(partials)
+    parts = [part for each in partials for part in ([each] if isinstance(each, pd.DataFrame) else each)]
     if len({tuple(part.columns) for part in parts}) != 1:
         raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
     return _tally(_group_columns(parts[0])).merge(parts)
@@ -322,7 +308,7 @@ def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
         days = wall.dt.normalize()
-        if span in _OF_DAYS:  # by the calendar, not by hours: the week in which clocks change is a week, too
+        if span != "day":  # by the calendar, not by hours: the week in which clocks change is a week, too
             days -= pd.to_timedelta(wall.dt.day_of_week if span == "week" else wall.dt.day - 1, unit="D")
         begun = day_starts(days, tz)
     return cast("pd.Series[Any]", begun.dt.as_unit("us"))
@@ -509,17 +495,14 @@ def _finish_levels(partial: pd.DataFrame, allowed: float, enough: int) -> pd.Dat
         for name in ("long", "short")
     }
     spent = (missed.astype("Float64") / budget).round(_DIGITS)
+    long, short = burns.values()
+    burning = ((long > 1) & (short > 1)).where(long.notna() & short.notna())
     table = partial[["url", "deliveries", "in_time", "late", "failed", "unknown"]].assign(
         share=level,
         met=(spent <= 1).astype("boolean"),
         budget=budget,
         budget_left=1 - spent,
         **burns,
-        burning=_all(burns["burn_long"] > 1, burns["burn_short"] > 1),
+        burning=burning.astype("boolean"),
     )
     return table.sort_values(["budget_left", "url"], na_position="last", kind="stable", ignore_index=True)
-
-
-def _all(one: pd.Series[Any], other: pd.Series[Any]) -> pd.Series[Any]:
-    """Both; NA where either is NA."""
-    return cast("pd.Series[Any]", (one & other).where(one.notna() & other.notna()).astype("boolean"))

@@ -77,40 +77,40 @@ MATRIX: tuple[Endpoint, ...] = (
     #        row group    method path                          idempotent async  emits  resend  partial  inferred  note
     Endpoint(1, "posts", "POST", "/v1/posts", True, False, ("post.created", "post.scheduled"), Resend.WITH_KEY, False, (), "Recommended; created synchronously"),
     Endpoint(2, "posts", "PATCH", "/v1/posts/:id", True, False, (), Resend.SAFE, False, (), "use version token"),
-    Endpoint(3, "posts", "DELETE", "/v1/posts/:id", True, False, (), Resend.SAFE, False, (), ""),
+    Endpoint(3, "posts", "DELETE", "/v1/posts/:id", True, False, (), Resend.SAFE, False),
     Endpoint(4, "posts", "POST", "/v1/posts/:id/publish", True, True, _COMPLETION, Resend.WITH_KEY, False, (), "queued to SQS"),
     Endpoint(5, "posts", "POST", "/v1/posts/:id/retry", True, True, _COMPLETION, Resend.WITH_KEY, True, (), "Recommended; re-queued; some platforms may fail"),
-    Endpoint(6, "posts", "POST", "/v1/posts/:id/cancel", True, False, (), Resend.SAFE, False, (), ""),
-    Endpoint(7, "posts", "POST", "/v1/posts/:id/clone", True, False, ("post.created",), Resend.WITH_KEY, False, (), ""),
-    Endpoint(8, "posts", "POST", "/v1/posts/:id/duplicate", True, False, ("post.created",), Resend.WITH_KEY, False, (), ""),
-    Endpoint(9, "posts", "POST", "/v1/posts/:id/unpublish", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(6, "posts", "POST", "/v1/posts/:id/cancel", True, False, (), Resend.SAFE, False),
+    Endpoint(7, "posts", "POST", "/v1/posts/:id/clone", True, False, ("post.created",), Resend.WITH_KEY, False),
+    Endpoint(8, "posts", "POST", "/v1/posts/:id/duplicate", True, False, ("post.created",), Resend.WITH_KEY, False),
+    Endpoint(9, "posts", "POST", "/v1/posts/:id/unpublish", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(10, "posts", "POST", "/v1/posts/:id/platforms/:id/fix", True, True, _COMPLETION, Resend.WITH_KEY, True, ("idempotent",), "re-queued"),
     Endpoint(11, "posts", "POST", "/v1/posts/bulk", True, False, ("post.created",), Resend.WITH_KEY, True, (), "Recommended; each created synchronously; HTTP 207, per-item status"),
     Endpoint(12, "posts", "POST", "/v1/posts/bulk-video", True, False, ("post.created",), Resend.WITH_KEY, True, ("idempotent",), "HTTP 207"),
     Endpoint(13, "posts", "POST", "/v1/posts/validate", False, False, (), Resend.SAFE, False, ("emits",), "read-only; always"),
-    Endpoint(14, "posts", "POST", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL, ""),
-    Endpoint(15, "posts", "PATCH", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL, ""),
-    Endpoint(16, "posts", "DELETE", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(14, "posts", "POST", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL),
+    Endpoint(15, "posts", "PATCH", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL),
+    Endpoint(16, "posts", "DELETE", "/v1/posts/:id/recurrence", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(17, "accounts", "POST", "/v1/accounts/connect/:platform", False, False, (), Resend.SAFE, False, _ALL, "yes possible; returns OAuth URL"),
     Endpoint(18, "accounts", "POST", "/v1/accounts/callback/:platform", False, False, ("account.connected",), Resend.NEVER, False, ("idempotent",), "OAuth code cannot be replayed"),
-    Endpoint(19, "accounts", "DELETE", "/v1/accounts/:id", True, False, ("account.disconnected",), Resend.SAFE, False, ("idempotent", "retry_safe"), ""),
-    Endpoint(20, "accounts", "POST", "/v1/accounts/:id/refresh", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(19, "accounts", "DELETE", "/v1/accounts/:id", True, False, ("account.disconnected",), Resend.SAFE, False, ("idempotent", "retry_safe")),
+    Endpoint(20, "accounts", "POST", "/v1/accounts/:id/refresh", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(21, "accounts", "POST", "/v1/accounts/:id/test", True, False, (), Resend.SAFE, False, _ALL, "no possible"),
-    Endpoint(22, "accounts", "POST", "/v1/accounts/:id/select-page", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(22, "accounts", "POST", "/v1/accounts/:id/select-page", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(23, "accounts", "POST", "/v1/accounts/:id/backfill", True, True, (), Resend.SAFE, False, _ALL, "analytics pulled async"),
     Endpoint(24, "media", "POST", "/v1/media/upload", True, False, (), Resend.SAFE, False, _ALL, "presigned URL; S3 PUT separate"),
-    Endpoint(25, "media", "DELETE", "/v1/media/:id", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(25, "media", "DELETE", "/v1/media/:id", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(26, "media", "POST", "/v1/media/:id/validate", True, True, (), Resend.SAFE, False, _ALL, "queued"),
-    Endpoint(27, "media", "POST", "/v1/media/register", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(27, "media", "POST", "/v1/media/register", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(28, "media", "POST", "/v1/media/bulk-presign", True, False, (), Resend.SAFE, True, _ALL, "per-file URLs"),
     Endpoint(29, "media", "POST", "/v1/media/bulk-video-upload-urls", True, False, (), Resend.SAFE, True, _ALL, "per-file URLs"),
     Endpoint(30, "media", "POST", "/v1/media/bulk-validate", True, True, (), Resend.SAFE, False, _ALL, "queued"),
     Endpoint(31, "media", "POST", "/v1/media/import-from-url", True, True, (), Resend.SAFE, False, _ALL, "async import"),
     Endpoint(32, "media", "POST", "/v1/media/import-from-drive", True, True, (), Resend.SAFE, False, _ALL, "async import"),
     Endpoint(33, "media", "PUT", "(presigned upload URL)", False, False, ("media.uploaded",), Resend.SAFE, False, ("idempotent", "retry_safe"), "not our API"),
-    Endpoint(34, "webhooks", "POST", "/v1/webhooks", True, False, (), Resend.SAFE, False, _ALL, ""),
-    Endpoint(35, "webhooks", "PATCH", "/v1/webhooks/:id", True, False, (), Resend.SAFE, False, _ALL, ""),
-    Endpoint(36, "webhooks", "DELETE", "/v1/webhooks/:id", True, False, (), Resend.SAFE, False, _ALL, ""),
+    Endpoint(34, "webhooks", "POST", "/v1/webhooks", True, False, (), Resend.SAFE, False, _ALL),
+    Endpoint(35, "webhooks", "PATCH", "/v1/webhooks/:id", True, False, (), Resend.SAFE, False, _ALL),
+    Endpoint(36, "webhooks", "DELETE", "/v1/webhooks/:id", True, False, (), Resend.SAFE, False, _ALL),
     Endpoint(37, "webhooks", "POST", "/v1/webhooks/:id/rotate-secret", False, False, (), Resend.NEVER, False, ("idempotent", "emits"), "secret changes on each call"),
     Endpoint(38, "webhooks", "POST", "/v1/webhooks/test", True, False, (), Resend.SAFE, False, _ALL, "no possible"),
     Endpoint(39, "webhooks", "POST", "/v1/webhooks/:id/deliveries/:id/retry", True, True, (), Resend.SAFE, False, _ALL, "re-queued"),
@@ -201,7 +201,9 @@ def matrix() -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        asdict(row) | {"emits": ", ".join(row.emits), "inferred": ", ".join(row.inferred), "polled": polled(row) or ""}
+        asdict(row)
+        | {"asynchronous": row.is_async, "emits": ", ".join(row.emits), "resend": str(row.resend)}
+        | {"polled": polled(row) or "", "inferred": ", ".join(row.inferred)}
         for row in MATRIX
     ]
     names = [
@@ -210,7 +212,7 @@ def matrix() -> pd.DataFrame:
         "method",
         "path",
         "idempotent",
-        "is_async",
+        "asynchronous",
         "partial",
         "emits",
         "resend",
@@ -218,5 +220,4 @@ def matrix() -> pd.DataFrame:
         "inferred",
         "note",
     ]
-    frame = pd.DataFrame(rows, columns=names).rename(columns={"is_async": "asynchronous"})
-    return frame.assign(resend=[str(row.resend) for row in MATRIX]).set_index("row")
+    return pd.DataFrame(rows, columns=names).set_index("row")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-__all__ = ["READY", "SENTENCES", "TWIN", "Reason", "beginning", "kinds", "read_reason"]
-
 READY = "ready"  # the code of every row that would be sent
 TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 26)
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from voxops._support import eventloop, safe
-from voxops._support.arguments import folder_path, list_of_text
+from voxops._support.arguments import folder_path, list_of_text, true_or_false
 from voxops._support.files import short_path
 from voxops.analysis.causes import causes_of
 from voxops.analysis.statistics import LEVEL_COLUMNS, finish, levels_of, merge, partial
@@ -189,8 +189,8 @@ class Archive:
         pandas.DataFrame
             Columns and dtypes of ``ws.deliveries``.
         """
-        if success is not None and not isinstance(success, bool):
-            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        if success is not None:
+            true_or_false("success", success)
         wanted = created(*self._window(since, until)) & isin("webhook_id", list_of_text("webhook", webhook))
         wanted &= isin("event_type", words("event_type", event_type), any_case=True)
         wanted &= some(webhook=webhook, event_type=event_type)

@@ -30,9 +30,7 @@ from voxops.errors import ConfigError
 from voxops.frames.arrow import doubled_name, to_frame
 
 
-def ask(
-    files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool = False
-) -> pd.DataFrame:
+def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool) -> pd.DataFrame:
     """Run one query over the tables, each of which is a view of its files."""
     if not isinstance(query, str):
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
@@ -46,7 +44,11 @@ def ask(
         if not allow_file_access:
             _lock_up(connection, [path for paths in files.values() for path in paths])
         answer = _answer(connection, query, parameters)
-    return to_frame(_as_frames_have_it(answer))
+    if doubled := doubled_name(answer.column_names):
+        raise ConfigError(
+            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
+        )
+    return to_frame(pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names}))
 
 
 def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path], *, days: bool = False) -> str:
@@ -60,15 +62,6 @@ def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Pat
     return (
         f"(SELECT * FROM {none} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, {hive}))"
     )
-
-
-def _as_frames_have_it(answer: pa.Table) -> pa.Table:
-    """An answer in the types that frames have."""
-    if doubled := doubled_name(answer.column_names):
-        raise ConfigError(
-            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
-        )
-    return pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names})
 
 
 def _narrowed(name: str, column: Any) -> Any:
@@ -135,9 +128,8 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
 _STATE = """CASE WHEN success THEN 'succeeded'
  WHEN success IS NOT NULL AND (status_code IS NOT NULL OR latency_ms IS NOT NULL OR error IS NOT NULL) THEN 'failed'
  ELSE 'in flight' END"""
-_RETRIES = f"least(greatest(coalesce(retry_count, 0), 0), {MOST_RETRIES})"
 _COUNTED = f"""{_STATE} AS state,
- {_RETRIES} + CASE WHEN {_STATE} = 'in flight' THEN 0 ELSE 1 END AS attempts,
+ least(greatest(coalesce(retry_count, 0), 0), {MOST_RETRIES}) + CASE WHEN {_STATE} = 'in flight' THEN 0 ELSE 1 END AS attempts,
  CASE WHEN latency_ms >= 0 THEN latency_ms END AS latency_ms, count(*) AS deliveries"""
 
 _QUARTER = 900_000_000  # microseconds; since 1972 no zone's hour begins between two quarters
@@ -222,22 +214,18 @@ def _parts(rows: str, columns: Sequence[str], tz: str, span: tuple[pd.Timestamp 
     keys = [f"{_begin(name, tz)} AS {name}" if name in SPANS else _quoted(name) for name in columns]
     zoned = tz != "UTC" and not set(SPANS).isdisjoint(columns)
     joined = f" LEFT JOIN zones ON epoch_us(created_at) // {_QUARTER} = zones.quarter" if zoned else ""
-    return f"SELECT {''.join(f'{key}, ' for key in keys)}{_COUNTED} FROM {rows}{joined}{_within(*span)} GROUP BY ALL"
+    bounds = [  # an unknown time is inside
+        f"(created_at IS NULL OR created_at {sign} make_timestamptz({int(when.as_unit('us').asm8.view('i8'))}))"
+        for sign, when in zip((">=", "<"), span, strict=True)
+        if when is not None
+    ]
+    where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+    return f"SELECT {''.join(f'{key}, ' for key in keys)}{_COUNTED} FROM {rows}{joined}{where} GROUP BY ALL"
 
 
 def _begin(span: str, tz: str) -> str:
     """When the hour, day, week or month of a delivery began."""
     return f"date_trunc('{span}', make_timestamp(epoch_us(created_at)))" if tz == "UTC" else f"zones.{span}"
-
-
-def _within(start: pd.Timestamp | None, end: pd.Timestamp | None) -> str:
-    """The span of time as a condition; an unknown time is inside."""
-    bounds = [
-        f"(created_at IS NULL OR created_at {sign} make_timestamptz({int(when.as_unit('us').asm8.view('i8'))}))"
-        for sign, when in ((">=", start), ("<", end))
-        if when is not None
-    ]
-    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def _days(files: Sequence[Path]) -> list[str]:

@@ -6,9 +6,10 @@ import operator
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import reduce
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +28,7 @@ from voxops.errors import ConfigError
 from voxops.frames.arrow import to_frame
 from voxops.frames.nested import NestedArray, strings, targets_type
 from voxops.frames.records import TARGET_COLUMNS
-from voxops.frames.schemas import SCHEMAS, TARGET
+from voxops.frames.schemas import SCHEMAS, TARGET, Column
 from voxops.frames.times import MOMENTS
 
 UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
@@ -43,26 +44,28 @@ _SIMPLE = {
     "list": pa.list_(pa.string()),
     "json": pa.string(),
 }
-_TARGET_KINDS = {column.name: column.kind.name for column in TARGET}
 
 
-def _schema(kinds: dict[str, str]) -> pa.Schema:
-    """Arrow's types of these columns."""
-    return pa.schema([(name, targets_type() if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
+def _kinds(columns: Iterable[Column]) -> dict[str, str]:
+    return {column.name: column.kind.name for column in columns if column.shown}
 
 
-_OF_POSTS = {column.name: column.kind.name for column in SCHEMAS["posts"] if column.shown}
+_OF_POSTS = _kinds(SCHEMAS["posts"])
+_OF_TARGETS = _OF_POSTS | _kinds(TARGET)
 _KINDS = {
     "posts": _OF_POSTS,
     # created_at is the post's: it decides on the day, for posts and targets alike
     "targets": {
-        **{name: _TARGET_KINDS.get(name) or _OF_POSTS.get(name, "word") for name in TARGET_COLUMNS},
+        **{name: _OF_TARGETS.get(name, "word") for name in TARGET_COLUMNS},
         "post_id": "text",
         "created_at": "time",
     },
-    "deliveries": {column.name: column.kind.name for column in SCHEMAS["deliveries"] if column.shown},
+    "deliveries": _kinds(SCHEMAS["deliveries"]),
 }
-SCHEMA = {table: _schema(kinds) for table, kinds in _KINDS.items()}
+SCHEMA = {
+    table: pa.schema([(name, targets_type() if name == "targets" else _SIMPLE[kind]) for name, kind in kinds.items()])
+    for table, kinds in _KINDS.items()
+}
 # Columns whose values repeat: read as codes and a dictionary, which costs a tenth.
 _REPEATING = {
     table: [name for name, kind in kinds.items() if kind in {"label", "word", "code"}]
@@ -89,17 +92,6 @@ def _column_out(column: pd.Series[Any], kind: Any) -> Any:
     return pa.array(values, type=kind)
 
 
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Explain a damaged file."""
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(
-            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
-        ) from error
-
-
 def dataset(kind: str, files: Collection[Path]) -> Any:
     """Files of one table, the earliest first, as a dataset of Arrow with the column ``day``; newest rows first.
 
@@ -121,8 +113,12 @@ def dataset(kind: str, files: Collection[Path]) -> Any:
 
 def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
     """Rows and columns of files of one table; a ConfigError names a damaged file."""
-    with _readable():
+    try:
         return dataset(kind, files).to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(
+            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
+        ) from error
 
 
 def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -177,30 +173,20 @@ def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
     moments = [pc.field(name) for name in MOMENTS]
     wanted = pc.scalar(True)
     if start is not None:
-        late = _fold(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
-        wanted &= late | _fold(operator.and_, [each.is_null() for each in moments])
+        late = reduce(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
+        wanted &= late | reduce(operator.and_, [each.is_null() for each in moments])
     if end is not None:
-        wanted &= _fold(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
+        wanted &= reduce(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
     return wanted
 
 
 def _scalar(when: pd.Timestamp) -> Any:
     """An instant as Arrow has it."""
-    return pa.scalar(when.to_pydatetime(), pa.timestamp("us", "UTC"))
+    return pa.scalar(when.to_pydatetime(), _TIME)
 
 
-def _fold(join: Callable[[Any, Any], Any], conditions: Sequence[Any]) -> Any:
-    """Join conditions by one operator."""
-    first, *others = conditions
-    for other in others:
-        first = join(first, other)
-    return first
-
-
-KINDS = ("posts", "targets", "deliveries")
 _VERSION = 1
-# What a newer record replaces: all targets of a post go with it.
-_KEYS = {"posts": "post_id", "targets": "post_id", "deliveries": "delivery_id"}
+# The first names what a newer record replaces: all targets of a post go with it.
 _ORDER = {
     "posts": ["post_id"],
     "targets": ["post_id", "platform", "account_id", "target_id"],
@@ -223,12 +209,6 @@ class BusyError(ConfigError):
 def day_of(time: datetime) -> str:
     """Name of the day of a time; of four figures a year, also before 1000, so that names stand in the order of days."""
     return time.date().isoformat()
-
-
-def days_of(times: pd.Series[Any]) -> pd.Series[Any]:
-    """Name of the day of each time."""
-    names: pd.Series[Any] = times.dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
-    return names
 
 
 class Store:
@@ -291,19 +271,20 @@ class Store:
             return
         ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
         for path in sorted(self.root.iterdir()):
-            if path.name not in ours and not (path.name in KINDS and self._is_table(path)):
+            begun = (
+                path.name in SCHEMA
+                and path.is_dir()
+                and all(_DAY.fullmatch(day.name) or day.name in _LITTER for day in path.iterdir())
+            )
+            if not begun and path.name not in ours:
                 raise ConfigError(
                     f"{self.root} holds other files, such as {path.name}, and is not an archive; choose a new or empty folder"
                 )
 
-    def _is_table(self, folder: Path) -> bool:
-        """Whether a folder is one that a sync has begun to fill."""
-        return folder.is_dir() and all(_DAY.fullmatch(path.name) or path.name in _LITTER for path in folder.iterdir())
-
     def _left_aside(self) -> Iterable[Path]:
         """Files that a killed write left before their rename, in the archive's own folders; links are not followed."""
         yield self.root / (_STATE + _ASIDE)
-        for kind in KINDS:
+        for kind in SCHEMA:
             if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
                 for folder in (self.root / kind).iterdir():
                     if _DAY.fullmatch(folder.name) and not folder.is_symlink():
@@ -340,12 +321,12 @@ class Store:
 
     def begun(self) -> bool:
         """Whether anything has ever been written here."""
-        return (self.root / _STATE).exists() or any(map(self.files, KINDS))
+        return (self.root / _STATE).exists() or any(map(self.files, SCHEMA))
 
     def files(self, kind: str) -> dict[str, Path]:
         """Day -> file, the earliest first, rows without a day last."""
-        if kind not in KINDS:
-            raise ConfigError(f"kind={kind!r}; an archive has {', '.join(KINDS)}")
+        if kind not in SCHEMA:
+            raise ConfigError(f"kind={kind!r}; an archive has {', '.join(SCHEMA)}")
         found = (self.root / kind).glob(f"day=*/{_PART}")
         return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
 
@@ -359,10 +340,11 @@ class Store:
         """
         aside = []
         for kind, frame in frames.items():
-            parts = dict(iter(frame.groupby(days_of(frame["created_at"]), sort=False)))
+            days = frame["created_at"].dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
+            parts = dict(iter(frame.groupby(days, sort=False)))
             if UNKNOWN_DAY in self.files(kind):  # a record that shows its time now leaves this file
                 parts.setdefault(UNKNOWN_DAY, frame.head(0))
-            ids = pa.array(frame[_KEYS[kind]], pa.string())
+            ids = pa.array(frame[_ORDER[kind][0]], pa.string())
             for day, rows in parts.items():
                 path = self.root / kind / f"day={day}" / _PART
                 aside += self._merge_day(kind, path, to_table(kind, rows), ids)
@@ -377,7 +359,7 @@ class Store:
         merged, old = new, None
         if path.exists():
             old = read(kind, [path])
-            kept = old.filter(pc.invert(pc.is_in(old[_KEYS[kind]], value_set=ids)))
+            kept = old.filter(pc.invert(pc.is_in(old[_ORDER[kind][0]], value_set=ids)))
             merged = pa.concat_tables([kept, new])
         merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
         if old is not None and merged.equals(old):

@@ -74,7 +74,7 @@ DELIVERED_WITHIN = timedelta(days=7)  # how long a delivery that failed counts a
 
 def last_read(state: Mapping[str, Any], kind: str) -> pd.Timestamp | None:
     """When the last pass over these began, as the state keeps it."""
-    found = state.get("read_at", {}).get(kind) or state.get("synced_at")
+    found = state.get("read_at", {}).get(kind)
     return None if found is None else pd.Timestamp(found)
 
 
@@ -143,12 +143,6 @@ def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) ->
     return to_frame(read("deliveries", store.files("deliveries").values(), names, wanted))
 
 
-def count_deliveries(store: Store, webhook: str, span: Span) -> int:
-    """How many deliveries of a webhook an archive holds that were created within a span."""
-    inside = created(pd.Timestamp(span[0]), pd.Timestamp(span[1])) & isin("webhook_id", [webhook])
-    return int(dataset("deliveries", store.files("deliveries").values()).count_rows(filter=inside))
-
-
 BLOCK = 50_000  # records held before they are written
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
@@ -204,9 +198,7 @@ class Sync:
         Table -> ids of the records that came from the API.
     """
 
-    def __init__(
-        self, store: Store, client: AsyncClient, state: dict[str, Any], acted: Collection[str] = frozenset()
-    ) -> None:
+    def __init__(self, store: Store, client: AsyncClient, state: dict[str, Any], acted: Collection[str]) -> None:
         self._store = store
         self._client = client
         self._state = state
@@ -220,7 +212,8 @@ class Sync:
         """Read what is new and what is open; `since` leaves out deliveries before it, `full` reads what is settled, too."""
         before = self._client.requests
         await self.posts(full=full)
-        webhooks = [str(record["id"]) async for record in self._webhooks() if record.get("id")]
+        pages = self._client.webhooks.list()
+        webhooks = [str(record["id"]) async for page in pages for record in page.records if record.get("id")]
         await self.deliveries(webhooks, since, full=full)
         self._state["synced_at"] = self._client.now().isoformat()
         self._store.save(self._state)
@@ -251,12 +244,6 @@ class Sync:
         """Note when a pass began that has ended."""
         self._state.setdefault("read_at", {})[kind] = begun.isoformat()
         self._store.save(self._state)
-
-    async def _webhooks(self) -> AsyncIterator[Mapping[str, Any]]:
-        """The webhooks of the workspace."""
-        async for page in self._client.webhooks.list():
-            for record in page.records:
-                yield record
 
     # Posts.
 
@@ -299,7 +286,9 @@ class Sync:
             fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
             self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
         else:  # a post is in the archive as lists show it, however it was read
-            posts["targets"] = TargetsArray._from_sequence([self._as_listed(cell) for cell in posts["targets"]])
+            hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
+            cells = [cell and Targets.of(target._replace(**hidden) for target in cell) for cell in posts["targets"]]
+            posts["targets"] = TargetsArray._from_sequence(cells)
         expanded = targets(posts)
         expanded["created_at"] = posts.set_index("post_id")["created_at"].loc[expanded["post_id"]].array
         self._fetched["posts"] += len(posts)
@@ -340,11 +329,6 @@ class Sync:
             if not left or fruitless >= len(left) or (created is not None and created < oldest):
                 return
 
-    def _as_listed(self, cell: Targets | None) -> Targets | None:
-        """Targets of a post that was read by itself without what lists do not show."""
-        hidden: dict[str, Any] = dict.fromkeys(set(ONLY_SINGLE) - self._shown)
-        return cell and Targets.of([target._replace(**hidden) for target in cell])
-
     async def _note_deleted(self, gone: Collection[str]) -> None:
         """Record that posts no longer exist, so that they are not requested again."""
         if not gone:
@@ -360,27 +344,23 @@ class Sync:
     # Deliveries.
 
     async def _new_deliveries(self, webhook: str, since: datetime) -> None:
-        """Read the gaps in what has been read of a webhook's history, the latest first."""
+        """Read the gaps in what has been read of a webhook's history, the latest first; a block is noted as read when it is on disk."""
         now = self._client.now()
         for low, high in gaps(spans_read(self._state, webhook), since, now):
-            await self._read_gap(webhook, low, None if high == now else high, now)
-
-    async def _read_gap(self, webhook: str, low: datetime, high: datetime | None, now: datetime) -> None:
-        """Read one gap block by block; each block is noted as read when it is on disk."""
-        end = now - LATE if high is None else high
-        columns = Columns("deliveries")
-        since = None if low == BEGINNING else low
-        async for page in prefetch(self._client.webhooks.deliveries(webhook, since=since, until=high)):
-            columns.extend(page.records, webhookId=webhook)
-            oldest = min(_created(page.records), default=None)
-            if oldest is not None and oldest < low:  # a server that does not know the filter
-                break
-            if len(columns) >= BLOCK and oldest is not None:
-                await self._take_deliveries(columns)
-                columns = Columns("deliveries")
-                self._note_read(webhook, (oldest + timedelta(seconds=1), end))
-        await self._take_deliveries(columns)
-        self._note_read(webhook, (low, end))
+            end, until = (now - LATE, None) if high == now else (high, high)
+            columns = Columns("deliveries")
+            first = None if low == BEGINNING else low
+            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=until)):
+                columns.extend(page.records, webhookId=webhook)
+                oldest = min(_created(page.records), default=None)
+                if oldest is not None and oldest < low:  # a server that does not know the filter
+                    break
+                if len(columns) >= BLOCK and oldest is not None:
+                    await self._take_deliveries(columns)
+                    columns = Columns("deliveries")
+                    self._note_read(webhook, (oldest + timedelta(seconds=1), end))
+            await self._take_deliveries(columns)
+            self._note_read(webhook, (low, end))
 
     def _note_read(self, webhook: str, span: Span) -> None:
         """Note what has been read and written."""
@@ -420,8 +400,10 @@ class Sync:
         apart = near(instants, TOGETHER)
         if len(apart) < 2:
             return apart
-        whole = (apart[0][0], apart[-1][1])
-        return [whole] if count_deliveries(self._store, webhook, whole) / PAGE_RECORDS <= len(apart) else apart
+        low, high = apart[0][0], apart[-1][1]
+        inside = created(pd.Timestamp(low), pd.Timestamp(high)) & isin("webhook_id", [webhook])
+        count = dataset("deliveries", self._store.files("deliveries").values()).count_rows(filter=inside)
+        return [(low, high)] if count / PAGE_RECORDS <= len(apart) else apart
 
     async def _find(
         self,

@@ -254,7 +254,6 @@ async def file(bench: Bench) -> Path:
 
 # Client, thing, idempotency key (None lets the client make one up) -> answer.
 Call: TypeAlias = Callable[[AsyncClient, Any, str | None], Awaitable[Any]]
-Make: TypeAlias = Callable[[Bench], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +273,7 @@ class Case:
     """
 
     effect: str
-    make: Make
+    make: Callable[[Bench], Awaitable[Any]]
     call: Call
     many: bool = False
 
@@ -349,14 +348,9 @@ async def _clips(bench: Bench) -> tuple[Any, Any]:
     return good, {**good, "sizeBytes": 600 * 1024**2}
 
 
-def _edited(versioned: tuple[str, str]) -> PostFields:
-    """Return what an update changes."""
-    return PostFields(content=f"Edited {versioned[0]}")
-
-
 CASES: Mapping[int, Case] = {
     1: Case("post.create", _later, _named("posts.create")),
-    2: Case("post.update", _versioned, lambda c, t, k: c.posts.update(t[0], _edited(t), version=t[1], idempotency_key=k)),
+    2: Case("post.update", _versioned, lambda c, t, k: c.posts.update(t[0], PostFields(content=f"Edited {t[0]}"), version=t[1], idempotency_key=k)),
     3: Case("post.delete", draft, _named("posts.delete")),
     4: Case("post.publish", draft, _named("posts.publish")),
     5: Case("post.retry", failed, _named("posts.retry")),

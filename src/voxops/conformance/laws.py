@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -248,8 +248,6 @@ def _finding(row: Endpoint, reading: _Reading) -> Finding:
     return Finding(row)
 
 
-Law: TypeAlias = Callable[[Bench, Endpoint, Case], Awaitable[list[str]]]
-
 # Each of these leaves the outcome unknown: the answer is lost, is an error, or comes too late.
 _AMBIGUOUS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("dropped after commit", "drop", {}),
@@ -481,7 +479,7 @@ def _comparable(answer: Any) -> Any:
     return dict(answer.accepted) if isinstance(answer, Handle) else answer
 
 
-LAWS: dict[str, Law] = {
+LAWS: dict[str, Callable[[Bench, Endpoint, Case], Awaitable[list[str]]]] = {
     "once": one_effect,
     "other body": one_body,
     "ambiguous": ambiguity,

@@ -86,7 +86,7 @@ async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
             if record is not None:  # else somebody has deleted it meanwhile
                 records.append(record)
                 rows.append((copy.label, copy.keep))
-    frame = build("posts", records, fetched_at=client.now())
+    frame = build("posts", records, fetched_at=client.now().isoformat())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
         copy_of=pd.array([keep for _, keep in rows], dtype="string"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -33,19 +32,17 @@ def read_targets(entries: Sequence[Any]) -> Targets:
     records = entries if set(map(type, entries)) == {dict} else list(map(_entry, entries))
     raw = pull(records, spellings(records), TARGET)
     clean = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
-    clean |= _of_errors(clean["_error"], clean["error_code"], clean["error_message"])
+    clean |= _of_errors(clean)
     return Targets(tuple(JSON.stage(clean[name]) for name in Target._fields), 0, len(records))
 
 
-def _of_errors(errors: Sequence[Any], codes: Sequence[Any], messages: Sequence[Any]) -> dict[str, Sequence[Any]]:
+def _of_errors(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return codes and messages, from the errors if a target has no own ones; most targets have no error."""
-    codes, messages = list(codes), list(messages)
-    places = [at for at, error in enumerate(errors) if error is not None]
-    parts = [error_parts(errors[at]) for at in places]
-    for at, code, (_, message) in zip(places, CODE.clean([code for code, _ in parts]), parts, strict=True):
-        codes[at] = code if codes[at] is None else codes[at]
-        messages[at] = message if messages[at] is None else messages[at]
-    return {"error_code": codes, "error_message": messages}
+    parts = [(None, None) if error is None else error_parts(error) for error in clean["_error"]]
+    return {
+        "error_code": _either(clean["error_code"], CODE.clean([code for code, _ in parts])),
+        "error_message": _either(clean["error_message"], [message for _, message in parts]),
+    }
 
 
 def _entry(entry: Any) -> dict[str, Any]:
@@ -118,8 +115,8 @@ class Columns:
         Parameters
         ----------
         **attrs
-            The frame's ``attrs``: by convention ``source``, ``fetched_at``, ``filters`` and ``complete``. They are stored as plain
-            JSON values, times as ISO text, so that copies, concatenation and files keep them.
+            The frame's ``attrs``, such as ``fetched_at``: plain JSON values, times as ISO text, so that copies, concatenation
+            and files keep them.
 
         Returns
         -------
@@ -137,8 +134,7 @@ class Columns:
             self._targets = [Targets.joined(self._targets)]
             columns["targets"] = TargetsArray(JSON.stage(self._targets[0].split(lengths)))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
-        said = {"kind": self._kind, **attrs, "unread": self._unread}
-        frame.attrs = msgspec.json.decode(msgspec.json.encode(said, enc_hook=_plain))
+        frame.attrs = {"kind": self._kind, **attrs, "unread": dict(self._unread)}
         return frame
 
     def _seal(self) -> None:
@@ -260,13 +256,6 @@ def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) and "id" not in record else record
 
 
-def _plain(value: Any) -> Any:
-    """Convert any value to JSON: times to ISO text, sets to lists, the rest to text."""
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")  # as the encoder's own keys
-    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
-
-
 # The fields of a delivery that a further try changes, and its keys (rule 19).
 DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
@@ -357,16 +346,11 @@ def performance(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
 
 def _records(post_id: str, answer: Any) -> list[dict[str, Any]]:
     """Return the records of one response, each with its post."""
-    if isinstance(answer, Mapping) and isinstance(answer.get("data"), Mapping):
-        answer = answer["data"]
-    found = answer.get("data", [answer]) if isinstance(answer, Mapping) else answer
-    if isinstance(answer, Mapping) and answer.get("dataAvailable") is False:
-        return []
-    return [
-        {"postId": post_id, **record}
-        for record in (found if isinstance(found, list) else [])
-        if isinstance(record, Mapping)
-    ]
+    if isinstance(answer, Mapping):
+        answer = answer["data"] if isinstance(answer.get("data"), Mapping) else answer
+        answer = [] if answer.get("dataAvailable") is False else answer.get("data", [answer])
+    found = answer if isinstance(answer, list) else []
+    return [{"postId": post_id, **record} for record in found if isinstance(record, Mapping)]
 
 
 # Columns of the targets frame from the post: column -> the post's column.
@@ -455,8 +439,7 @@ def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.Data
     if not frame["post_id"].iloc[np.flatnonzero(np.diff(of_post, prepend=-1))].duplicated().any():
         return frame
     number = frame.groupby([*TARGET_KEY, "target_id"], dropna=False, sort=False).ngroup().to_numpy()
-    changed = pd.to_datetime(frame["updated_at"], utc=True, errors="coerce", format="ISO8601")
-    order = np.lexsort((of_post, changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy()))
+    order = np.lexsort((of_post, times_of(frame, "updated_at").asi8))
     newest = np.empty(number.max() + 1, of_post.dtype)
     newest[number[order]] = of_post[order]  # of several the last one stays
     kept: pd.DataFrame = frame[of_post == newest[number]]
@@ -497,7 +480,7 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     if "target_id" in known.columns:  # which lists may omit: one load may have it for a target, and another not
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
     sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
-    return _latest(frame, names, sure, times_of(known, "updated_at"))
+    return last_of_each(frame, names, sure, times_of(known, "updated_at").asi8)
 
 
 def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
@@ -520,15 +503,16 @@ def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.Dat
     if not {*key, changed} <= set(frame.columns):
         return frame
     names = frame[list(key)].astype(object).reset_index(drop=True)
-    sure = names.notna().all(axis=1)
-    return _latest(frame, names, sure, times_of(frame, changed))
+    return last_of_each(frame, names, names.notna().all(axis=1), times_of(frame, changed).asi8)
 
 
-def _latest(frame: pd.DataFrame, names: pd.DataFrame, sure: pd.Series[bool], changed: pd.DatetimeIndex) -> pd.DataFrame:
-    """Keep the last changed of rows with equal names, and all uncertain ones."""
+def last_of_each(
+    frame: pd.DataFrame, names: pd.DataFrame | pd.Series[Any], sure: pd.Series[bool], *ranks: np.ndarray[Any, Any]
+) -> pd.DataFrame:
+    """Keep the last of rows with equal names, by the last of `ranks`, then by those before it, and all uncertain ones."""
     if not (names.duplicated() & sure).any():
         return frame
-    order = np.argsort(changed.fillna(pd.Timestamp(0, tz="UTC")).to_numpy(), kind="stable")
+    order = np.lexsort(ranks)
     kept = (~names.iloc[order].duplicated(keep="last") | ~sure.iloc[order]).to_numpy(bool)
     return frame.iloc[np.sort(order[kept])]
 

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.extensions import ExtensionDtype
 
 from voxops._support.canonical import well_formed
 from voxops.api.error_bodies import read_error
 from voxops.api.states import field_name
-from voxops.frames.nested import JsonArray, JsonDtype, ListArray, ListDtype, Objects
-from voxops.frames.times import NAT, TIME_DTYPE, stamps, utc
+from voxops.frames.nested import JsonArray, ListArray, Objects
+from voxops.frames.times import NAT, stamps, utc
 
 STRING_DTYPE = pd.StringDtype("python")
 
@@ -129,11 +128,6 @@ def _count(value: Any) -> int | None:
     return value if value in _INT64 else None
 
 
-def clean_flags(values: Sequence[Any]) -> Sequence[Any]:
-    """True, False or None."""
-    return values if _only(values, bool) else [to_bool(value) for value in values]
-
-
 def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Return lists as tuples, None as an empty one; equal lists of texts share one object.
 
@@ -179,8 +173,6 @@ class Kind:
     ----------
     name : str
         One word.
-    dtype : dtype
-        Of the column.
     clean : callable
         Raw JSON values -> uniform ones.
     stage : callable
@@ -192,7 +184,6 @@ class Kind:
     """
 
     name: str
-    dtype: ExtensionDtype | np.dtype[Any]
     clean: Callable[[Sequence[Any]], Sequence[Any]]
     stage: Callable[[Sequence[Any]], Any]
     finish: Callable[[Any], Any]
@@ -213,22 +204,22 @@ def _strings(staged: Objects) -> Any:
     return pd.array(staged, dtype=STRING_DTYPE)
 
 
-TEXT = Kind("text", STRING_DTYPE, clean_texts, _objects, _strings)
-LABEL = Kind("label", STRING_DTYPE, _Memo(str).clean, _objects, _strings)
-WORD = Kind("word", STRING_DTYPE, _Memo(status_spelling).clean, _objects, _strings)
-CODE = Kind("code", STRING_DTYPE, _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
+TEXT = Kind("text", clean_texts, _objects, _strings)
+LABEL = Kind("label", _Memo(str).clean, _objects, _strings)
+WORD = Kind("word", _Memo(status_spelling).clean, _objects, _strings)
+CODE = Kind("code", _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
 COUNT = Kind(
-    "count", pd.Int64Dtype(), clean_counts, _numbers,
+    "count", clean_counts, _numbers,
     lambda staged: pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy()), itemgetter("missing"),
 )  # fmt: skip
 # True, False and None as 1, 0 and -1.
 FLAG = Kind(
-    "flag", pd.BooleanDtype(), clean_flags, lambda values: np.array([-1 if value is None else value for value in values], np.int8),
+    "flag", lambda values: list(map(to_bool, values)), lambda values: np.array([-1 if value is None else value for value in values], np.int8),
     lambda staged: pd.arrays.BooleanArray(staged == 1, staged < 0), lambda staged: staged < 0,
 )  # fmt: skip
-TIME = Kind("time", TIME_DTYPE, list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)
-LIST = Kind("list", ListDtype(), clean_lists, _objects, ListArray)
-JSON = Kind("json", JsonDtype(), list, _objects, JsonArray)
+TIME = Kind("time", list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)
+LIST = Kind("list", clean_lists, _objects, ListArray)
+JSON = Kind("json", list, _objects, JsonArray)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,13 +201,11 @@ def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestam
         ) from error
 
 
-def absolute(name: str, value: datetime | str) -> pd.Timestamp:
-    """Read an instant.
+def absolute(value: datetime | str) -> pd.Timestamp:
+    """Read the present that a caller names.
 
     Parameters
     ----------
-    name : str
-        The name of the argument, for the message.
     value : datetime or str
         A time with an offset from UTC, as a datetime, a Timestamp or ISO text.
 
@@ -224,9 +222,9 @@ def absolute(name: str, value: datetime | str) -> pd.Timestamp:
     try:
         time = pd.Timestamp(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigError(f"{name}={value!r} is not a time; pass one such as datetime.now(UTC).") from error
+        raise ConfigError(f"now={value!r} is not a time; pass one such as datetime.now(UTC).") from error
     if pd.isna(time) or time.tzinfo is None:
-        raise ConfigError(f"{name}={value!r} has no time zone; add one, such as datetime.now(UTC).")
+        raise ConfigError(f"now={value!r} has no time zone; add one, such as datetime.now(UTC).")
     return time.tz_convert("UTC")
 
 
@@ -253,7 +251,7 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
         If `now` has no offset, or is no time.
     """
     if now is not None:
-        return absolute("now", now)
+        return absolute(now)
     loaded = frame.attrs.get("fetched_at")
     return pd.Timestamp(times.max() if loaded is None else loaded)
 

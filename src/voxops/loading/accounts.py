@@ -235,7 +235,7 @@ async def _targets(
 class BoardLoader(Loader):
     """Loads the board of accounts and the posts at risk; see `Loader`."""
 
-    def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
+    def __init__(self, client: AsyncClient, source: str, settings: Settings) -> None:
         super().__init__(client, source, settings)
         self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
 
@@ -290,7 +290,7 @@ class BoardLoader(Loader):
         chosen = chosen_accounts(listed, account)
         if true_or_false("check", check):
             tried = chosen if account is not None else chosen[chosen["status"] != "disconnected"]
-            self._checks |= await check_up(self._client, list(tried["account_id"]), refresh=refresh)
+            self._checks |= await check_up(self.client, list(tried["account_id"]), refresh=refresh)
             listed = await self.listed_accounts()  # a renewed token may have changed a status
         board, _ = await self._board(listed[listed["account_id"].isin(chosen["account_id"])], None)
         filters = {} if account is None else {"account": list(chosen["account_id"]) or ()}
@@ -327,14 +327,14 @@ class BoardLoader(Loader):
         >>> "expired" in set(risk["risk"])
         True
         """
-        until = None if within is None else pd.Timestamp(self._client.now()) + length("within", within)
+        until = None if within is None else pd.Timestamp(self.client.now()) + length("within", within)
         board, waiting = await self._board(await self.listed_accounts(), until)
         return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
 
     async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The board of these accounts, and the targets that are about to go out up to an instant."""
-        now = pd.Timestamp(self._client.now())
-        waiting = await _targets(self._client, ("scheduled", "approved"), "scheduled_for", until=until)
+        now = pd.Timestamp(self.client.now())
+        waiting = await _targets(self.client, ("scheduled", "approved"), "scheduled_for", until=until)
         ended = ("published", "partial", "failed")
-        recent = await _targets(self._client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
+        recent = await _targets(self.client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
         return account_board(accounts, recent, waiting, self._checks), waiting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ _FINDING = {"row": "Int64", "row_id": STRING_DTYPE, "sheet_row": "Int64", "cell"
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
+_TEXTS = ("content", "first_comment")
 _MAY_POST = {"active", "of unknown status"}
 _ENDPOINT = "POST /v1/posts/validate"
 
@@ -51,20 +52,13 @@ def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
-    if "guessed" in sheet.attrs:
-        for number, doubt in _guessed(rows):
-            found[number].append(doubt)
+    texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)
+    # The first text whose letters depend on an encoding that was guessed.
+    for number, name, text in texts if "guessed" in sheet.attrs else ():
+        if shown := _NOT_ASCII.search(text):
+            found[number].append(Finding(name, "warning", Reason("encoding_guessed", value=shown[0].strip())))
+            break
     return found
-
-
-def _guessed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Finding]]:
-    """The first row whose letters depend on the encoding that was guessed, with a finding that shows them."""
-    for number, row in enumerate(rows):
-        for column in ("content", "first_comment"):
-            found = _NOT_ASCII.search(str(row[column] or ""))
-            if found:
-                yield number, Finding(column, "warning", Reason("encoding_guessed", value=found[0].strip()))
-                return
 
 
 def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> pd.DataFrame:

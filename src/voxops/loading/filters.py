@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import list_of_text, near
+from voxops._support.arguments import did_you_mean, list_of_text, near
 from voxops.acts import keys
+from voxops.api.states import as_mark
 from voxops.client import account_names
-from voxops.client.names import read_accounts
+from voxops.client.names import no_account, read_accounts
 from voxops.errors import ConfigError
 from voxops.frames.columns import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
@@ -51,9 +52,7 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
     known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client, disconnected=True))}
     for name in strange:
         if name not in known:
-            meant = near(name, sorted(known), 0.7)
-            hint = f"did you mean {meant!r}?" if meant else f"one of {', '.join(sorted(known))}"
-            raise ConfigError(f"platform={name!r}: {hint}")
+            raise ConfigError(f"platform={name!r}: {did_you_mean(name, known)}")
 
 
 def warn_of_nothing(statuses: Sequence[str], until: When, end: pd.Timestamp | None, now: datetime) -> None:
@@ -99,7 +98,7 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
         return
     names = await account_names(client, disconnected=True)
     if unknown := set(accounts).difference(names.values()):
-        raise ConfigError(f"account=: {_no_account(sorted(unknown), [*names.values(), *names])}")
+        raise ConfigError(f"account=: {no_account(sorted(unknown), [*names.values(), *names])}")
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
@@ -116,15 +115,8 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
     found = {account: names.bearing(account) if _is_name(account) else [account] for account in accounts}
     unknown = [account for account in accounts if not found[account]]
     if unknown:
-        raise ConfigError(f"account=: {_no_account(unknown, names)}")
+        raise ConfigError(f"account=: {no_account(unknown, names)}")
     return list(dict.fromkeys(account for ids in found.values() for account in ids))
-
-
-def _no_account(unknown: Sequence[str], known: Iterable[str]) -> str:
-    """Say that there are no such accounts, with what the first of them was likely to mean."""
-    meant = near(unknown[0], known, 0.7)
-    hint = f"did you mean {meant!r}?" if meant else "write platform:@name, or an id of ws.accounts()"
-    return f"no account {', '.join(unknown)} in this workspace; {hint}"
 
 
 def _is_name(account: str) -> bool:
@@ -157,11 +149,11 @@ class Search:
     one; `fields` says which field of the metadata holds campaign and owner.
     """
 
-    text: tuple[str, ...] = ()
-    campaign: tuple[str, ...] = ()
-    owner: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    fields: Mapping[str, str] = field(default_factory=dict)
+    text: tuple[str, ...]
+    campaign: tuple[str, ...]
+    owner: tuple[str, ...]
+    tag: tuple[str, ...]
+    fields: Mapping[str, str]
 
     @classmethod
     def read(cls, fields: Mapping[str, str], **wanted: Words) -> Search:
@@ -194,7 +186,8 @@ class Search:
                 has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
                 if name == "campaign":  # posts of vx.plan_create hold its name as a mark
                     marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
-                    has = [fit or _mark_of(cell) in marks for fit, cell in zip(has, posts["metadata"], strict=True)]
+                    shown = [as_mark(metadata_value(cell, ["voxopsCampaign"])) for cell in posts["metadata"]]
+                    has = [fit or mark in marks for fit, mark in zip(has, shown, strict=True)]
                 fits &= pd.Series(has, index=posts.index, dtype=bool)
         return fits
 
@@ -226,12 +219,6 @@ class Search:
             if path:
                 own.extend(texts_of(metadata_value(metadata, path.split(".")[1:])))
         return [{word.casefold(): word for word in own} for own in found]
-
-
-def _mark_of(metadata: Any) -> str | None:
-    """The campaign mark of a post that ``vx.plan_create`` created, None for any other post."""
-    mark = metadata.get("voxopsCampaign") if isinstance(metadata, Mapping) else None
-    return mark if isinstance(mark, str) else None
 
 
 HERE = ("text", "campaign", "owner", "tag")
@@ -268,17 +255,17 @@ def asked_for(
     statuses: Sequence[str],
     platforms: Sequence[str],
     accounts: Sequence[str],
-    search: Search | None = None,
+    search: Search,
 ) -> pd.Series:
     """Which posts have one of these statuses, platforms and accounts; an empty list stands for any."""
-    fits = pd.Series(data=True, index=posts.index)
+    fits = search.mask(posts)
     if statuses:
         fits &= posts["status"].isin(statuses)
     if platforms:
         fits &= any_target(posts["targets"], "platform", platforms)
     if accounts:
         fits &= any_target(posts["targets"], "account_id", accounts)
-    return fits if search is None else fits & search.mask(posts)
+    return fits
 
 
 def any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -85,34 +85,11 @@ _SETTLED = {
     "deliveries": "Deliveries that had succeeded, or were older than a week, when they were last read come from the archive; a later "
     "attempt by somebody else is not seen",
 }
-_ALL = "refresh=True reads all"
-_BUSY = "Another process was writing the archive: all was read from the API"
-
-
-class Disk(Protocol):
-    """What is settled, on disk; the archive has it."""
-
-    async def posts(self, *, full: bool = False) -> tuple[pd.DataFrame, set[str]] | None:
-        """All posts, brought up to date, and the ids of those read from the API; None while another process writes."""
-
-    async def deliveries(
-        self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool = False
-    ) -> tuple[pd.DataFrame, set[str]] | None:
-        """All deliveries of these webhooks since an instant; as `posts`."""
-
-    def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
-
-    def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """As `settled_posts`, of one webhook since an instant."""
 
 
 def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """Records read from the API and from disk; of a record in both, the one from the API."""
-    parts = [part for part in (live, *settled) if len(part)]
-    if len(parts) < 2:
-        return parts[0] if parts else live
-    frame = pd.concat(parts, ignore_index=True)
+    """Records read from the API and from disk, each once; of a record in both, the one from the API."""
+    frame = pd.concat([part for part in (live, *settled) if len(part)] or [live], ignore_index=True)
     return frame[first_of_each(frame[key])].reset_index(drop=True)
 
 
@@ -203,15 +180,11 @@ class Loader:
         The time zone, and the metadata fields of owner, campaign and tags.
     """
 
-    def __init__(self, client: AsyncClient, source: str, settings: Settings | None = None) -> None:
-        self._client = client
+    def __init__(self, client: AsyncClient, source: str, settings: Settings) -> None:
+        self.client = client
         self._source = source
-        self.settings = settings or Settings()
-        self._disk: Disk | None = None
-
-    def use_disk(self, disk: Disk) -> None:
-        """Take what is settled from disk."""
-        self._disk = disk
+        self.settings = settings
+        self.disk: Any = None  # the `Loads` of an archive, from which what is settled is taken
 
     async def posts(
         self,
@@ -277,8 +250,8 @@ class Loader:
         ['text']
         """
         wanted, platforms = statuses(status), [platform_spelling(name) for name in words("platform", platform)]
-        accounts = await account_ids(self._client, list_of_text("account", account))
-        await refuse_platforms(self._client, platforms)
+        accounts = await account_ids(self.client, list_of_text("account", account))
+        await refuse_platforms(self.client, platforms)
         people = self.settings.people
         search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
         if limit is not None:
@@ -291,10 +264,8 @@ class Loader:
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
         some = limit is not None or bool(nothing or wanted or platforms or accounts)
-        whole = None if self._disk is None or some else await self._disk.posts(full=refresh)
-        rest, edge = (
-            self._disk.settled_posts(wanted) if self._disk is not None and some and not refresh else (None, None)
-        )
+        whole = None if self.disk is None or some else await self.disk.posts(full=refresh)
+        rest, edge = self.disk.settled_posts(wanted) if self.disk is not None and some and not refresh else (None, None)
         columns = Columns("posts")
         cut = False
         for one in (wanted or ["all"]) if whole is None and not nothing else ():
@@ -304,16 +275,16 @@ class Loader:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
                 query["accountId"] = accounts[0]
-            cut |= await read_list(self._client, columns, "/v1/posts", query, enough=enough, counts=fits, oldest=edge)
+            cut |= await read_list(self.client, columns, "/v1/posts", query, enough=enough, counts=fits, oldest=edge)
         live = columns.frame()
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
-        span = window(since, until, self._client.now(), self.settings.tz)
-        keep = within(moment(frame), *span) & first_of_each(frame["post_id"]) & fits(frame) & (not nothing)
+        span = window(since, until, self.client.now(), self.settings.tz)
+        keep = within(moment(frame), *span) & fits(frame) & (not nothing)
         found = with_people(newest_first(frame[keep], "post_id"), self.settings.people)
         if not len(found):
-            warn_of_nothing(wanted, until, span[1], self._client.now())
+            warn_of_nothing(wanted, until, span[1], self.client.now())
             search.refuse_typos(frame)
-            await refuse_accounts(self._client, accounts)
+            await refuse_accounts(self.client, accounts)
         asked = {"status": wanted, "platform": platforms, "account": accounts, "since": since, "until": until}
         filters = {**asked, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
@@ -367,14 +338,14 @@ class Loader:
         >>> ws.deliveries(since="7D", success=False)["success"].any()
         np.False_
         """
-        if success is not None and not isinstance(success, bool):
-            raise ConfigError(f"success={success!r} must be True, False or None for both")
+        if success is not None:
+            true_or_false("success", success)
         nothing = empties(webhook=webhook, event_type=event_type)
         every = () if webhook is not None or nothing else (await self.webhooks())["webhook_id"]
         webhooks, events = [*list_of_text("webhook", webhook), *map(str, every)], words("event_type", event_type)
-        start, end = window(since, until, self._client.now(), self.settings.tz)
+        start, end = window(since, until, self.client.now(), self.settings.tz)
         some = bool(events or nothing) or webhook is not None or end is not None or success is not None
-        whole = None if self._disk is None or some else await self._disk.deliveries(webhooks, start, full=refresh)
+        whole = None if self.disk is None or some else await self.disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
         query: dict[str, Any] = {"limit": PAGE_RECORDS}
         query |= {} if end is None else {"to": stamp(end)}
@@ -383,17 +354,17 @@ class Loader:
         settled = [] if whole is None else [whole[0]]
         for one in webhooks if whole is None else ():
             low = start
-            if self._disk is not None and some and not refresh:
-                rest, edge = self._disk.settled_deliveries(one, start)
+            if self.disk is not None and some and not refresh:
+                rest, edge = self.disk.settled_deliveries(one, start)
                 settled.append(rest)
                 low = start if edge is None else edge
             if end is not None and low is not None and low >= end:  # all of it is on disk
                 continue
             since_low = {} if low is None else {"from": stamp(low)}
-            await read_list(self._client, columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
+            await read_list(self.client, columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
         live = columns.frame()
         frame = joined(live, settled, "delivery_id")
-        keep = within(frame["created_at"], start, end) & first_of_each(frame["delivery_id"])
+        keep = within(frame["created_at"], start, end)
         if success is not None:
             keep &= frame["success"].fillna(False) == success
         if events:
@@ -409,7 +380,7 @@ class Loader:
     async def listed_accounts(self) -> pd.DataFrame:
         """Load the accounts that the API lists, disconnected ones too."""
         columns = Columns("accounts")
-        await read_list(self._client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
+        await read_list(self.client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
         return columns.frame()
 
     async def webhooks(self) -> pd.DataFrame:
@@ -432,7 +403,7 @@ class Loader:
         np.True_
         """
         columns = Columns("webhooks")
-        await read_list(self._client, columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
+        await read_list(self.client, columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
@@ -470,7 +441,7 @@ class Loader:
         >>> ws.check(sheet).empty
         True
         """
-        return await check(self._client, sheet, ask=true_or_false("ask", ask))
+        return await check(self.client, sheet, ask=true_or_false("ask", ask))
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
@@ -507,9 +478,9 @@ class Loader:
         >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
         ['post_id', 'target_id', 'platform']
         """
-        span = window(since, until, self._client.now(), self.settings.tz)
+        span = window(since, until, self.client.now(), self.settings.tz)
         wanted = _ids(posts)
-        answers = [answer async for answer in _answers(self._client, wanted, *span)]
+        answers = [answer async for answer in _answers(self.client, wanted, *span)]
         found = {post for post, _ in answers}
         if gone := [post for post in wanted if post not in found]:
             some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
@@ -519,12 +490,14 @@ class Loader:
 
     def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[Hashable, Any]:
         """The part of ``attrs`` about the archive, if there is one: how many rows came from each source, and what may have been missed."""
-        if self._disk is None:
+        if self.disk is None:
             return {}
         fresh = int(ids.isin(list(read)).sum())
-        note = (
-            f"{_BUSY}." if busy else f"{_SETTLED[kind]}. {_ALL}." if fresh < len(ids) else "All was read from the API."
-        )
+        note = "All was read from the API."
+        if busy:
+            note = "Another process was writing the archive: all was read from the API."
+        elif fresh < len(ids):
+            note = f"{_SETTLED[kind]}. refresh=True reads all."
         return {"archive": {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}}
 
     def _described(
@@ -541,11 +514,11 @@ class Loader:
         frame.attrs = {
             "kind": kind,
             "source": self._source,
-            "fetched_at": self._client.now().isoformat(),
+            "fetched_at": self.client.now().isoformat(),
             "filters": plain_filters(filters),
             "complete": not cut,
             "rows": len(frame),  # a filter in pandas keeps attrs, so this alone tells that rows are missing
-            "rate_limit": self._client.pace.limit,
+            "rate_limit": self.client.pace.limit,
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
             **filtered_here(filters),

@@ -60,14 +60,6 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     return names, zones
 
 
-def zone_in_heads(path: str | Path, zones: Mapping[str, str], columns: Sequence[str]) -> str | None:
-    """Return the time zone in the heads of time columns."""
-    found = {zones[name] for name in columns if name in zones}
-    if len(found) > 1:
-        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
-    return next(iter(found), None)
-
-
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     """Return a hint for the error: which of the first rows may be the heads."""
     known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
@@ -224,7 +216,10 @@ def read_campaign(
     parts = () if "scheduled_for" in names else IN_PARTS
     if not parts and set(IN_PARTS) <= set(names):
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
-    in_head = zone_in_heads(path, zones, parts or ["scheduled_for"])
+    found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
+    if len(found) > 1:
+        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
+    in_head = next(iter(found), None)
     reader = _Reader(path, names, parts, named, in_head, dayfirst)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()

@@ -123,11 +123,11 @@ class Sheet:
 
     header: list[str]
     rows: list[tuple[int, list[Any]]]
-    about: dict[str, str] = field(default_factory=dict)
-    top: list[tuple[int, list[str]]] = field(default_factory=list)
+    about: dict[str, str]
+    top: list[tuple[int, list[str]]]
 
 
-def read_sheet(path: Path, sheet: str | None, header: int | None = None, encoding: str | None = None) -> Sheet:
+def read_sheet(path: Path, sheet: str | None, header: int | None, encoding: str | None) -> Sheet:
     """Read a file with its heads in the row `header`; a PlanError says what is wrong, and where."""
     try:
         data = path.read_bytes()
@@ -273,20 +273,11 @@ def _refuse_two_encodings(path: Path, data: bytes) -> None:
     lines: dict[bool, int] = {}
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.isascii():
-            lines.setdefault(_is_utf8(line), number)
+            lines.setdefault(line.decode(errors="ignore").encode() == line, number)
     if len(lines) == 2:
         raise PlanError(
             f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as if two files were joined; save all of it as CSV UTF-8."
         )
-
-
-def _is_utf8(line: bytes) -> bool:
-    """Whether a line is valid UTF-8."""
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:

@@ -115,16 +115,9 @@ def _hour(cell: Any) -> time | None:
         return None
 
 
-def in_figures(text: str) -> bool:
+def _in_figures(text: str) -> bool:
     """Whether a text is a day and an hour, such as ``03.11.2026 9:00``, in either date order."""
-    return any(_naive(text.strip(), dayfirst) is not None for dayfirst in (True, False))
-
-
-def is_day(text: str) -> bool:
-    """Whether a text is a day without an hour, such as ``2026-03-20`` or ``20.03.2026``."""
-    if _DAY.fullmatch(text.strip()) is None:
-        return False
-    return in_figures(f"{text.strip()} 00:00")
+    return any(_naive(text, dayfirst) is not None for dayfirst in (True, False))
 
 
 def depends_on_dayfirst(text: str) -> bool:
@@ -244,7 +237,7 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def errors_of(row: Mapping[str, Any], now: datetime | None = None) -> Iterator[Finding]:
+def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]:
     """Yield the reasons why a row can't be created.
 
     Parameters
@@ -315,16 +308,13 @@ def errors_of_all(
     for number, (row, name, twin) in enumerate(zip(rows, names, meant, strict=True)):
         found = list(errors_of(row, now))
         if not found and not twin:
-            other, its_name = first_of.setdefault(_seen_as(row), (number, name))
+            # As readers see it, without its Unicode form, the order of accounts and the spelling of the instant.
+            seen = as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
+            other, its_name = first_of.setdefault(seen, (number, name))
             if other != number and (name is None or its_name != name):
                 same = f"the row at position {other}" if its_name is None else f"row {its_name[:40]}"
                 found.append(_error("content", Reason("duplicate_post", other=same)))
         yield found
-
-
-def _seen_as(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row as readers see it, without its Unicode form, the order of accounts and the spelling of the instant."""
-    return as_read(str(row["content"])), *sorted(set(row["accounts"])), utc_text(row["scheduled_for"]) or ""
 
 
 def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
@@ -388,12 +378,12 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
 
 def _why_no_time(value: Any, shown: str) -> Reason:
     """Return why a value can't be sent as a time."""
-    if is_day(shown):
+    if _DAY.fullmatch(shown) and _in_figures(f"{shown} 00:00"):  # such as 2026-03-20 or 20.03.2026
         return Reason("time_without_hour", value=shown)
     try:
         typed_time(shown)
     except ValueError:
-        return Reason("time_ambiguous" if in_figures(shown) else "time_unreadable", value=shown)
+        return Reason("time_ambiguous" if _in_figures(shown) else "time_unreadable", value=shown)
     if isinstance(value, datetime):
         return Reason("time_without_zone", value=shown, zone="Europe/Berlin")
     return Reason("time_without_offset", value=shown)

@@ -39,7 +39,7 @@ def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: 
     return Report(
         title=safe.plain(named if title is None else title, 120),
         headline=said,
-        about=tuple(_report_sections.about(results, run, None if now is None else absolute("now", now))),
+        about=tuple(_report_sections.about(results, run, None if now is None else absolute(now))),
         facts=(facts,),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: shown_in(frame, tz) for name, frame in frames.items()},

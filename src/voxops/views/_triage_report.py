@@ -112,7 +112,7 @@ def triage_report(
     return Report(
         title=safe.plain(_title(plan, results, failed_before=had_failed) if title is None else title, 120),
         headline=_summary.headline(left, results, _summary.none_failed(triaged)),
-        about=tuple(_report_sections.about(triaged, run, None if now is None else absolute("now", now))),
+        about=tuple(_report_sections.about(triaged, run, None if now is None else absolute(now))),
         facts=_summary.facts(left, results, failed_before=had_failed),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         frames={name: shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
