@@ -351,7 +351,7 @@ async def never_again(bench: Bench, row: Endpoint, case: Case) -> list[str]:
                 await case.call(bench.client, thing, None)
                 found.append(f"{name}: no error")
             except VoxopsError:
-                pass  # that it failed is what the fault was for; counted is how often it was sent
+                pass  # the fault causes the failure; the test counts requests
         if len(mark.requests(row)) != 1 or mark.effects(case.effect):
             found.append(f"{name}: sent {len(mark.requests(row))} times")
     return found
@@ -371,7 +371,7 @@ async def keyless(bench: Bench, row: Endpoint, case: Case) -> list[str]:
             await bench.client.raw(row.method, path, json={})
             return ["a dropped request without a key was answered"]
         except TransportError:
-            pass  # the fault's own; counted is how often it was sent
+            pass  # caused by the fault; the test counts requests
     sent = mark.requests(row)
     return [] if [entry["key"] for entry in sent] == [None] else [f"without a key: sent {len(sent)} times"]
 
