@@ -134,7 +134,8 @@ class Columns:
             self._targets = [Targets.joined(self._targets)]
             columns["targets"] = TargetsArray(JSON.stage(self._targets[0].split(lengths)))
         frame = pd.DataFrame(columns, index=pd.RangeIndex(self._rows))
-        frame.attrs = {"kind": self._kind, **attrs, "unread": dict(self._unread)}
+        attrs |= {"kind": self._kind, "unread": dict(self._unread)}
+        frame.attrs.update(attrs)
         return frame
 
     def _seal(self) -> None:
