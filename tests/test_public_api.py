@@ -85,7 +85,7 @@ def public(thing: object) -> set[str]:
 
 def test_a_workspace_offers_what_is_promised_and_its_coroutines_are_the_same(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as ws:
-        methods = METHODS | ({"panel"} if hasattr(ws, "panel") else set())
+        methods = METHODS | {"panel"}
         assert public(ws) == methods | {"aio", "client", "id", "name", "plan", "settings", "sandbox"}
         assert public(ws.aio) == methods - LOCAL
         for method in methods - LOCAL:

@@ -249,3 +249,8 @@ class WaitTooLong(RateLimitError):
     def __init__(self, message: str, *, seconds: float) -> None:
         super().__init__(message, retry_after=seconds, status=429, code="RATE_LIMITED")
         self.seconds = seconds
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

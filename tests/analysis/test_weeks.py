@@ -82,7 +82,7 @@ def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole(
         == NOW.isoformat()
     )
     for span in ("0D", pd.Timedelta("-7D")):
-        with pytest.raises(vx.errors.ConfigError, match="longer than nothing"):
+        with pytest.raises(vx.errors.ConfigError, match="longer than zero"):
             vx.causes(failures(*rows), against=span)
 
 

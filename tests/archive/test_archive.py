@@ -370,7 +370,7 @@ def test_sql_reads_the_files(archive: Archive) -> None:
     for query, parameters, said in [
         ("SELEC 1", None, "SELEC"), ("SELECT * FROM post", None, "post"), ("SELECT ?", None, "parameter"),
         ("SELECT 1 / 'x'", None, "x"), (5, None, "query=5"),
-        ("SELECT * FROM posts JOIN targets USING (post_id)", None, "two columns of the answer are named 'status'; name them"),
+        ("SELECT * FROM posts JOIN targets USING (post_id)", None, "two columns of the result are named 'status'; rename them"),
         ("SELECT 9223372036854775808 AS n", None, r"n contains whole numbers beyond int64; write CAST\(n AS VARCHAR\)"),
         ("SELECT 18446744073709551615::UBIGINT AS n", None, "n contains whole numbers beyond int64"),
     ]:  # fmt: skip
@@ -419,7 +419,7 @@ def test_a_full_disk_is_said_and_the_next_sync_is_whole(archive: Archive, monkey
 
 def test_another_workspaces_archive_is_refused(archive: Archive, ws: vx.Workspace) -> None:
     archive.sync()
-    with pytest.raises(ConfigError, match="give another folder"):
+    with pytest.raises(ConfigError, match="choose another folder"):
         Archive(archive.path, ws.client, workspace="ws_other").sync()
 
 
@@ -618,7 +618,7 @@ def test_small_files_that_are_damaged_are_named_with_what_to_do(archive: Archive
     archive.sync()
     lock, state = archive.path / ".lock", archive.path / "archive.json"
     lock.write_bytes(b"no database" * 100)
-    with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it, it holds nothing, and sync again"):
+    with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it \(it has no data\), and sync again"):
         archive.sync()
     lock.unlink()
     assert archive.sync().posts == 500

@@ -111,7 +111,7 @@ def test_a_2xx_taken_for_an_outcome_is_noticed(own: Bench, row: int, monkeypatch
         return type("Ended", (), {"outcome": "succeeded", "status": "published", "record": {}})
 
     monkeypatch.setattr(Handle, "__await__", lambda self: done_already(self).__await__())
-    assert "the 2xx was taken for the outcome" in law(own, "outcome", row)
+    assert "the 2xx counted as the outcome" in law(own, "outcome", row)
 
 
 @pytest.mark.parametrize("row", [11, 12])

@@ -47,7 +47,7 @@ def test_each_kind_of_difference_is_named(document, tmp_path):
 
     keyless, operation = changed(document, "/v1/posts", "post")
     operation["parameters"] = []
-    assert any("names no Idempotency-Key" in line for line in compared(keyless, tmp_path))
+    assert any("has no Idempotency-Key" in line for line in compared(keyless, tmp_path))
 
     keyed, operation = changed(document, "/v1/accounts/callback/{platform}", "post")
     operation["parameters"].append({"$ref": "#/components/parameters/Key"})

@@ -126,7 +126,7 @@ def test_a_window_that_ends_before_it_begins_is_refused():
 @pytest.mark.parametrize("name", ["since", "until"])
 def test_the_latest_time_of_no_rows_is_not_all_of_them(name):
     latest = pd.Series([], dtype="datetime64[us, UTC]").max()
-    with pytest.raises(ConfigError, match=f"{name}=NaT is no time"):
+    with pytest.raises(ConfigError, match=f"{name}=NaT is not a time"):
         window(now=NOW, **{"since": None, "until": None, name: latest})
 
 

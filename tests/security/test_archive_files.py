@@ -67,7 +67,7 @@ def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path:
     (tmp_path / name).write_text("mine")
     if name.startswith("posts/day"):  # a table that a first sync has begun, beside something else
         (tmp_path / "letter.new").write_text("mine")
-    with pytest.raises(ConfigError, match="holds other files"):
+    with pytest.raises(ConfigError, match="has other files"):
         fill(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
 

@@ -117,7 +117,7 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
         (HEADER + ",content\n", "column content more than once"),
         (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
         (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
-        ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for the file"),
+        ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for its source file"),
         ("\ufeff\n <HTML><body><table>", "is an HTML page, .*save it as xlsx"),
         ("<!DOCTYPE html>\n<html>", "is an HTML page"),
         ('<?xml version="1.0"?><Workbook/>', "is XML; open it in Excel"),
@@ -138,7 +138,7 @@ LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
     [
         ([LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)], r"row 3: a quotation mark opens .* never ends"),
         ([LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,2026-03-22T10:00:00Z'], r"row 3: a cell continues after its closing quotation"),
-        ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell goes on"),
+        ([LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,2026-03-22T10:00:00Z', LINE.format(3)], r"row 2: a cell continues"),
     ],
 )  # fmt: skip
 def test_a_quotation_mark_takes_no_rows_in_and_changes_no_text(tmp_path, rows, words, end):
@@ -211,10 +211,12 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
     for header in (2, 99):
-        with pytest.raises(PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"):
+        with pytest.raises(
+            PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"
+        ):
             read_campaign(path, header=header)
     for wrong in (0, -1, True, "3", 2.0):
-        with pytest.raises(PlanError, match=r"header=.* must be the number of a row, from 1"):
+        with pytest.raises(PlanError, match=r"header=.* must be a row number of the spreadsheet, from 1"):
             read_campaign(path, header=wrong)
 
 
@@ -266,7 +268,11 @@ NAMES = "row_id identifies each row, also after rows are sorted or added: add su
         ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
         ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
         ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
+        (
+            "row_id,content,accounts,date",
+            {},
+            ["no column scheduled_for.", "are in two columns, call them date and time"],
+        ),
     ],
 )
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
@@ -281,7 +287,7 @@ def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, head
 def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
     path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
     with pytest.raises(
-        PlanError, match=r"names 'contnt', which is no .*did you mean 'content'\? It reads row_id, content, "
+        PlanError, match=r"names 'contnt', which is not .*did you mean 'content'\? It reads row_id, content, "
     ):
         read_campaign(path, columns={"Beitrag": "contnt"})
     further = written(
@@ -729,7 +735,7 @@ def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode("cp1252"))
     for encoding, said in {
-        "latin-99": "is not known",
+        "latin-99": "is unknown",
         "utf-8": "is not text in utf-8",
         7: "must be the name of",
     }.items():

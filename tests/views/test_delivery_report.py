@@ -204,7 +204,7 @@ def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Pat
 def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
     made = report(troubled(), owners={"rejected": "the shop's developers"})
     table = made.sections[0].table.set_index("kind")
-    assert table["deliveries"].to_dict() == {"receiver_failed": 2, "no_answer": 2, "rejected": 1}
+    assert table["deliveries"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
     assert table.loc["rejected", "who"] == "the shop's developers"
     assert table.loc["rejected", "endpoints"] == "shop.example/in?… (1)"
 
@@ -254,7 +254,7 @@ def test_nothing_to_report_is_a_report_too(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_something_else_is_refused() -> None:
-    with pytest.raises(PlanError, match="deliveries frame"):
+    with pytest.raises(PlanError, match="or pass deliveries"):
         report(pd.DataFrame({"post_id": ["post_1"]}))
 
 

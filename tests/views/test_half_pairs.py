@@ -58,7 +58,7 @@ def api(field: str) -> Callable[[bytes, bytes], Iterator[bytes]]:
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_text_that_was_cut_within_an_emoji_breaks_nothing(field: str, tmp_path: Path) -> None:
     with serve(api(field)) as server:
-        settings = {"owner": "metadata.owner", "tags": "metadata.tags"}
+        settings = {"owner_field": "metadata.owner", "tags_field": "metadata.tags"}
         ws = vx.connect("vb_live_abcdefgh12345678", url=server.url, ledger=tmp_path / "l.sqlite", **settings)
         triaged, log = vx.triage(vx.targets(ws.posts())), ws.deliveries()
         shown = [

@@ -80,7 +80,7 @@ def test_a_campaign_is_read_by_post_and_platform(ws, sandbox):
 
 def test_posts_that_are_gone_and_spans(ws):
     key = str(ws.posts(status="published", limit=1)["post_id"].iloc[0])
-    with pytest.warns(UserWarning, match=r"knows no figures of 1 post, which may have been deleted: post_none$"):
+    with pytest.warns(UserWarning, match=r"has no figures for 1 post, which may have been deleted: post_none$"):
         whole = ws.analytics([key, "post_none", key])
     assert set(whole["post_id"]) == {key}
     part = ws.analytics(key, since="1h")
@@ -142,7 +142,7 @@ def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
 def test_ids_that_there_are_not_are_named_and_the_others_answered(ws):
     post = ws.posts(status="published").head(1)["post_id"].iloc[0]
     with pytest.warns(
-        UserWarning, match=r"knows no figures of 4 posts, which may have been deleted: post_a, post_b, post_c …$"
+        UserWarning, match=r"has no figures for 4 posts, which may have been deleted: post_a, post_b, post_c …$"
     ):
         found = ws.analytics([post, "post_a", "post_b", "post_c", "post_d"])
     assert set(found["post_id"]) == {post}

@@ -61,8 +61,7 @@ def check_timeout(value: object) -> None:
     ConfigError
         If it is neither None nor a number from 0.
     """
-    seconds = value if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
-    odd = isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0
+    odd = isinstance(value, bool) or not isinstance(value, Integral | float) or not float(value) >= 0
     if value is not None and odd:
         raise ConfigError(f"timeout={value!r} must be a number of seconds, 0 or more, or None to wait to the end")
 

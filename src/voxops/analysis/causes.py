@@ -1,4 +1,4 @@
-"""Causes of failures: counted, by week, or against the span before; and two loads, or two runs, compared.
+"""Causes of failures: counts, by week, or against the previous span; and a comparison of two loads or runs.
 
 An archive counts a history file by file: a partial of each, merged, then finished.
 """
@@ -20,7 +20,7 @@ from voxops.frames.times import length, present_of, shown_zone, window
 
 _NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
 _CAUSE = ["cause", "verdict", "remedy"]
-# One row per cause, account and post; enough to count each of them exactly after any merge.
+# One row per cause, account and post, for exact counts after any merge.
 CAUSES = Tally(
     keys=(*_CAUSE, "platform", "account_id", "post_id"),
     totals={"count": "sum", "retryable": "sum", "first_seen": "min", "last_seen": "max", "example": "min"},
@@ -36,20 +36,20 @@ def causes(
     now: datetime | None = None,
     tz: str | None = None,
 ) -> pd.DataFrame:
-    """Group the failures of a triaged frame by cause: how many, where, since when; by week; or which are new, worse or gone.
+    """Group the failures of a triaged frame by cause, with counts, platforms and times; by week; or by change since the previous span.
 
     Parameters
     ----------
     triaged : pandas.DataFrame
-        From `triage`. A target that it holds several times counts once, as its post changed last.
+        From `triage`. A target with several rows counts once, by the last change of its post.
     by : str, optional
         ``"week"`` counts each cause per week, verdict and platform.
     against : str or timedelta, optional
-        Length of a span, such as ``"7D"``: compares the failures of the last span with those of the span before, by the last change of
-        the post. A failure that was mended since counts in neither. Load more than two spans:
-        ``ws.posts(status=["failed", "partial"], since="28D")``; the time before tells a cause that came back from a new one.
+        Length of a span, such as ``"7D"``: compares the failures of the last span with those of the previous one, by the last change of
+        the post. A failure fixed later counts in neither. Load more than two spans:
+        ``ws.posts(status=["failed", "partial"], since="28D")``; the earlier time distinguishes a recurring cause from a new one.
     now : datetime, optional
-        With `against`, when the last span ends. By default ``until=`` of the load, else when the frame was loaded, else its latest
+        With `against`, the end of the last span. By default ``until=`` of the load, else the time of the load, else the latest
         change, else this machine's time.
     tz : str, optional
         With ``by="week"``, the time zone in which weeks begin, on Monday at midnight. By default that of the workspace
@@ -60,7 +60,7 @@ def causes(
     pandas.DataFrame
         One row per cause, the commonest first: ``cause verdict remedy`` (string), ``platforms`` (string, joined by a comma),
         ``count`` (Int64, targets), ``posts accounts`` (Int64, distinct), ``retryable`` (Int64, how many targets),
-        ``first_seen last_seen`` (UTC, of the post's last change), ``example`` (string, a message). Where the rows have an ``owner``,
+        ``first_seen last_seen`` (UTC, of the post's last change), ``example`` (string, a message). If the rows have an ``owner``,
         also ``owners`` (string: the owners with most rows, and how many).
 
         By week one row per week, cause, verdict and platform, sorted: ``week`` (``datetime64[us, tz]``, when it began),
@@ -69,7 +69,7 @@ def causes(
         Against the span before, one row per cause: ``change`` (string: ``came back``, ``new``, ``worse``, ``recurring``, as many rows
         or fewer, or ``gone``, in this order), ``cause verdict remedy`` (string), ``rows last_week before`` (Int64: rows of the last
         span, of the span before, and of the time before both), ``posts`` (Int64, of the last span), ``last_seen`` (UTC).
-        ``attrs["weeks"]`` holds the three instants that bound the spans.
+        ``attrs["weeks"]`` has the three instants that bound the spans.
 
         Rows without a cause (published, withdrawn, not yet due) are left out in every form.
 
@@ -118,7 +118,7 @@ def causes(
 
 
 def causes_of(parts: Iterable[pd.DataFrame], by: str | None, tz: str) -> pd.DataFrame:
-    """The table of `causes`, without ``owners``, from the parts of a history, each target in one of them."""
+    """Return the table of `causes`, without ``owners``, from the parts of a history, with each target in one of them."""
     if by not in (None, "week"):
         raise ConfigError(f"by={by!r}; causes() takes by='week'")
     if by is None:
@@ -127,18 +127,18 @@ def causes_of(parts: Iterable[pd.DataFrame], by: str | None, tz: str) -> pd.Data
 
 
 def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
-    """Count the causes of one part of a history; ``CAUSES.merge`` joins parts, `finish_causes` makes the table."""
+    """Count the causes of one part of a history; ``CAUSES.merge`` joins parts, `finish_causes` returns the table."""
     needed = [*CAUSES.keys, "retryable", "updated_at", "error_message"]
     need_frame(triaged, needed, _NEEDS, _ADVICE)
     failures = triaged.loc[triaged["cause"].notna(), needed]
-    failures = failures.assign(retryable=flags(failures, "retryable"))  # a file may have made text of it
+    failures = failures.assign(retryable=flags(failures, "retryable"))  # a file may have turned it into text
     rows = restored(failures).rename(columns={"updated_at": "first_seen", "error_message": "example"})
     rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
     return CAUSES.group(rows)
 
 
 def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
-    """Turn a partial, or several merged, into the table of `causes`, without ``owners``."""
+    """Convert a partial, or several merged, to the table of `causes`, without ``owners``."""
     grouped = partial.groupby(_CAUSE, dropna=False, sort=True)
     table = grouped.agg(
         platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
@@ -156,7 +156,7 @@ def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
 
 
 def names_of(owners: pd.Series, most: int = 4) -> str:
-    """Name owners by how many rows are theirs, as ``maria.k (3), tom.b (1)``; unowned rows are left out."""
+    """Name owners by their number of rows, as ``maria.k (3), tom.b (1)``; unowned rows are left out."""
     counts = ranked(owners)
     named = [f"{name} ({count})" for name, count in counts.head(most).items()]
     return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")
@@ -179,7 +179,7 @@ def _against_span_before(triaged: pd.DataFrame, span: str | timedelta, now: date
     triaged = need_frame(triaged, needed, _NEEDS, _ADVICE, times=["updated_at"])
     week = length("against", span)
     if week <= pd.Timedelta(0):
-        raise ConfigError(f"against={span!r} must be longer than nothing; write a span such as '7D'.")
+        raise ConfigError(f"against={span!r} must be longer than zero; write a span such as '7D'.")
     end = _end(triaged, now)
     this, last = end - week, end - 2 * week
     _refuse_short(triaged, last, week)
@@ -219,7 +219,7 @@ def _in_order(table: pd.DataFrame, changes: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _end(triaged: pd.DataFrame, now: datetime | None) -> pd.Timestamp:
-    """The end of the last span: the load ended there, so nothing later can be compared."""
+    """Return the end of the last span: the end of the load, after which nothing can be compared."""
     end = _present(triaged, now)
     until = _bound(triaged, "until") if now is None else None
     return end if until is None else min(end, until)
@@ -231,14 +231,14 @@ def _present(triaged: pd.DataFrame, now: datetime | None = None) -> pd.Timestamp
 
 
 def _bound(triaged: pd.DataFrame, name: str) -> pd.Timestamp | None:
-    """The instant that ``since`` or ``until`` of a frame's load names; None without one."""
+    """Return the instant of ``since`` or ``until`` of a frame's load; None without one."""
     value = (triaged.attrs.get("filters") or {}).get(name)
     if value is None:
         return None
     present = _present(triaged)
     try:
         return window(value, None, present.to_pydatetime(), triaged.attrs.get("tz") or "UTC")[0]
-    except ConfigError:  # a length of time, as frames name it
+    except ConfigError:  # a length of time, as stored in attrs
         return present - pd.Timedelta(value)
 
 
@@ -266,7 +266,7 @@ class _Results(Protocol):
     """A run."""
 
     def results(self) -> pd.DataFrame:
-        """Outcomes of its rows."""
+        """Return the outcomes of its rows."""
 
 
 def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> pd.DataFrame:
@@ -291,7 +291,7 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     Raises
     ------
     PlanError
-        If a frame has no ``post_id platform account_id status``, a frame is compared with a run, or two runs are about different things.
+        If a frame has no ``post_id platform account_id status``, a frame is compared with a run, or two runs have different keys.
 
     Examples
     --------
@@ -311,7 +311,7 @@ def _is_run(thing: Any) -> TypeGuard[_Results]:
 
 
 def _frames(before: Any, after: Any) -> pd.DataFrame:
-    """How many targets went from which status to which."""
+    """Count targets by old and new status."""
     for frame in (before, after):
         need_columns(frame, (*_TARGET, "status"), "use vx.targets(posts)")
     left, right = _numbered(before, "was"), _numbered(after, "now")
@@ -323,19 +323,19 @@ def _frames(before: Any, after: Any) -> pd.DataFrame:
 
 
 def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
-    """Targets with their status in a column of this name; those that share a key, such as one without an account, are numbered."""
+    """Return targets with their status in a column of this name; those that share a key, such as ones without an account, are numbered."""
     names = unnamed_index(frame[_TARGET])
     number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
-    # A row without a status is there all the same.
+    # A row without a status still counts.
     return names.assign(number=number, **{status: frame["status"].astype(STRING_DTYPE).fillna("–")})
 
 
 def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Outcomes of each row in the one run and in the other."""
+    """Return the outcomes of each row in both runs."""
     key = _row_key(before)
     if key != _row_key(after):
         raise PlanError(
-            f"these runs are about different things: rows of the one are named by {', '.join(key)}, of the other by "
+            f"these runs have different keys: rows of the one are identified by {', '.join(key)}, of the other by "
             f"{', '.join(_row_key(after))}"
         )
     was, now = dict(_rows(before, key)), dict(_rows(after, key))
@@ -351,18 +351,18 @@ def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row_key(results: pd.DataFrame) -> list[str]:
-    """The columns that identify a row of a run's results."""
+    """Return the columns that identify a row of a run's results."""
     key = results.attrs.get("key")
     if key and key in results.columns:
         return [str(key)]
     found = next((names for names in _ROW_KEYS if set(names) <= set(results.columns)), None)
     if found is None:
-        raise PlanError("compare() takes runs of plans; what a watch follows has no outcome of its own")
+        raise PlanError("compare() takes runs of plans; a watch has no outcomes")
     return list(found)
 
 
 def _rows(results: pd.DataFrame, key: list[str]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """The rows of a run, each under its key."""
+    """Return the rows of a run, each under its key."""
     columns = {name: plain_values(results, name) for name in (*key, "outcome", "error_code", "error_message")}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return [(tuple(None if row[name] is None else str(row[name]) for name in key), row) for row in rows]

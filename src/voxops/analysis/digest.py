@@ -1,6 +1,6 @@
 """The digest: concerns that need action, as plain values, and which are new or worse since the last one.
 
-Frames and the memory of the last digest in, a digest and its memory out; nothing here reads a clock or a file.
+The functions take frames and the memory of the last digest, and return a digest and its memory; they read no clock and no file.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from voxops._support.safe import redact_address
 from voxops.model import ASKS_NOBODY
 
 EDITION = 1  # of the digest's form and of its memory
-SHOWN = 20  # ids that a finding names
+SHOWN = 20  # maximum number of ids in a finding
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One thing that needs action.
 
-    `kind` and `what` name it from digest to digest; `ids` are the things that it is about, by which it gets worse; `details` are
-    plain values.
+    `kind` and `what` identify it across digests; more `ids` (the affected things) make it worse; `details` are plain values.
     """
 
     kind: str
@@ -40,10 +39,10 @@ def concerns(
     runs: pd.DataFrame | None = None,
     risk: pd.DataFrame | None = None,
 ) -> list[Concern]:
-    """Find what needs action, the most urgent first.
+    """Find concerns that need action, the most urgent first.
 
-    Receivers that are down, runs that have not ended well, posts at risk, lost deliveries, and causes of failures, of which the one
-    with the most targets comes first.
+    They are receivers that are down, runs with failed or open rows, posts at risk, lost deliveries, and causes of failures (by number
+    of targets).
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ def concerns(
         down = outages[outages["recovered_at"].isna()]
         for row in down.to_dict("records"):
             since = pd.Timestamp(row["start"]).isoformat()
-            # Named by its address alone: of an outage that began before the log, each log shows another beginning.
+            # Named by its address only: the start of an outage that began before the log differs in each log.
             found.append(Concern("receiver down", redact_address(row["url"]), ("down",), {"since": since}))
     if runs is not None:
         found += _runs(runs)
@@ -120,21 +119,21 @@ def _runs(runs: pd.DataFrame) -> list[Concern]:
 
 
 def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Report what needs action; with a memory, only what is new, worse or came back since.
+    """Report concerns that need action; with a memory, only those that are new, worse or came back.
 
     Parameters
     ----------
     found : iterable of Concern
         From `concerns`.
     memory : mapping, optional
-        What the last digest returned as its memory.
+        The memory that the last digest returned.
 
     Returns
     -------
     tuple of dict
         The digest: ``edition`` (int), ``attention`` (bool), ``findings`` (each with ``kind what change rows more ids`` and its details; ``change`` is ``new``,
-        ``worse``, ``came back`` or, without a memory, ``there``) and ``gone`` (what was there last time and is no more, by name). And the
-        memory for the next one.
+        ``worse``, ``came back`` or, without a memory, ``there``) and ``gone`` (concerns of the last digest that are over, by name). And
+        the memory for the next one.
     """
     items: Mapping[str, list[str]] = (memory or {}).get("items") or {}
     gone_before = set((memory or {}).get("gone") or ())

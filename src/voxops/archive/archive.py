@@ -1,4 +1,4 @@
-"""`Archive`: a workspace's history on disk, brought up to date, as frames, as statistics, and for SQL."""
+"""`Archive`: a workspace's history on disk, for frames, statistics and SQL."""
 
 from __future__ import annotations
 
@@ -39,16 +39,15 @@ class Archive:
     path : path
         Its folder; need not exist yet. A file is refused with a ConfigError.
     client : AsyncClient, optional
-        What `sync` reads from; an archive without one can only be read. ``ws.archive(path)`` gives the workspace's.
+        The source of `sync`; an archive without one is read-only. ``ws.archive(path)`` passes the workspace's.
     workspace : str
-        Id of the workspace; an archive holds one workspace only.
+        Id of the workspace; an archive has one workspace only.
     acted : callable, optional
-        Takes an instant; ids of the posts and deliveries that were acted on since. These are read again, however old they are.
+        Takes an instant; returns ids of the posts and deliveries acted on after it, which are reread at any age.
     tz : str
-        Time zone in which days and weeks begin where a call names none, times without an offset are taken, and frames are shown;
-        ``ws.archive(path)`` gives the workspace's.
+        Default time zone of days and weeks, of times without an offset, and for display; ``ws.archive(path)`` passes the workspace's.
     people : mapping of str to str, optional
-        ``owner``, ``campaign`` or ``tags`` -> the field of the posts' metadata that holds it; ``ws.archive(path)`` gives the workspace's.
+        ``owner``, ``campaign`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
     Attributes
     ----------
@@ -57,8 +56,8 @@ class Archive:
 
     Notes
     -----
-    Everything that reads the files raises a ConfigError where one is damaged, a time or filter can't be read, or there is no such table
-    or column; statistics raise what the function of the same name in ``vx`` does. An archive that was never filled warns once.
+    All reads raise a ConfigError if a file is damaged, a time or filter can't be read, or a table or column does not exist. Statistics
+    raise the errors of the function of the same name in ``vx``. An empty archive warns once.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Archive:
         self._store = Store(self.path)
         self._warned = False
         self.client = client
-        self.loads = Loads(self._store, client, workspace, acted)  # what a workspace's loads take from disk
+        self.loads = Loads(self._store, client, workspace, acted)  # the workspace's loads read it from disk
 
     def __dir__(self) -> list[str]:
         return ["path", "sync", "posts", "deliveries", "targets", "stats", "levels", "causes", "sql", "files"]
@@ -90,26 +89,26 @@ class Archive:
         return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
 
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
-        """Fetch what is new and what may still change.
+        """Fetch new records and those that may still change.
 
         Parameters
         ----------
         since : Timestamp, str or timedelta, optional
-            Leave out deliveries before it: an instant, or an offset such as ``"90D"``. What has been read stays.
+            Skip deliveries before it: an instant, or an offset such as ``"90D"``. Stored ones stay.
         full : bool
-            Read everything again, also what was thought to have ended.
+            Reread everything, also settled records.
 
         Returns
         -------
         Synced
-            How much was fetched, by how many requests, and how many files were written.
+            Counts of fetched records, requests and written files.
 
         Raises
         ------
         ConfigError
             If the archive is another workspace's, is being written by another process, or can't be written.
         ApiError, TransportError, DecodeError
-            If the API can't be read; what was written stays, and the next sync goes on from there.
+            If the API can't be read; written files stay, and the next sync continues from there.
         """
         return eventloop.run(self.loads.sync(since, full=full, tz=self._tz))
 
@@ -131,13 +130,13 @@ class Archive:
         Returns
         -------
         pandas.DataFrame
-            Columns and dtypes of ``ws.posts``, including ``owner``, ``campaign`` and ``tags`` where the workspace reads
+            Columns and dtypes of ``ws.posts``, including ``owner``, ``campaign`` and ``tags`` if the workspace reads
             them. Posts that no longer exist have the status ``deleted``.
 
         Raises
         ------
         ConfigError
-            If a time can't be read, a column does not exist, or a status is not known and another one is near.
+            If a time can't be read, a column does not exist, or a status is likely a typo.
         """
         found = self._by_status("posts", columns, since, until, status)
         return with_people(found, self._people) if columns is None else found
@@ -201,7 +200,7 @@ class Archive:
     def stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.stats`` over the whole history, by DuckDB where the files are.
+        """Compute ``vx.deliveries.stats`` over the whole history, with DuckDB, directly on the files.
 
         Parameters
         ----------
@@ -262,7 +261,7 @@ class Archive:
         at_least: int = 100,
         since: When = None,
     ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; its now is the last sync.
+        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; the present is the last sync.
 
         Parameters
         ----------
@@ -287,7 +286,7 @@ class Archive:
         *,
         allow_file_access: bool = False,
     ) -> pd.DataFrame:
-        """Ask DuckDB, which reads the files where they are.
+        """Query the archive with DuckDB, directly on the files.
 
         Parameters
         ----------
@@ -296,38 +295,38 @@ class Archive:
         parameters : sequence or mapping, optional
             Values of ``?`` or ``$name`` in the query; never put values into its text.
         allow_file_access : bool
-            Let the query also read and write other files, attach databases and load extensions: whatever you may do yourself.
-            Else it sees the three tables and nothing besides, so that a query from somebody else does no harm.
+            Let the query also read and write other files, attach databases and load extensions, with your own rights. Otherwise it
+            sees only the three tables, so that an untrusted query does no harm.
 
         Returns
         -------
         pandas.DataFrame
-            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; what has no zone,
-            such as ``make_timestamp(…)`` or ``created_at AT TIME ZONE 'UTC'``, is ``datetime64[us]``.
+            Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; times without a
+            zone, such as ``make_timestamp(…)`` or ``created_at AT TIME ZONE 'UTC'``, are ``datetime64[us]``.
 
         Raises
         ------
         ConfigError
-            If DuckDB can't answer the query, in its words, it is more than one statement, two columns of the answer have one
+            If DuckDB can't run the query (with its error), it is more than one statement, two columns of the result have the same
             name, or whole numbers are beyond int64.
         """
         files = {kind: list(self._files(kind).values()) for kind in SCHEMA}
         return ask(files, query, parameters, allow_file_access=allow_file_access)
 
     def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
-        """Return the files of one table, a day each, the earliest first: what a cluster's partitions are made of.
+        """Return the files of one table, a day each, the earliest first, as the partitions of a cluster.
 
         Parameters
         ----------
         kind : str
             ``posts``, ``targets`` or ``deliveries``.
         since, until : Timestamp, str or timedelta, optional
-            Only days that the span touches.
+            Only days in the span.
 
         Returns
         -------
         list of Path
-            Those of rows without a time are last.
+            Files of rows without a time are last.
         """
         start, end = self._window(since, until)
         first = "" if start is None else day_of(start)
@@ -336,18 +335,18 @@ class Archive:
         return [path for day, path in files.items() if day == UNKNOWN_DAY or first <= day <= last]
 
     def _files(self, kind: str) -> dict[str, Path]:
-        """Day -> file of a table that is read; warns once of an archive that was never filled, such as one whose name has a slip."""
+        """Return day -> file of a table; warn once of an empty archive, whose path may have a typo."""
         if not self._warned and not self._store.begun():
             self._warned = True
             warnings.warn(f"nothing here yet: {self.path}. Check its name, or fill it: archive.sync()", stacklevel=2)
         return self._store.files(kind)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-        """A span of time; offsets count back from the last sync, which is the server's time."""
+        """Read a span of time; offsets count back from the last sync, in the server's time."""
         return window(since, until, latest(self._store.state()) or datetime.now(UTC), self._tz)
 
     def _whose(self, found: pd.DataFrame) -> pd.DataFrame:
-        """Targets with the owner, the campaign and the tags of their posts, as ``vx.targets`` has them."""
+        """Return targets with the owner, campaign and tags of their posts, as in ``vx.targets``."""
         ids = list(found["post_id"].unique())
         posts = with_people(self._load("posts", ("post_id", "tags", "metadata"), isin("post_id", ids)), self._people)
         names = [name for name in PEOPLE if name in posts.columns]
@@ -358,12 +357,12 @@ class Archive:
     def _by_status(
         self, kind: str, columns: Sequence[str] | None, since: When, until: When, status: Words
     ) -> pd.DataFrame:
-        """Posts or targets by time and status."""
+        """Return posts or targets by time and status."""
         wanted = moment(*self._window(since, until)) & isin("status", statuses(status)) & some(status=status)
         return self._load(kind, columns, wanted, since=since, until=until, status=status)
 
     def _load(self, kind: str, columns: Sequence[str] | None, wanted: Any, **filters: Any) -> pd.DataFrame:
-        """Rows of one table, newest first; ``attrs`` name the filters they were loaded with."""
+        """Return rows of one table, newest first; ``attrs`` name the filters."""
         found = self._read(kind, self._files(kind).values(), columns, wanted)
         found.attrs["filters"] = plain_filters(filters)
         return found
@@ -377,7 +376,7 @@ class Archive:
         until: When = None,
         wanted: Any = None,
     ) -> Iterator[pd.DataFrame]:
-        """One table file by file, so that memory holds one day at a time; at least one frame, whole days."""
+        """Yield one table day by day, with one day in memory at a time; at least one frame."""
         for files in [[path] for path in self.files(kind, since, until)] or [[]]:
             yield self._read(kind, files, columns, wanted)
 
@@ -392,7 +391,7 @@ class Archive:
 
 
 def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
-    """The columns of a table that are requested, all by default; a ConfigError for an unknown one, or one named twice."""
+    """Return the requested columns of a table, all by default; a ConfigError for an unknown or duplicate one."""
     known = SCHEMA[kind].names
     if columns is None:
         return list(known)
@@ -401,7 +400,7 @@ def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
     if unknown:
         raise ConfigError(f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(known)}")
     if doubled := doubled_name(names):
-        raise ConfigError(f"columns= names {doubled} twice; leave one out")
+        raise ConfigError(f"columns= names {doubled} twice; remove one")
     return names
 
 

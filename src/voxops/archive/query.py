@@ -1,4 +1,4 @@
-"""Questions to an archive that DuckDB answers where the files are: SQL, and the statistics of deliveries."""
+"""Queries of an archive by DuckDB, directly on the files: SQL, and the statistics of deliveries."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
     if not isinstance(query, str):
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     with connected() as connection:
-        connection.execute("SET python_enable_replacements = false")  # a frame of the caller's is not a table
+        connection.execute("SET python_enable_replacements = false")  # a frame of the caller is not a table
         for kind, schema in SCHEMA.items():
             if parts := files[kind]:
                 connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source(connection, kind, parts, days=True)}")
             else:
                 connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
         if not allow_file_access:
-            # It reads these files and nothing else, attaches nothing, loads nothing, and can't undo this (DuckDB's own locks):
-            # by name when they are read, as a pattern when the view looks for them.
+            # The query reads only these files, attaches and loads nothing, and can't undo this (DuckDB's own locks):
+            # by name for reading, as a pattern for the view's search.
             paths = [path for parts in files.values() for path in parts]
             allowed = ", ".join([*map(as_literal, paths), *map(as_pattern, paths)])
             connection.execute(f"SET allowed_paths = [{allowed}]")
@@ -58,7 +58,7 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
 
 
 def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path], *, days: bool = False) -> str:
-    """These files as a table for SQL: all columns of today's schema, also where another version wrote a file without some of them."""
+    """Return files as a table for SQL with all columns of today's schema, also if another version wrote a file without some."""
     none = f"_no_{kind}"
     connection.register(none, SCHEMA[kind].empty_table())
     if not files:
@@ -71,7 +71,7 @@ def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Pat
 
 
 def _narrowed(name: str, column: Any) -> Any:
-    """DuckDB's wide whole numbers, such as sums, as the type that frames have."""
+    """Convert DuckDB's wide whole numbers, such as sums, to the type of frames."""
     kind = column.type
     if not pa.types.is_integer(kind) and not (pa.types.is_decimal(kind) and kind.scale == 0):
         return column
@@ -85,41 +85,41 @@ def _narrowed(name: str, column: Any) -> Any:
 
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in UTC, which puts what does not fit into memory where temporary files go, and removes it."""
+    """Connect in UTC; data that exceed the memory go to a temporary folder, which is removed."""
     with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        # else .tmp in the folder that one works in
+        # else .tmp in the current folder
         connection.execute(f"SET temp_directory = {as_literal(Path(spill))}")
         try:
             yield connection
         except duckdb.Error as error:
             raise ConfigError(
-                f"DuckDB can't read the archive: {error}. Delete a file that is damaged, and call sync(full=True)"
+                f"DuckDB can't read the archive: {error}. Delete the damaged file, and call sync(full=True)"
             ) from error
 
 
 def as_pattern(path: Path) -> str:
-    """A path as a pattern that fits it alone: where it has a ``*``, ``?`` or ``[``, these stand for themselves."""
+    """Return a pattern that matches only this path, with ``*``, ``?`` and ``[`` escaped."""
     return as_literal(Path(re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))))
 
 
 def as_literal(path: Path) -> str:
-    """A path as SQL text."""
+    """Quote a path as SQL text."""
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
-    """The answer to a query, or in words why there is none."""
+    """Run a query, or raise DuckDB's error as a ConfigError."""
     try:
         statements = connection.extract_statements(query)
         if len(statements) != 1:
             raise ConfigError(f"query= takes one statement, not {len(statements)}")
         answer = connection.sql(statements[0], params=parameters)
         if answer is None:
-            raise ConfigError("the statement has no answer; query= takes a SELECT")
+            raise ConfigError("the statement has no result; query= takes a SELECT")
         return answer.to_arrow_table()
     except duckdb.Error as error:
-        raise ConfigError(f"DuckDB can't answer the query. {error}") from error
+        raise ConfigError(f"DuckDB can't run the query. {error}") from error
 
 
 _STATE = """CASE WHEN success THEN 'succeeded'
@@ -136,7 +136,7 @@ _MEMORY = "1GB"
 
 
 def fits(names: Sequence[str], files: Sequence[Path]) -> bool:
-    """Whether these groups can be counted here; the rest is counted in pandas."""
+    """Whether SQL can count these groups; pandas counts the others."""
     columns = [FIELDS.get(name, name) for name in names]
     known = all(name in SPANS or name in SCHEMA["deliveries"].names for name in columns)
     return (
@@ -150,14 +150,14 @@ def fits(names: Sequence[str], files: Sequence[Path]) -> bool:
 def count(
     files: Sequence[Path], names: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]
 ) -> pd.DataFrame:
-    """The table of `stats`.
+    """Return the table of `stats`.
 
     Parameters
     ----------
     files : sequence of Path
         Files of deliveries, a day each.
     names : sequence of str
-        As `by` of ``vx.deliveries.stats``; `fits` says whether they can be.
+        As `by` of ``vx.deliveries.stats``; `fits` checks them.
     tz : str
         Time zone of hours, days, weeks and months.
     span : pair of Timestamp or None
@@ -175,7 +175,7 @@ def count(
 
 
 def _question(parts: str, columns: Sequence[str]) -> str:
-    """The whole question as SQL: parts, their sums, the histogram of latencies, and its quantiles by nearest rank."""
+    """Return the whole query: parts, their sums, the histogram of latencies, and its quantiles by nearest rank."""
     keys = ", ".join(_quoted(name) for name in columns)
     comma = f"{keys}, " if keys else ""
     by = f"PARTITION BY {keys}" if keys else ""
@@ -207,7 +207,7 @@ FROM sums LEFT JOIN ranks ON {same} {order}"""
 
 
 def _parts(rows: str, columns: Sequence[str], tz: str, span: tuple[pd.Timestamp | None, pd.Timestamp | None]) -> str:
-    """SQL of what `partial` makes of these rows."""
+    """Return the SQL equivalent of `partial`."""
     keys = [f"{_begin(name, tz)} AS {name}" if name in SPANS else _quoted(name) for name in columns]
     zoned = tz != "UTC" and not set(SPANS).isdisjoint(columns)
     joined = f" LEFT JOIN zones ON epoch_us(created_at) // {_QUARTER} = zones.quarter" if zoned else ""
@@ -221,18 +221,18 @@ def _parts(rows: str, columns: Sequence[str], tz: str, span: tuple[pd.Timestamp 
 
 
 def _begin(span: str, tz: str) -> str:
-    """When the hour, day, week or month of a delivery began."""
+    """Return the SQL of the start of a delivery's hour, day, week or month."""
     return f"date_trunc('{span}', make_timestamp(epoch_us(created_at)))" if tz == "UTC" else f"zones.{span}"
 
 
 def _days(files: Sequence[Path]) -> list[str]:
-    """Names of the days of files, without that of deliveries of unknown time."""
+    """Return the days of files, without the one of unknown times."""
     days = [path.parent.name.removeprefix("day=") for path in files]
     return [day for day in days if day != UNKNOWN_DAY]
 
 
 def _zones(spans: Sequence[str], tz: str, days: Sequence[str]) -> pa.Table:
-    """Every quarter of an hour of these days, with the beginning of the hour, day, week or month that it lies in, by one definition for all."""
+    """Return every quarter of an hour of these days with the start of its hour, day, week or month, as computed in pandas."""
     begun = [pd.Timestamp(day, tz="UTC").value // 1000 // _QUARTER for day in days]
     quarters = np.arange(min(begun, default=0), max(begun, default=-_OF_A_DAY) + _OF_A_DAY)
     times = pd.Series(pd.DatetimeIndex((quarters * _QUARTER).view("M8[us]")).tz_localize("UTC"))
@@ -245,7 +245,7 @@ def _zones(spans: Sequence[str], tz: str, days: Sequence[str]) -> pa.Table:
 
 
 def _typed(answer: pa.Table, columns: Sequence[str], spans: Sequence[str], tz: str) -> pd.DataFrame:
-    """The answer with the dtypes of the statistics."""
+    """Return the result with the dtypes of the statistics."""
     kinds = {name: SCHEMA["deliveries"].field(name).type for name in columns if name not in spans}
     wanted = [
         field.with_type(pa.timestamp("us", "UTC") if field.name in spans else kinds.get(field.name, pa.int64()))
@@ -258,5 +258,5 @@ def _typed(answer: pa.Table, columns: Sequence[str], spans: Sequence[str], tz: s
 
 
 def _quoted(name: str) -> str:
-    """A column's name as SQL."""
+    """Quote a column's name as SQL."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""The files of an archive, a day each: their schema, how they are filtered and read, and how they are written."""
+"""The files of an archive, a day each: their schema, filters, reads and writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from voxops.frames.records import TARGET_COLUMNS
 from voxops.frames.schemas import SCHEMAS, TARGET, Column
 from voxops.frames.times import MOMENTS
 
-UNKNOWN_DAY = "unknown"  # the day of what shows no time; the others are named as 2026-03-02
+UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
 _TIME = pa.timestamp("us", tz="UTC")
 _SIMPLE = {  # all other kinds are text
     "count": pa.int64(),
@@ -49,7 +49,7 @@ _OF_POSTS = _kinds(SCHEMAS["posts"])
 _OF_TARGETS = _OF_POSTS | _kinds(TARGET)
 _KINDS = {
     "posts": _OF_POSTS,
-    # created_at is the post's: it decides on the day, for posts and targets alike
+    # created_at of the post decides on the day, for posts and targets
     "targets": {
         **{name: _OF_TARGETS.get(name, "word") for name in TARGET_COLUMNS},
         "post_id": "text",
@@ -74,7 +74,7 @@ _REPEATING = {
 
 
 def to_table(kind: str, frame: pd.DataFrame) -> pa.Table:
-    """A frame of ``posts``, ``targets`` or ``deliveries`` as a table of the archive's schema."""
+    """Convert a frame of ``posts``, ``targets`` or ``deliveries`` to a table with the archive's schema."""
     schema = SCHEMA[kind]
     return pa.table({field.name: _column_out(frame[field.name], field.type) for field in schema}, schema=schema)
 
@@ -95,7 +95,7 @@ def _column_out(column: pd.Series[Any], kind: Any) -> Any:
 def dataset(kind: str, files: Collection[Path]) -> Any:
     """Files of one table, the earliest first, as a dataset of Arrow with the column ``day``; newest rows first.
 
-    It has today's schema: a column that a file lacks is missing, one that only the file has is left out.
+    It has today's schema: a column that a file lacks is missing, and an unknown one is left out.
     """
     schema = SCHEMA[kind].append(pa.field("day", pa.string()))
     if not files:
@@ -122,7 +122,7 @@ def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = Non
 
 
 def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one file of an archive; what a cluster's workers call.
+    """Read one file of an archive, for the workers of a cluster.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -
 
 
 def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
-    """Rows with one of these texts, which are in lower case where `any_case` counts; all rows if there are none."""
+    """Filter rows with one of these texts, which must be in lower case for `any_case`; all rows without texts."""
     if not values:
         return pc.scalar(True)
     field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
@@ -148,12 +148,12 @@ def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
 
 
 def some(**filters: object) -> Any:
-    """No rows where a filter names nothing, as `ws.posts` has it; else all."""
+    """Filter out all rows for an empty filter, as in `ws.posts`; else none."""
     return pc.scalar(not empties(**filters))
 
 
 def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Rows created within a span; an unknown time is inside, since nothing shows that it is not.
+    """Filter rows created within a span; an unknown time counts as inside.
 
     The condition also names the days, so that files outside are never opened.
     """
@@ -169,7 +169,7 @@ def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
 
 
 def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Rows whose latest moment lies within a span; rows without any are inside."""
+    """Filter rows whose latest time lies within a span; rows without any count as inside."""
     moments = [pc.field(name) for name in MOMENTS]
     wanted = pc.scalar(True)
     if start is not None:
@@ -195,9 +195,9 @@ _ORDER = {
 _STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
 _ASIDE = ".new"
 _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
-# What file browsers and notebooks leave in any folder.
+# Files that file browsers and notebooks create in any folder.
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
-_ROWS = 65_536  # per row group: what a filter on time can skip
+_ROWS = 65_536  # per row group, the unit that a filter on time can skip
 
 
 class BusyError(ConfigError):
@@ -207,7 +207,7 @@ class BusyError(ConfigError):
 
 
 def day_of(time: datetime) -> str:
-    """Name of the day of a time; of four figures a year, also before 1000, so that names stand in the order of days."""
+    """Return the day of a time, with four digits of the year also before 1000, so that names sort by day."""
     return time.date().isoformat()
 
 
@@ -217,7 +217,7 @@ class Store:
     Parameters
     ----------
     root : Path
-        Its folder; made by the first write.
+        Its folder, created by the first write.
     """
 
     def __init__(self, root: Path) -> None:
@@ -225,19 +225,19 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer, and remove what a killed one left aside.
+        """Lock out other writers, and remove temporary files of a killed one.
 
         Raises
         ------
         ConfigError
-            If another process writes, the folder can't be written, or it is not an archive and holds something else.
+            If another process writes, the folder can't be written, or it has other files and is not an archive.
         """
         try:
             make_folder(self.root, flush=True)
             self._refuse_foreign_files()
             with suppress(FileExistsError):
                 create_file(self.root / _LOCK).close()
-            # SQLite's lock is the operating system's on every platform: it ends with the process, however that ends.
+            # SQLite's lock is the operating system's on every platform, which releases it when the process ends.
             lock = sqlite3.connect(self.root / _LOCK, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
@@ -247,7 +247,7 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
                     raise ConfigError(
-                        f"{self.root / _LOCK} is damaged; delete it, it holds nothing, and sync again"
+                        f"{self.root / _LOCK} is damaged; delete it (it has no data), and sync again"
                     ) from error
                 if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                     raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
@@ -260,13 +260,13 @@ class Store:
                 yield
             except OSError as error:
                 raise ConfigError(
-                    f"the archive {self.root} can't be written: {error.strerror or error}. What it had before is whole; "
+                    f"the archive {self.root} can't be written: {error.strerror or error}. Its earlier files are intact; "
                     "make room, or mend the folder, and sync again"
                 ) from error
             lock.execute("ROLLBACK")
 
     def _refuse_foreign_files(self) -> None:
-        """Raise a ConfigError where a folder without an archive holds what is not of one."""
+        """Raise a ConfigError for a folder with other files and no archive."""
         if (self.root / _STATE).exists():
             return
         ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
@@ -278,11 +278,11 @@ class Store:
             )
             if not begun and path.name not in ours:
                 raise ConfigError(
-                    f"{self.root} holds other files, such as {path.name}, and is not an archive; choose a new or empty folder"
+                    f"{self.root} has other files, such as {path.name}, and is not an archive; choose a new or empty folder"
                 )
 
     def _left_aside(self) -> Iterable[Path]:
-        """Files that a killed write left before their rename, in the archive's own folders; links are not followed."""
+        """Return the temporary files of a killed write in the archive's own folders; links are not followed."""
         yield self.root / (_STATE + _ASIDE)
         for kind in SCHEMA:
             if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
@@ -291,19 +291,19 @@ class Store:
                         yield folder / (_PART + _ASIDE)
 
     def state(self) -> dict[str, Any]:
-        """The state: how far everything was read; empty for a new archive.
+        """Return the state, which records how far everything was read; empty for a new archive.
 
         Raises
         ------
         ConfigError
-            If the file is none of ours, or of a later version.
+            If the file is not a state, or of a later version.
         """
         path = self.root / _STATE
         try:
             state = msgspec.json.decode(path.read_bytes())
             version = state["version"]
             if version == _VERSION and not all(isinstance(state[kind], dict) for kind in ("posts", "deliveries")):
-                raise TypeError("its parts are no objects")
+                raise TypeError("its parts are not objects")
         except FileNotFoundError:
             return {"version": _VERSION, "posts": {}, "deliveries": {}}
         except (ValueError, RecursionError, KeyError, TypeError) as error:
@@ -313,7 +313,7 @@ class Store:
         return dict(state)
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state; what it says has been read must be on disk already."""
+        """Replace the state; the records that it counts as read must be on disk."""
         with _aside(self.root / _STATE) as file:
             file.write(msgspec.json.format(msgspec.json.encode(dict(state))))
         _rename(self.root / _STATE)
@@ -331,7 +331,7 @@ class Store:
         return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
 
     def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
-        """Take records in, newer ones in place of those with the same id; return how many files changed.
+        """Merge records, which replace those with the same id; return how many files changed.
 
         Parameters
         ----------
@@ -351,11 +351,11 @@ class Store:
         for path in aside:
             _rename(path)
         for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
-            flush_folder(folder)  # of the day, and of the table, where the day may be new
+            flush_folder(folder)  # the folders of the day and of the table; the day may be new
         return len(aside)
 
     def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
-        """Write the day's file anew beside the old one, `new` in the place of what has one of these ids; an empty list if it would be the same."""
+        """Rewrite the day's file beside the old one, replacing rows with these ids by `new`; an empty list if nothing changes."""
         merged, old = new, None
         if path.exists():
             old = read(kind, [path])
@@ -372,7 +372,7 @@ class Store:
 
 @contextmanager
 def _aside(path: Path) -> Iterator[BinaryIO]:
-    """Write what will be renamed; it is on disk when the block ends."""
+    """Write a file to rename later; it is on disk when the block ends."""
     with create_file(path.with_name(path.name + _ASIDE)) as file:
         yield file
         file.flush()
@@ -380,5 +380,5 @@ def _aside(path: Path) -> Iterator[BinaryIO]:
 
 
 def _rename(path: Path) -> None:
-    """Put what was written aside into its place."""
+    """Rename written files to their final names."""
     path.with_name(path.name + _ASIDE).replace(path)

@@ -1,4 +1,4 @@
-"""How an archive is brought up to date: what is new is read, and what is *open*, which may have changed; the rest is *settled*."""
+"""Update an archive: read new records and *open* ones, which may have changed; the rest is *settled*."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def covered(spans: Iterable[Span]) -> list[Span]:
 
 
 def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
-    """Parts of ``start`` to ``end`` that have not been read, the latest first."""
+    """Return the unread parts of ``start`` to ``end``, the latest first."""
     missing = []
     upper = end
     for low, high in reversed(covered(read)):
@@ -56,7 +56,7 @@ def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
 
 
 def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
-    """Gather instants into spans: those that follow within so many seconds are one."""
+    """Merge instants into spans: instants within so many seconds of each other are one."""
     found: list[Span] = []
     for instant in sorted(instants):
         if found and (instant - found[-1][1]).total_seconds() <= seconds:
@@ -68,8 +68,8 @@ def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
 ENDED = ("failed", "partial")
-REOPENED_WITHIN = timedelta(days=30)  # how long a failed post counts as open: somebody may retry it
-DELIVERED_WITHIN = timedelta(days=7)  # how long a delivery that failed counts as open
+REOPENED_WITHIN = timedelta(days=30)  # how long a failed post is open: somebody may retry it
+DELIVERED_WITHIN = timedelta(days=7)  # how long a failed delivery is open
 
 
 def last_read(state: Mapping[str, Any], kind: str) -> pd.Timestamp | None:
@@ -85,7 +85,7 @@ def latest(state: Mapping[str, Any]) -> datetime | None:
 
 
 def spans_read(state: Mapping[str, Any], webhook: str) -> list[Span]:
-    """Spans of a webhook's history that have been read, as the state keeps them."""
+    """Return the recorded read spans of a webhook's history."""
     return [
         (datetime.fromisoformat(low), datetime.fromisoformat(high))
         for low, high in state["deliveries"].get(webhook, [])
@@ -101,10 +101,10 @@ def open_posts(held: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -
 
 
 def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
-    """How far back a list of all posts is read for the fewest pages in all; None for what is new alone.
+    """Return how far back to read the list of all posts for the fewest pages in all; None for new ones only.
 
-    Most open posts are still in the list of their status, which is short. Those whose time has come are not: they are looked for
-    among all that were published, page by page, unless the list of all is read as far.
+    Most open posts are still in the short list of their status. Those published since then are not: they are searched for in the
+    list of published posts, unless the list of all posts is read that far.
     """
     if opened.empty or opened["created_at"].isna().any():
         return None
@@ -128,13 +128,13 @@ def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, 
 
 
 def held_posts(store: Store) -> pd.DataFrame:
-    """Ids, states and times of the posts that an archive holds."""
+    """Return ids, statuses and times of the archived posts."""
     names = ("post_id", "status", "updated_at", "created_at", "scheduled_for")
     return to_frame(read("posts", store.files("posts").values(), names))
 
 
 def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
-    """Which deliveries of an archive may have changed since they were read last; older days are read for ids only."""
+    """Return the archived deliveries that may have changed since their last read; older days are read for ids only."""
     failed = ~pc.coalesce(pc.field("success"), pc.scalar(False))
     wanted = failed & created(last - DELIVERED_WITHIN, None)
     if acted:
@@ -145,11 +145,11 @@ def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) ->
 
 BLOCK = 50_000  # records held before they are written
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-LATE = timedelta(minutes=5)  # how late a record may appear in a list, by its own created_at
-ONLY_SINGLE = ("target_id", "retry_count")  # what lists may leave out of targets (assumed)
+LATE = timedelta(minutes=5)  # how late after its created_at a record may appear in a list
+ONLY_SINGLE = ("target_id", "retry_count")  # fields of targets that lists may omit (assumed)
 NO_TARGETS = Targets.of(())
-SINGLES = 3  # up to so many posts are read one by one, without a look at any list
-TOGETHER = 600.0  # seconds: deliveries as near as this are read in one go
+SINGLES = 3  # up to this many posts are read one by one, without any list
+TOGETHER = 600.0  # seconds: deliveries this close are read in one span
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +159,11 @@ class Synced:
     Attributes
     ----------
     posts, deliveries : int
-        Records fetched, new or changed or the same.
+        Records fetched, also unchanged ones.
     files : int
-        Files written; none when nothing has changed.
+        Files written; none if nothing has changed.
     requests : int
-        Requests that it took.
+        Requests sent.
     """
 
     posts: int
@@ -184,13 +184,13 @@ class Sync:
     Parameters
     ----------
     store : Store
-        Where it goes, locked by the caller.
+        The target, locked by the caller.
     client : AsyncClient
-        Where it comes from.
+        The source.
     state : dict
-        What has been read before; kept up to date, and saved with every block.
+        The record of earlier reads, updated and saved with every block.
     acted : collection of str
-        Ids of posts and deliveries that have been acted on since.
+        Ids of posts and deliveries acted on after the last read.
 
     Attributes
     ----------
@@ -205,11 +205,11 @@ class Sync:
         self._acted = acted
         self._fetched = {"posts": 0, "deliveries": 0}
         self._files = 0
-        self._shown: set[str] = set()  # of ONLY_SINGLE, what lists have shown after all
+        self._shown: set[str] = set()  # the fields of ONLY_SINGLE that this API's lists have
         self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
 
     async def run(self, since: datetime | None, *, full: bool) -> Synced:
-        """Read what is new and what is open; `since` leaves out deliveries before it, `full` reads what is settled, too."""
+        """Read new and open records; `since` skips deliveries before it, `full` rereads settled records."""
         before = self._client.requests
         await self.posts(full=full)
         pages = self._client.webhooks.list()
@@ -241,14 +241,14 @@ class Sync:
         self._note_pass("deliveries", begun)
 
     def _note_pass(self, kind: str, begun: datetime) -> None:
-        """Note when a pass began that has ended."""
+        """Record the start of a completed pass."""
         self._state.setdefault("read_at", {})[kind] = begun.isoformat()
         self._store.save(self._state)
 
     # Posts.
 
     def _reach(self) -> datetime:
-        """How far back the list of all posts is read: to what is new, or as far as makes other lists needless at less cost."""
+        """Return how far back to read the list of all posts: to the new ones, or further if that saves other lists."""
         known = self._state["posts"].get("newest")
         if known is None:
             return BEGINNING
@@ -269,7 +269,7 @@ class Sync:
             if len(columns) >= BLOCK:
                 await self._take_posts(columns)
                 columns = Columns("posts")
-            # One that stands out of order, such as an imported one, says nothing of what follows.
+            # A record out of order, such as an imported one, does not end the new ones.
             if created and created[-1] < until and created == sorted(created, reverse=True):
                 break
         await self._take_posts(columns)
@@ -296,7 +296,7 @@ class Sync:
         self._files += await asyncio.to_thread(self._store.merge, {"posts": posts, "targets": expanded})
 
     async def _open_posts(self, *, full: bool) -> None:
-        """Read again what may have changed, by the lists of the statuses that it had; after a full pass, what no list has shown."""
+        """Reread posts that may have changed, from the lists of their old statuses; after a full pass, those in no list."""
         held = held_posts(self._store)
         wanted = (held["status"] != "deleted") if full else open_posts(held, self._last("posts"), self._acted)
         held = held[wanted & ~held["post_id"].isin(list(self.read["posts"]))]
@@ -318,7 +318,7 @@ class Sync:
         await self._note_deleted(gone)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
-        """Take posts from one list while its pages are worth their cost: one page against one request for each post left."""
+        """Read posts from one list while a page costs less than one request for each remaining post."""
         fruitless = 0
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             hits = [record for record in page.records if record.get("id") in left]
@@ -363,12 +363,12 @@ class Sync:
             self._note_read(webhook, (low, end))
 
     def _note_read(self, webhook: str, span: Span) -> None:
-        """Note what has been read and written."""
+        """Record what was read and written."""
         self._keep_spans(webhook, covered([*spans_read(self._state, webhook), span]))
         self._store.save(self._state)
 
     def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
-        """Keep which spans of a webhook's history have been read."""
+        """Record the read spans of a webhook's history."""
         self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
 
     async def _take_deliveries(self, columns: Columns) -> None:
@@ -381,7 +381,7 @@ class Sync:
             self._files += await asyncio.to_thread(self._store.merge, {"deliveries": frame})
 
     async def _open_deliveries(self, webhooks: Collection[str]) -> None:
-        """Read again what had not succeeded: those that still have not by one list, the others where they stand."""
+        """Reread deliveries without success: the still failing ones by one list, the others by their times."""
         held = held_deliveries(self._store, self._last("deliveries"), self._acted)
         held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks))]
         held = held[~held["delivery_id"].isin(list(self.read["deliveries"]))]
@@ -396,7 +396,7 @@ class Sync:
         await self._take_deliveries(columns)
 
     def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
-        """Where to look for deliveries created at these instants: around each, or all through where that takes fewer pages."""
+        """Return the spans to search for deliveries created at these instants: around each, or one span if that takes fewer pages."""
         apart = near(instants, TOGETHER)
         if len(apart) < 2:
             return apart
@@ -413,7 +413,7 @@ class Sync:
         columns: Columns,
         success: bool | None = None,
     ) -> None:
-        """Take deliveries out of a part of the history until all are found or it ends."""
+        """Read a part of the history until all deliveries are found or it ends."""
         async for page in self._client.webhooks.deliveries(webhook, since=span[0], until=span[1], success=success):
             hits = [record for record in page.records if record.get("id") in left]
             columns.extend(hits, webhookId=webhook)
@@ -428,26 +428,26 @@ class Sync:
 
 
 def _created(records: Collection[Mapping[str, Any]]) -> list[datetime]:
-    """When records were created, those that say so."""
+    """Return when records were created, without missing times."""
     times = parse_times([record.get("createdAt") or record.get("created_at") for record in records])
     return [when.to_pydatetime() for when in times.dropna()]
 
 
-SETTLES_WITHIN = timedelta(days=1)  # how long after it was sent an act may still change what it is about
+SETTLES_WITHIN = timedelta(days=1)  # how long after its send an act may still change its subject
 
 
 @dataclass(eq=False)
 class Loads:
-    """Passes over the API that fill an archive, and what need not be read again.
+    """Syncs that fill an archive, and the settled records that need no reread.
 
     Parameters
     ----------
     store : Store
         The files.
     client : AsyncClient or None
-        Where they come from.
+        The source.
     workspace : str
-        Whose they are.
+        Id of the workspace.
     acted : callable or None
         As for `Archive`.
     """
@@ -465,7 +465,7 @@ class Loads:
             return await sync.run(None if start is None else start.to_pydatetime(), full=full)
 
     async def posts(self, *, full: bool) -> tuple[pd.DataFrame, set[str]] | None:
-        """Bring the posts up to date.
+        """Update the posts.
 
         Parameters
         ----------
@@ -475,8 +475,7 @@ class Loads:
         Returns
         -------
         tuple of (DataFrame, set of str), or None
-            All posts that exist, in any order, and the ids of those that were read from the API just now; None while another
-            process writes.
+            All existing posts, in any order, and the ids of those read from the API in this call; None while another process writes.
         """
         try:
             async with self._pass() as sync:
@@ -488,7 +487,7 @@ class Loads:
     async def deliveries(
         self, webhooks: Sequence[str], start: pd.Timestamp | None, *, full: bool
     ) -> tuple[pd.DataFrame, set[str]] | None:
-        """Bring the deliveries of these webhooks since an instant up to date; as `posts`."""
+        """Update the deliveries of these webhooks since an instant; as `posts`."""
         try:
             async with self._pass() as sync:
                 await sync.deliveries(webhooks, None if start is None else start.to_pydatetime(), full=full)
@@ -498,14 +497,14 @@ class Loads:
         return self._read("deliveries", created(start, None) & mine), sync.read["deliveries"]
 
     def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """Posts with one of these statuses that need not be read, and the instant from which on all must be; None for all."""
+        """Return posts with one of these statuses that need no reread, and the instant from which on all do; None for all."""
         state = self.state()
         newest, last = state["posts"].get("newest"), last_read(state, "posts")
         if newest is None or last is None:
             return self._read("posts", pc.scalar(False)), None
         held = held_posts(self._store)
         opened = held[open_posts(held, last, self._acted_on(state))]["created_at"]
-        if opened.isna().any():  # who knows where the list has it
+        if opened.isna().any():  # its place in the list is unknown
             return self._read("posts", pc.scalar(False)), None
         edge = min([pd.Timestamp(newest) - LATE, *opened])
         return self._read("posts", created(None, edge) & _exists() & isin("status", statuses)), edge
@@ -535,14 +534,14 @@ class Loads:
         state = self._store.state()
         if state.setdefault("workspace", self._workspace) != self._workspace:
             raise ConfigError(
-                f"the archive {self._store.root} holds workspace {state['workspace']}, not {self._workspace}; give another folder "
+                f"the archive {self._store.root} has workspace {state['workspace']}, not {self._workspace}; choose another folder "
                 "(each sandbox is a workspace of its own, unless Sandbox(workspace=...) names it)"
             )
         return state
 
     @asynccontextmanager
     async def _pass(self) -> AsyncIterator[Sync]:
-        """Be the only writer, for one pass over the API; loads of one kernel wait for each other."""
+        """Lock out other writers for one pass over the API; loads of one kernel wait for each other."""
         client = self._source()
         async with self._turn:
             with self._store.writing():
@@ -550,7 +549,7 @@ class Loads:
                 yield Sync(self._store, client, state, self._acted_on(state))
 
     def _acted_on(self, state: dict[str, Any]) -> Collection[str]:
-        """Ids of what was acted on since the archive has read it."""
+        """Return ids of posts and deliveries acted on after their last read."""
         read = [when for kind in ("posts", "deliveries") if (when := last_read(state, kind)) is not None]
         if self._acted is None or not read:
             return frozenset()
@@ -561,7 +560,7 @@ class Loads:
         return self._source().now()
 
     def _source(self) -> AsyncClient:
-        """The client that the archive is filled from; ConfigError if it has none."""
+        """Return the client that fills the archive; ConfigError if there is none."""
         if self._client is None:
             raise ConfigError("this archive has no client to read from; use ws.archive(path).sync()")
         return self._client

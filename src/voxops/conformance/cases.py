@@ -1,4 +1,4 @@
-"""How each row of the matrix is tried, and where: a sandbox, clients on its clock, a webhook, the record of what happened."""
+"""The test case of each row of the matrix, and the harness: a sandbox, clients on its clock, a webhook, the log."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from voxops.errors import ConfigError, DecodeError
 from voxops.frames.records import build, targets
 
 HOST = "matrix-check.example"  # leads to the sandbox's own receiver
-# Real seconds: how long the hasty client waits, how long the server would take if the faults were not cleared before, a moment,
-# and how long a request may be on its way to the server's record.
+# Real seconds: the timeout of the hasty client, the server's delay unless the fault is cleared before, a short pause, and how long a
+# request may take to reach the server's log.
 SHORT, LONG, MOMENT, PATIENCE = 0.4, 60.0, 0.02, 10.0
 _CALM = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": False}
 
 
 class _PausingClock(SteppedClock):
-    """Waiting moves the server's clock, and lets the server end what it holds up: whoever waits no longer needs it held."""
+    """A clock that moves the server's clock and ends delays at the server, which a waiting client no longer needs."""
 
     def __init__(self, sandbox: Remote) -> None:
         super().__init__(sandbox.advance)
         self._sandbox = sandbox
 
     async def sleep(self, seconds: float) -> None:
-        """Let that many seconds pass at the server, and a moment here."""
+        """Advance the server's clock by that many seconds, and pause briefly."""
         await asyncio.to_thread(self._let_go)
         await super().sleep(seconds)
         await asyncio.sleep(MOMENT)
 
     def _let_go(self) -> None:
-        """Drop the fault that has struck, which ends a delay."""
+        """Clear the triggered fault, which ends a delay."""
         if any(fault["struck"] for fault in self._sandbox.faults()):
             self._sandbox.clear_faults()
 
 
 class Mark:
-    """A position in the sandbox's records, to select what came after it."""
+    """A position in the sandbox's log, to select later entries."""
 
     def __init__(self, sandbox: Remote) -> None:
         counts = sandbox.state()["counts"]
@@ -59,48 +59,48 @@ class Mark:
         )
 
     def effects(self, kind: str) -> list[dict[str, Any]]:
-        """Side effects of a kind that happened since; of an upload only those that brought something new."""
+        """Return later side effects of a kind; for an upload only those with new contents."""
         found = self._sandbox.effects(kind, since=self._effects) if kind else []
         return [effect for effect in found if effect.get("first", True)]
 
     def requests(self, row: Endpoint) -> list[dict[str, Any]]:
-        """Requests of a row since; an upload goes to the storage, which no path of the API names."""
+        """Return later requests of a row; an upload goes to the storage host."""
         sent = self._sandbox.requests(since=self._requests)
         if row.method == "PUT":
             return [entry for entry in sent if entry["method"] == "PUT"]
         return [entry for entry in sent if find(entry["method"], entry["path"]) is row]
 
     def reads(self) -> list[str]:
-        """Paths that were read since."""
+        """Return the paths read later."""
         return [entry["path"] for entry in self._sandbox.requests(since=self._requests) if entry["method"] == "GET"]
 
     def received(self) -> list[dict[str, Any]]:
-        """Webhooks that came to our own address since."""
+        """Return later webhooks to our own address."""
         return [entry for entry in self._sandbox.received(since=self._received) if entry["host"] == HOST]
 
 
 class Bench:
-    """A sandbox made ready to try every row; an async context manager.
+    """A sandbox prepared to test every row; an async context manager.
 
     Parameters
     ----------
     sandbox : Remote
-        A running sandbox. What is tried stays done in it; its switches and faults are put back at the end.
+        A running sandbox. The effects of the tests stay in it; its switches and faults are restored at the end.
 
     Attributes
     ----------
     client : AsyncClient
         On the sandbox's own clock, so that waiting takes no time.
     second : AsyncClient
-        The same API key in another client, which does not know what the first has sent.
+        Another client with the same API key, and no knowledge of the first one's requests.
     hasty : AsyncClient
-        Waits only a moment for an answer.
+        A client with a very short timeout.
     secret : str
-        Of the webhook that gets every event.
+        The secret of the webhook for all events.
     account : str
-        An active account without peculiarities.
+        An ordinary active account.
     folder : Path
-        Where files may be put; removed at the end.
+        A folder for files, removed at the end.
     """
 
     def __init__(self, sandbox: Remote) -> None:
@@ -139,18 +139,18 @@ class Bench:
         self._folder.cleanup()
 
     async def _active(self, platform: str) -> str:
-        """An active account of a platform."""
+        """Return an active account of a platform."""
         async for page in self.client.accounts.list(status="active", platform=platform):
             for record in page.records:
                 return str(record["id"])
-        raise ConfigError(f"the sandbox has no active account of {platform}; start it anew")
+        raise ConfigError(f"the sandbox has no active account of {platform}; restart it")
 
     def mark(self) -> Mark:
-        """The present place in the records."""
+        """Return the current position in the log."""
         return Mark(self.sandbox)
 
     async def answered(self, mark: Mark, row: Endpoint) -> None:
-        """Wait until the server has answered what it received of a row, also what nobody waits for any more."""
+        """Wait until the server has answered all requests of a row, also abandoned ones."""
         end = time.monotonic() + PATIENCE
         while not (sent := mark.requests(row)) or not all(entry["status"] for entry in sent):
             if time.monotonic() > end:
@@ -158,21 +158,21 @@ class Bench:
             await asyncio.sleep(MOMENT)
 
     def delivered(self) -> set[str]:
-        """Deliveries that came to our own address so far."""
+        """Return the deliveries to our own address so far."""
         return {str(entry["delivery"]) for entry in self.sandbox.received() if entry["host"] == HOST}
 
     def serial(self) -> int:
-        """A number that was not used before."""
+        """Return an unused number."""
         self._serial += 1
         return self._serial
 
     def key(self) -> str:
-        """A fresh idempotency key."""
+        """Return a fresh idempotency key."""
         return f"matrix-check-{self._rng.getrandbits(96):024x}"
 
     @contextlib.contextmanager
     def fault(self, row: Endpoint, action: str, *, when: str = "after", **more: Any) -> Iterator[None]:
-        """Let the next request of a row go wrong."""
+        """Inject a fault into the next request of a row."""
         path = "/upload/*" if row.method == "PUT" else re.sub(r":\w+", "*", row.path)
         self.sandbox.add_fault(Fault(action, method=row.method, path=path, when=when, times=1, **more))
         try:
@@ -181,7 +181,7 @@ class Bench:
             self.sandbox.clear_faults()
 
     def fields(self, **more: Any) -> PostFields:
-        """Return a post that no platform minds."""
+        """Return a post that every platform accepts."""
         return PostFields(content=f"Row check {self.serial()}", account_ids=[self.account], **more)
 
 
@@ -210,9 +210,7 @@ async def failed_target(bench: Bench) -> tuple[str, str]:
     post = await failed(bench)
     target = targets(build("posts", [await bench.client.posts.get(post)]))["target_id"].iloc[0]
     if not isinstance(target, str):
-        raise DecodeError(
-            "a post shows no ids of its targets, without which none can be fixed", endpoint="GET /v1/posts/:id"
-        )
+        raise DecodeError("a post lists no target ids, which a fix needs", endpoint="GET /v1/posts/:id")
     return post, target
 
 
@@ -252,24 +250,24 @@ async def file(bench: Bench) -> Path:
     return path
 
 
-# Client, thing, idempotency key (None lets the client make one up) -> answer.
+# Client, thing, idempotency key (None lets the client generate one) -> response.
 Call: TypeAlias = Callable[[AsyncClient, Any, str | None], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How a row is tried.
+    """The test case of a row.
 
     Attributes
     ----------
     effect : str
-        Kind of its side effect, as the sandbox writes it down; empty where it has none.
+        Kind of its side effect in the sandbox's log; empty for none.
     make : callable
-        Makes something to act on, before anything is counted.
+        Creates a thing to act on, before anything is counted.
     call : callable
         The typed call.
     many : bool
-        Whether it takes many items: then `make` returns one that is right and one that the API refuses.
+        Whether it takes many items: then `make` returns a valid and an invalid one.
     """
 
     effect: str
@@ -278,32 +276,32 @@ class Case:
     many: bool = False
 
     async def right(self, bench: Bench) -> Any:
-        """Make something that the API does not refuse."""
+        """Create something that the API accepts."""
         made = await self.make(bench)
         return made[:1] if self.many else made
 
 
 def _named(method: str) -> Call:
-    """The typed call of this name, with nothing but the thing and the key."""
+    """Return the typed call of this name, with only the thing and the key."""
     return lambda client, thing, key: attrgetter(method)(client)(thing, idempotency_key=key)
 
 
 async def _nothing(bench: Bench) -> None:
-    """The row needs nothing to act on."""
+    """Return None: the row needs nothing to act on."""
 
 
 async def _number(bench: Bench) -> int:
-    """Something new to name a thing by."""
+    """Return a new name."""
     return bench.serial()
 
 
 async def _later(bench: Bench) -> Any:
-    """Fields of a post for next month."""
+    """Return the fields of a post for next month."""
     return bench.fields(scheduled_for=bench.client.now() + timedelta(days=30))
 
 
 async def _posts(bench: Bench) -> tuple[Any, Any]:
-    """Fields of a post for next month, and of one whose account does not exist."""
+    """Return the fields of a post for next month, and of one with an unknown account."""
     good = await _later(bench)
     return good, replace(bench.fields(scheduled_for=good.scheduled_for), account_ids=["acc_of_nobody"])
 
@@ -337,13 +335,13 @@ async def _account(bench: Bench) -> str:
 
 
 async def _files(bench: Bench) -> tuple[Any, Any]:
-    """Two images, the second with a name that only a server refuses."""
+    """Return two images, the second with a name that only a server refuses."""
     good = {"filename": f"{bench.serial()}.jpg", "contentType": "image/jpeg", "sizeBytes": 5}
     return good, {**good, "filename": "  "}
 
 
 async def _clips(bench: Bench) -> tuple[Any, Any]:
-    """A video, and one that is larger than a single file may be, which is the API's to say."""
+    """Return a video, and one above the API's size limit."""
     good = {"filename": f"{bench.serial()}.mp4", "contentType": "video/mp4", "sizeBytes": 500}
     return good, {**good, "sizeBytes": 600 * 1024**2}
 
@@ -392,7 +390,7 @@ CASES: Mapping[int, Case] = {
 
 
 def ids_in(*values: Any) -> set[str]:
-    """Ids of posts, accounts and media that a thing or an answer names."""
+    """Return the ids of posts, accounts and media in a thing or a response."""
     found: set[str] = set()
     for value in values:
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What must hold for each row of the matrix: its description, what reads show of it, and eight laws tried in a sandbox."""
+"""The checks of each row of the matrix: its description, its reads, and eight laws tested in a sandbox."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from voxops.webhooks import events, parse_event, verify_signature
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about a row.
+    """The result for a row.
 
     Attributes
     ----------
     row : Endpoint
         The row.
     differs : tuple of str
-        What is not as the row says; empty if all is well.
+        The differences from the row; empty for none.
     untried : str
-        Why the row could not be tried; empty if it was.
+        Why the row could not be tested; empty if it was.
     """
 
     row: Endpoint
@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether the row was tried and all is well."""
+        """Whether the row was tested without a difference."""
         return not self.differs and not self.untried
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ def compare_spec(path: Path) -> list[str]:
     Raises
     ------
     ConfigError
-        If the file can't be read or is no OpenAPI document.
+        If the file can't be read or is not an OpenAPI document.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -96,7 +96,7 @@ def compare_spec(path: Path) -> list[str]:
 
 
 def differences(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a document says otherwise than the matrix: rows first, then what no row governs."""
+    """Yield the differences between a document and the matrix: rows first, then calls without a row."""
     rows: dict[int, Mapping[str, Any]] = {}
     ungoverned = []
     for (method, path), operation in dict(_operations(document)).items():
@@ -106,7 +106,7 @@ def differences(document: Mapping[str, Any]) -> Iterator[str]:
         else:
             rows[row.row] = operation
     for row in MATRIX:
-        if row.method == "PUT":  # the presigned upload is not the API's
+        if row.method == "PUT":  # the presigned upload belongs to the storage host
             continue
         if row.row not in rows:
             yield f"row {row.row} {row}: not described"
@@ -117,7 +117,7 @@ def differences(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
-    """Every write with its method and its path under ``/v1``."""
+    """Return every write with its method and its path under ``/v1``."""
     for path, methods in document["paths"].items():
         for method, operation in (methods if isinstance(methods, Mapping) else {}).items():
             if method in _WRITES and isinstance(operation, Mapping):
@@ -130,24 +130,24 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], 
 
 
 def _cells(document: Mapping[str, Any], row: Endpoint, operation: Mapping[str, Any]) -> Iterator[str]:
-    """What one operation says otherwise than the cells of its row."""
+    """Yield the differences between one operation and the cells of its row."""
     parameters = [_resolved(document, each) for each in operation["parameters"]]
     takes_key = any(str(each.get("name", "")).lower() == "idempotency-key" for each in parameters)
     if row.idempotent and not takes_key:
-        yield "the matrix has it idempotent, the description names no Idempotency-Key"
+        yield "idempotent in the matrix, but the description has no Idempotency-Key"
     if takes_key and not row.idempotent:
-        yield "the description names an Idempotency-Key, the matrix does not have it idempotent"
+        yield "the description has an Idempotency-Key, but it is not idempotent in the matrix"
     statuses = set(map(str, operation.get("responses") or {}))
     if row.is_async and "202" not in statuses:
-        yield "the matrix has it asynchronous, the description has no 202"
+        yield "asynchronous in the matrix, but the description has no 202"
     if "202" in statuses and not row.is_async:
-        yield "the description has a 202, the matrix does not have it asynchronous"
+        yield "the description has a 202, but it is not asynchronous in the matrix"
     if "207" in statuses and not row.partial:
-        yield "the description has a 207, the matrix does not have it half succeed"
+        yield "the description has a 207, but it can't half succeed in the matrix"
 
 
 def _limits(document: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
-    """Limits that are described and known here, and differ."""
+    """Yield limits that differ from those known here."""
     for row, field, word, ours in (
         (1, "content", "maxLength", limits.CONTENT_CHARACTERS),
         (11, "posts", "maxItems", limits.BULK_POSTS),
@@ -161,7 +161,7 @@ def _limits(document: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) 
 
 
 def _resolved(document: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
-    """What a value or a reference inside the document says; nothing for a reference elsewhere."""
+    """Resolve a value or a reference inside the document; empty for a reference elsewhere."""
     for _ in range(20):
         if not isinstance(value, Mapping):
             return {}
@@ -176,7 +176,7 @@ def _resolved(document: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One thing of a kind, as listed and as read by itself."""
+    """One thing of a kind, as listed and as read singly."""
 
     listed: dict[str, Any] | None = None
     record: dict[str, Any] | None = None
@@ -184,13 +184,13 @@ class _Reading:
 
 
 async def read_rows(client: AsyncClient) -> list[Finding]:
-    """Look at every row by reads alone; nothing is sent that could change anything.
+    """Check every row with reads only; nothing is sent that could change anything.
 
     Returns
     -------
     list of Finding
-        A row is well if a thing of its group is listed, reads the same by itself, and, for an asynchronous row, has the status that
-        tells how it ended. It is not looked at if the workspace has no such thing.
+        A row passes if a thing of its group is listed and reads the same singly. A thing of an asynchronous row must also have the
+        status to poll. A row is untested if the workspace has no such thing.
     """
     known = {
         "posts": await _reading(client.posts.list(status="all"), "posts", client.posts.get),
@@ -208,7 +208,7 @@ async def read_rows(client: AsyncClient) -> list[Finding]:
 async def _reading(
     pages: AsyncIterator[Page], kind: str | None, get: Callable[[str], Awaitable[dict[str, Any]]] | None = None
 ) -> _Reading:
-    """Read the first thing of a list, and that thing by itself where that can be read."""
+    """Read the first thing of a list, and the same thing singly if possible."""
     try:
         listed = await anext((page.records[0] async for page in pages if page.records), None)
         if listed is None:
@@ -225,7 +225,7 @@ async def _reading(
 
 
 def _columns(kind: str, records: list[dict[str, Any]]) -> list[str]:
-    """What the frame of these records lacks: its id, or a value that could not be read."""
+    """Yield the faults of the frame of these records: a missing id, or unreadable values."""
     frame = build(kind, records)
     id_column = SCHEMAS[kind][0].name
     lacking = [f"no {id_column}"] if frame[id_column].isna().any() else []
@@ -233,7 +233,7 @@ def _columns(kind: str, records: list[dict[str, Any]]) -> list[str]:
 
 
 def _finding(row: Endpoint, reading: _Reading) -> Finding:
-    """What a reading says of a row."""
+    """Return the result of a read for a row."""
     if reading.differs:
         return Finding(row, reading.differs)
     if reading.record is None:
@@ -241,10 +241,10 @@ def _finding(row: Endpoint, reading: _Reading) -> Finding:
     kind = polled(row)
     if kind == "delivery":
         missing = [name for name in ("success", "retryCount") if name not in reading.record]
-        return Finding(row, tuple(f"a delivery has no {name} to follow it by" for name in missing))
-    # An account without a backfill has no status of one yet.
+        return Finding(row, tuple(f"a delivery has no {name} to poll" for name in missing))
+    # An account without a backfill has no status yet.
     if kind is not None and kind != "account" and not polled_status(kind, reading.record):
-        return Finding(row, (f"a {kind} has no status to follow it by",))
+        return Finding(row, (f"a {kind} has no status to poll",))
     return Finding(row)
 
 
@@ -254,7 +254,7 @@ _AMBIGUOUS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("500 after commit", "status", {"status": 500}),
     ("time-out after commit", "delay", {"seconds": LONG}),
 )
-# After these the request may be repeated by its row alone; one that may never be is not repeated either.
+# After these the row decides whether the request may be repeated.
 _REFUSED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("503 before the effect", "status", {"status": 503, "code": "SERVICE_UNAVAILABLE"}),
     ("429", "retry_after", {"seconds": 1}),
@@ -264,7 +264,7 @@ _GROUPS = {"post": "/v1/posts/", "media": "/v1/media/", "account": "/v1/accounts
 
 
 async def one_effect(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """An idempotent row acts once under one key, however often it is asked, and answers the same."""
+    """An idempotent row has one effect under one key, whatever the number of requests, and responds the same."""
     if not row.idempotent:
         return []
     thing, key = await case.right(bench), bench.key()
@@ -273,11 +273,11 @@ async def one_effect(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     second = await case.call(bench.client, thing, key)
     count = len(mark.effects(case.effect))
     found = [] if count == 1 else [f"{count} effects under one key"]
-    return found if _comparable(first) == _comparable(second) else [*found, "another answer under the same key"]
+    return found if _comparable(first) == _comparable(second) else [*found, "another response under the same key"]
 
 
 async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """A key that was used is refused for another body: before it is sent where the client knows, else by the server."""
+    """A used key is refused for another body: by the client if it knows, else by the server."""
     if not row.idempotent:
         return []
     thing, key = await case.right(bench), bench.key()
@@ -288,7 +288,7 @@ async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     for client, status in ((bench.client, 0), (bench.second, 409)):
         try:
             await client.request(row.method, sent["path"], json={"another": 1}, idempotency_key=key)
-            found.append("another body was taken under a used key")
+            found.append("another body was accepted under a used key")
         except ConflictError as error:
             if (error.status, error.code) != (status, "IDEMPOTENCY_CONFLICT"):
                 found.append(
@@ -300,7 +300,7 @@ async def one_body(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 
 async def ambiguity(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """After an ambiguous failure a row is sent again exactly if it may be, under its key, and takes effect once."""
+    """After an ambiguous failure a row is resent exactly if allowed, under its key, and takes effect once."""
     found = []
     for name, action, more in _AMBIGUOUS:
         client = bench.hasty if action == "delay" else bench.client
@@ -318,7 +318,7 @@ async def ambiguity(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 
 def _ambiguous(row: Endpoint, case: Case, mark: Mark, failure: str) -> list[str]:
-    """What differs after one ambiguous failure."""
+    """Yield the differences after one ambiguous failure."""
     sent = mark.requests(row)
     keys = {entry["key"] for entry in sent}
     found = []
@@ -337,7 +337,7 @@ def _ambiguous(row: Endpoint, case: Case, mark: Mark, failure: str) -> list[str]
 
 
 async def never_again(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """A row that may never be repeated is sent once, whatever happens."""
+    """A row that may never be repeated is sent once."""
     if row.resend is not Resend.NEVER:
         return []
     found = []
@@ -349,7 +349,7 @@ async def never_again(bench: Bench, row: Endpoint, case: Case) -> list[str]:
                 await case.call(bench.client, thing, None)
                 found.append(f"{name}: no error")
             except VoxopsError:
-                pass  # that it failed is what the fault was for; counted is how often it was sent
+                pass  # the fault causes the failure; the test counts requests
         if len(mark.requests(row)) != 1 or mark.effects(case.effect):
             found.append(f"{name}: sent {len(mark.requests(row))} times")
     return found
@@ -369,31 +369,31 @@ async def keyless(bench: Bench, row: Endpoint, case: Case) -> list[str]:
             await bench.client.raw(row.method, path, json={})
             return ["a dropped request without a key was answered"]
         except TransportError:
-            pass  # the fault's own; counted is how often it was sent
+            pass  # caused by the fault; the test counts requests
     sent = mark.requests(row)
     return [] if [entry["key"] for entry in sent] == [None] else [f"without a key: sent {len(sent)} times"]
 
 
 async def outcome(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """A synchronous row's 2xx is its outcome; an asynchronous one's only hands over something to follow to its end."""
+    """A synchronous row's 2xx is its outcome; an asynchronous row's returns only a handle to poll."""
     thing = await case.right(bench)
     answer = await case.call(bench.client, thing, bench.key())
     handles = [one for one in (answer if isinstance(answer, tuple) else (answer,)) if isinstance(one, Handle)]
     if not row.is_async:
         return ["a handle from a synchronous row"] if handles else []
     if not handles:
-        return ["no handle to follow"]
+        return ["no handle to poll"]
     found = []
     for handle in handles:
         if handle.kind != polled(row):
-            found.append(f"to be followed as {handle.kind} instead of {polled(row)}")
+            found.append(f"polled as {handle.kind} instead of {polled(row)}")
         began = bench.sandbox.now()
         mark = bench.mark()
         ending = await handle
         if ending.outcome is not Outcome.SUCCEEDED:
             found.append(f"ended as {ending.status}")
         if bench.sandbox.now() == began:
-            found.append("the 2xx was taken for the outcome")
+            found.append("the 2xx counted as the outcome")
         wrong = [path for path in mark.reads() if not path.startswith(_GROUPS[handle.kind])]
         if wrong or not mark.reads():
             found.append(f"polled {wrong or 'nothing'}")
@@ -401,7 +401,7 @@ async def outcome(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 
 async def items(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """Where a row can half succeed, every item has an outcome of its own, whatever the status of the whole."""
+    """If a row can half succeed, every item has its own outcome, whatever the HTTP status."""
     if not row.partial:
         return []
     if not case.many:
@@ -422,7 +422,7 @@ async def items(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 
 async def _targets_read(bench: Bench, case: Case) -> list[str]:
-    """Items of a retried or fixed post are its targets: each with its own status when the post has ended."""
+    """The items of a retried or fixed post are its targets, each with its own status once the post has ended."""
     thing = await case.right(bench)
     handle = await case.call(bench.client, thing, bench.key())
     listed = [entry for name in ("retriedPlatforms", "skippedPlatforms") for entry in handle.accepted.get(name) or ()]
@@ -436,16 +436,16 @@ async def _targets_read(bench: Bench, case: Case) -> list[str]:
     if "retriedPlatforms" in handle.accepted and {entry.get("accountId") for entry in listed} != set(
         rows["account_id"]
     ):
-        found.append("the answer does not say of each target whether it is retried or skipped")
+        found.append("the response does not tell for each target whether it is retried or skipped")
     return found
 
 
 async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
-    """The events that a row emits are delivered, signed with the secret, and name what was acted on; others emit none."""
+    """The events of a row are delivered and signed, and name the thing that was acted on; other rows emit none."""
     if not row.emits and "emits" in row.inferred:
         return []
     thing = await case.right(bench)
-    # What making the thing emits goes out before; the receiver may ask for it once more, later.
+    # Creating the thing emits events before; a failed delivery of them may be repeated later.
     bench.sandbox.advance(1)
     before = bench.delivered()
     mark = bench.mark()
@@ -463,7 +463,7 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
     named = {event.subject for event in parsed}
     mine = {event.type for event in parsed if event.subject in ids_in(thing, answer)}
     if len(events(received, secrets=bench.secret)) != len({event.id for event in parsed}):
-        found.append("the frame does not hold each event once")
+        found.append("the frame does not contain each event once")
     if row.partial and isinstance(answer, Mapping) and not ids_in(answer) <= named:
         found.append("an item without an event")
     ends = set(row.emits if row.is_async else ())
@@ -473,7 +473,7 @@ async def announced(bench: Bench, row: Endpoint, case: Case) -> list[str]:
 
 
 def _comparable(answer: Any) -> Any:
-    """What an answer says, without what the client adds to it."""
+    """Return a response without the client's additions."""
     if isinstance(answer, tuple):
         return [_comparable(one) for one in answer]
     return dict(answer.accepted) if isinstance(answer, Handle) else answer
@@ -495,7 +495,7 @@ Report = Callable[[str], Any]
 
 
 async def try_row(bench: Bench, row: Endpoint) -> Finding:
-    """Try one row under every law; what keeps several laws from being tried is reported once."""
+    """Test one row under every law; an obstacle to several laws is reported once."""
     differs: dict[str, str] = {}
     for name, law in LAWS.items():
         try:
@@ -508,12 +508,12 @@ async def try_row(bench: Bench, row: Endpoint) -> Finding:
 
 
 async def try_rows(sandbox: Remote, report: Report) -> list[Finding]:
-    """Try all rows in a sandbox, and report each as it is done.
+    """Test all rows in a sandbox, and report each when it is done.
 
     Parameters
     ----------
     sandbox : Remote
-        A running sandbox; what is tried stays done in it.
+        A running sandbox; the effects of the tests stay in it.
     report : callable
         Takes one line of text per row.
     """
@@ -526,24 +526,24 @@ async def try_rows(sandbox: Remote, report: Report) -> list[Finding]:
 
 
 def check(url: str | None = None, *, write: bool = False, report: Report = print) -> bool:
-    """Check the matrix, report each row in a line and all of them in a last one, and return whether all is well.
+    """Check the matrix, report a line per row and a last one for all, and return whether all rows pass.
 
     Parameters
     ----------
     url : str, optional
-        A server. It is only read, with the API key in ``VOXBURST_API_KEY``. By default a sandbox is started, and everything tried.
+        A server. It is only read, with the API key in ``VOXBURST_API_KEY``. By default a sandbox is started, and everything tested.
     write : bool
-        Try everything at `url`, too; only a sandbox on this machine is taken, since the check counts what happened by its record.
+        Also test writes at `url`, which must be a sandbox on this machine, since the check counts effects in its log.
     report : callable
         Takes the lines.
 
     Raises
     ------
     ConfigError
-        If `write` is asked for anything but a sandbox on this machine, or there is no API key to read with.
+        If `write` is True for anything but a sandbox on this machine, or there is no API key for reads.
     """
     if url is None and write:
-        raise ConfigError("--write needs --url; without it everything is tried in a fresh sandbox anyway")
+        raise ConfigError("--write needs --url; without --url everything is tested in a fresh sandbox")
     if url is None:
         with Sandbox(rate_limit=None) as sandbox:
             findings = eventloop.run(try_rows(sandbox, report))
@@ -564,7 +564,7 @@ def _sandbox_at(url: str) -> Remote:
         host = ""
     if not is_loopback(host):
         raise ConfigError(
-            f"--write would change things at {host or url}; it takes only a sandbox on this machine, such as http://127.0.0.1:8765"
+            f"--write would change things at {host or url}; it accepts only a sandbox on this machine, such as http://127.0.0.1:8765"
         )
     remote = Remote(url.rstrip("/").removesuffix("/v1"))
     if not remote.answers():
@@ -574,7 +574,7 @@ def _sandbox_at(url: str) -> Remote:
 
 
 async def _read(url: str, report: Report) -> list[Finding]:
-    """Read at a server."""
+    """Check a server with reads only."""
     key = os.environ.get("VOXBURST_API_KEY")
     if not key:
         raise ConfigError("no API key: set VOXBURST_API_KEY")

@@ -1,1 +1,1 @@
-"""What an analyst loads: lists of the API as frames, checks of campaigns and accounts."""
+"""Loads for analysts: lists of the API as frames, checks of campaigns and accounts."""

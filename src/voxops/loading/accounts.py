@@ -1,4 +1,4 @@
-"""The accounts, what is known of each, and the posts that are about to go out on one that can't publish."""
+"""The accounts with their state, and the waiting posts of accounts that can't publish."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 
-# From which share of failures, of at least how many targets of the last days, an account counts as failing.
+# The share of failures, and the least number of recent targets, from which an account is failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
 # Verdicts about the post, not the account.
 _THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
@@ -37,7 +37,7 @@ _LISTED = (
     "status",
     "scope_status",
     "scope_message",
-)  # of what the API lists of an account
+)  # columns of the API's list of accounts
 _DTYPES = {
     **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"), "failure_share": "Float64",
     **dict.fromkeys(("checked_at", "last_failed_at", "next_at", "scheduled_for", "updated_at"), TIME_DTYPE),
@@ -48,7 +48,7 @@ def _dtypes(columns: str) -> dict[str, Any]:
     return {name: _DTYPES.get(name, STRING_DTYPE) for name in columns.split()}
 
 
-_CHECKED = ("refreshed", "verdict")  # the further columns of accounts that were tried
+_CHECKED = ("refreshed", "verdict")  # further columns of tried accounts
 _BOARD = _dtypes(
     f"{' '.join(_LISTED)} checked_at works check_message tried failed failure_share commonest_cause last_failed_at scheduled next_at "
     f"risk why remedy {' '.join(_CHECKED)}"
@@ -66,21 +66,21 @@ _UNLISTED: Mapping[str, Any] = {
 def account_board(
     accounts: pd.DataFrame, recent: pd.DataFrame, waiting: pd.DataFrame, checks: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Put together what is known of each account.
+    """Build the board of accounts.
 
     Parameters
     ----------
     accounts : pandas.DataFrame
         As the API lists them.
     recent, waiting : pandas.DataFrame
-        Targets of the last days that ended, and targets that are about to go out, from ``vx.targets``.
+        Recently ended targets, and waiting targets, from ``vx.targets``.
     checks : mapping
         Account id -> ``checked_at refreshed works check_message verdict`` of its last check.
 
     Returns
     -------
     pandas.DataFrame
-        As ``ws.accounts`` describes it, with the columns of accounts that were tried.
+        As in ``ws.accounts``, with the columns of tried accounts.
     """
     ended = recent[recent["status"].isin(["published", "failed"])]
     judged = triage(ended[ended["status"] == "failed"])
@@ -126,19 +126,19 @@ def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | No
 
 
 def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
-    """Targets that are about to go out on an account at risk, the next one first.
+    """Return the waiting targets of accounts at risk, the next one first.
 
     Parameters
     ----------
     waiting : pandas.DataFrame
-        Targets that are about to go out, from ``vx.targets``.
+        Waiting targets, from ``vx.targets``.
     board : pandas.DataFrame
         From `account_board`.
 
     Returns
     -------
     pandas.DataFrame
-        As ``ws.at_risk`` describes it.
+        As in ``ws.at_risk``.
     """
     known = {str(row["account_id"]): row for row in board.to_dict("records")}
     rows = []
@@ -151,7 +151,7 @@ def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.DataFrame:
-    """Return the accounts of these ids; all where none is named."""
+    """Return the accounts with these ids, all without ids."""
     if account is None:
         return known
     if isinstance(account, pd.DataFrame):
@@ -166,7 +166,7 @@ def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.Da
 
 
 async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: bool) -> dict[str, dict[str, Any]]:
-    """Try accounts; one that can't be tried does not stop the others.
+    """Try accounts; an account that can't be tried does not stop the others.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: boo
 
 
 async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[str, Any]:
-    """Whether one account was refreshed and whether it works, None where that is unknown, and what the API says."""
+    """Return whether one account was refreshed and works, None if unknown, and the API's message."""
     refreshed = None
     if refresh:
         answer, why = await _answer(client.accounts.refresh(account))
@@ -202,7 +202,7 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[st
 
 
 async def _answer(call: Any) -> tuple[dict[str, Any], str]:
-    """The answer to a call, or why there is none. A refused key and a pause that is too long concern every account: they are raised."""
+    """Return the response to a call, or its error. A refused key or a too long pause affects every account and is raised."""
     try:
         return await call, ""
     except (AuthError, WaitTooLong):
@@ -211,8 +211,8 @@ async def _answer(call: Any) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-RECENT = timedelta(days=7)  # over which failures of an account are counted
-_CREATED = timedelta(days=30)  # posts that were created before are not looked for: lists stand in that order
+RECENT = timedelta(days=7)  # the period in which failures of an account are counted
+_CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
 
 
 async def _targets(
@@ -224,7 +224,7 @@ async def _targets(
     *,
     oldest: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
-    """Targets of posts with one of these statuses whose `column` lies within a span; lists are read down to the creation of `oldest`."""
+    """Load targets of posts with one of these statuses and with `column` in a span; lists are read back to `oldest`."""
     columns = Columns("posts")
     for status in statuses:
         await read_list(client, columns, "/v1/posts", {"status": status, "limit": PAGE_RECORDS}, oldest=oldest)
@@ -238,7 +238,7 @@ class BoardLoader(Loader):
     async def accounts(
         self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
     ) -> pd.DataFrame:
-        """Load the accounts, disconnected ones too, and what is known of each: its status, last check and failures.
+        """Load the accounts, also disconnected ones, with their status, last check and failures.
 
         At least six requests: one for every 100 accounts, and for every 100 posts that are ``scheduled`` or ``approved``, or that
         were created within thirty days and are ``published``, ``partial`` or ``failed``.
@@ -249,8 +249,8 @@ class BoardLoader(Loader):
             Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
         check : bool
             True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
-            account, though nothing is posted. Of all accounts only those that are connected are tried. `at_risk` and later boards
-            of this workspace remember the outcome.
+            account, though nothing is posted. By default only connected accounts are tried. `at_risk` and later boards of this
+            workspace include the outcome.
         refresh : bool
             False tries accounts without renewing their tokens.
 
@@ -261,14 +261,13 @@ class BoardLoader(Loader):
             (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
             check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
             thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
-            targets that are about to go out), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing where nothing
-            is wrong). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or
-            ``ask support``).
+            waiting targets), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing without a risk). With `check` also
+            ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
 
         Raises
         ------
         PlanError
-            If the frame has no account ids, or an id is none of this workspace's.
+            If the frame has no account ids, or an id is not in this workspace.
         AuthError
             If the key may not do this.
         ApiError, TransportError, DecodeError
@@ -294,21 +293,22 @@ class BoardLoader(Loader):
         return self._described(table, "accounts", listed.attrs, filters)
 
     async def at_risk(self, within: str | timedelta | None = None) -> pd.DataFrame:
-        """Load what is about to go out on an account that is not active, degraded, or failing: before it fails.
+        """Load the waiting posts of accounts that are inactive, degraded or failing, before they fail.
 
         Parameters
         ----------
         within : str or timedelta, optional
-            Only what goes out within so long, such as ``"48h"``.
+            Only posts due within this time, such as ``"48h"``.
 
         Returns
         -------
         pandas.DataFrame
             One row per post and platform, the next one first: ``post_id platform account_id account_name`` (string), ``scheduled_for``
-            (datetime64[us, UTC]), ``risk`` (string: the account's status where it is not ``active``, such as ``expired``; ``degraded``, it lacks
-            permissions; ``failing``, its last check failed, or half of at least three targets of the last seven days did, for no fault of
-            the post; ``not_listed``), ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content post_status`` (string),
-            ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
+            (datetime64[us, UTC]), ``risk``, ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content
+            post_status`` (string), ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
+            ``risk`` is the status of an account that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions);
+            ``failing`` (its last check failed, or half of at least three targets of the last seven days did, for reasons other than
+            the post); or ``not_listed``.
 
         Raises
         ------

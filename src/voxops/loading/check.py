@@ -35,7 +35,7 @@ _ENDPOINT = "POST /v1/posts/validate"
 
 
 async def check(client: AsyncClient, sheet: pd.DataFrame, *, ask: bool) -> pd.DataFrame:
-    """Return what is known to fail of each row; see ``ws.check``."""
+    """Return the findings for each row; see ``ws.check``."""
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
     found = by_rules(sheet, client.now())
     if ask:
@@ -46,7 +46,7 @@ async def check(client: AsyncClient, sheet: pd.DataFrame, *, ask: bool) -> pd.Da
 
 
 def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
-    """Return what the rules of sheets find in each row; times that have passed only with `now`."""
+    """Return the findings of the sheet rules for each row; past times only with `now`."""
     warn_of_typos(sheet, OPTIONAL)
     names, rows = row_names(sheet), sheet_rows(sheet)
     named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
@@ -77,7 +77,7 @@ def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> p
 
 
 def _together(ours: list[Finding], theirs: list[Finding]) -> list[Finding]:
-    """Findings of the rules and of the API; of two with one code, the error or else ours."""
+    """Merge findings of the rules and of the API; of two with the same code, the error or else ours."""
     theirs = [one for one in theirs if not any(_covers(other, one) for other in ours)]
     return [*(one for one in ours if not any(_covers(other, one) for other in theirs)), *theirs]
 
@@ -89,7 +89,7 @@ def _covers(one: Finding, other: Finding) -> bool:
 
 
 class _Accounts:
-    """The accounts of the workspace, by id and by name."""
+    """Return the accounts of the workspace, by id and by name."""
 
     def __init__(self, listed: Sequence[tuple[str, str, str, str]]) -> None:
         self._every = AccountNames(listed)
@@ -97,7 +97,7 @@ class _Accounts:
         self._listed = {account: (platform, status) for platform, _, account, status in listed}
 
     def find(self, name: str) -> tuple[str, Finding | None]:
-        """The platform on which to check an account, else ``""``; and why it can't publish."""
+        """Return the platform on which to check an account, else ``""``; and why it can't publish."""
         account = self._usable.get(name) or self._every.get(name) or name
         platform, status = self._listed.get(account, ("", ""))
         if not platform:
@@ -112,7 +112,7 @@ class _Accounts:
 
 
 async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accounts) -> list[Finding]:
-    """Findings of the API about one row: its accounts, and its post on each of their platforms."""
+    """Return the API's findings about one row: its accounts, and its post on each of their platforms."""
     looked_up = [accounts.find(name) for name in dict.fromkeys(row["accounts"])]
     found = [one for _, one in looked_up if one is not None]
     platforms = sorted({platform for platform, _ in looked_up if platform})
@@ -135,15 +135,15 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accoun
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The parts of an answer by platform, whose names come in either case."""
+    """Return the parts of a response by platform, whose names may have either case."""
     platforms = answer.get("platforms") or {}
     if not isinstance(platforms, Mapping) or not all(isinstance(each, Mapping | None) for each in platforms.values()):
-        raise DecodeError(f"{_ENDPOINT} answered with platforms that are no objects by their names", endpoint=_ENDPOINT)
+        raise DecodeError(f"{_ENDPOINT} returned platforms that are not objects by name", endpoint=_ENDPOINT)
     return {str(name).lower(): result or {} for name, result in platforms.items()}
 
 
 def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
-    """Errors and warnings of one platform, whatever shape each has."""
+    """Return errors and warnings of one platform, in any shape."""
     found = []
     for level in ("error", "warning"):
         entries = result.get(f"{level}s")
@@ -158,6 +158,6 @@ def _verdict(platform: str, result: Mapping[str, Any]) -> list[Finding]:
 
 
 def _column(entry: Any, code: str) -> str:
-    """The column of the sheet that an error of the API is about, ``""`` if unknown."""
+    """Return the sheet's column of an API error, ``""`` if unknown."""
     field = str(entry.get("field") or "") if isinstance(entry, Mapping) else ""
     return _FIELDS.get(field) or _FIELDS.get(code.partition("_")[0].lower(), "")

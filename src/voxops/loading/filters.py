@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 
-# Platforms that the API is known to serve (contract: section 2). Others may come: a platform of one of the accounts is accepted.
+# Documented platforms (contract: section 2). New ones are accepted if an account has them.
 PLATFORMS = (
     "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
     "telegram", "google_business", "mastodon", "whatsapp",
 )  # fmt: skip
 
-# Events that webhooks are known to receive (contract: WH-3). Others may come: an event of a delivery is accepted.
+# Documented events (contract: WH-3). New ones are accepted if a delivery has them.
 EVENTS = (
     "post.created", "post.scheduled", "post.published", "post.failed", "post.partial", "post.draft.approved", "account.connected",
     "account.disconnected", "account.error", "media.uploaded",
@@ -39,12 +39,12 @@ EVENTS = (
 
 
 async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> None:
-    """Refuse a platform that is neither known nor that of an account.
+    """Refuse a platform that is neither documented nor of an account.
 
     Raises
     ------
     ConfigError
-        With the one that was likely meant, else with all.
+        With the likely one, else with all.
     """
     strange = [name for name in platforms if name not in PLATFORMS]
     if not strange:
@@ -56,21 +56,21 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
 
 
 def warn_of_nothing(statuses: Sequence[str], until: When, end: pd.Timestamp | None, now: datetime) -> None:
-    """Warn, where nothing was found, of statuses that are not known, and of scheduled posts until a time that has passed.
+    """Warn of unknown statuses, and of scheduled posts until a past time; called only if nothing was found.
 
-    A status may be new, or none at all. ``until="3D"`` looks back to `end`, and scheduled posts lie ahead.
+    An unknown status may be new. ``until="3D"`` is in the past, and scheduled posts are in the future.
     """
     for status in statuses:
         if status not in POST_STATUSES:
-            said = f"no post has status={status!r}, which is none of the known ones: {', '.join(sorted(POST_STATUSES))}"
+            said = f"no post has status={status!r}, which is unknown; known are {', '.join(sorted(POST_STATUSES))}"
             warnings.warn(said, stacklevel=2)
     if set(statuses) == {"scheduled"} and end is not None and end <= now:
-        said = f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, which has passed, and they lie ahead"
-        warnings.warn(f"{said}. Put a plus before a span to look ahead, such as until='+3D'", stacklevel=2)
+        said = f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, in the past, and they are in the future"
+        warnings.warn(f"{said}. Put a plus before a future span, such as until='+3D'", stacklevel=2)
 
 
 def refuse_events(events: Sequence[str]) -> None:
-    """Refuse an unknown event that is near a known one, and warn of others; called only if nothing was found.
+    """Refuse a likely typo of an event, and warn of other unknown ones; called only if nothing was found.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def refuse_events(events: Sequence[str]) -> None:
             meant = near(event, EVENTS, 0.7)
             if meant:
                 raise ConfigError(f"event_type={event!r}: no delivery has it; did you mean {meant!r}?")
-            said = f"no delivery has event_type={event!r}, which is none of the known ones: {', '.join(EVENTS)}"
+            said = f"no delivery has event_type={event!r}, which is unknown; known are {', '.join(EVENTS)}"
             warnings.warn(said, stacklevel=2)
 
 
@@ -102,12 +102,12 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
 
 
 async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
-    """Account ids for ids and names such as ``twitter:@brand``; a name stands for every account that bears it, also a disconnected one.
+    """Return account ids for ids and names such as ``twitter:@brand``; a name matches all its accounts, also disconnected ones.
 
     Raises
     ------
     ConfigError
-        If a name stands for no account; with the one that was likely meant, if any.
+        If a name matches no account; with the likely one, if any.
     """
     if not any(_is_name(account) for account in accounts):
         return accounts
@@ -120,7 +120,7 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
 
 
 def _is_name(account: str) -> bool:
-    """Whether a text is a name and not an id."""
+    """Whether a text is a name, not an id."""
     return ":" in account or account.startswith("@")
 
 
@@ -128,12 +128,12 @@ Words = str | Iterable[str] | None
 
 
 def words(name: str, value: Words) -> list[str]:
-    """One word or several, in lower case."""
+    """Return one word or several in lower case."""
     return [text.lower() for text in list_of_text(name, value)]
 
 
 def statuses(value: Words) -> list[str]:
-    """Post statuses; ``all`` is every one, and a typo is not taken for a status that the API has invented since."""
+    """Return post statuses, all of them for ``all``; a typo does not count as a new status."""
     found = [status_spelling(word) for word in words("status", value)]
     for status in found:
         if status not in POST_STATUSES | {"all"} and (meant := near(status, sorted(POST_STATUSES))):
@@ -143,10 +143,10 @@ def statuses(value: Words) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Filters that no server is known to have: applied here, to all posts that were read.
+    """Filters that the API lacks, applied here to all posts that were read.
 
     `text` is part of the content, in any case; `campaign`, `owner` and `tag` are whole words, in any case, of which a post must have
-    one; `fields` says which field of the metadata holds campaign and owner.
+    one; `fields` names the metadata fields of campaign and owner.
     """
 
     text: tuple[str, ...]
@@ -162,20 +162,20 @@ class Search:
         Raises
         ------
         ConfigError
-            If it is no text, or a blank one, which every post would hold.
+            If it is not a text, or a blank one, which every post contains.
         """
         found = {name: tuple(list_of_text(name, value)) for name, value in wanted.items()}
         for name, texts in found.items():
             if any(not text.strip() for text in texts):
-                raise ConfigError(f"{name}= is blank; leave it out to get all posts")
+                raise ConfigError(f"{name}= is blank; omit it to get all posts")
         return cls(**found, fields=fields)
 
     def filters(self) -> dict[str, list[str]]:
-        """The filters as ``attrs`` hold them."""
+        """Return the filters for ``attrs``."""
         return {name: list(getattr(self, name)) for name in HERE}
 
     def mask(self, posts: pd.DataFrame) -> pd.Series:
-        """Which posts fit."""
+        """Return which posts match."""
         fits = pd.Series(data=True, index=posts.index)
         if self.text:
             parts = [part.casefold() for part in self.text]
@@ -184,7 +184,7 @@ class Search:
         for name in ("campaign", "owner", "tag"):
             if wanted := {word.strip().casefold() for word in getattr(self, name)}:
                 has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
-                if name == "campaign":  # posts of vx.plan_create hold its name as a mark
+                if name == "campaign":  # posts of vx.plan_create have its name as a mark
                     marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
                     shown = [as_mark(metadata_value(cell, ["voxopsCampaign"])) for cell in posts["metadata"]]
                     has = [fit or mark in marks for fit, mark in zip(has, shown, strict=True)]
@@ -192,12 +192,12 @@ class Search:
         return fits
 
     def refuse_typos(self, posts: pd.DataFrame) -> None:
-        """Refuse a word that no post has, where one that they have is near: a typo must not look like "none".
+        """Refuse a likely typo of a word that posts have: it must not look like "none".
 
         Raises
         ------
         ConfigError
-            With what was likely meant.
+            With the likely word.
         """
         for name in ("campaign", "owner", "tag"):
             known: dict[str, str] = {}
@@ -209,7 +209,7 @@ class Search:
                     raise ConfigError(f"{name}={word!r}: no post has it; did you mean {meant!r}?")
 
     def _words(self, posts: pd.DataFrame, name: str) -> list[dict[str, str]]:
-        """The words of each post, by their folded form."""
+        """Return the words of each post, by their folded form."""
         if name == "tag":
             found = [texts_of(cell) for cell in posts["tags"]]
             path = self.fields.get("tags", "")
@@ -225,15 +225,15 @@ HERE = ("text", "campaign", "owner", "tag")
 
 
 def stamp(when: datetime) -> str:
-    """A time as the API takes it."""
+    """Return a time in the API's form."""
     return when.isoformat().replace("+00:00", "Z")
 
 
 def plain_filters(filters: Mapping[str, Any]) -> dict[str, str | int | list[Any]]:
-    """Filters as JSON has them: what is neither text, number nor list as its text.
+    """Return filters as JSON: values other than texts, numbers and lists become text.
 
-    Filters that are None are left out; an empty selection stays, since it loads nothing. No value is compared: an instant of NumPy is
-    equal to nothing else.
+    Filters that are None are left out; an empty selection stays, since it loads nothing. The check is by identity, since NumPy times
+    do not compare.
     """
     plain: dict[str, str | int | list[Any]] = {}
     for name, value in filters.items():
@@ -263,7 +263,7 @@ def asked_for(
 
 
 def any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series:
-    """Which posts have a target with one of these values."""
+    """Return which posts have a target with one of these values."""
     names = set(wanted)
     return pd.Series(
         [any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool

@@ -1,4 +1,4 @@
-"""Load lists of the API as frames, filtered, and with what an archive holds; and the settings of a workspace."""
+"""Load the API's lists as filtered frames, with settled records from an archive; and a workspace's settings."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from voxops.loading.filters import (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a workspace; the ``attrs`` of frames hold those they were loaded with.
+    """The settings of a workspace; frames store those of their load in ``attrs``.
 
     Attributes
     ----------
     tz : str
         Time zone in which times are shown, and in which ``since="today"`` and ``"yesterday"`` begin. Data stay in UTC.
     people : mapping of str to str
-        ``owner``, ``campaign`` and ``tags`` -> the field of the posts' metadata that holds it.
+        ``owner``, ``campaign`` and ``tags`` -> its field in the posts' metadata.
     """
 
     tz: str = "UTC"
@@ -58,19 +58,19 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, str | None]) -> Settings:
-        """Return the settings of these values: ``tz owner_field campaign_field tags_field``, None or an empty text for each that is not set.
+        """Return the settings from ``tz owner_field campaign_field tags_field``; None or an empty text for one that is not set.
 
         Raises
         ------
         ConfigError
-            If a zone or a field is none.
+            If a zone or a field is invalid.
         """
         given = {name: values.get(f"{name}_field") for name in PEOPLE}
         fields = {name: metadata_field(f"{name}_field", value) for name, value in given.items() if value}
         return cls(zone(values.get("tz") or "UTC"), fields)
 
     def attrs(self) -> dict[Hashable, Any]:
-        """Return the settings as the ``attrs`` of frames hold them; defaults are left out."""
+        """Return the settings for the ``attrs`` of frames, without defaults."""
         attrs: dict[Hashable, Any] = {"tz": self.tz} if self.tz != "UTC" else {}
         return attrs | ({"people": dict(self.people)} if self.people else {})
 
@@ -94,12 +94,12 @@ def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.
 
 
 def first_of_each(ids: pd.Series) -> pd.Series:
-    """Which rows are the first of their id, as a list may return a record twice; rows without an id count as different."""
+    """Return which rows are the first of their id, since a list may repeat a record; rows without an id are all different."""
     return ~ids.duplicated() | ids.isna()
 
 
 def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows by ``created_at``, the newest first; those of one instant by id, so that the order does not depend on the source."""
+    """Sort rows by ``created_at``, the newest first, then by id, so that the order does not depend on the source."""
     if not frame["created_at"].is_unique:
         frame = frame.sort_values(key, kind="stable")
     return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
@@ -116,12 +116,14 @@ async def read_list(
     oldest: pd.Timestamp | None = None,
     **fill: Any,
 ) -> bool:
-    """Read a list into columns, page by page, until enough rows that count or the oldest instant are reached.
+    """Read a list into columns, page by page, until there are enough matching rows or the oldest instant is reached.
 
-    True if there were enough before the list has ended.
+    Return True if there were enough before the end of the list.
     """
     taken, pages = 0, client.pages(path, query)
-    early = enough is not None or (oldest is not None and "from" not in query)  # one page too many would cost a request
+    early = enough is not None or (
+        oldest is not None and "from" not in query
+    )  # avoid the request for one page too many
     async for page in pages if early else prefetch(pages):
         columns.extend(page.records, **fill)
         if enough is not None:
@@ -135,11 +137,11 @@ async def read_list(
     return False
 
 
-_AT_ONCE = 50  # posts requested at once; the client's pace bounds what leaves
+_AT_ONCE = 50  # concurrent requests of posts; the client's pace limits them further
 
 
 def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
-    """The ids of the posts to request, each once."""
+    """Return the ids of the posts to request, each once."""
     if isinstance(posts, pd.Series):
         posts = posts.dropna().to_list()
     if isinstance(posts, str | list):
@@ -154,7 +156,7 @@ def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
 async def _answers(
     client: AsyncClient, post_ids: list[str], start: datetime | None, end: datetime | None
 ) -> AsyncIterator[tuple[str, Any]]:
-    """The answer for each post that is still there."""
+    """Return the response for each post that still exists."""
 
     async def one(post_id: str) -> tuple[str, Any] | None:
         try:
@@ -169,7 +171,7 @@ async def _answers(
 
 
 class Loader:
-    """Loads what the API lists as frames.
+    """Loads the API's lists as frames.
 
     Parameters
     ----------
@@ -210,38 +212,37 @@ class Loader:
         status, platform, account : str or list of str, optional
             Post status: ``draft pending_approval approved scheduled pending publishing published partial failed cancelled unpublished
             archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value
-            or a list; an empty one, as of a selection without rows, fits no post.
+            or a list; an empty one, such as a selection without rows, matches no post.
         since, until : Timestamp, str or timedelta, optional
-            ISO text with an offset, an offset before now such as ``"7D"``, measured by the server's clock, or ``"today"`` or
-            ``"yesterday"``, which are the midnight in the workspace's zone (``vx.connect(tz=)``) at which that day begins. They
-            apply to the latest of scheduled, published, updated and created. ``"+3D"`` and ``"tomorrow"`` look ahead.
+            ISO text with an offset, an offset before now such as ``"7D"``, by the server's clock, or ``"today"`` or
+            ``"yesterday"``, from midnight in the workspace's zone (``vx.connect(tz=)``). They apply to the latest of scheduled,
+            published, updated and created. ``"+3D"`` and ``"tomorrow"`` are in the future.
         limit : int, optional
-            Rows at the most.
+            Maximum number of rows.
         text : str or list of str, optional
-            Part of the content, in any case; one of several is enough.
+            Part of the content, in any case; a match of one of several is enough.
         campaign, owner, tag : str or list of str, optional
-            Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the fields that the workspace
-            is set to) and tags; `campaign` also finds what ``vx.plan_create(campaign=)`` has made. The API is not known to filter by these
-            four, so all posts that the other filters leave are read, and filtered here; ``attrs["filtered_here"]`` says so.
+            Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the workspace's fields)
+            and tags; `campaign` also finds posts of ``vx.plan_create(campaign=)``. The API has no such filters, nor one for `text`:
+            all posts that match the other filters are read and filtered here, and ``attrs["filtered_here"]`` names the filters.
         refresh : bool
-            With ``vx.connect(archive=…)``: read all from the API, also what had ended.
+            With ``vx.connect(archive=…)``: read all from the API, also settled posts.
 
         Returns
         -------
         pandas.DataFrame
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
-            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) where the workspace has a setting for
-            them (``vx.connect(owner_field="owner")``), which targets then have, too. ``attrs`` hold when, from where and
-            with which filters it was loaded, whether it is complete, and under ``archive`` how many rows came from there and what may
-            have been missed.
+            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for
+            them (``vx.connect(owner_field="owner")``), which targets then have, too. ``attrs`` record the time, source and filters of
+            the load and whether it is complete; ``archive`` has the rows from there and possibly missed changes.
 
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is not known and another
-            one is near: a typo gives no empty frame. A status that is not known, and that no post has, is warned of;
-            so is an `until` that has passed where posts are asked for that are still to go out.
+            If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is likely a typo, which
+            must not return an empty frame. An unknown status without posts gives a warning, and so does a past `until` with
+            scheduled posts.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -272,7 +273,7 @@ class Loader:
         cut = False
         for one in (wanted or ["all"]) if whole is None and not nothing else ():
             query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
-            # One value is left to the server to find; it is filtered here all the same, since servers may not know the filter.
+            # A single value is sent as a filter, and also filtered here, since a server may ignore it.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]
             if len(accounts) == 1:
@@ -310,7 +311,7 @@ class Loader:
         Parameters
         ----------
         webhook : str or list of str, optional
-            Webhook ids; all webhooks of the workspace if left out.
+            Webhook ids; by default all webhooks of the workspace.
         since, until : Timestamp, str or timedelta, optional
             As for `posts`; they apply to ``created_at``.
         success : bool, optional
@@ -318,7 +319,7 @@ class Loader:
         event_type : str or list of str, optional
             Such as ``post.failed``.
         refresh : bool
-            As for `posts`: read all from the API, also what had succeeded or is older than a week.
+            As for `posts`: read all from the API, also settled deliveries.
 
         Returns
         -------
@@ -330,8 +331,7 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset, `success` is neither True, False nor None, or no delivery has the event
-            and a known one is near.
+            If a time can't be read or has no offset, `success` is not True, False or None, or the event is likely a typo.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -380,7 +380,7 @@ class Loader:
         return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 
     async def listed_accounts(self) -> pd.DataFrame:
-        """Load the accounts that the API lists, disconnected ones too."""
+        """Load the accounts of the API, also disconnected ones."""
         columns = Columns("accounts")
         await read_list(self.client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
         return columns.frame()
@@ -410,26 +410,25 @@ class Loader:
         return self._described(frame, "webhooks", frame.attrs, {})
 
     async def check(self, sheet: pd.DataFrame, ask: bool = True) -> pd.DataFrame:
-        """Return all that is known to fail before anything is created, row by row and platform by platform.
+        """Return everything that would fail, row by row and platform by platform, before anything is created.
 
-        ``vx.plan_create`` judges by the same rules. A plan has no clock: a row whose time has passed is blocked when it is run.
+        ``vx.plan_create`` applies the same rules. A plan has no clock: a row whose time has passed is blocked when the plan runs.
 
         Parameters
         ----------
         sheet : pandas.DataFrame
-            From ``vx.read_campaign``; it stays as it is.
+            From ``vx.read_campaign``; it is not changed.
         ask : bool
-            False sends nothing: only the rules of sheets are applied. True also reads the accounts and lets the API check each row
-            on its platforms, one request per row (matrix row 13, read-only).
+            False sends nothing and applies only the sheet rules. True also reads the accounts and lets the API check each row on its
+            platforms, one request per row (matrix row 13, read-only).
 
         Returns
         -------
         pandas.DataFrame
-            One row per finding, in the order of the sheet; none where all is well: ``row`` (Int64, position from 0), ``row_id``
-            (string), ``sheet_row`` (Int64, as a spreadsheet numbers it), ``cell`` (string, such as ``D7``; both NA for a frame from no
-            sheet), ``platform`` (string, NA for a finding about all of them), ``column`` (string, NA if the API does not name one),
-            ``level`` (string: ``error``, it can't be sent; ``warning``, look at it), ``code`` (string, the API's own where it has one)
-            and ``message`` (string).
+            One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id`` (string), ``sheet_row`` (Int64,
+            the spreadsheet's number), ``cell`` (string, such as ``D7``; both NA for a frame without a sheet), ``platform`` (string, NA
+            for a finding about all of them), ``column`` (string, NA if the API does not name one), ``level`` (string: ``error``, it
+            can't be sent; ``warning``, check it), ``code`` (string, the API's own if it has one) and ``message`` (string).
 
         Raises
         ------
@@ -448,23 +447,23 @@ class Loader:
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Load how posts did, by platform; one request per post.
+        """Load the performance of posts by platform; one request per post.
 
-        These reads lie outside the 39 rows of the matrix, and sources differ about their shape: they are read leniently.
+        These reads are not among the 39 rows of the matrix, and sources differ about their shape: they are read leniently.
 
         Parameters
         ----------
         posts : DataFrame, Series, str or list of str
-            Post ids, also as a column, or a frame with ``post_id``; of one with ``status`` only what is published at least in part.
+            Post ids, also as a column, or a frame with ``post_id``; with a ``status`` column only published and partial posts.
         since, until : Timestamp, str or timedelta, optional
-            What was gained in this span, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
+            The span of the figures, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
 
         Returns
         -------
         pandas.DataFrame
             One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
             likes comments shares clicks saves video_views`` (Int64, counts), ``engagement_rate`` (Float64, engagements per impression),
-            ``as_of`` (datetime64[us, UTC]). Posts without figures, and those that are gone, have no row.
+            ``as_of`` (datetime64[us, UTC]). Posts without figures, and deleted ones, have no row.
 
         Raises
         ------
@@ -486,7 +485,7 @@ class Loader:
         found = {post for post, _ in answers}
         if gone := [post for post in wanted if post not in found]:
             some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
-            said = f"the API knows no figures of {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
+            said = f"the API has no figures for {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
             warnings.warn(said, stacklevel=2)
         return say_zone(performance(answers), self.settings.tz)
 
@@ -512,10 +511,8 @@ class Loader:
         cut: bool = False,
         origin: Mapping[Hashable, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
-        """The frame with its ``attrs``."""
-        here = [
-            name for name in HERE if filters.get(name)
-        ]  # filters that were applied on this side, after all was read
+        """Return the frame with its ``attrs``."""
+        here = [name for name in HERE if filters.get(name)]  # the filters applied here, after everything was read
         frame.attrs = {
             "kind": kind,
             "source": self._source,

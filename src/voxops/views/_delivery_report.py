@@ -28,13 +28,13 @@ __all__ = ["DELIVERY_OWNERS", "delivery_report"]
 
 # Who acts on what kind of loss, unless `report(owners=...)` says otherwise.
 DELIVERY_OWNERS: Mapping[str, str] = {
-    "down now": "whoever runs the receiver",
+    "down_now": "whoever runs the receiver",
     "receiver_failed": "operations: redeliver",
     "no_answer": "operations: redeliver",
     "rejected": "the developers of the receiver",
 }
 _REMEDIES = {
-    "down now": "First attempts fail and have not recovered: look at the receiver before anything else.",
+    "down_now": "First attempts fail and have not recovered: look at the receiver before anything else.",
     "receiver_failed": "Make sure that the receiver works, then redeliver.",
     "no_answer": "Make sure that the receiver can be reached, then redeliver.",
     "rejected": "The receiver refused these deliveries. Find out why before you redeliver: it would refuse them again.",
@@ -181,15 +181,16 @@ def _facts(
 def _actions(down: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per kind of loss: who acts, on how many deliveries, how, and where."""
     missed = down["failed_first"].to_list()  # counts deliveries, as the other kinds do
-    kinds = {"down now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
+    kinds = {"down_now": (sum(missed), down["url"].repeat(missed))} if len(down) else {}
     for code, part in lost.groupby(lost["reason_code"].astype(object), sort=False):
         kinds[str(code)] = (len(part), part["url"])
-    found = [
-        {"kind": kind, "who": owners[kind], "deliveries": count, "how": _REMEDIES[kind], "endpoints": _places(urls)}
-        for kind, (count, urls) in kinds.items()
-    ]
-    order = list(DELIVERY_OWNERS)
-    found.sort(key=lambda row: order.index(str(row["kind"])))
+    found = []
+    for code in filter(kinds.__contains__, DELIVERY_OWNERS):
+        count, urls = kinds[code]
+        who, how = owners[code], _REMEDIES[code]
+        found.append(
+            {"kind": code.replace("_", " "), "who": who, "deliveries": count, "how": how, "endpoints": _places(urls)}
+        )
     return pd.DataFrame(found)
 
 

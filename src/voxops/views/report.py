@@ -70,7 +70,7 @@ def report(
     tz : str, optional
         Time zone of what it shows, that of the workspace (``attrs["tz"]``) by default, else UTC.
     owners : mapping of str to str, optional
-        Who acts, by verdict or by kind of loss (``down now``, ``receiver_failed``, ``no_answer``, ``rejected``).
+        Who acts, by verdict or by kind of loss (``down_now``, ``receiver_failed``, ``no_answer``, ``rejected``).
     rows : int
         Most rows of evidence in HTML and Markdown; CSV and Parquet have all.
 
