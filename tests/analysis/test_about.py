@@ -10,7 +10,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.analysis import incidents as module
+from voxops import deliveries as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
 

@@ -1,1 +1,1 @@
-"""Frame to frame: triage and its rules, causes, deliveries, incidents, campaign sheets, comparison."""
+"""Frame to frame: triage and its rules, causes and comparison, statistics of deliveries, the digest."""
