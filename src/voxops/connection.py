@@ -104,7 +104,7 @@ def connect(
     >>> ws.close()
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
-    del api_key  # so that no traceback from here on finds it among the local variables
+    del api_key  # so that later tracebacks do not have it among the local variables
     fields = {"owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     wanted = _Wanted.read(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, {"tz": tz, **fields})
     return eventloop.run(_connected(wanted))
@@ -184,9 +184,7 @@ class _Wanted:
                 f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; omit it to use VOXBURST_API_KEY"
             )
         if sandbox and (kind is not None or url is not None):
-            raise ConfigError(
-                "sandbox= is the API on this machine, and api_key= or url= another one; omit one of them"
-            )
+            raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
         found = {
             name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in settings.items()
         }

@@ -109,9 +109,7 @@ def _known_secrets(secrets: str | Iterable[str]) -> list[str]:
     """
     known = list_of_text("secrets", secrets, secret=True)
     if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
-        raise ConfigError(
-            "no secret; the API shows it once, when the webhook is created or its secret is rotated"
-        )
+        raise ConfigError("no secret; the API shows it once, when the webhook is created or its secret is rotated")
     return known
 
 

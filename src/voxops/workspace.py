@@ -123,7 +123,7 @@ class Session(BoardLoader):
         """Return the engine, or raise an error with the reason for its absence."""
         if self._engine is None:
             raise LedgerError(
-                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
+                "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
         return self._engine
@@ -560,7 +560,7 @@ _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Forget the parent's workspaces: a child that ends, or closes one, must end nothing there."""
+    """Forget the parent's workspaces, which a child process must not end."""
     for workspace in list(_open_workspaces):
         workspace._resources.disown()
     _open_workspaces.clear()

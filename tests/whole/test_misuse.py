@@ -436,9 +436,7 @@ def test_a_column_that_stands_in_a_frame_twice_is_named(ws: vx.Workspace) -> Non
     for make in TRIAGED_FUNCTIONS:
         with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice.*drop or rename one"):
             make(pd.concat([triaged, triaged], axis=1))
-    with pytest.raises(
-        vx.errors.PlanError, match=r"targets\(\) needs a posts frame; it has column .*post_id.* twice"
-    ):
+    with pytest.raises(vx.errors.PlanError, match=r"targets\(\) needs a posts frame; it has column .*post_id.* twice"):
         vx.targets(pd.concat([posts, posts[["post_id"]]], axis=1))
     noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
     pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))

@@ -277,9 +277,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
             if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
                 raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
     if taken := sorted({*COUNT_COLUMNS, *_COLUMNS}.intersection(columns)):  # its values would be read as the count
-        raise PlanError(
-            f"by={taken[0]!r}: the statistics have a column with that name; rename the log's"
-        )
+        raise PlanError(f"by={taken[0]!r}: the statistics have a column with that name; rename the log's")
     log = need_log(log, "stats()", [name for name in columns if name not in SPANS])
     zone(tz)
     rows = pd.DataFrame(
@@ -456,9 +454,7 @@ def levels_of(
         raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
     time, (long, short) = length("within", within), [length("windows", each) for each in windows]
     if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:
-        raise ConfigError(
-            "within and windows must be longer than zero, and the first window longer than the second."
-        )
+        raise ConfigError("within and windows must be longer than zero, and the first window longer than the second.")
     counted = _LEVELS.merge(_level_partial(part, now, time, {"long": long, "short": short}) for part in parts)
     return _finish_levels(counted, 1 - target, at_least)
 

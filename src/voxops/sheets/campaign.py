@@ -190,8 +190,8 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate (if one of the first ten
-        rows has the heads, the error says which `header` to pass). Also if a cell can't be read without a guess: a date without a
+        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
         If there is no such time zone.
