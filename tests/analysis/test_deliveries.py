@@ -586,7 +586,7 @@ def test_of_a_delivery_that_was_read_twice_the_later_attempt_counts():
             ["d0", True, 2],
             ["d1", False, 3],
         ]
-    assert len(deduplicate(unknown)) == 2, "nobody knows whether they are one"
+    assert len(deduplicate(unknown)) == 2, "it is unknown whether they are one"
     assert deduplicate(log_of(OK)[["delivery_id"]]).columns.to_list() == ["delivery_id"]
 
 

@@ -641,7 +641,7 @@ def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypa
 
 
 def checked(platforms: Any, **more: Any) -> list[list[Any]]:
-    """What is made of an answer to a row on Twitter: level, code, message and column of each finding."""
+    """Return the findings from a response about a row on Twitter: level, code, message and column."""
     import voxops as vx
 
     said = {

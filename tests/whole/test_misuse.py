@@ -1,4 +1,4 @@
-"""What a hurried person does with frames, names and files neither posts twice nor hides anything."""
+"""Careless use of frames, names and files neither posts twice nor hides anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.archive.sync import Synced
 
-NAIVE = datetime(2026, 3, 2, 9)  # nobody knows where it is nine o'clock
+NAIVE = datetime(2026, 3, 2, 9)  # nine o'clock in an unknown zone
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_a_key_or_an_address_beside_the_sandbox_is_refused(other: dict[str, str]
 
 
 def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while a request under way is waited for."""
+    """Ctrl-C while a request is in flight."""
     ws = vx.connect(sandbox=True)
     kept, server = ws._ledger.path, ws.sandbox  # type: ignore[union-attr]
 

@@ -387,7 +387,7 @@ def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspa
 
 
 def test_a_workspace_shows_how_much_its_ledger_knows(world: Sandbox, tmp_path: Path) -> None:
-    """A path with a slip begins a ledger that knows nothing of what was sent."""
+    """A typo in the path starts an empty ledger."""
     path = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=world, ledger=path) as ws:
         assert f"{path}, no run in it yet<" in ws._repr_html_()
