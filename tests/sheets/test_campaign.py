@@ -211,7 +211,9 @@ def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, t
 def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
     path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
     for header in (2, 99):
-        with pytest.raises(PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"):
+        with pytest.raises(
+            PlanError, match=f"row {header} of .* is empty; header= is the spreadsheet's number of the row"
+        ):
             read_campaign(path, header=header)
     for wrong in (0, -1, True, "3", 2.0):
         with pytest.raises(PlanError, match=r"header=.* must be a row number of the spreadsheet, from 1"):
@@ -266,7 +268,11 @@ NAMES = "row_id identifies each row, also after rows are sorted or added: add su
         ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
         ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
         ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
+        (
+            "row_id,content,accounts,date",
+            {},
+            ["no column scheduled_for.", "are in two columns, call them date and time"],
+        ),
     ],
 )
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
@@ -607,7 +613,7 @@ def test_a_text_that_is_about_an_error_is_none(tmp_path: Path) -> None:
     assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
 
 
-def spoiled(folder: Path, *, comment: bytes) -> Path:
+def corrupt(folder: Path, *, comment: bytes) -> Path:
     """A workbook with a formula, in whose sheet somebody has put a comment."""
     path, other = folder / "a.xlsx", folder / "b.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
@@ -631,13 +637,13 @@ def spoiled(folder: Path, *, comment: bytes) -> Path:
 )
 def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> None:
     """A search for the end of each of them would take hours."""
-    assert len(read_campaign(spoiled(tmp_path, comment=comment))) == 1
+    assert len(read_campaign(corrupt(tmp_path, comment=comment))) == 1
 
 
 def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LARGEST", 500_000)
     with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
-        read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
+        read_campaign(corrupt(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
 def checked(platforms: Any, **more: Any) -> list[list[Any]]:

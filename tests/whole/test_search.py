@@ -109,9 +109,7 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace,
 
 
 def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
-    with pytest.warns(
-        UserWarning, match="no post has status='error', which is unknown; known are approved, archived"
-    ):
+    with pytest.warns(UserWarning, match="no post has status='error', which is unknown; known are approved, archived"):
         assert ws.posts(status="error").empty
     assert ws.posts(status="archived").empty, "an empty frame"
 

@@ -27,7 +27,7 @@ from voxops.analysis.statistics import (
 )
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY
 from voxops.errors import ConfigError
-from voxops.frames.arrow import doubled_name, to_frame
+from voxops.frames.arrow import duplicate_name, to_frame
 
 
 def ask(
@@ -64,9 +64,9 @@ def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Pat
 
 def _as_frames_have_it(answer: pa.Table) -> pa.Table:
     """Convert a result to the types of frames."""
-    if doubled := doubled_name(answer.column_names):
+    if duplicate := duplicate_name(answer.column_names):
         raise ConfigError(
-            f"two columns of the result are named {doubled!r}; rename them in the query, such as posts.{doubled} AS post_{doubled}"
+            f"two columns of the result are named {duplicate!r}; rename them in the query, such as posts.{duplicate} AS post_{duplicate}"
         )
     return pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names})
 

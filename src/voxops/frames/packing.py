@@ -65,7 +65,9 @@ def pack(frame: pd.DataFrame) -> bytes:
             }
         )
     except RecursionError:
-        raise PlanError("This frame can't be stored: it contains lists or objects that are nested too deeply.") from None
+        raise PlanError(
+            "This frame can't be stored: it contains lists or objects that are nested too deeply."
+        ) from None
 
 
 def unpack(data: bytes) -> pd.DataFrame:

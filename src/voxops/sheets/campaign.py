@@ -54,9 +54,9 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
         raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
-    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
+    duplicate = [name or "without a name" for name, count in Counter(names).items() if count > 1]
+    if duplicate:
+        raise PlanError(f"{path} has the column {', '.join(duplicate)} more than once; rename one of them.")
     return names, zones
 
 

@@ -74,7 +74,10 @@ class Places:
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # the first bytes of files of Excel and OpenDocument, and of old ones of Excel
+_WORKBOOKS = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0",
+)  # the first bytes of files of Excel and OpenDocument, and of old ones of Excel
 # Files that are not sheets, whatever their name: first bytes -> what they are.
 _PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
 _OTHERS = {
