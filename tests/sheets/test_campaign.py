@@ -698,7 +698,7 @@ def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more:
 
 @pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
 def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
-    with pytest.raises(DecodeError, match="POST /v1/posts/validate answered with platforms that are no objects"):
+    with pytest.raises(DecodeError, match="POST /v1/posts/validate returned platforms that are not objects"):
         checked(platforms, valid=True)
 
 
