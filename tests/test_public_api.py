@@ -120,7 +120,7 @@ def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox: S
     beats, owned = asyncio.run(service())
     assert beats > 3, "the loop of the service was never blocked"
     assert owned
-    with pytest.raises(vx.errors.ConfigError, match="leave one of them out"):
+    with pytest.raises(vx.errors.ConfigError, match="omit one of them"):
         asyncio.run(vx.aconnect("key", sandbox=True))
 
 

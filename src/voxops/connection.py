@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
 
 
-SANDBOX_SPEED = 20.0  # seconds that pass in the embedded sandbox per second of waiting: its queue takes minutes
+SANDBOX_SPEED = 20.0  # speed of the embedded sandbox's clock during waits: its queue takes minutes
 
 
 def connect(
@@ -56,24 +56,23 @@ def connect(
         The API's address, with or without ``/v1``; default: ``VOXBURST_API_URL``, then the public API. Plain http is
         accepted only for this machine.
     sandbox : bool or Sandbox
-        True starts the API on this machine, with a seeded campaign; needs neither key nor url. A Sandbox of your own is used as
-        it is; if its clock stands still, waiting moves it.
+        True starts the API on this machine, with a seeded campaign; needs neither key nor url. Your own Sandbox is used as it is; if its
+        clock is stopped, waits move it.
     ledger : path, optional
-        The file of keys and outcomes; default: one in your data folder, named by host and workspace.
+        The file of keys and outcomes; default: a file in your data folder, named by host and workspace.
     archive : path, optional
-        A folder from which ``ws.posts`` and ``ws.deliveries`` take what is settled; what is open or new comes from the API. The first
-        load of everything fills it. Edits of settled posts are seen only with ``refresh=True``; the frames' ``attrs["archive"]``
-        count the rows of each source.
+        A folder from which ``ws.posts`` and ``ws.deliveries`` read settled records; open and new ones come from the API. The first full
+        load fills it. Edits of settled posts are visible only with ``refresh=True``; ``attrs["archive"]`` of a frame counts the rows of
+        each source.
     key_retention : str or timedelta
         How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta
-        The longest wait of a call for the rate limit; a longer pause stops the run, which can be resumed.
+        The longest pause of a call for the rate limit; a longer one stops the run, which can be resumed.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
     owner_field, campaign_field, tags_field : str, optional
-        The field of the posts' metadata that holds a post's owner, campaign or tags, such as ``"owner"`` (``"metadata.owner"`` is the
-        same); default: ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
+        The metadata field of a post's owner, campaign or tags, such as ``"owner"`` (``"metadata.owner"`` is the same); default: ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
         columns ``owner campaign tags``, and reports name who must act.
 
     Returns
@@ -87,12 +86,12 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or one beside `sandbox`; if the address redirects or answers with a web page; if a setting is unfit; or if
-        the archive is another workspace's, or pyarrow or DuckDB is missing.
+        If there is no key, or one together with `sandbox`; if the address redirects or returns a web page; if a setting is unfit; or
+        if the archive is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
-        If there is no answer.
+        If there is no response.
     LedgerError
         If the ledger can't be used.
 
@@ -125,7 +124,7 @@ async def aconnect(
 ) -> Workspace:
     """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
 
-    Parameters, results and errors are those of `connect`. Every method that waits is awaited on ``ws.aio``, ``ws.aio.close()`` too.
+    Parameters, results and errors are those of `connect`. Await every method that waits on ``ws.aio``, also ``ws.aio.close()``.
 
     Returns
     -------
@@ -239,19 +238,19 @@ async def open_workspace(
 
 
 def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
-    """An absolute path: the file is opened later, and the notebook may have changed its folder then."""
+    """Return an absolute path: the notebook may change its folder before the file is opened."""
     try:
         return file_path(name, value).absolute()
     except OSError:
         raise ConfigError(
-            f"{name}={str(value)!r} lies in a working folder that exists no more; write it out."
+            f"{name}={str(value)!r} is relative to a working folder that no longer exists; pass the absolute path."
         ) from None
 
 
 async def _identified(
     client: AsyncClient, ledger: Path | None, retention: float
 ) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
-    """The identity, the workspace's ledger and the engine; the latter are None without an identity."""
+    """Return the identity, the workspace's ledger and the engine; the latter are None without an identity."""
     identity = await _identity(client)
     book = _ledger(client, ledger, identity)
     if book is None:
@@ -260,7 +259,7 @@ async def _identified(
 
 
 async def _identity(client: AsyncClient) -> dict[str, Any]:
-    """The workspace of the key; empty if the API does not return it. A refused key or a wrong address is an error."""
+    """Return the workspace of the key; empty if the API does not return it. A refused key or a wrong address is an error."""
     try:
         return dict(await client.identity())
     except DecodeError as error:
@@ -268,7 +267,7 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
     except WaitTooLong:
         raise
     except ApiError as error:
-        # A web page: of another site, or of a proxy before the API.
+        # A web page, of another site or a proxy.
         if 300 <= error.status < 400 or error.body.lstrip()[:1] == b"<":
             raise ConfigError(str(error)) from error
         if error.status == 401:
@@ -277,7 +276,7 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
 
 
 def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
-    """The workspace's ledger, in server time (rule 21); None where the API names no workspace: nothing is sent then (rule 23)."""
+    """Open the workspace's ledger, in server time (rule 21); None if the API names no workspace, so that nothing is sent (rule 23)."""
     workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None
@@ -294,7 +293,7 @@ def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) 
 
 
 def _environment(name: str) -> str | None:
-    """A variable of the environment; a function of its own, since a verbose traceback prints what its lines look at."""
+    """Read an environment variable; a separate function, since a verbose traceback prints the values in its lines."""
     return os.environ.get(name)
 
 

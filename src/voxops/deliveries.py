@@ -3,13 +3,13 @@
 =====================  ===================================================================================
 `stats`                success rate, attempts and latency, by time, endpoint, event
 `levels`               service levels of endpoints, and how fast their error budget is used up
-`outages`              spans in which an endpoint took nothing
-`lost`                 deliveries that failed and that the API will not try again
+`outages`              spans in which an endpoint accepted nothing
+`lost`                 failed deliveries that the API will not retry
 `duplicates`           events that were delivered more than once
-`about_posts`          which post a delivery is about
+`about_posts`          the post of each delivery
 `partial`              the statistics of one part of a history
 `merge`                partials of several parts as one
-`finish`               the statistics that a partial stands for, as `stats` returns them
+`finish`               the statistics of a partial, as `stats` returns them
 =====================  ===================================================================================
 
 The log of deliveries names no post. `about_posts` looks it up where the event was recorded, and guesses from kind and time elsewhere.

@@ -34,14 +34,14 @@ REASON = "voxops demo"
 
 
 class _Bars:
-    """A bar per outcome, fed by the run's snapshots."""
+    """A bar per outcome, updated by the run's snapshots."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
         self._tasks = {outcome: progress.add_task(outcome, total=total) for outcome in OUTCOMES}
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Move the bars."""
+        """Update the bars."""
         for outcome, task in self._tasks.items():
             self._progress.update(task, completed=snapshot.count(outcome))
 
@@ -52,14 +52,14 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     Parameters
     ----------
     state, ledger : Path, optional
-        Files that keep the sandbox's world and the ledger. With both, a second demo finds the job done and sends nothing.
+        Files of the sandbox's state and the ledger. With both, a second demo finds the job done and sends nothing.
     out : Path
         Folder of the report.
 
     Returns
     -------
     int
-        0 if every row is accounted for and nothing happened twice, else 1.
+        0 if every row has an outcome and there is no duplicate, else 1.
     """
     from voxburst_sandbox import Sandbox
 
@@ -97,7 +97,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
 
 
 def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
-    """A workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger is kept only if it has a name."""
+    """Return a workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger stays only if it has a path."""
     client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
     resources = Resources()
     path = ledger or resources.temporary_ledger()
@@ -110,7 +110,7 @@ def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
     earlier = ws.runs()
     earlier = earlier[earlier["reason"] == REASON]
     if len(earlier):
-        console.print("  this ledger has the demo's run already: taking it up, sending only what was never sent")
+        console.print("  this ledger already has the demo's run: resuming it, sending only rows that were never sent")
         run = ws.attach(str(earlier.index[0]))
         run.wait()
         run.resume()

@@ -1,14 +1,14 @@
-"""What can go wrong, as one tree.
+"""The tree of errors.
 
-Everything that voxops raises on purpose is a `VoxopsError`; one ``except`` catches them all::
+Every deliberate error of voxops is a `VoxopsError`; one ``except`` catches them all::
 
     VoxopsError
       ConfigError          the set-up is unusable: no key, a wrong address, plain http to another machine
-      PlanError            the frame is unfit to be planned: columns missing, keys null or doubled
+      PlanError            the frame can't be planned: columns missing, keys null or duplicate
       LedgerError          the ledger can't be used: damaged, foreign, locked, read-only, full
-      TransportError       no answer came: connection refused or lost, time-out
-      DecodeError          an answer came, but it is not what the endpoint returns
-      ApiError             the API answered with an error
+      TransportError       no response: connection refused or lost, timeout
+      DecodeError          a response that is not what the endpoint returns
+      ApiError             an error response of the API
         AuthError          401, 402, 403: the key, the plan or the scope
         NotFoundError      404
         ConflictError      409: the state forbids it, or an idempotency key clashes
@@ -17,9 +17,9 @@ Everything that voxops raises on purpose is a `VoxopsError`; one ``except`` catc
           WaitTooLong      the next call would have to wait longer than ``max_wait``; nothing was sent
         ServerError        5xx
 
-No message holds the API key, and none is built from an HTTP library's exception text.
+No message contains the API key or an HTTP library's exception text.
 
-In a notebook an error shows the user's own lines and its message in place of the stack; plain Python shows the stack as ever.
+In a notebook an error shows the user's own lines and its message instead of the stack; plain Python shows the stack.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
     "WaitTooLong",
 ]
 
-# Whose lines are not the user's own.
+# Places of code that is not the user's own.
 _OURS = Path(__file__).parent
 _PYTHON = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -63,10 +63,10 @@ _LITERAL = re.compile(r"""(["'])[\w+/=-]{12,}\1""")
 class VoxopsError(Exception):
     """Base of every error that voxops raises on purpose."""
 
-    again_later = False  # whether the same call may do better later, though nothing is changed first
+    again_later = False  # whether the same call may succeed later, without a change
 
     def __str__(self) -> str:
-        """The message, in which untrusted text steers no terminal, at a length that people read."""
+        """Return the message at a readable length, without characters that control a terminal."""
         said = super().__str__()
         return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
@@ -75,7 +75,7 @@ class VoxopsError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def _render_traceback_(self: BaseException) -> list[str]:
-        """What IPython shows in place of the stack: where the user's own code was, then the error in a line."""
+        """Return what IPython shows instead of the stack: the user's own lines, then the error in a line."""
         lines = [
             f"{_place(step.filename)}, line {step.lineno}: {_without_secrets(step.line or '')}"
             for step in traceback.extract_tb(self.__traceback__)
@@ -86,13 +86,13 @@ class VoxopsError(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The stop button, or Ctrl-C, and what it has done; a cell shows it as it shows our errors, without our own code."""
+    """The stop button, or Ctrl-C, and its effect; a cell shows it like our errors, without our own code."""
 
     _render_traceback_ = VoxopsError._render_traceback_
 
 
 def _is_users(filename: str) -> bool:
-    """Whether a file is the user's own: no part of voxops, of Python or of an installed package."""
+    """Whether a file is the user's own, not of voxops, Python or an installed package."""
     path = Path(filename)
     compiled = filename.startswith("<frozen") or path.suffix == ".pyx"
     installed = path.is_relative_to(_OURS) or path.is_relative_to(_PYTHON) or _INSTALLED.intersection(path.parts)
@@ -100,19 +100,19 @@ def _is_users(filename: str) -> bool:
 
 
 def _place(filename: str) -> str:
-    """Name of a file; a cell of a notebook has none that says anything."""
+    """Return the name of a file; a notebook cell has no meaningful one."""
     cell = filename.startswith("<ipython-input") or any(part.startswith("ipykernel_") for part in Path(filename).parts)
     return "cell" if cell else Path(filename).name
 
 
 def _without_secrets(line: str) -> str:
-    """A line of code whose keys and signing secrets are cut off: what looks like one, and what stands where one is passed."""
+    """Cut keys and signing secrets in a line of code: by their form, and in calls that take one."""
     cut = _SECRET.sub(r"\1…", line.strip())
     return _LITERAL.sub(r"\1…\1", cut) if _TAKES_SECRETS.search(cut) else cut
 
 
 def _printable(text: str) -> str:
-    """Text that can't steer a terminal, whoever wrote it; blanks of all kinds, and the joiners of emoji and scripts, steer nothing."""
+    """Return text that can't control a terminal; blanks of all kinds and the joiners of emoji and scripts are harmless."""
     return "".join(
         char
         if char.isprintable() or char in "\n\t\u200c\u200d" or unicodedata.category(char) == "Zs"
@@ -122,11 +122,11 @@ def _printable(text: str) -> str:
 
 
 class ConfigError(VoxopsError):
-    """The set-up is unusable; the message says which part and how to mend it."""
+    """The set-up is unusable; the message names the part and the remedy."""
 
 
 class PlanError(VoxopsError):
-    """The frame is unfit to be planned. A single unfit *row* never raises: it is not eligible, with its reason."""
+    """The frame can't be planned. A single unfit *row* never raises: it is not eligible, with its reason."""
 
 
 class LedgerError(VoxopsError):
@@ -134,13 +134,13 @@ class LedgerError(VoxopsError):
 
 
 class TransportError(VoxopsError):
-    """No answer came: nobody listens, the connection broke, or the time ran out.
+    """No response: nobody listens, the connection broke, or a timeout.
 
     Attributes
     ----------
     sent : bool
-        Whether the request may have reached the server. ``False`` (the connection was never made) proves that nothing
-        happened; ``True`` proves nothing.
+        Whether the request may have reached the server. ``False`` (no connection) proves that nothing happened; ``True`` proves
+        nothing.
     """
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
@@ -149,14 +149,14 @@ class TransportError(VoxopsError):
 
 
 class DecodeError(VoxopsError):
-    """An answer came that is not what the endpoint returns; `body` keeps its bytes as received.
+    """A response that is not what the endpoint returns; `body` has its bytes as received.
 
     Attributes
     ----------
     endpoint : str
         Method and path.
     status : int
-        HTTP status of the answer.
+        HTTP status of the response.
     body : bytes
         The raw answer.
     """
@@ -169,7 +169,7 @@ class DecodeError(VoxopsError):
 
 
 class ApiError(VoxopsError):
-    """The API answered with an error. Branch on `status`, then on `code`; never on the message (contract: ERR, VER).
+    """An error response of the API. Branch on `status`, then on `code`; never on the message (contract: ERR, VER).
 
     Attributes
     ----------
@@ -178,9 +178,9 @@ class ApiError(VoxopsError):
     code : str
         The API's error code in upper case, ``""`` if it sent none.
     details : dict
-        What the API added, ``{}`` if nothing.
+        Further fields of the API, ``{}`` for none.
     request_id : str or None
-        The server's name for the request, for a support ticket.
+        The server's id of the request, for a support ticket.
     body : bytes
         The raw answer.
     """
@@ -229,7 +229,7 @@ class RateLimitError(ApiError):
     Attributes
     ----------
     retry_after : float or None
-        Seconds to wait, None if the server did not say.
+        Seconds to wait, None if the server sent none.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
@@ -243,7 +243,7 @@ class WaitTooLong(RateLimitError):
     Attributes
     ----------
     seconds : float
-        How long the API wants to be left alone, as `retry_after`.
+        Seconds to wait, as `retry_after`.
     """
 
     def __init__(self, message: str, *, seconds: float) -> None:

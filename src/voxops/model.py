@@ -1,4 +1,4 @@
-"""Frozen values and open vocabularies that two or more modules exchange."""
+"""Immutable values and open vocabularies that several modules share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any, Protocol
 class Outcome(StrEnum):
     """Outcome of one planned row. The five sum to the eligible rows, always (rule 20).
 
-    Pending is what moves by itself or by ``run.resume()``; blocked is what was eligible when planned, and a person must change
-    first.
+    A pending row goes on by itself or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
     """
 
     SUCCEEDED = "succeeded"
@@ -24,7 +23,7 @@ class Outcome(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing can change it any more."""
+        """Whether it can't change any more."""
         return self in {Outcome.SUCCEEDED, Outcome.FAILED}
 
 
@@ -32,7 +31,7 @@ OUTCOMES: tuple[str, ...] = tuple(str(outcome) for outcome in Outcome)
 
 
 class Verdict(StrEnum):
-    """What a failure calls for."""
+    """The action that a failure needs."""
 
     RETRY = "retry"
     WAIT = "wait"
@@ -46,27 +45,27 @@ class Verdict(StrEnum):
 
 ASKS_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})  # verdicts that need no action
 
-WATCH = "watch"  # what a run does that only follows; other runs do an act
-WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs that have nothing to go on with
+WATCH = "watch"  # the action of a run that only polls; other runs have an act
+WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs that can't be resumed
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
-# Posts that were withdrawn: a create that shows one of them is not sent again (rule 30). A deleted post shows none.
+# Statuses of withdrawn posts: a create with one of them is not sent again (rule 30). A deleted post has none.
 WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
-# Post statuses that move by themselves within minutes.
+# Post statuses that change by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
-# Post statuses that only a person or a later time moves; they don't hold a wait (rule 20).
+# Post statuses that only a person or a later time changes; a wait does not wait for them (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 
 # Kinds of posts (contract: 8.1).
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 
-# All that are known. The API may come to have others.
+# All documented statuses. The API may add others.
 POST_STATUSES = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES
 
 
 class Clock(Protocol):
-    """Time as the engine sees it: the only source of elapsed seconds and the only way to sleep."""
+    """The engine's only source of elapsed seconds and its only way to sleep."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed instant; never goes back."""
@@ -77,10 +76,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaceInfo:
-    """The rate limit as the server stated it last.
+    """The rate limit as last reported by the server.
 
-    `limit` and `remaining` count requests of the present window, None while no answer has had them; `resets_in` and
-    `paused_for` are seconds from now, None where there is no window or no pause.
+    `limit` and `remaining` count requests of the current window, None until a response has them; `resets_in` and `paused_for` are
+    seconds from now, None without a window or pause.
     """
 
     limit: int | None = None
@@ -91,7 +90,7 @@ class PaceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How many items share one platform and one outcome; the unit that monitors draw."""
+    """The number of items with one platform and one outcome; monitors draw it."""
 
     platform: str
     outcome: Outcome
@@ -102,7 +101,7 @@ class Cell:
 class Transition:
     """One item's change of state, for the "last transitions" of a monitor.
 
-    `at` is the server's time; `item` is what a person calls the item (post id, row id, delivery id); `platform` may be
+    `at` is the server's time; `item` is the visible id (post id, row id, delivery id); `platform` may be
     empty; `was` and `now` are outcomes or statuses in lower case; `detail` is untrusted text.
     """
 
@@ -118,8 +117,8 @@ class Transition:
 class Event:
     """Something that happened in a run; `progress.fold` turns a Snapshot and an Event into the next Snapshot.
 
-    `kind` is one of ``planned`` (cells hold all items), ``changed`` (cells hold what was taken away as negative and added
-    as positive counts), ``phase``, ``waiting`` (`waits` replaces the Snapshot's) and ``note``.
+    `kind` is ``planned`` (cells count all items), ``changed`` (cells have negative counts for removed and positive ones for added
+    items), ``phase``, ``waiting`` (`waits` replaces the Snapshot's) or ``note``.
     """
 
     kind: str
@@ -136,31 +135,31 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that a monitor shows of a run, at one instant; pure data, drawn as widget, HTML or text.
+    """The state of a run at one instant, for monitors; plain data, drawn as widget, HTML or text.
 
     Attributes
     ----------
     run_id, action, title : str
-        Whose progress this is.
+        The run.
     phase : str
-        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (it has ended, and some rows were never sent) or
-        ``blocked`` (it has ended, and somebody must look at the blocked rows).
+        ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (ended with rows that were never sent) or
+        ``blocked`` (ended with blocked rows, which need a person).
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
     total, held : int
-        Eligible rows, and rows of the plan that were never eligible.
+        Eligible rows, and rows of the plan that are not eligible.
     waits : mapping
-        Why pending items wait -> how many.
+        The reason why pending items wait -> their number.
     recent : tuple of Transition
         The last transitions, newest first, at most 8.
     started_at, updated_at : datetime
         Server time.
     requests, acts : int
-        Calls made so far, and how many of them were acts.
+        Calls so far, and how many of them were acts.
     pace : PaceInfo
         The rate limit.
     note : str
-        One sentence to the reader: why the run stopped, when to come back, how to attach.
+        One sentence for the reader: why the run stopped, when to resume, how to attach.
     """
 
     run_id: str
@@ -185,12 +184,12 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that need no more waiting: succeeded, failed, or blocked until a person changes something."""
+        """Items that no longer wait: succeeded, failed, or blocked until a person changes something."""
         return self.count(Outcome.SUCCEEDED) + self.count(Outcome.FAILED) + self.count(Outcome.BLOCKED)
 
 
 class Observer(Protocol):
-    """What follows a run: a log, a widget, a test. Called on the engine's loop; must return at once."""
+    """An observer of a run, such as a log, a widget or a test. Called on the engine's loop; must return at once."""
 
     def notice(self, snapshot: Snapshot) -> Any:
-        """Take note of a run's newest state."""
+        """Receive a run's newest state."""

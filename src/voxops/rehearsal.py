@@ -1,4 +1,4 @@
-"""A plan tried before it is run: in a sandbox that fails, and takes its time, as the workspace did so far."""
+"""Rehearse a plan in a sandbox with the workspace's past failure rates and delays."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
     from voxops.archive import Archive
 
 
-# Quantiles between which delays are common: the fastest and slowest twentieth (outages, wrong clocks) say nothing of an ordinary day.
+# Quantiles of ordinary delays: the fastest and slowest twentieth (outages, wrong clocks) are left out.
 _COMMON = (0.05, 0.95)
-_LONGEST = 3600.0  # seconds: a target that took longer waited for somebody
-_FEW = 20  # publications of a platform, below which its own delays say little
+_LONGEST = 3600.0  # seconds: a slower target waited for a person
+_FEW = 20  # the least publications of a platform for its own delays
 
 
 @dataclass(frozen=True, repr=False)
 class Rehearsal:
-    """What a plan would come to.
+    """The expected result of a plan.
 
     Attributes
     ----------
     frame : pandas.DataFrame
         One row per ``platform`` and ``error_code`` (string) that would fail: ``publications`` (Int64, on that platform),
-        ``failed`` (Float64, expected), ``low high`` (Int64: 19 of 20 runs lie between).
+        ``failed`` (Float64, expected), ``low high`` (Int64: the range of 19 of 20 runs).
     rows, refused, publications : int
-        Rows that would be created, rows that the API or the plan would not take, and publications of the created ones.
+        Rows that would be created, rows that the API or the plan would refuse, and publications of the created ones.
     failed, low, high : float, int, int
-        Publications that would fail: expected, and the span of 19 of 20 runs. Of a platform on which nothing has failed yet, up to
-        three in as many publications as the history shows may fail all the same; of one that it doesn't show, all.
+        Publications that would fail: expected, and the range of 19 of 20 runs. On a platform without a past failure, up to three in as
+        many publications as in the history may fail; on one without a history, all.
     unknown : tuple of str
-        Platforms of the plan on which the history shows no publication.
+        Platforms of the plan without a publication in the history.
     sent_by, ends : pandas.Timestamp
-        When the last row would be created, and the last publication have its result.
+        When the last row would be created, and when the last publication would end.
     requests, reads : int
-        Requests that would be sent in all, and how many of them only read.
+        Requests in all, and reads among them.
     seeds : int
-        How many times it was tried.
+        Number of rehearsals.
     """
 
     frame: pd.DataFrame
@@ -78,7 +78,7 @@ class Rehearsal:
             f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with"
             f" {safe.many(self.requests, 'request')}{refused}; {safe.many(self.publications, 'publication')} ended by"
             f" {self.ends:%Y-%m-%d %H:%M} UTC, {self.failed:.0f} of them failed ({self.low} to {self.high})"
-            + (f"; the history shows no publication on {safe.plain(', '.join(self.unknown))}" if self.unknown else "")
+            + (f"; the history has no publication on {safe.plain(', '.join(self.unknown))}" if self.unknown else "")
         )
 
 
@@ -90,10 +90,10 @@ def rehearse(
     rate_limit: int | None = None,
     now: datetime | pd.Timestamp | None = None,
 ) -> Rehearsal:
-    """Try a plan of creates in a sandbox on this machine, and say when it would end, what would fail, and what it costs.
+    """Rehearse a plan of creates in a sandbox on this machine: its end, its failures and its cost.
 
-    The sandbox has the accounts of the plan and the history, fails as often, by platform and error code, and takes as long as
-    the history shows. Nothing is sent anywhere else, and the ledger of the workspace is not touched.
+    The sandbox has the accounts of the plan, and the failure rates (by platform and error code) and delays of the history. Nothing is
+    sent anywhere else, and the ledger of the workspace is not used.
 
     Parameters
     ----------
@@ -102,11 +102,11 @@ def rehearse(
     archive : Archive or DataFrame
         The history: ``ws.archive(path)`` after a sync, or a frame of ``ws.posts()`` or ``vx.targets()``.
     seeds : int
-        How many times it is tried with other luck; the span of failures narrows with more.
+        Number of rehearsals with different random seeds; more narrow the range of failures.
     rate_limit : int, optional
-        Requests a minute that the workspace may send; what the API said last to the archive's connection, else 500.
+        Allowed requests a minute; by default the last limit of the archive's connection, else 500.
     now : datetime or Timestamp, optional
-        When the run would begin, with an offset; by default the server's present, of an archive, or when a frame was loaded.
+        The start of the run, with an offset; by default the server's time for an archive, or the time of a frame's load.
 
     Returns
     -------
@@ -115,10 +115,10 @@ def rehearse(
     Raises
     ------
     PlanError
-        If `plan` is no plan or creates nothing, `archive` is no history, the history shows no publication, or `seeds` or `rate_limit`
-        is no whole number from 1.
+        If `plan` is not a plan of creates, `archive` is not a history, the history has no publication, or `seeds` or `rate_limit` is
+        not a whole number from 1.
     ConfigError
-        If `now` is no time, or has no offset.
+        If `now` is not a time, or has no offset.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def rehearse(
             f"rehearse() takes the history, not {type(archive).__name__}: an archive after archive.sync(), or ws.posts()"
         )
     if plan.act.about != "create" or not plan.items:
-        raise PlanError("only a plan of creates with rows that can be sent is rehearsed: use vx.plan_create(…)")
+        raise PlanError("rehearse() takes a plan of creates with eligible rows: use vx.plan_create(…)")
     seeds = whole_number(seeds, PlanError(f"seeds={seeds!r} must be a whole number, 1 or more"))
     if rate_limit is not None:
         rate_limit = whole_number(rate_limit, PlanError(f"rate_limit={rate_limit!r} must be a whole number, 1 or more"))
@@ -152,7 +152,7 @@ def rehearse(
 
 @dataclass(frozen=True)
 class _Known:
-    """What the history shows.
+    """The figures of the history.
 
     Attributes
     ----------
@@ -161,13 +161,13 @@ class _Known:
     rates : mapping
         Platform -> error code -> share of publications that fail with it.
     sent : mapping
-        Platform -> how many publications there were.
+        Platform -> number of publications.
     counts : mapping
-        Platform and error code -> how many failures that share rests on.
+        Platform and error code -> number of failures behind that share.
     delays : mapping
-        Platform -> between how many seconds after their time most posts are out, where it has enough posts.
+        Platform -> the range of ordinary delays in seconds, for platforms with enough posts.
     delay : tuple of float
-        The same of all platforms, for the others.
+        The same over all platforms, for the others.
     """
 
     accounts: Mapping[str, str]
@@ -186,7 +186,7 @@ def _read(frame: pd.DataFrame) -> _Known:
     frame = latest_targets(frame)
     over = frame[frame["status"].isin(["published", "failed"])]
     if over.empty:
-        raise PlanError("the history shows no publication: sync the archive, or load more posts")
+        raise PlanError("the history has no publication: sync the archive, or load more posts")
     failed = over[over["status"] == "failed"]
     codes = failed["error_code"].astype("string").fillna("UNKNOWN")
     sent = Counter(over["platform"].astype(str))
@@ -209,7 +209,7 @@ def _read(frame: pd.DataFrame) -> _Known:
 
 
 def _delays(over: pd.DataFrame) -> pd.Series[float]:
-    """Seconds from the planned time to the publication."""
+    """Return the seconds from the planned time to the publication."""
     if not {"published_at", "scheduled_for"} <= set(over.columns):
         return pd.Series(dtype="float64")
     seconds = (over["published_at"] - over["scheduled_for"]).dt.total_seconds()
@@ -217,14 +217,14 @@ def _delays(over: pd.DataFrame) -> pd.Series[float]:
 
 
 def _span(seconds: pd.Series[float]) -> tuple[float, float]:
-    """Between which the common delays lie."""
+    """Return the range of ordinary delays."""
     low, high = (float(value) for value in seconds.quantile(list(_COMMON)))
     return max(0.1, low), max(0.2, high)
 
 
 @dataclass(frozen=True)
 class _Try:
-    """What one rehearsal counted."""
+    """The counts of one rehearsal."""
 
     failures: Counter[tuple[str, str]]
     publications: Counter[str]
@@ -236,7 +236,7 @@ class _Try:
 
 
 def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp) -> _Try:
-    """Run the plan once in a sandbox made for it."""
+    """Run the plan once in a new sandbox."""
     from voxburst_sandbox import FixtureAccount, FixtureWorld, Sandbox, Switches  # most programs never rehearse
 
     switches = Switches(
@@ -271,7 +271,7 @@ def _one(plan: Plan, known: _Known, seed: int, limit: int, begins: pd.Timestamp)
 async def _execute(workspace: Workspace, plan: Plan) -> None:
     """Run the plan until its rows are created, without a monitor.
 
-    And without the minute of reading that follows a run: how much of it would still come before the end, and be counted, is luck.
+    The minute of reads after a run is left out, since the number of reads before its end is random.
     """
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
@@ -279,7 +279,7 @@ async def _execute(workspace: Workspace, plan: Plan) -> None:
 
 
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:
-    """Id, platform and name of every account that the plan needs; an id that the history doesn't know is left out."""
+    """Return id, platform and name of every account of the plan; an id without a history is left out."""
     found = []
     for number, name in enumerate(_named(plan, "accountIds")):
         platform, colon, handle = name.partition(":")
@@ -291,12 +291,12 @@ def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:
 
 
 def _named(plan: Plan, field: str) -> list[str]:
-    """What the rows of the plan name in a field, each once."""
+    """Return the distinct values in a field of the plan's rows."""
     return list(dict.fromkeys(str(name) for item in plan.items for name in (item.body or {}).get(field) or ()))
 
 
 def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
-    """Sum the rehearsals up."""
+    """Sum up the rehearsals."""
     publications: Counter[str] = Counter()
     for each in tries:
         publications |= each.publications
@@ -320,7 +320,7 @@ def _summed(plan: Plan, known: _Known, tries: Sequence[_Try]) -> Rehearsal:
 
 
 def _unseen(publications: Mapping[str, int], known: _Known) -> int:
-    """How many may fail where nothing has failed yet: of n publications without a failure, up to 3 / n with 19 in 20 (rule of three)."""
+    """Return how many may fail without a past failure: after n successes, up to 3 / n at 95 % confidence (rule of three)."""
     failed = {platform for platform, _ in known.counts}
     return sum(
         math.ceil(number * min(1, 3 / known.sent.get(platform, 1)))
@@ -330,10 +330,10 @@ def _unseen(publications: Mapping[str, int], known: _Known) -> int:
 
 
 def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:
-    """The mean, and between which 19 of 20 runs lie.
+    """Return the mean, and the range of 19 of 20 runs.
 
-    Three things vary: the run itself (a count, whose variance is its mean), the rehearsals (the same over their number), and the
-    history, in which as many failures as it rests on have the relative error of such a count.
+    Three variances add up: of the run (a count, whose variance is its mean), of the rehearsals (the same over their number), and of the
+    history, whose failures have the relative error of a count.
     """
     mean = sum(seen) / len(seen)
     known = max(1, rests_on)

@@ -1,4 +1,4 @@
-"""A run as the analyst holds it: started at once, followed from any cell, taken up again after any crash."""
+"""A run for the analyst: it starts at once, can be followed from any cell, and resumed after any crash."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @never_copied(lambda run: by_id(run.id))
 class Run:
-    """A plan being executed, or things being watched.
+    """The execution of a plan, or a watch.
 
-    Nothing here blocks but `wait`, `verify`, `made`, `copies` and, for a moment, `pause`, `resume`, `cancel` and `notify`. In a notebook
-    the run shows itself live. In a process that was forked from the one that started it, every call raises a ConfigError.
+    Only `wait`, `verify`, `made` and `copies` block, and `pause`, `resume`, `cancel` and `notify` for a moment. In a notebook the run
+    shows itself live. In a forked process every call raises a ConfigError.
 
     Attributes
     ----------
     id : str
-        Name under which ``ws.attach`` takes the run up again, in any kernel.
+        Id with which ``ws.attach`` finds the run in any kernel.
     """
 
     def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC", session: Any = None) -> None:
-        self._tz, self._session = tz, session  # it keeps the workspace, also where the cell that connects is run again
+        self._tz, self._session = tz, session  # keeps the workspace alive, also if the connecting cell runs again
         self._observers: list[Observer] = []
         self._notifying, self._process = threading.RLock(), os.getpid()
         self._shown_in: int | None = None
@@ -47,14 +47,14 @@ class Run:
         self._future = begin(self._own_job, self)
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Pass a new state on to whoever follows; called on our own loop."""
+        """Pass a new state to the observers; called on our own loop."""
         with self._notifying:
             self._snapshot = snapshot
             for observer in tuple(self._observers):
                 notify(observer, snapshot)
 
     def follow(self, observer: Observer) -> None:
-        """Pass every state to an observer from now on, the present one first.
+        """Pass every state to an observer from now on, the current one first.
 
         Parameters
         ----------
@@ -71,18 +71,18 @@ class Run:
         >>> seen.phase == run.snapshot.phase
         True
         """
-        with self._notifying:  # else a state that comes just now, perhaps the last one, is never seen
+        with self._notifying:  # else a simultaneous state, perhaps the last one, is lost
             observer.notice(self._snapshot)
             self._observers.append(observer)
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest state: counts by platform and outcome, what waits and why, the last transitions."""
+        """The newest state: counts by platform and outcome, reasons to wait, the last transitions."""
         return self._snapshot
 
     @property
     def plan(self) -> Plan | None:
-        """The plan that is executed; None for a watch."""
+        """The plan; None for a watch."""
         return self._job.plan
 
     @property
@@ -95,14 +95,15 @@ class Run:
         return [name for name in super().__dir__() if name not in {"end", "notice"}]
 
     def wait(self, timeout: float | None = None) -> Run:
-        """Wait until everything is settled that can be, or the time is up.
+        """Wait until all rows that can settle have settled, or until the timeout.
 
-        An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, what is under way is recorded; `resume` goes on.
+        An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, and requests in flight are recorded; `resume` goes
+        on.
 
         Parameters
         ----------
         timeout : float, optional
-            Seconds; the run goes on after them.
+            Seconds; the run goes on afterwards.
 
         Returns
         -------
@@ -112,9 +113,9 @@ class Run:
         Raises
         ------
         ConfigError
-            If `timeout` is no number of seconds.
+            If `timeout` is not a number of seconds.
         VoxopsError
-            If the run itself broke down, which is a fault of voxops or of the ledger's disk, never of a row.
+            If the run itself failed, by a fault of voxops or of the ledger's disk, never of a row.
 
         Examples
         --------
@@ -131,34 +132,34 @@ class Run:
 
     @property
     def _job(self) -> Job:
-        """What the run does; its loop, its ledger and its requests belong to the process that started it."""
+        """The job of the run; its loop, ledger and requests belong to the process that started it."""
         self._refuse_fork()
         return self._own_job
 
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():
-            raise ConfigError(f"{self.id} belongs to the process that this one was forked from; call vx.connect() here")
+            raise ConfigError(f"{self.id} belongs to the parent process; call vx.connect() in this one")
 
     async def _join(self, timeout: float | None = None) -> None:
         try:
             await self._ended(timeout)
-        except asyncio.CancelledError:  # on our own loop, where no further interrupt comes between
+        except asyncio.CancelledError:  # on our own loop, where no further interrupt arrives
             eventloop.submit(self._job.pause())
             raise
         if self._future.done():
             self._future.result()
 
     async def _is_over(self) -> bool:
-        """Whether the last pass does nothing more; one that is on its way out is waited for, since it would not listen."""
+        """Whether the last pass has ended; an ending one is awaited, since it takes no more commands."""
         if self._job.over:
             await self._ended()
         return self._future.done()
 
     async def _ended(self, timeout: float | None = None) -> None:
-        """Wait until the pass has ended, well or badly."""
+        """Wait until the pass has ended, with or without an error."""
         self._refuse_fork()
         wrapped = asyncio.wrap_future(self._future)
-        # Whoever waits asks the future itself; without this, asyncio would report an error that nobody has taken from the wrapper.
+        # Waiters ask the future itself; without this, asyncio would report the wrapper's unretrieved error.
         wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await asyncio.wait({wrapped}, timeout=timeout)
 
@@ -171,7 +172,7 @@ class Run:
         return self
 
     def pause(self) -> Run:
-        """Send nothing more; return this run when no request is under way. What was sent is still watched.
+        """Stop sending; return this run once no request is in flight. Sent rows are still watched.
 
         Examples
         --------
@@ -194,7 +195,7 @@ class Run:
         return self
 
     async def _resume(self) -> None:
-        """Let the senders go on, or start a new pass where the last has ended."""
+        """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
         if self._job.resume():
             self._future = begin(self._own_job, self)
@@ -202,8 +203,8 @@ class Run:
     def notify(self, event: WebhookEvent | Payload) -> bool:
         """Notify the run of a webhook event, so that it reads that post now instead of at its next poll.
 
-        The payload itself settles nothing: the run reads the post that it names. So a forged, late or repeated event does no harm.
-        Verify its signature (``vx.webhooks.verify_signature``) before it costs a request.
+        The payload itself settles nothing: the run reads the named post. So a forged, late or repeated event does no harm. Verify its
+        signature (``vx.webhooks.verify_signature``) first to save the request.
 
         Parameters
         ----------
@@ -213,12 +214,12 @@ class Run:
         Returns
         -------
         bool
-            Whether it was about a post or delivery of this run that is not terminal; only then something is read.
+            Whether it named a post or delivery of this run that is not terminal; only then the run reads.
 
         Raises
         ------
         DecodeError
-            If it is no webhook payload.
+            If it is not a webhook payload.
 
         Examples
         --------
@@ -228,7 +229,7 @@ class Run:
         return eventloop.run(self._notify(event if isinstance(event, WebhookEvent) else parse_event(event)))
 
     async def _notify(self, event: WebhookEvent) -> bool:
-        """Read the subject next, or once more if the run has ended; sends nothing that it would not have sent."""
+        """Read the subject next, or once more if the run has ended; no additional act is sent."""
         if (subject := event.subject) is None or not self._job.notify(subject):
             return False
         if await self._is_over():
@@ -249,17 +250,17 @@ class Run:
         return self
 
     async def end(self) -> str:
-        """Send nothing more, wait until nothing is under way, and return how to go on, ``""`` if there is nothing to go on with."""
+        """Stop sending, wait for requests in flight, and return how to go on, ``""`` if all is settled."""
         went_to_its_end = self._future.done() and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled
-        if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch has no ledger to go on from
+        if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch is in no ledger
             return ""
         return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
     def results(self, outcome: str | Iterable[str] | None = None) -> pd.DataFrame:
-        """Return one row per eligible row: the plan's columns, and its outcome.
+        """Return one row per eligible row, with the plan's columns and its outcome.
 
         Parameters
         ----------
@@ -272,7 +273,7 @@ class Run:
             The plan's columns, ``status_before`` (string: when it was planned; missing for creates), ``outcome`` (string: succeeded, failed,
             pending, unknown, blocked; they sum to the eligible rows), ``waiting_for`` (string: why it is not settled), ``tries http_status``
             (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
-            ``notice`` (string: that it may have gone out twice, or which copies there are); of creates also ``campaign`` (string).
+            ``notice`` (string: a possible duplicate, or the known copies); for creates also ``campaign`` (string).
 
         Raises
         ------
@@ -292,18 +293,18 @@ class Run:
         return table if outcome is None else table[table["outcome"].isin(wanted)]
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
-        """Return the rows that failed, as they were read when they failed, fit to be planned again as their next attempt.
+        """Return the failed rows, as read when they failed, ready to be planned again as their next attempt.
 
         Parameters
         ----------
         stuck : bool
-            Also the rows whose act was accepted more than ten minutes ago and has not ended; planned and run again, they give it up.
-            What is neither True nor False raises a ConfigError.
+            Also rows whose act was accepted more than ten minutes ago and has not ended; a new run of them abandons it. A value other
+            than True or False raises a ConfigError.
 
         Returns
         -------
         pandas.DataFrame
-            The columns that were planned, and ``attempt``; creates keep ``campaign``, under which a file of them is planned, too.
+            The planned columns, and ``attempt``; creates keep ``campaign``, also for a plan from a file of them.
 
         Examples
         --------
@@ -313,7 +314,7 @@ class Run:
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def blocked(self) -> pd.DataFrame:
-        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` says what (rule 20).
+        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` has the reason (rule 20).
 
         Examples
         --------
@@ -323,13 +324,13 @@ class Run:
         return self.results(Outcome.BLOCKED)
 
     def copies(self) -> pd.DataFrame:
-        """Read which posts were created twice, by anybody, and return those to be withdrawn (rule 28).
+        """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
 
         Returns
         -------
         pandas.DataFrame
-            A posts frame, fit for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to
-            keep). Empty where there are none.
+            A posts frame for ``vx.plan_cancel``, with ``row`` (string, the row of the run) and ``copy_of`` (string, the post to keep).
+            Empty for none.
 
         Examples
         --------
@@ -344,13 +345,13 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            A posts frame with ``row`` (string, the row of the run) and ``created_by_run`` (boolean: False where an earlier run with
-            other rows, or another ledger, had created the post before). Posts that were deleted since are left out.
+            A posts frame with ``row`` (string, the row of the run) and ``created_by_run`` (boolean: False if an earlier run with other
+            rows, or another ledger, created the post). Deleted posts are left out.
 
         Raises
         ------
         PlanError
-            If the run is no create.
+            If the run is not a create.
 
         Examples
         --------
@@ -360,7 +361,7 @@ class Run:
         return say_zone(eventloop.run(self._job.made()), self._tz)
 
     def verify(self) -> pd.DataFrame:
-        """Read every post again and count, per cause, what the run has changed.
+        """Reread every post and count, per cause, the effects of the run.
 
         Returns
         -------
@@ -375,7 +376,7 @@ class Run:
         return eventloop.run(self._job.verify())
 
     def __repr__(self) -> str:
-        from voxops.views._snapshot import render_text  # loaded where something is shown, as a script shows nothing
+        from voxops.views._snapshot import render_text  # imported only for a display, which a script does not have
 
         return render_text(self._snapshot, tz=self._tz)
 
@@ -385,7 +386,7 @@ class Run:
         return render_html(self._snapshot, tz=self._tz)
 
     def show(self) -> Run:
-        """Show the run live in the running cell; outside a notebook nothing is shown. Once for each cell.
+        """Show the run live in the running cell, once per cell; outside a notebook nothing is shown.
 
         Examples
         --------
@@ -397,7 +398,7 @@ class Run:
         return self
 
     def _ipython_display_(self) -> None:
-        """Show the run live, with its buttons; they only hand work over."""
+        """Show the run live, with its buttons, which only enqueue work."""
         cell = running_cell()
         if cell is None or cell != self._shown_in:
             self._shown_in = cell
@@ -406,14 +407,14 @@ class Run:
             self.follow(monitor)
 
     def _display_(self) -> object:
-        """Return what marimo shows: live there, too."""
+        """Return the live display for marimo."""
         monitor = self._monitor()
         shown = monitor._display_()
         self.follow(monitor)
         return shown
 
     def _monitor(self) -> Monitor:
-        """Make a live display of this run."""
+        """Return a live display of this run."""
         from voxops.views._snapshot import error_counts
         from voxops.views.monitor import Monitor
 

@@ -1,8 +1,8 @@
-"""Webhook events: whether one is genuine, and what it says; recorded ones as a frame.
+"""Webhook events: verify and parse one, and load recorded ones as a frame.
 
 =====================  ===================================================================================
 `verify_signature`     whether a webhook was signed with your secret
-`parse_event`          one payload as a `WebhookEvent`, whichever envelope it came in
+`parse_event`          one payload as a `WebhookEvent`, in any envelope
 `events`               recorded webhooks as a frame, each event once
 `join_events`          events beside the posts or the deliveries that they belong to
 =====================  ===================================================================================
@@ -56,25 +56,25 @@ def verify_signature(
     Parameters
     ----------
     body : bytes-like
-        The request's body as it came, not decoded and encoded again.
+        The request's raw body, not decoded and encoded again.
     header : str, bytes or None
-        The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None, where the
-        request had none, is not a signature.
+        The header ``X-VoxBurst-Signature``: ``sha256=`` and the HMAC-SHA256 of the body in hexadecimal digits. None (no header) is
+        not a signature.
     secrets : str or iterable of str
-        The webhook's secret; while it is being rotated, the new one and the old one. A line break after it does no harm.
+        The webhook's secret; during a rotation the new and the old one. A trailing line break is ignored.
 
     Returns
     -------
     bool
-        Every secret is tried, each compared in constant time. The signature covers the body alone: whether an event is a
-        repetition shows in its id.
+        Whether one secret matches, each compared in constant time. The signature covers only the body: the event's id reveals a
+        repetition.
 
     Raises
     ------
     TypeError
-        If the body is not bytes, or the header neither text nor bytes.
+        If the body is not bytes, or the header is neither text nor bytes.
     ConfigError
-        If there is no secret, or a blank one, with which anybody could sign.
+        If there is no secret, or a blank one, which anybody could use.
 
     Examples
     --------
@@ -93,37 +93,35 @@ def verify_signature(
     matches = [
         hmac.compare_digest(hmac.new(secret.encode(), content, hashlib.sha256).hexdigest().encode(), signed)
         for one in known
-        for secret in (one, one.strip())  # a secret that was read from a file ends with a line break
+        for secret in (one, one.strip())  # a secret read from a file ends with a line break
     ]
     return any(matches)
 
 
 def _known_secrets(secrets: str | Iterable[str]) -> list[str]:
-    """Read the secrets to verify with; no message repeats one.
+    """Read the secrets; no message repeats one.
 
     Raises
     ------
     ConfigError
-        If there is none, or one that is blank or no text.
+        If there is none, or one is blank or not text.
     """
     known = list_of_text("secrets", secrets, secret=True)
     if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
-        raise ConfigError(
-            "no secret to verify with; it is shown once, when the webhook is created or its secret rotated"
-        )
+        raise ConfigError("no secret; the API shows it once, when the webhook is created or its secret is rotated")
     return known
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """One event, whichever envelope and shape it came in.
+    """One event, from any envelope and shape.
 
     Attributes
     ----------
     id : str
-        The event's own; for an envelope without one a hash of its content, so that a repetition has the same.
+        The event's own; without one a hash of its content, so that a repetition has the same.
     type : str
-        Such as ``post.published``. New ones may come; a partial result is ``post.published`` too.
+        Such as ``post.published``. The API may add others; a partial result is ``post.published`` too.
     created_at : str or None
         ISO text, as sent.
     data : mapping
@@ -137,36 +135,36 @@ class WebhookEvent:
 
     @property
     def post_id(self) -> str | None:
-        """The post it is about, None if it is about none."""
+        """Id of its post, None for none."""
         return self._id_of("post")
 
     @property
     def account_id(self) -> str | None:
-        """The account it is about, or that its one target belongs to."""
+        """Id of its account, or of its single target's account."""
         return self._id_of("account")
 
     @property
     def media_id(self) -> str | None:
-        """The media file it is about."""
+        """Id of its media file."""
         return self._id_of("media")
 
     def _id_of(self, kind: str) -> str | None:
-        """The id of the thing of a kind that it is about: named so, or plainly ``id`` where the event is one of that kind."""
+        """Return the id of its thing of a kind: by that name, or ``id`` in an event of that kind."""
         return _text(self.data.get(f"{kind}Id") or (self.data.get("id") if self.type.startswith(kind) else None))
 
     @property
     def subject(self) -> str | None:
-        """Id of the post, account or media file it is about."""
+        """Id of its post, account or media file."""
         return self.post_id or self.media_id or self.account_id
 
     def post(self) -> dict[str, Any]:
-        """Its post, as a post on the wire; ``{}`` if it is about none."""
+        """Its post as sent; ``{}`` for none."""
         if self.post_id is None:
             return {}
         return {**self.data, "id": self.post_id, "platforms": self._platforms()}
 
     def _platforms(self) -> Any:
-        """Its targets: objects, names alone (WH-1), or one per event (K1); the event's own word where they say no status."""
+        """Its targets: objects, bare names (WH-1), or one per event (K1); a missing status comes from the event."""
         said = self.data.get("platforms")
         if said is None and self.data.get("platform") is not None:
             said = [{name: self.data[name] for name in _OF_TARGET if name in self.data}]
@@ -183,9 +181,8 @@ def parse_event(payload: Payload) -> WebhookEvent:
     Parameters
     ----------
     payload : bytes-like, str or mapping
-        A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or what a tunnel delivers:
-        ``{event, id, timestamp, …}``, also inside ``{type: "webhook", payload}``. Whether it is genuine is for
-        `verify_signature` to say.
+        A body: ``{id, type, createdAt, data}``, ``{event, timestamp, data}``, or that of a tunnel: ``{event, id, timestamp, …}``,
+        also inside ``{type: "webhook", payload}``. `verify_signature` checks whether it is genuine.
 
     Returns
     -------
@@ -194,7 +191,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
     Raises
     ------
     DecodeError
-        If it is not a webhook payload; `body` holds it.
+        If it is not a webhook payload; `body` has it.
 
     Examples
     --------
@@ -203,7 +200,7 @@ def parse_event(payload: Payload) -> WebhookEvent:
     ('post.failed', 'post_1')
     """
     raw, data = _decoded(payload)
-    for _ in range(_DEEPEST):  # what a tunnel wraps
+    for _ in range(_DEEPEST):  # a tunnel's wrapping
         if not (isinstance(data, Mapping) and data.get("type") == "webhook" and "payload" in data):
             break
         inner_raw, data = _decoded(data["payload"])
@@ -220,12 +217,12 @@ def parse_event(payload: Payload) -> WebhookEvent:
     when = data.get("createdAt") or data.get("timestamp")
     try:
         return WebhookEvent(_text(data.get("id")) or _content_id(kind, when, inner), kind, _text(when), inner)
-    except (RecursionError, TypeError, ValueError):  # no JSON: nested too deeply, or in a circle
+    except (RecursionError, TypeError, ValueError):  # not JSON: nested too deeply, or circular
         raise DecodeError(_NOT_A_WEBHOOK, endpoint="webhook", body=raw) from None
 
 
 def _decoded(payload: Any) -> tuple[bytes, Any]:
-    """A payload's bytes, and what they say as JSON; None where they are not JSON."""
+    """Return a payload's bytes, and their JSON value; None if they are not JSON."""
     if isinstance(payload, str):
         payload = payload.encode("utf-8", "surrogatepass")
     if not isinstance(payload, bytes | bytearray | memoryview):
@@ -244,7 +241,7 @@ def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """An id or a time as text; None where it is absent or empty."""
+    """Return an id or a time as text; None if absent or empty."""
     return None if value is None or value == "" else str(value)
 
 
@@ -259,19 +256,19 @@ def events(source: str | os.PathLike[str] | Iterable[Any], secrets: str | Iterab
     ----------
     source : path or iterable
         A file of JSON lines or of one JSON document, a folder of such files, or the records themselves. A record is a payload,
-        or what a receiver wrote down: ``{headers, body}``.
+        or a receiver's record: ``{headers, body}``.
     secrets : str or iterable of str, optional
-        Verify records that have headers and a body as text.
+        To verify records that have headers and a body as text.
 
     Returns
     -------
     pandas.DataFrame
         One row per event, oldest first: ``event_id event_type`` (string), ``created_at`` (UTC), ``post_id status content``
         (string; the post's, lower case), ``scheduled_for published_at updated_at`` (UTC), ``targets`` (as in a posts frame, so
-        that ``vx.targets`` takes this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
-        ``delivery_ids`` (list), ``received`` (Int64, how often it came), ``verified`` (boolean, NA if it could not be
-        checked; where a copy is genuine, the row holds what that copy says), ``data`` (object).
-        ``attrs["unread"]["record"]`` counts records that are not webhooks; where none is one, there is a warning.
+        that ``vx.targets`` accepts this one, too), ``failed_targets`` (Int64), ``account_id media_id workspace_id`` (string),
+        ``delivery_ids`` (list), ``received`` (Int64, number of copies), ``verified`` (boolean, NA if unchecked; a genuine copy wins)
+        and ``data`` (object). ``attrs["unread"]["record"]`` counts records that are not webhooks; without any webhook there is a
+        warning.
 
     Raises
     ------
@@ -317,14 +314,14 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        All events; to deliveries one row per event and delivery. The other frame's columns follow, those of the same name with
-        ``post_`` or ``delivery_`` before it; NA where nothing fits. Of joined loads, a delivery counts as it stands after the most
-        attempts, and a post as it changed last.
+        All events; with deliveries one row per event and delivery. The other frame's columns follow, those with the same name
+        prefixed by ``post_`` or ``delivery_``; NA without a match. In joined loads, the delivery with the most attempts and the
+        latest post count.
 
     Raises
     ------
     PlanError
-        If `recorded` is no frame of events, or one that a CSV file has made texts of, or `other` is neither a frame of posts nor one of deliveries.
+        If `recorded` is not a frame of events, or was read from a CSV file, or `other` is a frame of neither posts nor deliveries.
 
     Examples
     --------
@@ -358,7 +355,7 @@ def join_events(recorded: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(slots=True)
 class _Received:
-    """An event and how it came."""
+    """An event and its copies."""
 
     event: WebhookEvent
     deliveries: list[str]
@@ -366,7 +363,7 @@ class _Received:
     times: int = 1
 
     def repeat(self, other: _Received) -> None:
-        """Take note of the same event again; one genuine copy makes it genuine, and is what it says."""
+        """Add a copy of the event; a genuine copy makes it genuine and replaces it."""
         self.times += 1
         if other.verified and not self.verified:
             self.event = other.event
@@ -375,7 +372,7 @@ class _Received:
 
 
 def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
-    """The frame of events."""
+    """Return the frame of events."""
     found = [one.event for one in received]
     posts = build("posts", [{"workspaceId": event.data.get("workspaceId"), **event.post()} for event in found])
     columns: dict[str, Any] = {
@@ -404,7 +401,7 @@ def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
 
 
 def _received(record: Any, secrets: list[str] | None) -> _Received:
-    """Read one record: a payload, or a receiver's note of headers and body."""
+    """Read one record: a payload, or a receiver's headers and body."""
     note = _decoded(record)[1]
     if not isinstance(note, Mapping) or "body" not in note or note.get("type") or note.get("event"):
         return _Received(parse_event(record), [], None)
@@ -420,7 +417,7 @@ def _received(record: Any, secrets: list[str] | None) -> _Received:
 
 
 def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
-    """Headers by their names in lower case; receivers write a value down as text, as bytes, or as a list of them."""
+    """Return headers by lower-case names; receivers record values as text, bytes or lists."""
 
     def text(value: Any) -> str:
         return value.decode("latin-1") if isinstance(value, bytes) else str(value)
@@ -432,9 +429,9 @@ def _headers(headers: Mapping[Any, Any]) -> dict[str, list[str]]:
 
 
 def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
-    """The records of a file, a folder, or a list."""
+    """Yield the records of a file, a folder, or a list."""
     if not isinstance(source, str | os.PathLike):
-        # Of a frame, the records would be the names of its columns.
+        # A frame would iterate over its column names.
         if not isinstance(source, Iterable) or hasattr(source, "columns"):
             raise ConfigError(f"vx.webhooks.events takes a path or the records themselves, not {type(source).__name__}")
         yield from [source] if isinstance(source, Mapping | bytes | bytearray | memoryview) else source
@@ -451,13 +448,13 @@ def _records(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Any]:
 
 
 def _of_file(path: Path) -> Iterator[Any]:
-    """The records of one file: a JSON document, or one per line; a line that is not JSON is passed on to be counted."""
+    """Yield the records of one file: a JSON document, or one per line; a line that is not JSON is yielded to be counted."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
     encoding = json.detect_encoding(content)
-    if not encoding.startswith("utf-8"):  # what PowerShell redirects into a file is UTF-16
+    if not encoding.startswith("utf-8"):  # PowerShell redirects output as UTF-16
         content = content.decode(encoding, "replace").encode("utf-8", "replace")
     try:
         document = canonical.decode(content)

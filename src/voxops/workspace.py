@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Resources:
-    """What a workspace owns and closes with itself.
+    """The resources that a workspace owns and closes.
 
-    `sandbox` is the embedded API, if any; `archive` the archive that loads take from, if any; `forgets` is True if the ledger ends
-    with the workspace.
+    `sandbox` is the embedded API, if any; `archive` the archive that loads read, if any; `forgets` is True if the ledger ends with the
+    workspace.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
@@ -62,8 +62,8 @@ class Resources:
         self.forgets = True
         folder = Path(tempfile.mkdtemp(prefix="voxops-"))
         self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        # The finalizer serves a workspace that was dropped without close(). At the interpreter's exit it would run before the
-        # workspace is closed, while requests are in flight; closing removes the folder then.
+        # The finalizer is for a workspace that was dropped without close(). At the interpreter's exit it would run before the close,
+        # with requests in flight; then the close removes the folder.
         self._removal.atexit = False
         self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder / "ledger.sqlite"
@@ -77,7 +77,7 @@ class Session(BoardLoader):
     client : AsyncClient
         The one client.
     engine : Engine or None
-        None if the workspace's identity could not be read: planning works then, and running refuses (rule 23).
+        None if the workspace's identity could not be read: planning still works, but runs are refused (rule 23).
     source : str
         The origin in ``df.attrs``.
     identify : callable
@@ -101,60 +101,60 @@ class Session(BoardLoader):
         self._closed = False
         self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
-        self.workspace: Workspace | None = None  # set by the workspace that holds this session
+        self.workspace: Workspace | None = None  # set by the workspace of this session
 
     def usable(self) -> Session:
         """Return itself if it is open."""
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
         if self._process != os.getpid():
-            raise ConfigError("this process was forked from the one that connected; call vx.connect() again in it")
+            raise ConfigError("the workspace belongs to the parent process; call vx.connect() in this one")
         return self
 
     @property
     def engine(self) -> Engine:
-        """The engine, or an error that says why there is none."""
+        """Return the engine, or raise an error with the reason for its absence."""
         if self._engine is None:
             raise LedgerError(
-                "the workspace's identity could not be read (GET /v1/auth/me), so it is not known which ledger is its own; "
+                "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
         return self._engine
 
     async def _acting(self) -> Engine:
-        """The engine, after another try to read the identity if there was none."""
+        """Return the engine, after another try to read the identity if there was none."""
         async with self._identifying:
             if self._engine is None:
                 self._engine = await self._identify()
         return self.engine
 
     async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
-        """Bind a plan to the ledger and start to execute it.
+        """Bind a plan to the ledger and start its execution.
 
         Parameters
         ----------
         plan : Plan
             From ``vx.plan_retry`` and its like.
         reason : str, optional
-            Why, for the audit trail.
+            The reason, for the audit trail.
         stop_after_failures : int, optional
-            Send nothing more after so many failed rows. Failures of asynchronous acts come some time after they were sent; to risk
-            only a few rows, use ``plan.canary``.
+            Stop sending after so many failed rows. Failures of asynchronous acts arrive some time after the send; to risk only a few
+            rows, use ``plan.canary``.
 
         Returns
         -------
         Run
-            At once; the work goes on beside the notebook. Rows that were sent before take their recorded outcome, so running a plan
-            twice sends nothing twice. A plan without an eligible row gives a run that has ended, without rows and not recorded.
+            At once; the work goes on in the background. Rows that were sent before get their recorded outcome, so running a plan twice
+            sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
 
         Raises
         ------
         PlanError
-            If `plan` is no plan.
+            If `plan` is not a plan.
         ConfigError
-            If `stop_after_failures` is no whole number from 1, or `reason` is no text.
+            If `stop_after_failures` is not a whole number from 1, or `reason` is not text.
         LedgerError
-            If the ledger can't be used; nothing has been sent then.
+            If the ledger can't be used; then nothing was sent.
 
         Examples
         --------
@@ -176,7 +176,7 @@ class Session(BoardLoader):
         return self._started(partial(Execution, engine, run, stop_after_failures=stop_after_failures, look_back=True))
 
     async def attach(self, run_id: str) -> Run:
-        """Attach to a run in any kernel: reads, settles and watches. Only ``run.resume()`` sends what was never sent.
+        """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
 
         Parameters
         ----------
@@ -186,14 +186,14 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once. A run that is still running in this kernel is returned as it is.
+            At once. A run that is running in this kernel is returned itself.
 
         Raises
         ------
         ConfigError
-            If it is no text.
+            If it is not text.
         LedgerError
-            If the ledger has no such run, such as one in which nothing was sent, or can't be used.
+            If the ledger has no such run, such as one without sent rows, or can't be used.
 
         Examples
         --------
@@ -205,17 +205,17 @@ class Session(BoardLoader):
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
         if run_id.startswith(PREFIX):
-            raise LedgerError(f"nothing was sent in {run_id}, so it is not kept; look at its plan, which says why")
+            raise LedgerError(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
     ) -> Run:
-        """Follow things until each is terminal; reads only.
+        """Watch things until each is terminal; reads only.
 
-        It polls for half an hour at most, and ends earlier if nothing can end by then. What waits for a later time or for a person
-        stays pending; the run shows what it waits for, and ``run.resume()`` goes on.
+        It polls for half an hour at most, and ends earlier if nothing can end by then. Items that wait for a later time or a person stay
+        pending; the run shows the reason, and ``run.resume()`` goes on.
 
         Parameters
         ----------
@@ -246,16 +246,16 @@ class Session(BoardLoader):
         return self._started(partial(Watch, self.client, things))
 
     def _started(self, job: Callable[[Observer], Job]) -> Run:
-        """Start a run, and remember it, so that closing ends it."""
+        """Start a run, and record it, so that closing ends it."""
         run = Run(job, tz=self.settings.tz, session=self)
         self._runs.add(run)
         return run
 
     async def close(self) -> list[str]:
-        """End all runs, each when none of its requests is in flight, and close; return how to go on with those that aren't done."""
+        """End all runs once no request is in flight, and close; return how to go on with unfinished ones."""
         self._closed = True
         try:
-            # All at once: none sends on while the last request of another is awaited (rule 22).
+            # All at once: no run sends while the last request of another is awaited (rule 22).
             lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:
@@ -290,7 +290,7 @@ class Session(BoardLoader):
         return say_zone(left, self.settings.tz)
 
 
-CONNECT_THERE = "connect there with vx.connect(), and take runs up by their ids: ws.attach('run_…')"
+CONNECT_THERE = "connect there with vx.connect(), and attach to runs by id: ws.attach('run_…')"
 
 
 @never_copied(lambda _: CONNECT_THERE)
@@ -316,7 +316,7 @@ class Awaitables:
     reconcile = awaitable(Session.reconcile)
 
     async def close(self) -> None:
-        """Close the workspace as ``ws.close()`` does, while other tasks go on."""
+        """Close the workspace like ``ws.close()``, without blocking other tasks."""
         if self._session.workspace is not None:
             await asyncio.to_thread(self._session.workspace.close)
 
@@ -353,7 +353,7 @@ class Workspace:
         self.sandbox = resources.sandbox
 
     def _identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
-        """Set whose workspace it is, and its ledger."""
+        """Set the identity of the workspace, and its ledger."""
         self._ledger = ledger
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
@@ -372,14 +372,14 @@ class Workspace:
     reconcile = blocking(Session.reconcile)
 
     def runs(self) -> pd.DataFrame:
-        """Return the runs of this workspace's ledger, newest first; their ids are what `attach` takes.
+        """Return the runs of this workspace's ledger, newest first, with their ids for `attach`.
 
         Returns
         -------
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
-            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: the blocked rows whose posts
-            were withdrawn, which need no action).
+            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: blocked rows with withdrawn
+            posts, which need no action).
 
         Raises
         ------
@@ -394,15 +394,15 @@ class Workspace:
         return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
     def ledger(self) -> pd.DataFrame:
-        """Return the audit trail: every row that was ever planned to be sent, with who, when, why and its outcome.
+        """Return the audit trail: every row of every run, with who, when, why and its outcome.
 
         Returns
         -------
         pandas.DataFrame
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
             result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
-            settled_at`` (UTC). ``first_sent_at`` is the first time that a request may have had an effect: not if the API rejected
-            it unread, or if it never arrived.
+            settled_at`` (UTC). ``first_sent_at`` is the first time that a request may have had an effect: the API neither rejected it
+            unread, nor failed to receive it.
 
         Raises
         ------
@@ -417,7 +417,7 @@ class Workspace:
         return self._with_settings(audit.history(self._session.usable().engine.ledger))
 
     def _with_settings(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A frame whose ``attrs`` hold the settings by which it is shown."""
+        """Return a frame with the display settings in ``attrs``."""
         frame.attrs |= self.settings.attrs()
         return frame
 
@@ -427,7 +427,7 @@ class Workspace:
         Parameters
         ----------
         path : path, optional
-            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only what is new or still open.
+            The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only new and open records.
             Default: the archive of ``vx.connect(archive=…)``.
 
         Returns
@@ -446,7 +446,7 @@ class Workspace:
         """
         if path is None:
             if self._resources.archive is None:
-                raise ConfigError("which archive? Give its folder as path=, or connect with vx.connect(archive=folder)")
+                raise ConfigError("which archive? Pass its folder as path=, or connect with vx.connect(archive=folder)")
             return cast("Archive", self._resources.archive)
         try:
             from voxops.archive import Archive
@@ -463,38 +463,38 @@ class Workspace:
         posts: pd.DataFrame | None = None,
         events: pd.DataFrame | None = None,
     ) -> Panel:
-        """Show a panel in one cell, the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
+        """Show a panel for the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
 
-        Nothing is sent before a person has pressed *Run the plan*, which needs a plan that the page has shown and a reason.
+        Nothing is sent before a person presses *Run the plan*, which needs a displayed plan and a reason.
 
         Parameters
         ----------
         frame : pandas.DataFrame, optional
-            From ``vx.triage``: filter failures, plan a retry, look at it, run it and compare; posts and targets are triaged here. From
+            From ``vx.triage``: filter failures, plan a retry, review it, run it and compare; posts and targets are triaged first. From
             ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
             workspace: any of them can be opened, watched and resumed.
         posts, events : pandas.DataFrame, optional
-            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then say which post a delivery is about, as
-            ``vx.deliveries.about_posts`` does.
+            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then name the post of a delivery, as in
+            ``vx.deliveries.about_posts``.
 
         Returns
         -------
         Panel
-            ``panel.code()`` is the same as code; ``panel.plan`` and ``panel.run`` are what it shows.
+            ``panel.code()`` returns the same steps as code; ``panel.plan`` and ``panel.run`` are the displayed ones.
 
         Raises
         ------
         PlanError
-            If the frame holds neither posts nor deliveries, or a frame lacks columns.
+            If the frame has neither posts nor deliveries, or a frame lacks columns.
         LedgerError
-            If the runs are asked for and the workspace has no ledger.
+            If the panel of runs is requested and the workspace has no ledger.
 
         Examples
         --------
         >>> ws.panel(triaged).__class__.__name__
         'TriagePanel'
         """
-        from voxops.views.panel import panel  # draws, which a script does not
+        from voxops.views.panel import panel  # imported only for a display, which a script does not have
 
         return panel(self, frame, posts=posts, events=events)
 
@@ -506,7 +506,7 @@ class Workspace:
             for line in eventloop.run(self._session.close()):
                 if not self._resources.forgets:
                     print(line)  # noqa: T201  the last word to the person at the keyboard
-        finally:  # an interrupt leaves nothing open either; the ledger knows what was sent
+        finally:  # an interrupt leaves nothing open either; the ledger has the sent rows
             _open_workspaces.discard(self)
             if self._ledger is not None:
                 self._ledger.close()
@@ -530,7 +530,7 @@ class Workspace:
         return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
 
     def _ledger_place(self) -> str:
-        """The ledger's place as a notebook may show it, without the user's name."""
+        """Return the ledger's path for a notebook, without the user's name."""
         if self._ledger is None:
             return "none: nothing can be run"
         if self._resources.forgets:
@@ -538,9 +538,9 @@ class Workspace:
         place = short_path(self._ledger.path)
         try:
             runs = audit.count_runs(self._ledger)
-        except LedgerError:  # closed, or busy for long
+        except LedgerError:  # closed, or locked for long
             return place
-        # A typo in the path begins a new ledger, which knows nothing of what was sent: the count of runs shows it.
+        # A typo in the path starts a new, empty ledger: the count of runs shows it.
         return f"{place}, {safe.many(runs, 'run')} in it" if runs else f"{place}, no run in it yet"
 
     def __repr__(self) -> str:
@@ -553,7 +553,7 @@ _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Forget the parent's workspaces: a child that ends, or closes one, must end nothing there."""
+    """Forget the parent's workspaces, which a child process must not end."""
     for workspace in list(_open_workspaces):
         resources = workspace._resources
         if resources._removal is not None:

@@ -1,4 +1,4 @@
-"""What is bound to its process is neither copied nor pickled, and says what to do instead."""
+"""Objects bound to a process refuse copy and pickle, and name an alternative."""
 
 from __future__ import annotations
 

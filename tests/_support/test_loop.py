@@ -26,7 +26,7 @@ async def fail() -> None:
     raise ZeroDivisionError("the work's own error")
 
 
-# What takes no time takes less than this on the slowest machine, and all that would be waited for in vain takes longer.
+# Seconds: instant calls take less on the slowest machine, and a wait in vain takes longer.
 AT_ONCE = 20.0
 LONG = 100.0
 

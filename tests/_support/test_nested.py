@@ -16,7 +16,7 @@ from voxops._support import eventloop
 
 
 class World:
-    """What is installed, and what was applied."""
+    """The installed and the applied packages."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.applied: list[str] = []

@@ -319,19 +319,19 @@ def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
 
 
 @pytest.mark.parametrize(
-    ("planner", "slip", "meant"),
+    ("planner", "typo", "meant"),
     [
         (plan_update, "new_contnt", "new_content"),
         (plan_update, "New tag", "new_tags"),
         (plan_fix, "new_mediaurl", "new_media_url"),
     ],
 )
-def test_a_change_whose_column_has_a_slip_is_warned_of(planner, slip, meant):
+def test_a_change_whose_column_has_a_slip_is_warned_of(planner, typo, meant):
     filled = {"new_tags": "a"} if meant != "new_tags" else {"new_content": "a"}
-    frame = targets({slip: "corrected", **filled, "new_owner": "me", "scheduled_for": OLD})
+    frame = targets({typo: "corrected", **filled, "new_owner": "me", "scheduled_for": OLD})
     if planner is plan_fix:
         frame["new_content"] = "Shorter."
     else:
         frame = frame.drop(columns=["post_status", "platform", "account_id"])
-    with pytest.warns(UserWarning, match=f"column '{slip}' is ignored; if you mean '{meant}', rename it"):
+    with pytest.warns(UserWarning, match=f"column '{typo}' is ignored; if you mean '{meant}', rename it"):
         planner(frame)

@@ -121,7 +121,7 @@ def test_posts_that_fit_alike_are_not_guessed_among():
 
 
 def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was sent in bulk came up at one moment: each delivery against each post would be the square of them."""
+    """Posts of one request share an instant: comparing each delivery with each post would be quadratic."""
     guess, guessed = module._guess, []
     monkeypatch.setattr(module, "_guess", lambda *arguments: guessed.append(arguments) or guess(*arguments))
     kinds = [(f"del_{n}", kind, 0, f"evt_{n}") for n in range(100) for kind in ("post.failed", "post.published")]

@@ -21,7 +21,7 @@ from voxops.frames.records import build, targets
 
 ROWS, DAYS = 6_000, 12
 GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]
-# What belongs to Dask's own workings on the way up and down, not to us.
+# Warnings of Dask's own start and stop, not ours.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -114,12 +114,12 @@ def tree(parts: list[Any], join: Callable[..., Any], width: int = 4) -> Any:
 
 
 def count(path: Path, by: list[str]) -> pd.DataFrame:
-    """What a worker does with one file."""
+    """The work on one file."""
     return partial(read_part(path), by)
 
 
 def count_causes(path: Path) -> pd.DataFrame:
-    """What a worker does with one file of targets."""
+    """The work on one file of targets."""
     return cause_partial(vx.triage(read_part(path)))
 
 
@@ -178,7 +178,7 @@ def test_duckdb_gives_the_same_digits(archive: Archive) -> None:
 def map_in_pandas(
     function: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]], tables: list[pa.Table]
 ) -> pd.DataFrame:
-    """What Spark's ``mapInPandas`` does: Arrow batches in, frames through the function, Arrow out, with Arrow's own dtypes."""
+    """Emulates Spark's ``mapInPandas``: Arrow batches in, frames through the function, Arrow out, with Arrow's own dtypes."""
     batches = (
         pa.Table.from_batches([batch]).to_pandas() for table in tables for batch in table.to_batches(max_chunksize=500)
     )

@@ -163,7 +163,7 @@ def test_groups_that_would_be_taken_for_counts_are_refused():
         with pytest.raises(PlanError, match="names a column twice"):
             deliveries.stats(history(5), by=twice)
     for name in ("latency_ms", "succeeded", *DELIVERED_BY, "state"):
-        with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column of that name"):
+        with pytest.raises(PlanError, match=f"by='{name}': the statistics have a column with that name"):
             deliveries.stats(history(5).assign(**{name: 1}), by=name)
 
 
@@ -171,7 +171,7 @@ def test_groups_that_would_be_taken_for_counts_are_refused():
 def test_a_column_of_lists_is_refused_in_words(value):
     log = history(5)
     labels = pd.Series([value] * len(log), index=log.index, dtype=object)
-    with pytest.raises(PlanError, match="by='labels': the column holds lists or the like; explode it"):
+    with pytest.raises(PlanError, match="by='labels': the column contains lists or the like; explode it"):
         deliveries.stats(log.assign(labels=labels), by="labels")
     mixed = pd.Series(["a", 1, None, ("b",), "a"], index=log.index, dtype=object)
     assert deliveries.stats(log.assign(labels=mixed.map(str)), by="labels")["deliveries"].sum() == len(log)
@@ -586,7 +586,7 @@ def test_of_a_delivery_that_was_read_twice_the_later_attempt_counts():
             ["d0", True, 2],
             ["d1", False, 3],
         ]
-    assert len(deduplicate(unknown)) == 2, "nobody knows whether they are one"
+    assert len(deduplicate(unknown)) == 2, "it is unknown whether they are one"
     assert deduplicate(log_of(OK)[["delivery_id"]]).columns.to_list() == ["delivery_id"]
 
 

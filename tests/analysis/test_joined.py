@@ -1,4 +1,4 @@
-"""Frames as analysts have made them: joined, so that targets stand in them twice, and indexed by columns that they still have."""
+"""Frames that analysts joined, with duplicate targets, and indexed by columns that they still have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def frames() -> Iterator[Frames]:
 
 
 def bars(triaged: pd.DataFrame) -> pd.DataFrame:
-    """What the plot of causes draws."""
+    """The contents of the plot of causes."""
     axes = vx.plots.causes_by_platform(triaged)
     widths = [patch.get_width() for patch in axes.patches]
     plt.close("all")

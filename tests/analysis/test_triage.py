@@ -505,15 +505,15 @@ def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
 
 def test_a_slip_in_the_code_of_a_rule_is_warned_of():
     frame = failed({"code": "TOKEN_EXPIRED"}, {"code": "E_4711_OURS"})
-    for slip, meant in {"TOKN_EXPIRED": "TOKEN_EXPIRED", "E_4712_OURS": "E_4711_OURS"}.items():
-        with pytest.warns(UserWarning, match=f"^rules= names {slip}, which no row has; did you mean {meant}\\?"):
-            triage(frame, rules={slip: "retry"})
+    for typo, meant in {"TOKN_EXPIRED": "TOKEN_EXPIRED", "E_4712_OURS": "E_4711_OURS"}.items():
+        with pytest.warns(UserWarning, match=f"^rules= names {typo}, which no row has; did you mean {meant}\\?"):
+            triage(frame, rules={typo: "retry"})
     triage(
         frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"}
     )  # no warning is an error here
 
 
-def test_a_code_of_strangers_steers_no_terminal_in_a_warning():
+def test_an_untrusted_code_steers_no_terminal_in_a_warning():
     with pytest.warns(UserWarning, match="did you mean") as caught:
         triage(failed({"code": "E_4711_OURS\x1b[2J"}), rules={"E_4711_OURS": "retry"})
     assert "\x1b" not in str(caught[0].message)

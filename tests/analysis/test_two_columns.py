@@ -1,4 +1,4 @@
-"""Sheets in which the day stands in one column and the hour in another."""
+"""Sheets with day and hour in two columns."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day: Any, clock: An
 
 
 def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_path: Path) -> None:
-    """As it is in a file of ours, whose times stand in one column."""
+    """As in our own files, with times in one column."""
     path = workbook(
         tmp_path, (date(2026, 3, 14), None), (date(2026, 3, 15), time(9)), heads=("date (Europe/Berlin)", "time")
     )

@@ -123,7 +123,7 @@ def test_what_is_not_alike_is_not_compared():
     run = Run(("a", "failed"), key="row_id")
     with pytest.raises(vx.errors.PlanError, match="two frames or two runs"):
         vx.compare(run, pd.DataFrame())
-    with pytest.raises(vx.errors.PlanError, match="different things"):
+    with pytest.raises(vx.errors.PlanError, match="different keys"):
         vx.compare(run, Run(("p", "failed"), name="post_id"))
     with pytest.raises(vx.errors.PlanError, match="runs of plans"):
         vx.compare(Run(("p", "failed"), name="id"), Run(("p", "failed"), name="id"))

@@ -182,7 +182,7 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: v
 
 
 def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else another address is asked for, which answers 404, and the post is taken for deleted."""
+    """Else the request goes to another path, which answers 404, and the post counts as deleted."""
     archive.sync()
     now = ws.client.now().isoformat()
     odd = build("posts", [{"id": "post/odd?", "status": "scheduled", "createdAt": now, "updatedAt": now}])
@@ -227,7 +227,7 @@ def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path: Path) -> None
 
 
 def test_a_file_of_another_version_is_taken_up(archive: Archive, ws: vx.Workspace, sandbox: Sandbox) -> None:
-    """What a later version has added is left out, and what it would add is missing, until a record comes anew."""
+    """Unknown columns of a later version are left out, and absent ones are missing until a record is read again."""
     archive.sync()
     for kind, lacking in (("posts", "content_type"), ("targets", "retry_count"), ("deliveries", "response_body")):
         for path in archive.files(kind):

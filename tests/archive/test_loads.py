@@ -1,4 +1,4 @@
-"""Loads that stand on an archive: the same frames as without it, by fewer requests, which are counted at the server."""
+"""Loads with an archive return the same frames with fewer requests, which are counted at the server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
 
 
 def counted(sandbox: Sandbox, load: Callable[[], pd.DataFrame]) -> tuple[pd.DataFrame, int]:
-    """A frame, and how many requests the server saw meanwhile."""
+    """Return a frame, and the number of requests that it took at the server."""
     before = len(sandbox.requests())
     return load(), len(sandbox.requests()) - before
 
@@ -70,7 +70,7 @@ def same_as_without(ws: vx.Workspace, plain: vx.Workspace, sandbox: Sandbox, nam
 def test_frames_are_the_same_row_for_row_and_cost_no_more(
     ws: vx.Workspace, plain: vx.Workspace, sandbox: Sandbox
 ) -> None:
-    # nothing was read yet: what is asked for in part is read from the API as ever
+    # nothing was read yet: a partial request is read from the API as before
     assert all(fewer == more for fewer, more in same_as_without(ws, plain, sandbox, LIVE).values())
     assert not (ws.archive().path / "archive.json").exists()
     same_as_without(ws, plain, sandbox, ["all posts", "all deliveries"])
@@ -82,7 +82,7 @@ def test_frames_are_the_same_row_for_row_and_cost_no_more(
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists so long, compared with what is open, that the archive is worth its while."""
+    """Lists that are long compared with the open records, so that the archive saves requests."""
     for module in ("archive.sync", "loading.loader"):
         monkeypatch.setattr(f"voxops.{module}.PAGE_RECORDS", 10)
 
@@ -142,7 +142,7 @@ def test_deliveries_are_read_again_by_refresh(ws: vx.Workspace, plain: vx.Worksp
     pd.testing.assert_frame_equal(whole, plain.deliveries())
     part = ws.deliveries(since="5D", refresh=True)
     assert part.attrs["archive"]["rows_from_api"] == len(part)
-    assert counted(sandbox, ws.deliveries)[1] <= again  # what is older is still known to be read
+    assert counted(sandbox, ws.deliveries)[1] <= again  # older records still count as read
 
 
 def test_ones_own_acts_are_seen_however_old_they_are(ws: vx.Workspace, plain: vx.Workspace, sandbox: Sandbox) -> None:
@@ -162,7 +162,7 @@ def test_ones_own_acts_are_seen_however_old_they_are(ws: vx.Workspace, plain: vx
 def test_what_changed_between_two_far_loads_is_not_missed(
     ws: vx.Workspace, plain: vx.Workspace, sandbox: Sandbox
 ) -> None:
-    """What was open when it was read is read again, even if it would be too old to count as open by now."""
+    """Records that were open when read are reread, even if they are now too old to be open."""
     posts, log = ws.posts(), ws.deliveries()
     assert posts["status"].isin(["failed", "partial"]).sum() > 20
     plain.run(vx.plan_retry(vx.triage(vx.targets(posts)))).wait()

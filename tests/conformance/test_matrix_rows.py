@@ -38,13 +38,13 @@ def bench():
 
 @pytest.fixture
 def own():
-    """A bench that a test may spoil."""
+    """A harness that a test may damage."""
     with Sandbox(posts=20, deliveries=20, rate_limit=None) as sandbox:
         yield from opened(sandbox)
 
 
 def law(bench: Bench, name: str, row: int) -> list[str]:
-    """What differs by one law on one row."""
+    """Return the differences by one law on one row."""
     return eventloop.run(LAWS[name](bench, ROW[row], CASES[row]))
 
 
@@ -59,7 +59,7 @@ def test_a_row_keeps_a_law(bench: Bench, row: Endpoint, name: str):
 
 
 def test_nothing_happened_twice_in_all_of_it(bench: Bench):
-    """Runs last: what the sandbox itself counts as done twice; asking a bulk twice under two keys is no such thing."""
+    """Runs last: the sandbox's own count of duplicates; the same bulk request under two keys is none."""
     assert [double for double in bench.sandbox.duplicates() if double.get("kind") != "account.connect"] == []
 
 

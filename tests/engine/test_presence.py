@@ -155,7 +155,7 @@ def test_rule_13_what_was_withdrawn_blocks_its_own_attempt_and_no_later_one(stat
 def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     other = made(label="r2")
     blocked = judged(item(), alike=(other,)).blocked
-    assert blocked.startswith("looks like another row of this campaign, made as post_1; a column twin (True)")
+    assert blocked.startswith("looks like another row of this campaign, made as post_1; set a column twin to True")
     assert judged(item(twin=True), alike=(other,)) == NOTHING
     assert judged(item(), alike=(made(),)) == NOTHING, "it is this row's own"
     assert judged(item(), alike=(replace(other, row_mark=None),)).blocked == blocked
@@ -163,7 +163,7 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
     assert judged(item(), alike=(replace(other, status="failed"),)) == NOTHING
     gone = judged(item(), alike=(replace(other, status="cancelled"),)).blocked
     assert gone.startswith(
-        "looks like another row of this campaign, made as post_1, cancelled since; a column twin (True)"
+        "looks like another row of this campaign, made as post_1, cancelled since; set a column twin to True"
     )
     assert "a draft again since" in judged(item(), alike=(replace(other, status="draft"),)).blocked
     assert judged(item(), alike=(replace(other, status="cancelled", campaign_mark="another"),)) == NOTHING
@@ -182,7 +182,7 @@ def test_rule_26_the_same_post_under_another_name_blocks_the_row():
 def test_rule_26_a_live_post_that_nobody_made_for_a_row_blocks_it():
     hand = made(op_mark=None, row_mark=None, campaign_mark=None, asked=None)
     assert judged(item(), alike=(hand,)).blocked.startswith(
-        "looks like post_1, made by hand or elsewhere; a column twin"
+        "looks like post_1, made by hand or elsewhere; set a column twin"
     )
     for gone in ("cancelled", "draft", "failed", "deleted"):
         assert judged(item(), alike=(replace(hand, status=gone),)) == NOTHING, gone

@@ -132,7 +132,7 @@ def test_rule_26_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(
     if switch == "no_listed_metadata":
         assert outcomes(table) == {"succeeded": 3}
     else:
-        assert table["waiting_for"].str.contains("made by hand or elsewhere; a column twin").fillna(False).all()
+        assert table["waiting_for"].str.contains("made by hand or elsewhere; set a column twin").fillna(False).all()
     twin = rig.kernel("new").run(plan_create(rig.campaign(1).assign(twin=True), key="row_id"))
     assert outcomes(twin) == {"succeeded": 1}
 

@@ -1,4 +1,4 @@
-"""What the tests of frames share: the promised dtypes, and posts to make frames of."""
+"""Shared by the tests of frames: the promised dtypes, and posts for frames."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TARGETS = {
     "scheduled_for": UTC_US, "content": "string", "workspace_id": "string",
 }  # fmt: skip
 
-# What a server, a proxy or a test double may send in place of anything.
+# Values that a server, a proxy or a test double may send instead of any other.
 ODD = [
     None,
     True,

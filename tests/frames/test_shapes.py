@@ -83,7 +83,7 @@ def canned() -> Iterator[Canned]:
 
 
 def ask(canned: Canned, call: Callable[[AsyncClient], Any]) -> Any:
-    """What a client makes of the canned answer."""
+    """Return a client's result for the canned response."""
 
     async def main() -> Any:
         async with AsyncClient("vb_test_key", url=canned.url) as client:

@@ -1,4 +1,4 @@
-"""What a span of time means, and which rows fall into it."""
+"""The meaning of a span of time, and its rows."""
 
 from __future__ import annotations
 

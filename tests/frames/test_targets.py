@@ -111,7 +111,7 @@ def test_targets_of_posts_that_stand_in_a_frame_twice_count_once_as_they_are_by_
             found.sort_values(["post_id", "platform"], ignore_index=True),
             targets(after).sort_values(["post_id", "platform"], ignore_index=True),
         )
-        assert found.attrs["open_targets"] == "{}", "what was open before is not open by now"
+        assert found.attrs["open_targets"] == "{}", "targets that were open before are not open now"
     tagged = before.assign(tags=[("a", "b")] * len(before)).explode("tags")
     pd.testing.assert_frame_equal(targets(tagged), targets(before))
     assert targets(tagged).attrs["open_targets"] == targets(before).attrs["open_targets"]

@@ -26,7 +26,7 @@ from voxops.frames.arrow import from_arrow
 from voxops.frames.nested import JsonArray, Targets, TargetsArray
 from voxops.frames.records import build
 
-# Of pandas, about what the other tools do inside.
+# Warnings of pandas about the other tools' internals.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 
 
@@ -53,7 +53,7 @@ for _name in ("media", "first_comment", "tags"):
     CAMPAIGN[_name] = pd.array([None, None], dtype="string")
 
 
-# What makes each public frame; `test_no_public_frame_is_missing` compares them with what the package offers.
+# The call that returns each public frame; `test_no_public_frame_is_missing` compares them with what the package offers.
 FRAMES = {
     "posts": "ws.posts",
     "no posts": "ws.posts",
@@ -222,7 +222,6 @@ def test_no_public_frame_is_missing() -> None:
                 returned = str(getattr(member, "__annotations__", {}).get("return"))
                 if returned in {"pd.DataFrame", "pandas.DataFrame"}:
                     found.add(f"{holder}.{name}")
-    found -= {f"vx.deliveries.{name}" for name in ("partial", "merge", "finish")}  # parts of statistics travel in Spark
     assert found - set(FRAMES.values()) == set(), "add these frames to the fixture"
     assert set(FRAMES.values()) - found == set()
 
@@ -334,7 +333,7 @@ def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: A
 
 
 def test_times_that_lost_their_zone_on_the_way_get_none_by_guess() -> None:
-    """They may be of any zone by then: of the clock on the wall, where a query asked for it."""
+    """Other tools return them in any zone, such as the local one."""
     posts = build("posts", two_posts())
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")

@@ -1,4 +1,4 @@
-"""What one value on the wire means, in every form that the API may send it."""
+"""The meaning of one value on the wire, in every form of the API."""
 
 from __future__ import annotations
 

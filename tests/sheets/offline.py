@@ -1,4 +1,4 @@
-"""What the rules of sheets find, without a workspace."""
+"""The findings of the sheet rules, without a workspace."""
 
 from __future__ import annotations
 

@@ -613,7 +613,7 @@ def test_a_text_that_is_about_an_error_is_none(tmp_path: Path) -> None:
     assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
 
 
-def spoiled(folder: Path, *, comment: bytes) -> Path:
+def corrupt(folder: Path, *, comment: bytes) -> Path:
     """A workbook with a formula, in whose sheet somebody has put a comment."""
     path, other = folder / "a.xlsx", folder / "b.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
@@ -637,17 +637,17 @@ def spoiled(folder: Path, *, comment: bytes) -> Path:
 )
 def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> None:
     """A search for the end of each of them would take hours."""
-    assert len(read_campaign(spoiled(tmp_path, comment=comment))) == 1
+    assert len(read_campaign(corrupt(tmp_path, comment=comment))) == 1
 
 
 def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LARGEST", 500_000)
     with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
-        read_campaign(spoiled(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
+        read_campaign(corrupt(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
 def checked(platforms: Any, **more: Any) -> list[list[Any]]:
-    """What is made of an answer to a row on Twitter: level, code, message and column of each finding."""
+    """Return the findings from a response about a row on Twitter: level, code, message and column."""
     import voxops as vx
 
     said = {
@@ -698,7 +698,7 @@ def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more:
 
 @pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
 def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
-    with pytest.raises(DecodeError, match="POST /v1/posts/validate answered with platforms that are no objects"):
+    with pytest.raises(DecodeError, match="POST /v1/posts/validate returned platforms that are not objects"):
         checked(platforms, valid=True)
 
 

@@ -295,7 +295,7 @@ def test_targets_of_events_are_a_targets_frame():
 
 
 def test_events_without_targets_count_as_none():
-    """Of a post whose targets another event shows, and of what is about no post."""
+    """Rows of a post with targets in another event, and of events without a post."""
     scheduled = docs({"id": "post_1", "status": "SCHEDULED"}, "post.scheduled", "evt_2")
     drafted = docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3")
     uploaded = docs({"id": "media_1"}, "media.uploaded", "evt_4")
@@ -322,7 +322,7 @@ def test_joining_needs_posts_or_deliveries():
             join_events(events([]), other)
 
 
-# What a real server sends.
+# The body of a real server.
 
 
 @pytest.mark.parametrize("envelope", ["docs", "sdk"])

@@ -1,4 +1,4 @@
-"""What a campaign brought: every known shape of an answer becomes the same frame, and the figure shows it."""
+"""Performance of a campaign: every known shape of a response becomes the same frame, and the figure shows it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):
     sandbox.clear_faults()
     ws.accounts()  # turns are taken in order: what still waited for one would have gone before
     asked = [entry for entry in sandbox.requests() if entry["path"].startswith("/v1/analytics/")]
-    assert len(asked) <= 10, "as many as are under way at once"
+    assert len(asked) <= 10, "as many as are in flight at once"
 
 
 def test_ids_that_there_are_not_are_named_and_the_others_answered(ws):

@@ -88,7 +88,7 @@ def test_html_instead_of_json(html_server: str) -> None:
 
 
 def test_records_without_an_id_are_no_copies_of_each_other(tmp_path: Path) -> None:
-    """Of a record that a list shows twice the first counts; two that have no id are two."""
+    """The first of two records with one id counts; two without an id are two."""
     post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
     delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
     pages: dict[str, list[dict[str, object]]] = {

@@ -227,7 +227,7 @@ def test_sandbox_is_served_until_it_is_stopped(tmp_path: Path) -> None:
 def test_a_post_that_is_stuck_in_publishing_needs_somebody(
     minutes: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of all that failed, nothing else is there: what is stuck is not failed, and has to be asked for."""
+    """The default lists failures only; a stuck target is not failed and must be requested."""
     from voxburst_sandbox import Sandbox
 
     with Sandbox(posts=0, deliveries=0) as sandbox:

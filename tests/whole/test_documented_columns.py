@@ -14,7 +14,7 @@ SHEET = {
     "accounts": ["twitter:@aldercoffee"],
     "scheduled_for": ["2026-03-20T10:00:00Z"],
 }
-# What is said of columns beside their names, and columns of settings that this workspace has not.
+# Words beside the column names, and columns of settings that this workspace lacks.
 NO_COLUMNS = {"attrs", "owner", "archive", "row_id"}
 
 

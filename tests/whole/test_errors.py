@@ -85,7 +85,7 @@ def test_plain_python_is_as_it_was() -> None:
 
 @pytest.mark.parametrize("kind", [VoxopsError, PlanError, ConfigError])
 def test_the_text_of_an_error_steers_no_terminal_and_ends(kind: type[VoxopsError]) -> None:
-    """Column names, file names and what DuckDB quotes come from strangers; plain Python prints str(error)."""
+    """Column names, file names and DuckDB's quotes are untrusted; plain Python prints str(error)."""
     said = str(kind("bad \x1b[2J\x1b]0;title\x07 \u202enews\tand\nmore " + "x" * 20_000))
     assert not {"\x1b", "\x07", "\u202e"} & set(said)
     assert "news\tand\nmore" in said

@@ -1,4 +1,4 @@
-"""What an analyst mistypes is named as what it is; what completion offers is for use; a plan of nothing is a run of nothing."""
+"""Typos get an explanation, completion offers public names only, and an empty plan is an empty run."""
 
 from __future__ import annotations
 

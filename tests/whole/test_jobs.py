@@ -303,7 +303,7 @@ def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
 def test_a_digest_that_is_posted_calls_nobody_in_a_chat(
     sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
 ) -> None:
-    """In a chat such as Slack an error message of a stranger would alert a whole channel."""
+    """In a chat such as Slack an untrusted error message could alert a whole channel."""
     address, receiver = hook
     for post in sandbox.world.posts.values():
         for target in post.targets:

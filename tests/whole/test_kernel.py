@@ -42,7 +42,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 def connect(api: Sandbox, ledger: Path, name: str = "ws") -> str:
-    """The cell that connects to the sandbox of the test."""
+    """The notebook cell that connects to the test's sandbox."""
     return f"import asyncio, time\nimport voxops as vx\n{name} = vx.connect('{api.api_key}', url='{api.url}', ledger='{ledger}')"
 
 
@@ -57,7 +57,7 @@ def acting(api: Sandbox) -> int:
 
 
 def assert_once(api: Sandbox) -> None:
-    """Nothing happened twice, and no two requests asked for the same thing."""
+    """There are no duplicate effects and no duplicate requests."""
     assert api.duplicates() == []
     assert set(Counter(request["key"] for request in api.requests(acting=True)).values()) <= {1}
 
@@ -140,7 +140,7 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
         said = re.sub(r"\x1b\[[\d;]*m", "", cells[0].traceback)
         assert re.search(r"run_\w+ is paused, .*; ws\.attach\('run_\w+'\)\.resume\(\) goes on\s*$", said)
         assert ".py" not in said, "none of our own code"
-    assert float(shared.do("print(ended)")) - began < 7  # what is under way takes 4 seconds, the rest 4 more
+    assert float(shared.do("print(ended)")) - began < 7  # requests in flight take 4 seconds, the rest 4 more
 
     shared.do("run.pause()")
     sent = acting(api)
@@ -172,7 +172,7 @@ def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp
         shared.interrupt()
         shared.collect(cells)
         assert cells[0].error in {"KeyboardInterrupt", "CancelledError"}
-        assert float(shared.do("print(ended)")) - began < 2.0  # before the page that it asked for was there
+        assert float(shared.do("print(ended)")) - began < 2.0  # before the requested page arrived
         seen = len(api.requests())
         shared.published(2.2)
         assert len(api.requests()) == seen, "the listing went on after the interrupt"
@@ -297,7 +297,7 @@ def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
         assert acting(api) == sent, "attach alone must not send what was never sent"
         counts = kernel.do(f"run.resume().wait(240)\n{COUNTS}")
     assert set(eval(counts)) <= {"succeeded", "failed"}, counts
-    assert api.duplicates() == []  # what was in flight may have been asked for again, under its key
+    assert api.duplicates() == []  # a request in flight may have been repeated, under its key
 
 
 # -- other places -----------------------------------------------------------------------------------------------------------

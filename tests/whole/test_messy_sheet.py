@@ -17,7 +17,7 @@ from voxops.api.reasons import Reason, kinds
 
 ROWS = 300
 COLUMNS = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Wann": "scheduled_for"}
-# Which rows of the sheet are wrong, by what stands in which column instead; all others are good.
+# The faulty rows of the sheet, by column and value; all others are good.
 WRONG = {
     **dict.fromkeys(range(10, 60), ("Wann", "nächsten Dienstag")),
     **dict.fromkeys(range(60, 70), ("Wann", "31.2.2026 9:00")),

@@ -1,4 +1,4 @@
-"""What a hurried person does with frames, names and files neither posts twice nor hides anything."""
+"""Careless use of frames, names and files neither posts twice nor hides anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.archive.sync import Synced
 
-NAIVE = datetime(2026, 3, 2, 9)  # nobody knows where it is nine o'clock
+NAIVE = datetime(2026, 3, 2, 9)  # nine o'clock in an unknown zone
 
 
 @pytest.fixture
@@ -331,14 +331,14 @@ def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
 @pytest.mark.parametrize("other", [{"api_key": "vb_live_not_looked_at"}, {"url": "https://api.example"}])
 def test_a_key_or_an_address_beside_the_sandbox_is_refused(other: dict[str, str]) -> None:
     with pytest.raises(
-        vx.errors.ConfigError, match=r"sandbox= is the API on this machine, .* leave one of them out"
+        vx.errors.ConfigError, match=r"sandbox= is the API on this machine, .* omit one of them"
     ) as refused:
         vx.connect(**other, sandbox=True)
     assert "not_looked_at" not in str(refused.value)
 
 
 def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while a request under way is waited for."""
+    """Ctrl-C while a request is in flight."""
     ws = vx.connect(sandbox=True)
     kept, server = ws._ledger.path, ws.sandbox  # type: ignore[union-attr]
 
@@ -401,7 +401,7 @@ def test_a_finished_run_is_done_when_it_is_taken_up(ws: vx.Workspace) -> None:
 def test_a_key_that_is_none_is_not_replaced_by_the_environment_s(key: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be that of another workspace."""
     monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
-    with pytest.raises(vx.errors.ConfigError, match="leave it out to take VOXBURST_API_KEY") as caught:
+    with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
         vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
     assert "staging" not in str(caught.value)
 

@@ -35,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checked(out: Path) -> Callable[[Path], subprocess.CompletedProcess[str]]:
-    """What nbval says of a notebook as it is stored; each is run once."""
+    """The report of nbval for a stored notebook; each runs once."""
     return functools.cache(lambda path: nbval(path, out))
 
 
@@ -117,7 +117,7 @@ def bump(cell: NotebookNode) -> None:
 
 @EACH
 def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
-    """What nbval compares are the sanitised texts; so no number but that of a time or a port may be sanitised away."""
+    """nbval compares sanitised texts, so only numbers of times and ports may be sanitised."""
     numbers = 0
     for cell in code(stored(path)):
         if IGNORED in cell.metadata.get("tags", ()):
@@ -189,7 +189,7 @@ def test_nothing_volatile_is_stored(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_a_workspace_without_anything_in_it_is_no_trouble(path: Path, tmp_path: Path) -> None:
-    """The way to a real workspace, by environment alone, and to one in which nothing failed."""
+    """Notebooks against a real workspace, set by environment only, and against one without failures."""
     with Sandbox(empty=True, speed=20.0, rate_limit=None) as sandbox:
         real = {"VOXOPS_SANDBOX": "0", "VOXBURST_API_URL": sandbox.url, "VOXBURST_API_KEY": sandbox.api_key}
         fresh = execute(path, tmp_path, XDG_DATA_HOME=str(tmp_path / "data"), **real)

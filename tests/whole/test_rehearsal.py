@@ -110,7 +110,7 @@ def test_what_has_not_failed_yet_may_fail():
         })  # fmt: skip
         found = vx.rehearse(plan, history, now=LAST - pd.Timedelta("2D"), seeds=1)
         assert (found.publications, found.failed, found.low, found.high, found.unknown) == (40, 0, 0, high, unknown)
-        assert ("; the history shows no publication on linkedin" in repr(found)) == bool(unknown)
+        assert ("; the history has no publication on linkedin" in repr(found)) == bool(unknown)
 
 
 def test_joined_histories_count_each_target_once():

@@ -28,7 +28,7 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbo
         assert found.attrs["filtered_here"] == [name for name in ("text", "campaign", "owner", "tag") if name in search]
         assert set(search) <= set(found.attrs["filters"])
     assert "filtered_here" not in ws.posts(limit=1).attrs
-    assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an honest nothing"
+    assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an empty frame"
     assert len(ws.posts(text="ristretto", limit=1)) == 1
 
 
@@ -73,7 +73,7 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
     assert set(ws.posts(account=name)["post_id"]) == before
     accounts["acc_anew"] = replace(old, id="acc_anew", status="active")
     post_id = sandbox.plant_post("ristretto", ["acc_anew"])
-    assert set(ws.posts(account=name)["post_id"]) == before | {post_id}, "a name stands for every account that bears it"
+    assert set(ws.posts(account=name)["post_id"]) == before | {post_id}, "a name matches all its accounts"
     assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
 
 
@@ -105,13 +105,13 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace,
         ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min()
         >= (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
     )
-    assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an honest nothing"
+    assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
 
 
 def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
     with pytest.warns(UserWarning, match="no post has status='error', which is unknown; known are approved, archived"):
         assert ws.posts(status="error").empty
-    assert ws.posts(status="archived").empty, "an honest nothing"
+    assert ws.posts(status="archived").empty, "an empty frame"
 
 
 def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspace) -> None:
@@ -122,7 +122,7 @@ def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspa
             ws.deliveries(event_type=wrong)
     with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is unknown"):
         assert ws.deliveries(event_type=["story.boosted"]).empty
-    assert ws.deliveries(event_type="account.error", since="1s").empty, "an honest nothing"
+    assert ws.deliveries(event_type="account.error", since="1s").empty, "an empty frame"
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 

@@ -1,4 +1,4 @@
-"""What a type checker says of a script of a user: what the documentation shows is well typed."""
+"""A type checker accepts a user's script: the documented calls are well typed."""
 
 from __future__ import annotations
 

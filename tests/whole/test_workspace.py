@@ -361,7 +361,7 @@ def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
         assert "✓" not in said and "settled" not in said
     assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
     with pytest.raises(
-        vx.errors.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not kept; look at its plan"
+        vx.errors.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not recorded; its plan"
     ):
         ws.attach(run.id)
 
@@ -387,7 +387,7 @@ def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspa
 
 
 def test_a_workspace_shows_how_much_its_ledger_knows(world: Sandbox, tmp_path: Path) -> None:
-    """A path with a slip begins a ledger that knows nothing of what was sent."""
+    """A typo in the path starts an empty ledger."""
     path = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=world, ledger=path) as ws:
         assert f"{path}, no run in it yet<" in ws._repr_html_()
@@ -435,7 +435,7 @@ def test_a_working_folder_that_is_gone_is_said(world: Sandbox, tmp_path: Path, m
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(vx.errors.ConfigError, match="lies in a working folder that exists no more; write it out"):
+    with pytest.raises(vx.errors.ConfigError, match="is relative to a working folder that no longer exists"):
         vx.connect(sandbox=world, ledger="ledger.sqlite")
 
 

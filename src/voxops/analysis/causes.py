@@ -282,9 +282,9 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     Returns
     -------
     pandas.DataFrame
-        Of frames: indexed by ``was`` and ``now`` (statuses, ``–`` where a row has none; ``absent`` where one side has no such row):
-        ``rows`` (Int64), most first.
-        Of runs: one row per row of either, its key first, then ``was now`` (string: outcomes, ``absent`` where one has no such row),
+        For frames: indexed by ``was`` and ``now`` (statuses, ``–`` for none; ``absent`` if one side has no such row): ``rows`` (Int64),
+        most first.
+        For runs: one row per row of either, its key first, then ``was now`` (string: outcomes, ``absent`` if one has no such row),
         ``change`` (string: ``newly failing``, ``recovered``, ``only before``, ``only after``, ``otherwise`` or ``same``, in this order)
         and ``error_code error_message`` (string, of the later run).
 

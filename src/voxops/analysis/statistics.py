@@ -1,6 +1,6 @@
 """Statistics of webhook deliveries: success, attempts and latency (`stats`), and service levels (`levels`).
 
-Both count parts of a history: a partial of each part, merged, then finished. The digits are the same however it is cut.
+Both count a history in parts: a partial of each, merged, then finished. The result does not depend on the division.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from voxops.frames.times import day_starts, length, present_of, shown_zone, zone
 
 @dataclass(frozen=True)
 class Tally:
-    """The shape of a partial, and how two become one.
+    """The columns of a partial, and how two are merged.
 
     Attributes
     ----------
     keys : tuple of str
-        Columns that name a group; NA is a group like any other.
+        Columns that identify a group; NA is a valid group.
     totals : mapping
         Other columns -> ``sum``, ``min`` or ``max``.
     """
@@ -37,7 +37,7 @@ class Tally:
     totals: Mapping[str, str]
 
     def group(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Bring rows to one per group.
+        """Reduce rows to one per group.
 
         Parameters
         ----------
@@ -71,8 +71,7 @@ def latency_quantiles(histogram: pd.DataFrame, keys: Sequence[str]) -> pd.DataFr
     """Quantiles of latencies per group of an exact histogram, by nearest rank.
 
     The quantile of ``p`` percent is the smallest latency that at least ``p`` percent of the deliveries do not exceed: the one
-    at rank ``max(1, ceil(p * n / 100))``, in whole numbers. It is always one that was observed, and equal to ``quantile_disc`` of
-    DuckDB.
+    at rank ``max(1, ceil(p * n / 100))``. It is always an observed one, and equal to ``quantile_disc`` of DuckDB.
 
     Parameters
     ----------
@@ -100,12 +99,12 @@ def latency_quantiles(histogram: pd.DataFrame, keys: Sequence[str]) -> pd.DataFr
 
 
 def share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
-    """One count by another, Float64; NA where there is nothing to divide by."""
+    """Divide one count by another, Float64; NA for a zero divisor."""
     return cast("pd.Series[Any]", part.astype("Float64") / whole.astype("Float64").where(whole > 0))
 
 
 def ranked(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Count how often each value occurs, the most frequent first, ties in their own order; missing values are left out."""
+    """Count each value, the most frequent first, ties in sorted order; missing values are left out."""
     counts = values.value_counts()
     return counts[counts > 0].sort_index().sort_values(ascending=False, kind="stable")
 
@@ -133,13 +132,13 @@ def need_log(log: pd.DataFrame, call: str, names: Iterable[str]) -> pd.DataFrame
 
 
 def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
-    """State of each delivery: ``succeeded``, ``failed`` or ``in flight``.
+    """Return the state of each delivery: ``succeeded``, ``failed`` or ``in flight``.
 
     Parameters
     ----------
     log : pandas.DataFrame
-        From ``ws.deliveries``; needs ``success``. What else it has of ``status_code latency_ms error`` tells a failed attempt from none
-        so far; without any of them what did not succeed has failed.
+        From ``ws.deliveries``; needs ``success``. Any of ``status_code latency_ms error`` distinguishes a failed attempt from none so
+        far; without them every delivery without success has failed.
 
     Returns
     -------
@@ -154,12 +153,12 @@ def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:
 
 
 def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
-    """Return the deliveries of a frame, each once: as it stands after the most attempts. Those without an id all stay.
+    """Return the deliveries of a frame, each once, with its most attempts. Those without an id all stay.
 
     Parameters
     ----------
     log : pandas.DataFrame
-        From ``ws.deliveries``, or several of them joined. Without ``delivery_id success retry_count`` it is returned as it is.
+        From ``ws.deliveries``, or several of them joined. Without ``delivery_id success retry_count`` it is returned unchanged.
 
     Returns
     -------
@@ -167,8 +166,8 @@ def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
         Rows of `log` in their order, with their index.
     """
     if not isinstance(log, pd.DataFrame) or not {"delivery_id", "success", "retry_count"} <= set(log.columns):
-        return log  # what it lacks is said where it is needed
-    known = log.loc[:, ~log.columns.duplicated()]  # what it has twice is refused where it is needed
+        return log  # a missing column is reported where it is needed
+    known = log.loc[:, ~log.columns.duplicated()]  # a duplicate column is refused where it is needed
     ids = known["delivery_id"]
     done = booleans(known, "success").fillna(False).to_numpy(bool)
     tries = pd.to_numeric(known["retry_count"], errors="coerce").fillna(0).to_numpy(float)
@@ -176,22 +175,22 @@ def deduplicate(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def delivery_attempts(log: pd.DataFrame, state: pd.Series[Any]) -> pd.Series[Any]:
-    """How many attempts each delivery has had, Int64; a missing retry count is 0, and one beyond a million is a million."""
+    """Return the attempts of each delivery, Int64; a missing retry count is 0, and one beyond a million is a million."""
     retries = log["retry_count"].astype("Int64").fillna(0).clip(lower=0, upper=MOST_RETRIES)
     return retries + (state != "in flight").astype("Int64")
 
 
 def need_both_results(log: pd.DataFrame, what: str) -> None:
-    """Raise a PlanError where a log was loaded with what failed alone, or what arrived alone: the rest would be taken for not there."""
+    """Raise a PlanError if a log was loaded with ``success=``: the rest would count as absent."""
     success = (log.attrs.get("filters") or {}).get("success")
     if success is not None:
         raise PlanError(
-            f"{what} needs what arrived and what failed, and the log was loaded with success={success}; load ws.deliveries(...) without it"
+            f"{what} needs successes and failures, and the log was loaded with success={success}; load ws.deliveries(...) without it"
         )
 
 
 def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
-    """Success, attempts and latency of deliveries, by time, endpoint, event or several of them.
+    """Return success, attempts and latency of deliveries, by time, endpoint, event or several of them.
 
     Parameters
     ----------
@@ -199,10 +198,10 @@ def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = N
         From ``ws.deliveries``.
     by : str or sequence of str
         ``hour``, ``day``, ``week`` (from Monday), ``month``, ``endpoint``, ``event``, ``webhook``, ``status``, or any column of `log`
-        that is not called as one of the result; nothing for one row in all.
+        without the name of a result column; nothing for one row in all.
     tz : str, optional
-        Time zone of hours, days, weeks and months, that of the workspace (``log.attrs["tz"]``) by default, else UTC. A day lasts from
-        midnight to midnight there, 23 or 25 hours when the clock changes; an hour that the clock goes through twice is two hours.
+        Time zone of hours, days, weeks and months, by default the workspace's (``log.attrs["tz"]``), else UTC. A day lasts from midnight
+        to midnight, 23 or 25 hours when clocks change; a repeated hour counts as two hours.
 
     Returns
     -------
@@ -211,17 +210,17 @@ def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = N
         ``datetime64[us, tz]``; ``endpoint event webhook status`` as their columns ``url event_type webhook_id status_code``), then
 
         - ``deliveries succeeded failed in_flight`` (Int64),
-        - ``success_rate`` (Float64) = succeeded / (succeeded + failed); NA where all are in flight,
-        - ``delivered_by_1 delivered_by_2 delivered_by_3`` (Float64): of the same, the share that succeeded by attempt 1, 2, 3,
+        - ``success_rate`` (Float64) = succeeded / (succeeded + failed); NA if all are in flight,
+        - ``delivered_by_1 delivered_by_2 delivered_by_3`` (Float64): the share of the same that succeeded by attempt 1, 2, 3,
         - ``attempts`` (Int64, the sum) and ``attempts_mean`` (Float64, per delivery),
-        - ``p50_ms p95_ms p99_ms`` (Int64): nearest rank over the deliveries that have a latency, NA without any.
+        - ``p50_ms p95_ms p99_ms`` (Int64): nearest rank over the deliveries with a latency, NA without any.
 
     Raises
     ------
     PlanError
         If a column is missing, or can't be counted by.
     ConfigError
-        If `tz` is not a time zone, or `by` not text.
+        If `tz` is not a time zone, or `by` is not text.
 
     Examples
     --------
@@ -251,9 +250,9 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     Raises
     ------
     PlanError
-        If a column is missing, named twice, called as the statistics call theirs, or holds lists.
+        If a column is missing, named twice, has the name of a result column, or contains lists.
     ConfigError
-        If `by` is no text, or `tz` is not a time zone.
+        If `by` is not text, or `tz` is not a time zone.
     """
     names = list_of_text("by", by)
     columns = [FIELDS.get(name, name) for name in names]
@@ -263,10 +262,8 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
         for name, column in zip(names, columns, strict=True):
             if column not in log.columns and column not in {*SPANS, *FIELDS.values()}:
                 raise PlanError(f"by={name!r}; {did_you_mean(name, {*FIELDS, *SPANS, *map(str, log.columns)})}")
-    if taken := sorted({*COUNT_COLUMNS, *_COLUMNS}.intersection(columns)):  # such a group would be taken for the count
-        raise PlanError(
-            f"by={taken[0]!r}: the statistics have a column of that name themselves; rename that of the log"
-        )
+    if taken := sorted({*COUNT_COLUMNS, *_COLUMNS}.intersection(columns)):  # its values would be read as the count
+        raise PlanError(f"by={taken[0]!r}: the statistics have a column with that name; rename the log's")
     log = need_log(log, "stats()", [name for name in columns if name not in SPANS])
     zone(tz)
     rows = pd.DataFrame(
@@ -274,7 +271,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
     )
     for name, column in zip(names, columns, strict=True):
         if rows[column].dtype == object and not rows[column].map(pd.api.types.is_hashable).all():
-            raise PlanError(f"by={name!r}: the column holds lists or the like; explode it, or make text of it")
+            raise PlanError(f"by={name!r}: the column contains lists or the like; explode it, or convert it to text")
     latency = log["latency_ms"].astype("Int64")
     state = delivery_state(log)
     rows = rows.assign(
@@ -287,7 +284,7 @@ def partial(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str = "UTC")
 
 
 def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Make one partial of several, one by one or as an iterable; order and grouping do not matter.
+    """Merge several partials, passed singly or as iterables; order and grouping do not matter.
 
     Raises
     ------
@@ -296,15 +293,15 @@ def merge(*partials: pd.DataFrame | Iterable[pd.DataFrame]) -> pd.DataFrame:
     """
     parts = [part for each in partials for part in ([each] if isinstance(each, pd.DataFrame) else each)]
     if len({tuple(part.columns) for part in parts}) != 1:
-        raise PlanError("merge() needs partials of the same groups; make all of them with the same by=.")
+        raise PlanError("merge() needs partials of the same groups; pass the same by= for all.")
     return _tally(_group_columns(parts[0])).merge(parts)
 
 
 def span_start(times: pd.Series[Any], span: str, tz: str) -> pd.Series[Any]:
-    """When the hour, day, week (from Monday) or month of each time began in a time zone; ``datetime64[us, tz]``."""
+    """Return the start of each time's hour, day, week (from Monday) or month in a zone; ``datetime64[us, tz]``."""
     wall = times.dt.tz_convert(tz).dt.tz_localize(None)
     if span == "hour":
-        # On the wall clock, yet by each time's own offset: the hour that comes twice in autumn stays two hours.
+        # On the wall clock, but with each time's own offset: the repeated hour in autumn stays two hours.
         begun = (times - (wall - wall.dt.floor("h"))).dt.tz_convert(tz)
     else:
         days = wall.dt.normalize()
@@ -323,7 +320,7 @@ def _tally(columns: Sequence[str]) -> Tally:
 
 
 def finish(partial: pd.DataFrame) -> pd.DataFrame:
-    """Turn a partial, or several merged, into the table that `stats` returns.
+    """Convert a partial, or several merged, to the table that `stats` returns.
 
     Parameters
     ----------
@@ -357,7 +354,7 @@ def finish(partial: pd.DataFrame) -> pd.DataFrame:
 
 
 def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Add the shares to counts and quantiles, and put the columns of `stats` in their order."""
+    """Add the shares to counts and quantiles, and order the columns of `stats`."""
     settled = table["succeeded"] + table["failed"]
     table["success_rate"] = share(table["succeeded"], settled)
     for name in DELIVERED_BY:
@@ -368,9 +365,9 @@ def rates(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 _COUNTS = ("deliveries", "in_time", "late", "failed", "unknown", "long", "long_missed", "short", "short_missed")
 _LEVELS = Tally(keys=("url",), totals=dict.fromkeys(_COUNTS, "sum"))
-LEVEL_COLUMNS = (*_NEEDED, "url", "delivered_at")  # of deliveries, which levels are counted from
-_LONGEST_MS = 1e15  # what is longer is late for any objective, and its microseconds may be more than a time holds
-_DIGITS = 9  # of budgets and their shares: what is just spent is not overdrawn by how a computer rounds
+LEVEL_COLUMNS = (*_NEEDED, "url", "delivered_at")  # columns of deliveries that levels need
+_LONGEST_MS = 1e15  # longer is late for any objective, and its microseconds may overflow
+_DIGITS = 9  # digits of budgets and shares, so that rounding errors do not overdraw an exactly spent budget
 
 
 def levels(
@@ -382,38 +379,37 @@ def levels(
     at_least: int = 100,
     now: datetime | None = None,
 ) -> pd.DataFrame:
-    """Judge each endpoint: whether enough deliveries arrive in time, how much of its error budget is left, how fast it burns.
+    """Return the service level of each endpoint: the share delivered in time, the error budget left, and its burn rate.
 
     Parameters
     ----------
     log : pandas.DataFrame
         From ``ws.deliveries``: the span of the objective, such as ``since="30D"``.
     within : str or timedelta
-        The time that a delivery has, with all its retries.
+        The time limit of a delivery, including retries.
     target : float
         The share that must arrive within it.
     windows : sequence of str or timedelta
-        A long and a short window before `now`, over which the burn rates are taken.
+        A long and a short window before `now` for the burn rates.
     at_least : int
-        Deliveries that must have been due for a verdict; with fewer there is none.
+        The least number of due deliveries for a verdict.
     now : datetime, optional
-        The server's time; by default when the log was fetched.
+        The server's time; by default the time of the load.
 
     Returns
     -------
     pandas.DataFrame
-        One row per endpoint, the one that has least of its budget left first: ``url`` (string), ``deliveries in_time late failed
-        unknown`` (Int64; of those that were due), ``share`` (Float64, in time of those known), ``met`` (boolean), ``budget``
-        (Float64, deliveries that may miss), ``budget_left`` (Float64, share of it; below 0 it is overdrawn), ``burn_long
-        burn_short`` (Float64, budgets per budget's time), ``burning`` (boolean, both above 1). NA where there were too few
-        deliveries to say.
+        One row per endpoint, the one with the least budget left first: ``url`` (string), ``deliveries in_time late failed unknown``
+        (Int64; due ones), ``share`` (Float64, in time of those known), ``met`` (boolean), ``budget`` (Float64, deliveries that may
+        miss), ``budget_left`` (Float64, share of it; below 0 it is overdrawn), ``burn_long burn_short`` (Float64, budgets per
+        objective's time), ``burning`` (boolean, both above 1). NA with too few deliveries.
 
     Raises
     ------
     PlanError
         If a column is missing, or the log was loaded with ``success=``.
     ConfigError
-        If a number or a length of time is none, or `now` has no offset.
+        If a number or a length of time is invalid, or `now` has no offset.
 
     Examples
     --------
@@ -434,7 +430,7 @@ def levels_of(
     windows: Sequence[str | timedelta],
     at_least: int,
 ) -> pd.DataFrame:
-    """The table of `levels` from the parts of a history, each delivery in one of them."""
+    """Return the table of `levels` from the parts of a history, with each delivery in one of them."""
     if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target < 1:
         raise ConfigError(f"target={target!r} must be a share between 0 and 1, such as 0.99.")
     at_least = whole_number(
@@ -444,9 +440,7 @@ def levels_of(
         raise ConfigError(f"windows={windows!r} must be two lengths of time, such as ('3D', '6h').")
     time, (long, short) = length("within", within), [length("windows", each) for each in windows]
     if time <= pd.Timedelta(0) or not pd.Timedelta(0) < short < long:
-        raise ConfigError(
-            "within and windows must be longer than nothing, and the first window longer than the second."
-        )
+        raise ConfigError("within and windows must be longer than zero, and the first window longer than the second.")
     counted = _LEVELS.merge(_level_partial(part, now, time, {"long": long, "short": short}) for part in parts)
     return _finish_levels(counted, 1 - target, at_least)
 
@@ -454,7 +448,7 @@ def levels_of(
 def _level_partial(
     log: pd.DataFrame, now: pd.Timestamp, within: pd.Timedelta, windows: Mapping[str, pd.Timedelta]
 ) -> pd.DataFrame:
-    """Count the deliveries of one part that were due, per endpoint."""
+    """Count the due deliveries of one part per endpoint."""
     due = log["created_at"] + within
     if len(log):
         counted = (due <= now) & log["url"].notna()

@@ -1,4 +1,4 @@
-"""Triage: what failed, why, and what it calls for. A table of rules, and the functions that apply it to a frame."""
+"""Triage: the cause, verdict and remedy of each failure, from a table of rules."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import present_of
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
 
-_LONGEST = 120  # characters of a message that a cause keeps
-_READ = 2000  # characters of a message that are looked at; what comes later can't tell causes apart
+_LONGEST = 120  # characters of a message in a cause
+_READ = 2000  # characters of a message that are read; later ones do not distinguish causes
 
-# Parts of a message that differ from one failure to the next; the name of the group that fits takes their place. A message is
-# read word by word, so that words which repeat cost nothing; every repetition is bounded or over disjoint classes, so that
-# hostile text can't make the search slow.
+# Parts of a message that differ between failures; the name of the matching group replaces them. A message is read word by word, so
+# that repeated words cost nothing. Every repetition is bounded or over disjoint classes, so that hostile text can't slow the search.
 _QUOTED = re.compile(r"""\"[^"\n]{0,400}\"|“[^”\n]{0,400}”|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{0,400}'(?!\w)""")
 _VARIABLE = re.compile(
     r"""
@@ -57,20 +56,20 @@ def message_template(message: str | None) -> str:
     if message is None:
         return ""
     text, before = message[:_READ], None
-    while text != before:  # a placeholder may lay bare what stood beside a number, such as a name
+    while text != before:  # a placeholder may expose its neighbour, such as a name beside a number
         before, text = text, _with_placeholders(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
 
 
 def _with_placeholders(text: str) -> str:
-    """A text with its variable parts replaced as far as they are seen, in one line."""
+    """Return a text in one line with its visible variable parts replaced."""
     words = [_without_variables(word) for word in SPACE.split(_QUOTED.sub("<text>", text)) if word]
     return " ".join(word for at, word in enumerate(words) if not (at and word[0] == "<" and word == words[at - 1]))
 
 
 @lru_cache(maxsize=10_000)
 def _without_variables(word: str) -> str:
-    """A word with its variable parts replaced."""
+    """Return a word with its variable parts replaced."""
     return _VARIABLE.sub(lambda found: f"<{found.lastgroup}>", word)
 
 
@@ -85,25 +84,25 @@ class Rule:
     Attributes
     ----------
     codes : tuple of str
-        Error codes it is for, in either case; empty for any, also for none.
+        Its error codes, in either case; empty for any code or none.
     verdict : Verdict
-        What to do; its text, such as ``"retry"``, will do.
+        What to do, also as text, such as ``"retry"``.
     remedy : str
-        One sentence for the person who does it.
+        One sentence for the person who acts.
     retryable : bool
-        Whether the same request may succeed when it is sent again, without a second effect.
+        Whether a resend of the same request may succeed, without a second effect.
     platform : str or None
         Only on this platform, in either case; None for all.
     pattern : str or None
-        Regular expression to be found in the message, in any casing. Such a rule is a guess.
+        Regular expression to find in the message, in any case. Such a rule is a guess.
     source : str
-        Where it comes from: the contract's tag, ``observed``, ``guess`` or ``analyst``.
+        Its source: the contract's tag, ``observed``, ``guess`` or ``analyst``.
 
     Raises
     ------
     PlanError
-        If a rule that looks at the message calls something retryable, `codes` is not a tuple of texts, `verdict` none of `Verdict`,
-        `retryable` neither True nor False, `platform` no text, or `pattern` not a regular expression.
+        If a rule with `pattern` is retryable, `codes` is not a tuple of texts, `verdict` is not a `Verdict`, `retryable` is not a
+        bool, `platform` is not text, or `pattern` is not a regular expression.
     """
 
     codes: tuple[str, ...]
@@ -121,7 +120,7 @@ class Rule:
             raise PlanError(f"platform={self.platform!r} must be the name of one platform, such as 'twitter'.")
         if not isinstance(self.retryable, bool):
             raise PlanError(f"retryable={self.retryable!r} must be True or False; the text 'no' would count as true.")
-        # Failures have codes in upper and platforms in lower case: a rule that is spelt otherwise would never fit, in silence.
+        # Failures have codes in upper and platforms in lower case: a rule in another case would silently never match.
         object.__setattr__(self, "codes", tuple(code.strip().upper() for code in self.codes))
         object.__setattr__(self, "platform", None if self.platform is None else platform_spelling(self.platform))
         object.__setattr__(self, "verdict", _verdict(self.verdict))
@@ -136,7 +135,7 @@ class Rule:
             )
 
     def fits(self, code: str | None, platform: str | None, message: str | None) -> bool:
-        """Whether it is for this failure."""
+        """Whether it matches this failure."""
         if self.codes and code not in self.codes:
             return False
         if self.platform is not None and platform != self.platform:
@@ -147,7 +146,7 @@ class Rule:
 
 
 def _verdict(value: object) -> Verdict:
-    """A verdict, also as text."""
+    """Read a verdict, also as text."""
     try:
         return Verdict(str(value).strip().lower())
     except ValueError:
@@ -160,12 +159,12 @@ def _api(codes: str, verdict: Verdict, remedy: str, *, retryable: bool = False, 
 
 
 def _seen(codes: str, verdict: Verdict, remedy: str, *, platform: str | None = None) -> Rule:
-    """A code that a platform reports and the contract does not list, so it is never retried by itself."""
+    """A code that a platform reports and the contract does not list, so it is never retried automatically."""
     return Rule(tuple(codes.split()), verdict, remedy, platform=platform, source="observed")
 
 
 def _guess(pattern: str, verdict: Verdict, remedy: str) -> Rule:
-    """A conclusion from the words of a message."""
+    """A guess from the words of a message."""
     return Rule((), verdict, f"{remedy} (a guess from the message)", pattern=pattern, source="guess")
 
 
@@ -181,7 +180,7 @@ RULES: tuple[Rule, ...] = (
     _api("NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
     _api("CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
     _api("IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
-    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still under way: wait for it.", retryable=True),
+    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still in progress: wait for it.", retryable=True),
     _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
     _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
     _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
@@ -195,7 +194,7 @@ RULES: tuple[Rule, ...] = (
          "The account posts to the wrong page: select its page again.", source="K1-2"),
     _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
          retryable=True, source="K1-2"),
-    _api("PERSONA_IN_USE", _NOTHING, "The persona is used by posts and stays; this concerns no publication.", source="PER"),
+    _api("PERSONA_IN_USE", _NOTHING, "Posts use the persona, so it was not deleted; no publication is affected.", source="PER"),
     # --- what platforms report -------------------------------------------------------------------------------------------
     _seen("TOKEN_EXPIRED TOKEN_REVOKED TOKEN_INVALID INVALID_TOKEN", _RECONNECT,
           "The platform no longer accepts the account's login: reconnect the account, then retry."),
@@ -211,10 +210,10 @@ RULES: tuple[Rule, ...] = (
     _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
     _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
     _seen("SKIPPED", _SUPPORT,
-          "The API left it out and will not try it again, mostly since its retries are used up: load the post again, correct what "
+          "The API skipped it and will not try it again, mostly since its retries are used up: load the post again, correct what "
           "failed and send it with vx.plan_fix, or ask support."),
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
-          "Nobody knows whether it was published: look at the platform first, and retry only what is missing there."),
+          "It is unknown whether it was published: check the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------
     _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: retry later"),
     _guess(r"time[ds]?.?out", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
@@ -242,12 +241,12 @@ UNKNOWN = Rule(
 
 
 def find_rule(code: str | None, platform: str | None, message: str | None, rules: Iterable[Rule] = ()) -> Rule:
-    """Return the first rule that fits; `rules` come before the table, `UNKNOWN` after it."""
+    """Return the first matching rule; `rules` come before the table, `UNKNOWN` after it."""
     return next((rule for rule in chain(rules, RULES) if rule.fits(code, platform, message)), UNKNOWN)
 
 
 def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) -> tuple[Rule, ...]:
-    """Read what an analyst gives as ``rules=``.
+    """Read the analyst's ``rules=``.
 
     Parameters
     ----------
@@ -257,7 +256,7 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
     Raises
     ------
     PlanError
-        If a verdict is not one of `Verdict`, or something else than a Rule stands among the rules.
+        If a verdict is not a `Verdict`, or an entry is not a Rule.
     """
     if rules is None:
         return ()
@@ -270,7 +269,7 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
 
 
 def _short_rule(code: str, verdict: Verdict | str) -> Rule:
-    """A rule of one code, in the analyst's name."""
+    """Return the analyst's rule for one code."""
     if not isinstance(code, str):
         raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
     known = _verdict(verdict)
@@ -279,7 +278,7 @@ def _short_rule(code: str, verdict: Verdict | str) -> Rule:
 
 NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
 
-_FIRST = ("verdict", "cause", "remedy")  # what a reader looks for comes before what a machine joins by
+_FIRST = ("verdict", "cause", "remedy")  # columns for readers come before keys for joins
 _WITHDRAWN = frozenset({"cancelled", "unpublished", "archived", "deleted"})
 
 
@@ -290,13 +289,13 @@ class Judgement:
     Attributes
     ----------
     cause : str or None
-        Fingerprint of the failure, or of what it waits for; None where nothing is wrong.
+        Fingerprint of the failure, or of the state that it waits in; None without a problem.
     verdict : Verdict
         What to do.
     remedy : str
-        One sentence for the person who does it.
+        One sentence for the person who acts.
     retryable : bool
-        Whether sending it again can succeed, without a second effect.
+        Whether a resend can succeed, without a second effect.
     """
 
     cause: str | None
@@ -320,18 +319,18 @@ def judge(
     Parameters
     ----------
     code, platform, message : str or None
-        Of its error: code in upper case, platform in lower case.
+        The error's code in upper case, the platform in lower case, the message.
     status, post_status : str or None
-        Of the target and of its post, in lower case; a target without a status has its post's.
+        The statuses of the target and its post, in lower case; a target without a status has its post's.
     stuck : bool
-        Whether it has been under way for `STUCK_AFTER` or longer.
+        Whether it has been in flight for `STUCK_AFTER` or longer.
     rules : iterable of Rule
-        The analyst's own; they come before the table.
+        The analyst's own, which come before the table.
 
     Returns
     -------
     Judgement
-        By status first: only what failed has a cause that the rules are asked about.
+        By status first: the rules apply only to failures.
     """
     state = status or post_status
     if state == "published":
@@ -364,12 +363,12 @@ _STUCK = (
 
 
 def _label(head: str, platform: str | None, tail: str) -> str:
-    """A cause as text: ``RATE_LIMITED twitter: too many requests``."""
+    """Return a cause as text: ``RATE_LIMITED twitter: too many requests``."""
     return f"{SPACE.sub(' ', head)[:60]} {SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
 
 
 def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
-    """Give every target its cause, a verdict and a remedy: why it failed and what to do.
+    """Return every target with its cause, verdict and remedy: why it failed and what to do.
 
     Parameters
     ----------
@@ -383,16 +382,15 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     -------
     pandas.DataFrame
         One row per target. It begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
-        support, nothing to do), ``cause`` (string; NA where nothing is wrong) and ``remedy`` (string, one sentence), and ends
-        with ``retryable`` (bool). Set ``retryable`` to True by hand where you know better; the plan records that it was you. ``attrs`` also has
-        ``rules``: the codes of your own. What was under way and last changed (``updated_at``) 10 minutes or longer before the frame
-        was read (``attrs["fetched_at"]``; where a merge has lost that, before the latest change that it shows) is stuck, and for
-        support.
+        support, nothing to do), ``cause`` (string; NA without a problem) and ``remedy`` (string, one sentence), and ends with
+        ``retryable`` (bool). Set ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the
+        codes of your own rules. A target in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck:
+        ask support. The time of the load is ``attrs["fetched_at"]``, or the latest change if a merge has lost it.
 
     Raises
     ------
     PlanError
-        If a column is missing, a rule is unfit, or the frame is ``run.results()``, whose statuses are those before the run.
+        If a column is missing, a rule is unfit, or the frame is ``run.results()``, whose statuses are from before the run.
 
     Examples
     --------
@@ -407,7 +405,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     own = analyst_rules(rules)
     _warn_of_typos(own, set(_plain(frame["error_code"])))
 
-    @cache  # a frame has far more rows than kinds of failures
+    @cache  # frames have far more rows than kinds of failures
     def judged(row: tuple[str | None, ...], stuck: bool) -> Judgement:
         platform, status, code, message, post_status = row
         return judge(code, platform, message, status, post_status, stuck=stuck, rules=own)
@@ -426,7 +424,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
 
 def _warn_of_typos(rules: Iterable[Rule], seen: set[str | None]) -> None:
-    """Warn of a code of a rule that no row has and that nearly is a known one: the rule would do nothing, in silence."""
+    """Warn of a rule's code that no row has and that is likely a typo: the rule would silently do nothing."""
     known = {code for rule in RULES for code in rule.codes} | {code for code in seen if code is not None}
     for code in dict.fromkeys(code for rule in rules for code in rule.codes if code not in known):
         if meant := near(code, known):
@@ -434,14 +432,14 @@ def _warn_of_typos(rules: Iterable[Rule], seen: set[str | None]) -> None:
 
 
 def _stuck(frame: pd.DataFrame) -> list[bool]:
-    """Which rows had not changed for `STUCK_AFTER` or longer when the frame was read; none where nothing says so.
+    """Return which rows had not changed for `STUCK_AFTER` or longer at the time of the load; none without evidence.
 
-    A merge forgets when that was: not before the latest change that the frame shows.
+    After a merge, which loses that time, the latest change in the frame replaces it.
     """
     changed = times_of(frame, "updated_at")
     return (changed <= present_of(frame, None, pd.Series(changed)) - STUCK_AFTER).tolist()
 
 
 def _plain(column: pd.Series) -> list[str | None]:
-    """Values of a text column, None where there is none."""
+    """Return the values of a text column, None for missing ones."""
     return [value if isinstance(value, str) else None for value in column.array.to_numpy(object)]

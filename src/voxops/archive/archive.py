@@ -22,7 +22,7 @@ from voxops.archive.query import ask, count, fits
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY, Store, created, day_of, isin, moment, read, some
 from voxops.archive.sync import Loads, Synced, latest
 from voxops.errors import ConfigError
-from voxops.frames.arrow import doubled_name, to_frame
+from voxops.frames.arrow import duplicate_name, to_frame
 from voxops.frames.columns import PEOPLE, with_people
 from voxops.frames.times import When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
@@ -399,8 +399,8 @@ def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(known)}")
-    if doubled := doubled_name(names):
-        raise ConfigError(f"columns= names {doubled} twice; remove one")
+    if duplicate := duplicate_name(names):
+        raise ConfigError(f"columns= names {duplicate} twice; remove one")
     return names
 
 

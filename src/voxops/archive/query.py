@@ -27,7 +27,7 @@ from voxops.analysis.statistics import (
 )
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY
 from voxops.errors import ConfigError
-from voxops.frames.arrow import doubled_name, to_frame
+from voxops.frames.arrow import duplicate_name, to_frame
 
 
 def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool) -> pd.DataFrame:
@@ -50,9 +50,9 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
         answer = _answer(connection, query, parameters)
-    if doubled := doubled_name(answer.column_names):
+    if duplicate := duplicate_name(answer.column_names):
         raise ConfigError(
-            f"two columns of the answer are named {doubled!r}; name them in the query, such as posts.{doubled} AS post_{doubled}"
+            f"two columns of the result are named {duplicate!r}; rename them in the query, such as posts.{duplicate} AS post_{duplicate}"
         )
     return to_frame(pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names}))
 

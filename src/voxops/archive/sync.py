@@ -92,15 +92,15 @@ def spans_read(state: Mapping[str, Any], webhook: str) -> list[Span]:
     ]
 
 
-def open_posts(held: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -> pd.Series[bool]:
+def open_posts(archived: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -> pd.Series[bool]:
     """Which posts may have changed since they were read last."""
-    status = held["status"].fillna("")
-    old = held["updated_at"].fillna(held["created_at"]) < last - REOPENED_WITHIN
-    mine = held["post_id"].isin(list(acted)) & (status != "deleted")
+    status = archived["status"].fillna("")
+    old = archived["updated_at"].fillna(archived["created_at"]) < last - REOPENED_WITHIN
+    mine = archived["post_id"].isin(list(acted)) & (status != "deleted")
     return ~status.isin(FINAL) & ~(status.isin(ENDED) & old) | mine
 
 
-def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
+def cheapest_reach(archived: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
     """Return how far back to read the list of all posts for the fewest pages in all; None for new ones only.
 
     Most open posts are still in the short list of their status. Those published since then are not: they are searched for in the
@@ -112,7 +112,7 @@ def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, 
     due = opened[come | opened["status"].isin(IN_FLIGHT_STATUSES)]
 
     def pages(instant: pd.Timestamp) -> float:
-        return float((held["created_at"] >= instant).sum()) / page
+        return float((archived["created_at"] >= instant).sum()) / page
 
     def lists(rest: pd.DataFrame) -> int:
         return sum(math.ceil(count / page) for count in rest["status"].value_counts())
@@ -127,13 +127,13 @@ def cheapest_reach(held: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, 
     return min(costs, key=lambda instant: costs[instant])
 
 
-def held_posts(store: Store) -> pd.DataFrame:
+def archived_posts(store: Store) -> pd.DataFrame:
     """Return ids, statuses and times of the archived posts."""
     names = ("post_id", "status", "updated_at", "created_at", "scheduled_for")
     return to_frame(read("posts", store.files("posts").values(), names))
 
 
-def held_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
+def archived_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]) -> pd.DataFrame:
     """Return the archived deliveries that may have changed since their last read; older days are read for ids only."""
     failed = ~pc.coalesce(pc.field("success"), pc.scalar(False))
     wanted = failed & created(last - DELIVERED_WITHIN, None)
@@ -253,9 +253,9 @@ class Sync:
         if known is None:
             return BEGINNING
         new = datetime.fromisoformat(known) - LATE
-        held = held_posts(self._store)
-        opened = held[open_posts(held, self._last("posts"), self._acted)]
-        further = cheapest_reach(held, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
+        archived = archived_posts(self._store)
+        opened = archived[open_posts(archived, self._last("posts"), self._acted)]
+        further = cheapest_reach(archived, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
         return new if further is None else min(new, further.to_pydatetime())
 
     async def _new_posts(self, until: datetime) -> None:
@@ -297,12 +297,12 @@ class Sync:
 
     async def _open_posts(self, *, full: bool) -> None:
         """Reread posts that may have changed, from the lists of their old statuses; after a full pass, those in no list."""
-        held = held_posts(self._store)
-        wanted = (held["status"] != "deleted") if full else open_posts(held, self._last("posts"), self._acted)
-        held = held[wanted & ~held["post_id"].isin(list(self.read["posts"]))]
-        left, columns = set(held["post_id"]), Columns("posts")
-        oldest = held["created_at"].min()
-        for word in [] if full else [*held["status"].dropna().unique(), "published"]:
+        archived = archived_posts(self._store)
+        wanted = (archived["status"] != "deleted") if full else open_posts(archived, self._last("posts"), self._acted)
+        archived = archived[wanted & ~archived["post_id"].isin(list(self.read["posts"]))]
+        left, columns = set(archived["post_id"]), Columns("posts")
+        oldest = archived["created_at"].min()
+        for word in [] if full else [*archived["status"].dropna().unique(), "published"]:
             if len(left) > SINGLES or word != "published":
                 await self._from_list(str(word), left, oldest, columns)
         await self._take_posts(columns)
@@ -382,11 +382,11 @@ class Sync:
 
     async def _open_deliveries(self, webhooks: Collection[str]) -> None:
         """Reread deliveries without success: the still failing ones by one list, the others by their times."""
-        held = held_deliveries(self._store, self._last("deliveries"), self._acted)
-        held = held[held["created_at"].notna() & held["webhook_id"].isin(list(webhooks))]
-        held = held[~held["delivery_id"].isin(list(self.read["deliveries"]))]
+        archived = archived_deliveries(self._store, self._last("deliveries"), self._acted)
+        archived = archived[archived["created_at"].notna() & archived["webhook_id"].isin(list(webhooks))]
+        archived = archived[~archived["delivery_id"].isin(list(self.read["deliveries"]))]
         columns = Columns("deliveries")
-        for webhook, rows in held.groupby("webhook_id"):
+        for webhook, rows in archived.groupby("webhook_id"):
             created = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
             left = set(created)
             span = (min(created.values()), max(created.values()) + timedelta(seconds=1))
@@ -502,8 +502,8 @@ class Loads:
         newest, last = state["posts"].get("newest"), last_read(state, "posts")
         if newest is None or last is None:
             return self._read("posts", pc.scalar(False)), None
-        held = held_posts(self._store)
-        opened = held[open_posts(held, last, self._acted_on(state))]["created_at"]
+        archived = archived_posts(self._store)
+        opened = archived[open_posts(archived, last, self._acted_on(state))]["created_at"]
         if opened.isna().any():  # its place in the list is unknown
             return self._read("posts", pc.scalar(False)), None
         edge = min([pd.Timestamp(newest) - LATE, *opened])
@@ -517,8 +517,8 @@ class Loads:
         missing = gaps(spans_read(state, webhook), low, self._now())
         if last is None or not missing or missing[-1][0] <= low:
             return self._read("deliveries", pc.scalar(False)), None
-        held = held_deliveries(self._store, last, self._acted_on(state))
-        opened = held[held["webhook_id"] == webhook]["created_at"].min()
+        archived = archived_deliveries(self._store, last, self._acted_on(state))
+        opened = archived[archived["webhook_id"] == webhook]["created_at"].min()
         edge = pd.Timestamp(missing[-1][0]) - timedelta(seconds=1)  # to which an API may round a filter
         edge = edge if pd.isna(opened) else min(edge, opened)
         return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge

@@ -74,7 +74,7 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
             f"a {type(data).__name__} can't be read as Arrow; pass a polars.DataFrame, a relation of DuckDB, a pyarrow.Table or a pandas.DataFrame"
         )
     if isinstance(data, pd.DataFrame):
-        _refuse_doubled(map(str, data.columns))
+        _refuse_duplicates(map(str, data.columns))
     try:
         table = pa.table(data)
     except (
@@ -85,7 +85,7 @@ def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
             f"this can't be read as Arrow: {'; '.join(map(str, error.args))}. Give the column one type, such as astype('string')"
         ) from error
     names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
-    _refuse_doubled(names)
+    _refuse_duplicates(names)
     known: dict[Any, Any] = {} if like is None else like.dtypes.to_dict()
     frame = to_frame(table.select(names), {name: isinstance(dtype, JsonDtype) for name, dtype in known.items()})
     for name in frame.columns.intersection(list(known)):
@@ -106,12 +106,12 @@ def _as(column: pd.Series[Any], dtype: Any) -> Any:
     return column.astype(dtype)
 
 
-def _refuse_doubled(names: Iterable[str]) -> None:
-    if doubled := doubled_name(names):
-        raise ConfigError(f"two columns are named {doubled!r}; rename one of them")
+def _refuse_duplicates(names: Iterable[str]) -> None:
+    if duplicate := duplicate_name(names):
+        raise ConfigError(f"two columns are named {duplicate!r}; rename one of them")
 
 
-def doubled_name(names: Iterable[str]) -> str | None:
+def duplicate_name(names: Iterable[str]) -> str | None:
     """Return the first name that several columns have."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
 

@@ -97,8 +97,10 @@ def need_frame(
     missing, cures = absent(frame, wanted, maker)
     if missing:
         raise PlanError(f"{what}; missing: {missing}. {' '.join(map(_sentence, cures))}")
-    if doubled := _doubled(frame, wanted):
-        raise PlanError(f"{what}; it has column {doubled} twice, as after pd.concat(..., axis=1): drop or rename one.")
+    if duplicate := _duplicates(frame, wanted):
+        raise PlanError(
+            f"{what}; it has column {duplicate} twice, as after pd.concat(..., axis=1): drop or rename one."
+        )
     timeless = [name for name in times if not isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
     for name in timeless:
         if frame[name].notna().any():
@@ -119,8 +121,8 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
         raise PlanError(
             "the columns have several levels, as after agg or pivot; flatten them: frame.columns = ['_'.join(map(str, name)).strip('_') for name in frame.columns]"
         )
-    if doubled := _doubled(frame):
-        raise PlanError(f"the frame has column {doubled} twice; drop or rename one")
+    if duplicate := _duplicates(frame):
+        raise PlanError(f"the frame has column {duplicate} twice; drop or rename one")
     missing, cures = absent(frame, names, maker)
     if missing:
         raise PlanError(f"the frame has no column {missing}; {'; '.join(cures)}")
@@ -183,7 +185,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
-def _doubled(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
+def _duplicates(frame: pd.DataFrame, names: Iterable[str] | None = None) -> str:
     """Return the duplicate columns of a frame, among `names` if given; ``""`` for none."""
     found = {str(name) for name in frame.columns[frame.columns.duplicated()]}
     return ", ".join(sorted(found if names is None else found & set(names)))

@@ -38,7 +38,7 @@ def pack(frame: pd.DataFrame) -> bytes:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Any frame of this package, with further columns of numbers, booleans, text, categories, times, time differences, and objects
+        Any frame of this package. Further columns may have numbers, booleans, text, categories, times, time differences, and objects
         that contain nested JSON values, times, decimals, UUIDs, bytes, tuples or sets.
 
     Returns

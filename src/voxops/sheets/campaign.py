@@ -55,9 +55,9 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
         raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
-    doubled = [name or "without a name" for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise PlanError(f"{path} has the column {', '.join(doubled)} more than once; rename one of them.")
+    duplicate = [name or "without a name" for name, count in Counter(names).items() if count > 1]
+    if duplicate:
+        raise PlanError(f"{path} has the column {', '.join(duplicate)} more than once; rename one of them.")
     return names, zones
 
 
@@ -176,8 +176,8 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate (if one of the first ten
-        rows has the heads, the error says which `header` to pass). Also if a cell can't be read without a guess: a date without a
+        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
         If there is no such time zone.
