@@ -25,7 +25,8 @@ MOST_CHARACTERS = 10_000
 MOST_COMMENT = 2_200
 
 Text = Annotated[str, Meta(pattern=r"\S")]
-_HOST = r"([\w.-]+|\[::1\])(:\d{1,5})?([/?#]|$)"
+_PORT = r"([0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+_HOST = rf"([\w.-]+|\[::1\])(:{_PORT})?([/?#]|$)"
 Web = Annotated[str, Meta(pattern=f"^https?://{_HOST}")]
 Https = Annotated[str, Meta(pattern=f"^https://{_HOST}")]
 Time = Annotated[datetime, Meta(tz=True)]

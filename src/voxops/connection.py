@@ -165,11 +165,11 @@ async def _connected(
     if kind is not None and not secret.expose_to(bool):
         # The environment's key may be that of another workspace.
         raise ConfigError(
-            f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; leave it out to take VOXBURST_API_KEY"
+            f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; omit it to use VOXBURST_API_KEY"
         )
     if sandbox and (kind is not None or url is not None):
         raise ConfigError(
-            "sandbox= is the API on this machine, and api_key= or url= another one; leave one of them out"
+            "sandbox= is the API on this machine, and api_key= or url= another one; omit one of them"
         )
     path = None if ledger is None else _absolute("ledger", ledger)
     folder = None if archive is None else _absolute("archive", archive)
