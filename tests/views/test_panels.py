@@ -1156,7 +1156,7 @@ def test_a_frame_that_went_through_parquet_is_shown(ws: vx.Workspace, triaged: p
     frame = triaged.assign(tags=pd.Series([tags[row % 3] for row in range(len(triaged))], triaged.index, dtype=object))
     shown = ws.panel(frame)._rows.shown("tags")
     assert set(shown) == {"a, b", "–"}
-    with pytest.raises(vx.errors.PlanError, match="updated_at holds str, not times with a zone"):
+    with pytest.raises(vx.errors.PlanError, match="updated_at has dtype str, not times with a zone"):
         ws.panel(triaged.assign(updated_at=triaged["updated_at"].astype("string").astype("str")))
 
 

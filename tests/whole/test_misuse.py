@@ -360,7 +360,7 @@ def test_a_run_in_the_place_of_a_frame_says_what_it_has_of_one(ws: vx.Workspace)
     run = ws.run(vx.plan_retry(failed(ws).tail(3))).wait(60)
     for plan in (vx.plan_retry, vx.plan_update):
         with pytest.raises(
-            vx.errors.PlanError, match=r"run\.failed\(\) for the rows that failed in it, or run\.made\(\)"
+            vx.errors.PlanError, match=r"run\.failed\(\) for its failed rows, or run\.made\(\)"
         ):
             plan(run)
 
@@ -448,7 +448,7 @@ def test_a_report_of_a_triage_that_was_text_says_the_same(ws: vx.Workspace, tmp_
     back = pd.read_csv(tmp_path / "t.csv", dtype=str)
     with pytest.raises(
         vx.errors.PlanError,
-        match=r"report\(\) needs a triaged frame; updated_at holds str, not times .*pd\.to_datetime",
+        match=r"report\(\) needs a triaged frame; updated_at has dtype str, not times .*pd\.to_datetime",
     ):
         vx.report(back)
     back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
@@ -498,7 +498,7 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
         assert len(vx.webhooks.events("~/hooks.jsonl")) == 1
     assert not list(here.iterdir())
     assert {"ledger.sqlite", "report.md", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
-    with pytest.raises(vx.errors.ConfigError, match="begins with a home folder that is not known"):
+    with pytest.raises(vx.errors.ConfigError, match="begins with an unknown home folder"):
         vx.read_campaign("~nobody_of_this_name/plan.csv")
 
 
