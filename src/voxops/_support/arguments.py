@@ -36,9 +36,7 @@ def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]
         raise ConfigError(f"{name}= takes text or a list of texts, not {type(value).__name__}.")
     found = list(value)
     if not found and not isinstance(value, Sized):  # an exhausted generator would mean "all"
-        raise ConfigError(
-            f"{name}= takes text or a list of texts; this {type(value).__name__} is empty or used up."
-        )
+        raise ConfigError(f"{name}= takes text or a list of texts; this {type(value).__name__} is empty or used up.")
     odd = [each for each in found if not isinstance(each, str)]
     if odd:
         which = "one" if secret else repr(odd[0])
@@ -125,9 +123,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
-        raise ConfigError(
-            f"{name}={str(value)!r} begins with an unknown home folder; write the path out."
-        ) from error
+        raise ConfigError(f"{name}={str(value)!r} begins with an unknown home folder; write the path out.") from error
 
 
 def folder_path(name: str, value: str | os.PathLike[str]) -> Path:

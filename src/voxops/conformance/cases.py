@@ -210,9 +210,7 @@ async def failed_target(bench: Bench) -> tuple[str, str]:
     post = await failed(bench)
     target = targets(build("posts", [await bench.client.posts.get(post)]))["target_id"].iloc[0]
     if not isinstance(target, str):
-        raise DecodeError(
-            "a post lists no target ids, which a fix needs", endpoint="GET /v1/posts/:id"
-        )
+        raise DecodeError("a post lists no target ids, which a fix needs", endpoint="GET /v1/posts/:id")
     return post, target
 
 

@@ -144,7 +144,9 @@ async def read_list(
     Return True if there were enough before the end of the list.
     """
     taken, pages = 0, client.pages(path, query)
-    early = enough is not None or (oldest is not None and "from" not in query)  # avoid the request for one page too many
+    early = enough is not None or (
+        oldest is not None and "from" not in query
+    )  # avoid the request for one page too many
     async for page in pages if early else prefetch(pages):
         columns.extend(page.records, **fill)
         if enough is not None:
