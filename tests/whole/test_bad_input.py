@@ -251,7 +251,9 @@ def test_a_log_from_a_csv_file_and_a_zone_that_is_none(world: Sandbox, tmp_path:
     back = pd.read_csv(tmp_path / "log.csv")
     figures = [vx.plots.delivery_volume, vx.plots.latency_bands, vx.plots.delivery_delay, vx.plots.endpoint_heatmap]
     for take in (vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, *figures):
-        with pytest.raises(vx.errors.PlanError, match=r"created_at has dtype str, not times with a zone.*pd\.to_datetime"):
+        with pytest.raises(
+            vx.errors.PlanError, match=r"created_at has dtype str, not times with a zone.*pd\.to_datetime"
+        ):
             take(back)
     assert len(vx.deliveries.stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
     for draw in (*figures, vx.deliveries.stats, lambda frame, tz: vx.plots.schedule_calendar(posts, tz=tz)):

@@ -359,9 +359,7 @@ def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatc
 def test_a_run_in_the_place_of_a_frame_says_what_it_has_of_one(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(failed(ws).tail(3))).wait(60)
     for plan in (vx.plan_retry, vx.plan_update):
-        with pytest.raises(
-            vx.errors.PlanError, match=r"run\.failed\(\) for its failed rows, or run\.made\(\)"
-        ):
+        with pytest.raises(vx.errors.PlanError, match=r"run\.failed\(\) for its failed rows, or run\.made\(\)"):
             plan(run)
 
 

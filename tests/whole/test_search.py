@@ -96,7 +96,7 @@ def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> N
 def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace, until: object) -> None:
     now = ws.client.now()
     ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
-    with pytest.warns(UserWarning, match=r"no scheduled post: until=.* has passed.*such as until='\+3D'"):
+    with pytest.warns(UserWarning, match=r"no scheduled post: until=.* in the past.*such as until='\+3D'"):
         assert ws.posts(status="scheduled", until=until).empty
     found = ws.posts(status="scheduled", until="+3D")
     assert found["scheduled_for"].max() < pd.Timestamp(ahead)
@@ -150,7 +150,7 @@ def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
 
 def test_results_of_a_run_are_no_targets(ws: vx.Workspace) -> None:
     run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"]))))).wait()
-    with pytest.raises(vx.errors.PlanError, match=r"these are results of a run; take run\.failed\(\)"):
+    with pytest.raises(vx.errors.PlanError, match=r"these are results of a run; pass run\.failed\(\)"):
         vx.triage(run.results())
     vx.triage(run.failed())
 
@@ -178,7 +178,7 @@ def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: San
     used_up = iter(["acc_1"])
     next(used_up)
     for iterator in (used_up, (each for each in ())):
-        with pytest.raises(vx.errors.ConfigError, match=r"account= takes text or a list of texts; this \w+ holds none"):
+        with pytest.raises(vx.errors.ConfigError, match=r"account= takes text or a list of texts; this \w+ is empty"):
             ws.posts(account=iterator)
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
