@@ -243,7 +243,7 @@ def test_which_of_several_sheets_is_not_guessed(tmp_path: Path) -> None:
     assert len(vx.read_campaign(path, sheet="Plan")) == 1
     assert len(vx.read_campaign(path, sheet="Notes")) == 0
     (tmp_path / "x.csv").write_text(",".join(HEADS))
-    with pytest.raises(vx.errors.PlanError, match="no Excel workbook"):
+    with pytest.raises(vx.errors.PlanError, match="not an Excel workbook"):
         vx.read_campaign(tmp_path / "x.csv", sheet="Plan")
     (tmp_path / "bad.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
     with pytest.raises(vx.errors.PlanError, match=r"bad\.xlsx is not a workbook"):
@@ -291,7 +291,7 @@ def test_columns_are_called_as_they_are_in_the_sheet(tmp_path: Path) -> None:
     assert frame.loc[0, HEADS].tolist() == ["a", "t", "x", "2026-07-04T09:00:00+09:00"]
     with pytest.raises(vx.errors.PlanError, match=r"It has: Nr\., Beitrag, Kanäle, Wann\.") as refused:
         vx.read_campaign(path)
-    assert "say which is meant, such as columns={'Nr.': 'content'}." in str(refused.value)
+    assert "map it, such as columns={'Nr.': 'content'}." in str(refused.value)
     with pytest.raises(vx.errors.ConfigError, match="not a time zone"):
         vx.read_campaign(path, columns=names, tz="Mars")
 

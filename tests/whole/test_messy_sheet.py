@@ -137,10 +137,13 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None
     assert set(found["level"]) == {"error"}
     assert set(found["column"]) == {"accounts"}
     for row, account in zip(("name", "id"), named[:2], strict=True):
-        assert found.loc[row, "message"] == f"The account {account} is disconnected; connect it again, or name another."
+        assert (
+            found.loc[row, "message"]
+            == Reason("account_not_active", account=f"the account {account}", status="disconnected").sentence()
+        )
     assert found.loc["expired", ["code", "message"]].to_list() == [
         "ACCOUNT_NOT_ACTIVE",
-        "The account instagram:@alder.berlin is expired; connect it again, or name another.",
+        Reason("account_not_active", account="the account instagram:@alder.berlin", status="expired").sentence(),
     ]
     assert found.loc["unknown", "code"] == "ACCOUNT_UNKNOWN"
     assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
