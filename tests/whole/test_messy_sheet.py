@@ -138,14 +138,13 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None
     assert set(found["column"]) == {"accounts"}
     for row, account in zip(("name", "id"), named[:2], strict=True):
         assert (
-            found.loc[row, "message"]
-            == Reason("account_not_active", account=f"the account {account}", status="disconnected").sentence()
+            found.loc[row, "message"] == Reason("account_not_active", account=account, status="disconnected").sentence()
         )
     assert found.loc["expired", ["code", "message"]].to_list() == [
-        "ACCOUNT_NOT_ACTIVE",
-        Reason("account_not_active", account="the account instagram:@alder.berlin", status="expired").sentence(),
+        "account_not_active",
+        Reason("account_not_active", account="instagram:@alder.berlin", status="expired").sentence(),
     ]
-    assert found.loc["unknown", "code"] == "ACCOUNT_UNKNOWN"
+    assert found.loc["unknown", "code"] == "account_unknown"
     assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
 
 

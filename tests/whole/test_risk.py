@@ -127,7 +127,7 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
     assert titles.index("At risk: about to go out") < titles.index("This week against last")
     assert {"weeks", "at_risk"} <= set(made.frames)
     text = made._repr_html_()
-    assert str(Reason("account_not_active", account="the account", status="expired")) in text.replace("<wbr>", "")
+    assert str(Reason("account_status", status="expired")) in text.replace("<wbr>", "")
     assert weeks["change"].iloc[0] in text
     with pytest.raises(vx.errors.PlanError, match=r"report\(at_risk=\)"):
         vx.report(triaged, at_risk=triaged)

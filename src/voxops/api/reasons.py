@@ -162,7 +162,8 @@ SENTENCES: dict[str, str] = {
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
     "account_lacks_permissions_as_told": "it lacks permissions: {message}",
-    "account_not_active": "{account} is {status}: only active accounts publish",
+    "account_not_active": "the account {account} is {status}; connect it again, or name another",
+    "account_status": "the account is {status}: only active accounts publish",
     "account_not_listed": "the workspace lists no such account",
     "check_failed": "its last check failed: {message}",
     "choose_another_account": "the account is no longer in the workspace; choose another one for the post",

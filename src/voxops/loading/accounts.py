@@ -109,7 +109,7 @@ def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | No
     """Return the risk of an account, why, and the remedy; None for no sign of one."""
     status = "" if pd.isna(line["status"]) else str(line["status"])
     if status and status != "active":
-        why = Reason("account_not_active", account="the account", status=status)
+        why = Reason("account_status", status=status)
         return status, why, Reason("reconnect_account")
     if line.get("works") is False:
         why = Reason("check_failed", message=line["check_message"] or "no reason")

@@ -106,7 +106,7 @@ class _Accounts:
             return "", Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
         if status in _MAY_POST:
             return platform, None
-        why = Reason("account_not_active", account=f"the account {name}", status=status)
+        why = Reason("account_not_active", account=name, status=status)
         inactive = Finding("accounts", "error", why, platform)
         return "" if status == "disconnected" else platform, inactive
 
