@@ -161,9 +161,9 @@ async def _connected(
     max_wait: str | timedelta,
     values: Mapping[str, str | None],
 ) -> Workspace:
-    """Connect; on the private loop. `kind` is the type of the key that was passed, None where none was."""
+    """Connect, on the private loop; `kind` is the type of the passed key, None for none."""
     if kind is not None and not secret.expose_to(bool):
-        # The environment's key may be that of another workspace.
+        # The environment's key may belong to another workspace.
         raise ConfigError(
             f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; omit it to use VOXBURST_API_KEY"
         )
@@ -175,7 +175,7 @@ async def _connected(
     settings = Settings.read(
         {name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
     )
-    # Frames hold untrusted text, and pandas lets MathJax typeset it: a formula in a post's text would be a link.
+    # Frames contain untrusted text, which pandas lets MathJax typeset: a formula in a post's text could be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
     if sandbox:
@@ -183,7 +183,7 @@ async def _connected(
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
         clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
         client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock)
-        if path is None and not server.kept:  # it forgets everything when it stops, and so does its ledger
+        if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()
     else:
         if not secret.expose_to(bool):
@@ -196,10 +196,10 @@ async def _connected(
         try:
             if not workspace.id:
                 raise ConfigError(
-                    "the API does not name the workspace, so whose archive is it? Connect without archive="
+                    "the API does not name the workspace, so its archive is unknown; connect without archive="
                 )
             resources.archive = workspace.archive(folder)
-            resources.archive.loads.state()  # raises where it is another workspace's
+            resources.archive.loads.state()  # raises if it is another workspace's
             workspace._session.disk = resources.archive.loads
         except ConfigError:
             await workspace.aio.close()
@@ -296,7 +296,7 @@ def _environment(name: str) -> str | None:
 
 
 def _sandbox(sandbox: bool | Sandbox, resources: Resources) -> Sandbox:
-    """The sandbox that was passed, or one of our own, started."""
+    """Return the passed sandbox, or start one."""
     from voxburst_sandbox import Sandbox
 
     if sandbox is not True:
@@ -314,7 +314,7 @@ def _sandbox(sandbox: bool | Sandbox, resources: Resources) -> Sandbox:
 
 
 def _seconds(name: str, text: str | timedelta) -> float:
-    """A duration in seconds; a bare number has no unit and is refused."""
+    """Return a duration in seconds; a bare number has no unit and is refused."""
     seconds = length(name, text).total_seconds()
     if not seconds > 0:
         raise ConfigError(f"{name}={text!r} is not a duration; write it as '24h', '5min' or '30s'")

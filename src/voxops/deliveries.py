@@ -1,18 +1,7 @@
 """Webhook deliveries: statistics, service levels, outages, losses; and statistics in parts, for Dask, Spark and files.
 
-=====================  ===================================================================================
-`stats`                success rate, attempts and latency, by time, endpoint, event
-`levels`               service levels of endpoints, and how fast their error budget is used up
-`outages`              spans in which an endpoint accepted nothing
-`lost`                 failed deliveries that the API will not retry
-`duplicates`           events that were delivered more than once
-`about_posts`          the post of each delivery
-`partial`              the statistics of one part of a history
-`merge`                partials of several parts as one
-`finish`               the statistics of a partial, as `stats` returns them
-=====================  ===================================================================================
-
-The log of deliveries names no post. `about_posts` looks it up where the event was recorded, and guesses from kind and time elsewhere.
+=====================  ============================================================================
+The log of deliveries names no post. `about_posts` takes it from recorded events, and else guesses from kind and time.
 """
 
 from __future__ import annotations
@@ -79,25 +68,24 @@ _DUPLICATE: dict[str, Any] = {
     "evidence": STRING_DTYPE,
     "delivery_ids": object,
 }
-# An id has figures; a word of the receiver's own, such as evt_received, names no event.
+# An id has digits; a receiver's own word, such as evt_received, is not an id.
 _EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
 
 
 def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
-    """Find the windows in which an endpoint did not take deliveries.
+    """Find the outages in which an endpoint did not accept deliveries.
 
-    Deliveries of an endpoint are put in order of ``created_at``. One whose *first attempt* failed counts +1, one that
-    succeeded at once −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures
-    outnumber successes from either end of it, and adding neighbours on either side would not raise the sum. Stretches whose
-    sum is below `at_least` are noise. So a lucky success does not cut an outage in two, and a steady rate of single failures
-    never makes one. A pause longer than `gap` ends a stretch, since nothing is known of the time between.
+    Deliveries of an endpoint are sorted by ``created_at``. One with a failed *first attempt* counts +1, one that succeeded at once
+    −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures outnumber successes from
+    either end, and no extension has a larger sum. Stretches with a sum below `at_least` are noise. So a single success does not
+    split an outage, and a steady rate of single failures is none. A pause longer than `gap` ends a stretch.
 
     Parameters
     ----------
     log : pandas.DataFrame
         From ``ws.deliveries``.
     at_least : int
-        By how many the failures must outnumber the successes.
+        The least excess of failures over successes.
     gap : str or timedelta
         Longest pause between two deliveries of one outage.
 
@@ -106,15 +94,15 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     pandas.DataFrame
         One row per outage, by ``start``: ``url`` (string), ``start end`` (UTC, the first and the last delivery whose first attempt
         failed), ``recovered_at`` (UTC, the next that succeeded at once; NaT while none has), ``deliveries failed_first lost``
-        (Int64; lost: failed to this day), ``failure_rate`` (Float64, failed_first / deliveries), ``symptom`` (string, the error seen
-        most often in it; where all were delivered in the end, ``delivered by retries``).
+        (Int64; lost: still failed), ``failure_rate`` (Float64, failed_first / deliveries), ``symptom`` (string, its most frequent
+        error; ``delivered by retries`` if all were delivered in the end).
 
     Raises
     ------
     PlanError
         If a column is missing, or the log was loaded with ``success=``.
     ConfigError
-        If `gap` is not a length of time, or `at_least` no whole number from 1.
+        If `gap` is not a length of time, or `at_least` not a whole number from 1.
 
     Examples
     --------
@@ -137,7 +125,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     rows = rows.sort_values(["url", "at"], kind="stable")
     rows["recovered_at"] = (
         rows["at"].where(~rows["bad"]).groupby(rows["url"], observed=True).bfill()
-    )  # of a failure, when the next succeeded
+    )  # for a failure, the time of the next success
     rows["piece"] = (rows["at"].groupby(rows["url"], observed=True).diff() > longest).cumsum()
     keys = ["url", "piece"]
     pieces = rows[rows.groupby(keys, observed=True)["bad"].transform("sum") >= at_least].groupby(keys, observed=True)
@@ -151,7 +139,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
 
 
 def _outage(part: pd.DataFrame) -> dict[str, Any]:
-    """One row, from the deliveries of a stretch, which begins and ends with a failure."""
+    """Return one row from the deliveries of a stretch, which begins and ends with a failure."""
     return {
         "url": part["url"].iloc[0],
         "start": part["at"].iloc[0],
@@ -166,7 +154,7 @@ def _outage(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _main_error(part: pd.DataFrame) -> str:
-    """The most frequent error of an outage, or what can be said without one."""
+    """Return the most frequent error of an outage, else a substitute."""
     errors = part.loc[part["bad"], "error"].dropna()
     if len(errors):
         return str(sorted(errors.mode())[0])
@@ -174,10 +162,10 @@ def _main_error(part: pd.DataFrame) -> str:
 
 
 def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
-    """All maximal scoring stretches: first, last, score (Ruzzo and Tompa 1999); time grows with the length alone.
+    """Return all maximal scoring stretches in linear time: first, last, score (Ruzzo and Tompa 1999).
 
-    A candidate is ``(first, last, sum before it, sum up to its end, link)``; its link is the nearest earlier candidate with a
-    smaller sum before it, so that looking for one to merge with skips all that can't be.
+    A candidate is ``(first, last, sum before it, sum up to its end, link)``. Its link is the nearest earlier candidate with a smaller
+    sum before it, so that the search for a merge skips all others.
     """
     kept: list[tuple[int, int, int, int, int]] = []
     total = 0
@@ -199,25 +187,25 @@ def _maximal(scores: list[int]) -> list[tuple[int, int, int]]:
 def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     """Find events that were sent to one webhook more than once.
 
-    A delivery record does not name its event, so each row says on which evidence it is called so:
+    A delivery record does not name its event, so each row names its evidence:
 
-    - ``same delivery``: one delivery id stands in the log twice (a page was listed twice, or two logs were joined),
-    - ``same event``: the column ``event_id``, where the log has one, or the receiver's answer names the same ``evt_…`` (with figures: an id),
-    - ``same instant``: same webhook, event type and ``created_at`` to the microsecond, and no event id that tells them apart.
-      Posts created in bulk share an instant, too; `possible` = False leaves this kind out.
+    - ``same delivery``: the log has a delivery id twice (a page was listed twice, or two logs were joined),
+    - ``same event``: the column ``event_id``, if the log has one, or the receiver's response names the same ``evt_…`` (with digits: an id),
+    - ``same instant``: same webhook, event type and ``created_at`` to the microsecond, and no event ids that differ.
+      Posts of one create request share an instant, too; `possible` = False leaves this kind out.
 
     Parameters
     ----------
     log : pandas.DataFrame
         From ``ws.deliveries``.
     possible : bool
-        Whether to report what is only possible.
+        Whether to report merely possible duplicates.
 
     Returns
     -------
     pandas.DataFrame
         One row per group of copies, by ``first_at``: ``webhook_id url event_type`` (string), ``first_at last_at`` (UTC), ``copies
-        delivered`` (Int64; delivered: how many the receiver took), ``evidence`` (string), ``delivery_ids`` (object, tuple of str).
+        delivered`` (Int64; delivered: how many the receiver accepted), ``evidence`` (string), ``delivery_ids`` (object, tuple of str).
 
     Raises
     ------
@@ -236,7 +224,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     rows = rows[~rows.duplicated("delivery_id") | rows["delivery_id"].isna()]
     named = rows[rows["_event"].notna()]
     found += _copies(named, ["webhook_id", "_event"], "same event")
-    if possible:  # by instant: groups in which at most one event is named, and not all copies name it
+    if possible:  # duplicates by instant: groups that name at most one event, and not in all copies
         keys = ["webhook_id", "event_type", "created_at"]
         timed = rows.dropna(subset=keys)
         groups = timed.groupby(keys)["_event"]
@@ -247,7 +235,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
 
 
 def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str, Any]]:
-    """One entry per group of at least two rows."""
+    """Return one entry per group of at least two rows."""
     many = rows[rows.duplicated(keys, keep=False)]
     many = many.assign(_group=many.groupby(keys, dropna=False).ngroup()).sort_values("_group", kind="stable")
     groups = many.groupby("_group")
@@ -275,28 +263,28 @@ def lost(
     posts: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return the deliveries that failed and that the API will not try again, for redelivery.
+    """Return the failed deliveries that the API will not retry, for redelivery.
 
-    Left out are those younger than `older_than`, which the API may still be retrying by itself (its schedule is not
-    published), and those whose event reached the same webhook by another delivery.
+    Deliveries younger than `older_than` are left out, since the API may still retry them (its schedule is not published). So are
+    those whose event reached the same webhook by another delivery.
 
     Parameters
     ----------
     log : pandas.DataFrame
         From ``ws.deliveries``.
     now : datetime, optional
-        The server's time; by default when the log was fetched, else its latest ``created_at``.
+        The server's time; by default the time of the load, else the latest ``created_at``.
     older_than : str or timedelta
         Age from which a failure counts as final.
     posts, events : pandas.DataFrame, optional
-        From ``ws.posts`` and ``vx.webhooks.events``; with either the rows say which post they are about, as `about_posts` does.
+        From ``ws.posts`` and ``vx.webhooks.events``; with either, the rows name their post, as in `about_posts`.
 
     Returns
     -------
     pandas.DataFrame
         Rows of `log` with their index and all columns, the oldest first, ``why`` (string) and its code, ``reason_code`` (string):
-        ``rejected`` (the receiver answered 4xx other than 408, 425, 429: sending the same again will not help), ``no_answer`` (no status
-        code) or ``receiver_failed`` (any other). With posts or events also ``post_id about odds why_post why_post_code``.
+        ``rejected`` (a 4xx of the receiver other than 408, 425, 429, so a redelivery will not help), ``no_answer`` (no status code) or
+        ``receiver_failed`` (any other). With posts or events also ``post_id about odds why_post why_post_code``.
 
     Raises
     ------
@@ -332,7 +320,7 @@ def lost(
 
 
 def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Whether the event of each delivery has reached its webhook, by this delivery or another; bool per row of `log`."""
+    """Return whether each delivery's event has reached its webhook, by this or another delivery; bool per row of `log`."""
     events = _event_ids(log)
     ok = booleans(log, "success").fillna(False)
     reached = set(zip(log.loc[ok, "webhook_id"], events[ok], strict=True))
@@ -344,14 +332,14 @@ def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
 
 
 def _symptom(log: pd.DataFrame) -> pd.Series[Any]:
-    """Status code of a delivery's last failed attempt, or its error text."""
+    """Return the status code of a delivery's last failed attempt, or its error text."""
     code = log["status_code"].astype("Int64")
     said = ("HTTP " + code.astype(STRING_DTYPE)).where(code.notna(), log["error"])
     return said.where(~booleans(log, "success").fillna(False))
 
 
 def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
-    """Event that a delivery is about, as far as the log or the receiver's answer says; NA otherwise."""
+    """Return the event of a delivery from the log or the receiver's response, else NA."""
     answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
 
@@ -363,7 +351,7 @@ ABOUT_COLUMNS: dict[str, Any] = {
     "why_post": STRING_DTYPE,
     "why_post_code": STRING_DTYPE,
 }
-# Kind of event -> the times of a post at which it may have come up, and the statuses that a post has after it.
+# Kind of event -> the times of a post at which it may occur, and the statuses of a post after it.
 _KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
     "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
     "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
@@ -371,37 +359,37 @@ _KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
     "post.created": (("created_at",), frozenset()),
     "post.scheduled": (("created_at", "updated_at"), frozenset()),
 }
-_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may come up before and after what it reports
-_NEAR = 5.0  # seconds over which a post's weight falls to a third
-_NAMED = 10.0  # what a post that the event's words name weighs more, whatever its time
-# Weight of the event being about a post that is not among those that were loaded, or that has changed since.
+_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may precede or follow the reported change
+_NEAR = 5.0  # seconds in which a post's weight falls to a third
+_NAMED = 10.0  # additional weight of a post named in the event, at any time
+# Weight of a post that was not loaded, or that has changed after the event.
 _NONE_OF_THEM = 0.05
 _LEAST = 0.2  # odds below which a guess names no post
 _IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
 _About: TypeAlias = tuple[
     str | None, str, float | None, Reason
-]  # the post, how it is known, the odds, and by what or why not
+]  # the post, the kind of evidence, the odds, and the reason
 _NOTHING = (None, "unknown", None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """When something happened to the posts that an event of one kind may be about, in the order of time.
+    """The times of the posts that may have caused events of one kind, sorted.
 
     Attributes
     ----------
     kind : str
         The kind of event.
     first : Timestamp
-        The earliest change of all posts; NaT without any.
+        The earliest change of all posts; NaT for none.
     times : ndarray
         Seconds since 1970.
     posts : ndarray
-        Which of `ids` each is of.
+        For each time, the index in `ids`.
     ids : list of str
         The posts, sorted.
     places : dict
-        The id of a post or of one of its accounts -> where among `times` it stands.
+        The id of a post or of one of its accounts -> its indices in `times`.
     """
 
     kind: str
@@ -415,24 +403,24 @@ class _Known:
 def about_posts(
     log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Name the post that each webhook delivery is about, where it is known or can be guessed.
+    """Name the post of each webhook delivery, if it is known or can be guessed.
 
     Parameters
     ----------
     log : pandas.DataFrame
         From ``ws.deliveries``, or rows of it.
     posts : pandas.DataFrame, optional
-        From ``ws.posts``, of the same time: what a guess chooses from.
+        From ``ws.posts``, of the same time, for guesses.
     events : pandas.DataFrame, optional
-        From ``vx.webhooks.events``: what a receiver has recorded.
+        From ``vx.webhooks.events``, as recorded by a receiver.
 
     Returns
     -------
     pandas.DataFrame
-        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess by kind,
-        time and, where the answer names one, post or account; ``unknown``), ``odds`` (Float64: 1 where it is recorded; of a guess the
-        chance that it is right, considering how near in time it and other posts are), ``why_post`` (string: by what, or why it
-        can't be said) and its code, ``why_post_code`` (string).
+        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess from
+        kind, time and any post or account in the response; ``unknown``), ``odds`` (Float64: 1 if recorded; for a guess the chance that
+        it is right, from the distance in time of it and other posts), ``why_post`` (string: the evidence, or why there is none) and its
+        code, ``why_post_code`` (string).
 
     Raises
     ------
@@ -454,7 +442,7 @@ def about_posts(
         )
     recorded = {} if events is None else _recorded(events)
     known = {} if posts is None else _known(posts)
-    guess = cache(_guess)  # events of posts that were sent in bulk came up at one moment
+    guess = cache(_guess)  # events of posts of one request occurred at the same moment
     columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
     rows: list[_About] = []
     for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
@@ -477,7 +465,7 @@ def about_posts(
 
 
 def _recorded(events: pd.DataFrame) -> dict[str, _About]:
-    """Rows that recorded events give, by the ids of their deliveries and their own."""
+    """Return rows from recorded events, by the ids of their deliveries and their own."""
     needed = ("event_id", "event_type", "post_id", "delivery_ids")
     need_frame(events, needed, "about_posts(events=) needs events", "Use vx.webhooks.events(...).")
     found: dict[str, _About] = {}
@@ -492,7 +480,7 @@ def _recorded(events: pd.DataFrame) -> dict[str, _About]:
 
 
 def _known(posts: pd.DataFrame) -> dict[str, _Known]:
-    """Kind of event -> the posts that it may be about."""
+    """Return kind of event -> the posts that it may be about."""
     needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
     what = "about_posts(posts=) needs a posts frame"
     posts = need_frame(posts, needed, what, "Use ws.posts(...).", times=needed[2:5])
@@ -521,7 +509,7 @@ def _known_of(posts: pd.DataFrame, kind: str) -> _Known:
 
 
 def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
-    """The post that a delivery is likeliest about, and its odds against the others that are near in time."""
+    """Return the likeliest post of a delivery, and its odds against the others near in time."""
     if pd.isna(at):
         return (*_NOTHING, Reason("delivery_without_time"))
     moment = at.timestamp()

@@ -71,7 +71,7 @@ class VoxopsError(Exception):
         return _printable(said if len(said) <= _MOST else said[: _MOST - 1] + "…")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How it is pickled and copied: with its attributes, which the constructors take by name only."""
+        """Pickle and copy it with its attributes, which constructors take by keyword only."""
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def _render_traceback_(self: BaseException) -> list[str]:

@@ -235,7 +235,7 @@ def _decoded(payload: Any) -> tuple[bytes, Any]:
 
 
 def _content_id(kind: str, when: Any, data: Mapping[str, Any]) -> str:
-    """An id for an event that has none: the same content, the same event."""
+    """Return an id for an event without one: equal contents, equal ids."""
     content = canonical.text([kind, when, dict(data)])
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 

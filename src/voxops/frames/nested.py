@@ -423,7 +423,7 @@ TargetsArray._kind, ListArray._kind, JsonArray._kind = TargetsDtype(), ListDtype
 
 
 def is_missing(value: Any) -> bool:
-    """Whether there is no value; a list or a tuple is one, however long."""
+    """Whether a value is missing; a list or a tuple of any length is not."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 

@@ -328,7 +328,7 @@ class BoardLoader(Loader):
         return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
 
     async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The board of these accounts, and the targets that are about to go out up to an instant."""
+        """Return the board of these accounts, and their waiting targets up to an instant."""
         now = pd.Timestamp(self.client.now())
         waiting = await _targets(self.client, ("scheduled", "approved"), "scheduled_for", until=until)
         ended = ("published", "partial", "failed")

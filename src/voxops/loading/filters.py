@@ -251,7 +251,7 @@ def asked_for(
     accounts: Sequence[str],
     search: Search,
 ) -> pd.Series:
-    """Which posts have one of these statuses, platforms and accounts; an empty list stands for any."""
+    """Return which posts have one of these statuses, platforms and accounts; an empty list matches any."""
     fits = search.mask(posts)
     if statuses:
         fits &= posts["status"].isin(statuses)

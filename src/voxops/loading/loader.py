@@ -88,7 +88,7 @@ _SETTLED = {
 
 
 def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """Records read from the API and from disk, each once; of a record in both, the one from the API."""
+    """Merge records from the API and from disk, each once; of a record in both, the one from the API."""
     frame = pd.concat([part for part in (live, *settled) if len(part)] or [live], ignore_index=True)
     return frame[first_of_each(frame[key])].reset_index(drop=True)
 
@@ -490,7 +490,7 @@ class Loader:
         return say_zone(performance(answers), self.settings.tz)
 
     def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[Hashable, Any]:
-        """The part of ``attrs`` about the archive, if there is one: how many rows came from each source, and what may have been missed."""
+        """Return the ``attrs`` about the archive, if there is one: the rows from each source, and possibly missed changes."""
         if self.disk is None:
             return {}
         fresh = int(ids.isin(list(read)).sum())
