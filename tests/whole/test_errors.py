@@ -38,7 +38,7 @@ def shown(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Callab
 def test_ipython_shows_the_line_and_the_message(shown: Callable[[str], str]) -> None:
     lines = shown("frame = pd.DataFrame()\nvx.triage(frame)").splitlines()
     assert lines[0] == "cell, line 2: vx.triage(frame)"
-    assert lines[1].startswith("PlanError: triage() needs a targets frame")
+    assert lines[1].startswith("PlanError: triage() needs posts or targets")
     assert len(lines) == 2
 
 
