@@ -140,9 +140,7 @@ class DeliveryPanel(Panel):
         return [Button("reload", "Load again", "Read the delivery history again"), *super()._buttons()]
 
     def _options(self) -> Sequence[Mapping[str, Any]]:
-        return (
-            {"name": "force", "label": "include deliveries that were rejected, have arrived, or are under an hour old"},
-        )
+        return ({"name": "force", "label": "also rejected, delivered, or under an hour old"},)
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"success": OUTCOME}
