@@ -74,7 +74,7 @@ def test_rule_05_a_used_row_with_another_text_is_held_and_holds_nobody_else(rig)
     table = kernel.run(plan_create(frame, key="row_id"))
     assert outcomes(table) == {"succeeded": 2, "blocked": 1}
     assert table["waiting_for"][0].startswith("already posted as post_")
-    assert "name a new campaign" in table["waiting_for"][0]
+    assert "new campaign name would post" in table["waiting_for"][0]
     other = kernel.run(plan_create(frame, key="row_id", campaign="spring"))
     assert outcomes(other) == {"succeeded": 3}
     assert rig.created()["something else"] == 1

@@ -15,6 +15,7 @@ SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=20, times=
 FIRST = """import voxops as vx
 ws = vx.connect('{key}', url='{url}', ledger='{ledger}')
 triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))
+log = ws.deliveries(since='7D')  # here: while ten acts are under way, a load waits for one of them to end
 """
 RUN = "run = ws.run(vx.plan_retry(triaged[triaged['platform'] == 'facebook']), reason='facebook is back')\nrun"
 PANEL = "panel = ws.panel(triaged[triaged['platform'] != 'facebook'])\npanel"
@@ -24,7 +25,7 @@ def test_monitor_and_panel_live_in_marimo(tmp_path: Path) -> None:
     with Sandbox(seed=7, speed=20, rate_limit=500, deliveries=300) as api:
         api.add_fault(SLOWER)
         first = FIRST.format(key=api.api_key, url=api.url, ledger=tmp_path / "ledger")
-        with Marimo(tmp_path, first, RUN, PANEL, "ws.panel(ws.deliveries(since='7D'))") as marimo:
+        with Marimo(tmp_path, first, RUN, PANEL, "ws.panel(log)") as marimo:
             page = marimo.open(dark=True)
             monitor, panel, log = (marimo.widget(page, number) for number in range(3))
             monitor.wait("sending")

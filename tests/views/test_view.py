@@ -240,7 +240,7 @@ def test_what_a_row_waits_for_is_read_to_its_end(sandbox: Sandbox) -> None:
         run = ws.run(vx.plan_create(sheet.assign(content="Anders"), key="row_id", campaign="q")).wait()
         (why,) = run.results()["waiting_for"]
         view = vx.view(run)
-    assert why.endswith("would post every row again")
+    assert why.endswith("would post all the rows again")
     assert repr(view).endswith(why)
     assert re.search(
         rf'<div style="white-space:normal;overflow-wrap:anywhere">{re.escape(why)}</div>', view._repr_html_()
