@@ -19,7 +19,7 @@ def body_of(row: Mapping[str, Any], campaign: str, label: str, attempt: int, *, 
     Parameters
     ----------
     row : mapping
-        Of ``analysis.sheet_rules.sheet_rows``.
+        Of ``sheets.rules.sheet_rows``.
     campaign, label : str
         Whose row it is, and its name.
     attempt : int
