@@ -382,7 +382,7 @@ def child(work):
         try:
             work()
         except vx.errors.ConfigError as error:
-            print('refused:', 'forked' in str(error), flush=True)
+            print('refused:', 'parent process' in str(error), flush=True)
         sys.exit(0)
     return os.waitpid(pid, 0)[1]
 print([child(work) for work in (lambda: None, run.wait, run.verify, run.results, run.pause, ws.close)], flush=True)
