@@ -157,7 +157,7 @@ def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
         WITH named AS (SELECT *, nullif(regexp_extract(coalesce(response_body, ''), 'evt_\\w+'), '') AS event FROM log)
         SELECT DISTINCT delivery_id,
                CASE WHEN status_code BETWEEN 400 AND 499 AND status_code NOT IN (408, 429) THEN 'rejected'
-                    WHEN status_code IS NULL THEN 'no answer' ELSE 'receiver failed' END AS why
+                    WHEN status_code IS NULL THEN 'no_answer' ELSE 'receiver_failed' END AS why
         FROM named AS n
         WHERE NOT success AND created_at <= TIMESTAMPTZ '2026-03-01 00:00:00+00'
           AND NOT EXISTS (SELECT 1 FROM named AS m WHERE m.success AND m.webhook_id = n.webhook_id AND m.event = n.event)
@@ -166,7 +166,7 @@ def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
     )
     assert len(found) > 500
     assert found["delivery_id"].is_unique
-    assert set(zip(found["delivery_id"], found["why"], strict=True)) == set(
+    assert set(zip(found["delivery_id"], found["reason_code"], strict=True)) == set(
         zip(theirs["delivery_id"], theirs["why"], strict=True)
     )
     assert found["created_at"].is_monotonic_increasing
