@@ -210,6 +210,7 @@ def test_a_campaign_that_is_run_top_to_bottom_a_second_time_creates_nothing(tmp_
         assert not sandbox.duplicates()
 
 
+@pytest.mark.golden  # the notebook runs in a kernel, which has the sentences
 def test_the_demo_and_the_triage_notebook_make_the_same_report(
     checked: Callable[[Path], subprocess.CompletedProcess[str]], out: Path, tmp_path: Path
 ) -> None:
