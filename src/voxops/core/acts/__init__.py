@@ -1,0 +1,1 @@
+"""What can be done to posts and deliveries: one module per act."""

@@ -1,0 +1,1 @@
+"""Exactly once: one question for a request, one for a call, one loop."""
