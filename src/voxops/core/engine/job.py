@@ -1,0 +1,95 @@
+"""What a run does, as whoever holds it sees it, and how whoever follows it is notified."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from voxops._support import eventloop
+from voxops.errors import VoxopsError
+from voxops.model import Observer, Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voxops.core.acts.plan import Plan
+
+__all__ = ["Job", "begin", "notify"]
+
+_GOES_ON = frozenset({"sending", "watching"})  # phases in which a display says that something moves
+_log = logging.getLogger(__name__)
+
+
+def notify(observer: Observer, snapshot: Snapshot) -> None:
+    """Show a new state to who follows a run; a display that breaks stops neither the run nor what the others see."""
+    try:
+        observer.notice(snapshot)
+    except Exception:  # noqa: BLE001
+        _log.exception("what follows %s broke", snapshot.run_id)
+
+
+def begin(job: Job, shown: Observer) -> Future[Snapshot]:
+    """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    future = eventloop.submit(job.go())
+    future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
+    return future
+
+
+def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
+    """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and job.snapshot.phase in _GOES_ON:
+        why = (
+            str(error)
+            if isinstance(error, VoxopsError)
+            else f"It broke down, which is a fault of voxops: {type(error).__name__}."
+        )
+        shown.notice(replace(job.snapshot, phase="stopped", note=why))
+
+
+class Job(Protocol):
+    """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
+
+    id: str
+    over: bool
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+
+    async def go(self) -> Snapshot:
+        """Work until nothing moves any more."""
+
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
+
+    def resume(self, *, paused: bool = False) -> bool:
+        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
+
+    def close(self) -> None:
+        """Send nothing more, and end."""
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if it is none of this run's, or has ended."""
+
+    def results(self) -> pd.DataFrame:
+        """One row per item, with its outcome."""
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
+        """The failed rows, fit to be planned again."""
+
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it made, as they are now; or those that were made twice."""
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the things again and compare."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, as it was bound; None where nothing was planned."""
+
+    def replan(self) -> Plan | None:
+        """A plan to retry what failed, None where there is no such thing."""

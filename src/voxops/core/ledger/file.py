@@ -1,0 +1,293 @@
+"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 25)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import sqlite3
+import threading
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from voxops._support.files import flush_folder, make_folder
+from voxops.errors import LedgerError
+
+__all__ = ["APPLICATION_ID", "SCHEMA_HASH", "default_path", "explain", "open_database"]
+
+APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
+BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process that writes it
+
+SCHEMA = """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,
+        act TEXT NOT NULL, identity TEXT NOT NULL, attempt INTEGER NOT NULL, asked INTEGER NOT NULL,
+        subject TEXT NOT NULL, label TEXT NOT NULL, platform TEXT NOT NULL, campaign TEXT NOT NULL,
+        requested TEXT NOT NULL, mark TEXT, alike TEXT, item TEXT NOT NULL, hash TEXT NOT NULL,
+        outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'failed')),
+        blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
+        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), most INTEGER, page INTEGER,
+        created REAL NOT NULL,
+        UNIQUE (identity, attempt)
+    );
+    CREATE INDEX requests_by_subject ON requests (subject);
+    CREATE INDEX requests_by_label ON requests (label);
+    CREATE INDEX requests_by_result ON requests (result_id) WHERE result_id IS NOT NULL;
+    CREATE INDEX requests_by_call ON requests (call) WHERE call IS NOT NULL;
+    CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
+    CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
+        subject TEXT NOT NULL, baseline TEXT, credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
+        tries INTEGER NOT NULL, first_sent REAL NOT NULL, last_sent REAL NOT NULL, ended REAL,
+        answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
+        owner TEXT, lease_until REAL,
+        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
+        sighted REAL, below TEXT, reason TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
+    CREATE INDEX calls_by_subject ON calls (subject);
+    CREATE TABLE call_rows (
+        call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
+        PRIMARY KEY (call, position)
+    ) WITHOUT ROWID;
+    CREATE INDEX call_rows_by_request ON call_rows (request);
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
+        created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
+        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
+        lease_until REAL NOT NULL DEFAULT 0
+    );
+    CREATE TABLE run_rows (
+        run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
+        reason TEXT NOT NULL DEFAULT '', chunk INTEGER NOT NULL, canary TEXT, first TEXT,
+        PRIMARY KEY (run, row)
+    ) WITHOUT ROWID;
+    CREATE INDEX run_rows_by_request ON run_rows (request);
+    CREATE TABLE chunks (
+        run TEXT NOT NULL REFERENCES runs (id), chunk INTEGER NOT NULL, size INTEGER NOT NULL, less REAL,
+        PRIMARY KEY (run, chunk)
+    ) WITHOUT ROWID;
+    CREATE TABLE seen (
+        post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
+        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
+        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL
+    );
+    CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
+    CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
+    CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
+    CREATE INDEX seen_by_shown ON seen (shown);
+    CREATE INDEX seen_by_asked ON seen (asked);
+    INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
+"""
+# Hash of the schema, as far as PRAGMA user_version can hold it: 31 bits. A ledger with any other is refused.
+SCHEMA_HASH = int.from_bytes(hashlib.sha256(" ".join(SCHEMA.split()).encode()).digest()[:4], "big") >> 1
+
+_CREATING = threading.Lock()
+
+_NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gcsfuse|s3fs)|glusterfs|lustre|ceph)$")
+
+
+def default_path(host: str, workspace_id: str) -> Path:
+    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 23)."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{host}-{workspace_id}")[:120]
+    import platformdirs  # most processes that import voxops open no ledger
+
+    return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open a ledger's file; create it where there is none.
+
+    Raises
+    ------
+    LedgerError
+        If the file is damaged, belongs to something else, has another schema, can't be written, or lies on a network file
+        system whose locks don't hold.
+    """
+    try:
+        # ":memory:" is a file of that name, too, and not what SQLite would take it for.
+        path = path.expanduser().absolute()
+        make_folder(path.parent, flush=True)
+        _create(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} can't be written ({error.strerror}); give another file (ledger= or --ledger)"
+        ) from None
+    _check_owner(path)
+    remote = _file_system(path)
+    try:
+        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            db.row_factory = sqlite3.Row
+            _verify(db, path)
+            if remote:
+                _accept_network(path, remote)
+            db.execute("PRAGMA journal_mode=TRUNCATE")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA temp_store=MEMORY")  # what a sort holds of rows is written to no other folder
+            db.execute("PRAGMA foreign_keys=ON")
+            _create_tables(db)
+            db.execute("PRAGMA busy_timeout=0")  # from now on `Store` waits, and says for whom
+        except BaseException:
+            db.close()  # so that a file that is refused can be moved away
+            raise
+    except sqlite3.Error as error:
+        raise explain(error, path) from None
+    return db
+
+
+def _create(path: Path) -> None:
+    """Make an empty file where there is none; one that exists is not opened, since closing it would drop its locks (POSIX)."""
+    with _CREATING, suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _check_owner(path: Path) -> None:
+    """Refuse a file of another user; warn of one that others can write: whoever writes a ledger decides what is sent."""
+    if not hasattr(os, "getuid"):
+        return
+    found = path.stat()
+    if found.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
+        raise LedgerError(
+            f"the ledger {path} belongs to another user; copy it, or give another file (ledger= or --ledger)"
+        )
+    if found.st_mode & 0o022:
+        warnings.warn(
+            f"others can write the ledger {path}, and whoever writes it decides what is sent; chmod 600 unless a team shares it",
+            stacklevel=4,
+        )
+
+
+def explain(error: sqlite3.Error, path: Path) -> LedgerError:
+    """Say what a database error means for the person at the keyboard."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        what = "is locked by another program; close it, or give another file (ledger= or --ledger)"
+    elif "full" in text:
+        what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
+    elif "closed database" in text:
+        what = "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"
+    elif "disk I/O" in text:
+        what = "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"
+    elif "readonly" in text or "read-only" in text:
+        what = "is read-only; make it writable, or give another file (ledger= or --ledger)"
+    elif "not a database" in text or "malformed" in text or "corrupt" in text:
+        what = "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"
+    else:
+        what = f"can't be used ({text})"
+    return LedgerError(f"the ledger {path} {what}")
+
+
+def _verify(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not a ledger of ours, has another schema, or is damaged; an empty one is none yet."""
+    # What a file brings with it runs nothing: its views and triggers are refused.
+    db.execute("PRAGMA trusted_schema=OFF")
+    if _is_empty(db):
+        return
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LedgerError(f"{path} is a database of another program; give another file (ledger= or --ledger)")
+    if db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_HASH:
+        raise LedgerError(
+            f"the ledger {path} was made by another version of voxops; finish its runs with the version that made it, "
+            "and give another file to this one (ledger= or --ledger)"
+        )
+    strange = db.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1").fetchone()
+    if strange is not None:
+        raise LedgerError(
+            f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
+        )
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise LedgerError(
+            f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"
+        )
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    """Whether a database holds nothing at all."""
+    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _create_tables(db: sqlite3.Connection) -> None:
+    """Write the schema into an empty file, in one transaction; two processes that start together write it once."""
+    if not _is_empty(db):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if _is_empty(db):
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={SCHEMA_HASH}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a full disk has ended it already
+            db.execute("ROLLBACK")
+        raise
+
+
+def _file_system(path: Path) -> str:
+    """Type of the network file system that holds the file; ``""`` for a local one, or where the system can't tell."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    target = str(path.resolve())
+    for line in mounts:
+        _, where, found, *_ = line.split(" ")
+        where = where.replace("\\040", " ")
+        if (target == where or target.startswith(where.rstrip("/") + "/")) and len(where) >= len(best):
+            best, kind = where, found
+    return kind if _NETWORK.match(kind) else ""
+
+
+def _accept_network(path: Path, kind: str) -> None:
+    """Warn about a network file system, and refuse it if a second process can take a lock that this one holds."""
+    warnings.warn(
+        f"the ledger {path} lies on a network file system ({kind}); a local file (ledger=) is safer and faster",
+        stacklevel=4,
+    )
+    if not locks_hold(path):
+        raise LedgerError(f"locks don't hold on {kind}, where the ledger {path} lies; give a local file with ledger=")
+
+
+def locks_hold(path: Path) -> bool:
+    """Whether a second process is kept out of a file that this one has locked."""
+    probe = path.with_suffix(".lock-test")
+    db = sqlite3.connect(probe, isolation_level=None)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+        import multiprocessing  # only a ledger on a network needs it
+
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return not pool.apply(_can_lock, (str(probe),))
+    finally:
+        db.close()
+        probe.unlink(missing_ok=True)
+
+
+def _can_lock(path: str) -> bool:
+    """Whether this process gets the lock at once."""
+    db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        return False
+    else:
+        return True
+    finally:
+        db.close()

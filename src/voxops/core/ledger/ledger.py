@@ -1,0 +1,62 @@
+r"""The ledger: what was wanted, what was sent, and what was seen. It outlives kernels.
+
+Four nouns, each a table. A **request** is one thing that an analyst wants once; ``(identity, attempt)`` is unique. A **run** is the rows of
+a plan, pointing at requests. A **call** is one HTTP request for one or more requests, written in the transaction that marks it sent; what
+has not been sent is in no call. **Seen** is what readings and answers have shown of posts::
+
+      request:   unsent ──► in an open call ──► succeeded | failed        (for ever)
+                   ▲              │
+                   └── released ──┘   proved to have had no effect
+
+      call:      sent ──► accepted | unknown | limited ──► closed         (it answers for no request any more)
+
+*Blocked* is no outcome: it stands beside the request with its reason. *Pending* and *unknown* follow from the call. Every write goes
+through `Ledger.atomic`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from voxops.api.timing import LEASE
+from voxops.core.ledger.calls import Calls
+from voxops.core.ledger.requests import Requests
+from voxops.core.ledger.runs import Runs
+from voxops.core.ledger.seen import SeenPosts
+from voxops.core.ledger.store import Store
+
+
+class Ledger(Store):
+    """One file of requests.
+
+    Parameters
+    ----------
+    path : Path
+        SQLite file; created with mode 0600 where there is none.
+    clock : callable
+        Seconds since the epoch, in server time, for leases and ages.
+    lease : float
+        Seconds for which a sender keeps a call to itself; longer than any request takes.
+
+    Attributes
+    ----------
+    requests, calls, runs, seen
+        The four nouns, each with its own verbs.
+
+    Raises
+    ------
+    LedgerError
+        If the file can't be used; nothing has been sent then.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
+        super().__init__(path, clock=clock, lease=lease)
+        self.requests = Requests(self)
+        self.calls = Calls(self)
+        self.runs = Runs(self)
+        self.seen = SeenPosts(self)
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.path}>"

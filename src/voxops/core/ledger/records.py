@@ -1,0 +1,218 @@
+"""What the ledger hands out: calls, posts as they were seen, runs and their rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from voxops._support import canonical
+from voxops.api.reasons import Reason, read_reason
+from voxops.core.acts.item import Item, Request, Subject
+from voxops.model import WITHDRAWN_STATUSES, Outcome
+
+_ITEM = tuple(field.name for field in fields(Item) if field.name not in {"subject", "after"})
+NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request for one or more requests; times are seconds since the epoch, in server time.
+
+    Attributes
+    ----------
+    state : str
+        ``sent`` (in flight, under a lease), ``accepted`` (a 2xx of an asynchronous act), ``unknown``, ``limited`` (a batch that a rate
+        limit or a quota may have broken off in its middle) or ``closed`` (it answers for no request any more).
+    size : int
+        How many requests it was formed for.
+    answered : bool
+        Whether the API itself answered the last try, so that it no longer works on it.
+    refused : bool
+        Whether a later try was refused, so that it is not sent again.
+    resent : bool
+        Whether it was sent again without proof that it had no effect.
+    sighted : float or None
+        When its subject was seen in flight since the last try.
+    below : frozenset
+        Targets whose retry count was seen below the promised one since the last try.
+    """
+
+    id: int
+    act: str
+    method: str
+    path: str
+    body: bytes | None
+    key: str
+    subject: Subject
+    baseline: Mapping[str, Any] | None
+    credential: str
+    hash: str
+    size: int
+    state: str
+    tries: int
+    first_sent: float
+    last_sent: float
+    ended: float | None
+    answered: bool
+    http_status: int | None
+    reply: bytes | None
+    owner: str | None
+    lease_until: float | None
+    refused: bool
+    resent: bool
+    collided: bool
+    sighted: float | None
+    below: frozenset[tuple[str, str]]
+    reason: Reason | None
+
+    @property
+    def end(self) -> float:
+        """When its last try ended, or was sent where nobody saw it end."""
+        return self.last_sent if self.ended is None else self.ended
+
+
+CALL_FIELDS = tuple(field.name for field in fields(Call))
+CALL = ", ".join(CALL_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A post as readings and answers have shown it; marks and `asked` are None where it does not show them.
+
+    `created` and `updated` are ISO text in UTC; `began` is when the reading began, in server time; `since` is when it was first seen
+    with its present status.
+    """
+
+    post_id: str
+    created: str
+    status: str
+    updated: str | None = None
+    op_mark: str | None = None
+    row_mark: str | None = None
+    campaign_mark: str | None = None
+    asked: str | None = None
+    shown: str | None = None
+    began: float = 0.0
+    source: str = "list"
+    since: float = 0.0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was created for a row; one without marks was created by hand, or by a tool."""
+        return self.op_mark is not None or self.row_mark is not None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was withdrawn or deleted since."""
+        return self.status in WITHDRAWN_STATUSES or self.status == "deleted"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 28)."""
+        return self.status not in NEVER_OUT
+
+    def is_as_requested(self, asked: str, shown: str) -> bool:
+        """Whether it is what was requested: by its mark where it has one, else by what it shows."""
+        return self.asked == asked if self.asked is not None else self.shown in {None, shown}
+
+
+SEEN = ", ".join(field.name for field in fields(Seen))
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """A run without its frame.
+
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it.
+    """
+
+    id: str
+    action: str
+    campaign: str
+    key_column: str
+    canaries: int
+    held: int
+    created: float = 0.0
+    paused: bool = False
+    undone: bool = False
+    failures: int | None = None
+    trust_lists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary; rows that must succeed before."""
+
+    row: int
+    request: int | None
+    reason: Reason | None = None
+    chunk: int = 0
+    canary: str | None = None
+    first: tuple[int, ...] = ()
+
+
+def read_call(row: sqlite3.Row) -> Call:
+    """A call from its row, whose columns are `CALL`."""
+    value = dict(zip(CALL_FIELDS, row, strict=True))
+    value["subject"] = Subject.parse(value["subject"])
+    value["baseline"] = None if value["baseline"] is None else canonical.decode(value["baseline"])
+    value["below"] = frozenset(tuple(each) for each in canonical.decode(value["below"] or "[]"))
+    value["reason"] = stored_reason(value["reason"])
+    for name in ("answered", "refused", "resent", "collided"):
+        value[name] = bool(value[name])
+    return Call(**value)
+
+
+def read_request(row: sqlite3.Row) -> Request:
+    """A request from its row of the view of `requests` (see `requests.REQUEST`)."""
+    return Request(
+        id=row["id"],
+        item=read_item(row["item"]),
+        outcome=Outcome(row["now"]),
+        reason=stored_reason(row["reason"]),
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        result_id=row["result_id"],
+        seen=None if row["seen"] is None else canonical.decode(row["seen"]),
+        settled_at=row["settled"],
+        asked=row["asked"],
+        position=row["position"] or 0,
+        call=row["call"],
+        confirmed=bool(row["confirmed"]),
+    )
+
+
+def read_item(text: str) -> Item:
+    """An item as the ledger keeps it."""
+    value = canonical.decode(text)
+    return Item(**{**value, "subject": Subject.parse(value["subject"])})
+
+
+def item_text(item: Item) -> str:
+    """An item as text for the ledger."""
+    return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
+
+
+def stored_reason(text: str) -> Reason | None:
+    """A reason as the ledger keeps it; None for none."""
+    if not text:
+        return None
+    found = read_reason(text)
+    return found if isinstance(found, Reason) else Reason("unreadable", words=found)
+
+
+def reason_text(reason: Reason | None) -> str:
+    """A reason as text for the ledger."""
+    return "" if reason is None else reason.stored()
+
+
+def json_or_none(value: Any) -> str | None:
+    """JSON text, None for None."""
+    return None if value is None else canonical.encode(value)
+
+
+def well_formed(text: str | None) -> str | None:
+    """Text that SQLite takes, None for None."""
+    return None if text is None else canonical.well_formed(text)

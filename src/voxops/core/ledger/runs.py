@@ -1,0 +1,204 @@
+"""Runs: what an analyst started, the rows that it stands for, and what binds it: pauses, undo, limits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+from voxops.core.ledger.records import RunHead, RunRow, reason_text, stored_reason, well_formed
+from voxops.core.ledger.requests import NOW
+from voxops.core.ledger.store import Part
+from voxops.errors import LedgerError
+
+LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
+
+_HEAD = "id, action, campaign, key_column, canaries, held, created, paused, undone, failures, trust_lists"
+
+
+class Runs(Part):
+    """The runs of a ledger."""
+
+    def start(
+        self,
+        head: RunHead,
+        rows: Iterable[RunRow],
+        chunks: Iterable[tuple[int, int]],
+        *,
+        reason: str | None,
+        frame: bytes,
+    ) -> None:
+        """Write a run with its rows and the sizes of its chunks."""
+        with self._store.atomic() as db:
+            db.execute(
+                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held, failures, trust_lists)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, frame, head.canaries,
+                    head.held, head.failures, head.trust_lists,
+                ),
+            )  # fmt: skip
+            db.executemany(
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary), json.dumps(row.first) if row.first else None)
+                    for row in rows
+                ],
+            )  # fmt: skip
+            db.executemany(
+                "INSERT INTO chunks (run, chunk, size) VALUES (?, ?, ?)", [(head.id, *chunk) for chunk in chunks]
+            )
+
+    def head(self, run: str) -> RunHead:
+        """What a run is.
+
+        Raises
+        ------
+        LedgerError
+            If there is no such run.
+        """
+        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", (run,))
+        if not rows:
+            raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
+        value = dict(zip(_HEAD.split(", "), rows[0], strict=True))
+        return RunHead(
+            **{
+                **value,
+                "paused": bool(value["paused"]),
+                "undone": bool(value["undone"]),
+                "trust_lists": bool(value["trust_lists"]),
+            }
+        )
+
+    def rows(self, run: str) -> list[RunRow]:
+        """The rows of a run, in the order of its plan."""
+        rows = self._store.query(
+            "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", (run,)
+        )
+        return [
+            RunRow(row[0], row[1], stored_reason(row[2]), row[3], row[4], tuple(json.loads(row[5])) if row[5] else ())
+            for row in rows
+        ]
+
+    def frame(self, run: str) -> bytes:
+        """The frame of a run's plan, as it was stored."""
+        self.head(run)
+        return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
+
+    def open(self) -> list[str]:
+        """Runs with a row that is not settled, oldest first."""
+        rows = self._store.query(
+            """SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = runs.id AND run_rows.reason = '' AND outcome = '') ORDER BY created, rowid"""
+        )
+        return [str(run) for (run,) in rows]
+
+    def of_request(self, request: int) -> list[str]:
+        """The runs with a row that stands for a request, the newest first."""
+        rows = self._store.query(
+            "SELECT id FROM runs JOIN run_rows ON run = id WHERE request = ? AND run_rows.reason = '' GROUP BY id ORDER BY created DESC, runs.rowid DESC",
+            (request,),
+        )
+        return [str(run) for (run,) in rows]
+
+    def wanted(self, ids: Iterable[int]) -> set[int]:
+        """Which of these requests a run names that lives and is neither paused nor undone (rule 1)."""
+        rows = self._store.query(
+            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
+               AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ?""",
+            (json.dumps(list(ids)), self._store.now()),
+        )
+        return {int(request) for (request,) in rows}
+
+    def wanted_elsewhere(self, ids: Iterable[int], run: str) -> set[int]:
+        """Which of these requests another run names that is not undone, and lives."""
+        rows = self._store.query(
+            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
+               AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ?""",
+            (json.dumps(list(ids)), run, self._store.now()),
+        )
+        return {int(request) for (request,) in rows}
+
+    def live(self, runs: Iterable[str]) -> None:
+        """These runs are looped over: they live for a while."""
+        with self._store.atomic() as db:
+            db.executemany(
+                "UPDATE runs SET lease_until = ? WHERE id = ?", [(self._store.now() + LIVES, run) for run in runs]
+            )
+
+    def pause(self, run: str, *, paused: bool) -> None:
+        """Pause a run, or let it send again."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET paused = ? WHERE id = ?", (paused, run))
+
+    def undo(self, run: str) -> None:
+        """A later plan withdraws what a run created: it never sends again."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", (run,))
+
+    def trust_lists(self, run: str) -> None:
+        """A run reads look-alikes only, where lists show no marks."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET trust_lists = 1 WHERE id = ?", (run,))
+
+    def finish(self, run: str, *, state: str, note: str) -> None:
+        """Note how a pass over a run ended; nobody loops over it any more."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", (state, note, run))
+
+    def failed(self, run: str) -> int:
+        """How many rows of a run have failed."""
+        rows = self._store.query(
+            "SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND run_rows.reason = '' AND outcome = 'failed'",
+            (run,),
+        )
+        return int(rows[0][0])
+
+    def canaries(self, run: str) -> dict[str, Counter[str]]:
+        """Outcomes of a run's canaries by cause; ``blocked`` for those that were not sent."""
+        rows = self._store.query(
+            f"""SELECT canary, CASE WHEN run_rows.reason <> '' THEN 'blocked' ELSE {NOW} END AS now, count(*) AS n
+                FROM run_rows LEFT JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = requests.call
+                WHERE run = ? AND canary IS NOT NULL GROUP BY 1, 2""",
+            (run,),
+        )
+        found: dict[str, Counter[str]] = {}
+        for row in rows:
+            found.setdefault(row["canary"], Counter())[row["now"]] += row["n"]
+        return found
+
+    # Chunks (rule 27).
+
+    def chunk(self, run: str, chunk: int) -> tuple[int, float | None]:
+        """How many rows the plan lets go in a chunk, and when it last became less."""
+        rows = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", (run, chunk))
+        return (int(rows[0][0]), rows[0][1]) if rows else (0, None)
+
+    def became_less(self, requests: Iterable[int], now: float) -> None:
+        """The chunks of these requests have lost a row for a reason that another laptop may not share."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE chunks SET less = ? WHERE (run, chunk) IN (
+                       SELECT run, chunk FROM run_rows WHERE request IN (SELECT value FROM json_each(?)))""",
+                (now, json.dumps(list(requests))),
+            )
+
+    def chunk_rows(self, run: str, chunk: int) -> list[tuple[int | None, str]]:
+        """The rows of a chunk: request, and what it is now: its outcome, ``blocked``, ``unsent`` or ``open``."""
+        rows = self._store.query(
+            """SELECT request, CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' WHEN outcome <> '' THEN outcome
+                   WHEN call IS NOT NULL THEN 'open' WHEN blocked THEN 'blocked' ELSE 'unsent' END AS now
+               FROM run_rows LEFT JOIN requests ON requests.id = request WHERE run = ? AND chunk = ?""",
+            (run, chunk),
+        )
+        return [(row["request"], row["now"]) for row in rows]
+
+
+def _whoami() -> str:
+    """The person at this computer, for the audit trail."""
+    try:
+        import getpass  # loads what drives a terminal
+
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user entry
+        return "unknown"

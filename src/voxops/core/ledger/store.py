@@ -1,0 +1,286 @@
+"""The ledger's file in use: transactions, what it remembers of its surroundings, and its own time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from voxops._support.files import create_file
+from voxops.api.timing import LEASE
+from voxops.errors import LedgerError
+from voxops.core.ledger.file import explain, open_database
+
+__all__ = ["Part", "Store"]
+
+TICK = 0.5  # seconds between two notes of the latest time
+PATIENCE = 300.0  # seconds for which other processes are waited for
+QUIET = 1.0  # seconds of them that pass without a word
+LONGEST_PAUSE = 0.05  # seconds between two looks at whether they have ended
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """One SQLite file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; created with mode 0600 where there is none.
+    clock : callable
+        Seconds since the epoch, for leases.
+    lease : float
+        Seconds a sender keeps an operation to itself; longer than any request takes.
+
+    Attributes
+    ----------
+    held_up : str
+        Which other process is waited for at this moment, in words for people; ``""`` where none is.
+
+    Raises
+    ------
+    LedgerError
+        If the file can't be used; nothing has been sent then.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
+        self.path = path
+        self.lease = lease
+        self.clock = clock
+        self.held_up = ""
+        self._lock = threading.Condition()  # of a lock that a thread may take again
+        self._depth = 0
+        self._noted = (-math.inf, -math.inf)
+        self._db = open_database(path)
+        self._file = path.expanduser().absolute()
+        self._opened = self._look()
+        self._salt = self.meta("salt")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _look(self) -> tuple[int, int] | None:
+        """Which file the ledger's name stands for; None for none."""
+        with suppress(OSError):
+            found = self._file.stat()
+            return found.st_dev, found.st_ino
+        return None
+
+    def _check_file(self) -> None:
+        """Raise a LedgerError unless the file that is open here is the one that others find: they see neither its locks nor its rows."""
+        if self._opened is None or self._look() != self._opened:
+            raise LedgerError(
+                f"the ledger {self._file} was removed or replaced, or can't be reached, since this kernel opened it; "
+                "restart the kernel and run the notebook again: nothing is sent twice"
+            )
+
+    def _execute_first(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
+        began, pause, said = time.monotonic(), 0.001, ""
+        try:
+            while True:
+                try:
+                    return self._db.execute(sql, values)
+                except sqlite3.OperationalError as error:
+                    waited = time.monotonic() - began
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > PATIENCE:
+                        raise
+                if waited > QUIET and not said:
+                    does = "reading" if self._is_read_only() else "writing"
+                    said = (
+                        f"another process is {does} the ledger {self._file}; this goes on as soon as that one has ended"
+                    )
+                    self.held_up = said
+                    _log.warning("%s", said)
+                self._lock.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            if said:
+                self.held_up = ""
+
+    def _is_read_only(self) -> bool:
+        """Whether nobody writes the file, so that whoever holds up a writer reads it."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        self._db.execute("ROLLBACK")
+        return True
+
+    def copy_to(self, path: Path) -> Path:
+        """Copy the ledger whole, also while others write it, and return the copy's absolute path.
+
+        Parameters
+        ----------
+        path : Path
+            Must not exist.
+
+        Raises
+        ------
+        OSError
+            If the copy can't be written; nothing is left of it then.
+        LedgerError
+            If the ledger can't be read.
+        """
+        path = path.expanduser().absolute()
+        create_file(path).close()
+        try:
+            with closing(sqlite3.connect(":memory:")) as whole, closing(sqlite3.connect(path)) as copy:
+                with self._lock:
+                    self._check_file()
+                    self._db.backup(whole)  # into memory, so that a slow disk keeps nobody from writing the ledger
+                whole.backup(copy)
+        except BaseException as error:
+            path.unlink()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, path) from None
+            raise
+        return path
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; nested uses join the outer one.
+
+        It is EXCLUSIVE: IMMEDIATE, and readers in other processes are waited for before it begins and not when it commits. So its
+        commit is held up by nobody, and what it decides by the clock is not old when it is on disk.
+
+        Raises
+        ------
+        LedgerError
+            If the file can't be written, or others would not see what is written here (rule 25).
+        """
+        with self._lock:
+            outermost = self._depth == 0
+            try:
+                if outermost:
+                    self._execute_first("BEGIN EXCLUSIVE")
+                    self._check_file()
+                self._depth += 1
+                try:
+                    yield self._db
+                finally:
+                    self._depth -= 1
+                if outermost:
+                    self._db.execute("COMMIT")
+                    self._check_file()  # it may have been replaced meanwhile
+            except BaseException as error:
+                if outermost and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explain(error, self.path) from None
+                raise
+
+    def in_one_commit(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Do several pieces of work in one transaction, so that they share one commit; returns results in order.
+
+        A piece that raises an error is undone alone and its error returned in its place.
+        """
+        done: list[Any] = []
+        with self.atomic() as db:
+            for work in works:
+                db.execute("SAVEPOINT piece")
+                try:
+                    done.append(work())
+                except Exception as error:  # noqa: BLE001  it belongs to whoever waits for that piece
+                    db.execute("ROLLBACK TO piece")
+                    done.append(error)
+                db.execute("RELEASE piece")
+        return done
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read rows."""
+        with self._lock:
+            try:
+                if self._depth:
+                    return self._db.execute(sql, values).fetchall()
+                self._check_file()
+                return self._execute_first(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
+
+    def version(self) -> int:
+        """A number that changes when another process has written the file."""
+        with self._lock:
+            try:
+                return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as error:
+                raise explain(error, self.path) from None
+
+    def meta(self, name: str) -> str | None:
+        """A remembered value."""
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, name: str, value: str) -> str:
+        """Remember a value and return it."""
+        with self.atomic() as db:
+            db.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+            )
+        return value
+
+    def belong_to(self, workspace: str, host: str) -> None:
+        """Belong to a workspace of a host from now on; keys and outcomes of one say nothing about another.
+
+        A copy of production, made for tests, has its workspaces' ids, too.
+
+        Raises
+        ------
+        LedgerError
+            If the file holds another workspace's requests, or another host's.
+        """
+        for name, value in (("workspace", workspace), ("host", host.lower())):
+            with self.atomic():
+                owner = self.meta(name) or self.set_meta(name, value)
+            if owner != value:
+                raise LedgerError(
+                    f"the ledger {self.path} belongs to {name} {owner}, not to {value}; give another file (ledger= or --ledger)"
+                )
+
+    def now(self) -> float:
+        """The ledger's own time, for leases and the age of readings: the server's, where it is known.
+
+        A clock that was set back makes leases and readings of the future out of those that there are; such leases are over, and such
+        readings stale, so that time never stands still (rule 21).
+        """
+        return self.clock()
+
+    def fingerprint(self, api_key: str) -> str:
+        """Salted fingerprint of an API key, to notice another one (rule 23)."""
+        return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
+
+    def note_time(self, server_now: float) -> None:
+        """Remember the latest server time and the ledger's own, to half a second; neither goes back."""
+        times = (server_now, self.clock())
+        if all(now < noted + TICK for now, noted in zip(times, self._noted, strict=True)):
+            return
+        with self.atomic() as db:
+            db.executemany(
+                """INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                   WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
+                list(zip(("latest_server", "latest"), map(repr, times), strict=True)),
+            )
+        self._noted = times
+
+
+class Part:
+    """One part of a ledger, with its own verbs.
+
+    Parameters
+    ----------
+    store : Store
+        The ledger's file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
