@@ -476,8 +476,12 @@ def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> Rea
     )
     if "scheduledFor" not in body:
         return Reason("new_values", fields=fields)
-    times = {"old": minute(utc_text(values["scheduled_for"]), tz), "new": minute(body["scheduledFor"], tz)}
-    return Reason("new_values_and_time", fields=fields, **times) if fields else Reason("new_time", **times)
+    old, new = (minute(utc_text(when), tz) for when in (values["scheduled_for"], body["scheduledFor"]))
+    return (
+        Reason("new_values_and_time", fields=fields, old=old, new=new)
+        if fields
+        else Reason("new_time", old=old, new=new)
+    )
 
 
 def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
