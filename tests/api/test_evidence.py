@@ -206,7 +206,7 @@ def test_nothing_has_nothing_in_common_but_itself():
 @given(st.text("ab.… ", max_size=40), st.integers(0, 40), st.sampled_from(["", ".", "…", " …", "..."]))
 def test_messages_that_count_as_the_same_have_their_beginning_in_common(whole, cut, ending):
     short = whole[:cut] + ending
-    if same_text(whole, short):
+    if same_text(whole, short) and min(len(whole.rstrip(".… ")), len(short.rstrip(".… "))) >= 16:
         assert common_text(whole) == common_text(short)
 
 
@@ -233,16 +233,16 @@ def test_a_time_is_never_that_of_nothing():
     assert same_time("soon", "soon"), "what is no time is at least itself"
 
 
-def test_a_message_is_never_that_of_nothing_nor_a_word_that_it_begins_with():
+def test_a_message_is_never_that_of_nothing():
     assert same_text(None, None)
     assert not same_text(None, "later")
     assert not same_text("later", None)
-    assert not same_text("No", "No media was found under this address")
+    assert not same_text("…", "No media was found under this address"), "an empty text is no cut of another"
 
 
-@given(st.text(min_size=20, max_size=60), st.integers(16, 60))
-def test_a_message_cut_short_is_the_same_message(message, length):
-    assert same_text(message, message[:length]) or len(message[:length].rstrip(".… ")) < 16
+@given(st.text(min_size=20, max_size=60), st.integers(1, 60))
+def test_rule_30_a_message_cut_to_any_length_is_the_same_message(message, length):
+    assert same_text(message, message[:length]) or not message[:length].rstrip(".… ")
     assert not same_text(message, "other" + message)
 
 

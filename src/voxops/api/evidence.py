@@ -204,11 +204,11 @@ def same_time(one: str | None, other: str | None) -> bool:
 
 
 def same_text(one: str | None, other: str | None) -> bool:
-    """Whether two messages are the same, or one is the other cut short, as lists may show it."""
+    """Whether two texts are the same, or one is the other cut to any length, as lists may show it; an empty text is no cut."""
     if one is None or other is None or one == other:
         return one == other
     short, long = sorted((one.rstrip(".… "), other.rstrip(".… ")), key=len)
-    return len(short) >= _SHORTEST_CUT and long.startswith(short)
+    return bool(short) and long.startswith(short)
 
 
 def common_time(time: str | None) -> str | None:
@@ -222,11 +222,11 @@ def common_time(time: str | None) -> str | None:
 
 
 def common_text(text: str | None) -> str | None:
-    """Return a value that is equal for all messages equal by `same_text`."""
+    """Return a value that is equal for all messages of 16 characters or more that are equal by `same_text`."""
     return None if text is None else text.rstrip(".… ")[:_SHORTEST_CUT]
 
 
-_SHORTEST_CUT = 16  # characters; a shorter text does not count as another one cut
+_SHORTEST_CUT = 16  # characters
 
 
 def _to_common_precision(one: str, other: str) -> tuple[datetime, datetime]:

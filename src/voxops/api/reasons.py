@@ -52,6 +52,7 @@ SENTENCES: dict[str, str] = {
     "media_required": "Instagram requires an image or a video",
     "row_id_doubled": "{count} rows have the key {value!r}; keep one, or rename the others",
     "row_id_missing": "the row has no key; every row needs one that never changes",
+    "item_unreadable": "the response does not say whether the row was created",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
     "time_missing": "no time; without one the API may publish the post at once",
@@ -92,6 +93,10 @@ SENTENCES: dict[str, str] = {
         + _LOST + ")"
     ),
     "other_target_publishing": "another target of this post is still publishing",
+    "publishing": "{status}",
+    "post_waits": "the post is {status}",
+    "target_not_listed": "the post no longer lists the target",
+    "target_without_id": "the API shows no id for this target; retry the whole post",
     "post_not_failed": "its post is {status}, not failed",
     "retryable_says_no": "the verdict is retry, but retryable is False or blank; set it to True to retry",
     "target_missing": "the post lists no target with a platform and an account",
@@ -101,6 +106,11 @@ SENTENCES: dict[str, str] = {
     "accounts_form": "new_account_ids must contain account ids, as listed by ws.accounts()",
     "added_already": "an earlier run already added {text!r} to its text; to add it once more, " + _ONCE_MORE,
     "as_requested": "the post already matches the request; nothing is left to change",
+    "changed_before": (
+        "an earlier run already changed {fields} ({name}); to set another value, pass vx.plan_update a new name, such as "
+        "change='second try'"
+    ),
+    "changed_since_sent": "changed since the request was sent; load it again, and plan what is still to be changed",
     "draft_would_go_out": (
         "this is a draft, and a time would publish it; to schedule it, give vx.plan_update a column new_scheduled_for"
     ),
@@ -127,13 +137,20 @@ SENTENCES: dict[str, str] = {
     "nothing_requested": "none of {columns} has a value",
     "old_time_missing": "the post has no time to move it from",
     "old_time_without_offset": "its time {value!r} has no offset from UTC; load the posts again",
+    "post_without_version": (
+        "the API shows no version of this post, so the change could overwrite another one; change it by hand"
+    ),
     "requested_written_missing": (
         "a requested value looks like a missing value ('nan'); leave the cell empty to keep the old value"
     ),
     "set_before": "an earlier run already set {value}, and it was changed again; to set it once more, " + _ONCE_MORE,
+    "shows_another": "the API accepted the change, but the post shows other values of {fields}",
+    "still_a_draft": "the API accepted the change, but the post is still a draft",
     "tags_form": "new_tags is a Python list written as text; separate the tags by semicolons",
     "unchanged": "the post already has these values",
+    "version_conflict": "the post was changed in the meantime (409 CONFLICT: {message}); load it again",
     # Cancel.
+    "changed_since_cancel": "it is {status}, and was changed since the request was sent; load it again",
     "created_elsewhere": (
         "another run or another ledger created it; to withdraw it anyway, use vx.plan_cancel(ws.posts(...))"
     ),
@@ -144,6 +161,8 @@ SENTENCES: dict[str, str] = {
     "not_cancellable": "only drafts and scheduled posts can be cancelled; this one is {status}",
     "not_out_yet": "not out yet",
     "put_back": "an earlier run withdrew it, and somebody restored it; to withdraw it once more, " + _ONCE_MORE,
+    "too_late": "the post is already {status}",
+    "withdrawn_when_created": "its create has not ended; the post is withdrawn when it exists",
     # Redeliver.
     "already_delivered": "already delivered",
     "delivery_age_unknown": "its age is unknown; load it again with ws.deliveries, or pass force=True",

@@ -1,0 +1,193 @@
+"""What an act is: everything in which retry, fix, cancel, update, create and redeliver differ, as one object per act.
+
+`table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
+Nothing here reads or sends: states, answers and evidence are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from voxops._support.canonical import canonical
+from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.core.acts.item import Form, Item, Request
+from voxops.core.acts.keys import stable_key
+
+BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
+TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
+MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
+_MISSING = frozenset(
+    {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
+)  # messages that a CSV file loses (rule 29)
+
+
+class Act:
+    """One kind of act.
+
+    Attributes
+    ----------
+    name, verb : str
+        As plans, runs and ledgers call it, and as people do.
+    about : str
+        How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
+    rounds : int
+        Readings of its subjects that a plan's cost counts.
+    alone : bool
+        Whether its subject is read by itself just before it is sent.
+    reverts : bool
+        Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
+    bulk : bool
+        Whether the rows of a chunk share a call; else those of one `group` do.
+    """
+
+    name: ClassVar[str]
+    verb: ClassVar[str]
+    about: ClassVar[Literal["post", "delivery", "create"]]
+    rounds: ClassVar[int] = 4
+    alone: ClassVar[bool] = False
+    reverts: ClassVar[bool] = False
+    bulk: ClassVar[bool] = False
+
+    def group(self, item: Item) -> str:
+        """Items with the same group share a call."""
+        return f"{item.subject} {item.path}"
+
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
+        """The call of these items; `state` is the post as just read, None while planning."""
+        first = items[0]
+        return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
+
+    # Before it is sent.
+
+    def forbids(self, item: Item, state: Any, past: Sequence[Request]) -> Reason | None:  # noqa: ARG002
+        """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.
+
+        `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
+        """
+        return None
+
+    def done_before(self, request: Request, state: Any, past: Sequence[Request]) -> Request | Reason | None:  # noqa: ARG002
+        """The request settled, where its subject is as requested or it is too late, or why it must not be done once more (rule 5)."""
+        return None
+
+    def covers(self, items: Sequence[Item], state: Any) -> Reason | None:  # noqa: ARG002
+        """Why a call would act on more than these items; None if it would not (rule 3)."""
+        return None
+
+    def has_passed(self, item: Item, now: datetime) -> bool:
+        """Whether the requested time has passed, so that the post would go out at once (rule 6)."""
+        when = item.asks("scheduledFor")
+        return when is not None and datetime.fromisoformat(when) <= now
+
+    # Its answer.
+
+    def decodes(self, data: Any) -> bool:
+        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 15)."""
+        return isinstance(data, Mapping) and bool({"id", "status", "success"} & data.keys())
+
+    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """Whether an answer names another subject, as where a proxy has mixed up two answers."""
+        return False
+
+    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """Requests that a 2xx settles by itself; `first` says that no earlier try can have had an effect."""
+        return []
+
+    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:  # noqa: ARG002
+        """Requests that a refusal settles or blocks one by one; none where it refuses all alike."""
+        return []
+
+    # Afterwards.
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Cause of a row of results, and the count of ``run.verify()`` that the present state of its post puts it in."""
+        raise NotImplementedError
+
+    def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
+        """The failed rows of a run as the frame that its planner takes; `stuck` says which have never ended."""
+        return rows
+
+    def keeps_old_errors(self) -> bool:
+        """Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own."""
+        return False
+
+    def replan(self, failed: Any, *, key: str, campaign: str) -> Any:  # noqa: ARG002
+        """A plan of the next attempt at failed rows; None where there is none."""
+        return None
+
+
+class PostAct(Act):
+    """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
+
+    about = "post"
+    sends: ClassVar[bool] = True
+
+    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:  # noqa: ARG002
+        """Block what has changed since the frame was loaded."""
+        return Reason("post_gone") if state is None else changed_since_loaded(item.seen, state)
+
+    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """The post is named in the path."""
+        return data.get("id") not in (None, path.split("/")[3])
+
+    def shows_nothing(self, requests: Sequence[Request], state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
+        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 11)."""
+        return untouched(state, baseline)
+
+    def settle_reading(
+        self, requests: Sequence[Request], state: PostState, tried: Attempted, reply: Any = None
+    ) -> list[Request]:
+        """Requests that the present state of the post settles or blocks, or that are pending for a reason.
+
+        `reply` is the answer to an accepted try.
+        """
+        raise NotImplementedError
+
+
+def key_of(items: Sequence[Item]) -> str:
+    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 9)."""
+    rows = sorted(items, key=lambda item: item.identity)
+    names = [[item.identity, item.attempt] for item in rows]
+    return stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)
+
+
+def changed_since_loaded(seen: Mapping[str, Any], state: PostState, *ignored: str) -> Reason | None:
+    """Why a row is blocked whose post or target differs from what the frame showed; None if it does not."""
+    now = {
+        "post_status": state.status,
+        "updated_at": state.updated_at,
+        "scheduled_for": state.scheduled_for,
+        "content": state.content,
+    }
+    if "platform" in seen:
+        target = state.target(seen["platform"], seen["account_id"])
+        if target is None:
+            return Reason("changed_since_loaded", fields="target")
+        now |= {name: getattr(target, name) for name in ("status", "error_code", "error_message")}
+    return differing({name: value for name, value in seen.items() if name not in ignored}, now)
+
+
+def differing(seen: Mapping[str, Any], now: Mapping[str, Any]) -> Reason | None:
+    """Why a row is blocked of which some field is not as it was seen; None if all are."""
+    names = sorted(name for name, value in now.items() if name in seen and not _same(name, seen[name], value))
+    return Reason("changed_since_loaded", fields=", ".join(names)) if names else None
+
+
+def _same(name: str, seen: Any, now: Any) -> bool:
+    """Whether a field is as it was seen: lists and files may cut times and messages, and lose a message that reads like none."""
+    if name in TIMES:
+        return same_time(seen, now)
+    if name == "content":
+        return seen is None or same_text(seen, now)
+    if name in MESSAGES:
+        return same_text(_message(seen), _message(now))
+    return bool(seen == now)
+
+
+def _message(text: str | None) -> str | None:
+    """A message, None for one that reads like a missing value."""
+    return None if text is None or text.strip().lower() in _MISSING else text

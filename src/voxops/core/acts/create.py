@@ -1,0 +1,409 @@
+"""Create: a campaign's rows as posts, in calls of at most 50 rows, or one by one (matrix rows 1 and 11)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from voxops._support.arguments import did_you_mean
+from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
+from voxops.api.error_bodies import bears_error
+from voxops.api.reasons import READY, Reason
+from voxops.api.states import PostState, as_mark
+from voxops.core.acts import keys
+from voxops.core.acts.act import BULK, Act, key_of
+from voxops.core.acts.item import Form, Item, Request, Subject, settled
+from voxops.core.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
+from voxops.errors import PlanError
+from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
+from voxops.frames.records import read_bulk_results
+from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
+from voxops.sheets.campaign import OPTIONAL
+from voxops.sheets.files import Places
+from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, platforms_of, sheet_rows, utc_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns that would name no row any more once it is planned or done.
+_FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
+# A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
+_LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
+_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
+
+
+# What a create requests and what a post shows, in forms that can be compared (rule 13).
+
+
+def asked_hash(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
+    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
+
+
+def shown_of_body(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
+    return _shown(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_of_state(state: PostState) -> str | None:
+    """Fingerprint of what a post shows; None where it does not show all of it."""
+    accounts = accounts_of(state)
+    if state.content is None or state.scheduled_for is None or not accounts:
+        return None
+    return _shown(state.content, accounts, state.scheduled_for)
+
+
+def _shown(content: str, accounts: Sequence[str], when: str) -> str:
+    """Fingerprint of content as it is read, accounts and time."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
+
+
+def accounts_of(state: PostState) -> list[str]:
+    """The accounts of a post, as far as it shows them."""
+    return [target.account_id for target in state.targets if target.account_id]
+
+
+def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
+    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
+    body = item.body or {}
+    ids = sorted({accounts.get(name, name) for name in body.get("accountIds", ())})
+    return replace(item, body={**body, "accountIds": ids})
+
+
+class CreateAct(Act):
+    """Rows share calls; each item of an answer counts by itself, and what was created is found by its mark."""
+
+    name = "create"
+    verb = "create"
+    about = "create"
+    rounds = 0
+    reverts = True
+    bulk = True
+
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002
+        """The rows in the order of their identities, however the sheet is sorted (rule 27), each with its marks."""
+        rows = sorted(items, key=lambda item: item.identity)
+        bodies = [_marked(item) for item in rows]
+        body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
+        return Form("POST", rows[0].path, canonical(body), key_of(rows))
+
+    def decodes(self, data: Any) -> bool:
+        """A list of items."""
+        return _results(data) is not None
+
+    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        """An answer may show marks, of the post or of its items."""
+        items = data.get("results")
+        posts = [
+            data,
+            *(each.get("post") for each in (items if isinstance(items, list) else ()) if isinstance(each, Mapping)),
+        ]
+        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
+        shown = {as_mark(found.get("voxopsOp")) for found in metadata if isinstance(found, Mapping)} - {None}
+        return not shown <= {request.item.mark for request in requests}
+
+    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """Each row by its own item; rows whose item can't be read are unknown."""
+        places = _places(requests)
+        items = read_items(data, places) or [None] * places
+        return [_settle(request, items[request.position]) for request in requests]
+
+    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:
+        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
+        results = _results(data)
+        shows = results is not None and (results or data.get("created"))
+        return self.settle_answer(requests, data, first=True) if shows else []
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Recovered is what exists, that nobody has withdrawn since (rule 30), and that did not fail to be published."""
+        if state is not None and state.status in {"failed", "partial"}:
+            return "created", "failed_other"
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        exists = state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
+        return "created", "recovered" if exists else failed
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
+        """Create what failed, as the next attempt."""
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
+
+
+class _CreateOne(CreateAct):
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at once."""
+
+    name = "create_one"
+    bulk = False
+
+    def decodes(self, data: Any) -> bool:
+        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
+        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
+            return False
+        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
+
+    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The post exists."""
+        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
+
+    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:  # noqa: ARG002
+        """A refusal is about the row."""
+        return []
+
+
+CREATE, CREATE_ONE = CreateAct(), _CreateOne()
+
+
+def _marked(item: Item) -> dict[str, Any]:
+    """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
+    body = dict(item.body or {})
+    marks = {
+        "voxopsOp": item.mark,
+        "voxopsRow": item.row_mark,
+        "voxopsCampaign": keys.campaign_mark(item.campaign),
+        "voxopsAsked": asked_hash(body),
+    }
+    return {**body, "metadata": marks}
+
+
+def read_items(data: Any, count: int) -> list[dict[str, Any] | None] | None:
+    """Read the answer to a batch by ``index`` (rule 15).
+
+    Returns
+    -------
+    list or None
+        The result of each item; None where the index or the post is missing, doubled or says nothing, and for all where the first
+        index is missing, since items may be counted from one. None for an answer without items.
+    """
+    results = _results(data)
+    if results is None:
+        return None
+    rows = read_bulk_results(results)
+    times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
+    items: list[dict[str, Any] | None] = [None] * count
+    for index, status, post_id, code, message in rows if times[0] else ():
+        if index is None or not 0 <= index < count or times[index] > 1:
+            continue
+        if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
+            items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
+        elif status == "failed":
+            said = message or "the server gave no reason"
+            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": said}
+    return items
+
+
+def _results(data: Any) -> list[Any] | None:
+    """The items of the answer to a batch: under ``results``, which may be within ``data`` or an error; None where there are none."""
+    if not isinstance(data, Mapping):
+        return None
+    for name in ("results", "items"):
+        if isinstance(data.get(name), list):
+            return list(data[name])
+    around = (_results(data.get(name)) for name in ("data", "error", "details"))
+    return next((found for found in around if found is not None), None)
+
+
+def _places(requests: Sequence[Request]) -> int:
+    """Items that the answer to a batch may have."""
+    return 1 + max((request.position for request in requests), default=-1)
+
+
+def _settle(request: Request, item: Mapping[str, Any] | None) -> Request:
+    """Outcome of a row from its item; an unreadable one leaves it unknown."""
+    if item is None:
+        return replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
+    return settled(request, **item)
+
+
+def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
+    """Plan to create a post for each row of a campaign.
+
+    Parameters
+    ----------
+    sheet : pandas.DataFrame
+        From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
+        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
+        rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
+        ``twin`` (True: this row is meant although it looks like another one, rule 26).
+    key : str
+        The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
+    campaign : str, optional
+        Creates of the same row under another name are other posts. Case, white space and typographic signs don't make another name. By
+        default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
+    one_by_one : bool
+        Send each row as a request of its own: as many requests as rows, but safe when two laptops send overlapping sheets at the
+        same moment, as far as the server remembers keys (rule 27).
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
+        long, the same post as a row above it (but where ``twin`` is True).
+
+    Raises
+    ------
+    PlanError
+        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or is there twice, or a
+        column has lost its type in a file.
+
+    Examples
+    --------
+    >>> vx.plan_create(sheet, key="row_id", campaign="spring").frame["reason"].to_list()
+    ['ready', 'ready']
+    """
+    if not isinstance(key, str):
+        raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
+    if not isinstance(one_by_one, bool):
+        raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
+    need_columns(sheet, ("content", "scheduled_for"), "use vx.read_campaign(path)")
+    if key not in sheet.columns:
+        _, cures = absent(sheet, [key], did_you_mean(key, map(str, sheet.columns)))
+        raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
+    if key in _FILLED:
+        raise PlanError(
+            f"key={key!r} names a column that plans and results fill themselves; give it another name first"
+        )
+    if "account_ids" not in sheet.columns:
+        need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
+    warn_of_typos(sheet, OPTIONAL)
+    name, named = _campaign_of(sheet, campaign)
+    act = CREATE_ONE if one_by_one else CREATE
+    labels, twins = row_names(sheet, key), flags(sheet, "twin")
+    names = [fingerprint("create", name, label) for label in labels]
+    # A row that can't be created has a reason, not a number; it blocks no other.
+    numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
+    fit = _fit_rows(sheet, labels, twins)
+    items = [
+        Item(
+            row=number,
+            act=act.name,
+            identity=names[number],
+            attempt=numbers[number],
+            subject=Subject("row", names[number]),
+            label=labels[number],
+            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
+            account="",
+            cause="",
+            method="POST",
+            path="/v1/posts" if one_by_one else BULK,
+            body=_body_of(row, alone=one_by_one),
+            seen={"campaign": name, "row": labels[number], "twin": twins[number], "named": named},
+        )
+        for number, (row, reason) in enumerate(fit)
+        if reason is None
+    ]
+    reasons = [reason or Reason(READY) for _, reason in fit]
+    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    details = {"campaign": name, "key": key, "names": frozenset(names), "one_by_one": one_by_one}
+    return build_plan(act, sheet, items, reasons, numbers, reads=reads, **details)
+
+
+def _body_of(row: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
+    """What is requested for a row; optional parts are left out where the sheet has none.
+
+    In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
+    """
+    body: dict[str, Any] = {
+        "content": str(row["content"]),
+        "accountIds": sorted(set(row["accounts"])),
+        "scheduledFor": utc_text(row["scheduled_for"]),
+    }
+    body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    if row["first_comment"] is not None and str(row["first_comment"]).strip():
+        body["firstComment"] = str(row["first_comment"])
+    if row["content_type"] is not None and str(row["content_type"]).strip():
+        body["contentType"] = str(row["content_type"]).strip().upper()
+    elif alone and "instagram" in platforms_of(row["accounts"]):
+        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
+        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
+    return body
+
+
+def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
+    """The campaign's canonical name, and whether anybody has named it: in the call, or in the frame (rule 29).
+
+    An empty column names none, and one that reads like a number may have been written in another way: rows that the ledger knows
+    under another name only are blocked then.
+    """
+    if campaign is not None and not isinstance(campaign, str):
+        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
+    if campaign is not None:
+        return keys.campaign_name(well_formed(campaign)), True
+    if "campaign" in frame.columns:
+        names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
+        if len(names) > 1:
+            raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
+        name = names.pop() if names else ""
+        if name:
+            return name, not _LIKE_A_NUMBER.fullmatch(name)
+    known = frame.attrs.get("campaign")
+    return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
+
+
+def _campaign_in(value: Any) -> str:
+    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 29)."""
+    if value is not None and not isinstance(value, str):
+        raise PlanError(
+            f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
+            "posts every row again; pass campaign=, or read the column as text"
+        )
+    return keys.campaign_name(well_formed(value or ""))
+
+
+def row_names(frame: pd.DataFrame, key: str) -> list[str]:
+    """The key column as canonical text, or a PlanError that shows what is missing or doubled."""
+    try:
+        names = [row_key(value) for value in plain_values(frame, key)]
+    except PlanError as error:
+        raise PlanError(f"column {key!r}: {error}") from None
+    missing = [row for row, name in enumerate(names) if name is None]
+    if missing:
+        where = _where(frame, key, missing)
+        raise PlanError(f"column {key!r} has no value in {where}; every row needs a key that never changes")
+    counts = Counter(names)
+    doubled = [name for name, count in counts.items() if count > 1]
+    if doubled:
+        where = _where(frame, key, [row for row, name in enumerate(names) if counts[name] > 1])
+        said = ", ".join(map(repr, doubled[:5])) + _more(doubled)
+        raise PlanError(f"column {key!r} holds {said} more than once, in {where}; drop or rename the copies")
+    return [name for name in names if name is not None]
+
+
+def _where(frame: pd.DataFrame, key: str, rows: Sequence[int]) -> str:
+    """Where rows are: the cells of the sheet that the frame comes from, else how to look at them in the frame."""
+    known = Places.of(frame)
+    numbers = known.numbers(frame)
+    cells = [known.cell(numbers[row], key) for row in rows[:5]]
+    said = f"frame.iloc[{list(rows[:5])}]" if None in cells else ", ".join(map(str, cells))
+    return said + _more(rows)
+
+
+def _more(values: Sequence[object]) -> str:
+    """How many more there are than the five that are shown."""
+    return f" and {len(values) - 5} more" if len(values) > 5 else ""
+
+
+def _fit_rows(
+    frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
+) -> list[tuple[dict[str, Any], Reason | None]]:
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``ws.check``.
+
+    `names` are the row keys, `meant` says which may look like another one.
+    """
+    column = "accounts" if "accounts" in frame.columns else "account_ids"
+    for number, value in enumerate(plain_values(frame, column)):
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, float) or (isinstance(part, str) and NUMBER_OF_A_FILE.fullmatch(part.strip())):
+                raise PlanError(
+                    f"row {number}: column {column!r} holds {part!r}, a number that a file has made of an id; read the column as "
+                    f"text, for example pd.read_csv(path, dtype={{{column!r}: 'string'}})"
+                )
+    known, rows = Places.of(frame), sheet_rows(frame)
+    judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
+    return [
+        (row, errors[0].reason.at(known.cell(number, errors[0].column)) if errors else None)
+        for row, errors, number in judged
+    ]

@@ -1,0 +1,80 @@
+"""Idempotency keys and marks, which stay the same over kernels, colleagues and lost disks.
+
+A key names a *logical request*: what is requested, of what, for which failure or row, and which deliberate attempt it is. Nothing of
+this machine, run or ledger enters it, so the server recognises the same failure wherever it was planned. The derivation never
+changes: golden values in the tests hold it (rule 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text
+
+_TYPOGRAPHIC = str.maketrans("‘’‐‑–—", "''----")
+
+
+def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
+    """Return the idempotency key of a logical request.
+
+    Parameters
+    ----------
+    method, path : str
+        The call. A target is named in the path by platform and account, since its id may be absent from lists.
+    requested : object
+        What is requested, without marks.
+    *names : object
+        What makes two equal calls different requests: identities of rows with their attempts.
+
+    Returns
+    -------
+    str
+        The first 16 bytes of a SHA-256 over canonical JSON, written as a UUID of version 4: the one form that the API is known to
+        accept (contract: section 6).
+    """
+    digest = hashlib.sha256(canonical([method.upper(), path, requested, list(names)])).digest()
+    return str(UUID(bytes=digest[:16], version=4))
+
+
+def mark(campaign: str, key: str, attempt: int) -> str:
+    """Return ``metadata.voxopsOp`` of a created post: campaign, row and attempt, hashed (rule 13)."""
+    return fingerprint("mark", campaign, key, attempt)
+
+
+def marks(campaign: str, key: str, attempts: Iterable[int]) -> list[str]:
+    """Return the mark of each of these attempts at a row."""
+    return fingerprints("mark", campaign, key, numbers=attempts)
+
+
+def row_mark(campaign: str, key: str) -> str:
+    """Return ``metadata.voxopsRow`` of a created post: campaign and row, hashed, whichever attempt (rule 13)."""
+    return fingerprint("row", campaign, key)
+
+
+def campaign_mark(campaign: str) -> str:
+    """Return ``metadata.voxopsCampaign`` of a created post: the campaign, hashed (rule 13)."""
+    return fingerprint("campaign", campaign)
+
+
+def change_mark(change: str, field: str, post_id: str) -> str:
+    """Return the name of an entry of ``metadata.voxopsChanges``: change, field and post, hashed, since clones carry metadata."""
+    return fingerprint("change", change, field, post_id)
+
+
+def value_mark(value: Any) -> str:
+    """Return the value of an entry of ``metadata.voxopsChanges``: what was requested, hashed; lists in any order."""
+    return fingerprint(
+        sorted(value) if isinstance(value, list) else as_kept(value) if isinstance(value, str) else value
+    )
+
+
+def campaign_name(name: str) -> str:
+    """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again.
+
+    It is folded until it stays as it is, since small letters may compose anew and results are planned again.
+    """
+    folded = " ".join(fold_text(name).translate(_TYPOGRAPHIC).casefold().split())
+    return folded if folded == name else campaign_name(folded)

@@ -1,0 +1,195 @@
+"""Rows of posts, targets and deliveries frames as plain values, and what forbids any act on them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from voxops._support import safe
+from voxops._support.canonical import fingerprint
+from voxops.api.evidence import common_time
+from voxops.api.reasons import Reason
+from voxops.api.timing import STUCK_AFTER
+from voxops.core.acts.act import MESSAGES, TIMES
+from voxops.core.acts.item import Item, Subject
+from voxops.errors import PlanError
+from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
+from voxops.frames.records import DELIVERY_EPISODE
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What a failure of a target is, and nothing that another listing could leave out (rule 4).
+TARGET_EPISODE = (
+    "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
+)  # fmt: skip
+_TARGET = (*TARGET_EPISODE, "cause", "verdict", "remedy", "new_content", "new_media_url")
+_NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
+_NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
+# A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
+_WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTargets:
+    """Targets of one post that are not published: all of them, and those that are in flight and not chosen by hand."""
+
+    count: int
+    moving: int  # nothing may touch a post with such a target (rule 3)
+
+
+def open_targets(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> dict[str, OpenTargets]:
+    """What is open per post: as the frame shows it, or more where the posts had more before the frame was filtered."""
+    now = fetched_at(frame)
+    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
+    failed, in_flight, chosen = Counter[str](), Counter[str](), Counter[str]()
+    for row, again in zip(rows, repeated(rows), strict=True):
+        if again:
+            continue
+        post = row["post_id"] or ""
+        failed[post] += row["status"] == "failed"
+        if row["status"] in IN_FLIGHT_STATUSES:
+            in_flight[post] += 1
+            chosen[post] += why_no_act(row, now) is None
+    opened = {}
+    for post in {row["post_id"] or "" for row in rows}:
+        before = known.get(post, [0, 0])
+        moving = max(in_flight[post], before[1])
+        opened[post] = OpenTargets(max(failed[post], before[0]) + moving, moving - chosen[post])
+    return opened
+
+
+def repeated(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which rows are about a target that an earlier row is about."""
+    places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
+    first = {place: number for number, place in reversed(list(enumerate(places)))}
+    return [first[place] != number for number, place in enumerate(places)]
+
+
+def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
+    """When the frame was loaded, in server time; None for a frame of unknown origin."""
+    import pandas as pd
+
+    fetched = frame.attrs.get("fetched_at")
+    return None if fetched is None else pd.Timestamp(fetched)
+
+
+def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None:
+    """Age of the row's last change when it was loaded; None if that is unknown."""
+    if now is None or row["_stamp"] is None:
+        return None
+    age: timedelta = (now - row["_stamp"]).to_pytimedelta()
+    return age
+
+
+def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
+    """Why a row names nothing to act on: an id is missing, or has what no id has, as in an edited file; None if it does."""
+    for column in columns:
+        name, value = column.replace("_", " "), row[column]
+        if value is None or value == "":
+            return Reason("id_missing", what=name)
+        if not isinstance(value, str):
+            return Reason("id_was_number", what=name, value=repr(value))
+        if _NO_ID.search(value) or not value.isprintable():
+            return Reason("id_malformed", what=name, value=safe.plain(repr(value), 60))
+    return None
+
+
+def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | None:
+    """Why no act may touch this target, whatever its verdict; None if one may."""
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
+    if row["platform"] is None or row["account_id"] is None:
+        return Reason("target_missing")
+    if not isinstance(row["account_id"], str):
+        return why_no_id(row, "account_id")
+    status = row["status"]
+    if status == "published":
+        return Reason("already_published")
+    if status == "failed":
+        return None
+    if row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
+        return Reason("post_not_failed", status=row["post_status"])
+    if status not in IN_FLIGHT_STATUSES:
+        return Reason("target_not_failed", status=status or "of unknown status")
+    age = age_of(row, now)
+    if age is None:
+        return Reason("in_flight_age_unknown", status=status)
+    if age < STUCK_AFTER:
+        return Reason("in_flight", status=status)
+    return None if row["retryable"] else Reason("in_flight_stuck", status=status)
+
+
+def episode_identity(action: str, seen: Mapping[str, Any], *more: Any) -> str:
+    """Fingerprint of an episode, alike for all readings of it: messages are left out, and times are cut to the second (rule 4)."""
+    common = {
+        name: common_time(value) if name in TIMES else value for name, value in seen.items() if name not in MESSAGES
+    }
+    return fingerprint(action, common, *more)
+
+
+def post_episode(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of a whole post as a frame of posts showed it (rule 4)."""
+    return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+
+
+def post_item(
+    number: int, row: Mapping[str, Any], act: str, path: str, identity: str, seen: Mapping[str, Any], **more: Any
+) -> Item:
+    """An item about a post; `path` is what follows the post's own path."""
+    details = {"platform": "", "account": "", "cause": row["status"], "method": "POST", "body": None}
+    return Item(
+        row=number,
+        act=act,
+        identity=identity,
+        attempt=row["attempt"],
+        subject=Subject("post", row["post_id"]),
+        label=row["post_id"],
+        path=f"/v1/posts/{row['post_id']}{path}",
+        seen=seen,
+        **details | more,
+    )
+
+
+def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a posts or targets frame as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1."""
+    return _rows(frame, _TARGET, stamp="updated_at", flag="retryable")
+
+
+def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a deliveries frame as plain values, as in `target_rows`."""
+    return _rows(frame, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
+
+
+def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+    """Rows as dicts; `stamp` also comes as a Timestamp under ``_stamp``."""
+    columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
+    columns |= {"_stamp": instants(frame, stamp), flag: flags(frame, flag), "attempt": attempts(frame)}
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _read(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
+    if name in TIMES:
+        return [None if when is None else when.isoformat() for when in instants(frame, name)]
+    values = plain_values(frame, name)
+    for row, value in enumerate(values):
+        if isinstance(value, list | tuple | set | dict | bytes) or (isinstance(value, float) and math.isinf(value)):
+            raise PlanError(f"row {row}: {name} is {safe.plain(repr(value), 60)}; it must be text or a number")
+    if name in _NUMBERS | _WORDS:
+        values = [as_whole_number(value) for value in values]
+    return [None if value is None else str(value) for value in values] if name in _WORDS else values
+
+
+def minute(text: str | None, tz: str = "UTC") -> str:
+    """A time as people write it, in a zone."""
+    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"

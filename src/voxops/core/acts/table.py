@@ -1,0 +1,28 @@
+"""The acts, one line each; everything else about an act stands in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voxops.core.acts.act import Act
+from voxops.core.acts.cancel import CANCEL
+from voxops.core.acts.create import CREATE, CREATE_ONE
+from voxops.core.acts.redeliver import REDELIVER
+from voxops.core.acts.retry import FIX, RETRY
+from voxops.core.acts.update import UPDATE
+from voxops.errors import LedgerError
+
+ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE)}
+
+
+def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
+    """The act of a stored request or run.
+
+    Raises
+    ------
+    LedgerError
+        If there is no such act: the ledger was changed by hand, or written by a version that knows more.
+    """
+    if name not in acts:
+        raise LedgerError(f"the ledger has an unknown act, {name[:40]!r}; nothing of it is sent")
+    return acts[name]

@@ -1,0 +1,567 @@
+"""Update: change or move posts that have not gone out, under the version that was read (matrix row 2).
+
+The request is absolute, also for a new time, so sending it twice has the effect of once. A post that somebody else has changed is
+blocked, not overwritten. A change is settled when the post shows the requested fields. Under one name a field of a post is set once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from voxops._support import safe
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time, well_formed
+from voxops.api.error_bodies import bears_error, read_answer
+from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
+from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, as_mark
+from voxops.api.timing import RESEND_UNANSWERED
+from voxops.core.acts import keys
+from voxops.core.acts.act import PostAct, changed_since_loaded
+from voxops.core.acts.create import accounts_of
+from voxops.core.acts.item import Form, Item, Request, blocked, settled
+from voxops.core.acts.plan import Plan, build_plan
+from voxops.core.acts.rows import episode_identity, fetched_at, minute, post_episode, post_item, target_rows, why_no_id
+from voxops.errors import ConfigError, PlanError
+from voxops.frames.columns import need_posts, plain_values, warn_of_typos
+from voxops.frames.nested import is_missing
+from voxops.frames.records import read_post
+from voxops.frames.times import placed, plain_units, shown_zone
+from voxops.model import Outcome
+from voxops.sheets.rules import is_written_list, is_written_missing, split_list, tags_in, utc_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Column -> the field that it changes. Fields that no reading shows, such as media, are not here: nothing could settle a change of them.
+FIELDS = {
+    "new_content": "content",
+    "new_scheduled_for": "scheduledFor",
+    "new_tags": "tags",
+    "new_account_ids": "accountIds",
+}
+OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
+NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
+_TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may have taken effect
+_MONTHS = re.compile(r"month|quarter|year|\d\s*[MQY]\s*$", re.IGNORECASE)  # lengths that depend on when they begin
+
+
+class Update(PostAct):
+    """One request per post, under its version; the answer is the post, and so is a reading.
+
+    `seen` of an item has what the frame showed (`shown`), and of a named change its name (`change`) and whether it is a move by some
+    time (`by`).
+    """
+
+    name = "update"
+    verb = "update"
+    sends = False
+    alone = True
+    reverts = True
+
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
+        """A named change also writes its marks, beside the whole metadata as just read."""
+        form, (item,) = super().form(items), items
+        metadata = None if state is None else _metadata(item, state)
+        return form if metadata is None else replace(form, body=canonical({**(item.body or {}), "metadata": metadata}))
+
+    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:
+        """Block what has changed since the frame was loaded, what the frame showed of it included."""
+        if state is None:
+            return super().forbids(item, state, past)
+        if state.status not in OPEN:
+            return Reason("not_changeable", status=state.status)
+        if state.source == "single" and state.version is None:
+            return Reason("post_without_version")
+        if changed := changed_since_loaded({**item.seen, **item.seen.get("shown", {})}, state):
+            return changed
+        return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
+
+    def done_before(
+        self, request: Request, state: PostState | None, past: Sequence[Request]
+    ) -> Request | Reason | None:
+        """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
+        if state is None:
+            return None
+        item, body = request.item, request.item.body or {}
+        name, before = item.seen.get("change", ""), _values_before(request, state, past)
+        shows = _compared(body, state)
+        same = [field for field in before if keys.value_mark(body[field]) in before[field]]
+        done = settled(request, Outcome.SUCCEEDED, result_id=item.label)
+        if name and before.keys() == body.keys():
+            if item.seen.get("by") or same == list(before):
+                return done
+            other = [field for field in before if field not in same]
+        else:  # what the API has kept in its own way is as requested
+            shows |= {
+                field: kept or shows[field]
+                for field, kept in _compared(body, state, loosely=True).items()
+                if field in same
+            }
+            other = [field for field in before if shows[field] is False]
+        if other:
+            return Reason(
+                "changed_before", fields=", ".join(sorted(other)), name=f"change={name!r}" if name else "no name"
+            )
+        return done if all(shows.values()) and not _waits_as_draft(item, state) else None
+
+    def decodes(self, data: Any) -> bool:
+        """The post as it is now."""
+        return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)
+
+    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The answer is the post: changed, unless it shows something else than requested."""
+        state = read_post(data)
+        done = []
+        for request in requests:
+            if state is None or state.post_id != request.item.subject.id or _waits_as_draft(request.item, state):
+                continue  # a draft may be scheduled in a moment: readings tell
+            shows = _compared(request.item.body or {}, state, loosely=True)
+            other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
+            if other:
+                done.append(_not_as_asked(request, Reason("shows_another", fields=other)))
+            else:
+                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+        return done
+
+    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:
+        """A conflict is somebody else's change: blocked, since a person must look at it."""
+        said = read_answer(data)
+        if said.code != "CONFLICT":
+            return []
+        return [blocked(request, Reason("version_conflict", message=said.message[:200])) for request in requests]
+
+    def shows_nothing(self, requests: Sequence[Request], state: PostState, baseline: Baseline | None) -> bool:
+        """Neither as requested nor changed by anybody."""
+        done = any(
+            _shows(request.item.body or {}, state) and not _waits_as_draft(request.item, state) for request in requests
+        )
+        return untouched(state, baseline) and not done
+
+    def settle_reading(
+        self,
+        requests: Sequence[Request],
+        state: PostState,
+        tried: Attempted,
+        reply: Any = None,  # noqa: ARG002
+    ) -> list[Request]:
+        """As requested is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be in flight any more.
+
+        Its version has moved on, so a request that still comes would be refused.
+        """
+        moved_on = tried.baseline is None or not untouched(state, tried.baseline)
+        late = moved_on and tried.since >= RESEND_UNANSWERED
+        done = []
+        for request in requests:
+            if request.outcome.final:
+                continue
+            loosely = moved_on and not _shows(_as_shown(request.item), state)
+            shows = _compared(request.item.body or {}, state, loosely=loosely)
+            if all(shows.values()) and not _waits_as_draft(request.item, state):
+                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+            elif all(shows.values()) and late:
+                done.append(_not_as_asked(request, Reason("still_a_draft")))
+            elif False in shows.values() and late:
+                done.append(blocked(request, Reason("changed_since_sent")))
+        return done
+
+    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+        """Recovered is what shows the fields as requested."""
+        wanted = state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return str(row.get("status") or "changed"), "recovered" if wanted else failed
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
+        """Plan the same again; a post that is a draft by then stays one."""
+        return _planned(failed, drafts=False)
+
+
+UPDATE = Update()
+
+
+def _not_as_asked(request: Request, why: Reason) -> Request:
+    return settled(request, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=str(why))
+
+
+def _values_before(request: Request, state: PostState, past: Sequence[Request]) -> dict[str, set[str]]:
+    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger."""
+    item, found = request.item, {field: set[str]() for field in request.item.body or {}}
+    name = item.seen.get("change", "")
+    for one in past:
+        failed = one.outcome is Outcome.FAILED and (
+            one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
+        )
+        if one.id == request.id or one.item.act != item.act or failed:
+            continue
+        for field in (
+            found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()
+        ):
+            found[field].add(keys.value_mark(one.item.asks(field)))
+    marks = (state.metadata or {}).get("voxopsChanges")
+    for field in found if name and isinstance(marks, Mapping) else ():
+        if (mark := keys.change_mark(name, field, state.post_id)) in marks:
+            found[field].add(as_mark(marks[mark]) or "")
+    return {field: values for field, values in found.items() if values}
+
+
+def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
+    """The metadata that a named change writes: all that was read, and its marks.
+
+    None where it might wipe a mark: the reading shows no metadata, or not every mark of the create whole.
+    """
+    name, shown = item.seen.get("change"), dict(state.metadata or {})
+    ours = [shown[each] for each in ("voxopsRow", "voxopsOp", "voxopsCampaign", "voxopsAsked") if each in shown]
+    before = shown.get("voxopsChanges", {})
+    if (
+        not name
+        or not shown
+        or not isinstance(before, Mapping)
+        or (ours and None in {state.marks[1], *map(as_mark, ours)})
+    ):
+        return None
+    marks = {
+        keys.change_mark(name, field, state.post_id): keys.value_mark(value)
+        for field, value in (item.body or {}).items()
+    }
+    return {**shown, "voxopsChanges": {**before, **marks}}
+
+
+def _as_shown(item: Item) -> dict[str, Any]:
+    """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
+    shown, names = item.seen.get("shown") or {}, {"content": "content", "scheduledFor": "scheduled_for"}
+    return {field: shown[name] for field, name in names.items() if field in (item.body or {}) and shown.get(name)}
+
+
+def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
+    """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
+    text, shown, now = item.asks("content"), (item.seen.get("shown") or {}).get("content"), state.content
+    if not text or not shown or not now or as_read(shown) == as_read(now):
+        return False
+    beginning = shown.rstrip(".… ")
+    return beginning in text and len(now) > len(beginning) and same_text(shown, now)
+
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a change requests, out of the columns of a row."""
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
+    found = {}
+    for column, name in FIELDS.items():
+        value = values.get(column)
+        if not (name == "tags" and _is_blank(value)) and not is_missing(value):
+            wanted = read.get(name, lambda text: text)(value)
+            # A tag that is there already is not added again.
+            found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
+    return found
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a cell says nothing: a file makes ``""`` of what is missing, and ``groupby`` a list of it. An empty list says *none*."""
+    parts = value if isinstance(value, list | tuple) and value else [value]
+    return all(is_missing(part) or (isinstance(part, str) and not part.strip()) for part in parts)
+
+
+def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:
+    """Whether the post shows each requested field as requested; None where it does not show the field, or only its beginning.
+
+    An API may keep blanks in its own way, and times to the minute: `loosely` takes that for what was requested. That holds only of a
+    post that was changed since, else a change of blanks or of seconds alone would be none.
+    """
+    form = as_read if loosely else as_kept
+    found: dict[str, bool | None] = {}
+    for name, value in body.items():
+        match name:
+            case "content" if state.content is not None:
+                cut = state.source == "list" and same_text(state.content, str(value))
+                found[name] = form(state.content) == form(str(value)) or (None if cut else False)
+            case "scheduledFor":
+                cut = datetime.fromisoformat(value).replace(second=0, microsecond=0).isoformat()
+                found[name] = same_time(state.scheduled_for, value) or (loosely and same_time(state.scheduled_for, cut))
+            case "tags" if state.tags is not None:
+                found[name] = sorted(state.tags) == sorted(value)
+            case "accountIds" if accounts := set(accounts_of(state)):
+                found[name] = accounts == set(value)
+            case _:
+                found[name] = None
+    return found
+
+
+def _shows(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> bool:
+    """Whether a post shows everything as requested."""
+    return bool(body) and all(_compared(body, state, loosely=loosely).values())
+
+
+def _waits_as_draft(item: Item, state: PostState) -> bool:
+    """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
+    return state.status == "draft" and "scheduledFor" in (item.body or {})
+
+
+def plan_update(
+    posts: pd.DataFrame,
+    *,
+    to: date | str | Iterable[Any] | None = None,
+    by: timedelta | str | None = None,
+    change: str | None = None,
+) -> Plan:
+    """Plan to change posts that have not gone out, or to move them to another time (matrix row 2).
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        Rows of ``ws.posts``. Columns ``new_content``, ``new_tags`` and ``new_account_ids`` (lists, or text separated by ``;``) change
+        these fields; missing values leave them as they are. Only drafts and scheduled posts can be changed.
+    to : datetime, date, Timestamp or ISO text, or one per row
+        The new time of all posts, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
+        midnight. One per row, such as a column of the frame, needs offsets; missing values leave the time as it is.
+    by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
+        How much later each post goes out; needs `change`. This is elapsed time: over a change of the clocks the hour of the day moves
+        too.
+    change : str
+        A name of the change, such as ``"strike, Monday"``. Under one name a field of a post is set once, however often the cell is
+        run: with `by` it is done then, and another value of `to` or of a column is blocked. By default the column ``change`` of the
+        frame, as ``run.failed()`` has it. Without a name, a field that this ledger has changed before, and that shows something else
+        now, is blocked.
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`; one request per post, with the version of the post that was read. A post that somebody has changed since
+        the frame was loaded is blocked and not overwritten. The frame has the new times in ``new_scheduled_for``.
+
+        A frame may have that column instead of `to` and `by`. Only then a draft gets a time, and becomes scheduled; with `to` and
+        `by` drafts are not eligible.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing, the rows are targets, nothing is changed, more than one of `to`, `by` and ``new_scheduled_for`` is
+        there, `by` has no `change`, or one of them can't be read.
+
+    Examples
+    --------
+    >>> posts = ws.posts(status="scheduled").head(2)
+    >>> plan = vx.plan_update(posts.assign(new_content=posts["content"] + " #spring"))
+    >>> plan.frame["eligible"].to_list()
+    [True, True]
+    >>> plan = vx.plan_update(posts, by="3D", change="strike, Monday")
+    >>> set(plan.frame["new_scheduled_for"] - posts["scheduled_for"])
+    {Timedelta('3 days 00:00:00')}
+    """
+    moved = to is not None or by is not None
+    maker = f"use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}"
+    need_posts(posts, ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else [])), maker)
+    warn_of_typos(posts, FIELDS)
+    if to is not None and by is not None:
+        raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")
+    if moved and "new_scheduled_for" in posts.columns:
+        raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
+    if by is not None and change is None:
+        raise PlanError(
+            "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
+        )
+    if change is not None:
+        if not isinstance(change, str) or not keys.campaign_name(well_formed(change)):
+            raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
+        posts = posts.assign(change=keys.campaign_name(well_formed(change)))
+    if to is not None:
+        several = isinstance(to, Iterable) and not isinstance(to, str)
+        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False)
+    if by is not None:
+        step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
+        times = _utc([text and _later(text, step) for text in old])
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=True)
+    if not any(name in posts.columns for name in FIELDS):
+        raise PlanError(f"the frame changes nothing; {maker}")
+    return _planned(posts)
+
+
+def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> Plan:
+    """The plan of one change per post; `drafts` says whether drafts may get a time."""
+    now, tz = fetched_at(frame), shown_zone(frame)
+    columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
+    moment = None if now is None else now.to_pydatetime()
+    items: list[Item] = []
+    reasons, numbers = [], []
+    seen_ids: set[str] = set()
+    for number, row in enumerate(target_rows(frame)):
+        values = {name: column[number] for name, column in columns.items()}
+        numbers.append(row["attempt"])
+        body: dict[str, Any] = {}
+        reason = _why_not(row, values, seen_ids, drafts=drafts, by=by)
+        if reason is None:
+            body = asked(values)
+            reason = _why_not_asked(body, values, moment, tz, draft=row["status"] == "draft")
+        reasons.append(reason or _changes(body, values, tz))
+        if reason is not None:
+            continue
+        seen_ids.add(row["post_id"])
+        episode = post_episode(row)
+        shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
+        seen: dict[str, Any] = {
+            **episode,
+            "shown": {name: text for name, text in shown.items() if name in frame.columns},
+        }
+        identity = episode_identity("update", episode, body)
+        if values["change"]:
+            change = keys.campaign_name(well_formed(str(values["change"])))
+            seen |= {"change": change, "by": by}
+            identity = fingerprint("update", row["post_id"], change, sorted(body))
+        items.append(post_item(number, row, UPDATE.name, "", identity, seen, method="PATCH", body=body))
+    return build_plan(UPDATE, frame, items, reasons, numbers, reads=len(items))
+
+
+def _why_not(
+    row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str], *, drafts: bool, by: bool
+) -> Reason | None:
+    """Why a post can't be changed; None if it can."""
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
+    if row["post_id"] in seen_ids:
+        return Reason("post_twice")
+    if row["status"] not in OPEN:
+        return Reason("not_changeable", status=row["status"])
+    new, old = values["new_scheduled_for"], values["scheduled_for"]
+    if row["status"] == "draft" and not drafts and (by or new is not None):
+        return Reason("draft_would_go_out")
+    if not by or new is not None:
+        return None
+    if old is None:
+        return Reason("old_time_missing")
+    far = utc_text(old) is not None
+    return Reason("new_time_beyond_calendar" if far else "old_time_without_offset", value=str(old)[:40])
+
+
+def _why_not_asked(
+    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, tz: str, *, draft: bool
+) -> Reason | None:
+    """Why what is requested can't be; None if it can."""
+    if not body:
+        return Reason("nothing_requested", columns=", ".join(FIELDS))
+    content, when, tags = body.get("content", "x"), values["new_scheduled_for"], body.get("tags", ())
+    if not isinstance(content, str) or not content.strip():
+        return Reason("new_content_blank")
+    if any(map(is_written_missing, (content, *tags))):
+        return Reason("requested_written_missing")
+    if len(content) > CONTENT_CHARACTERS:
+        return Reason("content_too_long", count=len(content), platform="the API", most=CONTENT_CHARACTERS)
+    accounts = body.get("accountIds", ["x"])
+    if not accounts or any(":" in name or is_written_list(name) for name in accounts):
+        return Reason("accounts_form")
+    if any(map(is_written_list, tags)):
+        return Reason("tags_form")
+    if when is not None and body["scheduledFor"] is None:
+        shown = str(when)[:40]
+        if not isinstance(when, datetime):
+            return Reason("new_time_without_offset", value=shown)
+        return Reason("new_time_without_zone", value=shown, zone="Europe/Berlin" if tz == "UTC" else tz)
+    if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
+        return Reason("new_time_past")
+    old = {"scheduledFor": utc_text(values["scheduled_for"]), "content": values["content"]}
+    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
+    same = body.keys() <= old.keys() and all(
+        same_time(value, old[name]) if name == "scheduledFor" else value == old[name] for name, value in body.items()
+    )
+    return Reason("unchanged") if same and not lets_out else None
+
+
+def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> Reason:
+    """What is changed, for people; times in the zone in which they know them."""
+    fields = ", ".join(
+        "account_ids" if name == "accountIds" else name for name in sorted(body) if name != "scheduledFor"
+    )
+    if "scheduledFor" not in body:
+        return Reason("new_values", fields=fields)
+    old, new = (minute(utc_text(when), tz) for when in (values["scheduled_for"], body["scheduledFor"]))
+    return (
+        Reason("new_values_and_time", fields=fields, old=old, new=new)
+        if fields
+        else Reason("new_time", old=old, new=new)
+    )
+
+
+def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
+    """Times as a column."""
+    import pandas as pd
+
+    return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
+
+
+def _for_each(to: Any, posts: pd.DataFrame) -> Any:
+    """One time per row, in the order of the frame; whether each is fit is decided per row."""
+    import pandas as pd
+
+    if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
+        raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
+    if isinstance(to, pd.Series):
+        if not to.index.equals(posts.index):
+            raise PlanError("to= is a column of other rows than the frame; take it from the same frame")
+        return to
+    times = list(to)
+    if len(times) != len(posts):
+        raise PlanError(
+            f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
+        )
+    return pd.Series(times, index=posts.index)
+
+
+def _time(to: Any, tz: str) -> str:
+    """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
+    import pandas as pd
+
+    zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
+    refusal = PlanError(
+        f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
+    )
+    if not isinstance(to, date | str):
+        raise refusal
+    try:
+        time = pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
+        text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
+    except (ValueError, TypeError):
+        raise refusal from None
+    except ConfigError as error:
+        raise PlanError(str(error)) from None
+    if text is None:
+        raise refusal
+    return text
+
+
+def _later(text: str, step: timedelta) -> str | None:
+    """A time moved by a step; None where no calendar has it."""
+    try:
+        moved = datetime.fromisoformat(text) + step
+    except OverflowError:
+        return None
+    return moved.isoformat() if in_calendar(moved) else None
+
+
+def _step(by: Any) -> timedelta:
+    """How much later."""
+    import pandas as pd
+
+    if isinstance(by, Iterable) and not isinstance(by, str):
+        raise PlanError(
+            f"by= takes one for all posts, not a {type(by).__name__}; for one per row use to=posts['scheduled_for'] + ..."
+        )
+    refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
+    try:
+        step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
+    except (ValueError, TypeError):
+        if _MONTHS.search(str(by)):
+            raise PlanError(
+                f"by={str(by)[:40]!r}: months and years have no fixed length; "
+                "use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
+            ) from None
+        raise refusal from None
+    bare = isinstance(by, bool | int | float) or (
+        isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
+    )
+    if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
+        raise refusal
+    found: timedelta = step.to_pytimedelta()
+    return found

@@ -1,0 +1,221 @@
+"""Keys: golden values that never change, the one JSON text, and what makes two rows the same row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from io import BytesIO, StringIO
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from voxops._support.canonical import canonical, fingerprint, row_key
+from voxops.core.acts import keys
+from voxops.core.acts.create import row_names
+from voxops.errors import PlanError
+from voxops.frames.arrow import from_arrow
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_a_key_is_what_the_docstring_says():
+    """Derived here by hand: sha256 over canonical JSON, its first 16 bytes with the bits of a UUID of version 4."""
+    text = b'["POST","/v1/posts/post_1/retry",null,[["a","b"],1]]'
+    digest = bytearray(hashlib.sha256(text).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x40
+    digest[8] = digest[8] & 0x3F | 0x80
+    assert keys.stable_key("post", "/v1/posts/post_1/retry", None, ["a", "b"], 1) == str(UUID(bytes=bytes(digest)))
+
+
+NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
+
+
+@given(NAMES, NAMES, st.integers(-5, 2**40), st.integers(0, 40))
+def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, first, count):
+    attempts = range(first, first + count)
+    assert keys.marks(campaign, row, attempts) == [keys.mark(campaign, row, attempt) for attempt in attempts]
+
+
+@given(JSON, st.lists(st.text(max_size=4), max_size=3))
+def test_every_key_is_a_uuid_of_version_4(body, names):
+    key = keys.stable_key("POST", "/v1/posts", body, *names)
+    assert UUID(key).version == 4
+    assert str(UUID(key)) == key
+    assert keys.stable_key("POST", "/v1/posts", body, *names) == key
+
+
+@given(JSON)
+def test_canonical_json_reads_back_and_does_not_depend_on_order(value):
+    text = canonical(value)
+    assert json.loads(text) == value
+    assert canonical(json.loads(text)) == text
+    if isinstance(value, dict):
+        assert canonical(dict(reversed(value.items()))) == text
+
+
+def test_half_an_emoji_is_still_a_text_and_nan_is_none():
+    assert canonical({"a": "\ud83d"}) == b'{"a":"\\ud83d"}'
+    assert canonical({"a": "é"}) == '{"a":"é"}'.encode()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical({"a": float("nan")})
+
+
+def test_parts_of_a_fingerprint_can_t_run_into_each_other():
+    assert fingerprint("a", "b") != fingerprint("ab") != fingerprint("a", "", "b")
+    assert fingerprint("1") != fingerprint(1)
+
+
+@pytest.mark.parametrize(
+    "value", [1, "1", 1.0, " 1 ", np.int64(1), np.float64(1.0), Decimal("1.00"), pd.Series([1], dtype="Int64")[0]]
+)
+def test_one_row_has_one_name(value):
+    assert row_key(value) == "1"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("1.0", "1"),
+        ("1.50", "1.50"),
+        ("-0.0", "-0"),
+        ("007.0", "007.0"),
+        ("2026-03-04 00:00:00", "2026-03-04"),
+        (pd.Timestamp("2026-03-04"), "2026-03-04"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("\ufeffSP-1\u200b ", "SP-1"),
+        ("sp-1", "sp-1"),
+        ("007", "007"),
+        (0.1, "0.1"),
+        (-3.0, "-3"),
+        (True, "True"),
+        ("", None),
+        ("  ", None),
+    ],
+)
+def test_texts_stay_themselves(value, name):
+    assert row_key(value) == name
+
+
+INSTANTS = (
+    "2027-03-01T09:00:00Z", "2027-03-01 09:00:00+00:00", "2027-03-01 10:00:00+01:00", "2027-03-01T09:00Z", "2027-03-01T14:30:00.000000+0530",
+    pd.Timestamp("2027-03-01T10:00", tz="Europe/Berlin"), datetime(2027, 3, 1, 9, tzinfo=UTC),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", INSTANTS, ids=str)
+def test_rule_05_an_instant_is_one_row_in_whatever_zone_and_spelling(value):
+    assert row_key(value) == "2027-03-01T09:00:00+00:00"
+    if isinstance(value, str):
+        assert row_key(f"{value} ") == "2027-03-01T09:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2027-03-01T9:00",
+        "2027-03-01 09:00:00.",
+        "2027-02-30T09:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "at 2027-03-01T09:00:00Z",
+        "2027-03-01Z",
+    ],
+)
+def test_rule_05_what_is_no_instant_stays_the_text_that_it_is(value):
+    assert row_key(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2027-03-01 09:00", "2027-03-01T09:00:00", "2027-03-01T09:00:00.000", "2027-03-01 09:00:00.000000000",
+        datetime(2027, 3, 1, 9), pd.Timestamp("2027-03-01T09:00"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_rule_05_a_time_without_a_zone_is_one_row_in_whatever_spelling(value):
+    assert row_key(value) == "2027-03-01 09:00:00"
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)), st.sampled_from(["csv", "json", "parquet"]))
+def test_rule_29_a_column_of_times_without_a_zone_names_its_rows_through_a_file(when, kind):
+    frame = pd.DataFrame(
+        {"slot": pd.Series([pd.Timestamp(when), pd.Timestamp("2027-03-02 10:30:00.25")]).dt.as_unit("us")}
+    )
+    assert not isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    file = BytesIO()
+    match kind:
+        case "csv":
+            frame.to_csv(file, index=False)
+        case "json":
+            frame.to_json(file, date_format="iso", date_unit="us")
+        case "parquet":
+            frame.to_parquet(file)
+    file.seek(0)
+    match kind:
+        case "csv":
+            back = pd.read_csv(file)
+        case "json":
+            back = pd.read_json(file, dtype=False)
+        case "parquet":
+            back = from_arrow(pd.read_parquet(file))
+    assert [row_key(value) for value in back["slot"]] == [row_key(value) for value in frame["slot"]]
+
+
+@pytest.mark.parametrize("value", [17841405793187218, 2**53, -(2**60), 1.7841405793187218e16], ids=str)
+def test_rule_05_a_number_that_may_have_lost_digits_in_a_file_names_no_row(value):
+    with pytest.raises(PlanError, match="may have lost digits in a file; read the column as text"):
+        row_key(value)
+    assert row_key(str(int(value))) == str(int(value))
+    assert row_key(2**53 - 1) == str(2**53 - 1)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
+def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
+    frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})
+    assert isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    back = pd.read_csv(StringIO(frame.to_csv(index=False)))
+    assert row_names(frame, "slot") == row_names(back, "slot") == row_names(frame.astype(object), "slot")
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), np.nan, pd.NA, pd.NaT])
+def test_a_missing_name_is_none(value):
+    assert row_key(value) is None
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_integers_and_their_floats_are_one_row(number):
+    assert row_key(number) == row_key(float(number)) == row_key(str(number)) == str(number)
+
+
+@pytest.mark.parametrize("value", [2.0**53, 1e21, -12345678901234567.0])
+def test_a_number_that_has_lost_digits_is_refused(value):
+    with pytest.raises(PlanError, match="lost digits"):
+        row_key(value)
+
+
+def test_exotic_numbers_have_a_name():
+    assert row_key(Fraction(1, 2)) == "1/2"
+    assert row_key(float("inf")) == "inf"
+
+
+@given(st.text(max_size=8) | st.text("aßİé\u00ad\u0301\u0316\u200d A", max_size=6))
+@example("Cafe\u00ad\u0301")
+@example("ß\u0301")
+def test_the_name_of_a_campaign_is_in_its_form_already_where_results_show_it(name):
+    folded = keys.campaign_name(name)
+    assert keys.campaign_name(folded) == folded

@@ -1,0 +1,343 @@
+"""Planning acts on what exists: whole posts or single targets, what is held and why, and what makes a failure itself."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.acts.support import forms, keys_of
+
+from voxops._support import safe
+from voxops.api.reasons import Reason
+from voxops.core.acts.cancel import plan_cancel
+from voxops.core.acts.redeliver import plan_redeliver
+from voxops.core.acts.retry import plan_fix, plan_retry
+from voxops.core.acts.update import plan_update
+from voxops.errors import PlanError
+
+NOW = pd.Timestamp("2026-03-02T09:00:00Z")
+OLD, YOUNG = NOW - pd.Timedelta("1h"), NOW - pd.Timedelta("3min")
+
+
+def targets(*rows: dict[str, Any], open_targets: str | None = None) -> pd.DataFrame:
+    base = {
+        "post_id": "post_1", "platform": "twitter", "account_id": "acc", "status": "failed", "error_code": "RATE_LIMITED",
+        "error_message": "later", "post_status": "failed", "updated_at": OLD, "cause": "rate", "verdict": "retry", "remedy": "again",
+        "retryable": True,
+    }  # fmt: skip
+    frame = pd.DataFrame([{**base, **row} for row in rows])
+    frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True).astype("datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = NOW.isoformat()
+    if open_targets:
+        frame.attrs["open_targets"] = open_targets
+    return frame
+
+
+def paths(plan: Any) -> list[str]:
+    return [form.path for form in forms(plan)]
+
+
+def test_all_failed_targets_of_a_post_are_one_retry():
+    plan = plan_retry(targets({}, {"platform": "facebook"}, {"platform": "threads", "status": "published"}))
+    assert paths(plan) == ["/v1/posts/post_1/retry"]
+    assert forms(plan)[0].body is None
+    assert [item.platform for item in plan.items] == ["twitter", "facebook"]
+    assert plan.frame["reason_code"][2] == "already_published"
+    assert len(set(plan.frame["idempotency_key"].dropna())) == 1
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"updated_at": OLD.floor("s")},
+        {"error_message": "rate limit reached…"},
+        {"error_message": "rate limit reached, 30 seconds until reset. "},
+        {"updated_at": OLD.floor("s"), "error_message": "ra"},
+        {"error_message": None},
+    ],
+)
+@pytest.mark.parametrize("planner", [plan_retry, plan_fix])
+def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_shows(planner, cut):
+    whole = {
+        "updated_at": OLD + pd.Timedelta("123456us"),
+        "error_message": "rate limit reached, 30 seconds until reset",
+    }
+    one, other = (planner(targets(whole | some).assign(new_content="mended")) for some in ({}, cut))
+    assert keys_of(one) == keys_of(other)
+    assert one.items[0].identity == other.items[0].identity
+    for another in ({"updated_at": OLD + pd.Timedelta("1s")}, {"error_code": "X"}):
+        assert keys_of(planner(targets(whole | another).assign(new_content="mended"))) != keys_of(one)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}],
+)
+def test_a_target_that_is_not_to_be_retried_makes_the_others_fixes(other):
+    plan = plan_retry(targets({}, {"platform": "facebook", **other}, {"platform": "threads"}))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix", "/v1/posts/post_1/platforms/threads~acc/fix"]
+    assert [form.body for form in forms(plan)] == [b"{}", b"{}"]
+    assert len(set(keys_of(plan))) == 2
+    assert plan.frame["act"].fillna("").to_list() == ["fix", "", "fix"]
+    assert plan.reads == 2
+
+
+def test_targets_that_were_filtered_away_are_remembered():
+    plan = plan_retry(targets({}, open_targets='{"post_1":[2,0]}'))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    moving = plan_retry(targets({}, open_targets='{"post_1":[1,1]}'))
+    assert moving.frame["reason_code"].tolist() == ["other_target_publishing"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"post_id": None}, Reason("id_missing", what="post id")),
+        ({"account_id": None}, Reason("target_missing")),
+        ({"status": "published"}, Reason("already_published")),
+        ({"status": "publishing", "updated_at": YOUNG}, Reason("in_flight", status="publishing")),
+        ({"status": "pending", "retryable": False}, Reason("in_flight_stuck", status="pending")),
+        ({"status": "scheduled"}, Reason("target_not_failed", status="scheduled")),
+        ({"status": "pending", "post_status": "scheduled"}, Reason("post_not_failed", status="scheduled")),
+        ({"status": "pending", "post_status": "draft"}, Reason("post_not_failed", status="draft")),
+        ({"status": "pending", "post_status": "cancelled"}, Reason("post_not_failed", status="cancelled")),
+        ({"status": None}, Reason("target_not_failed", status="of unknown status")),
+        (
+            {"retryable": False, "verdict": "fix media", "remedy": "crop it"},
+            Reason("not_retryable", verdict="fix media", remedy="crop it"),
+        ),
+    ],
+)
+def test_what_is_held_says_why(row, reason):
+    plan = plan_retry(targets(row))
+    assert plan.items == ()
+    assert plan.why == (reason,)
+    assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(reason), reason.code]
+
+
+def test_the_analyst_s_word_is_recorded():
+    plan = plan_retry(targets({"verdict": "ask support"}))
+    assert plan.why == (Reason("as_analyst_says", verdict="ask support"),)
+    assert plan.frame["reason_code"].tolist() == ["ready"]
+
+
+@pytest.mark.parametrize("changed", [{"retryable": False}, {"retryable": None}, {"retryable": False, "remedy": "mend"}])
+def test_what_an_analyst_has_taken_out_by_hand_is_held_on_that_word(changed):
+    plan = plan_retry(targets(changed))
+    assert plan.eligible == 0
+    assert plan.frame["reason_code"].tolist() == ["retryable_says_no"]
+
+
+def test_a_stuck_target_goes_on_the_analyst_s_word():
+    assert paths(plan_retry(targets({"status": "publishing", "updated_at": OLD}))) == ["/v1/posts/post_1/retry"]
+
+
+def test_a_row_that_stands_twice_counts_once():
+    plan = plan_retry(targets({}, {}, open_targets='{"post_1":[2,0]}'))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    assert plan.frame["reason_code"][1] == "target_twice"
+    fixes = plan_fix(targets({}, {}).assign(new_content=["a", "b"]))
+    assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
+
+
+EPISODE = ("post_id", "error_code", "post_status", "updated_at")
+
+
+@pytest.mark.parametrize("name", EPISODE)
+def test_the_failure_itself_makes_the_key(name):
+    other = YOUNG if name == "updated_at" else "another"
+    assert keys_of(plan_retry(targets({}))) != keys_of(plan_retry(targets({name: other})))
+
+
+@given(st.integers(0, 9), st.text(max_size=5), st.text(max_size=5))
+def test_nothing_else_makes_the_key(retries, name, content):
+    frame = targets({})
+    richer = frame.assign(
+        retry_count=retries,
+        target_id="pp",
+        account_name=name,
+        content=content,
+        cause="x",
+        remedy=name,
+        error_message=name,
+    )
+    richer.attrs = frame.attrs
+    assert keys_of(plan_retry(richer)) == keys_of(plan_retry(frame))
+
+
+def test_a_second_deliberate_attempt_is_another_request():
+    assert keys_of(plan_retry(targets({}))) != keys_of(plan_retry(targets({"attempt": 2})))
+    assert plan_retry(targets({"attempt": 2})).frame["attempt"].tolist() == [2]
+
+
+def test_rows_of_one_post_share_the_key_in_any_order():
+    one = targets({}, {"platform": "facebook"})
+    two = targets({"platform": "facebook"}, {})
+    assert keys_of(plan_retry(one)) == keys_of(plan_retry(two))
+
+
+def test_columns_that_are_missing_are_named():
+    with pytest.raises(PlanError, match=r"no column verdict, retryable; use vx\.triage"):
+        plan_retry(targets({}).drop(columns=["verdict", "retryable"]))
+    with pytest.raises(PlanError, match="new_media_url"):
+        plan_fix(targets({}))
+    with pytest.raises(PlanError, match=r"ws\.posts"):
+        plan_cancel(pd.DataFrame({"post_id": ["a"]}))
+    with pytest.raises(PlanError, match=r"ws\.deliveries"):
+        plan_redeliver(pd.DataFrame({"delivery_id": ["a"]}))
+
+
+@pytest.mark.parametrize(
+    ("new", "reason"),
+    [
+        ({"new_content": None}, "new_value_missing"),
+        ({"new_content": "x" * 10_001}, "content_too_long"),
+        ({"new_content": "ok", "new_media_url": "http://x"}, "new_media_form"),
+    ],
+)
+def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
+    plan = plan_fix(targets({}).assign(**new))
+    assert plan.items == ()
+    assert plan.frame["reason_code"][0] == reason
+
+
+def test_a_fix_asks_for_its_one_target():
+    plan = plan_fix(targets({}).assign(new_content="better", new_media_url="https://x/y.jpg"))
+    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
+    assert forms(plan)[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
+    assert plan.why == (Reason("new_values", fields="content and mediaUrl"),)
+
+
+def test_only_what_has_not_gone_out_can_be_cancelled():
+    posts = pd.DataFrame(
+        {"post_id": ["a", "b", "b", None], "status": ["scheduled", "published", "draft", "draft"], "updated_at": OLD}
+    )
+    plan = plan_cancel(posts)
+    assert plan.frame["eligible"].tolist() == [True, False, True, False]
+    assert paths(plan) == ["/v1/posts/a/cancel", "/v1/posts/b/cancel"]
+    twice = plan_cancel(pd.DataFrame({"post_id": ["a", "a"], "status": "draft", "updated_at": OLD}))
+    assert twice.why == (Reason("not_out_yet"), Reason("post_twice"))
+
+
+NO_IDS = [
+    "a/b",
+    "..",
+    "",
+    " post_1",
+    "post_1\u00a0",
+    "post\n1",
+    "post?x=1",
+    "post#1",
+    "post%2f1",
+    "post\\1",
+    "post\u202e1",
+]
+
+
+@pytest.mark.parametrize("name", NO_IDS)
+def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
+    draft = pd.DataFrame({"post_id": [name], "status": "draft", "updated_at": OLD})
+    for plan, what in (
+        (plan_retry(targets({"post_id": name})), "post id"),
+        (plan_cancel(draft), "post id"),
+        (plan_update(draft.assign(new_content="a")), "post id"),
+        (plan_redeliver(deliveries(delivery_id=name), force=True), "delivery id"),
+        (plan_redeliver(deliveries(webhook_id=name), force=True), "webhook id"),
+    ):
+        assert plan.items == ()
+        malformed = Reason("id_malformed", what=what, value=safe.plain(repr(name), 60))
+        assert plan.why == (malformed if name else Reason("id_missing", what=what),)
+
+
+@pytest.mark.parametrize("name", [7, 0, 7.0, True])
+def test_an_id_that_a_file_has_made_a_number_is_held(name):
+    plan = plan_retry(targets({"post_id": name}))
+    assert plan.items == ()
+    assert plan.why == (Reason("id_was_number", what="post id", value=repr(name)),)
+
+
+@pytest.mark.parametrize("name", ["7", "post_1", "urn:li:share:7", "a.b-c~d", "post=1", "Ä1", "{}", "..1"])
+def test_any_other_text_is_an_id(name):
+    """The contract promises no prefix and no alphabet."""
+    assert plan_retry(targets({"post_id": name})).eligible == 1
+
+
+def deliveries(**row: Any) -> pd.DataFrame:
+    base = {
+        "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 503, "latency_ms": 9,
+        "retry_count": 5, "error": "x", "delivered_at": pd.NaT, "created_at": OLD - pd.Timedelta("1h"),
+    }  # fmt: skip
+    frame = pd.DataFrame([{**base, **row}])
+    for name in ("delivered_at", "created_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame.attrs["fetched_at"] = NOW.isoformat()
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"success": True}, "already_delivered"),
+        ({"created_at": YOUNG}, "delivery_young"),
+        ({"webhook_id": None}, "id_missing"),
+    ],
+)
+def test_deliveries_that_need_no_help_are_held(row, reason):
+    plan = plan_redeliver(deliveries(**row))
+    assert plan.items == ()
+    assert plan.frame["reason_code"][0] == reason
+    assert plan_redeliver(deliveries(**row), force=True).eligible == (0 if "webhook_id" in row else 1)
+
+
+def test_what_a_receiver_rejected_is_said_where_it_is_sent_all_the_same():
+    assert plan_redeliver(deliveries(status_code=422)).eligible == 0
+    forced = plan_redeliver(deliveries(status_code=422), force=True)
+    assert forced.why == (Reason("forced_though_rejected", status=422),)
+    assert plan_redeliver(deliveries(status_code=425)).why == (Reason("not_delivered"),)
+
+
+def test_a_delivery_tried_again_by_the_server_is_another_failure():
+    first = plan_redeliver(deliveries())
+    assert paths(first) == ["/v1/webhooks/w/deliveries/d/retry"]
+    for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}):
+        assert keys_of(plan_redeliver(deliveries(**change))) != keys_of(first)
+    for same in ({"response_body": "z"}, {"error": "y"}):
+        assert keys_of(plan_redeliver(deliveries(**same))) == keys_of(first)
+
+
+@pytest.mark.parametrize("code", [503, 422])
+def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
+    log = deliveries(status_code=code)
+    text = pd.read_csv(StringIO(log.to_csv(index=False)), dtype="string")
+    text.attrs = log.attrs
+    before, after = plan_redeliver(log), plan_redeliver(text)
+    assert after.why == before.why
+    assert keys_of(after) == keys_of(before)
+
+
+def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
+    with pytest.raises(PlanError, match=r"^plan_retry\(\) needs current targets.* pass run\.failed\(\)"):
+        plan_retry(targets({"outcome": "failed"}))
+
+
+@pytest.mark.parametrize(
+    ("planner", "typo", "meant"),
+    [
+        (plan_update, "new_contnt", "new_content"),
+        (plan_update, "New tag", "new_tags"),
+        (plan_fix, "new_mediaurl", "new_media_url"),
+    ],
+)
+def test_a_change_whose_column_has_a_slip_is_warned_of(planner, typo, meant):
+    filled = {"new_tags": "a"} if meant != "new_tags" else {"new_content": "a"}
+    frame = targets({typo: "corrected", **filled, "new_owner": "me", "scheduled_for": OLD})
+    if planner is plan_fix:
+        frame["new_content"] = "Shorter."
+    else:
+        frame = frame.drop(columns=["post_status", "platform", "account_id"])
+    with pytest.warns(UserWarning, match=f"column '{typo}' is ignored; if you mean '{meant}', rename it"):
+        planner(frame)

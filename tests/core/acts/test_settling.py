@@ -1,0 +1,270 @@
+"""What answers and readings settle, act by act: pure decisions, over every shape and state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.core.acts.support import item, request
+
+from voxops.api.evidence import Attempted, Baseline
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
+from voxops.core.acts.act import changed_since_loaded
+from voxops.core.acts.cancel import CANCEL
+from voxops.core.acts.create import CREATE, read_items
+from voxops.core.acts.item import Request, Subject
+from voxops.core.acts.redeliver import REDELIVER
+from voxops.core.acts.retry import RETRY
+from voxops.core.acts.table import ACTS
+from voxops.frames.records import read_post, read_posts
+from voxops.model import Outcome
+
+BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
+
+
+def target(
+    platform: str = "twitter", status: str = "failed", code: str | None = "RATE_LIMITED", message: str | None = "later"
+) -> TargetState:
+    failed = status == "failed"
+    return TargetState(
+        platform,
+        f"acc_{platform}",
+        status,
+        code if failed else None,
+        message if failed else None,
+        platform_post_id="77" if status == "published" else None,
+    )
+
+
+def post(*targets: TargetState, status: str = "failed", updated: str | None = BEFORE) -> PostState:
+    return PostState("post_1", status, updated, BEFORE, targets=targets or (target(),))
+
+
+def member(platform: str = "twitter", position: int = 0, **options: Any) -> Request:
+    about = {"platform": platform, "account_id": f"acc_{platform}"}
+    wanted = item("retry", Subject("post", "post_1"), "/v1/posts/post_1/retry", **about)
+    return request(wanted, position=position, **options)
+
+
+def tried(*targets: TargetState, status: str = "failed", since: float = 10.0, **options: Any) -> Attempted:
+    return Attempted(Baseline.of(post(*targets, status=status)), since, **options)
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "fits"),
+    [
+        ("retry", {"id": "p", "status": "publishing"}, True),
+        ("retry", {"retriedPlatforms": []}, True),
+        ("retry", {"unexpected": [1]}, False),
+        ("retry", {}, False),
+        ("retry", None, False),
+        ("retry", ["id"], False),
+        ("retry", "id", False),
+        ("fix", {"success": True, "platformId": "pp"}, True),
+        ("fix", {"success": False}, False),
+        ("create", {"results": []}, True),
+        ("create", {"results": {}}, False),
+        ("create", {"id": "x"}, False),
+        ("redeliver", {"id": "d", "status": "queued"}, True),
+    ],
+)
+def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
+    assert ACTS[action].decodes(data) is fits
+
+
+# -- create ------------------------------------------------------------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 12) | st.text(max_size=4),
+    lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=6), s, max_size=3),
+)
+ENTRIES = st.fixed_dictionaries(
+    {"index": st.integers(-2, 8) | st.none(), "status": st.sampled_from(["created", "failed", "odd"])},
+    optional={"postId": st.text(min_size=1, max_size=4), "errors": st.just([{"issue": "X", "detail": "no"}])},
+)
+
+
+@given(st.lists(ENTRIES, max_size=8), st.integers(1, 6))
+@example([{"index": 0, "status": "created", "postId": " "}], 1)
+@example([{"index": 0, "status": "created", "postId": "a "}], 1)
+def test_bulk_items_are_found_by_their_index_alone(entries, count):
+    items = read_items({"results": entries}, count)
+    assert items is not None
+    assert len(items) == count
+    places = {entry["index"] for entry in entries}
+    from_one = 0 not in places
+    posts = Counter(entry.get("postId", "") for entry in entries)
+    for index, found in enumerate(items):
+        mine = [entry for entry in entries if entry["index"] == index]
+        if found is None:
+            post = mine[0].get("postId", "") if mine else ""
+            created = bool(mine) and mine[0]["status"] == "created" and post.strip() and posts[post] == 1
+            assert from_one or len(mine) != 1 or not (mine[0]["status"] == "failed" or created)
+        else:
+            assert len(mine) == 1, "a doubled index says nothing"
+            assert (found["outcome"] is Outcome.SUCCEEDED) is (mine[0]["status"] == "created")
+            assert not from_one
+            assert found["outcome"] is Outcome.FAILED or posts[found["result_id"]] == 1, "two rows are not one post"
+
+
+@given(ANYTHING, st.integers(1, 5))
+def test_no_answer_whatever_breaks_the_reading(data, count):
+    items = read_items(data, count)
+    assert items is None or len(items) == count
+
+
+def test_unreadable_items_are_unknown_and_the_others_settled():
+    members = [replace(member(), position=number) for number in range(3)]
+    answer = {
+        "results": [
+            {"index": 2, "status": "created", "postId": "p"},
+            {"index": 0, "status": "failed", "errors": [{"issue": "TOO_LONG", "detail": "no"}]},
+        ]
+    }
+    done = CREATE.settle_answer(members, answer, first=True)
+    assert [one.outcome for one in done] == [Outcome.FAILED, Outcome.UNKNOWN, Outcome.SUCCEEDED]
+    assert (done[0].error_code, done[0].error_message, done[2].result_id) == ("TOO_LONG", "no", "p")
+
+
+# -- posts -------------------------------------------------------------------------------------------------------------
+
+
+def test_targets_settle_when_the_whole_post_has_ended():
+    members = [member("twitter", 0), member("facebook", 1)]
+    before = tried(target(), target("facebook"))
+    running = post(target(status="published"), target("facebook", "pending"), status="publishing")
+    done = RETRY.settle_reading(members, running, before)
+    assert [one.outcome for one in done] == [Outcome.SUCCEEDED, Outcome.PENDING]
+    assert done[0].result_id == "77"
+    ended = post(target(status="published"), target("facebook", message="no"), status="partial")
+    done = RETRY.settle_reading(members, ended, before)
+    assert [one.outcome for one in done] == [Outcome.SUCCEEDED, Outcome.FAILED]
+    assert done[1].error_message == "no"
+    assert RETRY.settle_reading([replace(members[0], outcome=Outcome.FAILED)], ended, before) == []
+
+
+def test_the_same_failure_again_settles_only_once_the_post_was_seen_on_its_way():
+    assert RETRY.settle_reading([member()], post(updated=AFTER), tried(target(), since=1e6)) == []
+    (done,) = RETRY.settle_reading([member()], post(updated=AFTER), tried(target(), sighted=True))
+    assert done.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("status", ["draft", "pending_approval", "scheduled", "approved", "never heard of"])
+def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
+    (done,) = RETRY.settle_reading([member()], post(target(status="pending"), status=status), tried(target()))
+    assert done.outcome is Outcome.PENDING
+    assert done.reason == (
+        Reason("publishing", status="pending") if status == "never heard of" else Reason("post_waits", status=status)
+    )
+
+
+def test_skipped_targets_fail_with_the_server_s_reason():
+    reply = {
+        "skippedPlatforms": [
+            {"platform": "TWITTER", "accountId": "acc_twitter", "reason": "retry limit reached"},
+            "odd",
+            {"x": 1},
+        ]
+    }
+    members = [member("twitter"), member("facebook", 1)]
+    done = RETRY.settle_answer(members, reply, first=True)
+    assert [(one.item.platform, one.error_code, one.error_message) for one in done] == [
+        ("twitter", "SKIPPED", "retry limit reached")
+    ]
+    assert RETRY.settle_answer(members, reply, first=False) == [], "it may be what the first try queued"
+    assert RETRY.settle_answer([member()], {}, first=True) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("cancelled", "succeeded"), ("published", "failed"), ("publishing", "failed"), ("draft", None), ("odd", None)],
+)
+def test_a_cancel_is_read_from_the_post(status, outcome):
+    for done in (
+        CANCEL.settle_reading([member()], post(status=status), tried()),
+        CANCEL.settle_answer([member()], {"status": status.upper()}, first=True),
+    ):
+        assert [str(one.outcome) for one in done] == ([] if outcome is None else [outcome])
+
+
+def test_posts_are_read_in_any_casing_and_shape():
+    record = {
+        "id": "post_1",
+        "status": "PARTIAL",
+        "updatedAt": "2026-03-02T09:00:00.000Z",
+        "metadata": {"voxopsOp": "a" * 32},
+        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
+    }
+    state = read_posts([record])["post_1"]
+    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
+    assert state.updated_at == BEFORE
+    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
+    assert bare is not None
+    assert (bare.mark, bare.has_metadata) == (None, False)
+
+
+SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "status", "error_code", "error_message")}
+
+
+def changed(seen: dict[str, Any], now: PostState) -> str:
+    why = changed_since_loaded(seen, now)
+    assert why is None or why.code == "changed_since_loaded"
+    return "" if why is None else dict(why.params)["fields"]
+
+
+def test_what_differs_is_named():
+    assert changed(SEEN, post()) == ""
+    assert changed(SEEN, post(target(status="published"))) == "error_code, error_message, status"
+    assert changed(SEEN, post(target("facebook"))) == "target"
+    assert changed({"post_status": "draft", "updated_at": BEFORE}, post()) == "post_status"
+
+
+WHOLE = "The media could not be processed by the platform, trace 7731"
+
+
+@pytest.mark.parametrize("cut", [WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T"])
+def test_lists_that_cut_messages_or_milliseconds_show_no_difference(cut):
+    seen = SEEN | {"error_message": cut, "updated_at": BEFORE}
+    now = post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00")
+    assert changed(seen, now) == ""
+    assert changed(seen | {"error_message": "Other words altogether"}, now) == "error_message"
+    assert changed(seen | {"error_message": "…"}, now) == "error_message", "nothing is a cut of nothing"
+
+
+@pytest.mark.parametrize("word", ["NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> "])
+def test_rule_29_a_message_that_reads_like_none_is_none_since_a_file_made_it_so(word):
+    assert changed(SEEN | {"error_message": None}, post(target(message=word))) == ""
+    assert changed(SEEN | {"error_message": word}, post(target(message=None))) == ""
+    assert changed(SEEN | {"error_message": word}, post(target(message="later"))) == "error_message"
+
+
+# -- deliveries --------------------------------------------------------------------------------------------------------
+
+WAS = {
+    "delivery_id": "d",
+    "success": False,
+    "status_code": 503,
+    "latency_ms": 9,
+    "retry_count": 5,
+    "error": "x",
+    "delivered_at": None,
+}
+
+
+def test_a_redelivery_ends_as_the_log_says():
+    (done,) = REDELIVER.settle_reading([member()], WAS | {"success": True})
+    assert done.outcome is Outcome.SUCCEEDED
+    (failed,) = REDELIVER.settle_reading([member()], WAS)
+    assert (failed.outcome, failed.error_code, failed.error_message) == (Outcome.FAILED, "HTTP_503", "x")
+    (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None})
+    assert failed.error_code == "NOT_DELIVERED"
+    secret = "refused by https://hooks.slack.com/services/T0/B0/secret"
+    (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": secret})
+    assert failed.error_message == "refused by https://hooks.slack.com/services/T0/B0/…"
+    (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": None})
+    assert failed.error_message is None
