@@ -1,0 +1,63 @@
+"""Verbs that the tests of the new engine need beside the rig's; each has one body, for whichever engine the rig drives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from tests.chaos.rig import Kernel, Rig
+
+from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.plan import Plan
+from voxops.ledger import audit
+
+
+@contextmanager
+def at(rig: Rig, seconds: float) -> Iterator[None]:
+    """Let so many seconds pass for all kernels, then hold time while the block runs; it may bind, start and look."""
+    clock, busy = rig.clock, rig.clock.busy
+
+    async def arrive() -> None:
+        await clock.sleep(seconds)
+        clock.busy = lambda: True
+
+    eventloop.run(arrive())
+    try:
+        yield
+    finally:
+        clock.busy = busy
+
+
+def attach(kernel: Kernel, run: str) -> None:
+    """Look at a run as ``ws.attach`` does: nothing is sent."""
+    eventloop.run(kernel.execution(run, paused=True).go())
+
+
+def reconcile(kernel: Kernel) -> pd.DataFrame:
+    """What ``ws.reconcile`` returns."""
+    eventloop.run(kernel.engine.reconcile())
+    table = audit.history(kernel.ledger)
+    return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+
+
+def copies(kernel: Kernel, run: str) -> pd.DataFrame:
+    """What ``run.copies`` returns, read now."""
+    return eventloop.run(kernel.execution(run).made(copies=True))
+
+
+class _Run:
+    """What `plan_cancel` is given for a run."""
+
+    def __init__(self, kernel: Kernel, run: str) -> None:
+        self._kernel, self.id = kernel, run
+
+    def made(self) -> Any:
+        return eventloop.run(self._kernel.execution(self.id).made())
+
+
+def undo(kernel: Kernel, run: str) -> Plan:
+    """What ``vx.plan_cancel(run)`` plans."""
+    return plan_cancel(_Run(kernel, run))
