@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.core.engine.verbs import copies, undo
-from tests.engine.steps import HOUR, others_post, planned
+from tests.core.engine.verbs import copies, laptops, undo
+from tests.engine.steps import HOUR, others_post
 
 from voxops.acts.cancel import plan_cancel
 
@@ -20,12 +20,9 @@ def created_twice(rig: Rig) -> tuple[Kernel, str, Kernel, str]:
     The second has reported the duplicates; the posts to keep are those of the first.
     """
     rig.sandbox.set_switches(list_lag_seconds=60.0)
-    first, second = rig.kernel("first"), rig.kernel("second")
-    one = first.bind(planned(rig.campaign(ROWS)))
-    first.go(one)
-    rig.sandbox.advance(10)
-    two = second.bind(planned(rig.campaign(ROWS + 1)))
-    second.go(two)
+    (first, one, work), (second, two, other) = laptops(rig, 10, rig.campaign(ROWS), rig.campaign(ROWS + 1))
+    work.result(60)
+    other.result(60)
     rig.sandbox.advance(200)
     assert as_requested(rig) == 2 * ROWS
     assert set(copies(second, two)["copy_of"]) == set(first.results(one)["result_id"])

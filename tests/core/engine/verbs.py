@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tests.chaos.rig import Kernel, Rig
+from tests.engine.steps import planned
 
+import voxops as vx
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.plan import Plan
@@ -31,9 +35,15 @@ def at(rig: Rig, seconds: float) -> Iterator[None]:
         clock.busy = busy
 
 
-def attach(kernel: Kernel, run: str) -> None:
-    """Look at a run as ``ws.attach`` does: nothing is sent."""
-    eventloop.run(kernel.execution(run, paused=True).go())
+def laptops(rig: Rig, later: float, *sheets: pd.DataFrame) -> list[tuple[Kernel, str, Future[Any]]]:
+    """Run each sheet on a laptop of its own, so many seconds after the one before; returns kernels, runs, and the work on them."""
+    begun: list[tuple[Kernel, str, Future[Any]]] = []
+    for number, sheet in enumerate(sheets):
+        with at(rig, later if number else 0):
+            kernel = rig.kernel(f"laptop {number + 1}")
+            run = kernel.bind(planned(sheet))
+            begun.append((kernel, run, kernel.start(run)))
+    return begun
 
 
 def reconcile(kernel: Kernel) -> pd.DataFrame:
@@ -61,3 +71,9 @@ class _Run:
 def undo(kernel: Kernel, run: str) -> Plan:
     """What ``vx.plan_cancel(run)`` plans."""
     return plan_cancel(_Run(kernel, run))
+
+
+def report(kernel: Kernel, run: str, path: Path) -> str:
+    """What ``vx.report(run)`` writes as a page."""
+    vx.report(kernel.execution(run)).to_html(path)
+    return path.read_text()
