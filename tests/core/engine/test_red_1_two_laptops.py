@@ -24,7 +24,7 @@ def both_run(rig: Rig, sheet: pd.DataFrame, later: float) -> list[dict[str, str]
 
 @pytest.mark.parametrize("later", [20, 45, 70])
 def test_rule_27_the_halves_of_a_refused_batch_wait_for_the_whole_one_of_another_laptop(rig: Rig, later: float) -> None:
-    """A call that is less than its chunk waits until no other laptop can be sending the whole of it.
+    """Rule 27: a call that is less than its chunk waits until no other laptop can be sending the whole of it.
 
     The first batch is refused without items after 12 s, when nothing was done and no key is kept; the second laptop is not refused.
     """
@@ -41,7 +41,7 @@ def test_rule_27_the_halves_of_a_refused_batch_wait_for_the_whole_one_of_another
 
 
 def test_rule_27_a_batch_that_lost_a_row_to_the_clock_waits_for_the_whole_one_of_another_laptop(rig: Rig) -> None:
-    """A call is not the whole chunk, whatever made it less: here one row's time came at 20 s, and the second laptop starts at 40 s."""
+    """Rule 27: it waits whatever the reason; here one row's time came at 20 s, and the second laptop starts at 40 s."""
     sheet = rig.campaign(2)
     sheet.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(seconds=20)).isoformat()
     first, second = both_run(rig, sheet, 40)

@@ -10,7 +10,7 @@ from tests.engine.steps import HOUR, others_post
 
 from voxops.acts.cancel import plan_cancel
 
-ROWS = 3  # that stand on both sheets
+ROWS = 3  # in both sheets
 LATER = "2027-03-01T09:01:00+00:00"
 
 
@@ -55,9 +55,9 @@ def lose(rig: Rig, post: str, how: str) -> None:
 def test_rule_28_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something_else(
     rig: Rig, how: str, read: str
 ) -> None:
-    """A cancel of a duplicate is sent only if a single read of just now shows the kept one live and as requested.
+    """Rule 28: a cancel of a duplicate is sent only if a single read of just now shows the kept one live and as requested.
 
-    The copies are read an hour after the kept posts were lost, or the frame is one that was read before; the workspace is busy.
+    The copies are read an hour after the kept posts were lost, or the frame was read before; the workspace is busy.
     """
     _, _, second, two = created_twice(rig)
     rig.sandbox.advance(2 * HOUR)
@@ -74,7 +74,7 @@ def test_rule_28_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something
 
 
 def test_rule_28_a_laptop_withdraws_no_copies_of_what_another_has_just_undone(rig: Rig) -> None:
-    """Single reads show it, lists that are 30 s behind do not: ten seconds later the other laptop cancels its copies."""
+    """Rule 28: single reads show the undo, lists that are 30 s behind do not; ten seconds later the other cancels its copies."""
     first, one, second, two = created_twice(rig)
     rig.sandbox.set_switches(list_lag_seconds=30.0)
     assert outcomes(first.run(undo(first, one))) == {"succeeded": ROWS}

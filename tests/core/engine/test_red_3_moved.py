@@ -39,7 +39,7 @@ def created(rig: Rig, sheet: pd.DataFrame) -> int:
 
 @pytest.mark.parametrize("how", ["moved", "mended"])
 def test_rule_13_a_colleague_with_a_new_ledger_and_one_row_more_creates_that_row_alone(rig: Rig, how: str) -> None:
-    """Two hours later, on another laptop; the colleague's batch is another one, so that no key stops it."""
+    """Rule 13, two hours later on another laptop; the colleague's batch is another one, so that no key stops it."""
     sheet = rig.campaign(6)
     rig.kernel("mine").run(planned(sheet.head(5)))
     change(rig, sheet["content"], how)
@@ -51,7 +51,7 @@ def test_rule_13_a_colleague_with_a_new_ledger_and_one_row_more_creates_that_row
 
 @pytest.mark.parametrize("how", ["moved", "mended"])
 def test_rule_13_a_ledger_of_yesterday_that_was_put_back_creates_nothing_again(rig: Rig, how: str) -> None:
-    """It knows the workspace, but not what was created since it was saved; the server has forgotten the keys."""
+    """Rule 13: it knows the workspace, but not what was created since it was saved; the server has forgotten the keys."""
     kernel, sheet = rig.kernel("mine"), rig.campaign(5)
     kernel.run(planned(rig.campaign(1, start=50)))
     kernel.close()
@@ -68,7 +68,10 @@ def test_rule_13_a_ledger_of_yesterday_that_was_put_back_creates_nothing_again(r
 def test_rule_15_items_that_the_server_says_it_could_not_finish_are_not_created_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Three were created and are reported as INTERNAL_ERROR; somebody changes their posts, and `run.failed()` is run ten minutes later."""
+    """Rule 15: an INTERNAL_ERROR of an item is unknown. Three rows were created all the same, and somebody changes their posts.
+
+    `run.failed()` is run ten minutes later.
+    """
     whole = posts._item
 
     def item(call: Any, index: int, body: Any, *, dry: bool) -> dict[str, Any]:

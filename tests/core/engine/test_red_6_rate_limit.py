@@ -1,8 +1,8 @@
-"""Batches that meet a limit are reported as pending, not as unknown, and hold up no other batch (rules 16 and 17)."""
+"""Batches that meet a limit are reported as pending, not as unknown, and delay no other batch (rules 16 and 17)."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -22,7 +22,7 @@ def open_rows(results: pd.DataFrame) -> tuple[int, set[str], set[str]]:
 
 
 def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig: Rig) -> None:
-    """Of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
+    """Rule 16: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
     rig.sandbox.add_fault(Fault(action="retry_after", seconds=5, method="POST", path=BULK))
     kernel, sheet, begun = rig.kernel(), rig.campaign(3 * BATCH), rig.sandbox.now()
     run = kernel.bind(planned(sheet))
@@ -35,6 +35,8 @@ def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
     assert rig.created() == dict.fromkeys(sheet["content"], 1)
     assert outcomes(results) == {"succeeded": 3 * BATCH}
     assert results["settled_at"].max() - begun < timedelta(seconds=100)
+    sent = [datetime.fromisoformat(entry["at"]) - begun for entry in rig.acts()]
+    assert not [after for after in sent if timedelta(0) < after < timedelta(seconds=5)], "nothing is sent in the pause"
     assert reported == (BATCH, {"pending"}, {"rate_limited"})
 
 
@@ -46,7 +48,7 @@ def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
 def test_rule_17_a_batch_that_a_limit_breaks_off_is_pending_and_creates_each_row_once(
     rig: Rig, status: int, code: str, headers: dict[str, str], lag: float
 ) -> None:
-    """Two of four rows were created, lists lag, and no key is kept; 402 and 403 stop the run, which is then resumed."""
+    """Rules 16 and 17: two of four rows were created, lists lag, no key is kept; 402 and 403 stop the run, which is resumed."""
     rig.sandbox.set_switches(list_lag_seconds=lag)
     rig.sandbox.add_fault(
         Fault("bulk_partial", "POST", BULK, items=2, status=status, code=code, headers=headers, forget_key=True)

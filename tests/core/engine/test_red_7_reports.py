@@ -1,4 +1,4 @@
-"""Whatever an early exit has left unread is read by the next `reconcile`, which reports duplicates; so does the report of the run (rule 28)."""
+"""The next `reconcile` reads what an early exit has left unread, and reports duplicates; so does the run's report (rule 28)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.rig import Kernel, Rig
 from tests.core.engine.verbs import at, copies, laptops, reconcile, report
 
-ROWS = 3  # that stand on both sheets
+ROWS = 3  # in both sheets
 
 
 def left_at_once(rig: Rig) -> tuple[Kernel, str, set[str]]:
@@ -38,7 +38,7 @@ def named(table: pd.DataFrame, posts: set[str]) -> int:
 
 @pytest.mark.parametrize("empty", [True, False])
 def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig: Rig, empty: bool) -> None:
-    """The duplicates are no open rows; and the workspace was empty when the ledger saw it first, or had a post."""
+    """Rule 28: also in a workspace that was empty when the ledger saw it first; settled rows are no open ones."""
     if not empty:
         rig.sandbox.plant_post("another", [next(iter(rig.accounts.values()))], status="published", daysOld=1)
     kernel, run, duplicates = left_at_once(rig)
@@ -50,6 +50,7 @@ def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig: 
 
 
 def test_rule_28_the_report_of_a_run_names_its_duplicates(rig: Rig, tmp_path: Path) -> None:
+    """Rule 28: what `run.copies()` lists to withdraw is in ``vx.report(run)``."""
     kernel, run, duplicates = left_at_once(rig)
     assert set(copies(kernel, run)["post_id"]) == duplicates
     page = report(kernel, run, tmp_path / "report.html")

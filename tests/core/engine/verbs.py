@@ -47,19 +47,19 @@ def laptops(rig: Rig, later: float, *sheets: pd.DataFrame) -> list[tuple[Kernel,
 
 
 def reconcile(kernel: Kernel) -> pd.DataFrame:
-    """What ``ws.reconcile`` returns."""
+    """Reconcile as ``ws.reconcile`` does, and return its table."""
     eventloop.run(kernel.engine.reconcile())
     table = audit.history(kernel.ledger)
     return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
 
 
 def copies(kernel: Kernel, run: str) -> pd.DataFrame:
-    """What ``run.copies`` returns, read now."""
+    """Read the copies as ``run.copies`` does."""
     return eventloop.run(kernel.execution(run).made(copies=True))
 
 
 class _Run:
-    """What `plan_cancel` is given for a run."""
+    """A run as `plan_cancel` takes it."""
 
     def __init__(self, kernel: Kernel, run: str) -> None:
         self._kernel, self.id = kernel, run
@@ -69,11 +69,11 @@ class _Run:
 
 
 def undo(kernel: Kernel, run: str) -> Plan:
-    """What ``vx.plan_cancel(run)`` plans."""
+    """Plan as ``vx.plan_cancel(run)`` does."""
     return plan_cancel(_Run(kernel, run))
 
 
 def report(kernel: Kernel, run: str, path: Path) -> str:
-    """What ``vx.report(run)`` writes as a page."""
+    """Write ``vx.report(run)`` as a page, and return its text."""
     vx.report(kernel.execution(run)).to_html(path)
     return path.read_text()
