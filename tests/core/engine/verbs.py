@@ -1,0 +1,88 @@
+"""Verbs that the tests of the new engine need beside the rig's; each has one body, for whichever engine the rig drives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from tests.chaos.rig import Kernel, Rig
+
+from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.plan import Plan
+from voxops.ledger import audit
+
+
+@contextmanager
+def at(rig: Rig, seconds: float) -> Iterator[None]:
+    """Let so many seconds pass for all kernels, then hold time while the block runs; it may bind, start and look."""
+    clock, busy = rig.clock, rig.clock.busy
+
+    async def arrive() -> None:
+        await clock.sleep(seconds)
+        clock.busy = lambda: True
+
+    eventloop.run(arrive())
+    try:
+        yield
+    finally:
+        clock.busy = busy
+
+
+def attach(kernel: Kernel, run: str) -> None:
+    """Look at a run as ``ws.attach`` does: nothing is sent."""
+    eventloop.run(kernel.execution(run, paused=True).go())
+
+
+def reconcile(kernel: Kernel) -> pd.DataFrame:
+    """What ``ws.reconcile`` returns."""
+    eventloop.run(kernel.engine.reconcile())
+    table = audit.history(kernel.ledger)
+    return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+
+
+def copies(kernel: Kernel, run: str) -> pd.DataFrame:
+    """What ``run.copies`` returns, read now."""
+    return eventloop.run(kernel.execution(run).made(copies=True))
+
+
+class _Run:
+    """What `plan_cancel` is given for a run."""
+
+    def __init__(self, kernel: Kernel, run: str) -> None:
+        self._kernel, self.id = kernel, run
+
+    def made(self) -> Any:
+        return eventloop.run(self._kernel.execution(self.id).made())
+
+
+def undo(kernel: Kernel, run: str) -> Plan:
+    """What ``vx.plan_cancel(run)`` plans."""
+    return plan_cancel(_Run(kernel, run))
+
+
+def resume(kernel: Kernel, run: str) -> None:
+    """What ``voxops resume`` does: attach to a run, send what was never sent, and follow it to its end."""
+    execution = kernel.execution(run, paused=True)
+    execution.resume()
+    eventloop.run(execution.go())
+
+
+def verify(kernel: Kernel, run: str) -> None:
+    """Reread the posts of a run as ``run.verify`` does."""
+    eventloop.run(kernel.execution(run).verify())
+
+
+def withdrawn(kernel: Kernel, run: str) -> int:
+    """How many rows of a run are told as withdrawn or deleted since, in the column of that name."""
+    results = kernel.results(run)
+    return int(results["withdrawn"].notna().sum()) if "withdrawn" in results else 0
+
+
+def blocked(kernel: Kernel, run: str) -> Counter[str]:
+    """The codes of why rows of a run are blocked."""
+    results = kernel.results(run)
+    return Counter(results.loc[results["outcome"] == "blocked", "reason_code"]) if "reason_code" in results else Counter()
