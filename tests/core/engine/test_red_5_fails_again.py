@@ -38,7 +38,10 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     [
         ("linger_failed_seconds", 5.0),
         ("linger_failed_seconds", 60.0),
-        ("linger_failed_seconds", 0.0),  # this one and the next hold today, too: a rule that tells in time must not break them
+        (
+            "linger_failed_seconds",
+            0.0,
+        ),  # this one and the next hold today, too: a rule that tells in time must not break them
         ("queue_hold_seconds", 0.0),
     ],
 )

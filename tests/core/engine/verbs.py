@@ -38,19 +38,14 @@ def attach(kernel: Kernel, run: str) -> None:
 
 
 def reconcile(kernel: Kernel) -> pd.DataFrame:
-    """What ``ws.reconcile`` returns."""
+    """Reconcile as ``ws.reconcile`` does, and return its table."""
     eventloop.run(kernel.engine.reconcile())
     table = audit.history(kernel.ledger)
     return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
 
 
-def copies(kernel: Kernel, run: str) -> pd.DataFrame:
-    """What ``run.copies`` returns, read now."""
-    return eventloop.run(kernel.execution(run).made(copies=True))
-
-
 class _Run:
-    """What `plan_cancel` is given for a run."""
+    """A run as `plan_cancel` takes it."""
 
     def __init__(self, kernel: Kernel, run: str) -> None:
         self._kernel, self.id = kernel, run
@@ -60,12 +55,12 @@ class _Run:
 
 
 def undo(kernel: Kernel, run: str) -> Plan:
-    """What ``vx.plan_cancel(run)`` plans."""
+    """Plan as ``vx.plan_cancel(run)`` does."""
     return plan_cancel(_Run(kernel, run))
 
 
 def resume(kernel: Kernel, run: str) -> None:
-    """What ``voxops resume`` does: attach to a run, send what was never sent, and follow it to its end."""
+    """Resume a run as ``voxops resume`` does: attach to it, send what was never sent, and follow it to its end."""
     execution = kernel.execution(run, paused=True)
     execution.resume()
     eventloop.run(execution.go())
@@ -85,4 +80,6 @@ def withdrawn(kernel: Kernel, run: str) -> int:
 def blocked(kernel: Kernel, run: str) -> Counter[str]:
     """The codes of why rows of a run are blocked."""
     results = kernel.results(run)
-    return Counter(results.loc[results["outcome"] == "blocked", "reason_code"]) if "reason_code" in results else Counter()
+    return (
+        Counter(results.loc[results["outcome"] == "blocked", "reason_code"]) if "reason_code" in results else Counter()
+    )
