@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tests.chaos.rig import Kernel, Rig
+from tests.engine.steps import planned
 
+import voxops as vx
 from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.plan import Plan
@@ -32,9 +36,15 @@ def at(rig: Rig, seconds: float) -> Iterator[None]:
         clock.busy = busy
 
 
-def attach(kernel: Kernel, run: str) -> None:
-    """Look at a run as ``ws.attach`` does: nothing is sent."""
-    eventloop.run(kernel.execution(run, paused=True).go())
+def laptops(rig: Rig, later: float, *sheets: pd.DataFrame) -> list[tuple[Kernel, str, Future[Any]]]:
+    """Run each sheet on a laptop of its own, so many seconds after the one before; returns kernels, runs, and the work on them."""
+    begun: list[tuple[Kernel, str, Future[Any]]] = []
+    for number, sheet in enumerate(sheets):
+        with at(rig, later if number else 0):
+            kernel = rig.kernel(f"laptop {number + 1}")
+            run = kernel.bind(planned(sheet))
+            begun.append((kernel, run, kernel.start(run)))
+    return begun
 
 
 def reconcile(kernel: Kernel) -> pd.DataFrame:
@@ -42,6 +52,11 @@ def reconcile(kernel: Kernel) -> pd.DataFrame:
     eventloop.run(kernel.engine.reconcile())
     table = audit.history(kernel.ledger)
     return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+
+
+def copies(kernel: Kernel, run: str) -> pd.DataFrame:
+    """Read the copies as ``run.copies`` does."""
+    return eventloop.run(kernel.execution(run).made(copies=True))
 
 
 class _Run:
@@ -57,6 +72,17 @@ class _Run:
 def undo(kernel: Kernel, run: str) -> Plan:
     """Plan as ``vx.plan_cancel(run)`` does."""
     return plan_cancel(_Run(kernel, run))
+
+
+def report(kernel: Kernel, run: str, path: Path) -> str:
+    """Write ``vx.report(run)`` as a page, and return its text."""
+    vx.report(kernel.execution(run)).to_html(path)
+    return path.read_text()
+
+
+def attach(kernel: Kernel, run: str) -> None:
+    """Look at a run as ``ws.attach`` does: nothing is sent."""
+    eventloop.run(kernel.execution(run, paused=True).go())
 
 
 def resume(kernel: Kernel, run: str) -> None:
