@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -77,3 +78,34 @@ def report(kernel: Kernel, run: str, path: Path) -> str:
     """Write ``vx.report(run)`` as a page, and return its text."""
     vx.report(kernel.execution(run)).to_html(path)
     return path.read_text()
+
+
+def attach(kernel: Kernel, run: str) -> None:
+    """Look at a run as ``ws.attach`` does: nothing is sent."""
+    eventloop.run(kernel.execution(run, paused=True).go())
+
+
+def resume(kernel: Kernel, run: str) -> None:
+    """Resume a run as ``voxops resume`` does: attach to it, send what was never sent, and follow it to its end."""
+    execution = kernel.execution(run, paused=True)
+    execution.resume()
+    eventloop.run(execution.go())
+
+
+def verify(kernel: Kernel, run: str) -> None:
+    """Reread the posts of a run as ``run.verify`` does."""
+    eventloop.run(kernel.execution(run).verify())
+
+
+def withdrawn(kernel: Kernel, run: str) -> int:
+    """How many rows of a run are told as withdrawn or deleted since, in the column of that name."""
+    results = kernel.results(run)
+    return int(results["withdrawn"].notna().sum()) if "withdrawn" in results else 0
+
+
+def blocked(kernel: Kernel, run: str) -> Counter[str]:
+    """The codes of why rows of a run are blocked."""
+    results = kernel.results(run)
+    return (
+        Counter(results.loc[results["outcome"] == "blocked", "reason_code"]) if "reason_code" in results else Counter()
+    )
