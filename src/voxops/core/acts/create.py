@@ -47,7 +47,7 @@ def asked_hash(body: Mapping[str, Any]) -> str:
 
 def shown_of_body(body: Mapping[str, Any]) -> str:
     """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
-    return _shown(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
 
 
 def shown_of_state(state: PostState) -> str | None:
@@ -55,10 +55,10 @@ def shown_of_state(state: PostState) -> str | None:
     accounts = accounts_of(state)
     if state.content is None or state.scheduled_for is None or not accounts:
         return None
-    return _shown(state.content, accounts, state.scheduled_for)
+    return shown_hash(state.content, accounts, state.scheduled_for)
 
 
-def _shown(content: str, accounts: Sequence[str], when: str) -> str:
+def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
     """Fingerprint of content as it is read, accounts and time."""
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
     return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())

@@ -28,8 +28,9 @@ DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspa
 PLAN_COLUMNS = ("act", "eligible", "reason", "reason_code", "attempt", "batch", "idempotency_key", "request")
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
-    "outcome": "string", "waiting_for": "string", "withdrawn": "string", "tries": "Int64", "http_status": "Int64", "error_code": "string",
-    "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]",
+    "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
+    "http_status": "Int64", "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]",
+    "notice": "string",
 }  # fmt: skip
 
 
@@ -122,7 +123,7 @@ class Plan:
                     found.append((len(found) + 1, canary, chunk))
         return found
 
-    def _stored_table(self) -> pd.DataFrame:
+    def stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
         return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 

@@ -47,7 +47,13 @@ class Engine:
     """
 
     def __init__(
-        self, client: AsyncClient, ledger: Ledger, *, credential: str, retention: float, rng: random.Random | None = None
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        *,
+        credential: str,
+        retention: float,
+        rng: random.Random | None = None,
     ) -> None:
         self.client = client
         self.ledger = ledger
@@ -74,12 +80,22 @@ class Engine:
         self.driver.close()
         self._writer.close()
 
-    async def bind(self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False) -> str:
+    async def bind(
+        self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False
+    ) -> str:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
         strange = await self._read(plan, trust_lists=trust_lists)
         head = RunHead(
-            run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held, self.known.now, failures=failures, trust_lists=trust_lists
+            run,
+            plan.action,
+            plan.campaign,
+            plan.key,
+            plan.canaries,
+            plan.held,
+            self.known.now,
+            failures=failures,
+            trust_lists=trust_lists,
         )
 
         def work() -> None:
@@ -150,7 +166,10 @@ class Engine:
             if create is not None and create.outcome is Outcome.SUCCEEDED and create.result_id:
                 post = create.result_id
                 item = replace(
-                    each.item, subject=Subject("post", post), path=f"/v1/posts/{post}/cancel", seen={**each.item.seen, "found": True}
+                    each.item,
+                    subject=Subject("post", post),
+                    path=f"/v1/posts/{post}/cancel",
+                    seen={**each.item.seen, "found": True},
                 )
                 self.ledger.requests.replace(each.id, item, asked=each.asked, alike=None)
             elif create is None or create.outcome is Outcome.FAILED or create.call is None:
