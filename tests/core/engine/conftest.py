@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.chaos.rig import Rig
+from tests.core.rig import Rig
 
 from voxburst_sandbox import Sandbox, Switches
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Kernel, Rig
+from tests.core.rig import Kernel, Rig
 from tests.core.engine.verbs import copies, reconcile
-from tests.engine.steps import live, planned
+from tests.core.engine.steps import live, planned
 
 from voxburst_sandbox import posts
-from voxops.acts.cancel import plan_cancel
+from voxops.core.acts.cancel import plan_cancel
 
 NOBODYS = "post_000000000000000000nobody"  # comes first among posts of one moment
 

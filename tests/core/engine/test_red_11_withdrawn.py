@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.chaos.rig import Rig, outcomes
+from tests.core.rig import Rig, outcomes
 from tests.core.engine import verbs
-from tests.engine.steps import by_a_tool, live, planned
+from tests.core.engine.steps import by_a_tool, live, planned
 
 
 def test_withdrawing_what_a_run_created_leaves_its_outcomes(rig: Rig) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
+from tests.core.rig import Rig, outcomes
 
-from voxops.acts.retry import plan_retry
+from voxops.core.acts.retry import plan_retry
 
 ENDLESS = 1e7  # seconds, for which nothing of a retry shows
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Rig
+from tests.core.rig import Rig
 from tests.core.engine.verbs import laptops
-from tests.engine.steps import BULK
+from tests.core.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.core.rig import Kernel, Rig, outcomes
 from tests.core.engine.verbs import copies, laptops, undo
-from tests.engine.steps import HOUR, others_post
+from tests.core.engine.steps import HOUR, others_post
 
-from voxops.acts.cancel import plan_cancel
+from voxops.core.acts.cancel import plan_cancel
 
 ROWS = 3  # in both sheets
 LATER = "2027-03-01T09:01:00+00:00"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HOUR, caught, let_go, planned
+from tests.core.rig import Rig, outcomes
+from tests.core.engine.steps import BULK, HOUR, caught, let_go, planned
 
 from voxburst_sandbox import posts
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.core.rig import Kernel, Rig, outcomes
 from tests.core.engine import verbs
-from tests.engine.steps import BULK, HELD, planned, wait_for
+from tests.core.engine.steps import BULK, HELD, planned, wait_for
 
 from voxburst_sandbox import Fault
 

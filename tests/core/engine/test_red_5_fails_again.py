@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
+from tests.core.rig import Rig, outcomes
 from tests.core.engine import verbs
 
-from voxops.acts.retry import plan_retry
+from voxops.core.acts.retry import plan_retry
 
 ERROR = {"code": "SERVICE_UNAVAILABLE", "message": "as often before"}  # what the sandbox's known rates fail with
 COUNTED = {"listed_retry_counts": True, "listed_target_ids": True}

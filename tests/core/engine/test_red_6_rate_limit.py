@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Rig, outcomes
+from tests.core.rig import Rig, outcomes
 from tests.core.engine.verbs import at
-from tests.engine.steps import BULK, planned
+from tests.core.engine.steps import BULK, planned
 
 from voxburst_sandbox import Fault
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Kernel, Rig
+from tests.core.rig import Kernel, Rig
 from tests.core.engine.verbs import at, copies, laptops, reconcile, report
 
 ROWS = 3  # in both sheets

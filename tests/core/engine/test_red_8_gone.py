@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.core.rig import Kernel, Rig, outcomes
 from tests.core.engine import verbs
-from tests.engine.steps import BULK, caught, let_go, planned
+from tests.core.engine.steps import BULK, caught, let_go, planned
 
 DAY = 86_400.0
 

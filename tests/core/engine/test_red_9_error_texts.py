@@ -7,9 +7,9 @@ from io import BytesIO
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
+from tests.core.rig import Rig, outcomes
 
-from voxops.acts.retry import plan_retry
+from voxops.core.acts.retry import plan_retry
 
 TEXTS = ("NA", "null", "None", "n/a")  # pandas takes these words of a file for missing
 

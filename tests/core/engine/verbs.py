@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tests.chaos.rig import Kernel, Rig
-from tests.engine.steps import planned
+from tests.core.rig import Kernel, Rig
+from tests.core.engine.steps import planned
 
 import voxops as vx
 from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.plan import Plan
-from voxops.ledger import audit
+from voxops.core.acts.cancel import plan_cancel
+from voxops.core.acts.plan import Plan
+from voxops.core.ledger import audit
 
 
 @contextmanager

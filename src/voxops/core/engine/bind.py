@@ -259,8 +259,8 @@ class Binder:
                 found.append(Known(item, creates=act_named(item.act).about == "create"))
                 continue
             own = posts.get(item.row_mark, []) if act_named(item.act).about == "create" else []
-            if (post := named.get(request.result_id or "")) is not None and post not in own:
-                own = [*own, post]
+            if (known := named.get(request.result_id or "")) is not None and known not in own:
+                own = [*own, known]
             found.append(self._known_as(item, request, calls.get(request.call or 0), own))
         return found
 

@@ -651,7 +651,7 @@ class Driver:
             if creates:
                 async with self._listing:
                     await eyes.refresh(items, sending=True)
-                    await eyes.list(waiting=not eyes.reader.knows_what_waits)
+                    await eyes.listing(waiting=not eyes.reader.knows_what_waits)
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
@@ -672,7 +672,7 @@ class Driver:
             creates = [call for call in calls if act_named(call.act).about == "create"]
             if creates:
                 async with self._listing:
-                    await eyes.list(creates)
+                    await eyes.listing(creates)
             acts = [call for call in calls if act_named(call.act).about != "create"]
             followed = {str(call.subject): False for call in acts if call.state == "accepted"}
             doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}

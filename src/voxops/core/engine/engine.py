@@ -120,7 +120,7 @@ class Engine:
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
         much = 0
         if creates:
-            await eyes.list(waiting=True)
+            await eyes.listing(waiting=True)
             await eyes.refresh(creates)
             strange = eyes.strange()
             if strange and eyes.is_much(strange) and not trust_lists:
@@ -183,7 +183,7 @@ class Engine:
         """Look once at every open call, and read what was created since: what an exit has cut short. Nothing is sent."""
         await self.commit(self.ledger.calls.expire)
         if self.ledger.seen.listed is not None or self.ledger.seen.looked_through is not None:
-            await self.eyes.list()
+            await self.eyes.listing()
         opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
         if opened:
             await self.driver.look(opened)

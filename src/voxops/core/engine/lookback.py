@@ -67,7 +67,7 @@ async def _duplicates(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     """Read the list until a duplicate would have shown: for 75 s after an answered last send, 135 s after an unanswered one."""
     until = max(call.end + (RESEND_ANSWERED if call.answered else RESEND_UNANSWERED) for call in calls)
     while True:
-        await engine.eyes.list()
+        await engine.eyes.listing()
         if found := copies_of(engine.ledger, run):
             return Reason("duplicates_found", rows=len(found))
         left = until - engine.known.now

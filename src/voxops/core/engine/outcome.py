@@ -83,7 +83,7 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
     ledger = engine.ledger
     requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None)
     await engine.eyes.refresh([one.item for one in requests.values() if act_named(one.item.act).about == "create"])
-    await engine.eyes.list()
+    await engine.eyes.listing()
     before = copies_of(ledger, run)
     await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
 from voxops.client import account_names
-from voxops.core.acts.create import asked_hash, shown_of_body
+from voxops.core.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.core.acts.item import Item, Subject
 from voxops.core.acts.table import act_named
 from voxops.core.engine import presence
@@ -112,7 +112,7 @@ class Eyes:
 
     # The list of posts.
 
-    async def list(self, calls: Sequence[Call] = (), *, waiting: bool = False) -> None:
+    async def listing(self, calls: Sequence[Call] = (), *, waiting: bool = False) -> None:
         """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
 
         On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
@@ -189,7 +189,7 @@ class Eyes:
         """Read these posts one by one, once; where lists are trusted, only those that look like a row that is planned."""
         if trust_lists:
             shown = {shown_of_body(item.body or {}) for item in items}
-            posts = [post for post in posts if presence.shown_of_state(self._readings.window[post]) in shown]
+            posts = [post for post in posts if shown_of_state(self._readings.window[post]) in shown]
         for post in posts:
             moment = self.moment()
             state = await self.reader.post(post)

@@ -212,7 +212,8 @@ class Sender:
                 event = replace(event, decodes=True, data={})
             return self.end(call, event, reply.body)
 
-        return await self._note(work)
+        sent: Sent = await self._note(work)
+        return sent
 
     def end(self, call: Call, event: Event, body: bytes | None = None) -> Sent:
         """Write how a try ended, and what it settles."""
@@ -333,7 +334,8 @@ def ask(
 ) -> tuple[list[Request], list[tuple[Request, Decision]]]:
     """Decide about unsent requests one after the other; those that may be sent, and what is to be said of the others."""
     unsent = known.unsent(requests, gate, taking=taking)
-    sends, others = [], []
+    sends: list[Request] = []
+    others: list[tuple[Request, Decision]] = []
     for one in requests:
         said = decide(one, act_named(one.item.act).about, unsent.facts(one))
         if isinstance(said, Send):
