@@ -168,7 +168,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
             more = {"of_run": of_run and not again[number], "keep": keep[number]}
             seen = episode | {name: value for name, value in more.items() if value}
             items.append(post_item(number, row, CANCEL.name, "/cancel", episode_identity("cancel", episode), seen))
-    items += [_of_create(count + at, *row) for at, row in enumerate(opened)]
+    items += [of_create(count + at, *row) for at, row in enumerate(opened)]
     reasons += [*[Reason("withdrawn_when_created")] * len(opened), *[Reason("never_sent")] * len(unsent)]
     return build_plan(CANCEL, frame, items, reasons, [row["attempt"] for row in rows], undo=undo)
 
@@ -180,7 +180,7 @@ def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _of_create(number: int, label: str, identity: str, attempt: int) -> Item:
+def of_create(number: int, label: str, identity: str, attempt: int) -> Item:
     """An item that withdraws what comes of a create."""
     return Item(
         row=number,
