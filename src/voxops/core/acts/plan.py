@@ -33,8 +33,9 @@ PLAN_TYPES = {
 PLAN_COLUMNS = tuple(PLAN_TYPES)
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
-    "outcome": "string", "waiting_for": "string", "withdrawn": "string", "tries": "Int64", "http_status": "Int64", "error_code": "string",
-    "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]",
+    "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
+    "http_status": "Int64", "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]",
+    "notice": "string",
 }  # fmt: skip
 
 

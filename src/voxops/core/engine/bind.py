@@ -204,7 +204,10 @@ class Binder:
     def bind(self, head: RunHead, reason: str | None) -> list[int]:
         """Write the run and everything that it needs; return the requests that were wanted before and are not settled."""
         ledger, plan = self._ledger, self._plan
-        items = [resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item for item in plan.items]
+        items = [
+            resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item
+            for item in plan.items
+        ]
         rows: dict[int, int | None] = {}
         reasons: dict[int, Reason] = {}
         for known in self._lookup(items):
@@ -229,7 +232,9 @@ class Binder:
             for item in items
         ]
         frame = pack(plan.stored_table())
-        ledger.runs.start(head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame)
+        ledger.runs.start(
+            head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame
+        )
         ledger.runs.live([head.id])
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(head, wanted)
@@ -254,8 +259,8 @@ class Binder:
                 found.append(Known(item, creates=act_named(item.act).about == "create"))
                 continue
             own = posts.get(item.row_mark, []) if act_named(item.act).about == "create" else []
-            if (post := named.get(request.result_id or "")) is not None and post not in own:
-                own = [*own, post]
+            if (known := named.get(request.result_id or "")) is not None and known not in own:
+                own = [*own, known]
             found.append(self._known_as(item, request, calls.get(request.call or 0), own))
         return found
 
@@ -269,7 +274,11 @@ class Binder:
             shown = own is not None and bool(differs) and self._shows(own, item, differs)
         if not creates and item.seen.get("by") and request.outcome is Outcome.SUCCEEDED:
             differs = ()  # under a used name it is done, whatever the value
-        stuck = call is not None and call.state in {"accepted", "unknown"} and self._now - call.end > STUCK_AFTER.total_seconds()
+        stuck = (
+            call is not None
+            and call.state in {"accepted", "unknown"}
+            and self._now - call.end > STUCK_AFTER.total_seconds()
+        )
         hangs = not creates and item.seen.get("status") in IN_FLIGHT_STATUSES
         return Known(
             item,
@@ -299,9 +308,15 @@ class Binder:
             return post.shown == shown_of_body(body)
         if not set(differs) <= _SHOWN | {"tags"}:
             return False
-        tags = [one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED]
+        tags = [
+            one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
+        ]
         ours = [one.item.asks("tags") for one in tags if one.item.asks("tags") is not None]
-        return bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ()) and post.shown in {None, shown_of_body(body)}
+        return (
+            bool(ours)
+            and sorted(ours[-1]) == sorted(body.get("tags") or ())
+            and post.shown in {None, shown_of_body(body)}
+        )
 
     # Writing them.
 
@@ -316,12 +331,16 @@ class Binder:
                 if abandon and request is not None:
                     self._abandon([request])
                 numbered = replace(item, attempt=attempt)
-                return ledger.requests.add(numbered, asked=item.attempt, alike=self._alike(act, item), now=self._now), None
+                return ledger.requests.add(
+                    numbered, asked=item.attempt, alike=self._alike(act, item), now=self._now
+                ), None
             case Renew():
                 assert request is not None
                 attempt = max(request.item.attempt, item.attempt) if known.creates else request.item.attempt
                 numbered = replace(item, attempt=attempt)
-                ledger.requests.replace(request.id, numbered, asked=max(item.attempt, request.asked), alike=self._alike(act, item))
+                ledger.requests.replace(
+                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._alike(act, item)
+                )
                 ledger.requests.clear([request.id])
         return (None if request is None else request.id), None
 
@@ -348,12 +367,23 @@ class Binder:
             if call.state not in {"accepted", "unknown"} or self._now - call.end <= STUCK_AFTER.total_seconds():
                 continue
             requests = self._ledger.requests.of_call(call.id)
-            here = [one for one in requests if not item.platform or not one.item.platform or (one.item.platform, one.item.account) == (item.platform, item.account)]
-            self._abandon([one for one in here if one.item.identity != item.identity and (hangs or item.attempt > one.asked)])
+            here = [
+                one
+                for one in requests
+                if not item.platform
+                or not one.item.platform
+                or (one.item.platform, one.item.account) == (item.platform, item.account)
+            ]
+            self._abandon(
+                [one for one in here if one.item.identity != item.identity and (hangs or item.attempt > one.asked)]
+            )
 
     def _abandon(self, requests: Sequence[Request]) -> None:
         """Close acts that never ended."""
-        done = [settled(one, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew") for one in requests]
+        done = [
+            settled(one, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
+            for one in requests
+        ]
         self._ledger.requests.settle(done, self._now)
         for call in {one.call for one in requests if one.call is not None}:
             self._ledger.calls.close(call)
@@ -364,17 +394,25 @@ class Binder:
         """The run never sends again; what it never sent, and no other living run wants, is undone (core of `plan_cancel(run)`)."""
         ledger = self._ledger
         ledger.runs.undo(run)
-        requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None)
+        requests = ledger.requests.get(
+            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+        )
         unsent = [one for one in requests.values() if one.call is None and not one.outcome.final]
         elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
-        undone = [replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone")) for one in unsent if one.id not in elsewhere]
+        undone = [
+            replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone")) for one in unsent if one.id not in elsewhere
+        ]
         ledger.requests.say(undone)
 
     # What will not go is said at once.
 
     def _decide(self, head: RunHead, wanted: Sequence[int]) -> None:
         """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
-        requests = [one for one in self._ledger.requests.get(wanted).values() if one.call is None and one.outcome is Outcome.PENDING]
+        requests = [
+            one
+            for one in self._ledger.requests.get(wanted).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
         if not requests:
             return
         gate = replace(gate_of(self._ledger, head, None), canaries={}, first={})
@@ -389,7 +427,9 @@ class Binder:
 def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: float) -> list[Request]:
     """Write what unsent requests are settled or blocked as; return these as they are now."""
     done = [said.request for _, said in decisions if isinstance(said, Settle)]
-    held = [replace(one, outcome=Outcome.BLOCKED, reason=said.reason) for one, said in decisions if isinstance(said, Block)]
+    held = [
+        replace(one, outcome=Outcome.BLOCKED, reason=said.reason) for one, said in decisions if isinstance(said, Block)
+    ]
     if done:
         ledger.requests.settle(done, now)
     if held:

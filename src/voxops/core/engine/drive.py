@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from voxops.core.engine.bind import write
 from voxops.core.engine.facts import Gate, canaries_of, gate_of
 from voxops.core.engine.lists import interval
 from voxops.core.engine.read import ENDED, LIKELY
-from voxops.core.engine.rules import Block, Cut, Decision, Read, Release, Send, Settle, Wait, decide, fit, resend_after
+from voxops.core.engine.rules import Block, Decision, Read, Release, Send, Settle, Wait, decide, fit, resend_after
 from voxops.core.engine.send import Group, Sent, ask
 from voxops.core.ledger.records import Call
 from voxops.core.ledger.runs import LIVES
@@ -63,7 +63,6 @@ class Pass:
     closed: bool = False
     halted: Reason | None = None
     limit: int | None = None
-    failures: int = 0
     acts: int = 0
     transitions: list[Transition] = field(default_factory=list)
     ready: deque[Group] = field(default_factory=deque)
@@ -119,7 +118,9 @@ class Driver:
         self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
         self._resend: set[int] = set()  # calls that may be sent again
         self._tries: Counter[int] = Counter()
-        self._due: list[tuple[float, int, Any]] = []  # instants of server time: calls to be read for, groups to be looked at
+        self._due: list[
+            tuple[float, int, Any]
+        ] = []  # instants of server time: calls to be read for, groups to be looked at
         self._order = itertools.count()
         self._unread: list[tuple[Pass, Group]] = []
         self._groups: dict[int, list[tuple[Pass, Group]]] = {}  # request -> the groups that hold it
@@ -203,6 +204,7 @@ class Driver:
             self._groups.setdefault(request.id, []).append((current, group))
         current.ready.extend(groups.values())
         current.open = {one.call for one in requests.values() if one.call is not None}
+        self._check_limit(current)
         self._passes[current.run] = current
         self._take_calls(ledger.calls.open())
 
@@ -307,7 +309,9 @@ class Driver:
         """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
         fresh, self._fresh = sorted(self._fresh & self._calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
-            changed: list[tuple[Request, Request]] = await self._engine.commit(partial(self._judge, fresh[start : start + AT_ONCE]))
+            changed: list[tuple[Request, Request]] = await self._engine.commit(
+                partial(self._judge, fresh[start : start + AT_ONCE])
+            )
             await self._changed(changed)
 
     def _judge(self, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
@@ -338,7 +342,11 @@ class Driver:
         """Write what is decided about the requests of an open call."""
         ledger = self._ledger
         done = [(one, each.request) for one, each in said if isinstance(each, Settle)]
-        held = [(one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason)) for one, each in said if isinstance(each, Block)]
+        held = [
+            (one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason))
+            for one, each in said
+            if isinstance(each, Block)
+        ]
         freed = [one for one, each in said if isinstance(each, Release)]
         ledger.requests.settle([after for _, after in done], now)
         if held:
@@ -376,16 +384,19 @@ class Driver:
                 runs.add(current.run)
                 if after.outcome.final or after.outcome is Outcome.BLOCKED:
                     move = Transition(
-                        at, after.item.label, after.item.platform, str(before.outcome), str(after.outcome), after.error_message or after.error_code or str(after.reason or "")
+                        at,
+                        after.item.label,
+                        after.item.platform,
+                        str(before.outcome),
+                        str(after.outcome),
+                        after.error_message or after.error_code or str(after.reason or ""),
                     )
                     current.transitions.append(move)
-                    current.failures += after.outcome is Outcome.FAILED
                 elif group not in current.ready:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
-            if current.limit is not None and current.failures >= current.limit:
-                current.halt(Reason("stopped_after_failures", failures=safe.many(current.failures, "failure")))
+            self._check_limit(current)
             self._unpark(current)
         for call in {before.call for before, _ in changed if before.call is not None}:
             if not self._ledger.requests.of_call(call):
@@ -393,6 +404,11 @@ class Driver:
         if await self._engine.withdrawals():
             for current in self._passes.values():
                 self._unpark(current)
+
+    def _check_limit(self, current: Pass) -> None:
+        """Stop a run whose failures have reached its limit, which stands in the ledger and binds every later resume."""
+        if current.limit is not None and (failures := self._ledger.runs.failed(current.run)) >= current.limit:
+            current.halt(Reason("stopped_after_failures", failures=safe.many(failures, "failure")))
 
     def _unpark(self, current: Pass) -> None:
         """Look again at groups that wait for others of their run, or for their subject."""
@@ -433,7 +449,9 @@ class Driver:
     def _offered(self, group: Group) -> int:
         """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
         limit = self._client.pace.limit or MOST_OFFERED
-        return max(1, min(MOST_OFFERED, limit // 2)) if group.act.alone else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+        return (
+            max(1, min(MOST_OFFERED, limit // 2)) if group.act.alone else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+        )
 
     def _gate(self, current: Pass) -> Gate:
         """What holds a run now; asked again in the transaction that sends."""
@@ -445,7 +463,11 @@ class Driver:
 
     async def _look(self, current: Pass, group: Group) -> None:
         """Decide about a group: send it, read for it, or let it wait."""
-        requests = [one for one in self._ledger.requests.get(group.ids).values() if one.call is None and one.outcome is Outcome.PENDING]
+        requests = [
+            one
+            for one in self._ledger.requests.get(group.ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
         if not requests:
             return
         sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
@@ -584,7 +606,11 @@ class Driver:
             if calls:
                 self._read("poll", self._poll(calls))
         if "poll" not in self._readers and self._clock.monotonic() >= self._next_poll:
-            calls = [self._calls[each] for each in sorted(self._polled) if each in self._calls and self._calls[each].state != "sent"]
+            calls = [
+                self._calls[each]
+                for each in sorted(self._polled)
+                if each in self._calls and self._calls[each].state != "sent"
+            ]
             if calls:
                 self._read("poll", self._poll(calls))
 
@@ -611,7 +637,11 @@ class Driver:
             wanted: dict[str, bool] = {}
             items = []
             for _, group in groups:
-                requests = [one for one in self._ledger.requests.get(group.ids).values() if one.call is None and one.outcome is Outcome.PENDING]
+                requests = [
+                    one
+                    for one in self._ledger.requests.get(group.ids).values()
+                    if one.call is None and one.outcome is Outcome.PENDING
+                ]
                 if group.act.about == "create":
                     items += [one.item for one in requests]
                     continue
@@ -621,7 +651,7 @@ class Driver:
             if creates:
                 async with self._listing:
                     await eyes.refresh(items, sending=True)
-                    await eyes.list(waiting=not eyes.reader.knows_what_waits)
+                    await eyes.listing(waiting=not eyes.reader.knows_what_waits)
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
@@ -642,7 +672,7 @@ class Driver:
             creates = [call for call in calls if act_named(call.act).about == "create"]
             if creates:
                 async with self._listing:
-                    await eyes.list(creates)
+                    await eyes.listing(creates)
             acts = [call for call in calls if act_named(call.act).about != "create"]
             followed = {str(call.subject): False for call in acts if call.state == "accepted"}
             doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
@@ -665,7 +695,9 @@ class Driver:
             if current.closed or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
-                for request in [one for one, groups in self._groups.items() if any(each is current for each, _ in groups)]:
+                for request in [
+                    one for one, groups in self._groups.items() if any(each is current for each, _ in groups)
+                ]:
                     self._groups[request] = [pair for pair in self._groups[request] if pair[0] is not current]
                     if not self._groups[request]:
                         del self._groups[request]
@@ -681,7 +713,9 @@ class Driver:
     def _call_moves(self, number: int) -> bool:
         """Whether an open call is in flight, or is read for."""
         call = self._calls.get(number)
-        return call is not None and (call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self._resend)))
+        return call is not None and (
+            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self._resend))
+        )
 
     async def _rest(self) -> None:
         """Sleep until something happens, or the earliest instant that is waited for; the only place that sleeps."""
@@ -712,7 +746,10 @@ class Driver:
         if self._fresh & self._calls.keys():
             return True
         return any(
-            current.sends and current.ready and len(self._senders) < WIDTH and len(self._unread) < self._offered(current.ready[0])
+            current.sends
+            and current.ready
+            and len(self._senders) < WIDTH
+            and len(self._unread) < self._offered(current.ready[0])
             for current in self._passes.values()
         )
 
@@ -721,5 +758,3 @@ def of_error(error: VoxopsError) -> Reason:
     """An error as the reason for which a run has stopped."""
     code = "stopped_by_outage" if isinstance(error, TransportError) else "stopped_by_error"
     return Reason(code, said=str(error).removesuffix("."))
-
-

@@ -47,7 +47,13 @@ class Engine:
     """
 
     def __init__(
-        self, client: AsyncClient, ledger: Ledger, *, credential: str, retention: float, rng: random.Random | None = None
+        self,
+        client: AsyncClient,
+        ledger: Ledger,
+        *,
+        credential: str,
+        retention: float,
+        rng: random.Random | None = None,
     ) -> None:
         self.client = client
         self.ledger = ledger
@@ -74,12 +80,22 @@ class Engine:
         self.driver.close()
         self._writer.close()
 
-    async def bind(self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False) -> str:
+    async def bind(
+        self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False
+    ) -> str:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
         strange = await self._read(plan, trust_lists=trust_lists)
         head = RunHead(
-            run, plan.action, plan.campaign, plan.key, plan.canaries, plan.held, self.known.now, failures=failures, trust_lists=trust_lists
+            run,
+            plan.action,
+            plan.campaign,
+            plan.key,
+            plan.canaries,
+            plan.held,
+            self.known.now,
+            failures=failures,
+            trust_lists=trust_lists,
         )
 
         def work() -> None:
@@ -104,7 +120,7 @@ class Engine:
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
         much = 0
         if creates:
-            await eyes.list(waiting=True)
+            await eyes.listing(waiting=True)
             await eyes.refresh(creates)
             strange = eyes.strange()
             if strange and eyes.is_much(strange) and not trust_lists:
@@ -150,7 +166,10 @@ class Engine:
             if create is not None and create.outcome is Outcome.SUCCEEDED and create.result_id:
                 post = create.result_id
                 item = replace(
-                    each.item, subject=Subject("post", post), path=f"/v1/posts/{post}/cancel", seen={**each.item.seen, "found": True}
+                    each.item,
+                    subject=Subject("post", post),
+                    path=f"/v1/posts/{post}/cancel",
+                    seen={**each.item.seen, "found": True},
                 )
                 self.ledger.requests.replace(each.id, item, asked=each.asked, alike=None)
             elif create is None or create.outcome is Outcome.FAILED or create.call is None:
@@ -164,7 +183,7 @@ class Engine:
         """Look once at every open call, and read what was created since: what an exit has cut short. Nothing is sent."""
         await self.commit(self.ledger.calls.expire)
         if self.ledger.seen.listed is not None or self.ledger.seen.looked_through is not None:
-            await self.eyes.list()
+            await self.eyes.listing()
         opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
         if opened:
             await self.driver.look(opened)

@@ -24,7 +24,6 @@ from voxops.core.engine.reduce import of_reply
 from voxops.core.engine.rules import CallFacts, Facts
 from voxops.core.ledger.ledger import Ledger
 from voxops.core.ledger.records import Call, RunHead, Seen
-
 from voxops.model import WAITING_STATUSES, Outcome
 
 
@@ -139,9 +138,13 @@ class Knowledge:
         assert isinstance(act, PostAct)
         return self._open_post(act, call, requests, state, base)
 
-    def _with(self, base: Facts, requests: Sequence[Request], found: Iterable[Request], *, absent: bool = False) -> dict[int, Facts]:
+    def _with(
+        self, base: Facts, requests: Sequence[Request], found: Iterable[Request], *, absent: bool = False
+    ) -> dict[int, Facts]:
         by_id = {one.id: one for one in found}
-        return {one.id: replace(base, found=by_id.get(one.id), absent=absent and one.id not in by_id) for one in requests}
+        return {
+            one.id: replace(base, found=by_id.get(one.id), absent=absent and one.id not in by_id) for one in requests
+        }
 
     def _open_post(
         self, act: PostAct, call: Call, requests: Sequence[Request], state: PostState, base: Facts
@@ -166,7 +169,10 @@ class Knowledge:
         base = replace(base, call=call)
         if state.status in WAITING_STATUSES:
             waits = Reason("post_waits", status=state.status)
-            found = [one if one.outcome.final or one.outcome is Outcome.BLOCKED else replace(one, reason=waits) for one in found]
+            found = [
+                one if one.outcome.final or one.outcome is Outcome.BLOCKED else replace(one, reason=waits)
+                for one in found
+            ]
         return self._with(base, requests, found), call
 
     def _open_delivery(
@@ -200,7 +206,9 @@ class Knowledge:
             post = found.found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
             doubtful = one.id in found.doubtful or unread
-            facts[one.id] = replace(base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None)
+            facts[one.id] = replace(
+                base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
+            )
         return facts
 
     def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
@@ -234,7 +242,9 @@ class Knowledge:
         ledger, readings = self.ledger, self.readings
         size, less = ledger.runs.chunk(run, chunk)
         most, _ = ledger.requests.bounds(one.id for one in requests)
-        facts = CallFacts(now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since)
+        facts = CallFacts(
+            now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
+        )
         if len(requests) >= size or not act.bulk:
             return replace(facts, chunk=len(requests))
         sent = {one.id for one in requests}
@@ -264,7 +274,9 @@ class Knowledge:
             one_judged is not None or look is not None for one_judged, look in self.verdicts(requests).values()
         )
         # Lists that show neither marks nor texts prove nothing: what was sent may be any post.
-        blind = creates and not (self.ledger.seen.lists_show_marks or any(state.content for state in self.readings.window.values()))
+        blind = creates and not (
+            self.ledger.seen.lists_show_marks or any(state.content for state in self.readings.window.values())
+        )
         return CallFacts(
             now=self.now,
             kind="resend",
@@ -362,7 +374,11 @@ class Unsent:
             others.append(self._taken[shown])
         if alike is None and others:
             own = [one for one in others if one.item.identity == request.item.identity and one.id != request.id]
-            alike = Reason("alike_in_flight", row=request.item.label[:40]) if own else presence.looks_like(request, (), others)
+            alike = (
+                Reason("alike_in_flight", row=request.item.label[:40])
+                if own
+                else presence.looks_like(request, (), others)
+            )
         campaigns = self._campaigns.get(request.item.label, set())
         unnamed = not request.item.seen.get("named", True)
         listed = self._known.readings.listed
@@ -410,7 +426,11 @@ class Unsent:
             return False
         seen = presence.seen_of(state, moment.at)
         wanted = request.item.seen.get("keep_asked"), request.item.seen.get("keep_shown")
-        return seen.is_live and (seen.shown in {None, wanted[1]} or wanted[1] is None) and (seen.asked == wanted[0] or not (seen.asked and wanted[0]))
+        return (
+            seen.is_live
+            and (seen.shown in {None, wanted[1]} or wanted[1] is None)
+            and (seen.asked == wanted[0] or not (seen.asked and wanted[0]))
+        )
 
 
 def gate_of(ledger: Ledger, head: RunHead, stopped: Reason | None) -> Gate:
@@ -438,5 +458,3 @@ def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:
 def utc(at: float) -> datetime:
     """Seconds since the epoch as a time."""
     return datetime.fromtimestamp(at, UTC)
-
-

@@ -434,7 +434,7 @@ class Reader:
             if says_absent(error):
                 return None
             raise DecodeError(
-                f"GET /v1/posts/{post_id}: {"{} came without the API's own words, as from a proxy".format(error.status)}; whether it exists is not known",
+                f"GET /v1/posts/{post_id}: {error.status} came without the API's own words, as from a proxy; whether it exists is not known",
                 endpoint=f"GET /v1/posts/{post_id}",
                 status=error.status,
                 body=error.body,

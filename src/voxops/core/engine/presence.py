@@ -53,7 +53,12 @@ def is_remembered(state: PostState, now: float) -> bool:
 
 
 def candidates(
-    requests: Sequence[Request], posts: Iterable[PostState], claimed: AbstractSet[str], first_sent: float, *, marks: bool
+    requests: Sequence[Request],
+    posts: Iterable[PostState],
+    claimed: AbstractSet[str],
+    first_sent: float,
+    *,
+    marks: bool,
 ) -> list[str]:
     """Posts without a mark that may be one of these rows, and so must be read by themselves (rule 14).
 
@@ -70,7 +75,13 @@ def candidates(
 
 
 def match(
-    requests: Sequence[Request], posts: Mapping[str, PostState], unmarked: Sequence[PostState], first_sent: float, last_sent: float, *, marks: bool
+    requests: Sequence[Request],
+    posts: Mapping[str, PostState],
+    unmarked: Sequence[PostState],
+    first_sent: float,
+    last_sent: float,
+    *,
+    marks: bool,
 ) -> Match:
     """Say which posts are these rows: by the mark first, then by what they show; equal rows are matched by number.
 
@@ -92,7 +103,8 @@ def match(
     doubtful = {
         request.id
         for request in requests
-        if request.id not in found and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
+        if request.id not in found
+        and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
     }
     return Match(found, frozenset(doubtful), extra)
 
@@ -124,7 +136,12 @@ def _by_look(requests: Sequence[Request], posts: Sequence[PostState], first_sent
     free: dict[str, list[str]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
         shown = shown_of_state(state)
-        if shown is not None and state.mark is None and state.created_at is not None and not is_older(state, first_sent):
+        if (
+            shown is not None
+            and state.mark is None
+            and state.created_at is not None
+            and not is_older(state, first_sent)
+        ):
             free.setdefault(shown, []).append(state.post_id)
     found = {}
     for request in requests:
@@ -153,7 +170,10 @@ def could_be(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
         return False
     accounts, content, when = accounts_of(state), state.content, state.scheduled_for
     elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
-    at_another_time = when is not None and abs(_instant(when) - _instant(body["scheduledFor"])) >= timedelta(minutes=1).total_seconds()
+    at_another_time = (
+        when is not None
+        and abs(_instant(when) - _instant(body["scheduledFor"])) >= timedelta(minutes=1).total_seconds()
+    )
     other_text = content is not None and not as_read(str(body["content"])).startswith(as_read(content).rstrip(".… "))
     if was_edited(state):
         # People change one thing or another, but not all at once. What is out may show no time of its own.
@@ -185,14 +205,18 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     item = request.item
     body = item.body or {}
     asked, shown = asked_hash(body), shown_of_body(body)
-    attempts = {keys.mark(item.campaign, item.label, number): number for number in range(1, item.attempt + LATER_ATTEMPTS)}
+    attempts = {
+        keys.mark(item.campaign, item.label, number): number for number in range(1, item.attempt + LATER_ATTEMPTS)
+    }
     latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
     first: dict[str, Seen] = {}
     for post in sorted(posts, key=lambda one: (one.created, one.post_id)):
         if post.op_mark is not None:
             first.setdefault(post.op_mark, post)
 
-    def is_copy(post: Seen) -> bool:  # somebody has duplicated the row's post, marks and all, and made something else of it
+    def is_copy(
+        post: Seen,
+    ) -> bool:  # somebody has duplicated the row's post, marks and all, and made something else of it
         return first.get(post.op_mark or "", post) is not post and post.shown not in {None, shown}
 
     # What is there comes first: it may be another attempt at the row. What may be a duplicate comes later, what was withdrawn last.
@@ -204,7 +228,9 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
         elif is_copy(post):
             if not item.seen.get("twin"):
                 own = first[post.op_mark or ""]
-                return Reason("duplicate_of", post=post.post_id, own=own.post_id, status=became(own), attempt=latest + 1)
+                return Reason(
+                    "duplicate_of", post=post.post_id, own=own.post_id, status=became(own), attempt=latest + 1
+                )
         elif post.is_as_requested(asked, shown):
             return settled(request, Outcome.SUCCEEDED, result_id=post.post_id, confirmed=True)
         else:
@@ -240,24 +266,3 @@ def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Requ
 def became(post: Seen) -> str:
     """What a post is now, for people."""
     return "a draft again" if post.status == "draft" else post.status
-
-
-def keep_first(posts: Iterable[Seen]) -> list[Seen]:
-    """The post to keep, then its duplicates: a published one, else the earliest created, then the smallest id (rule 28)."""
-    return sorted(posts, key=lambda post: (post.status != "published", post.created, post.post_id))
-
-
-def duplicates(request: Request, posts: Sequence[Seen]) -> list[Seen]:
-    """Live posts of a row that are what was requested, or what its own post shows, the one to keep first; fewer than two for none.
-
-    What bears the mark and differs is another use of the post.
-    """
-    body = request.item.body or {}
-    asked, shown = asked_hash(body), shown_of_body(body)
-    live = [post for post in posts if post.is_live]
-    own = {post.shown for post in live if post.post_id == request.result_id and post.shown}  # an API may escape texts
-    for looks in ({shown}, own):
-        alike = [post for post in live if (post.shown in looks if post.shown is not None else post.asked == asked)]
-        if len(alike) > 1:
-            return keep_first(alike)
-    return []

@@ -8,11 +8,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
 from voxops.client import account_names
-from voxops.core.acts.create import asked_hash, shown_of_body
+from voxops.core.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.core.acts.item import Item, Subject
 from voxops.core.acts.table import act_named
 from voxops.core.engine import presence
@@ -69,7 +68,9 @@ class Eyes:
     async def subjects(self, wanted: Mapping[str, bool], expect: Sequence[str], *, follow: bool = False) -> None:
         """Read subjects: those of acts that are read alone by themselves, the others from lists where that costs less."""
         alone = sorted(subject for subject, single in wanted.items() if single and subject.startswith("post:"))
-        posts = {Subject.parse(each).id for each in wanted if each.startswith("post:")} - {Subject.parse(each).id for each in alone}
+        posts = {Subject.parse(each).id for each in wanted if each.startswith("post:")} - {
+            Subject.parse(each).id for each in alone
+        }
         webhooks: dict[str, set[str]] = {}
         for each in wanted:
             if each.startswith("delivery:"):
@@ -99,6 +100,10 @@ class Eyes:
             self._readings.subjects[str(Subject("post", post))] = state, moment
         await self._commit(lambda: note_posts(self._ledger, states, moment.at))
 
+    async def note(self, states: Mapping[str, PostState | None]) -> None:
+        """Remember posts that were read just now."""
+        await self._note(states, self.moment())
+
     def note_answer(self, state: PostState) -> None:
         """Remember a post as the answer to a call shows it; inside the transaction that writes the answer."""
         moment = self.moment()
@@ -107,7 +112,7 @@ class Eyes:
 
     # The list of posts.
 
-    async def list(self, calls: Sequence[Call] = (), *, waiting: bool = False) -> None:
+    async def listing(self, calls: Sequence[Call] = (), *, waiting: bool = False) -> None:
         """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
 
         On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
@@ -163,7 +168,10 @@ class Eyes:
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
         states = [state for state in listed.posts.values() if presence.is_remembered(state, began)]
         self._ledger.seen.learn(
-            [presence.seen_of(state, began) for state in states], latest=latest, shows_marks=listed.marked, looked_through=looked_through
+            [presence.seen_of(state, began) for state in states],
+            latest=latest,
+            shows_marks=listed.marked,
+            looked_through=looked_through,
         )
         note_posts(self._ledger, dict.fromkeys(listed.gone), began)
         confirm(self._ledger, listed.posts.values())
@@ -175,11 +183,13 @@ class Eyes:
             return []
         return sorted(self._ledger.seen.unknown(window))
 
-    async def read_strange(self, posts: Sequence[str], items: Sequence[Item] = (), *, trust_lists: bool = False) -> None:
+    async def read_strange(
+        self, posts: Sequence[str], items: Sequence[Item] = (), *, trust_lists: bool = False
+    ) -> None:
         """Read these posts one by one, once; where lists are trusted, only those that look like a row that is planned."""
         if trust_lists:
             shown = {shown_of_body(item.body or {}) for item in items}
-            posts = [post for post in posts if presence.shown_of_state(self._readings.window[post]) in shown]
+            posts = [post for post in posts if shown_of_state(self._readings.window[post]) in shown]
         for post in posts:
             moment = self.moment()
             state = await self.reader.post(post)
@@ -215,7 +225,14 @@ class Eyes:
             and not (one.post_id in window and one.source == "list")
             and (
                 one.status in NEVER_OUT
-                or (not sending and (one.row_mark in anew or not one.is_ours or (one.status in WAITING_STATUSES and one.began < settled)))
+                or (
+                    not sending
+                    and (
+                        one.row_mark in anew
+                        or not one.is_ours
+                        or (one.status in WAITING_STATUSES and one.began < settled)
+                    )
+                )
             )
         }
         if not wanted:
@@ -237,10 +254,6 @@ class Eyes:
         found = await self.reader.posts(ids, expect)
         await self._commit(lambda: note_posts(self._ledger, {post: found.get(post) for post in ids}, moment.at))
         return found
-
-    async def pages(self) -> Any:
-        """The list of all posts, page by page."""
-        return self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS})
 
 
 def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: float) -> None:
@@ -276,7 +289,9 @@ def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
     pairs = []
     for request in ledger.requests.unconfirmed(by_mark).values():
         own = [
-            state for state in by_mark.get(request.item.mark, ()) if state.marks[3] in {None, asked_hash(request.item.body or {})}
+            state
+            for state in by_mark.get(request.item.mark, ())
+            if state.marks[3] in {None, asked_hash(request.item.body or {})}
         ]
         if own:
             named = next((state for state in own if state.post_id == request.result_id), None)
@@ -289,5 +304,3 @@ def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
 def _same(state: PostState | None, listed: PostState) -> bool:
     """Whether a single read still tells of a post as the list shows it."""
     return state is not None and (state.updated_at or "")[:19] == (listed.updated_at or "")[:19]
-
-

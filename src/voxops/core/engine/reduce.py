@@ -140,7 +140,7 @@ CASES: tuple[Case, ...] = (
     Case(16, "a rate limit, by a page", lambda e: e.status == 429 and not (e.data or e.asks_to_wait),
          lambda e: Ending("unknown", _said(e, "answered_by_proxy"), throttled=True)),
     Case(16, "a rate limit, of a call in doubt", lambda e: e.status == 429 and not e.first,
-         lambda e: Ending("unknown", Reason("rate_limited"), throttled=True)),
+         lambda _: Ending("unknown", Reason("rate_limited"), throttled=True)),
     Case(16, "a rate limit, in the middle of a batch perhaps", lambda e: e.status == 429 and e.batch,
          lambda _: Ending("limited", Reason("rate_limited"), throttled=True)),
     Case(16, "a rate limit", lambda e: e.status == 429, lambda _: Ending("unsent", throttled=True)),

@@ -27,7 +27,9 @@ from voxops.core.acts.item import Request
 from voxops.core.ledger.records import Call, Seen
 from voxops.model import Outcome
 
-What = Literal["subject", "list", "walk"]  # one post or delivery; what is new in the list; the whole list back to the send
+What = Literal[
+    "subject", "list", "walk"
+]  # one post or delivery; what is new in the list; the whole list back to the send
 State = Literal["open", "unsent", "settled"]
 
 OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
@@ -220,7 +222,7 @@ def _moving(_: Request, facts: Facts) -> Decision | None:
     return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
 
 
-def _accepted(request: Request, facts: Facts) -> Decision | None:
+def _accepted(_: Request, facts: Facts) -> Decision | None:
     call = facts.call
     if call is None or call.state != "accepted":
         return None
@@ -500,7 +502,11 @@ def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
         return None
     busy = facts.others is not None and facts.now - facts.others < CAMPAIGN_QUIET
     until = 0.0 if not busy else (facts.others or 0.0) + CAMPAIGN_QUIET
-    if facts.unshared and facts.less is not None and (facts.walked is None or facts.walked < facts.less + RESEND_UNANSWERED):
+    if (
+        facts.unshared
+        and facts.less is not None
+        and (facts.walked is None or facts.walked < facts.less + RESEND_UNANSWERED)
+    ):
         until = max(until, facts.less + RESEND_UNANSWERED)
     if not until:
         return None
@@ -544,5 +550,3 @@ def fit(facts: CallFacts) -> Yes | Wait | Block | Cut:
             if said is not None:
                 return said
     return Yes()
-
-

@@ -119,7 +119,11 @@ class Sender:
     def take(self, group: Group, gate: Gate) -> Call | Decision | None:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
         ledger, known = self._ledger, self._known
-        unsent = [one for one in ledger.requests.get(group.ids).values() if one.call is None and one.outcome is Outcome.PENDING]
+        unsent = [
+            one
+            for one in ledger.requests.get(group.ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
         requests, decisions = ask(known, unsent, gate, taking=True)
         write(ledger, decisions, known.now)
         if not requests:
@@ -127,7 +131,9 @@ class Sender:
             return said[0] if said else None
         act = group.act
         facts = (
-            known.chunk(act, requests, group.run, group.chunk, group.since) if act.about == "create" else known.other(act, requests)
+            known.chunk(act, requests, group.run, group.chunk, group.since)
+            if act.about == "create"
+            else known.other(act, requests)
         )
         verdict = fit(replace(facts, harmed=not all(ledger.requests.is_unharmed(one.id) for one in requests)))
         match verdict:
@@ -206,7 +212,8 @@ class Sender:
                 event = replace(event, decodes=True, data={})
             return self.end(call, event, reply.body)
 
-        return await self._note(work)
+        sent: Sent = await self._note(work)
+        return sent
 
     def end(self, call: Call, event: Event, body: bytes | None = None) -> Sent:
         """Write how a try ended, and what it settles."""
@@ -225,9 +232,18 @@ class Sender:
         if act.about == "create" and self._are_of_others(done):
             done, ending, body = [], Ending("unknown", Reason("answer_unreadable")), None
         state = "unknown" if ending.state == "answered" else ending.state
-        answered = event.status is not None and (state == "limited" or not still_runs(event) or ending.state in {"accepted", "answered"})
+        answered = event.status is not None and (
+            state == "limited" or not still_runs(event) or ending.state in {"accepted", "answered"}
+        )
         last = ledger.calls.end(
-            call, state, now=now, status=event.status, reply=body, answered=answered, refused=ending.never_again, reason=ending.reason
+            call,
+            state,
+            now=now,
+            status=event.status,
+            reply=body,
+            answered=answered,
+            refused=ending.never_again,
+            reason=ending.reason,
         )
         if not last and act.about != "create":
             return Sent(call, ending)  # somebody else has taken it over: how it ended is known of that try
@@ -235,7 +251,11 @@ class Sender:
             ledger.requests.settle(done, now)
             self._remember(act, done, now)
             ledger.calls.close(call.id)
-        post = read_post(event.data) if call.subject.kind == "post" and ending.state == "answered" and isinstance(event.data, Mapping) else None
+        post = (
+            read_post(event.data)
+            if call.subject.kind == "post" and ending.state == "answered" and isinstance(event.data, Mapping)
+            else None
+        )
         if post is not None and post.status and post.post_id == call.subject.id:
             self._eyes.note_answer(post)
         ledger.note_time(now)
@@ -244,11 +264,20 @@ class Sender:
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
         """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""
         ledger, now = self._ledger, self._known.now
-        said = [one for one in act.settle_refusal(requests, event.data) if one.outcome.final or one.outcome is Outcome.BLOCKED]
+        said = [
+            one
+            for one in act.settle_refusal(requests, event.data)
+            if one.outcome.final or one.outcome is Outcome.BLOCKED
+        ]
         said = [one for one in said if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
         left = [one for one in requests if one.id not in {each.id for each in said}]
         named = next((one for one in requests if one.position == event.row), None)
-        failed = partial(settled, outcome=Outcome.FAILED, error_code=event.code or f"HTTP_{event.status}", error_message=event.message)
+        failed = partial(
+            settled,
+            outcome=Outcome.FAILED,
+            error_code=event.code or f"HTTP_{event.status}",
+            error_message=event.message,
+        )
         most = None
         if said:
             kept = "unknown"  # rows that the items leave out are unknown
@@ -258,7 +287,9 @@ class Sender:
             most = None if named else max(1, len(requests) // 2)
         else:
             kept, said, left = "released", list(map(failed, requests)), []
-        last = ledger.calls.end(call, "unknown", now=now, status=event.status, answered=True, reason=Reason("answer_without_row"))
+        last = ledger.calls.end(
+            call, "unknown", now=now, status=event.status, answered=True, reason=Reason("answer_without_row")
+        )
         if not last:
             return Sent(call, Ending("refused"))
         ledger.requests.settle([one for one in said if one.outcome.final], now)
@@ -303,7 +334,8 @@ def ask(
 ) -> tuple[list[Request], list[tuple[Request, Decision]]]:
     """Decide about unsent requests one after the other; those that may be sent, and what is to be said of the others."""
     unsent = known.unsent(requests, gate, taking=taking)
-    sends, others = [], []
+    sends: list[Request] = []
+    others: list[tuple[Request, Decision]] = []
     for one in requests:
         said = decide(one, act_named(one.item.act).about, unsent.facts(one))
         if isinstance(said, Send):

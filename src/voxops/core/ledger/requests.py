@@ -117,7 +117,12 @@ class Requests(Part):
 
     def waiting_withdrawals(self) -> list[Request]:
         """Unsent withdrawals of what comes of a create whose post is not known yet."""
-        return list(self._find("requests.subject LIKE 'row:%' AND requests.mark IS NULL AND requests.outcome = '' AND requests.call IS NULL", ()).values())
+        return list(
+            self._find(
+                "requests.subject LIKE 'row:%' AND requests.mark IS NULL AND requests.outcome = '' AND requests.call IS NULL",
+                (),
+            ).values()
+        )
 
     def of_posts(self, posts: Iterable[str]) -> dict[str, list[Request]]:
         """Creates that have succeeded as these posts."""
@@ -129,6 +134,16 @@ class Requests(Part):
         for request in rows.values():
             found.setdefault(request.result_id or "", []).append(request)
         return found
+
+    def duplicated(self, ids: Iterable[int] | None) -> list[Request]:
+        """Creates that have succeeded, of these or all, whose row mark more than one post bears."""
+        some = None if ids is None else json.dumps(list(ids))
+        found = self._find(
+            """requests.mark IS NOT NULL AND requests.outcome = 'succeeded' AND (? IS NULL OR requests.id IN (SELECT value FROM json_each(?)))
+               AND (SELECT count(*) FROM seen WHERE row_mark = (SELECT row_mark FROM seen WHERE post_id = requests.result_id)) > 1""",
+            (some, some),
+        )
+        return list(found.values())
 
     def is_unharmed(self, request: int) -> bool:
         """Whether what is requested still fits its hash: nobody has changed it by hand."""

@@ -146,6 +146,43 @@ class Runs(Part):
         with self._store.atomic() as db:
             db.execute("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", (state, note, run))
 
+    def created(self, run: str) -> set[str]:
+        """Posts that a run created: of requests that it was the first to want as this attempt, or that repeats a run which was.
+
+        A later run of other rows has only found what an earlier one created.
+        """
+        rows = self._store.query(
+            """SELECT result_id FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = ? AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
+                 AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id)
+                 AND NOT EXISTS (
+                   SELECT 1 FROM run_rows AS before JOIN runs AS earlier ON earlier.id = before.run
+                   WHERE before.request = requests.id AND before.reason = '' AND earlier.id <> run_rows.run
+                     AND earlier.rowid < (SELECT rowid FROM runs WHERE id = run_rows.run)
+                     AND EXISTS (SELECT request FROM run_rows WHERE run = ? AND request IS NOT NULL
+                                 EXCEPT SELECT request FROM run_rows WHERE run = earlier.id))""",
+            (run, run),
+        )
+        return {str(post) for (post,) in rows}
+
+    def unsent(self, run: str) -> bool:
+        """Whether a run has rows that going on might send."""
+        rows = self._store.query(
+            """SELECT 1 FROM run_rows JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = call
+               WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked AND coalesce(calls.state, 'unknown') <> 'accepted' LIMIT 1""",
+            (run,),
+        )
+        return bool(rows)
+
+    def abandoned(self, run: str) -> int:
+        """How many rows of a run somebody has abandoned, or undone, before they were sent."""
+        rows = self._store.query(
+            """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND outcome = '' AND blocked
+               AND (requests.reason LIKE '["cancelled"%' OR requests.reason LIKE '["undone"%')""",
+            (run,),
+        )
+        return int(rows[0][0])
+
     def failed(self, run: str) -> int:
         """How many rows of a run have failed."""
         rows = self._store.query(

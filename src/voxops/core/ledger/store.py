@@ -15,8 +15,8 @@ from typing import Any
 
 from voxops._support.files import create_file
 from voxops.api.timing import LEASE
-from voxops.errors import LedgerError
 from voxops.core.ledger.file import explain, open_database
+from voxops.errors import LedgerError
 
 __all__ = ["Part", "Store"]
 

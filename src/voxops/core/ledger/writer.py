@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from voxops.errors import ConfigError
 from voxops.core.ledger.ledger import Ledger
+from voxops.errors import ConfigError
 
 __all__ = ["Writer"]
 

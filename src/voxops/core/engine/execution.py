@@ -1,0 +1,167 @@
+"""The execution of a bound plan, as whoever holds the run sees it: pass after pass through the loop, each until nothing moves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from voxops.api.reasons import Reason
+from voxops.api.timing import STUCK_AFTER
+from voxops.core.acts.plan import Plan
+from voxops.core.acts.table import act_named
+from voxops.core.engine import outcome
+from voxops.core.engine.drive import Pass
+from voxops.core.engine.lookback import find_duplicates
+from voxops.core.engine.progress import Reporter
+from voxops.core.ledger import audit
+from voxops.model import Observer, Snapshot
+
+if TYPE_CHECKING:
+    from voxops.core.engine.engine import Engine
+
+
+class Execution:
+    """What a run does with its plan.
+
+    Parameters
+    ----------
+    engine : Engine
+        The workspace's engine.
+    run : str
+        Id of a run in its ledger.
+    observer : Observer
+        Who is notified of each new snapshot.
+    paused : bool
+        Whether nothing is to be sent until the run is resumed.
+    look_back : bool
+        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31).
+    """
+
+    def __init__(
+        self, engine: Engine, run: str, observer: Observer, *, paused: bool = False, look_back: bool = False
+    ) -> None:
+        self.id = run
+        self._engine = engine
+        self._ledger = engine.ledger
+        self._looks_back = look_back
+        self._after: asyncio.Task[None] | None = None
+        self._reporter = Reporter(engine.client, engine.ledger, run, observer)
+        self.current = Pass(run, paused=paused)
+        self.over = False
+
+    # Asked by whoever holds the run.
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._reporter.snapshot
+
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
+        self.current.paused = True
+        self._engine.driver.wake()
+        while self.current.under_way:
+            await self.current.idle.wait()
+        if withdraw:
+            await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
+            self.current.ready.clear()
+            self.current.parked.clear()
+        else:
+            await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
+
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """The run may send again: what paused it is over."""
+        head = self._ledger.runs.head(self.id)
+
+        def work() -> None:
+            if trust_lists:
+                self._ledger.runs.trust_lists(self.id)
+            if not head.undone:
+                self._ledger.runs.pause(self.id, paused=False)
+
+        await self._engine.commit(work)
+
+    def resume(self, *, paused: bool = False) -> bool:
+        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
+        if not self.over:
+            self.current.paused, self.current.halted = False, None
+            self._engine.driver.go_on(self.current)
+            return False
+        if self._after is not None:
+            self._after.cancel()  # it would speak of the pass that is over; this one looks again when it ends
+        self.current = Pass(self.id, paused=paused)
+        self.over = False
+        return True
+
+    def close(self) -> None:
+        """Send nothing more, and end when nothing is under way."""
+        self.current.paused = self.current.closed = True
+        self._engine.driver.wake()
+        if self._after is not None:
+            self._after.cancel()  # the next attach, reconcile or bind reads on
+
+    def notify(self, subject: str) -> bool:
+        """Look at a thing next; False if nothing that was sent on it is unsettled."""
+        if not self._engine.driver.unsettled(self.id, subject):
+            return False
+        self._engine.driver.notify(subject)
+        return True
+
+    # What became of it.
+
+    def results(self) -> pd.DataFrame:
+        """One row per eligible row, with its outcome."""
+        return audit.results(self._ledger, self.id)
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
+        """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""
+        before = self._engine.known.now - STUCK_AFTER.total_seconds() if stuck else None
+        return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
+
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        return await (outcome.copies(self._engine, self.id) if copies else outcome.made(self._engine, self.id))
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the posts again and compare, per cause."""
+        table, act = self.results(), act_named(self._ledger.runs.head(self.id).action)
+        posts = await self._engine.eyes.posts(set(table[outcome.posts_column(table, act)].dropna()))
+        return outcome.verified(self.results(), posts, act)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is executed, as it was bound."""
+        return audit.plan_of(self._ledger, self.id)
+
+    def replan(self) -> Plan | None:
+        """A plan of the next attempt at what failed; it is shown, not run."""
+        return outcome.replanned(self._ledger, self.id)
+
+    # One pass.
+
+    async def go(self) -> Snapshot:
+        """Work until nothing moves any more; return the last snapshot."""
+        current = self.current
+        reporter = asyncio.create_task(self._reporter.follow(current))
+        try:
+            await self._engine.driver.drive(current)
+        except BaseException:
+            current.halt(Reason("broke_down"))
+            raise
+        finally:
+            self.over = True
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+            snapshot = self._reporter.finish(current)
+        if self._looks_back and not current.closed:
+            self._after = asyncio.create_task(self._look_for_duplicates(current))
+        return snapshot
+
+    async def _look_for_duplicates(self, current: Pass) -> None:
+        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
+        said = await find_duplicates(self._engine, self.id)
+        self._reporter.recount()
+        if said is not None:
+            self._reporter.say(current, said)

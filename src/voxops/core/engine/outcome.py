@@ -1,0 +1,250 @@
+"""What became of a run's rows: those that failed, fit to be planned again, and what the server shows of all of them now."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.api.timing import SKEW
+from voxops.core.acts.act import Act
+from voxops.core.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
+from voxops.core.acts.table import act_named
+from voxops.core.engine.reduce import says_absent
+from voxops.core.ledger import audit
+from voxops.core.ledger.copies import copies_of
+from voxops.core.ledger.ledger import Ledger
+from voxops.errors import NotFoundError, PlanError
+from voxops.frames.columns import plain_values
+from voxops.frames.records import Columns, build, read_post, read_posts
+from voxops.frames.times import parse_times
+from voxops.model import Outcome
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+    from voxops.core.engine.engine import Engine
+
+_ERRORS = ("error_code", "error_message")
+_SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
+_AT_ONCE = 20  # single reads
+COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
+
+
+def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) -> pd.DataFrame:
+    """The failed rows of a run, as the readings that settled them showed them, as their next attempt.
+
+    With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
+    act up (rule 18).
+    """
+    act = act_named(ledger.runs.head(run).action)
+    table = audit.results(ledger, run)
+    states = _newest(table, audit.seen_states(ledger, run))
+    anew = [bool(state) for state in states]  # whether the failure is another one now: a refused act changed nothing
+    if act.keeps_old_errors():
+        states = _with_errors(table, audit.planned_rows(ledger, run), states)
+    wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
+    hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
+    wanted |= np.array([row in hang for row in range(len(table))], dtype=bool)
+    stuck = [row in hang for row, keep in enumerate(wanted) if keep]
+    table = table[wanted]
+    states = [state for state, keep in zip(states, wanted, strict=True) if keep]
+    anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
+    extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
+    rows = table.drop(columns=list(extra), errors="ignore").assign(attempt=table["attempt"] + 1)
+    if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
+        rows["attempt"] = [
+            1 if new and stuck_before is None else attempt for new, attempt in zip(anew, rows["attempt"], strict=True)
+        ]
+        rows["attempt"] = rows["attempt"].astype("Int64")
+    rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
+    if "post_id" in rows.columns:
+        opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
+        rows.attrs["open_targets"] = json.dumps(opened)
+    for name in {name for state in states for name in state} & set(rows.columns):
+        now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
+        rows[name] = _like(now, rows[name])
+    table = act.failed_rows(rows, stuck)
+    assert isinstance(table, pd.DataFrame)
+    return table
+
+
+async def copies(engine: Engine, run: str) -> pd.DataFrame:
+    """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 28)."""
+    ledger = engine.ledger
+    requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None)
+    await engine.eyes.refresh([one.item for one in requests.values() if act_named(one.item.act).about == "create"])
+    await engine.eyes.listing()
+    before = copies_of(ledger, run)
+    await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
+    records, rows = [], []
+    for copy in copies_of(ledger, run):
+        for post_id in copy.others:
+            record = await _record(engine.client, post_id)
+            if record is not None:  # else somebody has deleted it meanwhile
+                records.append(record)
+                rows.append((copy.request.item.label, copy.keep))
+    frame = build("posts", records, fetched_at=engine.client.now().isoformat())
+    return frame.assign(
+        row=pd.array([label for label, _ in rows], dtype="string"),
+        copy_of=pd.array([keep for _, keep in rows], dtype="string"),
+    )
+
+
+async def _record(client: AsyncClient, post_id: str) -> Any:
+    """A post as the API shows it; None if it does not exist."""
+    try:
+        return (await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data
+    except NotFoundError as error:
+        if says_absent(error):
+            return None
+        raise
+
+
+async def made(engine: Engine, run: str) -> pd.DataFrame:
+    """The posts that the creates of a run created, read as they are now.
+
+    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended; ``attrs["unsent_rows"]`` names
+    those that were never sent, or are proved not to have been created.
+
+    Raises
+    ------
+    PlanError
+        If the run is no create.
+    """
+    ledger, client = engine.ledger, engine.client
+    head = ledger.runs.head(run)
+    if act_named(head.action).about != "create":
+        raise PlanError(
+            f"{run} created no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
+        )
+    rows = [row for row in ledger.runs.rows(run) if row.request is not None]
+    requests = ledger.requests.get(row.request for row in rows if row.request is not None)
+    labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
+    ours = ledger.runs.created(run)
+    left = set(labels)
+    known = ledger.seen.of_posts(left)
+    created = [one.created for one in known.values() if one.created]
+    oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
+    columns = Columns("posts")
+    found: dict[str, PostState | None] = {}
+    if left:
+        async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+            states = read_posts(page.records)
+            hits = left.intersection(states)
+            columns.extend([record for record in page.records if hits.intersection(read_posts([record]))])
+            found |= {post: states[post] for post in hits}
+            left -= hits
+            times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
+            if not left or (times and max(times) < oldest):
+                break
+    alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
+    for begin in range(0, len(alone), _AT_ONCE):
+        some = alone[begin : begin + _AT_ONCE]
+        records = await asyncio.gather(*(_record(client, post) for post in some))
+        columns.extend([record for record in records if record is not None])
+        found |= {
+            post: None if record is None else read_post(record) for post, record in zip(some, records, strict=True)
+        }
+    await engine.eyes.note(found)
+    frame = columns.frame()
+    unsent = [one.item.label for one in requests.values() if one.call is None and not one.outcome.final]
+    frame.attrs["open_rows"] = [
+        [one.item.label, one.item.identity, one.item.attempt] for one in requests.values() if one.call is not None
+    ]
+    frame.attrs["unsent_rows"] = unsent
+    frame.attrs["fetched_at"] = client.now().isoformat()
+    return frame.assign(
+        row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
+        created_by_run=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
+    )
+
+
+def abandon(ledger: Ledger, run: str) -> None:
+    """Give up what a run never sent, but for what another run wants."""
+    requests = ledger.requests.get(
+        row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+    )
+    unsent = [one for one in requests.values() if one.call is None and one.outcome is Outcome.PENDING]
+    elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
+    ledger.requests.say(
+        [replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent if one.id not in elsewhere]
+    )
+    ledger.runs.pause(run, paused=True)
+
+
+def replanned(ledger: Ledger, run: str) -> Plan | None:
+    """A plan of the next attempt at what failed; None where the act knows none."""
+    head = ledger.runs.head(run)
+    plan = act_named(head.action).replan(failed_rows(ledger, run), key=head.key_column, campaign=head.campaign)
+    return plan if isinstance(plan, Plan) else None
+
+
+def posts_column(results: pd.DataFrame, act: Act) -> str:
+    """The column that names the post of a row; a campaign may have a `post_id` of its own, of the post that it was copied from."""
+    return "result_id" if act.about == "create" or "post_id" not in results.columns else "post_id"
+
+
+def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: Act) -> pd.DataFrame:
+    """Count per cause what became of a run's rows, by the posts as they are now.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
+    """
+    rows, column = [], posts_column(results, act)
+    for record in results.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        post = row[column]
+        cause, count = act.verified(row, posts.get(post) if isinstance(post, str) else None)
+        if count == "pending" and row["outcome"] == Outcome.BLOCKED:
+            count = "blocked"
+        rows.append({"cause": cause, count: 1, "tried": 1})
+    table = pd.DataFrame(rows, columns=["cause", *COUNTS])
+    counts = table.groupby("cause")[list(COUNTS)].sum().astype("Int64")
+    return counts.sort_values(["tried", "cause"], ascending=[False, True], kind="stable")
+
+
+def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state, with what belongs to its post from whichever of the post's rows was settled last."""
+    if "post_id" not in table.columns:
+        return states
+    last: dict[Any, dict[str, Any]] = {}
+    for post, state in zip(table["post_id"], states, strict=True):
+        if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
+            last[post] = {name: value for name, value in state.items() if name not in {"status", *_ERRORS}}
+    return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
+
+
+def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row's state with the error that decides what comes next.
+
+    A refused act changed nothing, so its target still shows its old error. What the API left out keeps the API's word: by the old
+    error it would be planned again, and be left out again, for ever.
+    """
+    old = zip(*(plain_values(planned, name) for name in _ERRORS), strict=True)
+    new = zip(*(plain_values(table, name) for name in _ERRORS), strict=True)
+    return [
+        dict(zip(_ERRORS, before, strict=True))
+        | state
+        | (dict(zip(_ERRORS, now, strict=True)) if now[0] == _SKIPPED else {})
+        for before, now, state in zip(old, new, states, strict=True)
+    ]
+
+
+def _like(values: Sequence[Any], column: pd.Series) -> Any:
+    """Values as an array of the column's dtype; times as ISO text are read."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
+    known: list[Any] = [pd.NA if value is None else value for value in values]
+    return pd.Series(known, dtype=column.dtype).array
