@@ -28,7 +28,7 @@ from voxops.core.acts.rows import (
     why_unfit,
 )
 from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
-from voxops.model import TERMINAL_STATUSES, WAITING_STATUSES, Outcome, Verdict
+from voxops.model import WAITING_STATUSES, Outcome, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,13 +89,10 @@ def _settle(request: Request, state: PostState, tried: Attempted) -> Request | N
     match fate_of(target, state, tried):
         case Fate.SUCCEEDED:
             return settled(request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen)
+        case Fate.MOVING if state.status in WAITING_STATUSES:
+            return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
         case Fate.MOVING:
-            waits = state.status in WAITING_STATUSES - TERMINAL_STATUSES
-            reason = (
-                Reason("post_waits", status=state.status)
-                if waits
-                else Reason("publishing", status=target.status or state.status or "queued")
-            )
+            reason = Reason("publishing", status=target.status or state.status or "queued")
             return replace(request, outcome=Outcome.PENDING, reason=reason)
         case Fate.FAILED:
             errors = {"error_code": target.error_code, "error_message": target.error_message}
@@ -129,12 +126,11 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
-        before = [name for name in _TRIAGED if name in rows.columns]
-        found = triage(rows.drop(columns=before))
-        for name in before:
-            known = zip(found[name], rows[name], stuck, strict=True)
-            cells = [old if kept and old == old else new for new, old, kept in known]  # noqa: PLR0124
-            found[name] = type(found[name].array)._from_sequence(cells, dtype=found[name].dtype)
+        known = rows[[name for name in _TRIAGED if name in rows.columns]]
+        found = triage(rows.drop(columns=known.columns))
+        for name, column in known.items():
+            kept = column.notna().to_numpy(dtype=bool) & list(stuck)
+            found[name] = found[name].where(~kept, column.array).astype(found[name].dtype)
         return found
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002

@@ -233,17 +233,17 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
 
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
-    shown, names = item.seen.get("shown") or {}, {"content": "content", "scheduledFor": "scheduled_for"}
-    return {field: shown[name] for field, name in names.items() if field in (item.body or {}) and shown.get(name)}
+    shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
+    return {field: shown[name] for field, name in names if item.asks(field) and shown.get(name)}
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
-    text, shown, now = item.asks("content"), (item.seen.get("shown") or {}).get("content"), state.content
-    if not text or not shown or not now or as_read(shown) == as_read(now):
-        return False
+    text, now = item.asks("content") or "", state.content or ""
+    shown = (item.seen.get("shown") or {}).get("content") or ""
     beginning = shown.rstrip(".… ")
-    return beginning in text and len(now) > len(beginning) and same_text(shown, now)
+    cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
+    return bool(beginning) and cut and as_read(shown) != as_read(now)
 
 
 def asked(values: Row) -> dict[str, Any]:
