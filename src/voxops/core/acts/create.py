@@ -15,16 +15,17 @@ from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.core.acts import keys
-from voxops.core.acts.act import BULK, Act, key_of
+from voxops.core.acts.act import BULK, Act, Judged, Requests, Row, key_of
 from voxops.core.acts.item import Form, Item, Request, Subject, settled
 from voxops.core.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
+from voxops.core.acts.rows import new_item
 from voxops.errors import PlanError
 from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
-from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, platforms_of, sheet_rows, utc_text
+from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +40,13 @@ _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 # What a create requests and what a post shows, in forms that can be compared (rule 13).
 
 
-def asked_hash(body: Mapping[str, Any]) -> str:
+def asked_hash(body: Row) -> str:
     """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
     asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
     return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
 
 
-def shown_of_body(body: Mapping[str, Any]) -> str:
+def shown_of_body(body: Row) -> str:
     """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
     return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
 
@@ -97,36 +98,33 @@ class CreateAct(Act):
         """A list of items."""
         return _results(data) is not None
 
-    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
-        items = data.get("results")
-        posts = [
-            data,
-            *(each.get("post") for each in (items if isinstance(items, list) else ()) if isinstance(each, Mapping)),
-        ]
-        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
-        shown = {as_mark(found.get("voxopsOp")) for found in metadata if isinstance(found, Mapping)} - {None}
+        items = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
+        metadata = [each.get("metadata") for each in items if isinstance(each, Mapping)]
+        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)} - {None}
         return not shown <= {request.item.mark for request in requests}
 
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
         places = _places(requests)
         items = read_items(data, places) or [None] * places
         return [_settle(request, items[request.position]) for request in requests]
 
-    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
         results = _results(data)
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what exists, that nobody has withdrawn since (rule 30), and that did not fail to be published."""
-        if state is not None and state.status in {"failed", "partial"}:
-            return "created", "failed_other"
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        exists = state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
-        return "created", "recovered" if exists else failed
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
+        """A post that exists may have failed to be published."""
+        failed = state is not None and state.status in {"failed", "partial"}
+        return "created", "failed_other" if failed else super().verified(row, state)[1]
+
+    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
+        """Whether it exists, and nobody has withdrawn it since (rule 30)."""
+        return state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
@@ -145,11 +143,11 @@ class _CreateOne(CreateAct):
             return False
         return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The post exists."""
         return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
 
-    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:  # noqa: ARG002
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
         """A refusal is about the row."""
         return []
 
@@ -206,12 +204,12 @@ def _results(data: Any) -> list[Any] | None:
     return next((found for found in around if found is not None), None)
 
 
-def _places(requests: Sequence[Request]) -> int:
+def _places(requests: Requests) -> int:
     """Items that the answer to a batch may have."""
     return 1 + max((request.position for request in requests), default=-1)
 
 
-def _settle(request: Request, item: Mapping[str, Any] | None) -> Request:
+def _settle(request: Request, item: Row | None) -> Request:
     """Outcome of a row from its item; an unreadable one leaves it unknown."""
     if item is None:
         return replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
@@ -273,35 +271,33 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins = row_names(sheet, key), flags(sheet, "twin")
     names = [fingerprint("create", name, label) for label in labels]
-    # A row that can't be created has a reason, not a number; it blocks no other.
     numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
-    fit = _fit_rows(sheet, labels, twins)
-    items = [
-        Item(
-            row=number,
-            act=act.name,
-            identity=names[number],
-            attempt=numbers[number],
-            subject=Subject("row", names[number]),
+
+    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
+        if reason is not None:
+            return reason, None
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
+        item = new_item(
+            number,
+            act.name,
+            Subject("row", names[number]),
+            numbers[number],
+            "/v1/posts" if one_by_one else BULK,
+            names[number],
+            seen,
             label=labels[number],
             platform="+".join(sorted(set(platforms_of(row["accounts"])))),
-            account="",
-            cause="",
-            method="POST",
-            path="/v1/posts" if one_by_one else BULK,
             body=_body_of(row, alone=one_by_one),
-            seen={"campaign": name, "row": labels[number], "twin": twins[number], "named": named},
         )
-        for number, (row, reason) in enumerate(fit)
-        if reason is None
-    ]
-    reasons = [reason or Reason(READY) for _, reason in fit]
+        return Reason(READY), item
+
+    judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
     details = {"campaign": name, "key": key, "names": frozenset(names), "one_by_one": one_by_one}
-    return build_plan(act, sheet, items, reasons, numbers, reads=reads, **details)
+    return build_plan(act, sheet, judged, reads=reads, **details)
 
 
-def _body_of(row: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
+def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
     """What is requested for a row; optional parts are left out where the sheet has none.
 
     In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
@@ -359,31 +355,16 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:
         raise PlanError(f"column {key!r}: {error}") from None
-    missing = [row for row, name in enumerate(names) if name is None]
-    if missing:
-        where = _where(frame, key, missing)
-        raise PlanError(f"column {key!r} has no value in {where}; every row needs a key that never changes")
-    counts = Counter(names)
-    doubled = [name for name, count in counts.items() if count > 1]
-    if doubled:
-        where = _where(frame, key, [row for row, name in enumerate(names) if counts[name] > 1])
-        said = ", ".join(map(repr, doubled[:5])) + _more(doubled)
-        raise PlanError(f"column {key!r} holds {said} more than once, in {where}; drop or rename the copies")
+    faults = {row: found[0].reason for row, found in enumerate(name_errors(names)) if found}
+    if faults:
+        rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
+        known = Places.of(frame)
+        numbers = known.numbers(frame)
+        cells = [known.cell(numbers[row], key) for row in rows[:5]]
+        where = f"frame.iloc[{rows[:5]}]" if None in cells else ", ".join(map(str, cells))
+        more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+        raise PlanError(f"column {key!r}: {faults[rows[0]]} ({where}{more})")
     return [name for name in names if name is not None]
-
-
-def _where(frame: pd.DataFrame, key: str, rows: Sequence[int]) -> str:
-    """Where rows are: the cells of the sheet that the frame comes from, else how to look at them in the frame."""
-    known = Places.of(frame)
-    numbers = known.numbers(frame)
-    cells = [known.cell(numbers[row], key) for row in rows[:5]]
-    said = f"frame.iloc[{list(rows[:5])}]" if None in cells else ", ".join(map(str, cells))
-    return said + _more(rows)
-
-
-def _more(values: Sequence[object]) -> str:
-    """How many more there are than the five that are shown."""
-    return f" and {len(values) - 5} more" if len(values) > 5 else ""
 
 
 def _fit_rows(

@@ -6,7 +6,7 @@ Planners see only frames (rule 1) and stand in the module of their act; the engi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,21 @@ from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
-from voxops.core.acts.act import BULK, Act, key_of
+from voxops.core.acts.act import BULK, Act, Judged, key_of
 from voxops.core.acts.item import Item
 from voxops.core.acts.plan_display import KINDS, how_long, plan_blocks
 from voxops.errors import PlanError
+from voxops.frames.columns import attempt_in, plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
-PLAN_COLUMNS = ("act", "eligible", "reason", "reason_code", "attempt", "batch", "idempotency_key", "request")
+PLAN_TYPES = {
+    "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
+    "idempotency_key": "string", "request": "string",
+}  # fmt: skip
+PLAN_COLUMNS = tuple(PLAN_TYPES)
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
     "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
@@ -158,18 +163,14 @@ class Plan:
         n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number, 1 or more"))
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
-        left: dict[str, int] = {}
+        rows = sorted((item for item in self.items if item.subject.kind == "row"), key=lambda item: item.row)
+        others = _calls(self.act, [item for item in self.items if item.subject.kind != "row"])
+        tried = Counter[str]()
         first: set[int] = set()
-        calls = [[item] for item in self.items if item.subject.kind == "row"]
-        calls = [
-            *sorted(calls, key=lambda items: items[0].row),
-            *sorted(_calls(self.act, [item for item in self.items if item.subject.kind != "row"]), key=key_of),
-        ]
-        for items in calls:
-            if any(left.get(item.cause, n) > 0 for item in items):
+        for items in [*([item] for item in rows), *sorted(others, key=key_of)]:
+            if any(tried[item.cause] < n for item in items):
                 first |= {item.row for item in items}
-                for item in items:
-                    left[item.cause] = left.get(item.cause, n) - 1
+                tried.update(item.cause for item in items)
         return _with_calls(replace(self, canaries=n, first=frozenset(first)))
 
     def __repr__(self) -> str:
@@ -207,49 +208,59 @@ def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
 
 
 def build_plan(
-    act: Act, frame: pd.DataFrame, items: Iterable[Item], why: Sequence[Reason], attempts: Sequence[int], **details: Any
+    act: Act,
+    frame: pd.DataFrame,
+    judged: Iterable[Judged],
+    *,
+    reads: int | None = None,
+    **details: Any,
 ) -> Plan:
-    """Put a plan together from its items and one reason and attempt per row of the frame."""
-    import numpy as np
+    """Put a plan together from why each row of the frame is sent, with its item, or why it is not.
+
+    A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
+    """
     import pandas as pd
 
-    found = tuple(items)
-    acts = {item.row: item.act for item in found}
-    eligible = [row in acts for row in range(len(frame))]
-    codes = [READY if fit else each.code for each, fit in zip(why, eligible, strict=True)]
-    table = frame.drop(columns=[name for name in PLAN_COLUMNS if name in frame.columns]).assign(
-        act=pd.array([acts.get(row, pd.NA) for row in range(len(frame))], dtype="string"),
-        eligible=np.array(eligible, dtype=bool),
-        reason=pd.array([str(each) for each in why], dtype="string"),
-        reason_code=pd.array(codes, dtype="string"),
-        attempt=pd.array(list(attempts), dtype="Int64"),
-    )
-    table.attrs = dict(frame.attrs)
-    return _with_calls(Plan(act=act, table=table, items=found, why=tuple(why), **details))
+    items: dict[Any, Item] = {}
+    why: list[Reason] = []
+    for reason, item in judged:
+        first = item and items.setdefault((item.subject, item.platform, item.account), item)
+        twice = Reason("delivery_twice" if act.about == "delivery" else "post_twice")
+        why.append(reason if first is item else twice)
+    acts = {item.row: item.act for item in items.values()}
+    cells: dict[str, list[Any]] = {
+        "act": [acts.get(row, pd.NA) for row in range(len(frame))],
+        "eligible": [row in acts for row in range(len(frame))],
+        "reason": list(map(str, why)),
+        "reason_code": [READY if row in acts else reason.code for row, reason in enumerate(why)],
+        "attempt": [attempt_in(value) or 1 for value in plain_values(frame, "attempt")],
+    }
+    bare = frame.drop(columns=[name for name in PLAN_TYPES if name in frame])
+    reads = (len(items) if act.alone else 0) if reads is None else reads
+    return _with_calls(Plan(act, _typed(bare, cells), tuple(items.values()), reads=reads, why=tuple(why), **details))
 
 
 def _with_calls(plan: Plan) -> Plan:
     """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
     import pandas as pd
 
-    chunks = plan.chunks()
-    columns: dict[str, list[Any]] = {name: [pd.NA] * len(plan.table) for name in PLAN_COLUMNS[-3:]}
+    chunks, said = plan.chunks(), dict[int, tuple[Any, ...]]()
     for number, _, items in chunks:
         for call in _calls(plan.act, items):
-            known = call[0].path and not any(item.named_accounts for item in call)
-            said = (
-                number,
-                key_of(call) if known else pd.NA,
-                f"{call[0].method} {call[0].path}" if call[0].path else pd.NA,
-            )
-            for item in call:
-                for column, value in zip(columns.values(), said, strict=True):
-                    column[item.row] = value
-    types = ("Int64", "string", "string")
-    arrays = {name: pd.array(cells, dtype=dtype) for (name, cells), dtype in zip(columns.items(), types, strict=True)}
-    table = plan.table.assign(**arrays)
-    table.attrs = dict(plan.table.attrs)
-    return replace(plan, table=table, items=tuple(item for _, _, items in chunks for item in items))
+            path, named = call[0].path, any(item.named_accounts for item in call)
+            cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
+            said |= {item.row: cells for item in call}
+    rows = [said.get(row, (pd.NA,) * 3) for row in range(len(plan.table))]
+    columns = {name: [row[at] for row in rows] for at, name in enumerate(("batch", "idempotency_key", "request"))}
+    items = [item for _, _, items in chunks for item in items]
+    return replace(plan, table=_typed(plan.table, columns), items=tuple(items))
+
+
+def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+    """The frame with columns of a plan."""
+    table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
+    table.attrs = dict(frame.attrs)
+    return table
 
 
 def _calls(act: Act, items: Sequence[Item]) -> list[list[Item]]:

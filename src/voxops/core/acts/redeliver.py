@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ from voxops.api.evidence import delivery_ended, delivery_untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
-from voxops.core.acts.act import Act, differing
+from voxops.core.acts.act import Act, Judged, Requests, Row, differing
 from voxops.core.acts.item import Item, Request, Subject, settled
 from voxops.core.acts.plan import Plan, build_plan
-from voxops.core.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
+from voxops.core.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, new_item, why_no_id
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
 from voxops.frames.records import DELIVERY_EPISODE
@@ -32,7 +31,7 @@ class Redeliver(Act):
     verb = "redeliver"
     about = "delivery"
 
-    def forbids(self, item: Item, state: Mapping[str, Any] | None, past: Sequence[Request]) -> Reason | None:  # noqa: ARG002
+    def forbids(self, item: Item, state: Row | None, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""
         if state is None:
             return Reason("delivery_gone")
@@ -41,16 +40,16 @@ class Redeliver(Act):
             return Reason("delivery_young")
         return differing(item.seen, {name: state.get(name) for name in DELIVERY_EPISODE})
 
-    def done_before(self, request: Request, state: Any, past: Sequence[Request]) -> Request | Reason | None:  # noqa: ARG002
+    def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         seen, before = request.item.seen, any(one.id != request.id for one in past)
         return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
 
-    def ended(self, baseline: Mapping[str, Any], state: Mapping[str, Any], *, long_ago: bool) -> bool:
+    def ended(self, baseline: Row, state: Row, *, long_ago: bool) -> bool:
         """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""
         return delivery_ended(baseline, state) or (long_ago and not delivery_untouched(baseline, state))
 
-    def settle_reading(self, requests: Sequence[Request], state: Mapping[str, Any]) -> list[Request]:
+    def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
         """Outcomes of a redelivery that has been tried."""
         if state["success"]:
             return [settled(request, Outcome.SUCCEEDED, result_id=request.item.label) for request in requests]
@@ -60,7 +59,7 @@ class Redeliver(Act):
             settled(request, Outcome.FAILED, error_code=code, error_message=error, seen=state) for request in requests
         ]
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
         """By the outcome of the run; causes are the kinds of events."""
         counts = {"succeeded": "recovered", "failed": "failed_same"}
         return str(row["event_type"]), counts.get(row["outcome"], "pending")
@@ -104,59 +103,49 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     if not isinstance(force, bool):
         raise PlanError(f"force= must be True or False, not {type(force).__name__}")
     need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
-    now = fetched_at(deliveries)
-    items, reasons, numbers = [], [], []
-    seen_ids: set[str] = set()
-    for number, (row, again) in enumerate(zip(delivery_rows(deliveries), flags(deliveries, "again"), strict=True)):
-        numbers.append(row["attempt"])
-        reason = _why_not(row, seen_ids, now, force=force, again=again)
-        reasons.append(reason or _why(row))
-        if reason is not None:
-            continue
-        seen_ids.add(row["delivery_id"])
+    now, again = fetched_at(deliveries), flags(deliveries, "again")
+
+    def judge(number: int, row: Row) -> Judged:
+        if reason := _why_not(row, now, force=force, again=again[number]):
+            return reason, None
+        delivery, webhook = row["delivery_id"], row["webhook_id"]
         episode = {name: row[name] for name in DELIVERY_EPISODE}
-        more = {"again": again, "loaded": None if now is None or force else now.isoformat()}
-        items.append(
-            Item(
-                row=number,
-                act=REDELIVER.name,
-                identity=episode_identity("redeliver", episode),
-                attempt=row["attempt"],
-                subject=Subject("delivery", row["delivery_id"], row["webhook_id"]),
-                label=row["delivery_id"],
-                platform=row["event_type"] or "",
-                account=row["webhook_id"],
-                cause=f"{row['webhook_id']} {row['status_code'] or row['error'] or ''}".strip(),
-                method="POST",
-                path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
-                body=None,
-                seen=episode | {name: value for name, value in more.items() if value},
-            )
+        more = {"again": again[number], "loaded": None if now is None or force else now.isoformat()}
+        item = new_item(
+            number,
+            REDELIVER.name,
+            Subject("delivery", delivery, webhook),
+            row["attempt"],
+            f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
+            episode_identity("redeliver", episode),
+            episode | {name: value for name, value in more.items() if value},
+            platform=row["event_type"] or "",
+            account=webhook,
+            cause=f"{webhook} {row['status_code'] or row['error'] or ''}".strip(),
         )
-    return build_plan(REDELIVER, deliveries, items, reasons, numbers)
+        return _why(row), item
+
+    judged = [judge(number, row) for number, row in enumerate(delivery_rows(deliveries))]
+    return build_plan(REDELIVER, deliveries, judged)
 
 
-def _why(row: Mapping[str, Any]) -> Reason:
+def _why(row: Row) -> Reason:
     """Why a delivery is sent again, and what that passes over."""
     if row["success"]:
         return Reason("forced")
     return Reason("forced_though_rejected", status=row["status_code"]) if _rejected(row) else Reason("not_delivered")
 
 
-def _rejected(row: Mapping[str, Any]) -> bool:
+def _rejected(row: Row) -> bool:
     """Whether a receiver has rejected a delivery, and would again."""
     code = row["status_code"]
     return isinstance(code, int) and 400 <= code < 500 and code not in MAY_PASS
 
 
-def _why_not(
-    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
-) -> Reason | None:
+def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
     if nothing := why_no_id(row, "delivery_id", "webhook_id"):
         return nothing
-    if row["delivery_id"] in seen_ids:
-        return Reason("delivery_twice")
     if force:
         return None
     if row["success"]:

@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voxops.analysis.triage import judge, triage
-from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
-from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER
-from voxops.core.acts.act import PostAct, changed_since_loaded
-from voxops.core.acts.item import Form, Item, Request, settled
+from voxops.core.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
+from voxops.core.acts.item import Form, Item, Request, Subject, settled
 from voxops.core.acts.plan import Plan, build_plan
 from voxops.core.acts.rows import (
     TARGET_EPISODE,
     OpenTargets,
     episode_identity,
     fetched_at,
+    new_item,
     open_targets,
-    post_item,
     repeated,
     target_rows,
     why_no_act,
+    why_unfit,
 )
 from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
-from voxops.model import TERMINAL_STATUSES, WAITING_STATUSES, Outcome, Verdict
-from voxops.sheets.rules import is_written_missing
+from voxops.model import WAITING_STATUSES, Outcome, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
-_ANSWERS = frozenset({"id", "status", "retriedPlatforms", "platformId"})
 
 
 class TargetAct(PostAct):
     """An act that sends targets of a post again; what it queued ends by itself."""
 
-    def decodes(self, data: Any) -> bool:
-        """A fix has `success`, a retry names the post or what it re-queued."""
-        return isinstance(data, Mapping) and not bears_error(data) and bool(_ANSWERS & data.keys())
+    answers = frozenset({"id", "status", "retriedPlatforms", "platformId"})
 
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:
         """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 18).
 
         After an ambiguous try, "skipped" may be about what that one queued, and says nothing.
@@ -54,7 +49,7 @@ class TargetAct(PostAct):
         return _skipped(requests, data) if first else []
 
     def settle_reading(
-        self, requests: Sequence[Request], state: PostState, tried: Attempted, reply: Any = None
+        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
     ) -> list[Request]:
         """Outcomes of targets whose try has ended; others stay pending, with the reason.
 
@@ -65,7 +60,7 @@ class TargetAct(PostAct):
         done = [found for request in left if (found := _settle(request, state, tried)) is not None]
         return done or (_skipped(left, reply) if tried.since >= PROOF_AFTER else [])
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """By the target as it is now: recovered, failed with the same cause or another, or pending."""
         cause = row["cause"] if isinstance(row.get("cause"), str) else "not triaged"
         target = None if state is None else state.target(row["platform"], row["account_id"])
@@ -94,13 +89,10 @@ def _settle(request: Request, state: PostState, tried: Attempted) -> Request | N
     match fate_of(target, state, tried):
         case Fate.SUCCEEDED:
             return settled(request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen)
+        case Fate.MOVING if state.status in WAITING_STATUSES:
+            return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
         case Fate.MOVING:
-            waits = state.status in WAITING_STATUSES - TERMINAL_STATUSES
-            reason = (
-                Reason("post_waits", status=state.status)
-                if waits
-                else Reason("publishing", status=target.status or state.status or "queued")
-            )
+            reason = Reason("publishing", status=target.status or state.status or "queued")
             return replace(request, outcome=Outcome.PENDING, reason=reason)
         case Fate.FAILED:
             errors = {"error_code": target.error_code, "error_message": target.error_message}
@@ -109,7 +101,7 @@ def _settle(request: Request, state: PostState, tried: Attempted) -> Request | N
     return None
 
 
-def _skipped(requests: Sequence[Request], reply: Any) -> list[Request]:
+def _skipped(requests: Requests, reply: Any) -> list[Request]:
     """Requests whose target a reply lists as skipped: failed, for the server's reason."""
     reasons = {
         place: str(entry.get("reason") or "skipped by the server")
@@ -134,12 +126,11 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
-        before = [name for name in _TRIAGED if name in rows.columns]
-        found = triage(rows.drop(columns=before))
-        for name in before:
-            known = zip(found[name], rows[name], stuck, strict=True)
-            cells = [old if kept and old == old else new for new, old, kept in known]  # noqa: PLR0124
-            found[name] = type(found[name].array)._from_sequence(cells, dtype=found[name].dtype)
+        known = rows[[name for name in _TRIAGED if name in rows.columns]]
+        found = triage(rows.drop(columns=known.columns))
+        for name, column in known.items():
+            kept = column.notna().to_numpy(dtype=bool) & list(stuck)
+            found[name] = found[name].where(~kept, column.array).astype(found[name].dtype)
         return found
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
@@ -162,7 +153,7 @@ class Fix(TargetAct):
             return form
         return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
 
-    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
         """Another target that was fixed from the same load may have moved the status and time stamp of the post."""
         if state is None:
             return Reason("post_gone")
@@ -178,7 +169,7 @@ class Fix(TargetAct):
         unknown = state.source == "single" and (target is None or target.target_id is None)
         return Reason("target_without_id") if unknown else None
 
-    def is_of_another(self, requests: Sequence[Request], path: str, data: Mapping[str, Any]) -> bool:
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
         """Post and target are named in the path."""
         return super().is_of_another(requests, path, data) or data.get("platformId") not in (None, *path.split("/"))
 
@@ -220,14 +211,16 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
     rows, opened, why = _judged(triaged, _why_not_retry)
     picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
-    items = []
-    for number, (row, reason) in enumerate(zip(rows, why, strict=True)):
-        if reason is None:
-            whole = picked[row["post_id"]] == opened[row["post_id"]].count
-            items.append(_item(number, row, "retry", None) if whole else _item(number, row, "retry", {}))
-    reasons = [reason or _why_retry(row) for row, reason in zip(rows, why, strict=True)]
-    reads = sum(item.act == FIX.name for item in items)
-    return build_plan(RETRY, triaged, items, reasons, [row["attempt"] for row in rows], reads=reads)
+
+    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
+        if reason is not None:
+            return reason, None
+        whole = picked[row["post_id"]] == opened[row["post_id"]].count
+        return _why_retry(row), _item(number, row, "retry", None if whole else {})
+
+    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    reads = sum(item is not None and item.act == FIX.name for _, item in judged)
+    return build_plan(RETRY, triaged, judged, reads=reads)
 
 
 def plan_fix(frame: pd.DataFrame) -> Plan:
@@ -261,21 +254,18 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
         need_columns(frame, ["new_media_url"], maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
     rows, _, why = _judged(frame, _why_not_fix)
-    bodies = [_fix_body(row) for row in rows]
-    items = [
-        _item(number, row, FIX.name, body)
-        for number, (row, body, reason) in enumerate(zip(rows, bodies, why, strict=True))
-        if reason is None
-    ]
-    reasons = [
-        reason or Reason("new_values", fields=" and ".join(sorted(body)))
-        for body, reason in zip(bodies, why, strict=True)
-    ]
-    return build_plan(FIX, frame, items, reasons, [row["attempt"] for row in rows], reads=len(items))
+
+    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
+        body = _fix_body(row)
+        said = reason or Reason("new_values", fields=" and ".join(sorted(body)))
+        return said, None if reason else _item(number, row, "fix", body)
+
+    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    return build_plan(FIX, frame, judged)
 
 
 def _judged(
-    frame: pd.DataFrame, why_not: Callable[[Mapping[str, Any]], Reason | None]
+    frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]
 ) -> tuple[list[dict[str, Any]], dict[str, OpenTargets], list[Reason | None]]:
     """Rows, what is open of their posts, and why each is not sent."""
     rows, now = list(target_rows(frame)), fetched_at(frame)
@@ -291,20 +281,27 @@ def _judged(
     return rows, opened, why
 
 
-def _item(number: int, row: Mapping[str, Any], action: str, body: dict[str, Any] | None) -> Item:
+def _item(number: int, row: Row, action: str, body: dict[str, Any] | None) -> Item:
     """An item about one target: a retry with its whole post where it has no body, else a fix, whose path names the target."""
     seen = {name: row[name] for name in TARGET_EPISODE}
-    act = RETRY if body is None else FIX
-    path = "/retry" if body is None else f"/platforms/{row['platform']}~{row['account_id']}/fix"
-    details = {
-        "platform": row["platform"],
-        "account": row["account_id"],
-        "cause": row["cause"] or row["error_code"] or "",
-    }
-    return post_item(number, row, act.name, path, episode_identity(action, seen), seen, body=body, **details)
+    post, platform, account = (row[name] for name in TARGET_EPISODE[:3])
+    path = f"/v1/posts/{post}/retry" if body is None else f"/v1/posts/{post}/platforms/{platform}~{account}/fix"
+    return new_item(
+        number,
+        RETRY.name if body is None else FIX.name,
+        Subject("post", post),
+        row["attempt"],
+        path,
+        episode_identity(action, seen),
+        seen,
+        platform=platform,
+        account=account,
+        cause=row["cause"] or row["error_code"] or "",
+        body=body,
+    )
 
 
-def _why_not_retry(row: Mapping[str, Any]) -> Reason | None:
+def _why_not_retry(row: Row) -> Reason | None:
     """Why the analyst or the verdict lets a row not be retried; None if it is."""
     if row["retryable"]:
         return None
@@ -314,28 +311,24 @@ def _why_not_retry(row: Mapping[str, Any]) -> Reason | None:
     return Reason("not_retryable", verdict=verdict, remedy=remedy)
 
 
-def _why_retry(row: Mapping[str, Any]) -> Reason:
+def _why_retry(row: Row) -> Reason:
     """Why a row is retried, and on whose word."""
     if row["verdict"] in {Verdict.RETRY, Verdict.WAIT}:
         return Reason("by_verdict", verdict=row["verdict"], remedy=row["remedy"] or "may succeed as it is")
     return Reason("as_analyst_says", verdict=row["verdict"] or "none")
 
 
-def _why_not_fix(row: Mapping[str, Any]) -> Reason | None:
+def _why_not_fix(row: Row) -> Reason | None:
     """Why a row's fix can't be requested; None if it can."""
     body = _fix_body(row)
     if not body:
         return Reason("new_value_missing")
-    if not all(isinstance(value, str) and value.strip() for value in body.values()):
-        return Reason("new_value_blank")
-    if any(map(is_written_missing, body.values())):
-        return Reason("new_value_written_missing")
-    if (count := len(body.get("content", ""))) > CONTENT_CHARACTERS:
-        return Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS)
-    return None if body.get("mediaUrl", "https://").startswith("https://") else Reason("new_media_form")
+    if not str(body.get("mediaUrl", "https://")).startswith("https://"):
+        return Reason("new_media_form")
+    return why_unfit(**{name: value for name, value in body.items() if name == "content"})
 
 
-def _fix_body(row: Mapping[str, Any]) -> dict[str, Any]:
+def _fix_body(row: Row) -> dict[str, Any]:
     """What a fix requests."""
     body = {"content": row["new_content"], "mediaUrl": row["new_media_url"]}
     return {name: value for name, value in body.items() if value is not None}

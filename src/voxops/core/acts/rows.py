@@ -6,23 +6,23 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from voxops._support import safe
 from voxops._support.canonical import fingerprint
 from voxops.api.evidence import common_time
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
-from voxops.core.acts.act import MESSAGES, TIMES
+from voxops.core.acts.act import MESSAGES, TIMES, Row
 from voxops.core.acts.item import Item, Subject
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
+from voxops.sheets.rules import errors_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,11 @@ _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and bl
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
+# A row of a sheet that has no fault.
+_FIT = {
+    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "scheduled_for": "8000-01-01T00:00:00Z",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class OpenTargets:
     moving: int  # nothing may touch a post with such a target (rule 3)
 
 
-def open_targets(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> dict[str, OpenTargets]:
+def open_targets(frame: pd.DataFrame, rows: Sequence[Row]) -> dict[str, OpenTargets]:
     """What is open per post: as the frame shows it, or more where the posts had more before the frame was filtered."""
     now = fetched_at(frame)
     known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
@@ -67,7 +72,7 @@ def open_targets(frame: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> dict
     return opened
 
 
-def repeated(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+def repeated(rows: Sequence[Row]) -> list[bool]:
     """Which rows are about a target that an earlier row is about."""
     places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
     first = {place: number for number, place in reversed(list(enumerate(places)))}
@@ -82,7 +87,7 @@ def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
     return None if fetched is None else pd.Timestamp(fetched)
 
 
-def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None:
+def age_of(row: Row, now: pd.Timestamp | None) -> timedelta | None:
     """Age of the row's last change when it was loaded; None if that is unknown."""
     if now is None or row["_stamp"] is None:
         return None
@@ -90,7 +95,7 @@ def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None
     return age
 
 
-def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
+def why_no_id(row: Row, *columns: str) -> Reason | None:
     """Why a row names nothing to act on: an id is missing, or has what no id has, as in an edited file; None if it does."""
     for column in columns:
         name, value = column.replace("_", " "), row[column]
@@ -103,7 +108,7 @@ def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
     return None
 
 
-def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | None:
+def why_no_act(row: Row, now: pd.Timestamp | None) -> Reason | None:
     """Why no act may touch this target, whatever its verdict; None if one may."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
@@ -128,34 +133,33 @@ def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | Non
     return None if row["retryable"] else Reason("in_flight_stuck", status=status)
 
 
-def episode_identity(action: str, seen: Mapping[str, Any], *more: Any) -> str:
+def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
+    """Why new values can't be requested, by the rules of a sheet; None if they can."""
+    if not isinstance(
+        text := values.get("content", ""), str
+    ):  # a number that a file has made of a text, or what is none
+        return Reason("content_not_text", kind=type(text).__name__)
+    return next((each.reason for each in errors_of(_FIT | values, now)), None)
+
+
+def episode_identity(action: str, seen: Row, *more: Any) -> str:
     """Fingerprint of an episode, alike for all readings of it: messages are left out, and times are cut to the second (rule 4)."""
-    common = {
-        name: common_time(value) if name in TIMES else value for name, value in seen.items() if name not in MESSAGES
-    }
-    return fingerprint(action, common, *more)
+    times = {name: common_time(seen[name]) for name in TIMES & seen.keys()}
+    return fingerprint(action, {name: value for name, value in seen.items() if name not in MESSAGES} | times, *more)
 
 
-def post_episode(row: Mapping[str, Any]) -> dict[str, Any]:
+def post_episode(row: Row) -> dict[str, Any]:
     """The state of a whole post as a frame of posts showed it (rule 4)."""
     return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
 
 
-def post_item(
-    number: int, row: Mapping[str, Any], act: str, path: str, identity: str, seen: Mapping[str, Any], **more: Any
+def new_item(
+    number: int, act: str, subject: Subject, attempt: int, path: str, identity: str, seen: Row, **more: Any
 ) -> Item:
-    """An item about a post; `path` is what follows the post's own path."""
-    details = {"platform": "", "account": "", "cause": row["status"], "method": "POST", "body": None}
+    """An item; without `more` it is a POST without a body, labelled by its subject."""
+    details = {"label": subject.id, "platform": "", "account": "", "cause": "", "method": "POST", "body": None} | more
     return Item(
-        row=number,
-        act=act,
-        identity=identity,
-        attempt=row["attempt"],
-        subject=Subject("post", row["post_id"]),
-        label=row["post_id"],
-        path=f"/v1/posts/{row['post_id']}{path}",
-        seen=seen,
-        **details | more,
+        row=number, act=act, identity=identity, attempt=attempt, subject=subject, path=path, seen=seen, **details
     )
 
 
@@ -188,8 +192,3 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     if name in _NUMBERS | _WORDS:
         values = [as_whole_number(value) for value in values]
     return [None if value is None else str(value) for value in values] if name in _WORDS else values
-
-
-def minute(text: str | None, tz: str = "UTC") -> str:
-    """A time as people write it, in a zone."""
-    return "no time" if text is None else f"{datetime.fromisoformat(text).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M %Z}"

@@ -6,7 +6,6 @@ blocked, not overwritten. A change is settled when the post shows the requested 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -15,25 +14,32 @@ from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
 from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time, well_formed
-from voxops.api.error_bodies import bears_error, read_answer
+from voxops.api.error_bodies import read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
-from voxops.api.limits import CONTENT_CHARACTERS
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import RESEND_UNANSWERED
 from voxops.core.acts import keys
-from voxops.core.acts.act import PostAct, changed_since_loaded
+from voxops.core.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
 from voxops.core.acts.create import accounts_of
-from voxops.core.acts.item import Form, Item, Request, blocked, settled
+from voxops.core.acts.item import Form, Item, Request, Subject, blocked, settled
 from voxops.core.acts.plan import Plan, build_plan
-from voxops.core.acts.rows import episode_identity, fetched_at, minute, post_episode, post_item, target_rows, why_no_id
+from voxops.core.acts.rows import (
+    episode_identity,
+    fetched_at,
+    new_item,
+    post_episode,
+    target_rows,
+    why_no_id,
+    why_unfit,
+)
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import need_posts, plain_values, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.records import read_post
 from voxops.frames.times import placed, plain_units, shown_zone
 from voxops.model import Outcome
-from voxops.sheets.rules import is_written_list, is_written_missing, split_list, tags_in, utc_text
+from voxops.sheets.rules import split_list, tags_in, utc_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +51,11 @@ FIELDS = {
     "new_tags": "tags",
     "new_account_ids": "accountIds",
 }
+_SHEET = {"scheduledFor": "scheduled_for", "accountIds": "accounts"}  # fields that sheets name otherwise
+_NAMES = {field: column.removeprefix("new_") for column, field in FIELDS.items()}
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
 _TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may have taken effect
-_MONTHS = re.compile(r"month|quarter|year|\d\s*[MQY]\s*$", re.IGNORECASE)  # lengths that depend on when they begin
 
 
 class Update(PostAct):
@@ -63,6 +70,7 @@ class Update(PostAct):
     sends = False
     alone = True
     reverts = True
+    answers = frozenset({"id"})
 
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
         """A named change also writes its marks, beside the whole metadata as just read."""
@@ -70,7 +78,7 @@ class Update(PostAct):
         metadata = None if state is None else _metadata(item, state)
         return form if metadata is None else replace(form, body=canonical({**(item.body or {}), "metadata": metadata}))
 
-    def forbids(self, item: Item, state: PostState | None, past: Sequence[Request]) -> Reason | None:
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
         """Block what has changed since the frame was loaded, what the frame showed of it included."""
         if state is None:
             return super().forbids(item, state, past)
@@ -82,9 +90,7 @@ class Update(PostAct):
             return changed
         return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
 
-    def done_before(
-        self, request: Request, state: PostState | None, past: Sequence[Request]
-    ) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
         """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
         if state is None:
             return None
@@ -110,11 +116,7 @@ class Update(PostAct):
             )
         return done if all(shows.values()) and not _waits_as_draft(item, state) else None
 
-    def decodes(self, data: Any) -> bool:
-        """The post as it is now."""
-        return isinstance(data, Mapping) and bool(data.get("id")) and not bears_error(data)
-
-    def settle_answer(self, requests: Sequence[Request], data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post: changed, unless it shows something else than requested."""
         state = read_post(data)
         done = []
@@ -129,14 +131,14 @@ class Update(PostAct):
                 done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
         return done
 
-    def settle_refusal(self, requests: Sequence[Request], data: Any) -> list[Request]:
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A conflict is somebody else's change: blocked, since a person must look at it."""
         said = read_answer(data)
         if said.code != "CONFLICT":
             return []
         return [blocked(request, Reason("version_conflict", message=said.message[:200])) for request in requests]
 
-    def shows_nothing(self, requests: Sequence[Request], state: PostState, baseline: Baseline | None) -> bool:
+    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
         """Neither as requested nor changed by anybody."""
         done = any(
             _shows(request.item.body or {}, state) and not _waits_as_draft(request.item, state) for request in requests
@@ -145,7 +147,7 @@ class Update(PostAct):
 
     def settle_reading(
         self,
-        requests: Sequence[Request],
+        requests: Requests,
         state: PostState,
         tried: Attempted,
         reply: Any = None,  # noqa: ARG002
@@ -170,11 +172,9 @@ class Update(PostAct):
                 done.append(blocked(request, Reason("changed_since_sent")))
         return done
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what shows the fields as requested."""
-        wanted = state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        return str(row.get("status") or "changed"), "recovered" if wanted else failed
+    def holds(self, row: Row, state: PostState | None) -> bool:
+        """Whether it shows the fields as requested."""
+        return state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Plan the same again; a post that is a draft by then stays one."""
@@ -188,7 +188,7 @@ def _not_as_asked(request: Request, why: Reason) -> Request:
     return settled(request, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=str(why))
 
 
-def _values_before(request: Request, state: PostState, past: Sequence[Request]) -> dict[str, set[str]]:
+def _values_before(request: Request, state: PostState, past: Requests) -> dict[str, set[str]]:
     """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger."""
     item, found = request.item, {field: set[str]() for field in request.item.body or {}}
     name = item.seen.get("change", "")
@@ -204,8 +204,8 @@ def _values_before(request: Request, state: PostState, past: Sequence[Request]) 
             found[field].add(keys.value_mark(one.item.asks(field)))
     marks = (state.metadata or {}).get("voxopsChanges")
     for field in found if name and isinstance(marks, Mapping) else ():
-        if (mark := keys.change_mark(name, field, state.post_id)) in marks:
-            found[field].add(as_mark(marks[mark]) or "")
+        if mark := dict(marks or ()).get(keys.change_mark(name, field, state.post_id)):
+            found[field].add(as_mark(mark) or "")
     return {field: values for field, values in found.items() if values}
 
 
@@ -233,27 +233,27 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
 
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
-    shown, names = item.seen.get("shown") or {}, {"content": "content", "scheduledFor": "scheduled_for"}
-    return {field: shown[name] for field, name in names.items() if field in (item.body or {}) and shown.get(name)}
+    shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
+    return {field: shown[name] for field, name in names if item.asks(field) and shown.get(name)}
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
-    text, shown, now = item.asks("content"), (item.seen.get("shown") or {}).get("content"), state.content
-    if not text or not shown or not now or as_read(shown) == as_read(now):
-        return False
+    text, now = item.asks("content") or "", state.content or ""
+    shown = (item.seen.get("shown") or {}).get("content") or ""
     beginning = shown.rstrip(".… ")
-    return beginning in text and len(now) > len(beginning) and same_text(shown, now)
+    cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
+    return bool(beginning) and cut and as_read(shown) != as_read(now)
 
 
-def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+def asked(values: Row) -> dict[str, Any]:
     """What a change requests, out of the columns of a row."""
     read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
     found = {}
     for column, name in FIELDS.items():
         value = values.get(column)
-        if not (name == "tags" and _is_blank(value)) and not is_missing(value):
-            wanted = read.get(name, lambda text: text)(value)
+        if not is_missing(value) and not (name == "tags" and _is_blank(value)):
+            wanted = read[name](value) if name in read else value
             # A tag that is there already is not added again.
             found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
     return found
@@ -265,32 +265,27 @@ def _is_blank(value: Any) -> bool:
     return all(is_missing(part) or (isinstance(part, str) and not part.strip()) for part in parts)
 
 
-def _compared(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:
+def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:
     """Whether the post shows each requested field as requested; None where it does not show the field, or only its beginning.
 
     An API may keep blanks in its own way, and times to the minute: `loosely` takes that for what was requested. That holds only of a
     post that was changed since, else a change of blanks or of seconds alone would be none.
     """
     form = as_read if loosely else as_kept
-    found: dict[str, bool | None] = {}
-    for name, value in body.items():
-        match name:
-            case "content" if state.content is not None:
-                cut = state.source == "list" and same_text(state.content, str(value))
-                found[name] = form(state.content) == form(str(value)) or (None if cut else False)
-            case "scheduledFor":
-                cut = datetime.fromisoformat(value).replace(second=0, microsecond=0).isoformat()
-                found[name] = same_time(state.scheduled_for, value) or (loosely and same_time(state.scheduled_for, cut))
-            case "tags" if state.tags is not None:
-                found[name] = sorted(state.tags) == sorted(value)
-            case "accountIds" if accounts := set(accounts_of(state)):
-                found[name] = accounts == set(value)
-            case _:
-                found[name] = None
+    found: dict[str, bool | None] = dict.fromkeys(body)
+    if state.content is not None and "content" in body:
+        cut = state.source == "list" and same_text(state.content, str(body["content"]))
+        found["content"] = form(state.content) == form(str(body["content"])) or (None if cut else False)
+    if (when := body.get("scheduledFor")) is not None:
+        to_the_minute = datetime.fromisoformat(when).replace(second=0, microsecond=0).isoformat()
+        found["scheduledFor"] = any(same_time(state.scheduled_for, each) for each in (when, *[to_the_minute] * loosely))
+    for name, values in (("tags", state.tags), ("accountIds", accounts_of(state) or None)):
+        if name in body and values is not None:
+            found[name] = sorted(set(values)) == sorted(set(body[name]))
     return found
 
 
-def _shows(body: Mapping[str, Any], state: PostState, *, loosely: bool = False) -> bool:
+def _shows(body: Row, state: PostState, *, loosely: bool = False) -> bool:
     """Whether a post shows everything as requested."""
     return bool(body) and all(_compared(body, state, loosely=loosely).values())
 
@@ -382,25 +377,17 @@ def plan_update(
 
 def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> Plan:
     """The plan of one change per post; `drafts` says whether drafts may get a time."""
-    now, tz = fetched_at(frame), shown_zone(frame)
+    now = fetched_at(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
     moment = None if now is None else now.to_pydatetime()
-    items: list[Item] = []
-    reasons, numbers = [], []
-    seen_ids: set[str] = set()
-    for number, row in enumerate(target_rows(frame)):
+
+    def judge(number: int, row: Row) -> Judged:
         values = {name: column[number] for name, column in columns.items()}
-        numbers.append(row["attempt"])
-        body: dict[str, Any] = {}
-        reason = _why_not(row, values, seen_ids, drafts=drafts, by=by)
-        if reason is None:
-            body = asked(values)
-            reason = _why_not_asked(body, values, moment, tz, draft=row["status"] == "draft")
-        reasons.append(reason or _changes(body, values, tz))
-        if reason is not None:
-            continue
-        seen_ids.add(row["post_id"])
-        episode = post_episode(row)
+        if reason := _why_not(row, values, drafts=drafts, by=by):
+            return reason, None
+        body, episode = asked(values), post_episode(row)
+        if reason := _why_not_asked(body, values, moment, draft=row["status"] == "draft"):
+            return reason, None
         shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
         seen: dict[str, Any] = {
             **episode,
@@ -411,77 +398,46 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
             change = keys.campaign_name(well_formed(str(values["change"])))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
-        items.append(post_item(number, row, UPDATE.name, "", identity, seen, method="PATCH", body=body))
-    return build_plan(UPDATE, frame, items, reasons, numbers, reads=len(items))
+        subject, path, more = (
+            Subject("post", row["post_id"]),
+            f"/v1/posts/{row['post_id']}",
+            {"cause": row["status"], "body": body},
+        )
+        item = new_item(number, UPDATE.name, subject, row["attempt"], path, identity, seen, method="PATCH", **more)
+        return Reason("new_values", fields=", ".join(_NAMES.get(name, name) for name in sorted(body))), item
+
+    return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])
 
 
-def _why_not(
-    row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str], *, drafts: bool, by: bool
-) -> Reason | None:
+def _why_not(row: Row, values: Row, *, drafts: bool, by: bool) -> Reason | None:
     """Why a post can't be changed; None if it can."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
-    if row["post_id"] in seen_ids:
-        return Reason("post_twice")
     if row["status"] not in OPEN:
         return Reason("not_changeable", status=row["status"])
     new, old = values["new_scheduled_for"], values["scheduled_for"]
     if row["status"] == "draft" and not drafts and (by or new is not None):
         return Reason("draft_would_go_out")
-    if not by or new is not None:
-        return None
-    if old is None:
-        return Reason("old_time_missing")
-    far = utc_text(old) is not None
-    return Reason("new_time_beyond_calendar" if far else "old_time_without_offset", value=str(old)[:40])
+    return Reason("time_unmovable", value=str(old)[:40]) if by and new is None else None
 
 
-def _why_not_asked(
-    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, tz: str, *, draft: bool
-) -> Reason | None:
+def _why_not_asked(body: Row, values: Row, now: datetime | None, *, draft: bool) -> Reason | None:
     """Why what is requested can't be; None if it can."""
     if not body:
         return Reason("nothing_requested", columns=", ".join(FIELDS))
-    content, when, tags = body.get("content", "x"), values["new_scheduled_for"], body.get("tags", ())
-    if not isinstance(content, str) or not content.strip():
-        return Reason("new_content_blank")
-    if any(map(is_written_missing, (content, *tags))):
-        return Reason("requested_written_missing")
-    if len(content) > CONTENT_CHARACTERS:
-        return Reason("content_too_long", count=len(content), platform="the API", most=CONTENT_CHARACTERS)
-    accounts = body.get("accountIds", ["x"])
-    if not accounts or any(":" in name or is_written_list(name) for name in accounts):
+    if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
         return Reason("accounts_form")
-    if any(map(is_written_list, tags)):
-        return Reason("tags_form")
-    if when is not None and body["scheduledFor"] is None:
-        shown = str(when)[:40]
-        if not isinstance(when, datetime):
-            return Reason("new_time_without_offset", value=shown)
-        return Reason("new_time_without_zone", value=shown, zone="Europe/Berlin" if tz == "UTC" else tz)
-    if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
-        return Reason("new_time_past")
+    raw = {_SHEET.get(name, name): value for name, value in body.items()}
+    if "scheduledFor" in body:
+        raw["scheduled_for"] = values["new_scheduled_for"]
+    if reason := why_unfit(now, **raw):
+        return reason
     old = {"scheduledFor": utc_text(values["scheduled_for"]), "content": values["content"]}
     lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
     same = body.keys() <= old.keys() and all(
         same_time(value, old[name]) if name == "scheduledFor" else value == old[name] for name, value in body.items()
     )
     return Reason("unchanged") if same and not lets_out else None
-
-
-def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> Reason:
-    """What is changed, for people; times in the zone in which they know them."""
-    fields = ", ".join(
-        "account_ids" if name == "accountIds" else name for name in sorted(body) if name != "scheduledFor"
-    )
-    if "scheduledFor" not in body:
-        return Reason("new_values", fields=fields)
-    old, new = (minute(utc_text(when), tz) for when in (values["scheduled_for"], body["scheduledFor"]))
-    return (
-        Reason("new_values_and_time", fields=fields, old=old, new=new)
-        if fields
-        else Reason("new_time", old=old, new=new)
-    )
 
 
 def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
@@ -544,19 +500,13 @@ def _step(by: Any) -> timedelta:
     """How much later."""
     import pandas as pd
 
-    if isinstance(by, Iterable) and not isinstance(by, str):
-        raise PlanError(
-            f"by= takes one for all posts, not a {type(by).__name__}; for one per row use to=posts['scheduled_for'] + ..."
-        )
-    refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
+    refusal = PlanError(
+        f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
+        "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
+    )
     try:
         step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
     except (ValueError, TypeError):
-        if _MONTHS.search(str(by)):
-            raise PlanError(
-                f"by={str(by)[:40]!r}: months and years have no fixed length; "
-                "use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
-            ) from None
         raise refusal from None
     bare = isinstance(by, bool | int | float) or (
         isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
