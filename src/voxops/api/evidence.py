@@ -6,15 +6,19 @@ only on evidence that *this* try caused it. Runs, handles and watches share thes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from voxops._support.canonical import fingerprint
 from voxops.api.states import PostState, Source, TargetState
 from voxops.api.timing import COUNT_SETTLES_AFTER
 from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
 class Fate(StrEnum):
@@ -80,6 +84,9 @@ class Attempted:
         Platform and account -> the retry count that the response announced, if any.
     counted_below : frozenset
         Platforms and accounts whose count was observed below the promised one after the try.
+    by_count : bool
+        Whether a count that has reached the promised one, under a newer time stamp, tells of an end: half a minute has passed since the
+        server tries at the latest, nobody has edited the post, and counts rise here with the end of a try and not when it is queued.
     """
 
     baseline: Baseline | None
@@ -87,6 +94,7 @@ class Attempted:
     sighted: bool = False
     promised: Mapping[tuple[str, str], int] = field(default_factory=dict)
     counted_below: frozenset[tuple[str, str]] = frozenset()
+    by_count: bool = False
 
 
 def counted_below(state: PostState, promised: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]]:
@@ -102,6 +110,37 @@ def promised_counts(reply: Any) -> dict[tuple[str, str], int]:
     """Platform and account -> the retry count that the response to a retry announces for re-queued targets (contract: K1-2)."""
     entries = reply_targets(reply, "retriedPlatforms")
     return {place: entry["retryCount"] for place, entry in entries if isinstance(entry.get("retryCount"), int)}
+
+
+def next_try(reply: Any) -> datetime | None:
+    """When the server tries re-queued targets, at the latest, by the response to a retry; None if it does not say."""
+    times = [
+        datetime.fromisoformat(entry["nextRetryAt"])
+        for _, entry in reply_targets(reply, "retriedPlatforms")
+        if isinstance(entry.get("nextRetryAt"), str) and _ISO.match(entry["nextRetryAt"])
+    ]
+    return max((time if time.tzinfo is not None else time.replace(tzinfo=UTC) for time in times), default=None)
+
+
+def settable(state: PostState) -> dict[str, Any]:
+    """Return hashes of what a person can set on a post, as far as this reading shows it, to find an edit."""
+    when = common_time(state.scheduled_for)
+    shown = {
+        "content": state.content if state.source == "single" else None,  # lists may cut it
+        "scheduled_for": when,
+        "accounts": sorted(target.account_id for target in state.targets if target.account_id),
+        "tags": None if state.tags is None else sorted(state.tags),
+        "metadata": state.metadata,
+    }
+    return {name: fingerprint(value) for name, value in shown.items() if value is not None}
+
+
+def was_edited_since(before: Mapping[str, Any] | None, state: PostState) -> bool:
+    """Whether anything that a person can set differs from an earlier reading, as far as both show it; True without one."""
+    if before is None:
+        return True
+    now = settable(state)
+    return any(now[name] != value for name, value in before.items() if name in now)
 
 
 def reply_targets(reply: Any, name: str) -> list[tuple[tuple[str, str], Mapping[str, Any]]]:
@@ -147,7 +186,8 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     promised = tried.promised.get(target.place)
     if promised is not None and target.retry_count is not None:
         risen = target.place in tried.counted_below and tried.since >= COUNT_SETTLES_AFTER
-        evidence = target.retry_count >= promised and (evidence or (risen and is_newer(state, tried.baseline)))
+        counts = (risen or tried.by_count) and is_newer(state, tried.baseline)
+        evidence = target.retry_count >= promised and (evidence or counts)
     return Fate.FAILED if evidence else Fate.UNCHANGED
 
 

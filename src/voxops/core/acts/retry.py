@@ -126,11 +126,13 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
+        import pandas as pd
+
         known = rows[[name for name in _TRIAGED if name in rows.columns]]
         found = triage(rows.drop(columns=known.columns))
         for name, column in known.items():
-            kept = column.notna().to_numpy(dtype=bool) & list(stuck)
-            found[name] = found[name].where(~kept, column.array).astype(found[name].dtype)
+            kept = column.notna() & pd.Series(stuck, index=column.index, dtype=bool)
+            found[name] = found[name].mask(kept.array, column.array).astype(found[name].dtype)
         return found
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002

@@ -132,6 +132,7 @@ class Driver:
         self._next_poll = 0.0
         self._lived = -math.inf
         self._version = -1
+        self._happened = 0  # counts what groups may wait for
         self._background: set[asyncio.Task[Any]] = set()
 
     # Asked by runs.
@@ -140,6 +141,8 @@ class Driver:
         """Loop over a run until nothing of it moves any more; raises what broke the loop."""
         await self._add(current)
         if self._task is None or self._task.done():
+            self._looks = 0
+            self._next_poll = self._clock.monotonic() + interval(0, self._engine.rng)
             self._task = asyncio.create_task(self._loop())
         self.wake()
         try:
@@ -417,6 +420,7 @@ class Driver:
 
     def _unpark(self, current: Pass) -> None:
         """Look again at groups that wait for others of their run, or for their subject."""
+        self._happened += 1
         if current.has_canaries:
             current.gate = replace(current.gate, canaries=canaries_of(self._ledger, current.run))
         if current.parked and current.sends:
@@ -468,6 +472,7 @@ class Driver:
 
     async def _look(self, current: Pass, group: Group) -> None:
         """Decide about a group: send it, read for it, or let it wait."""
+        happened = self._happened
         requests = [
             one
             for one in self._ledger.requests.get(group.ids).values()
@@ -492,17 +497,18 @@ class Driver:
             _, verdict = fitting(self._known, group, sends)
             if isinstance(verdict, Wait):
                 current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
-                self._wait(current, group, [verdict])
+                self._wait(current, group, [verdict], happened)
             else:
                 self._spawn(current, self._send(current, group))
         elif waits:
-            self._wait(current, group, [each for _, each in waits])
+            self._wait(current, group, [each for _, each in waits], happened)
 
-    def _wait(self, current: Pass, group: Group, waits: Sequence[Wait]) -> None:
+    def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
         until = min((each.until for each in waits if each.until is not None), default=None)
         if until is None:
-            current.parked.append(group)
+            # What it waits for may have happened since it was decided about.
+            (current.parked if happened == self._happened else current.ready).append(group)
             return
         if any(each.reason.code in {"subject_busy", "alike_in_flight"} for each in waits):
             until = min(until or math.inf, self._known.now + 5.0)
@@ -536,11 +542,12 @@ class Driver:
 
     async def _send(self, current: Pass, group: Group) -> None:
         """Send a group once, and see what came of it."""
+        happened = self._happened
         sent = await self._engine.sender.send(group, lambda: self._gate(current))
         if sent.call is None:
             decision = sent.decision
             if isinstance(decision, Wait):
-                self._wait(current, group, [decision])
+                self._wait(current, group, [decision], happened)
             else:
                 current.ready.append(group)  # what is left of it is looked at once more
             return

@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.api.assumptions import KEY_EARLY
-from voxops.api.evidence import Attempted, Baseline, counted_below, delivery_untouched, promised_counts, sighted
+from voxops.api.evidence import (
+    Attempted,
+    Baseline,
+    delivery_untouched,
+    is_newer,
+    next_try,
+    promised_counts,
+    sighted,
+    was_edited_since,
+)
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import PROOF_AFTER, SKEW
+from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
 from voxops.client.names import no_account
 from voxops.core.acts import keys
 from voxops.core.acts.act import Act, PostAct
@@ -24,7 +33,9 @@ from voxops.core.engine.reduce import of_reply
 from voxops.core.engine.rules import CallFacts, Facts
 from voxops.core.ledger.ledger import Ledger
 from voxops.core.ledger.records import Call, RunHead, Seen
-from voxops.model import WAITING_STATUSES, Outcome
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
+
+COUNTS_RISE_EARLY = "counts_rise_early"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +168,15 @@ class Knowledge:
         reply = None if unknown else self._reply(call)
         moves = act.sends and sighted(baseline, state)
         promised = promised_counts(reply)
-        below = call.below | counted_below(state, promised)
-        tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, below)
+        by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
+        tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, by_count=by_count)
         found = act.settle_reading(requests, state, tried, reply)
         proved = any(one.outcome.final or one.outcome is Outcome.BLOCKED for one in found)
         if unknown and not moves and not proved:  # nothing shows that the act took effect
             return self._with(base, requests, ()), call
         if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
             call = replace(call, state="accepted")
-        call = replace(call, sighted=call.sighted or (self.now if moves else None), below=below)
+        call = replace(call, sighted=call.sighted or (self.now if moves else None))
         base = replace(base, call=call)
         if state.status in WAITING_STATUSES:
             waits = Reason("post_waits", status=state.status)
@@ -174,6 +185,38 @@ class Knowledge:
                 for one in found
             ]
         return self._with(base, requests, found), call
+
+    def _counts_tell(
+        self,
+        call: Call,
+        state: PostState,
+        baseline: Baseline | None,
+        reply: Any,
+        promised: Mapping[tuple[str, str], int],
+        looked: float,
+    ) -> bool:
+        """Whether a retry count that has reached the promised one tells of the end of this try (rule 18).
+
+        Never where this workspace has shown a target in flight, or its old status, with the promised count: counts rise there when a try
+        is queued.
+        """
+        reached = [
+            target
+            for target in state.targets
+            if target.retry_count is not None
+            and target.retry_count >= promised.get(target.place, target.retry_count + 1)
+        ]
+        if not reached:
+            return False
+        old = not is_newer(state, baseline)
+        if old or any(target.status in IN_FLIGHT_STATUSES for target in reached):
+            if self.ledger.meta(COUNTS_RISE_EARLY) is None:
+                self.ledger.set_meta(COUNTS_RISE_EARLY, "1")
+            return False
+        due = next_try(reply)
+        since = looked if due is None else min(looked, looked + call.end - due.timestamp())
+        edited = was_edited_since((call.baseline or {}).get("settable"), state)
+        return since >= COUNT_SETTLES_AFTER and not edited and self.ledger.meta(COUNTS_RISE_EARLY) is None
 
     def _open_delivery(
         self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts

@@ -81,8 +81,14 @@ async def _not_found(engine: Engine, run: str) -> Reason | None:
     ledger = engine.ledger
 
     def named() -> list[Request]:
-        requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None)
-        return [one for one in requests.values() if one.outcome is Outcome.SUCCEEDED and not one.confirmed and one.call is None]
+        requests = ledger.requests.get(
+            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+        )
+        return [
+            one
+            for one in requests.values()
+            if one.outcome is Outcome.SUCCEEDED and not one.confirmed and one.call is None
+        ]
 
     creates = [one for one in named() if act_named(one.item.act).about == "create"]
     if not creates:
@@ -90,7 +96,11 @@ async def _not_found(engine: Engine, run: str) -> Reason | None:
     last = max((one.settled_at or 0.0) for one in creates)
     await engine.client.clock.sleep(max(last + PROOF_AFTER + 1 - engine.known.now, 0.05))
     await engine.eyes.listing(since=last)
-    gone = [one for one in ledger.requests.get(one.id for one in creates).values() if one.reason is not None and one.reason.code == "not_found"]
+    gone = [
+        one
+        for one in ledger.requests.get(one.id for one in creates).values()
+        if one.reason is not None and one.reason.code == "not_found"
+    ]
     return Reason("posts_not_found", rows=len(gone)) if gone else None
 
 

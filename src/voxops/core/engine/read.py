@@ -127,7 +127,9 @@ class Eyes:
             since = min(since, deep - SKEW)
         first = looked_through is not None
         old = utc(moment.at - LOOKBACK_WAITING) if waiting or first else None
-        listed = await self.reader.created(utc(since), waiting_since=old, on_top=deep is None and not first, first=first)
+        listed = await self.reader.created(
+            utc(since), waiting_since=old, on_top=deep is None and not first, first=first
+        )
         whole = listed.whole or deep is not None or first or self._readings.walked is None
         await self._alone(listed, calls)
         await self._commit(partial(self._learn, listed, moment.at, looked_through))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.api.evidence import Baseline
+from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -357,5 +357,5 @@ def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tupl
 def _baseline(state: Any) -> Mapping[str, Any] | None:
     """What the ledger keeps of a subject as it was before acting; None for what does not exist yet."""
     if isinstance(state, PostState):
-        return Baseline.of(state).stored()
+        return Baseline.of(state).stored() | {"settable": settable(state)}
     return None if state is None else dict(state)

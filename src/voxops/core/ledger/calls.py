@@ -60,7 +60,7 @@ class Calls(Part):
         with self._store.atomic() as db:
             db.execute(
                 """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0, owner = ?, lease_until = ?,
-                   resent = 1, sighted = NULL, below = NULL, reason = '' WHERE id = ?""",
+                   resent = 1, sighted = NULL, reason = '' WHERE id = ?""",
                 (now, owner, lease, call.id),
             )
         return self.get(call.id)
@@ -182,9 +182,9 @@ class Calls(Part):
         """Write what readings have shown of calls: their state, when their subject was seen in flight, counts below, and why they wait."""
         with self._store.atomic() as db:
             db.executemany(
-                "UPDATE calls SET state = ?, sighted = ?, below = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state NOT IN ('sent', 'closed')",
+                "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state NOT IN ('sent', 'closed')",
                 [
-                    (one.state, one.sighted, json_or_none(sorted(one.below)) if one.below else None, one.collided, reason_text(one.reason), one.id, one.tries)
+                    (one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries)
                     for one in calls
                 ],
             )  # fmt: skip

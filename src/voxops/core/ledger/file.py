@@ -50,7 +50,7 @@ SCHEMA = """
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
         owner TEXT, lease_until REAL,
         refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
-        sighted REAL, below TEXT, reason TEXT NOT NULL DEFAULT ''
+        sighted REAL, reason TEXT NOT NULL DEFAULT ''
     );
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
     CREATE INDEX calls_by_subject ON calls (subject);

@@ -35,8 +35,6 @@ class Call:
         Whether it was sent again without proof that it had no effect.
     sighted : float or None
         When its subject was seen in flight since the last try.
-    below : frozenset
-        Targets whose retry count was seen below the promised one since the last try.
     """
 
     id: int
@@ -64,7 +62,6 @@ class Call:
     resent: bool
     collided: bool
     sighted: float | None
-    below: frozenset[tuple[str, str]]
     reason: Reason | None
 
     @property
@@ -158,7 +155,6 @@ def read_call(row: sqlite3.Row) -> Call:
     value = dict(zip(CALL_FIELDS, row, strict=True))
     value["subject"] = Subject.parse(value["subject"])
     value["baseline"] = None if value["baseline"] is None else canonical.decode(value["baseline"])
-    value["below"] = frozenset(tuple(each) for each in canonical.decode(value["below"] or "[]"))
     value["reason"] = stored_reason(value["reason"])
     for name in ("answered", "refused", "resent", "collided"):
         value[name] = bool(value[name])

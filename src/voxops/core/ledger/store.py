@@ -210,11 +210,7 @@ class Store:
 
     def version(self) -> int:
         """A number that changes when another process has written the file."""
-        with self._lock:
-            try:
-                return int(self._db.execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.Error as error:
-                raise explain(error, self.path) from None
+        return int(self.query("PRAGMA data_version")[0][0])
 
     def meta(self, name: str) -> str | None:
         """A remembered value."""
