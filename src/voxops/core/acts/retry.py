@@ -12,7 +12,7 @@ from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER
-from voxops.core.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
+from voxops.core.acts.act import PostAct, Requests, Row, changed_since_loaded
 from voxops.core.acts.item import Form, Item, Request, Subject, settled
 from voxops.core.acts.plan import Plan, build_plan
 from voxops.core.acts.rows import (
@@ -211,14 +211,14 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
     rows, opened, why = _judged(triaged, _why_not_retry)
     picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
-
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
-        if reason is not None:
-            return reason, None
-        whole = picked[row["post_id"]] == opened[row["post_id"]].count
-        return _why_retry(row), _item(number, row, "retry", None if whole else {})
-
-    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    whole = {post for post, count in picked.items() if count == opened[post].count}
+    judged = [
+        (
+            reason or _why_retry(row),
+            None if reason else _item(number, row, "retry", None if row["post_id"] in whole else {}),
+        )
+        for number, row, reason in zip(range(len(rows)), rows, why, strict=True)
+    ]
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)
 
@@ -254,13 +254,12 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
         need_columns(frame, ["new_media_url"], maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
     rows, _, why = _judged(frame, _why_not_fix)
-
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
-        body = _fix_body(row)
-        said = reason or Reason("new_values", fields=" and ".join(sorted(body)))
-        return said, None if reason else _item(number, row, "fix", body)
-
-    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    judged = [
+        (reason, None)
+        if reason
+        else (Reason("new_values", fields=" and ".join(sorted(body))), _item(number, row, "fix", body))
+        for number, row, body, reason in zip(range(len(rows)), rows, map(_fix_body, rows), why, strict=True)
+    ]
     return build_plan(FIX, frame, judged)
 
 
