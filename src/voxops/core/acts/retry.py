@@ -163,11 +163,12 @@ class Fix(TargetAct):
             for one in past
             if (one.item.platform, one.item.account) != (item.platform, item.account)
         )
-        if changed := changed_since_loaded(item.seen, state, *shared if moved else ()):
-            return changed
-        target = state.target(item.platform, item.account)
-        unknown = state.source == "single" and (target is None or target.target_id is None)
-        return Reason("target_without_id") if unknown else None
+        return changed_since_loaded(item.seen, state, *shared if moved else ())
+
+    def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
+        """Without the id of its target nothing names it (rule 3)."""
+        target = None if state is None else state.target(items[0].platform, items[0].account)
+        return Reason("target_without_id") if target is not None and target.target_id is None else None
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
         """Post and target are named in the path."""
