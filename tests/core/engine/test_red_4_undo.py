@@ -107,8 +107,8 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     """Rule 22: `stop_after_failures` stands in the ledger and binds every later resume."""
     rig.sandbox.add_fault(Fault("status", status=422, code="VALIDATION_ERROR", method="POST", path=SINGLE, times=None))
     kernel = rig.kernel()
-    run = kernel.bind(planned(rig.campaign(100), one_by_one=True))
-    kernel.go(run, stop_after_failures=5)
+    run = kernel.bind(planned(rig.campaign(100), one_by_one=True), failures=5)
+    kernel.go(run)
     refused = len(rig.acts())
     assert 5 <= refused < 50
     kernel.close()

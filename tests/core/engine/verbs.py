@@ -51,7 +51,7 @@ def reconcile(kernel: Kernel) -> pd.DataFrame:
     """Reconcile as ``ws.reconcile`` does, and return its table."""
     eventloop.run(kernel.engine.reconcile())
     table = audit.history(kernel.ledger)
-    return table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+    return table[table["outcome"].isin(["pending", "unknown"]) | table["notice"].notna()]
 
 
 def copies(kernel: Kernel, run: str) -> pd.DataFrame:

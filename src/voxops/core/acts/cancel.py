@@ -152,7 +152,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
 
     count = len(frame) - len(opened) - len(unsent)
     judged = [judge(number, row) for number, row in enumerate(islice(target_rows(frame), count))]
-    judged += [(Reason("withdrawn_when_created"), _of_create(count + at, *row)) for at, row in enumerate(opened)]
+    judged += [(Reason("withdrawn_when_created"), of_create(count + at, *row)) for at, row in enumerate(opened)]
     judged += [(Reason("never_sent"), None)] * len(unsent)
     return build_plan(CANCEL, frame, judged, undo=undo)
 
@@ -164,7 +164,7 @@ def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _of_create(number: int, label: str, create: str, attempt: int) -> Item:
+def of_create(number: int, label: str, create: str, attempt: int) -> Item:
     """An item that withdraws what comes of a create."""
     identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt}
     return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)

@@ -14,6 +14,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import STUCK_AFTER
 from voxops.core.acts.act import Act
+from voxops.core.acts.cancel import of_create
 from voxops.core.acts.create import asked_hash, resolved, shown_hash, shown_of_body
 from voxops.core.acts.item import Item, Request, Subject, settled
 from voxops.core.acts.plan import Plan
@@ -216,9 +217,12 @@ class Binder:
             rows[known.item.row], said = self._write(known, verdict)
             if said is not None:
                 reasons[known.item.row] = said
-        if plan.undo:
-            self._undo(plan.undo)
         chunks = [(number, canary, [item.row for item in some]) for number, canary, some in plan.chunks()]
+        if plan.undo:
+            for item in self._undo(plan.undo, items):
+                rows[item.row] = ledger.requests.add(item, asked=1, alike=None, now=self._now)
+                chunks.append((len(chunks) + 1, False, [item.row]))
+                items.append(item)
         where = {row: (number, canary) for number, canary, some in chunks for row in some}
         run_rows = [
             RunRow(
@@ -390,8 +394,11 @@ class Binder:
 
     # Undo.
 
-    def _undo(self, run: str) -> None:
-        """The run never sends again; what it never sent, and no other living run wants, is undone (core of `plan_cancel(run)`)."""
+    def _undo(self, run: str, items: Sequence[Item]) -> list[Item]:
+        """The run never sends again; what it never sent, and no other living run wants, is undone.
+
+        Returns withdrawals of what was sent since the plan was made, of which it could not know.
+        """
         ledger = self._ledger
         ledger.runs.undo(run)
         requests = ledger.requests.get(
@@ -403,6 +410,16 @@ class Binder:
             replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone")) for one in unsent if one.id not in elsewhere
         ]
         ledger.requests.say(undone)
+        taken = {item.row for item in items}
+        places = {str(label): row for row, label in enumerate(self._plan.table["row"]) if row not in taken}
+        planned = {str(item.seen.get("of")) for item in items} | {item.subject.id for item in items}
+        return [
+            of_create(places[one.item.label], one.item.label, one.item.identity, one.item.attempt)
+            for one in requests.values()
+            if (one.call is not None or one.outcome is Outcome.SUCCEEDED)
+            and not {one.item.identity, one.result_id} & planned
+            and one.item.label in places
+        ]
 
     # What will not go is said at once.
 
@@ -416,7 +433,7 @@ class Binder:
         if not requests:
             return
         gate = replace(gate_of(self._ledger, head, None), canaries={}, first={})
-        unsent = self._known.unsent(requests, gate, taking=True)
+        unsent = self._known.unsent(requests, gate, binding=True)
         decisions: list[tuple[Request, Decision]] = []
         for one in requests:
             decision = decide(one, act_named(one.item.act).about, unsent.facts(one))

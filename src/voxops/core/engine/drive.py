@@ -27,7 +27,7 @@ from voxops.core.engine.facts import Gate, canaries_of, gate_of
 from voxops.core.engine.lists import interval
 from voxops.core.engine.read import ENDED, LIKELY
 from voxops.core.engine.rules import Block, Decision, Read, Release, Send, Settle, Wait, decide, fit, resend_after
-from voxops.core.engine.send import Group, Sent, ask
+from voxops.core.engine.send import Group, Sent, ask, fitting
 from voxops.core.ledger.records import Call
 from voxops.core.ledger.runs import LIVES
 from voxops.errors import TransportError, VoxopsError
@@ -286,6 +286,13 @@ class Driver:
             for gone in self._calls.keys() - {call.id for call in opened}:
                 self._forget(gone)
             self._take_calls(opened)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Look again at what waits for creates of other runs to end, where some have."""
+        if await self._engine.withdrawals():
+            for current in self._passes.values():
+                self._unpark(current)
 
     def _take_due(self) -> None:
         """What an instant was waited for."""
@@ -401,9 +408,7 @@ class Driver:
         for call in {before.call for before, _ in changed if before.call is not None}:
             if not self._ledger.requests.of_call(call):
                 self._forget(call)
-        if await self._engine.withdrawals():
-            for current in self._passes.values():
-                self._unpark(current)
+        await self._look_again()
 
     def _check_limit(self, current: Pass) -> None:
         """Stop a run whose failures have reached its limit, which stands in the ledger and binds every later resume."""
@@ -484,7 +489,7 @@ class Driver:
             current.reading += 1
             self._unread.append((current, group))
         elif sends:
-            verdict = self._fit(group, sends)
+            _, verdict = fitting(self._known, group, sends)
             if isinstance(verdict, Wait):
                 current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
                 self._wait(current, group, [verdict])
@@ -492,11 +497,6 @@ class Driver:
                 self._spawn(current, self._send(current, group))
         elif waits:
             self._wait(current, group, [each for _, each in waits])
-
-    def _fit(self, group: Group, sends: Sequence[Request]) -> Any:
-        if group.act.about != "create":
-            return None
-        return fit(self._known.chunk(group.act, sends, group.run, group.chunk, group.since))
 
     def _wait(self, current: Pass, group: Group, waits: Sequence[Wait]) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""

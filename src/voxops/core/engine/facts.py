@@ -231,9 +231,9 @@ class Knowledge:
 
     # What is unsent.
 
-    def unsent(self, requests: Sequence[Request], gate: Gate, *, taking: bool = False) -> Unsent:
+    def unsent(self, requests: Sequence[Request], gate: Gate, *, taking: bool = False, binding: bool = False) -> Unsent:
         """What is known of requests that are in no call, looked up at once."""
-        return Unsent(self, requests, gate, taking=taking)
+        return Unsent(self, requests, gate, taking=taking, binding=binding)
 
     # Calls.
 
@@ -328,10 +328,15 @@ class Unsent:
         What holds the run.
     taking : bool
         Whether this is the transaction that sends.
+    binding : bool
+        Whether a plan is bound: what lists show is enough then.
     """
 
-    def __init__(self, knowledge: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool) -> None:
+    def __init__(
+        self, knowledge: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool, binding: bool
+    ) -> None:
         self._known = knowledge
+        self._binding = binding
         self._gate = gate
         self._now = knowledge.clock()
         self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped)
@@ -400,6 +405,8 @@ class Unsent:
         busy = calls[0] if calls else None
         moves = busy is None or busy.state in {"sent", "accepted"} or self._may_go_again(busy)
         state, moment = known.readings.subjects.get(subject, (None, None))
+        if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
+            moment = None  # what lists leave out decides, too
         base = replace(base, busy=busy, busy_moves=moves, read=None if moment is None else moment.at)
         if moment is None:
             return base
@@ -422,15 +429,11 @@ class Unsent:
         state, moment = self._known.readings.subjects.get(str(Subject("post", str(keep))), (None, None))
         if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
             return None
-        if state is None:
+        if state is None or not (seen := presence.seen_of(state, moment.at)).is_live:
             return False
-        seen = presence.seen_of(state, moment.at)
-        wanted = request.item.seen.get("keep_asked"), request.item.seen.get("keep_shown")
-        return (
-            seen.is_live
-            and (seen.shown in {None, wanted[1]} or wanted[1] is None)
-            and (seen.asked == wanted[0] or not (seen.asked and wanted[0]))
-        )
+        creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
+        wanted = {shown_of_body(one.item.body or {}) for one in creates}
+        return seen.shown is None or not wanted or seen.shown in wanted
 
 
 def gate_of(ledger: Ledger, head: RunHead, stopped: Reason | None) -> Gate:

@@ -94,6 +94,7 @@ class _Listing:
 
 # In the order in which posts move: what moves on between two of these lists is in the later one.
 _ON_THE_WAY = ("draft", "pending_approval", "approved", "scheduled")
+_WITHDRAWN = ("cancelled",)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Listed:
 
     `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
     first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `looked_through` is when a search of the whole workspace began, where it was one; `gone` are posts that are remembered and
+    `whole` says that all of the list was read back to the instant, and not only its top; `gone` are posts that are remembered and
     don't exist any more; `walk` and `waiting` are what `CreatedList.learnt` keeps, the latter when the lists of what waits to go out
     were read, in server time, and how long that took.
     """
@@ -135,7 +136,7 @@ class Listed:
     latest: str | None = None
     marked: bool = False
     read: float | None = None
-    looked_through: float | None = None
+    whole: bool = False
     gone: set[str] = field(default_factory=set)
     walk: Walk | None = field(default=None, repr=False)
     waiting: tuple[float, float] | None = field(default=None, repr=False)
@@ -173,7 +174,9 @@ class CreatedList:
         self._waiting: tuple[float, float] | None = None
         self._comes_late = False
 
-    async def read(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
+    async def read(
+        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+    ) -> Listed:
         """Read all posts created since an instant; of those that wait to go out, also the older ones since another.
 
         Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
@@ -185,11 +188,13 @@ class CreatedList:
         on_top : bool
             Whether it is enough to read what is new since a walk that was made and `learnt` a short time ago. Then what is returned
             was read just now, however long a walk takes.
+        first : bool
+            Whether the workspace is seen for the first time: what was withdrawn is read back as far as what waits.
         """
         listed = Listed()
         if waiting_since is not None:
             began = self._client.now().timestamp()
-            for status in _ON_THE_WAY:
+            for status in (*_ON_THE_WAY, *(_WITHDRAWN if first else ())):
                 await self._list(listed, status, waiting_since)
             listed.waiting = began, self._client.now().timestamp() - began
         walk = self._walk
@@ -198,6 +203,7 @@ class CreatedList:
             if not self._comes_late:
                 return _with_top(listed, top)
         walk = await self._go(listed, since)
+        listed.whole = True
         if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
             return listed
         return _with_top(listed, await self._read_top(walk))
@@ -458,9 +464,11 @@ class Reader:
             self._bare[listed.post_id] = listed.updated_at
         return state
 
-    async def created(self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False) -> Listed:
+    async def created(
+        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+    ) -> Listed:
         """Read all posts created since an instant, newest first: see `CreatedList.read`."""
-        return await self._list.read(since, waiting_since=waiting_since, on_top=on_top)
+        return await self._list.read(since, waiting_since=waiting_since, on_top=on_top, first=first)
 
     @property
     def knows_what_waits(self) -> bool:

@@ -77,45 +77,21 @@ async def _duplicates(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
 
 
 async def _not_found(engine: Engine, run: str) -> Reason | None:
-    """Read by themselves, once absence is proof, the posts that answers alone have named; what does not exist is blocked (rule 15)."""
+    """Walk through the list once more when absence is proof, for posts that answers alone have named; what does not exist is blocked."""
     ledger = engine.ledger
-    requests = ledger.requests.get(
-        row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
-    )
-    named = [
-        one
-        for one in requests.values()
-        if one.outcome is Outcome.SUCCEEDED
-        and not one.confirmed
-        and one.result_id
-        and one.item.seen.get("campaign") is not None
-    ]
-    if not named:
+
+    def named() -> list[Request]:
+        requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None)
+        return [one for one in requests.values() if one.outcome is Outcome.SUCCEEDED and not one.confirmed and one.call is None]
+
+    creates = [one for one in named() if act_named(one.item.act).about == "create"]
+    if not creates:
         return None
-    last = max((one.settled_at or 0.0) for one in named)
-    if (left := last + PROOF_AFTER - engine.known.now) > 0:
-        await engine.client.clock.sleep(left)
-    gone = 0
-    for number, one in enumerate(named, 1):
-        gone += await check_named(engine, one)
-        if number >= FEW and not gone:
-            break
-    return Reason("posts_not_found", rows=gone) if gone else None
-
-
-async def check_named(engine: Engine, request: Request) -> bool:
-    """Read the post that an answer alone has named for a create; True if it does not exist, so that the row is blocked."""
-    state = await engine.eyes.reader.post(request.result_id or "")
-    if state is not None:
-        await engine.eyes.note({state.post_id: state})
-        if state.mark is None:  # it is there, and shows no marks: nothing contradicts the answer
-            await engine.commit(partial(engine.ledger.requests.confirm, [(state.post_id, request.id)]))
-        return False
-    known = engine.ledger.requests.get([request.id])[request.id]
-    if known.confirmed:
-        return False
-    await engine.commit(partial(engine.ledger.requests.not_there, [request.id], Reason("not_found")))
-    return True
+    last = max((one.settled_at or 0.0) for one in creates)
+    await engine.client.clock.sleep(max(last + PROOF_AFTER + 1 - engine.known.now, 0.05))
+    await engine.eyes.listing(since=last)
+    gone = [one for one in ledger.requests.get(one.id for one in creates).values() if one.reason is not None and one.reason.code == "not_found"]
+    return Reason("posts_not_found", rows=len(gone)) if gone else None
 
 
 async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason | None:

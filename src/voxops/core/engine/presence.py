@@ -70,7 +70,10 @@ def candidates(
         if state.mark is None
         and state.post_id not in claimed
         and not is_older(state, first_sent)
-        and any(could_be(state, request.item.body or {}, marks=marks) for request in requests)
+        and (
+            (not marks and state.metadata is None and state.source == "list")  # a list without marks may show anything
+            or any(could_be(state, request.item.body or {}, marks=marks) for request in requests)
+        )
     ]
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
 from voxops.client import account_names
@@ -29,6 +30,7 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 ENDED = ("publishing", "pending", "published", "failed", "partial")  # and of those that were acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
+FEW = 50  # posts that are read one by one at once
 MINUTES = 10  # for which a run may read posts one by one before it asks whether to trust lists
 
 
@@ -112,32 +114,58 @@ class Eyes:
 
     # The list of posts.
 
-    async def listing(self, calls: Sequence[Call] = (), *, waiting: bool = False) -> None:
+    async def listing(self, calls: Sequence[Call] = (), *, waiting: bool = False, since: float | None = None) -> None:
         """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
 
         On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
-        than the reading (rule 13).
+        than the reading (rule 13). `since` asks for all of it, back to before that instant.
         """
-        moment, seen = self.moment(), self._ledger.seen
+        moment = self.moment()
+        deep = min([call.first_sent for call in calls] + ([] if since is None else [since]), default=None)
         since, looked_through = self._since(moment.at)
-        deep = min((call.first_sent for call in calls), default=None)
         if deep is not None:
             since = min(since, deep - SKEW)
         first = looked_through is not None
         old = utc(moment.at - LOOKBACK_WAITING) if waiting or first else None
-        listed = await self.reader.created(utc(since), waiting_since=old, on_top=deep is None and not first)
-        top = listed.walk is None or deep is not None or first or self._readings.walked is None
+        listed = await self.reader.created(utc(since), waiting_since=old, on_top=deep is None and not first, first=first)
+        whole = listed.whole or deep is not None or first or self._readings.walked is None
         await self._alone(listed, calls)
         await self._commit(partial(self._learn, listed, moment.at, looked_through))
         self.reader.learnt(listed)
         readings = self._readings
         readings.listed = Moment(listed.read if listed.read is not None else moment.at, moment.elapsed)
-        if top:
+        if whole:
             readings.walked, readings.since, readings.window = moment, since, dict(listed.posts)
             readings.alone = {post: state for post, state in readings.alone.items() if post in readings.window}
+            await self._absent(listed, moment, since)
         else:
             readings.window |= listed.posts
-        _ = seen
+
+    async def _absent(self, listed: Listed, moment: Moment, since: float) -> None:
+        """Read by themselves the posts of this ledger that a walk should have shown, and did not: they were deleted, or never there.
+
+        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 15 and 30).
+        """
+        ledger = self._ledger
+        named = ledger.requests.created_between(since, moment.at - PROOF_AFTER)
+        wanted = {post: request for post, request in named.items() if post not in listed.posts}
+        known = ledger.seen.of_posts(wanted)
+        for post in sorted(wanted)[:FEW]:
+            if (one := known.get(post)) is not None and one.status == "deleted":
+                continue
+            read = self.moment()
+            state = await self.reader.post(post)
+            await self._commit(partial(self._note_absent, post, state, wanted[post], read.at))
+
+    def _note_absent(self, post: str, state: PostState | None, request: int, began: float) -> None:
+        note_posts(self._ledger, {post: state}, began)
+        known = self._ledger.requests.get([request])[request]
+        if known.confirmed:
+            return
+        if state is None:
+            self._ledger.requests.not_there([request], Reason("not_found"))
+        elif state.mark is None:  # it is there, and shows no marks: nothing contradicts the answer
+            self._ledger.requests.confirm([(post, request)])
 
     def _since(self, now: float) -> tuple[float, float | None]:
         """Back to when the list is read, and when the workspace was first looked through, if that is now."""

@@ -25,7 +25,7 @@ from voxops.core.engine.bind import write
 from voxops.core.engine.facts import Gate
 from voxops.core.engine.read import Eyes
 from voxops.core.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
-from voxops.core.engine.rules import Block, Cut, Decision, Read, Send, Settle, Wait, decide, fit
+from voxops.core.engine.rules import Block, Cut, Decision, Read, Send, Settle, Wait, Yes, decide, fit
 from voxops.core.ledger.records import Call, Seen
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
@@ -130,20 +130,12 @@ class Sender:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
         act = group.act
-        facts = (
-            known.chunk(act, requests, group.run, group.chunk, group.since)
-            if act.about == "create"
-            else known.other(act, requests)
-        )
-        verdict = fit(replace(facts, harmed=not all(ledger.requests.is_unharmed(one.id) for one in requests)))
-        match verdict:
-            case Wait():
-                return verdict
-            case Block():
-                write(ledger, [(one, verdict) for one in requests], known.now)
-                return verdict
-            case Cut(size):
-                requests = requests[:size]
+        requests, verdict = fitting(known, group, requests)
+        if isinstance(verdict, Wait):
+            return verdict
+        if isinstance(verdict, Block):
+            write(ledger, [(one, verdict) for one in requests], known.now)
+            return verdict
         subject = requests[0].item.subject
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
@@ -344,6 +336,22 @@ def ask(
         else:
             others.append((one, said))
     return sends, others
+
+
+def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tuple[list[Request], Yes | Wait | Block]:
+    """As many of these requests as may go in one call, and whether they may go now."""
+    rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
+    harmed = not all(known.ledger.requests.is_unharmed(one.id) for one in rows)
+    while True:
+        facts = (
+            known.chunk(group.act, rows, group.run, group.chunk, group.since)
+            if group.act.about == "create"
+            else known.other(group.act, rows)
+        )
+        verdict = fit(replace(facts, harmed=harmed))
+        if not isinstance(verdict, Cut):
+            return rows, verdict
+        rows = rows[: verdict.size]
 
 
 def _baseline(state: Any) -> Mapping[str, Any] | None:

@@ -37,6 +37,7 @@ SCHEMA = """
     CREATE INDEX requests_by_subject ON requests (subject);
     CREATE INDEX requests_by_label ON requests (label);
     CREATE INDEX requests_by_result ON requests (result_id) WHERE result_id IS NOT NULL;
+    CREATE INDEX requests_by_time ON requests (settled) WHERE mark IS NOT NULL;
     CREATE INDEX requests_by_call ON requests (call) WHERE call IS NOT NULL;
     CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
     CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;

@@ -135,6 +135,23 @@ class Requests(Part):
             found.setdefault(request.result_id or "", []).append(request)
         return found
 
+    def created_between(self, since: float, until: float) -> dict[str, int]:
+        """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""
+        rows = self._store.query(
+            """SELECT result_id, id FROM requests WHERE mark IS NOT NULL AND outcome = 'succeeded' AND result_id IS NOT NULL
+               AND settled BETWEEN ? AND ?""",
+            (since, until),
+        )
+        return {str(post): int(request) for post, request in rows}
+
+    def bearing(self, marks: Iterable[str], posts: Iterable[str]) -> list[Request]:
+        """Creates that bear one of these marks, or have succeeded as one of these posts."""
+        found = self._find(
+            "requests.mark IN (SELECT value FROM json_each(?)) OR (requests.mark IS NOT NULL AND requests.result_id IN (SELECT value FROM json_each(?)))",
+            (json.dumps(list(marks)), json.dumps(list(posts))),
+        )
+        return list(found.values())
+
     def duplicated(self, ids: Iterable[int] | None) -> list[Request]:
         """Creates that have succeeded, of these or all, whose row mark more than one post bears."""
         some = None if ids is None else json.dumps(list(ids))
