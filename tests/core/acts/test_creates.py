@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.core.acts.support import forms, keys_of
 
 from voxops.api.reasons import Reason
 from voxops.core.acts import keys
 from voxops.core.acts.create import asked_hash, plan_create, resolved
 from voxops.errors import PlanError
-from voxops.sheets.rules import split_list, utc_text
 
 
 def rows(**columns) -> pd.DataFrame:
@@ -140,20 +136,3 @@ def test_errors_name_column_rows_and_the_way_out():
         plan_create(rows(row_id=["1", 1, "2"]), key="row_id")
     with pytest.raises(PlanError, match=r"the row has no key; .* \(frame\.iloc\[\[0, 2\]\]\)"):
         plan_create(rows(row_id=[None, "a", " "]), key="row_id")
-
-
-@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.timezones()))
-def test_times_are_written_in_utc(when):
-    text = utc_text(when.isoformat())
-    assert text is not None
-    assert text.endswith("Z")
-    assert datetime.fromisoformat(text).timestamp() == pytest.approx(when.timestamp(), abs=1e-6)
-    assert utc_text(text) == text
-
-
-@pytest.mark.parametrize(
-    ("cell", "parts"),
-    [(None, []), ("a; b ;;c", ["a", "b", "c"]), (["x", " y "], ["x", "y"]), (("z",), ["z"]), ("", [])],
-)
-def test_cells_with_several_values(cell, parts):
-    assert split_list(cell) == parts

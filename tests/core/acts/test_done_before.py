@@ -286,9 +286,8 @@ def test_a_fix_needs_the_id_of_its_target_and_allows_for_fixes_of_the_same_load(
     assert FIX.form([one], both).path == "/v1/posts/p/platforms/pp/fix"
     assert FIX.form([one], both).key == FIX.form([one]).key
     assert FIX.form([one], targets("failed", "failed", target_id=None)).path == one.path
-    assert FIX.forbids(one, targets("failed", "failed", target_id=None), []) == Reason("target_without_id")
-    listed = replace(targets("failed", "failed", target_id=None), source="list")
-    assert FIX.forbids(one, listed, []) is None
+    assert FIX.covers([one], targets("failed", "failed", target_id=None)) == Reason("target_without_id")
+    assert [FIX.covers([one], state) for state in (both, None)] == [None, None]
     moved = targets("failed", "published", updated=TWO)
     changed = Reason("changed_since_loaded", fields="updated_at")
     other = request(item("fix", POST, "/v1/posts/p/platforms/facebook~acc/fix", {}, **SEEN | {"platform": "facebook"}))

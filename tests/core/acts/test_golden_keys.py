@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import datetime
+from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tests.core.acts.support import keys_of
 
 from voxops._support.canonical import fingerprint
 from voxops.core.acts import keys
 from voxops.core.acts.cancel import plan_cancel
-from voxops.core.acts.create import asked_hash, plan_create, resolved, shown_of_body
+from voxops.core.acts.create import asked_hash, plan_create, resolved, row_names, shown_of_body
 from voxops.core.acts.redeliver import plan_redeliver
 from voxops.core.acts.retry import plan_fix, plan_retry
 from voxops.core.acts.table import ACTS, act_named
@@ -110,3 +116,45 @@ def test_golden_marks_never_change():
         act_named("create").form([first]).body
         == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["https://cdn.example.com/a.png"],"metadata":{"voxopsAsked":"cc4844a5e3436428d0c7d0a1ae357765","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
     )
+
+
+def test_a_key_is_what_the_docstring_says():
+    """Derived here by hand: sha256 over canonical JSON, its first 16 bytes with the bits of a UUID of version 4."""
+    text = b'["POST","/v1/posts/post_1/retry",null,[["a","b"],1]]'
+    digest = bytearray(hashlib.sha256(text).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x40
+    digest[8] = digest[8] & 0x3F | 0x80
+    assert keys.stable_key("post", "/v1/posts/post_1/retry", None, ["a", "b"], 1) == str(UUID(bytes=bytes(digest)))
+
+
+NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
+
+
+@given(NAMES, NAMES, st.integers(-5, 2**40), st.integers(0, 40))
+def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, first, count):
+    attempts = range(first, first + count)
+    assert keys.marks(campaign, row, attempts) == [keys.mark(campaign, row, attempt) for attempt in attempts]
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text() | st.integers(-9, 9)), st.lists(st.text(max_size=4), max_size=3))
+def test_every_key_is_a_uuid_of_version_4(body, names):
+    key = keys.stable_key("POST", "/v1/posts", body, *names)
+    assert UUID(key).version == 4
+    assert str(UUID(key)) == key
+    assert keys.stable_key("POST", "/v1/posts", body, *names) == key
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
+def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
+    frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})
+    assert isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    back = pd.read_csv(StringIO(frame.to_csv(index=False)))
+    assert row_names(frame, "slot") == row_names(back, "slot") == row_names(frame.astype(object), "slot")
+
+
+@given(st.text(max_size=8) | st.text("aßİé\u00ad\u0301\u0316\u200d A", max_size=6))
+@example("Cafe\u00ad\u0301")
+@example("ß\u0301")
+def test_the_name_of_a_campaign_is_in_its_form_already_where_results_show_it(name):
+    folded = keys.campaign_name(name)
+    assert keys.campaign_name(folded) == folded

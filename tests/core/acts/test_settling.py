@@ -21,7 +21,6 @@ from voxops.core.acts.item import Request, Subject
 from voxops.core.acts.redeliver import REDELIVER
 from voxops.core.acts.retry import RETRY
 from voxops.core.acts.table import ACTS
-from voxops.frames.records import read_post, read_posts
 from voxops.model import Outcome
 
 BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
@@ -190,22 +189,6 @@ def test_a_cancel_is_read_from_the_post(status, outcome):
         CANCEL.settle_answer([member()], {"status": status.upper()}, first=True),
     ):
         assert [str(one.outcome) for one in done] == ([] if outcome is None else [outcome])
-
-
-def test_posts_are_read_in_any_casing_and_shape():
-    record = {
-        "id": "post_1",
-        "status": "PARTIAL",
-        "updatedAt": "2026-03-02T09:00:00.000Z",
-        "metadata": {"voxopsOp": "a" * 32},
-        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
-    }
-    state = read_posts([record])["post_1"]
-    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
-    assert state.updated_at == BEFORE
-    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
-    assert bare is not None
-    assert (bare.mark, bare.has_metadata) == (None, False)
 
 
 SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "status", "error_code", "error_message")}

@@ -17,7 +17,7 @@ from voxops.core.acts.act import Judged, PostAct, Requests, Row
 from voxops.core.acts.item import Item, Request, Subject, blocked, settled
 from voxops.core.acts.plan import Plan, build_plan
 from voxops.core.acts.rows import episode_identity, new_item, post_episode, target_rows, why_no_id
-from voxops.frames.columns import booleans, flags, need_posts, plain_values
+from voxops.frames.columns import flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
@@ -137,10 +137,10 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         frame = _with_rows(frame, [*(label for label, _, _ in opened), *unsent])
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
-    theirs = (~booleans(frame, "created_by_run").fillna(True)).tolist() if of_run else [False] * len(frame)
+    ours = flags(frame, "created_by_run") if of_run else [True] * len(frame)
 
     def judge(number: int, row: Row) -> Judged:
-        if reason := _why_not(row, theirs=theirs[number]):
+        if reason := _why_not(row, ours=ours[number]):
             return reason, None
         episode = post_episode(row)
         more = {"of_run": of_run and not again[number], "keep": keep[number]}
@@ -170,10 +170,10 @@ def of_create(number: int, label: str, create: str, attempt: int) -> Item:
     return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)
 
 
-def _why_not(row: Row, *, theirs: bool) -> Reason | None:
+def _why_not(row: Row, *, ours: bool) -> Reason | None:
     """Why a post is not cancelled; None if it is."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
-    if theirs:
+    if not ours:
         return Reason("created_elsewhere")
     return None if row["status"] in _NOT_OUT else Reason("not_cancellable", status=row["status"])

@@ -12,7 +12,7 @@ from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER
-from voxops.core.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
+from voxops.core.acts.act import PostAct, Requests, Row, changed_since_loaded
 from voxops.core.acts.item import Form, Item, Request, Subject, settled
 from voxops.core.acts.plan import Plan, build_plan
 from voxops.core.acts.rows import (
@@ -165,11 +165,12 @@ class Fix(TargetAct):
             for one in past
             if (one.item.platform, one.item.account) != (item.platform, item.account)
         )
-        if changed := changed_since_loaded(item.seen, state, *shared if moved else ()):
-            return changed
-        target = state.target(item.platform, item.account)
-        unknown = state.source == "single" and (target is None or target.target_id is None)
-        return Reason("target_without_id") if unknown else None
+        return changed_since_loaded(item.seen, state, *shared if moved else ())
+
+    def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
+        """Without the id of its target nothing names it (rule 3)."""
+        target = None if state is None else state.target(items[0].platform, items[0].account)
+        return Reason("target_without_id") if target is not None and target.target_id is None else None
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
         """Post and target are named in the path."""
@@ -213,14 +214,14 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
     rows, opened, why = _judged(triaged, _why_not_retry)
     picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
-
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
-        if reason is not None:
-            return reason, None
-        whole = picked[row["post_id"]] == opened[row["post_id"]].count
-        return _why_retry(row), _item(number, row, "retry", None if whole else {})
-
-    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    whole = {post for post, count in picked.items() if count == opened[post].count}
+    judged = [
+        (
+            reason or _why_retry(row),
+            None if reason else _item(number, row, "retry", None if row["post_id"] in whole else {}),
+        )
+        for number, row, reason in zip(range(len(rows)), rows, why, strict=True)
+    ]
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)
 
@@ -256,13 +257,12 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
         need_columns(frame, ["new_media_url"], maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
     rows, _, why = _judged(frame, _why_not_fix)
-
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
-        body = _fix_body(row)
-        said = reason or Reason("new_values", fields=" and ".join(sorted(body)))
-        return said, None if reason else _item(number, row, "fix", body)
-
-    judged = [judge(number, row, reason) for number, (row, reason) in enumerate(zip(rows, why, strict=True))]
+    judged = [
+        (reason, None)
+        if reason
+        else (Reason("new_values", fields=" and ".join(sorted(body))), _item(number, row, "fix", body))
+        for number, row, body, reason in zip(range(len(rows)), rows, map(_fix_body, rows), why, strict=True)
+    ]
     return build_plan(FIX, frame, judged)
 
 
