@@ -23,7 +23,9 @@ def test_texts_that_a_csv_takes_for_missing_are_retried_under_the_same_keys(rig:
     triaged = kernel.triaged()
     fresh, travelled = plan_retry(triaged), plan_retry(pd.read_csv(BytesIO(triaged.to_csv(index=False).encode())))
     results = kernel.run(travelled)
-    assert rig.effects("target.requeue") == len(triaged), results[["outcome","waiting_for","error_code","error_message","request"]].to_string()
+    assert rig.effects("target.requeue") == len(triaged), results[
+        ["outcome", "waiting_for", "error_code", "error_message", "request"]
+    ].to_string()
     assert outcomes(results) == {"succeeded": len(triaged)}
     assert travelled.frame["idempotency_key"].to_list() == fresh.frame["idempotency_key"].to_list()
 
@@ -37,5 +39,7 @@ def test_messages_that_lists_cut_to_12_characters_are_those_of_single_reads(rig:
     triaged = kernel.triaged().groupby("post_id").head(chosen)
     assert set(triaged["error_message"].str.len()) == {12}
     results = kernel.run(plan_retry(triaged))  # loaded anew it is blocked anew, since lists always cut
-    assert rig.effects("target.requeue") == len(triaged), results[["outcome","waiting_for","error_code","error_message","request"]].to_string()
+    assert rig.effects("target.requeue") == len(triaged), results[
+        ["outcome", "waiting_for", "error_code", "error_message", "request"]
+    ].to_string()
     assert outcomes(results) == {"succeeded": len(triaged)}

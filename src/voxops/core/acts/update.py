@@ -196,7 +196,7 @@ def _values_before(request: Request, state: PostState, past: Requests) -> dict[s
         failed = one.outcome is Outcome.FAILED and (
             one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
         )
-        if one.id == request.id or one.item.act != item.act or failed:
+        if one.item.act != item.act or failed:
             continue
         for field in (
             found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()

@@ -360,7 +360,7 @@ class Driver:
         freed = [one for one, each in said if isinstance(each, Release)]
         ledger.requests.settle([after for _, after in done], now)
         if held:
-            ledger.requests.release([one.id for one, _ in held])
+            ledger.requests.detach(one.id for one, _ in held)
             ledger.requests.say([after for _, after in held])
         if freed:
             page = call.http_status if call.refused else None

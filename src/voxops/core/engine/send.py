@@ -284,9 +284,9 @@ class Sender:
         )
         if not last:
             return Sent(call, Ending("refused"))
-        ledger.requests.settle([one for one in said if one.outcome.final], now)
         held = [one for one in said if not one.outcome.final]
-        ledger.requests.release([one.id for one in held])
+        ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
+        ledger.requests.settle([one for one in said if one.outcome.final], now)
         ledger.requests.say(held)
         if kept == "released":
             ledger.requests.release([one.id for one in left], most=most)

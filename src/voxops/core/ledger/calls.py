@@ -46,7 +46,8 @@ class Calls(Part):
             )
             call = int(cursor.lastrowid or 0)
             db.executemany(
-                "INSERT INTO call_rows VALUES (?, ?, ?)", [(call, at, one.id) for at, one in enumerate(requests)]
+                "INSERT INTO call_rows (call, position, request) VALUES (?, ?, ?)",
+                [(call, at, one.id) for at, one in enumerate(requests)],
             )
             db.executemany(
                 "UPDATE requests SET call = ?, blocked = 0, reason = '' WHERE id = ?",

@@ -56,6 +56,7 @@ SCHEMA = """
     CREATE INDEX calls_by_subject ON calls (subject);
     CREATE TABLE call_rows (
         call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
+        void INTEGER NOT NULL DEFAULT 0, -- it is proved that nothing of it happened
         PRIMARY KEY (call, position)
     ) WITHOUT ROWID;
     CREATE INDEX call_rows_by_request ON call_rows (request);

@@ -18,7 +18,7 @@ NOW = """CASE WHEN requests.outcome <> '' THEN requests.outcome WHEN requests.bl
 _VIEW = f"""SELECT requests.*, {NOW} AS now, call_rows.position AS position
             FROM requests LEFT JOIN calls ON calls.id = requests.call
             LEFT JOIN call_rows ON call_rows.call = requests.call AND call_rows.request = requests.id"""
-_MAY_HAVE_LEFT = "EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id)"
+_MAY_HAVE_LEFT = "EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)"
 
 
 class Requests(Part):
@@ -225,12 +225,21 @@ class Requests(Part):
                 "UPDATE requests SET blocked = 0, reason = '' WHERE id = ? AND outcome = ''", [(each,) for each in ids]
             )
 
+    def detach(self, ids: Iterable[int]) -> None:
+        """These requests leave their call, which may have had an effect."""
+        with self._store.atomic() as db:
+            db.executemany("UPDATE requests SET call = NULL WHERE id = ?", [(each,) for each in ids])
+
     def release(self, ids: Sequence[int], *, most: int | None = None, page: int | None = None) -> None:
         """Nothing of what was sent for these requests has happened: they are unsent again.
 
         `most` bounds the calls that carry them from now on (rule 17); `page` is the status under which a proxy's page refused them.
         """
         with self._store.atomic() as db:
+            db.executemany(
+                "UPDATE call_rows SET void = 1 WHERE request = ? AND call = (SELECT call FROM requests WHERE id = ?)",
+                [(each, each) for each in ids],
+            )
             db.executemany(
                 """UPDATE requests SET call = NULL, reason = '', most = min(coalesce(most, ?), coalesce(?, most)), page = coalesce(?, page)
                    WHERE id = ? AND outcome = ''""",
