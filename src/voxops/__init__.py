@@ -58,10 +58,9 @@ from typing import TYPE_CHECKING, Any
 from voxops import errors
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
-from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_retry
+from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
 from voxops.analysis.causes import causes, compare
 from voxops.analysis.triage import Rule, triage

@@ -19,8 +19,8 @@ from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loo
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.frames.times import length
-from voxops.ledger import Ledger
 from voxops.ledger.file import default_path
+from voxops.ledger.ledger import Ledger
 from voxops.loading.loader import Settings
 from voxops.model import Clock
 from voxops.workspace import Resources, Session, Workspace

@@ -181,8 +181,16 @@ class Run:
         eventloop.run(self._job.pause())
         return self
 
-    def resume(self) -> Run:
+    def resume(self, *, trust_lists: bool = False) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
+
+        A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
+
+        Parameters
+        ----------
+        trust_lists : bool
+            Where lists show no metadata, read by themselves only the posts that look like a row, and not all that this ledger has not
+            seen yet. A post that was moved or mended since is then not found: its row is created again.
 
         Examples
         --------
@@ -191,12 +199,13 @@ class Run:
         """
         if self._session is not None:
             self._session.usable()
-        eventloop.run(self._resume())
+        eventloop.run(self._resume(trust_lists=true_or_false("trust_lists", trust_lists)))
         return self
 
-    async def _resume(self) -> None:
+    async def _resume(self, *, trust_lists: bool = False) -> None:
         """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
+        await self._job.allow(trust_lists=trust_lists)
         if self._job.resume():
             self._future = begin(self._own_job, self)
 

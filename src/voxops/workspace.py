@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pandas as pd
 
 from voxops._support import eventloop, safe
-from voxops._support.arguments import whole_number
+from voxops._support.arguments import true_or_false, whole_number
 from voxops._support.eventloop import awaitable, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
@@ -32,7 +32,8 @@ from voxops.engine.things import refuse_unknown, things_of
 from voxops.engine.watching import Watch
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.times import say_zone
-from voxops.ledger import Ledger, audit
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 from voxops.loading.accounts import BoardLoader
 from voxops.loading.loader import Settings
 from voxops.model import Observer
@@ -128,7 +129,9 @@ class Session(BoardLoader):
                 self._engine = await self._identify()
         return self.engine
 
-    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
+    async def run(
+        self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None, trust_lists: bool = False
+    ) -> Run:
         """Bind a plan to the ledger and start its execution.
 
         Parameters
@@ -138,8 +141,10 @@ class Session(BoardLoader):
         reason : str, optional
             The reason, for the audit trail.
         stop_after_failures : int, optional
-            Stop sending after so many failed rows. Failures of asynchronous acts arrive some time after the send; to risk only a few
-            rows, use ``plan.canary``.
+            Stop sending after so many failed rows. It stands in the ledger, so that a resume sends nothing more; a new run of the plan
+            goes on. Failures of asynchronous acts arrive some time after the send; to risk only a few rows, use ``plan.canary``.
+        trust_lists : bool
+            See ``run.resume``.
 
         Returns
         -------
@@ -172,8 +177,10 @@ class Session(BoardLoader):
         if not plan.items:
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()
-        run = await engine.bind(plan, reason)
-        return self._started(partial(Execution, engine, run, stop_after_failures=stop_after_failures, look_back=True))
+        run = await engine.bind(
+            plan, reason, failures=stop_after_failures, trust_lists=true_or_false("trust_lists", trust_lists)
+        )
+        return self._started(partial(Execution, engine, run, look_back=True))
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
@@ -269,7 +276,7 @@ class Session(BoardLoader):
         Returns
         -------
         pandas.DataFrame
-            The rows that are still pending or unknown, with the columns of ``ws.ledger()``.
+            The rows that are still pending or unknown, and those with duplicates, which ``notice`` names; the columns of ``ws.ledger()``.
 
         Raises
         ------
@@ -286,7 +293,7 @@ class Session(BoardLoader):
         engine = await self._acting()
         await engine.reconcile()
         table = audit.history(engine.ledger)
-        left = table[table["outcome"].isin(["pending", "unknown"]) & (table["state"] != "withdrawn")]
+        left = table[table["outcome"].isin(["pending", "unknown"]) | table["notice"].notna()]
         return say_zone(left, self.settings.tz)
 
 
@@ -378,8 +385,8 @@ class Workspace:
         -------
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
-            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: blocked rows with withdrawn
-            posts, which need no action).
+            pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: succeeded rows whose posts
+            were withdrawn or deleted since).
 
         Raises
         ------
@@ -400,9 +407,8 @@ class Workspace:
         -------
         pandas.DataFrame
             Oldest first: ``action item platform method path idempotency_key state outcome waiting_for error_code error_message
-            result_id who reason`` (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
-            settled_at`` (UTC). ``first_sent_at`` is the first time that a request may have had an effect: the API neither rejected it
-            unread, nor failed to receive it.
+            result_id notice who reason`` (string), ``attempt tries http_status`` (Int64), ``created_at first_sent_at last_sent_at
+            settled_at`` (UTC); times, key and call are those of its last call.
 
         Raises
         ------

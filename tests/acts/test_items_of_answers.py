@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from tests.acts.support import item, request
 
 from voxops.acts.create import read_items
-from voxops.acts.operation import Item, Member, Subject
+from voxops.acts.item import Subject
 from voxops.acts.table import act_named
 from voxops.model import Outcome
+
+ROW = request(item("create", Subject("row", "i"), "/v1/posts/bulk", {}))
 
 
 def items(*pairs: tuple[int, str]) -> dict[str, object]:
@@ -37,13 +40,8 @@ def test_rule_15_items_that_are_counted_from_one_are_not_their_neighbours() -> N
 def test_rule_15_items_are_found_wherever_an_answer_has_them(around, name) -> None:
     """A refusal that shows them is about each row by itself, and some of them may have been made."""
     found = items((0, "post_1"))["results"]
-    (item,) = read_items(around({name: found}), 1) or [None]
-    assert item is not None
-    assert item.post_id == "post_1"
-    row = Item(0, "i", 1, Subject("row", "i"), "a", "", "", "", "POST", "/v1/posts/bulk", {}, {})
-    member = Member(1, 0, row, Outcome.PENDING, "")
-    (settled,) = act_named("create").settle_refusal([member], around({name: found}))
-    assert settled.outcome is Outcome.SUCCEEDED
+    (settled,) = act_named("create").settle_refusal([ROW], around({name: found}))
+    assert (settled.outcome, settled.result_id) == (Outcome.SUCCEEDED, "post_1")
 
 
 ERRORS = ({"error": "x"}, {"error": {"code": "LOCKED"}}, {"errors": [{"code": "LOCKED"}]}, {"success": False})
@@ -63,16 +61,21 @@ def test_rule_15_items_of_a_batch_and_of_a_log_speak_for_themselves() -> None:
 
 
 def test_rule_15_a_count_of_what_was_created_is_no_refusal() -> None:
-    member = Member(
-        1,
-        0,
-        Item(0, "i", 1, Subject("row", "i"), "a", "", "", "", "POST", "/v1/posts/bulk", {}, {}),
-        Outcome.PENDING,
-        "",
-    )
     act = act_named("create")
     for said in ({"results": [], "created": 1}, {"results": [{"index": 0, "status": "?"}]}):
-        (read,) = act.settle_refusal([member], said)
+        (read,) = act.settle_refusal([ROW], said)
         assert read.outcome is Outcome.UNKNOWN
     for said in ({"results": []}, {"results": [], "created": 0}, {"error": "no"}, None):
-        assert act.settle_refusal([member], said) == []
+        assert act.settle_refusal([ROW], said) == []
+
+
+def test_an_answer_that_shows_marks_of_other_rows_is_another_s() -> None:
+    act = act_named("create")
+    mine, other = ({"post": {"metadata": {"voxopsOp": mark}}} for mark in (ROW.item.mark, "a" * 32))
+    assert not act.is_of_another([ROW], "/v1/posts/bulk", {"results": [mine, {"post": {}}, "odd"]})
+    assert act.is_of_another([ROW], "/v1/posts/bulk", {"results": [mine, other]})
+    assert act_named("create_one").is_of_another([ROW], "/v1/posts", other["post"])
+    path = "/v1/posts/post_1/platforms/pp_1/fix"
+    said = ({"id": "post_1"}, {"id": "post_2"}, {"platformId": "pp_1"}, {"platformId": "pp_2"}, {})
+    assert [act_named("fix").is_of_another([ROW], path, data) for data in said] == [False, True, False, True, False]
+    assert not act_named("retry").is_of_another([ROW], "/v1/posts/post_1/retry", {"platformId": "pp_2"})

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.acts.support import keys_of
 
+from voxops.analysis.triage import triage
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
-from voxops.acts.fix import plan_fix
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_retry
+from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
-from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T12:00:00Z")
@@ -63,7 +63,7 @@ PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
     "redeliver": (plan_redeliver, deliveries),
     "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
-    "move": (lambda frame: plan_update(frame, by="1D"), posts),
+    "move": (lambda frame: plan_update(frame, by="1D", change="later"), posts),
     "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
 }
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
@@ -132,7 +132,7 @@ def test_a_cell_that_holds_several_things_is_said(name, odd):
 def test_a_message_of_which_a_file_has_made_a_number_has_the_same_key(dtype):
     numbers = targets(error_message=pd.Series(["429", "429"]).astype(dtype))
     for plan in (plan_retry, lambda frame: plan_fix(frame.assign(new_content="Shorter."))):
-        assert [each.key for each in plan(numbers).operations] == [each.key for each in plan(targets()).operations]
+        assert keys_of(plan(numbers)) == keys_of(plan(targets()))
 
 
 def test_an_account_of_which_a_file_has_made_a_number_is_held():
@@ -147,8 +147,8 @@ def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
 
 
 def test_a_time_that_lost_its_zone_can_t_be_moved():
-    plan = plan_update(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D")
-    assert set(plan.frame["reason_code"]) == {"old_time_without_offset"}
+    plan = plan_update(posts().assign(scheduled_for=pd.Timestamp("2026-03-11T12:00")), by="1D", change="later")
+    assert set(plan.frame["reason_code"]) == {"time_unmovable"}
 
 
 MISSING = ["nan", "NaN", "None", "<NA>", "NaT", " nan "]

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.acts.support import calls, forms, keys_of
 
-from voxops.acts import create
+from voxops.api.limits import BULK_POSTS
 from voxops.acts import plan as plans
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
@@ -42,11 +43,11 @@ def test_the_frame_tells_the_plan_row_by_row():
     assert plan.frame["eligible"].tolist() == [True, False, True]
     assert plan.frame["reason_code"].tolist() == ["ready", "content_required", "ready"]
     assert plan.frame["reason"].tolist() == [str(why) for why in plan.why]
-    held = plan.frame.loc[1, ["batch", "idempotency_key", "request"]]
+    held = plan.frame.loc[1, ["act", "batch", "idempotency_key", "request"]]
     assert held.isna().all()
     dtypes = {name: str(plan.frame[name].dtype) for name in plans.PLAN_COLUMNS}
     assert dtypes == {
-        "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
+        "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
     }  # fmt: skip
     assert (plan.eligible, plan.held) == (2, 1)
     assert "idempotency_key" not in frame.columns, "the input is left alone"
@@ -55,58 +56,70 @@ def test_the_frame_tells_the_plan_row_by_row():
 def test_planning_a_plan_s_frame_again_gives_the_same_plan():
     first = plan_create(campaign(4), key="row_id")
     again = plan_create(first.frame, key="row_id")
-    assert [operation.key for operation in again.operations] == [operation.key for operation in first.operations]
+    assert keys_of(again) == keys_of(first)
     pd.testing.assert_frame_equal(again.frame, first.frame)
 
 
-def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_members():
+def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_rows():
     plan = plan_create(campaign(120), key="row_id")
-    assert [len(operation.items) for operation in plan.operations] == [50, 50, 20]
+    assert [(number, len(items)) for number, _, items in plan.chunks()] == [(1, 50), (2, 50), (3, 20)]
     assert plan.frame["batch"].value_counts().to_dict() == {1: 50, 2: 50, 3: 20}
     assert plan.frame["idempotency_key"].nunique() == 3
+    assert [item.identity for item in plan.items] == sorted(item.identity for item in plan.items)
     shifted = plan_create(campaign(120, start=1), key="row_id")
-    same = {o.key for o in plan.operations} & {o.key for o in shifted.operations}
-    for key in same:  # a batch that holds the very same rows is the very same request
-        one, other = (next(o for o in each.operations if o.key == key) for each in (plan, shifted))
-        assert [item.identity for item in one.items] == [item.identity for item in other.items]
+    names = [
+        {key: [item.identity for item in items] for key, items in zip(keys_of(each), calls(each), strict=True)}
+        for each in (plan, shifted)
+    ]
+    same = names[0].keys() & names[1].keys()
     assert len(same) < 3
+    assert all(names[0][key] == names[1][key] for key in same), "the very same rows are the very same request"
 
 
 @given(st.permutations(range(60)))
-def test_rule_27_the_same_rows_give_the_same_keys_however_the_sheet_is_sorted(order):
+def test_rule_27_the_same_rows_give_the_same_calls_however_the_sheet_is_sorted(order):
     frame = campaign(60)
     sorted_otherwise = plan_create(frame.iloc[order], key="row_id")
-    assert {o.key: o.body for o in plan_create(frame, key="row_id").operations} == {
-        o.key: o.body for o in sorted_otherwise.operations
-    }
+    assert forms(plan_create(frame, key="row_id")) == forms(sorted_otherwise)
 
 
 @given(st.integers(1, 130), st.integers(1, 7))
-def test_every_row_is_in_exactly_one_operation(count, canaries):
+def test_every_row_is_in_exactly_one_chunk(count, canaries):
     plan = plan_create(campaign(count), key="row_id")
     for one in (plan, plan.canary(canaries)):
-        rows = [item.row for operation in one.operations for item in operation.items]
-        assert sorted(rows) == list(range(count))
-        assert all(len(operation.items) <= create.BULK_POSTS for operation in one.operations)
-        assert sum(len(operation.items) for operation in one.operations if operation.canary) == (
-            min(canaries, count) if one.canaries else 0
-        )
+        assert sorted(item.row for _, _, items in one.chunks() for item in items) == list(range(count))
+        assert all(len(items) <= BULK_POSTS for _, _, items in one.chunks())
+        first = sorted(item.row for _, canary, items in one.chunks() for item in items if canary)
+        assert first == sorted(one.first) == (list(range(min(canaries, count))) if one.canaries else [])
+        assert [number for number, _, _ in one.chunks()] == list(range(1, len(one.chunks()) + 1))
 
 
 def test_canaries_are_the_first_of_each_cause_in_the_order_of_their_keys():
     frame = targets(*((f"post_{n}", "twitter" if n < 6 else "facebook") for n in range(10)))
     plan = plan_retry(frame).canary(2)
-    chosen = {
-        cause: [o.key for o in plan.operations if o.canary and cause in o.causes]
-        for cause in ("rate twitter", "rate facebook")
-    }
-    for cause, keys in chosen.items():
-        assert sorted(keys) == sorted(o.key for o in plan.operations if cause in o.causes)[:2]
-    assert [o.canary for o in plan.operations] == [True] * 4 + [False] * 6, "canaries go first"
+    table = plan.frame.assign(first=[row in plan.first for row in range(10)])
+    for _, rows in table.groupby("cause"):
+        assert rows["first"].to_list() == rows["idempotency_key"].isin(sorted(rows["idempotency_key"])[:2]).to_list()
+    assert [canary for _, canary, items in plan.chunks() for _ in items] == [True] * 4 + [False] * 6, (
+        "canaries go first"
+    )
+    assert [item.row for item in plan.items[:4]] == sorted(plan.first)
     shuffled = frame.sample(frac=1, random_state=3)
     shuffled.attrs = frame.attrs
     again = plan_retry(shuffled).canary(2)
-    assert {o.key for o in again.operations if o.canary} == {key for keys in chosen.values() for key in keys}
+    chosen = [each.frame["idempotency_key"][each.frame["batch"] == 1] for each in (plan, again)]
+    assert set(chosen[0]) == set(chosen[1])
+    assert len(chosen[0]) == 4
+
+
+def test_a_post_with_a_canary_goes_as_a_whole():
+    frame = targets(("post_1", "twitter"), ("post_1", "facebook"), ("post_2", "twitter"), ("post_3", "twitter"))
+    plan = plan_retry(frame).canary(1)
+    whole = [{item.row for item in items} <= plan.first for items in calls(plan)]
+    assert whole == sorted(whole, reverse=True)
+    assert (
+        sum(item.cause == "rate twitter" for item in plan.items if item.row in plan.first) == 1 or {0, 1} <= plan.first
+    )
 
 
 def test_a_canary_is_made_of_a_plan_once():
@@ -134,7 +147,7 @@ def test_a_high_attempt_is_taken_also_as_text():
     assert plan_create(campaign(1).assign(attempt=1001), key="row_id").eligible == 0
 
 
-@pytest.mark.parametrize("name", ["request", "batch", "result_id", "notice", "campaign"])
+@pytest.mark.parametrize("name", ["request", "batch", "result_id", "act", "campaign"])
 def test_a_column_that_plans_or_results_fill_names_no_rows(name):
     frame = campaign(2).rename(columns={"row_id": name})
     with pytest.raises(PlanError, match=f"key='{name}' names a column that plans and results fill themselves"):
@@ -153,7 +166,7 @@ def test_a_column_that_plans_or_results_fill_names_no_rows(name):
 )
 def test_tags_in_whatever_form_are_texts(tags, sent):
     plan = plan_create(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
-    assert plan.operations[0].items[0].body.get("tags") == sent
+    assert plan.items[0].body.get("tags") == sent
 
 
 @pytest.mark.parametrize("column", ["tags", "media"])
@@ -228,6 +241,6 @@ def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
 
 def test_an_empty_frame_is_an_empty_plan():
     plan = plan_create(campaign(0), key="row_id")
-    assert (plan.operations, plan.eligible, plan.held) == ((), 0, 0)
+    assert (plan.items, plan.chunks(), plan.eligible, plan.held) == ((), [], 0, 0)
     assert plan.action == "create"
     assert plans.reasons(plan) == []

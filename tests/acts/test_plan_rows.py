@@ -11,7 +11,12 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support.blocks import Block
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_fix, plan_retry
+from voxops.acts.update import plan_update
 
 
 @pytest.fixture(scope="module")
@@ -32,40 +37,46 @@ def table(plan: Plan) -> tuple[list[str], list[dict[str, Block]]]:
 def test_a_plan_to_change_shows_before_and_after_where_they_part(ws: vx.Workspace) -> None:
     posts = ws.posts(status="scheduled").head(3)
     new = [f"{posts['content'].iloc[0]} #spring", "<b>All new</b>", None]
-    heads, rows = table(vx.plan_update(posts.assign(new_content=new)))
-    assert heads == ["post_id", "accounts", "scheduled_for (Europe/Berlin)", "content", "new content", "request", "key"]
+    heads, rows = table(plan_update(posts.assign(new_content=new)))
+    assert heads == [
+        "post_id",
+        "accounts",
+        "scheduled_for (Europe/Berlin)",
+        "content",
+        "new content",
+        "reason",
+        "request",
+        "key",
+    ]
     long = f"{'word ' * 50}end"
-    _, (longer,) = table(vx.plan_update(posts.head(1).assign(content=long, new_content=f"{long} #spring")))
+    _, (longer,) = table(plan_update(posts.head(1).assign(content=long, new_content=f"{long} #spring")))
     assert longer["new content"]["text"] == f"{longer['content']['text']} #spring"
-    assert longer["content"]["text"].startswith("…word")
+    assert longer["content"]["text"].startswith("… word")
     assert longer["new content"]["full"].endswith("end #spring")
     assert rows[1]["new content"]["text"] == "<b>All new</b>"
-    tagged = table(vx.plan_update(posts.assign(new_content=new, new_tags="a")))[1]
+    tagged = table(plan_update(posts.assign(new_content=new, new_tags="a")))[1]
     assert tagged[2]["new content"]["text"] == "–"
-    assert "<b>All" not in vx.plan_update(posts.assign(new_content=new))._repr_html_()
-    blank = posts.head(1).assign(content="a  b", new_content="a b")
-    assert table(vx.plan_update(blank))[1][0]["new content"]["text"] == "the same words, with other blanks or lines"
+    assert "<b>All" not in plan_update(posts.assign(new_content=new))._repr_html_()
 
 
 def test_a_plan_to_change_shows_new_times_tags_and_accounts_only_where_they_change(ws: vx.Workspace) -> None:
     posts = ws.posts(status="scheduled").head(2)
-    heads, rows = table(vx.plan_update(posts, by="1D"))
-    assert heads[-4:-2] == ["scheduled_for (Europe/Berlin)", "new time (Europe/Berlin)"]
-    old, new = (rows[0][head]["text"] for head in heads[-4:-2])
+    heads, rows = table(plan_update(posts, by="1D", change="later"))
+    assert heads[-5:-3] == ["scheduled_for (Europe/Berlin)", "new time (Europe/Berlin)"]
+    old, new = (rows[0][head]["text"] for head in heads[-5:-3])
     local = posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin")
     assert (old, new) == (f"{local:%a %d %b %Y %H:%M}", f"{local + pd.Timedelta('1D'):%a %d %b %Y %H:%M}")
     ids = [cell[0].account_id for cell in posts["targets"]]
-    heads, rows = table(vx.plan_update(posts.assign(new_tags="a;b", new_account_ids=ids)))
+    heads, rows = table(plan_update(posts.assign(new_tags="a;b", new_account_ids=ids)))
     assert heads[3:7] == ["tags", "new tags", "accounts", "new accounts"]
-    target = posts["targets"].iloc[0][0]
-    assert rows[0]["new accounts"]["text"] == f"{target.platform}: {target.account_name}"
+    assert rows[0]["new accounts"]["text"] == ids[0]
     assert rows[0]["new tags"]["text"] == "a;b"
 
 
 def test_a_plan_for_whole_posts_shows_accounts_and_time(ws: vx.Workspace) -> None:
     posts = ws.posts(status="scheduled")
     posts = posts[posts["targets"].map(len).gt(1)].head(1)
-    heads, (row,) = table(vx.plan_cancel(posts))
+    heads, (row,) = table(plan_cancel(posts))
     assert heads[:4] == ["post_id", "accounts", "scheduled_for (Europe/Berlin)", "content"]
     said = "; ".join(f"{target.platform}: {target.account_name}" for target in posts["targets"].iloc[0])
     assert row["accounts"]["text"] == said
@@ -74,12 +85,12 @@ def test_a_plan_for_whole_posts_shows_accounts_and_time(ws: vx.Workspace) -> Non
 def test_a_plan_to_fix_shows_the_new_text_and_one_to_retry_does_not(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     rows = triaged[triaged["verdict"] == "fix content"].head(1).assign(new_content="Shorter.")
-    heads, (row,) = table(vx.plan_fix(rows.assign(new_media_url="https://cdn.example.com/a.png?sig=secret")))
+    heads, (row,) = table(plan_fix(rows.assign(new_media_url="https://cdn.example.com/a.png?sig=secret")))
     assert heads[:6] == ["post_id", "platform", "account_name", "content", "new content", "new media"]
     assert row["new content"]["text"] == "Shorter."
     assert "secret" not in str(row)
     again = triaged[triaged["verdict"] == "retry"].head(2).assign(new_content="not sent")
-    assert "new content" not in table(vx.plan_retry(again))[0]
+    assert "new content" not in table(plan_retry(again))[0]
 
 
 def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Workspace) -> None:
@@ -87,14 +98,33 @@ def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Works
     long = f"https://user:pw@hooks.example.com/{'folder/' * 9}end?token=secret"
     log["url"] = pd.array([long, "https://a.example/one", "https://a.example/two"], dtype=log["url"].dtype)
     log["status_code"] = pd.array([503, None, 200], dtype="Int64")
-    log["error"] = pd.array([None, "timeout at https://a.example/x?token=secret", None], dtype="string")
-    plan = vx.plan_redeliver(log, force=True)
+    plan = plan_redeliver(log, force=True)
     heads, rows = table(plan)
     assert heads[:5] == ["delivery_id", "event_type", "endpoint", "status", "created_at (Europe/Berlin)"]
-    assert [row["status"]["text"] for row in rows] == ["503", "timeout at https://a.example/x?…", "200"]
+    assert [row["status"]["text"] for row in rows] == ["503", "–", "200"]
     assert [row["endpoint"]["text"] for row in rows[1:]] == ["a.example/one", "a.example/two"]
     assert {row["request"]["text"] for row in rows} == {"redeliver"}
     assert re.fullmatch(r"hooks\.example\..*….*/end\?…", rows[0]["endpoint"]["text"])
     assert "secret" not in str(rows)
     assert "pw" not in str(rows)
     assert all(re.fullmatch(r"\w{3} \d\d \w{3} \d{4} \d\d:\d\d", row[heads[4]]["text"]) for row in rows)
+
+
+def test_what_is_not_known_before_a_run_is_a_dash(ws: vx.Workspace) -> None:
+    sheet = {
+        "row_id": ["a"],
+        "content": "Hi",
+        "accounts": "twitter:@brand",
+        "scheduled_for": "2027-03-01T10:00:00+01:00",
+    }
+    heads, (row,) = table(plan_create(pd.DataFrame(sheet), key="row_id"))
+    assert heads == ["row_id", "accounts", "scheduled_for (UTC)", "content", "reason", "request", "key"]
+    assert [row[head]["text"] for head in heads] == [
+        "a",
+        "twitter:@brand",
+        "Mon 01 Mar 2027 09:00",
+        "Hi",
+        "ready",
+        "create",
+        "–",
+    ]

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.acts.support import forms, keys_of
 
 from voxops._support import safe
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.fix import plan_fix
-from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_update
 from voxops.api.reasons import Reason
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_fix, plan_retry
+from voxops.acts.update import plan_update
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")
@@ -38,13 +38,13 @@ def targets(*rows: dict[str, Any], open_targets: str | None = None) -> pd.DataFr
 
 
 def paths(plan: Any) -> list[str]:
-    return [operation.path for operation in plan.operations]
+    return [form.path for form in forms(plan)]
 
 
 def test_all_failed_targets_of_a_post_are_one_retry():
     plan = plan_retry(targets({}, {"platform": "facebook"}, {"platform": "threads", "status": "published"}))
     assert paths(plan) == ["/v1/posts/post_1/retry"]
-    assert plan.operations[0].body is None
+    assert forms(plan)[0].body is None
     assert [item.platform for item in plan.items] == ["twitter", "facebook"]
     assert plan.frame["reason_code"][2] == "already_published"
     assert len(set(plan.frame["idempotency_key"].dropna())) == 1
@@ -56,7 +56,8 @@ def test_all_failed_targets_of_a_post_are_one_retry():
         {"updated_at": OLD.floor("s")},
         {"error_message": "rate limit reached…"},
         {"error_message": "rate limit reached, 30 seconds until reset. "},
-        {"updated_at": OLD.floor("s"), "error_message": "rate limit reach"},
+        {"updated_at": OLD.floor("s"), "error_message": "ra"},
+        {"error_message": None},
     ],
 )
 @pytest.mark.parametrize("planner", [plan_retry, plan_fix])
@@ -66,14 +67,10 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
         "error_message": "rate limit reached, 30 seconds until reset",
     }
     one, other = (planner(targets(whole | some).assign(new_content="mended")) for some in ({}, cut))
-    assert one.operations[0].key == other.operations[0].key
+    assert keys_of(one) == keys_of(other)
     assert one.items[0].identity == other.items[0].identity
-    for another in (
-        {"updated_at": OLD + pd.Timedelta("1s")},
-        {"error_message": "token has expired"},
-        {"error_code": "X"},
-    ):
-        assert planner(targets(whole | another).assign(new_content="mended")).operations[0].key != one.operations[0].key
+    for another in ({"updated_at": OLD + pd.Timedelta("1s")}, {"error_code": "X"}):
+        assert keys_of(planner(targets(whole | another).assign(new_content="mended"))) != keys_of(one)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +80,10 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
 def test_a_target_that_is_not_to_be_retried_makes_the_others_fixes(other):
     plan = plan_retry(targets({}, {"platform": "facebook", **other}, {"platform": "threads"}))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix", "/v1/posts/post_1/platforms/threads~acc/fix"]
-    assert [operation.body for operation in plan.operations] == [b"{}", b"{}"]
-    assert len({operation.key for operation in plan.operations}) == 2
+    assert [form.body for form in forms(plan)] == [b"{}", b"{}"]
+    assert len(set(keys_of(plan))) == 2
+    assert plan.frame["act"].fillna("").to_list() == ["fix", "", "fix"]
+    assert plan.reads == 2
 
 
 def test_targets_that_were_filtered_away_are_remembered():
@@ -115,7 +114,7 @@ def test_targets_that_were_filtered_away_are_remembered():
 )
 def test_what_is_held_says_why(row, reason):
     plan = plan_retry(targets(row))
-    assert plan.operations == ()
+    assert plan.items == ()
     assert plan.why == (reason,)
     assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(reason), reason.code]
 
@@ -145,34 +144,40 @@ def test_a_row_that_stands_twice_counts_once():
     assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
 
 
-EPISODE = ("post_id", "error_code", "error_message", "post_status", "updated_at")
+EPISODE = ("post_id", "error_code", "post_status", "updated_at")
 
 
 @pytest.mark.parametrize("name", EPISODE)
 def test_the_failure_itself_makes_the_key(name):
     other = YOUNG if name == "updated_at" else "another"
-    assert plan_retry(targets({})).operations[0].key != plan_retry(targets({name: other})).operations[0].key
+    assert keys_of(plan_retry(targets({}))) != keys_of(plan_retry(targets({name: other})))
 
 
 @given(st.integers(0, 9), st.text(max_size=5), st.text(max_size=5))
 def test_nothing_else_makes_the_key(retries, name, content):
     frame = targets({})
     richer = frame.assign(
-        retry_count=retries, target_id="pp", account_name=name, content=content, cause="x", remedy=name
+        retry_count=retries,
+        target_id="pp",
+        account_name=name,
+        content=content,
+        cause="x",
+        remedy=name,
+        error_message=name,
     )
     richer.attrs = frame.attrs
-    assert plan_retry(richer).operations[0].key == plan_retry(frame).operations[0].key
+    assert keys_of(plan_retry(richer)) == keys_of(plan_retry(frame))
 
 
 def test_a_second_deliberate_attempt_is_another_request():
-    assert plan_retry(targets({})).operations[0].key != plan_retry(targets({"attempt": 2})).operations[0].key
+    assert keys_of(plan_retry(targets({}))) != keys_of(plan_retry(targets({"attempt": 2})))
     assert plan_retry(targets({"attempt": 2})).frame["attempt"].tolist() == [2]
 
 
 def test_rows_of_one_post_share_the_key_in_any_order():
     one = targets({}, {"platform": "facebook"})
     two = targets({"platform": "facebook"}, {})
-    assert plan_retry(one).operations[0].key == plan_retry(two).operations[0].key
+    assert keys_of(plan_retry(one)) == keys_of(plan_retry(two))
 
 
 def test_columns_that_are_missing_are_named():
@@ -196,14 +201,14 @@ def test_columns_that_are_missing_are_named():
 )
 def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
     plan = plan_fix(targets({}).assign(**new))
-    assert plan.operations == ()
+    assert plan.items == ()
     assert plan.frame["reason_code"][0] == reason
 
 
 def test_a_fix_asks_for_its_one_target():
     plan = plan_fix(targets({}).assign(new_content="better", new_media_url="https://x/y.jpg"))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
-    assert plan.operations[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
+    assert forms(plan)[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
     assert plan.why == (Reason("new_values", fields="content and mediaUrl"),)
 
 
@@ -243,7 +248,7 @@ def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
         (plan_redeliver(deliveries(delivery_id=name), force=True), "delivery id"),
         (plan_redeliver(deliveries(webhook_id=name), force=True), "webhook id"),
     ):
-        assert plan.operations == ()
+        assert plan.items == ()
         malformed = Reason("id_malformed", what=what, value=safe.plain(repr(name), 60))
         assert plan.why == (malformed if name else Reason("id_missing", what=what),)
 
@@ -251,7 +256,7 @@ def test_what_can_be_no_id_is_held_by_name_and_asked_for_nowhere(name):
 @pytest.mark.parametrize("name", [7, 0, 7.0, True])
 def test_an_id_that_a_file_has_made_a_number_is_held(name):
     plan = plan_retry(targets({"post_id": name}))
-    assert plan.operations == ()
+    assert plan.items == ()
     assert plan.why == (Reason("id_was_number", what="post id", value=repr(name)),)
 
 
@@ -283,7 +288,7 @@ def deliveries(**row: Any) -> pd.DataFrame:
 )
 def test_deliveries_that_need_no_help_are_held(row, reason):
     plan = plan_redeliver(deliveries(**row))
-    assert plan.operations == ()
+    assert plan.items == ()
     assert plan.frame["reason_code"][0] == reason
     assert plan_redeliver(deliveries(**row), force=True).eligible == (0 if "webhook_id" in row else 1)
 
@@ -296,11 +301,12 @@ def test_what_a_receiver_rejected_is_said_where_it_is_sent_all_the_same():
 
 
 def test_a_delivery_tried_again_by_the_server_is_another_failure():
-    first = plan_redeliver(deliveries()).operations[0]
-    assert first.path == "/v1/webhooks/w/deliveries/d/retry"
-    for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}, {"error": "y"}):
-        assert plan_redeliver(deliveries(**change)).operations[0].key != first.key
-    assert plan_redeliver(deliveries(response_body="z")).operations[0].key == first.key
+    first = plan_redeliver(deliveries())
+    assert paths(first) == ["/v1/webhooks/w/deliveries/d/retry"]
+    for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}):
+        assert keys_of(plan_redeliver(deliveries(**change))) != keys_of(first)
+    for same in ({"response_body": "z"}, {"error": "y"}):
+        assert keys_of(plan_redeliver(deliveries(**same))) == keys_of(first)
 
 
 @pytest.mark.parametrize("code", [503, 422])
@@ -310,7 +316,7 @@ def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
     text.attrs = log.attrs
     before, after = plan_redeliver(log), plan_redeliver(text)
     assert after.why == before.why
-    assert [each.key for each in after.operations] == [each.key for each in before.operations]
+    assert keys_of(after) == keys_of(before)
 
 
 def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():

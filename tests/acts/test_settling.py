@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.acts.support import item, request
 
-from voxops.acts.act import changed_fields
+from voxops.api.evidence import Attempted, Baseline
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
+from voxops.acts.act import changed_since_loaded
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, read_items
-from voxops.acts.operation import Item, Member, Subject
+from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS
-from voxops.api.evidence import Attempted, Baseline
-from voxops.api.states import PostState, TargetState
-from voxops.frames.records import read_post, read_posts
 from voxops.model import Outcome
 
 BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"
@@ -43,22 +44,10 @@ def post(*targets: TargetState, status: str = "failed", updated: str | None = BE
     return PostState("post_1", status, updated, BEFORE, targets=targets or (target(),))
 
 
-def member(platform: str = "twitter", position: int = 0, **options: Any) -> Member:
-    item = Item(
-        0,
-        "i",
-        1,
-        Subject("post", "post_1"),
-        "post_1",
-        platform,
-        f"acc_{platform}",
-        "rate",
-        "POST",
-        "/v1/posts/post_1/retry",
-        None,
-        {},
-    )
-    return Member(op=1, position=position, item=item, outcome=Outcome.PENDING, waiting_for="", **options)
+def member(platform: str = "twitter", position: int = 0, **options: Any) -> Request:
+    about = {"platform": platform, "account_id": f"acc_{platform}"}
+    wanted = item("retry", Subject("post", "post_1"), "/v1/posts/post_1/retry", **about)
+    return request(wanted, position=position, **options)
 
 
 def tried(*targets: TargetState, status: str = "failed", since: float = 10.0, **options: Any) -> Attempted:
@@ -109,17 +98,17 @@ def test_bulk_items_are_found_by_their_index_alone(entries, count):
     places = {entry["index"] for entry in entries}
     from_one = 0 not in places
     posts = Counter(entry.get("postId", "") for entry in entries)
-    for index, item in enumerate(items):
+    for index, found in enumerate(items):
         mine = [entry for entry in entries if entry["index"] == index]
-        if item is None:
+        if found is None:
             post = mine[0].get("postId", "") if mine else ""
             created = bool(mine) and mine[0]["status"] == "created" and post.strip() and posts[post] == 1
             assert from_one or len(mine) != 1 or not (mine[0]["status"] == "failed" or created)
         else:
             assert len(mine) == 1, "a doubled index says nothing"
-            assert item.created is (mine[0]["status"] == "created")
+            assert (found["outcome"] is Outcome.SUCCEEDED) is (mine[0]["status"] == "created")
             assert not from_one
-            assert not item.created or posts[item.post_id] == 1, "two rows are not one post"
+            assert found["outcome"] is Outcome.FAILED or posts[found["result_id"]] == 1, "two rows are not one post"
 
 
 @given(ANYTHING, st.integers(1, 5))
@@ -168,7 +157,9 @@ def test_the_same_failure_again_settles_only_once_the_post_was_seen_on_its_way()
 def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
     (done,) = RETRY.settle_reading([member()], post(target(status="pending"), status=status), tried(target()))
     assert done.outcome is Outcome.PENDING
-    assert done.waiting_for
+    assert done.reason == (
+        Reason("publishing", status="pending") if status == "never heard of" else Reason("post_waits", status=status)
+    )
 
 
 def test_skipped_targets_fail_with_the_server_s_reason():
@@ -200,44 +191,39 @@ def test_a_cancel_is_read_from_the_post(status, outcome):
         assert [str(one.outcome) for one in done] == ([] if outcome is None else [outcome])
 
 
-def test_posts_are_read_in_any_casing_and_shape():
-    record = {
-        "id": "post_1",
-        "status": "PARTIAL",
-        "updatedAt": "2026-03-02T09:00:00.000Z",
-        "metadata": {"voxopsOp": "a" * 32},
-        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
-    }
-    state = read_posts([record])["post_1"]
-    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
-    assert state.updated_at == BEFORE
-    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
-    assert bare is not None
-    assert (bare.mark, bare.has_metadata) == (None, False)
+SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "status", "error_code", "error_message")}
+
+
+def changed(seen: dict[str, Any], now: PostState) -> str:
+    why = changed_since_loaded(seen, now)
+    assert why is None or why.code == "changed_since_loaded"
+    return "" if why is None else dict(why.params)["fields"]
 
 
 def test_what_differs_is_named():
-    seen = {
-        name: getattr(target(), name) for name in ("platform", "account_id", "status", "error_code", "error_message")
-    }
-    assert changed_fields(seen, post()) == []
-    assert changed_fields(seen, post(target(status="published"))) == ["status", "error_code", "error_message"]
-    assert changed_fields(seen, post(target("facebook"))) == ["target"]
-    assert changed_fields({"post_status": "draft", "updated_at": BEFORE}, post()) == ["post_status"]
+    assert changed(SEEN, post()) == ""
+    assert changed(SEEN, post(target(status="published"))) == "error_code, error_message, status"
+    assert changed(SEEN, post(target("facebook"))) == "target"
+    assert changed({"post_status": "draft", "updated_at": BEFORE}, post()) == "post_status"
 
 
-def test_lists_that_cut_messages_or_milliseconds_show_no_difference():
-    whole = target(message="The media could not be processed by the platform, trace 7731")
-    seen = {
-        "platform": "twitter",
-        "account_id": "acc_twitter",
-        "status": "failed",
-        "error_code": "RATE_LIMITED",
-        "error_message": "The media could not be processed…",
-        "updated_at": BEFORE,
-    }
-    assert changed_fields(seen, post(whole, updated="2026-03-02T09:00:00.123456+00:00")) == []
-    assert changed_fields(seen | {"error_message": "Other words altogether"}, post(whole)) == ["error_message"]
+WHOLE = "The media could not be processed by the platform, trace 7731"
+
+
+@pytest.mark.parametrize("cut", [WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T"])
+def test_lists_that_cut_messages_or_milliseconds_show_no_difference(cut):
+    seen = SEEN | {"error_message": cut, "updated_at": BEFORE}
+    now = post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00")
+    assert changed(seen, now) == ""
+    assert changed(seen | {"error_message": "Other words altogether"}, now) == "error_message"
+    assert changed(seen | {"error_message": "…"}, now) == "error_message", "nothing is a cut of nothing"
+
+
+@pytest.mark.parametrize("word", ["NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> "])
+def test_rule_29_a_message_that_reads_like_none_is_none_since_a_file_made_it_so(word):
+    assert changed(SEEN | {"error_message": None}, post(target(message=word))) == ""
+    assert changed(SEEN | {"error_message": word}, post(target(message=None))) == ""
+    assert changed(SEEN | {"error_message": word}, post(target(message="later"))) == "error_message"
 
 
 # -- deliveries --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.frames.records import Columns, targets
-from voxops.ledger import Ledger, audit
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 from voxops.model import Observer, Snapshot
 
 RETENTION = 86_400.0
@@ -116,11 +117,6 @@ class Silent:
 
     def notice(self, snapshot: Snapshot) -> None:
         """Nothing is shown."""
-
-
-def silence(execution: Execution) -> None:
-    """Let a pass end without a word to the ledger."""
-    execution._reporter.finish = lambda _: execution.snapshot  # type: ignore[method-assign]
 
 
 class Kernel:
@@ -221,9 +217,9 @@ class Kernel:
 
     # -- acting -----------------------------------------------------------------------------------------------------
 
-    def bind(self, plan: Plan) -> str:
+    def bind(self, plan: Plan, **options: Any) -> str:
         """Bind a plan; returns the run."""
-        return eventloop.run(self.engine.bind(plan, None))
+        return eventloop.run(self.engine.bind(plan, None, **options))
 
     def go(self, run: str, **options: Any) -> Snapshot:
         """Drive a run until nothing moves any more."""
@@ -258,18 +254,21 @@ class Kernel:
             raise asyncio.CancelledError
 
         async def end() -> None:
-            sender = self.engine.sender
-            for part in (self.engine, self.engine._writer, sender, sender._preparer, self.engine.settler):
-                for name in ("commit", "note", "_commit"):
-                    if hasattr(part, name):
+            engine: Any = self.engine
+            for part in (engine, engine._writer, engine.sender, engine.eyes):
+                for name in ("commit", "note", "_commit", "_note"):
+                    if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
-                silence(execution)
-            mine = [task for task in asyncio.all_tasks() if self._is_mine(task) and task is not asyncio.current_task()]
+                execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
+            tasks = [*engine.driver._senders, *engine.driver._readers.values(), engine.driver._task]
+            mine = [task for task in tasks if task is not None]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:
                     task.cancel()
                 await asyncio.sleep(0)
+            for current in engine.driver._passes.values():
+                current.done.set()
             await self.client.aclose()
 
         self._alive = False
@@ -278,14 +277,6 @@ class Kernel:
         self.ledger.close()
         if work is not None:
             work.cancel()
-
-    def _is_mine(self, task: asyncio.Task[Any]) -> bool:
-        """Whether a task belongs to this kernel's engine."""
-        frame = task.get_coro().cr_frame if hasattr(task.get_coro(), "cr_frame") else None
-        return frame is not None and self._owns(frame.f_locals.get("self"))
-
-    def _owns(self, thing: Any) -> bool:
-        return thing in (self, self.engine) or getattr(thing, "_ledger", None) is self.ledger
 
 
 def outcomes(table: pd.DataFrame) -> dict[str, int]:

@@ -14,7 +14,6 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
-from voxops.engine.reading import Reading
 
 RETRY, BULK, REDELIVER = "/v1/posts/*/retry", "/v1/posts/bulk", "/v1/webhooks/*/deliveries/*/retry"
 HOUR = 3600.0
@@ -63,19 +62,6 @@ def edit(rig: Rig, post_id: str) -> None:
 
 def plan_rows(rig: Rig, count: int, **options: Any) -> Any:
     return plan_create(rig.campaign(count), key="row_id", **options)
-
-
-def send_once(kernel: Kernel, run: str) -> None:
-    """Send the first operation of a run and look no further, as a kernel that dies right after."""
-    execution = kernel.execution(run)
-    execution.current.control.closed = True
-    cleared = kernel.ledger.claims.clear(kernel.ledger.operations.of_run(run)[0])
-    eventloop.run(kernel.engine.sender.send(execution.current, cleared))
-
-
-def look_once(kernel: Kernel, run: str) -> Reading:
-    """Look once at the operations of a run, and do nothing of what that allows."""
-    return eventloop.run(kernel.engine.settler.look(kernel.ledger.operations.of_run(run)))
 
 
 def others_post(rig: Rig) -> None:

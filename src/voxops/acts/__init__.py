@@ -1,1 +1,1 @@
-"""Frame to plan: what would be sent, under which keys, and why the rest would not."""
+"""What can be done to posts and deliveries: one module per act."""

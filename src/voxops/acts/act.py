@@ -1,119 +1,127 @@
 """What an act is: everything in which retry, fix, cancel, update, create and redeliver differ, as one object per act.
 
-`acts.table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act,
-and the ledger only what a forged row of each would look like (`ledger.tampering`). Nothing here reads or sends: states, answers and
-evidence come as arguments.
+`table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
+Nothing here reads or sends: states, answers and evidence are arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from datetime import datetime
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from voxops._support.canonical import canonical
-from voxops._support.safe import redact_addresses
-from voxops.acts import keys
-from voxops.acts.operation import Item, Member, Operation, Past, settled
-from voxops.acts.rows import TIMES
-from voxops.api.evidence import Attempted, Baseline, delivery_ended, delivery_untouched, same_text, same_time, untouched
+from voxops.acts.item import Form, Item, Request
+from voxops.acts.keys import stable_key
+from voxops.api.error_bodies import bears_error
+from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.frames.records import DELIVERY_EPISODE
-from voxops.model import Outcome
 
-__all__ = ["About", "Act", "DeliveryAct", "PostAct", "changed_fields", "why_changed_since"]
+Requests: TypeAlias = Sequence[Request]
+Row: TypeAlias = Mapping[str, Any]  # of a frame, as plain values
+Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, and its item; or why it is not
 
-About = Literal["post", "delivery", "create"]
-
-BATCH = 50  # operations that are counted as one batch where each is a request of its own
+BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
+TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
+MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
+_MISSING = frozenset(
+    {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
+)  # messages that a CSV file loses (rule 29)
 
 
 class Act:
-    """One kind of act; subclasses say what is particular to it.
+    """One kind of act.
 
     Attributes
     ----------
-    name : str
-        As plans, runs and ledgers call it.
-    verb : str
-        What a person calls it.
+    name, verb : str
+        As plans, runs and ledgers call it, and as people do.
     about : str
         How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
     rounds : int
-        Looks at its subjects that a plan's cost counts.
+        Readings of its subjects that a plan's cost counts.
+    alone : bool
+        Whether its subject is read by itself just before it is sent.
+    reverts : bool
+        Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
+    bulk : bool
+        Whether the rows of a chunk share a call; else those of one `group` do.
+    answers : frozenset of str
+        Fields of which a decoded 2xx has one.
     """
 
     name: ClassVar[str]
     verb: ClassVar[str]
-    about: ClassVar[About]
+    about: ClassVar[Literal["post", "delivery", "create"]]
     rounds: ClassVar[int] = 4
+    alone: ClassVar[bool] = False
+    reverts: ClassVar[bool] = False
+    bulk: ClassVar[bool] = False
+    answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
 
-    # Planning.
+    def group(self, item: Item) -> str:
+        """Items with the same group share a call."""
+        return f"{item.subject} {item.path}"
 
-    def form(self, items: Sequence[Item]) -> list[Operation]:
-        """Operations of these items: one per call; items with the same call share it."""
-        groups: dict[str, list[Item]] = {}
-        for item in items:
-            groups.setdefault(f"{item.subject} {item.path}", []).append(item)
-        return [self._single(group, number // BATCH + 1) for number, group in enumerate(groups.values())]
-
-    def _single(self, items: Sequence[Item], batch: int) -> Operation:
-        """One call, for one item or for all failed targets of a post."""
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
+        """The call of these items; `state` is the post as just read, None while planning."""
         first = items[0]
-        episode = sorted(item.identity for item in items)
-        attempt = max(item.attempt for item in items)
-        return Operation(
-            key=keys.stable_key(first.method, first.path, first.body, episode, attempt),
-            action=self.name,
-            method=first.method,
-            path=first.path,
-            body=None if first.body is None else canonical(first.body),
-            subject=first.subject,
-            items=tuple(items),
-            batch=batch,
-        )
-
-    def as_attempt(self, item: Item, attempt: int) -> Item:
-        """The item as another deliberate attempt."""
-        return item if item.attempt == attempt else replace(item, attempt=attempt)
+        return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
 
     # Before it is sent.
 
-    def why_changed(self, item: Item, state: Any) -> Reason | None:
-        """Why the present state of its subject (None if it does not exist) forbids the act; None if it does not."""
-        raise NotImplementedError
+    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
+        """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> Reason | None:  # noqa: ARG002  few acts add up
-        """Why an act must not be done once more, by what this ledger has done to its subject before; None if it may be."""
+        `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
+        """
         return None
 
-    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: Any) -> Reason | None:  # noqa: ARG002  most acts don't mind
-        """Why a request would act on more than was chosen; None if it would not."""
+    def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
+        """The request settled, where its subject is as requested or it is too late, or why it must not be done once more (rule 5)."""
         return None
+
+    def covers(self, items: Sequence[Item], state: Any) -> Reason | None:  # noqa: ARG002
+        """Why a call would act on more than these items; None if it would not (rule 3)."""
+        return None
+
+    def has_passed(self, item: Item, now: datetime) -> bool:
+        """Whether the requested time has passed, so that the post would go out at once (rule 6)."""
+        when = item.asks("scheduledFor")
+        return when is not None and datetime.fromisoformat(when) <= now
 
     # Its answer.
 
     def decodes(self, data: Any) -> bool:
-        """Whether a 2xx decodes to the shape of its row; one that does not proves nothing (rule 15)."""
-        return isinstance(data, Mapping) and bool({"id", "status", "success"} & data.keys())
+        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 15)."""
+        return isinstance(data, Mapping) and bool(self.answers & data.keys())
 
-    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
-        """Members that a 2xx settles by itself; `first` says that no earlier try can have had an effect."""
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
+        """Whether an answer names another subject, as where a proxy has mixed up two answers."""
+        return False
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """Requests that a 2xx settles by itself; `first` says that no earlier try can have had an effect."""
         return []
 
-    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:  # noqa: ARG002
-        """Members that a refusal settles one by one; none where it refuses all alike."""
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
+        """Requests that a refusal settles or blocks one by one; none where it refuses all alike."""
         return []
 
     # Afterwards.
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Cause of a row of results, and which count of ``run.verify()`` it belongs to by the present state of its post."""
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
+        """Cause of a row of results, and the count of ``run.verify()`` that the present state of its post puts it in."""
+        failed = "failed_same" if row["outcome"] == "failed" else "pending"
+        return str(row.get("status") or self.name), "recovered" if self.holds(row, state) else failed
+
+    def holds(self, row: Row, state: PostState | None) -> bool:
+        """Whether the present state of a post shows what a row of results requested."""
         raise NotImplementedError
 
-    def failed_rows(self, rows: Any) -> Any:
-        """The failed rows of a run as the frame that its planner takes; `rows` has what settled them."""
+    def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
+        """The failed rows of a run as the frame that its planner takes; `stuck` says which have never ended."""
         return rows
 
     def keeps_old_errors(self) -> bool:
@@ -121,105 +129,78 @@ class Act:
         return False
 
     def replan(self, failed: Any, *, key: str, campaign: str) -> Any:  # noqa: ARG002
-        """A plan of the next attempt at failed rows; None where there is no such thing."""
+        """A plan of the next attempt at failed rows; None where there is none."""
         return None
 
 
 class PostAct(Act):
-    """An act on a post that exists; `sends` says that it makes the post go out, so that a post on its way is a sign of it."""
+    """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
 
     about = "post"
     sends: ClassVar[bool] = True
 
-    def shows_nothing(self, members: Sequence[Member], state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
-        """Whether a post shows no sign at all of the act: only this lets one of which nobody knows be sent again (rule 11)."""
+    def decodes(self, data: Any) -> bool:
+        """The post, or what is queued of it; a 2xx that bears an error is neither."""
+        return super().decodes(data) and not bears_error(data)
+
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:  # noqa: ARG002
+        """Block what has changed since the frame was loaded."""
+        return Reason("post_gone") if state is None else changed_since_loaded(item.seen, state)
+
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
+        """The post is named in the path."""
+        return data.get("id") not in (None, path.split("/")[3])
+
+    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
+        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 11)."""
         return untouched(state, baseline)
 
-    def why_changed(self, item: Item, state: PostState | None) -> Reason | None:
-        """Hold what has changed since the frame was loaded."""
-        if state is None:
-            return Reason("post_gone")
-        return why_changed_since(changed_fields(item.seen, state))
-
-    def as_bound(self, item: Item, state: Any) -> Item:  # noqa: ARG002  few acts must know what the server showed
-        """The row with what its subject shows when it is bound."""
-        return item
-
-    def replaces(self, later: Item, item: Item) -> bool:  # noqa: ARG002  few acts change what one before has changed
-        """Whether a later act of the same ledger has changed what a row did, so that it is not as asked any more, and nobody undid it."""
-        return False
-
-    def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  what is out can't be undone
-        """Whether the present state of its subject shows that somebody has undone what this act did."""
-        return False
-
     def settle_reading(
-        self, members: Sequence[Member], state: PostState, tried: Attempted, reply: Any = None
-    ) -> list[Member]:
-        """What the present state of the post settles, or says of why members wait; `reply` is the answer to an accepted try."""
+        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
+    ) -> list[Request]:
+        """Requests that the present state of the post settles or blocks, or that are pending for a reason.
+
+        `reply` is the answer to an accepted try.
+        """
         raise NotImplementedError
 
 
-class DeliveryAct(Act):
-    """An act on a webhook delivery."""
-
-    about = "delivery"
-
-    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> Reason | None:
-        """Hold what has changed since the frame was loaded."""
-        if state is None:
-            return Reason("delivery_gone")
-        return why_changed_since(
-            [
-                name
-                for name in DELIVERY_EPISODE
-                if name in item.seen and not _same(name, item.seen[name], state.get(name))
-            ]
-        )
-
-    def ended(self, baseline: Mapping[str, Any], state: Mapping[str, Any], *, long_ago: bool) -> bool:
-        """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""
-        return delivery_ended(baseline, state) or (long_ago and not delivery_untouched(baseline, state))
-
-    def settle_reading(self, members: Sequence[Member], state: Mapping[str, Any]) -> list[Member]:
-        """Outcomes of a redelivery that has been tried."""
-        if state["success"]:
-            return [settled(member, Outcome.SUCCEEDED, result_id=member.item.label) for member in members]
-        code = None if state["status_code"] is None else f"HTTP_{state['status_code']}"
-        return [
-            settled(
-                member,
-                Outcome.FAILED,
-                error_code=code or "NOT_DELIVERED",
-                error_message=None if state["error"] is None else redact_addresses(state["error"]),
-                seen=state,
-            )
-            for member in members
-        ]
+def key_of(items: Sequence[Item]) -> str:
+    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 9)."""
+    rows = sorted(items, key=lambda item: item.identity)
+    names = [[item.identity, item.attempt] for item in rows]
+    return stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)
 
 
-def changed_fields(seen: Mapping[str, Any], state: PostState) -> list[str]:
-    """Names of what differs between a planned row and the post's present state; the post's own fields alone for a whole post."""
-    now: dict[str, Any] = {"post_status": state.status, "updated_at": state.updated_at}
+def changed_since_loaded(seen: Row, state: PostState, *ignored: str) -> Reason | None:
+    """Why a row is blocked whose post or target differs from what the frame showed; None if it does not."""
+    names = ("updated_at", "scheduled_for", "content")
+    now = {"post_status": state.status} | {name: getattr(state, name) for name in names}
     if "platform" in seen:
         target = state.target(seen["platform"], seen["account_id"])
         if target is None:
-            return ["target"]
-        now |= {
-            "status": target.status,
-            "error_code": target.error_code,
-            "error_message": target.error_message,
-        }
-    return [name for name, value in now.items() if name in seen and not _same(name, seen[name], value)]
+            return Reason("changed_since_loaded", fields="target")
+        now |= {name: getattr(target, name) for name in ("status", "error_code", "error_message")}
+    return differing({name: value for name, value in seen.items() if name not in ignored}, now)
+
+
+def differing(seen: Row, now: Row) -> Reason | None:
+    """Why a row is blocked of which some field is not as it was seen; None if all are."""
+    names = sorted(name for name, value in now.items() if name in seen and not _same(name, seen[name], value))
+    return Reason("changed_since_loaded", fields=", ".join(names)) if names else None
 
 
 def _same(name: str, seen: Any, now: Any) -> bool:
-    """Whether a field is as it was seen; lists may cut messages and milliseconds that single reads show."""
+    """Whether a field is as it was seen: lists and files may cut times and messages, and lose a message that reads like none."""
     if name in TIMES:
         return same_time(seen, now)
-    return same_text(seen, now) if name == "error_message" else bool(seen == now)
+    if name == "content":
+        return seen is None or same_text(seen, now)
+    if name in MESSAGES:
+        return same_text(_message(seen), _message(now))
+    return bool(seen == now)
 
 
-def why_changed_since(names: Sequence[str]) -> Reason | None:
-    """Why a row is held that is not as it was; None if it is."""
-    return Reason("changed_since_loaded", fields=", ".join(sorted(names))) if names else None
+def _message(text: str | None) -> str | None:
+    """A message, None for one that reads like a missing value."""
+    return None if text is None or text.strip().lower() in _MISSING else text

@@ -2,93 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import pandas as pd
 
 from voxops._support.canonical import fingerprint
-from voxops.acts.act import PostAct
-from voxops.acts.operation import Item, Member, Past, blocked, settled
+from voxops.acts.act import Judged, PostAct, Requests, Row
+from voxops.acts.item import Item, Request, Subject, blocked, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import post_episode, post_item, target_rows, why_no_id
-from voxops.api.error_bodies import bears_error
+from voxops.acts.rows import episode_identity, new_item, post_episode, target_rows, why_no_id
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.frames.columns import booleans, flags, need_posts, plain_values
+from voxops.frames.columns import flags, need_posts, plain_values
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["CANCEL", "plan_cancel"]
 
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
 
 
-class _Cancel(PostAct):
-    """The answer says how it ended, and so does the status of the post."""
+class Cancel(PostAct):
+    """The answer says how it ended, and so does the status of the post.
+
+    An item about a row withdraws the post that its create may have made: it has no path until that post is known, and its `seen` names
+    the create (`of`, `attempt`). That of a duplicate names the post to `keep`.
+    """
 
     name = "cancel"
     verb = "cancel"
+    reverts = True
+    answers = frozenset({"id", "status"})
 
-    def why_again(self, item: Item, state: PostState | None, before: Sequence[Past]) -> Reason | None:
-        """A post that this ledger withdrew with a run, and that somebody restored, is not withdrawn again with that run."""
-        if not item.seen.get("of_run") or state is None or state.status not in _NOT_OUT:
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+        """Only what has not gone out can be withdrawn."""
+        if state is not None and state.status not in _NOT_OUT:
+            return Reason("not_cancellable", status=state.status)
+        return super().forbids(item, state, past)
+
+    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+        """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
+        if state is None:
             return None
-        return Reason("put_back") if any(past.item.path == item.path for past in before) else None
+        before = [one for one in past if one.id != request.id and one.outcome is not Outcome.FAILED]
+        if (
+            request.item.seen.get("of_run")
+            and state.status in _NOT_OUT
+            and any(one.item.act == self.name for one in before)
+        ):
+            return Reason("put_back")
+        return next(iter(_settle([request], state.status)), None)
 
-    def was_undone(self, item: Item, state: PostState | None) -> bool:  # noqa: ARG002  the status says it
-        """Whether the post will go out again, or could."""
-        return state is not None and state.status in _NOT_OUT
-
-    def decodes(self, data: Any) -> bool:
-        """The post as it is now."""
-        return isinstance(data, Mapping) and bool({"id", "status"} & data.keys()) and not bears_error(data)
-
-    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post."""
-        return _settle(members, str(data.get("status", "")).lower())
+        return _settle(requests, str(data.get("status", "")).lower())
 
     def settle_reading(
         self,
-        members: Sequence[Member],
+        requests: Requests,
         state: PostState,
         tried: Attempted,
         reply: Any = None,  # noqa: ARG002
-    ) -> list[Member]:
-        """The status of the post decides, whoever withdrew it. What still waits to go out, and was changed since, a person must look at.
+    ) -> list[Request]:
+        """The status of the post decides, whoever withdrew it. One that waits to go out and was changed since is blocked.
 
         Somebody may have put it back; nothing tells whether the cancel took effect before.
         """
         moved = tried.baseline is not None and not untouched(state, tried.baseline)
         if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
-            why = f"it is {state.status}, and was changed since it was sent; load it again"
-            return [blocked(member, why) for member in members]
-        return _settle(members, state.status)
+            return [blocked(request, Reason("changed_since_cancel", status=state.status)) for request in requests]
+        return _settle(requests, state.status)
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what is cancelled now."""
-        wanted = state is not None and state.status == "cancelled"
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        return str(row.get("status") or "created"), "recovered" if wanted else failed
+    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
+        """Whether it is cancelled now."""
+        return state is not None and state.status == "cancelled"
 
 
-def _settle(members: Sequence[Member], status: str) -> list[Member]:
+def _settle(requests: Requests, status: str) -> list[Request]:
     """Outcomes of a cancel from the post's status; none while it still waits to go out."""
     if status == "cancelled":
-        return [settled(member, Outcome.SUCCEEDED, result_id=member.item.label) for member in members]
+        return [settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id) for request in requests]
     if status in TERMINAL_STATUSES or status in IN_FLIGHT_STATUSES:
-        why = f"the post is {status} already"
-        return [settled(member, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for member in members]
+        why = str(Reason("too_late", status=status))
+        return [settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for request in requests]
     return []
 
 
-CANCEL = _Cancel()
+CANCEL = Cancel()
 
 
 class _Made(Protocol):
     """A run that creates posts."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
 
     def made(self) -> pd.DataFrame:
         """The posts that it created, as they are now."""
@@ -101,8 +110,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read
-        now (``run.made()``). Posts that another run or another ledger created and rows whose outcome is unknown are not eligible.
-        A withdrawn post that somebody restored is blocked, unless a column ``again`` of ``run.made()`` is True.
+        now (``run.made()``): rows whose create has not ended are withdrawn once it has, and rows that were never sent never are. Posts
+        that another run or another ledger created are not eligible. A withdrawn post that somebody restored is blocked, unless a column
+        ``again`` of ``run.made()`` is True. For ``run.copies()``, the duplicates that it lists.
 
     Returns
     -------
@@ -120,44 +130,50 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     >>> plan.frame["reason"].to_list()
     ['not out yet', 'not out yet', 'not out yet']
     """
-    frame: Any = _of_run(posts.made()) if callable(getattr(type(posts), "made", None)) else posts  # type: ignore[operator]
+    undo, frame, opened, unsent = "", posts, [], []  # type: str, Any, list[Any], list[str]
+    if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
+        undo, frame = posts.id, posts.made()
+        opened, unsent = (list(frame.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
+        frame = _with_rows(frame, [*(label for label, _, _ in opened), *unsent])
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
-    here = booleans(frame, "created_by_run").fillna(True) if "created_by_run" in frame.columns else [True] * len(frame)
-    theirs = [not made for made in here]
-    unmade, of_run, again = plain_values(frame, "unmade"), "created_by_run" in frame.columns, flags(frame, "again")
-    items, reasons, numbers = [], [], []
-    seen_ids: set[str] = set()
-    for number, row in enumerate(target_rows(frame)):
-        numbers.append(row["attempt"])
-        reason = unmade[number] or _why_not(row, seen_ids, theirs=theirs[number])
-        reasons.append(reason or Reason("not_out_yet"))
-        if reason is not None:
-            continue
-        seen_ids.add(row["post_id"])
+    of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
+    ours = flags(frame, "created_by_run") if of_run else [True] * len(frame)
+
+    def judge(number: int, row: Row) -> Judged:
+        if reason := _why_not(row, ours=ours[number]):
+            return reason, None
         episode = post_episode(row)
-        seen = {**episode, "of_run": True} if of_run and not again[number] else episode
-        items.append(post_item(number, row, fingerprint("cancel", episode), ("POST", "/cancel"), None, seen))
-    return build_plan(CANCEL, frame.drop(columns="unmade", errors="ignore"), items, reasons, numbers)
+        more = {"of_run": of_run and not again[number], "keep": keep[number]}
+        seen = episode | {name: value for name, value in more.items() if value}
+        subject, path = Subject("post", row["post_id"]), f"/v1/posts/{row['post_id']}/cancel"
+        identity = episode_identity("cancel", episode)
+        item = new_item(number, CANCEL.name, subject, row["attempt"], path, identity, seen, cause=row["status"])
+        return Reason("not_out_yet"), item
+
+    count = len(frame) - len(opened) - len(unsent)
+    judged = [judge(number, row) for number, row in enumerate(islice(target_rows(frame), count))]
+    judged += [(Reason("withdrawn_when_created"), of_create(count + at, *row)) for at, row in enumerate(opened)]
+    judged += [(Reason("never_sent"), None)] * len(unsent)
+    return build_plan(CANCEL, frame, judged, undo=undo)
 
 
-def _of_run(made: pd.DataFrame) -> pd.DataFrame:
-    """The posts of a run, and below them its rows that have none, with the reason: none is left out without a word."""
-    why: dict[Any, Reason] = dict.fromkeys(made.attrs.get("open_rows") or [], Reason("creation_unknown"))
-    why |= dict.fromkeys(made.attrs.get("unsent_rows") or [], Reason("never_sent"))
-    frame = made.reset_index(drop=True).reindex(range(len(made) + len(why)))
-    frame.loc[len(made) :, "row"] = list(why)
-    unmade: list[Any] = [*[None] * len(made), *why.values()]
-    return frame.assign(unmade=unmade)
+def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """The posts of a run, and below them its rows without a post: none is left out without a word."""
+    frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
+    frame.loc[len(made) :, "row"] = labels
+    return frame
 
 
-def _why_not(row: Mapping[str, Any], seen_ids: set[str], *, theirs: bool) -> Reason | None:
+def of_create(number: int, label: str, create: str, attempt: int) -> Item:
+    """An item that withdraws what comes of a create."""
+    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt}
+    return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)
+
+
+def _why_not(row: Row, *, ours: bool) -> Reason | None:
     """Why a post is not cancelled; None if it is."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
-    if row["post_id"] in seen_ids:
-        return Reason("post_twice")
-    if theirs:
+    if not ours:
         return Reason("created_elsewhere")
-    if row["status"] not in _NOT_OUT:
-        return Reason("not_cancellable", status=row["status"])
-    return None
+    return None if row["status"] in _NOT_OUT else Reason("not_cancellable", status=row["status"])

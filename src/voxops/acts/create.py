@@ -1,283 +1,219 @@
-"""Create: a campaign's rows as posts, in batches of at most 50 (matrix row 11)."""
+"""Create: a campaign's rows as posts, in calls of at most 50 rows, or one by one (matrix rows 1 and 11)."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops._support.arguments import did_you_mean
-from voxops._support.canonical import canonical, fingerprint, well_formed
+from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
-from voxops.acts.act import Act
-from voxops.acts.body import body_of
-from voxops.acts.made import asked_hash
-from voxops.acts.operation import Item, Member, Operation, Subject, settled
+from voxops.acts.act import BULK, Act, Judged, Requests, Row, key_of
+from voxops.acts.item import Form, Item, Request, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.sheet import fit_rows, row_names
+from voxops.acts.rows import new_item
 from voxops.api.error_bodies import bears_error
-from voxops.api.limits import BULK_POSTS
 from voxops.api.reasons import READY, Reason
-from voxops.api.states import PostState
+from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
 from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
+from voxops.sheets.files import Places
+from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "CREATE",
-    "CREATE_ONE",
-    "CreateAct",
-    "CreatedItem",
-    "late",
-    "plan_create",
-    "read_items",
-    "resolved",
-]
-
-
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
-_AROUND_ITEMS = ("data", "error", "details")  # what the items of an answer may stand in
-# A name that a spreadsheet may have written otherwise than somebody named it, as 007, 1e3 or 2026-03: it names nothing for sure.
+# A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
+_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedItem:
-    """One readable item of the answer to a batch."""
+# What a create requests and what a post shows, in forms that can be compared (rule 13).
 
-    created: bool
-    post_id: str | None
-    error_code: str | None
-    error_message: str | None
+
+def asked_hash(body: Row) -> str:
+    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
+    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
+
+
+def shown_of_body(body: Row) -> str:
+    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
+    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_of_state(state: PostState) -> str | None:
+    """Fingerprint of what a post shows; None where it does not show all of it."""
+    accounts = accounts_of(state)
+    if state.content is None or state.scheduled_for is None or not accounts:
+        return None
+    return shown_hash(state.content, accounts, state.scheduled_for)
+
+
+def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
+    """Fingerprint of content as it is read, accounts and time."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
+
+
+def accounts_of(state: PostState) -> list[str]:
+    """The accounts of a post, as far as it shows them."""
+    return [target.account_id for target in state.targets if target.account_id]
+
+
+def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
+    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
+    body = item.body or {}
+    ids = sorted({accounts.get(name, name) for name in body.get("accountIds", ())})
+    return replace(item, body={**body, "accountIds": ids})
 
 
 class CreateAct(Act):
-    """Rows are sent in batches; each item of an answer counts by itself, and what was created is found by its mark."""
+    """Rows share calls; each item of an answer counts by itself, and what was created is found by its mark."""
 
     name = "create"
     verb = "create"
     about = "create"
     rounds = 0
+    reverts = True
+    bulk = True
 
-    def form(self, items: Sequence[Item]) -> list[Operation]:
-        """Batches of at most 50 in the order of their rows' fingerprints; a batch's key covers every member and its attempt.
-
-        So the same rows give the same batches and keys however the sheet is sorted (rule 27).
-        """
-        ordered = sorted(items, key=lambda item: item.identity)
-        return [
-            _batch(ordered[start : start + BULK_POSTS], start // BULK_POSTS + 1)
-            for start in range(0, len(ordered), BULK_POSTS)
-        ]
-
-    def as_attempt(self, item: Item, attempt: int) -> Item:
-        """The mark names the attempt, too."""
-        if item.attempt == attempt:
-            return item
-        body = item.body or {}
-        metadata = {**body.get("metadata", {}), "voxopsOp": keys.mark(item.campaign, item.label, attempt)}
-        return replace(item, attempt=attempt, body={**body, "metadata": metadata})
-
-    def resolve(self, operation: Operation, accounts: Mapping[str, str]) -> Operation:
-        """The operation with account ids for names in its bytes, and the hash of what is asked; its key stays that of the sheet."""
-        return self.rejoin(operation, [resolved(item, accounts) for item in operation.items])
-
-    def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
-        """What is asked for each row, out of the bytes of an operation."""
-        posts: list[dict[str, Any]] = json.loads(body or b"{}").get("posts", [])
-        return posts
-
-    def rejoin(self, operation: Operation, bodies: Sequence[Mapping[str, Any]]) -> Operation:
-        """The operation with these bodies, as they were sent, for its rows."""
-        return replace(operation, body=canonical({"posts": list(bodies), "dryRun": False}))
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002
+        """The rows in the order of their identities, however the sheet is sorted (rule 27), each with its marks."""
+        rows = sorted(items, key=lambda item: item.identity)
+        bodies = [_marked(item) for item in rows]
+        body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
+        return Form("POST", rows[0].path, canonical(body), key_of(rows))
 
     def decodes(self, data: Any) -> bool:
         """A list of items."""
         return _results(data) is not None
 
-    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
+        """An answer may show marks, of the post or of its items."""
+        items = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
+        metadata = [each.get("metadata") for each in items if isinstance(each, Mapping)]
+        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)} - {None}
+        return not shown <= {request.item.mark for request in requests}
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
-        items = read_items(data, _places(members)) or [None] * _places(members)
-        return [_settle(member, items[member.position]) for member in members]
+        places = _places(requests)
+        items = read_items(data, places) or [None] * places
+        return [_settle(request, items[request.position]) for request in requests]
 
-    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
-        items = read_items(data, _places(members))
-        return [_settle(member, items[member.position]) for member in members] if items and _shows_items(data) else []
+        results = _results(data)
+        shows = results is not None and (results or data.get("created"))
+        return self.settle_answer(requests, data, first=True) if shows else []
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:
-        """Recovered is what exists, that nobody has withdrawn since (rule 30), and that did not fail to be published."""
-        if state is not None and state.status in {"failed", "partial"}:
-            return "created", "failed_other"
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        exists = state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
-        return "created", "recovered" if exists else failed
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
+        """A post that exists may have failed to be published."""
+        failed = state is not None and state.status in {"failed", "partial"}
+        return "created", "failed_other" if failed else super().verified(row, state)[1]
+
+    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
+        """Whether it exists, and nobody has withdrawn it since (rule 30)."""
+        return state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
-        return plan_create(failed, key=key, campaign=campaign)
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
 
 
 class _CreateOne(CreateAct):
-    """Each row is a request of its own, under the key of that row and body: safe where two laptops send overlapping sheets at once."""
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at once."""
 
     name = "create_one"
-
-    def form(self, items: Sequence[Item]) -> list[Operation]:
-        """One request per row."""
-        ordered = sorted(items, key=lambda item: item.identity)
-        return [_single(item, number // BULK_POSTS + 1) for number, item in enumerate(ordered)]
-
-    def bodies(self, body: bytes | None) -> list[dict[str, Any]]:
-        """The bytes are the row's own."""
-        return [json.loads(body or b"{}")]
-
-    def rejoin(self, operation: Operation, bodies: Sequence[Mapping[str, Any]]) -> Operation:
-        """The bytes are the row's own."""
-        return replace(operation, body=canonical(bodies[0]))
+    bulk = False
 
     def decodes(self, data: Any) -> bool:
-        """The post; what has an id, but the status of something else, as what a gateway has taken, is none."""
-        if (
-            not isinstance(data, Mapping)
-            or not data.get("id")
-            or not isinstance(data["id"], str | int)
-            or bears_error(data)
-        ):
+        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
+        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
             return False
         return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
-    def settle_answer(self, members: Sequence[Member], data: Any, *, first: bool) -> list[Member]:  # noqa: ARG002
-        """The post has been made."""
-        return [settled(member, Outcome.SUCCEEDED, result_id=str(data["id"])) for member in members]
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The post exists."""
+        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
 
-    def settle_refusal(self, members: Sequence[Member], data: Any) -> list[Member]:  # noqa: ARG002
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
         """A refusal is about the row."""
         return []
 
-    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
-        """Create what failed, as the next attempt."""
-        return plan_create(failed, key=key, campaign=campaign, one_by_one=True)
+
+CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 
-CREATE = CreateAct()
-CREATE_ONE = _CreateOne()
-
-
-def resolved(item: Item, accounts: Mapping[str, str]) -> dict[str, Any]:
-    """What is sent for a row: account ids for names, and in the metadata the hash of what is asked (rule 13)."""
+def _marked(item: Item) -> dict[str, Any]:
+    """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
     body = dict(item.body or {})
-    # One that stands there twice, such as by its id and by its name, must not get the post twice.
-    body["accountIds"] = list(dict.fromkeys(accounts.get(name, name) for name in body.get("accountIds", ())))
-    body["metadata"] = {**body.get("metadata", {}), "voxopsAsked": asked_hash(body)}
-    return body
+    marks = {
+        "voxopsOp": item.mark,
+        "voxopsRow": item.row_mark,
+        "voxopsCampaign": keys.campaign_mark(item.campaign),
+        "voxopsAsked": asked_hash(body),
+    }
+    return {**body, "metadata": marks}
 
 
-def _single(item: Item, batch: int) -> Operation:
-    """One create."""
-    body = {name: value for name, value in (item.body or {}).items() if name != "metadata"}
-    return Operation(
-        key=keys.stable_key("POST", "/v1/posts", body, item.identity, item.attempt),
-        action=CREATE_ONE.name,
-        method="POST",
-        path="/v1/posts",
-        body=canonical(item.body),
-        subject=item.subject,
-        items=(item,),
-        batch=batch,
-    )
-
-
-def _batch(items: Sequence[Item], batch: int) -> Operation:
-    """One batch of creates."""
-    body = {"posts": [item.body for item in items], "dryRun": False}
-    members = [[item.identity, item.attempt] for item in items]
-    return Operation(
-        key=keys.stable_key("POST", "/v1/posts/bulk", body, members),
-        action=CREATE.name,
-        method="POST",
-        path="/v1/posts/bulk",
-        body=canonical(body),
-        subject=Subject("batch", fingerprint(members)),
-        items=tuple(items),
-        batch=batch,
-    )
-
-
-def read_items(data: Any, count: int) -> list[CreatedItem | None] | None:
+def read_items(data: Any, count: int) -> list[dict[str, Any] | None] | None:
     """Read the answer to a batch by ``index`` (rule 15).
 
     Returns
     -------
     list or None
-        One entry per item, None where the index or the post is missing, doubled or says nothing, and of all where the first one is
-        missing, since items may be counted from one; None for an answer that holds no items.
+        The result of each item; None where the index or the post is missing, doubled or says nothing, and for all where the first
+        index is missing, since items may be counted from one. None for an answer without items.
     """
     results = _results(data)
     if results is None:
         return None
     rows = read_bulk_results(results)
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
-    items: list[CreatedItem | None] = [None] * count
-    if 0 not in times:  # they may be counted from one, and not all be listed
-        return items
-    for index, status, post_id, code, message in rows:
+    items: list[dict[str, Any] | None] = [None] * count
+    for index, status, post_id, code, message in rows if times[0] else ():
         if index is None or not 0 <= index < count or times[index] > 1:
             continue
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
-            items[index] = CreatedItem(True, post_id, None, None)
+            items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
         elif status == "failed":
-            items[index] = CreatedItem(False, None, code, message)
+            said = message or "the server gave no reason"
+            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": said}
     return items
 
 
 def _results(data: Any) -> list[Any] | None:
-    """The items of the answer to a batch: under ``results``, which may stand within ``data`` or an error; None where there are none."""
+    """The items of the answer to a batch: under ``results``, which may be within ``data`` or an error; None where there are none."""
     if not isinstance(data, Mapping):
         return None
     for name in ("results", "items"):
         if isinstance(data.get(name), list):
             return list(data[name])
-    return next((found for name in _AROUND_ITEMS if (found := _results(data.get(name))) is not None), None)
+    around = (_results(data.get(name)) for name in ("data", "error", "details"))
+    return next((found for found in around if found is not None), None)
 
 
-def _shows_items(data: Mapping[str, Any]) -> bool:
-    """Whether the answer to a batch is about its rows one by one, be it only by how many were created."""
-    return bool(_results(data)) or bool(data.get("created"))
-
-
-def late(members: Sequence[Member], now: datetime) -> list[Member]:
-    """Rows of a batch that are to be created for a time that has passed (rule 6)."""
-    return [
-        member
-        for member in members
-        if not member.outcome.final and datetime.fromisoformat((member.item.body or {})["scheduledFor"]) <= now
-    ]
-
-
-def _places(members: Sequence[Member]) -> int:
+def _places(requests: Requests) -> int:
     """Items that the answer to a batch may have."""
-    return 1 + max((member.position for member in members), default=-1)
+    return 1 + max((request.position for request in requests), default=-1)
 
 
-def _settle(member: Member, item: CreatedItem | None) -> Member:
+def _settle(request: Request, item: Row | None) -> Request:
     """Outcome of a row from its item; an unreadable one leaves it unknown."""
     if item is None:
-        return replace(member, outcome=Outcome.UNKNOWN, waiting_for="the answer did not say what became of it")
-    if item.created:
-        return settled(member, Outcome.SUCCEEDED, result_id=item.post_id)
-    message = item.error_message or "the server gave no reason"
-    return settled(member, Outcome.FAILED, error_code=item.error_code or "FAILED", error_message=message)
+        return replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
+    return settled(request, **item)
 
 
 def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
@@ -293,8 +229,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
-        Creates of the same row under another name are other posts. Case and white space don't make another name. By default the
-        column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
+        Creates of the same row under another name are other posts. Case, white space and typographic signs don't make another name. By
+        default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
     one_by_one : bool
         Send each row as a request of its own: as many requests as rows, but safe when two laptops send overlapping sheets at the
         same moment, as far as the server remembers keys (rule 27).
@@ -302,13 +238,13 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     Returns
     -------
     Plan
-        The frame with ``eligible reason reason_code attempt batch idempotency_key request``. Unfit rows are held with their reason: no
-        time or a time without offset, no content, no account, too long, the same post as a row above it (but where ``twin`` is True).
+        As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
+        long, the same post as a row above it (but where ``twin`` is True).
 
     Raises
     ------
     PlanError
-        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or stands there twice, or a
+        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or is there twice, or a
         column has lost its type in a file.
 
     Examples
@@ -334,42 +270,59 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     name, named = _campaign_of(sheet, campaign)
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins = row_names(sheet, key), flags(sheet, "twin")
-    # A row that can't be created has a reason, not a number; it holds nobody else.
+    names = [fingerprint("create", name, label) for label in labels]
     numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
-    items, reasons = [], []
-    for number, (label, (row, reason), attempt, twin) in enumerate(
-        zip(labels, fit_rows(sheet, labels, twins), numbers, twins, strict=True)
-    ):
-        reasons.append(reason or Reason(READY))
+
+    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
-            continue
-        identity = fingerprint("create", name, label)
-        platforms = {account.partition(":")[0].lower() for account in row["accounts"] if ":" in account}
-        items.append(
-            Item(
-                row=number,
-                identity=identity,
-                attempt=attempt,
-                subject=Subject("row", identity),
-                label=label,
-                platform="+".join(sorted(platforms)),
-                account="",
-                cause="",
-                method="POST",
-                path="/v1/posts" if one_by_one else "/v1/posts/bulk",
-                body=body_of(row, name, label, attempt, alone=one_by_one),
-                seen={"campaign": name, "row": label, "twin": twin, "named": named},
-            )
+            return reason, None
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
+        item = new_item(
+            number,
+            act.name,
+            Subject("row", names[number]),
+            numbers[number],
+            "/v1/posts" if one_by_one else BULK,
+            names[number],
+            seen,
+            label=labels[number],
+            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
+            body=_body_of(row, alone=one_by_one),
         )
+        return Reason(READY), item
+
+    judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
-    return build_plan(act, sheet, items, reasons, numbers, campaign=name, key=key, reads=reads)
+    details = {"campaign": name, "key": key, "names": frozenset(names), "one_by_one": one_by_one}
+    return build_plan(act, sheet, judged, reads=reads, **details)
+
+
+def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
+    """What is requested for a row; optional parts are left out where the sheet has none.
+
+    In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
+    """
+    body: dict[str, Any] = {
+        "content": str(row["content"]),
+        "accountIds": sorted(set(row["accounts"])),
+        "scheduledFor": utc_text(row["scheduled_for"]),
+    }
+    body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    if row["first_comment"] is not None and str(row["first_comment"]).strip():
+        body["firstComment"] = str(row["first_comment"])
+    if row["content_type"] is not None and str(row["content_type"]).strip():
+        body["contentType"] = str(row["content_type"]).strip().upper()
+    elif alone and "instagram" in platforms_of(row["accounts"]):
+        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
+        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
+    return body
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
-    """The campaign's name in the one form that counts, and whether anybody has named it: in the call, or in the frame (rule 29).
+    """The campaign's canonical name, and whether anybody has named it: in the call, or in the frame (rule 29).
 
-    An empty column names none, and one that reads like a number may have been written otherwise: rows that the ledger knows under
-    another name only are held then.
+    An empty column names none, and one that reads like a number may have been written in another way: rows that the ledger knows
+    under another name only are blocked then.
     """
     if campaign is not None and not isinstance(campaign, str):
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
@@ -394,3 +347,44 @@ def _campaign_in(value: Any) -> str:
             "posts every row again; pass campaign=, or read the column as text"
         )
     return keys.campaign_name(well_formed(value or ""))
+
+
+def row_names(frame: pd.DataFrame, key: str) -> list[str]:
+    """The key column as canonical text, or a PlanError that shows what is missing or doubled."""
+    try:
+        names = [row_key(value) for value in plain_values(frame, key)]
+    except PlanError as error:
+        raise PlanError(f"column {key!r}: {error}") from None
+    faults = {row: found[0].reason for row, found in enumerate(name_errors(names)) if found}
+    if faults:
+        rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
+        known = Places.of(frame)
+        numbers = known.numbers(frame)
+        cells = [known.cell(numbers[row], key) for row in rows[:5]]
+        where = f"frame.iloc[{rows[:5]}]" if None in cells else ", ".join(map(str, cells))
+        more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+        raise PlanError(f"column {key!r}: {faults[rows[0]]} ({where}{more})")
+    return [name for name in names if name is not None]
+
+
+def _fit_rows(
+    frame: pd.DataFrame, names: Sequence[str], meant: Sequence[bool]
+) -> list[tuple[dict[str, Any], Reason | None]]:
+    """Each row as plain values, and why it can't be created, None if it can: by the rules of ``ws.check``.
+
+    `names` are the row keys, `meant` says which may look like another one.
+    """
+    column = "accounts" if "accounts" in frame.columns else "account_ids"
+    for number, value in enumerate(plain_values(frame, column)):
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, float) or (isinstance(part, str) and NUMBER_OF_A_FILE.fullmatch(part.strip())):
+                raise PlanError(
+                    f"row {number}: column {column!r} holds {part!r}, a number that a file has made of an id; read the column as "
+                    f"text, for example pd.read_csv(path, dtype={{{column!r}: 'string'}})"
+                )
+    known, rows = Places.of(frame), sheet_rows(frame)
+    judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
+    return [
+        (row, errors[0].reason.at(known.cell(number, errors[0].column)) if errors else None)
+        for row, errors, number in judged
+    ]

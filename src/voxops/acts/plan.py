@@ -1,13 +1,12 @@
 """From a frame to a plan: what would be sent, under which keys, and why the rest would not. Planning sends nothing.
 
-The functions here see only frames (rule 1). What they decide is frozen in `Item` and `Operation`; binding to what the server
-and the ledger know comes later, in the engine. Each act has its planner in its own module.
+Planners see only frames (rule 1) and stand in the module of their act; the engine binds a plan to what the server and the ledger know.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -15,33 +14,28 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
-from voxops.acts.act import Act
-from voxops.acts.operation import Item, Operation
+from voxops.acts.act import BULK, Act, Judged, key_of
+from voxops.acts.item import Item
 from voxops.acts.plan_display import KINDS, how_long, plan_blocks
-from voxops.api.limits import PAGE_RECORDS
+from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
+from voxops.frames.columns import attempt_in, plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "DEFAULT_RATE",
-    "PLAN_COLUMNS",
-    "RESULT_TYPES",
-    "Cost",
-    "Plan",
-    "build_plan",
-    "reasons",
-    "summary",
-]
-
-DEFAULT_RATE = 500  # requests a minute, where no answer has shown the workspace's own limit yet
-PLAN_COLUMNS = ("eligible", "reason", "reason_code", "attempt", "batch", "idempotency_key", "request")
-# What the results of a run say beside the columns of its plan.
+DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
+PLAN_TYPES = {
+    "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
+    "idempotency_key": "string", "request": "string",
+}  # fmt: skip
+PLAN_COLUMNS = tuple(PLAN_TYPES)
+# Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
-    "status_before": "string", "outcome": "string", "waiting_for": "string", "tries": "Int64", "http_status": "Int64",
-    "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]", "notice": "string",
+    "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
+    "http_status": "Int64", "error_code": "string", "error_message": "string", "result_id": "string", "settled_at": "datetime64[us, UTC]",
+    "notice": "string",
 }  # fmt: skip
 
 
@@ -64,9 +58,10 @@ class Plan:
     action : str
         Name of the act.
     frame : pandas.DataFrame
-        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``eligible`` (bool), ``reason``
-        (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt`` (Int64), ``batch``
-        (Int64), ``idempotency_key`` (string), ``request`` (string: method and path); the last three are NA where a row is not eligible.
+        A copy: to plan otherwise, change the frame that was planned. The input's columns and ``act`` (string), ``eligible`` (bool),
+        ``reason`` (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt``
+        (Int64), ``batch`` (Int64), ``idempotency_key`` (string) and ``request`` (string: method and path). ``act``, ``batch``, key and
+        request are NA where a row is not eligible; so is the key of accounts by name, which are resolved when the plan runs.
     eligible, held : int
         How many rows would be sent, and how many would not.
     cost : Cost
@@ -77,12 +72,17 @@ class Plan:
 
     act: Act
     table: pd.DataFrame = field(repr=False)  # what `frame` copies; not to be changed
-    operations: tuple[Operation, ...]  # the requests in the order of sending
+    items: tuple[Item, ...]  # the eligible rows in the order of sending
     campaign: str = ""
     key: str = ""  # the column that names a row of a campaign; "" for other acts
     canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
-    reads: int = 0  # requests that read the subjects before the acts are sent; `cost` counts them
+    first: frozenset[int] = frozenset()  # rows that are canaries
+    reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
+    undo: str = ""  # the run whose creates this plan withdraws
+    names: frozenset[str] = frozenset()  # identities of all rows of the sheet, eligible or not
+    one_by_one: bool = False  # each create is a request of its own
+    withdraw: bool = False  # what the sheet does not name is withdrawn
 
     @property
     def action(self) -> str:
@@ -95,14 +95,9 @@ class Plan:
         return self.table.copy(deep=False)
 
     @property
-    def items(self) -> tuple[Item, ...]:
-        """The eligible rows in the order of sending."""
-        return tuple(item for operation in self.operations for item in operation.items)
-
-    @property
     def eligible(self) -> int:
         """How many rows would be sent."""
-        return int(self.table["eligible"].sum())
+        return len(self.items)
 
     @property
     def held(self) -> int:
@@ -112,12 +107,28 @@ class Plan:
     @property
     def cost(self) -> Cost:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
-        acts = len(self.operations)
+        acts = sum(len(_calls(self.act, items)) for _, _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
-    def _stored_table(self) -> pd.DataFrame:
+    def chunks(self) -> list[tuple[int, bool, list[Item]]]:
+        """Number, whether it is a canary, and items of each chunk, in the order of sending.
+
+        A chunk is 50 creates in the order of their identities (rule 27), which share a call, or the items of 50 other calls.
+        """
+        found: list[tuple[int, bool, list[Item]]] = []
+        for canary in (True, False):
+            items = [item for item in self.items if (item.row in self.first) is canary]
+            bulk = sorted((item for item in items if item.path == BULK), key=lambda item: item.identity)
+            calls = [[item] for item in bulk], _calls(self.act, [item for item in items if item.path != BULK])
+            for some in calls:
+                for start in range(0, len(some), BULK_POSTS):
+                    chunk = [item for call in some[start : start + BULK_POSTS] for item in call]
+                    found.append((len(found) + 1, canary, chunk))
+        return found
+
+    def stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
         return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 
@@ -125,7 +136,7 @@ class Plan:
         """Return a plan that tries the first `n` rows of each cause first.
 
         The others of a cause follow by themselves when its canaries have ended and at least half of them succeeded; otherwise
-        they are held (rule 7). For creates the first `n` rows are the canaries. Members are fixed by the order of the keys,
+        they are blocked (rule 7). For creates the first `n` rows are the canaries. Members are fixed by the order of the keys,
         so the same frame gives the same canaries.
 
         Parameters
@@ -152,32 +163,15 @@ class Plan:
         n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number, 1 or more"))
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
-        if self.act.about == "create":
-            return self._create_canary(n)
-        left: dict[str, int] = {}
-        chosen: set[str] = set()
-        for operation in sorted(self.operations, key=lambda operation: operation.key):
-            for cause in operation.causes:
-                left.setdefault(cause, n)
-            if any(left[cause] > 0 for cause in operation.causes):
-                chosen.add(operation.key)
-                for item in operation.items:
-                    left[item.cause] -= 1
-        marked = [replace(operation, canary=operation.key in chosen) for operation in self.operations]
-        ordered = sorted(marked, key=lambda operation: not operation.canary)
-        return replace(self, operations=tuple(ordered), canaries=n)
-
-    def _create_canary(self, n: int) -> Plan:
-        """The first n rows as a batch of their own."""
-        items = sorted(self.items, key=lambda item: item.row)
-        first, rest = self.act.form(items[:n]), self.act.form(items[n:])
-        operations = [replace(operation, canary=True) for operation in first]
-        operations += [replace(operation, batch=operation.batch + len(first)) for operation in rest]
-        return replace(_with_keys(self, operations), canaries=n)
-
-    def __dir__(self) -> list[str]:
-        """The public names; the other fields are for the engine."""
-        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+        rows = sorted((item for item in self.items if item.subject.kind == "row"), key=lambda item: item.row)
+        others = _calls(self.act, [item for item in self.items if item.subject.kind != "row"])
+        tried = Counter[str]()
+        first: set[int] = set()
+        for items in [*([item] for item in rows), *sorted(others, key=key_of)]:
+            if any(tried[item.cause] < n for item in items):
+                first |= {item.row for item in items}
+                tried.update(item.cause for item in items)
+        return _with_calls(replace(self, canaries=n, first=frozenset(first)))
 
     def __repr__(self) -> str:
         return summary(self)
@@ -207,7 +201,7 @@ def summary(plan: Plan) -> str:
 
 
 def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
-    """Why rows are held, with how many, most first."""
+    """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
     held = Counter(why for why, eligible in rows if not eligible)
     return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
@@ -216,48 +210,62 @@ def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
 def build_plan(
     act: Act,
     frame: pd.DataFrame,
-    items: Sequence[Item],
-    why: Sequence[Reason],
-    attempts: Sequence[int],
+    judged: Iterable[Judged],
+    *,
+    reads: int | None = None,
     **details: Any,
 ) -> Plan:
-    """Put a plan together from its items and one reason and attempt per row of the frame."""
-    import numpy as np
+    """Put a plan together from why each row of the frame is sent, with its item, or why it is not.
+
+    A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
+    """
     import pandas as pd
 
-    base = frame.drop(columns=[name for name in PLAN_COLUMNS if name in frame.columns])
-    eligible = [False] * len(frame)
-    for item in items:
-        eligible[item.row] = True
-    table = base.assign(
-        eligible=np.array(eligible, dtype=bool),
-        reason=pd.array([str(each) for each in why], dtype="string"),
-        reason_code=pd.array(
-            [READY if fit else each.code for each, fit in zip(why, eligible, strict=True)], dtype="string"
-        ),
-        attempt=pd.array(list(attempts), dtype="Int64"),
-    )
+    items: dict[Any, Item] = {}
+    why: list[Reason] = []
+    for reason, item in judged:
+        first = item and items.setdefault((item.subject, item.platform, item.account), item)
+        twice = Reason("delivery_twice" if act.about == "delivery" else "post_twice")
+        why.append(reason if first is item else twice)
+    acts = {item.row: item.act for item in items.values()}
+    cells: dict[str, list[Any]] = {
+        "act": [acts.get(row, pd.NA) for row in range(len(frame))],
+        "eligible": [row in acts for row in range(len(frame))],
+        "reason": list(map(str, why)),
+        "reason_code": [READY if row in acts else reason.code for row, reason in enumerate(why)],
+        "attempt": [attempt_in(value) or 1 for value in plain_values(frame, "attempt")],
+    }
+    bare = frame.drop(columns=[name for name in PLAN_TYPES if name in frame])
+    reads = (len(items) if act.alone else 0) if reads is None else reads
+    return _with_calls(Plan(act, _typed(bare, cells), tuple(items.values()), reads=reads, why=tuple(why), **details))
+
+
+def _with_calls(plan: Plan) -> Plan:
+    """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
+    import pandas as pd
+
+    chunks, said = plan.chunks(), dict[int, tuple[Any, ...]]()
+    for number, _, items in chunks:
+        for call in _calls(plan.act, items):
+            path, named = call[0].path, any(item.named_accounts for item in call)
+            cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
+            said |= {item.row: cells for item in call}
+    rows = [said.get(row, (pd.NA,) * 3) for row in range(len(plan.table))]
+    columns = {name: [row[at] for row in rows] for at, name in enumerate(("batch", "idempotency_key", "request"))}
+    items = [item for _, _, items in chunks for item in items]
+    return replace(plan, table=_typed(plan.table, columns), items=tuple(items))
+
+
+def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+    """The frame with columns of a plan."""
+    table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
     table.attrs = dict(frame.attrs)
-    bare = Plan(act=act, table=table, operations=(), why=tuple(why), **details)
-    return _with_keys(bare, act.form(items))
+    return table
 
 
-def _with_keys(plan: Plan, operations: Sequence[Operation]) -> Plan:
-    """The plan with these operations, their batch, key and call written into its frame."""
-    import pandas as pd
-
-    batch: list[Any] = [pd.NA] * len(plan.table)
-    key: list[Any] = [pd.NA] * len(plan.table)
-    request: list[Any] = [pd.NA] * len(plan.table)
-    for operation in operations:
-        for item in operation.items:
-            batch[item.row] = operation.batch
-            key[item.row] = operation.key
-            request[item.row] = f"{operation.method} {operation.path}"
-    frame = plan.table.assign(
-        batch=pd.array(batch, dtype="Int64"),
-        idempotency_key=pd.array(key, dtype="string"),
-        request=pd.array(request, dtype="string"),
-    )
-    frame.attrs = dict(plan.table.attrs)
-    return replace(plan, table=frame, operations=tuple(operations))
+def _calls(act: Act, items: Sequence[Item]) -> list[list[Item]]:
+    """The items of each call, of the items of one chunk or of all that go one by one."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(BULK if item.path == BULK else act.group(item), []).append(item)
+    return list(groups.values())

@@ -2,61 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.act import DeliveryAct
-from voxops.acts.operation import Item, Past, Subject
+from voxops._support.safe import redact_addresses
+from voxops.acts.act import Act, Judged, Requests, Row, differing
+from voxops.acts.item import Item, Request, Subject, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, why_no_id
+from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, new_item, why_no_id
 from voxops.api.assumptions import MAY_PASS
+from voxops.api.evidence import delivery_ended, delivery_untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
 from voxops.frames.records import DELIVERY_EPISODE
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REDELIVER", "plan_redeliver"]
 
-
-_YOUNG = Reason("delivery_young")
-
-
-class _Redeliver(DeliveryAct):
+class Redeliver(Act):
     """One request per delivery; it is queued, and the delivery's record changes when it has been tried."""
 
     name = "redeliver"
     verb = "redeliver"
+    about = "delivery"
 
-    def why_changed(self, item: Item, state: Mapping[str, Any] | None) -> Reason | None:
-        """Also hold what is younger than its frame said, whose times were cut or have lost their zone on the way."""
-        loaded, created = item.seen.get("loaded"), (state or {}).get("created_at")
+    def forbids(self, item: Item, state: Row | None, past: Requests) -> Reason | None:  # noqa: ARG002
+        """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""
+        if state is None:
+            return Reason("delivery_gone")
+        loaded, created = item.seen.get("loaded"), state.get("created_at")
         if loaded and created and datetime.fromisoformat(loaded) - datetime.fromisoformat(created) < SERVER_RETRIES_FOR:
-            return _YOUNG
-        return super().why_changed(item, state)
+            return Reason("delivery_young")
+        return differing(item.seen, {name: state.get(name) for name in DELIVERY_EPISODE})
 
-    def why_again(self, item: Item, state: Any, before: Sequence[Past]) -> Reason | None:  # noqa: ARG002  what the frame showed counts
+    def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
-        again = not item.seen.get("success") or item.seen.get("again") or not before
-        return None if again else Reason("redelivered_before")
+        seen, before = request.item.seen, any(one.id != request.id for one in past)
+        return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
 
-    def verified(self, row: Mapping[str, Any], state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
+    def ended(self, baseline: Row, state: Row, *, long_ago: bool) -> bool:
+        """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""
+        return delivery_ended(baseline, state) or (long_ago and not delivery_untouched(baseline, state))
+
+    def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
+        """Outcomes of a redelivery that has been tried."""
+        if state["success"]:
+            return [settled(request, Outcome.SUCCEEDED, result_id=request.item.label) for request in requests]
+        code = "NOT_DELIVERED" if state["status_code"] is None else f"HTTP_{state['status_code']}"
+        error = None if state["error"] is None else redact_addresses(state["error"])
+        return [
+            settled(request, Outcome.FAILED, error_code=code, error_message=error, seen=state) for request in requests
+        ]
+
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
         """By the outcome of the run; causes are the kinds of events."""
-        return str(row["event_type"]), {"succeeded": "recovered", "failed": "failed_same"}.get(
-            row["outcome"], "pending"
-        )
+        counts = {"succeeded": "recovered", "failed": "failed_same"}
+        return str(row["event_type"]), counts.get(row["outcome"], "pending")
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Send again what failed."""
         return plan_redeliver(failed)
 
 
-REDELIVER = _Redeliver()
+REDELIVER = Redeliver()
 
 
 def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
@@ -65,12 +78,12 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     Parameters
     ----------
     deliveries : pandas.DataFrame
-        From ``ws.deliveries``. Rows that a receiver has rejected (4xx other than 408, 425, 429) are held unless a column ``again`` is
-        True, as it would reject them again. Rows that succeeded, and those so young that the API may still be retrying them by itself (one
-        hour), are held.
+        From ``ws.deliveries``. Rows that a receiver has rejected (4xx other than 408, 425, 429) are not eligible unless a column
+        ``again`` is True, as it would reject them again. Nor are rows that succeeded, and those so young that the API may still be
+        retrying them by itself (one hour).
     force : bool
-        Take those rows, too. What has arrived and was sent again by this ledger before is held when it is run, so that Run All sends it
-        again once, unless a column ``again`` is True.
+        Take those rows, too. What has arrived and was sent again by this ledger before is blocked when it is run, so that Run All
+        sends it again once, unless a column ``again`` is True.
 
     Returns
     -------
@@ -90,61 +103,49 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     if not isinstance(force, bool):
         raise PlanError(f"force= must be True or False, not {type(force).__name__}")
     need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
-    now = fetched_at(deliveries)
-    items, reasons, numbers = [], [], []
-    seen_ids: set[str] = set()
-    for number, (row, again) in enumerate(zip(delivery_rows(deliveries), flags(deliveries, "again"), strict=True)):
-        numbers.append(row["attempt"])
-        reason = _why_not_redeliver(row, seen_ids, now, force=force, again=again)
-        reasons.append(reason or _why(row))
-        if reason is not None:
-            continue
-        seen_ids.add(row["delivery_id"])
+    now, again = fetched_at(deliveries), flags(deliveries, "again")
+
+    def judge(number: int, row: Row) -> Judged:
+        if reason := _why_not(row, now, force=force, again=again[number]):
+            return reason, None
+        delivery, webhook = row["delivery_id"], row["webhook_id"]
         episode = {name: row[name] for name in DELIVERY_EPISODE}
-        seen = {**episode, "again": True} if again else dict(episode)
-        if now is not None and not force:
-            seen["loaded"] = now.isoformat()
-        items.append(
-            Item(
-                row=number,
-                identity=episode_identity("redeliver", episode),
-                attempt=row["attempt"],
-                subject=Subject("delivery", row["delivery_id"], row["webhook_id"]),
-                label=row["delivery_id"],
-                platform=row["event_type"] or "",
-                account=row["webhook_id"],
-                cause=f"{row['webhook_id']} {row['status_code'] or row['error'] or ''}".strip(),
-                method="POST",
-                path=f"/v1/webhooks/{row['webhook_id']}/deliveries/{row['delivery_id']}/retry",
-                body=None,
-                seen=seen,
-            )
+        more = {"again": again[number], "loaded": None if now is None or force else now.isoformat()}
+        item = new_item(
+            number,
+            REDELIVER.name,
+            Subject("delivery", delivery, webhook),
+            row["attempt"],
+            f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
+            episode_identity("redeliver", episode),
+            episode | {name: value for name, value in more.items() if value},
+            platform=row["event_type"] or "",
+            account=webhook,
+            cause=f"{webhook} {row['status_code'] or row['error'] or ''}".strip(),
         )
-    return build_plan(REDELIVER, deliveries, items, reasons, numbers)
+        return _why(row), item
+
+    judged = [judge(number, row) for number, row in enumerate(delivery_rows(deliveries))]
+    return build_plan(REDELIVER, deliveries, judged)
 
 
-def _why(row: Mapping[str, Any]) -> Reason:
+def _why(row: Row) -> Reason:
     """Why a delivery is sent again, and what that passes over."""
     if row["success"]:
         return Reason("forced")
     return Reason("forced_though_rejected", status=row["status_code"]) if _rejected(row) else Reason("not_delivered")
 
 
-def _rejected(row: Mapping[str, Any]) -> bool:
+def _rejected(row: Row) -> bool:
     """Whether a receiver has rejected a delivery, and would again."""
-    return (
-        isinstance(row["status_code"], int) and 400 <= row["status_code"] < 500 and row["status_code"] not in MAY_PASS
-    )
+    code = row["status_code"]
+    return isinstance(code, int) and 400 <= code < 500 and code not in MAY_PASS
 
 
-def _why_not_redeliver(
-    row: Mapping[str, Any], seen_ids: set[str], now: pd.Timestamp | None, *, force: bool, again: bool
-) -> Reason | None:
+def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
     if nothing := why_no_id(row, "delivery_id", "webhook_id"):
         return nothing
-    if row["delivery_id"] in seen_ids:
-        return Reason("delivery_twice")
     if force:
         return None
     if row["success"]:
@@ -154,6 +155,4 @@ def _why_not_redeliver(
     age = age_of(row, now)
     if age is None:
         return Reason("delivery_age_unknown")
-    if age < SERVER_RETRIES_FOR:
-        return _YOUNG
-    return None
+    return Reason("delivery_young") if age < SERVER_RETRIES_FOR else None

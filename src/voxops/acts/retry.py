@@ -1,66 +1,184 @@
-"""Retry: send every target of a post again that is not published, or single ones of it (matrix rows 5 and 10)."""
+"""Retry and fix: send failed targets of a post again, all of them or single ones (matrix rows 5 and 10)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.operation import Item
+from voxops.acts.act import PostAct, Requests, Row, changed_since_loaded
+from voxops.acts.item import Form, Item, Request, Subject, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import (
-    MOVING,
     TARGET_EPISODE,
-    TWICE,
     OpenTargets,
+    episode_identity,
     fetched_at,
-    fix_path,
+    new_item,
     open_targets,
     repeated,
-    target_item,
     target_rows,
     why_no_act,
+    why_unfit,
 )
-from voxops.acts.target_act import TargetAct
-from voxops.analysis.triage import triage
+from voxops.analysis.triage import judge, triage
+from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.frames.columns import need_columns, refuse_results
-from voxops.model import Verdict
+from voxops.api.timing import PROOF_AFTER
+from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
+from voxops.model import WAITING_STATUSES, Outcome, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RETRY", "plan_retry"]
-
-
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
-# An analyst has changed one of the two; the remedy would say to send it again, or what another verdict called for.
-_SAYS_NO = Reason("retryable_says_no")
 
 
-class _Retry(TargetAct):
-    """A retry acts on a whole post; where not all of its failed targets are meant, a fix that changes nothing stands in."""
+class TargetAct(PostAct):
+    """An act that sends targets of a post again; what it queued ends by itself."""
+
+    answers = frozenset({"id", "status", "retriedPlatforms", "platformId"})
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:
+        """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 18).
+
+        After an ambiguous try, "skipped" may be about what that one queued, and says nothing.
+        """
+        return _skipped(requests, data) if first else []
+
+    def settle_reading(
+        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
+    ) -> list[Request]:
+        """Outcomes of targets whose try has ended; others stay pending, with the reason.
+
+        The API tries a platform several times by itself (contract: PLAY), so a failed target has failed only when its whole post
+        is terminal. `reply`, the answer to an accepted try without consequences, settles what it lists as skipped.
+        """
+        left = [request for request in requests if not request.outcome.final]
+        done = [found for request in left if (found := _settle(request, state, tried)) is not None]
+        return done or (_skipped(left, reply) if tried.since >= PROOF_AFTER else [])
+
+    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
+        """By the target as it is now: recovered, failed with the same cause or another, or pending."""
+        cause = row["cause"] if isinstance(row.get("cause"), str) else "not triaged"
+        target = None if state is None else state.target(row["platform"], row["account_id"])
+        if row["outcome"] in {"pending", "unknown"} or state is None or target is None:
+            return cause, "pending"
+        if target.status != "failed":
+            return cause, "recovered" if target.status == "published" else "pending"
+        now = judge(target.error_code, target.platform, target.error_message, target.status, state.status)
+        return cause, "failed_same" if now.cause == cause else "failed_other"
+
+    def keeps_old_errors(self) -> bool:
+        """A refused act changed nothing, so its target still shows the error that it was planned by."""
+        return True
+
+
+def _settle(request: Request, state: PostState, tried: Attempted) -> Request | None:
+    """What the present state of a post settles of one target; None where it shows no sign of a try."""
+    target = state.target(request.item.platform, request.item.account)
+    if target is None:
+        return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
+    seen = {
+        "post_status": state.status,
+        "updated_at": state.updated_at,
+        "open": [state.failed_targets, state.open_targets - state.failed_targets],
+    }
+    match fate_of(target, state, tried):
+        case Fate.SUCCEEDED:
+            return settled(request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen)
+        case Fate.MOVING if state.status in WAITING_STATUSES:
+            return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
+        case Fate.MOVING:
+            reason = Reason("publishing", status=target.status or state.status or "queued")
+            return replace(request, outcome=Outcome.PENDING, reason=reason)
+        case Fate.FAILED:
+            errors = {"error_code": target.error_code, "error_message": target.error_message}
+            found = {**errors, "error_code": target.error_code or str(target.status).upper()}
+            return settled(request, Outcome.FAILED, seen={**seen, "status": "failed", **errors}, **found)
+    return None
+
+
+def _skipped(requests: Requests, reply: Any) -> list[Request]:
+    """Requests whose target a reply lists as skipped: failed, for the server's reason."""
+    reasons = {
+        place: str(entry.get("reason") or "skipped by the server")
+        for place, entry in reply_targets(reply, "skippedPlatforms")
+    }
+    return [
+        settled(request, Outcome.FAILED, error_code="SKIPPED", error_message=reasons[place])
+        for request in requests
+        if (place := (request.item.platform, request.item.account)) in reasons
+    ]
+
+
+class Retry(TargetAct):
+    """One request per post, which sends every target that is not published; where not all are meant, rows are fixes."""
 
     name = "retry"
     verb = "retry"
 
-    def why_not_whole(self, body: bytes | None, items: Sequence[Item], state: PostState | None) -> Reason | None:
-        """A retry of the whole post would send targets that were not chosen (rule 3)."""
-        if body is None and state is not None and state.open_targets != len(items):
-            return Reason("other_target_open")
-        return None
+    def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
+        """A retry would send targets that were not chosen (rule 3)."""
+        return Reason("other_target_open") if state is not None and state.open_targets != len(items) else None
 
-    def failed_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Failed targets are triaged afresh, by what the server says now."""
-        return triage(rows.drop(columns=[name for name in _TRIAGED if name in rows.columns]))
+    def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
+        """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
+        import pandas as pd
+
+        known = rows[[name for name in _TRIAGED if name in rows.columns]]
+        found = triage(rows.drop(columns=known.columns))
+        for name, column in known.items():
+            kept = column.notna() & pd.Series(stuck, index=column.index, dtype=bool)
+            kept.index = found.index
+            found[name] = found[name].mask(kept, column.array).astype(found[name].dtype)
+        return found
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Retry what failed."""
         return plan_retry(failed)
 
 
-RETRY = _Retry()
+class Fix(TargetAct):
+    """One request per target, which needs the target's id; one that changes nothing stands in for the retry of a single target."""
+
+    name = "fix"
+    verb = "fix"
+    alone = True
+
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
+        """The path has the target's id once a reading has shown it; the key has platform and account."""
+        form, (item,) = super().form(items), items
+        target = None if state is None else state.target(item.platform, item.account)
+        if target is None or target.target_id is None:
+            return form
+        return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
+
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+        """Another target that was fixed from the same load may have moved the status and time stamp of the post."""
+        if state is None:
+            return Reason("post_gone")
+        shared = ("post_status", "updated_at")
+        moved = any(
+            one.item.act == self.name and all(one.item.seen.get(name) == item.seen.get(name) for name in shared)
+            for one in past
+            if (one.item.platform, one.item.account) != (item.platform, item.account)
+        )
+        return changed_since_loaded(item.seen, state, *shared if moved else ())
+
+    def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
+        """Without the id of its target nothing names it (rule 3)."""
+        target = None if state is None else state.target(items[0].platform, items[0].account)
+        return Reason("target_without_id") if target is not None and target.target_id is None else None
+
+    def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
+        """Post and target are named in the path."""
+        return super().is_of_another(requests, path, data) or data.get("platformId") not in (None, *path.split("/"))
+
+
+RETRY, FIX = Retry(), Fix()
 
 
 def plan_retry(triaged: pd.DataFrame) -> Plan:
@@ -79,12 +197,12 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     Returns
     -------
     Plan
-        ``plan.frame`` has the input's rows and columns, and ``eligible reason reason_code attempt batch idempotency_key request``.
+        ``plan.frame`` has the input's rows and columns, and ``act eligible reason reason_code attempt batch idempotency_key request``.
 
     Raises
     ------
     PlanError
-        If columns are missing, or the frame is ``run.results()``. A single unfit row is held, with its reason.
+        If columns are missing, or the frame is ``run.results()``. A single unfit row is not eligible, with its reason.
 
     Examples
     --------
@@ -95,42 +213,125 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
-    rows = list(target_rows(triaged))
-    now = fetched_at(triaged)
-    opened = open_targets(triaged, rows)
+    rows, opened, why = _judged(triaged, _why_not_retry)
+    picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
+    whole = {post for post, count in picked.items() if count == opened[post].count}
+    judged = [
+        (
+            reason or _why_retry(row),
+            None if reason else _item(number, row, "retry", None if row["post_id"] in whole else {}),
+        )
+        for number, row, reason in zip(range(len(rows)), rows, why, strict=True)
+    ]
+    reads = sum(item is not None and item.act == FIX.name for _, item in judged)
+    return build_plan(RETRY, triaged, judged, reads=reads)
+
+
+def plan_fix(frame: pd.DataFrame) -> Plan:
+    """Plan to replace the content or the media file of single targets and send them again (matrix row 10).
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of ``vx.targets`` or ``vx.triage`` with ``new_content`` or ``new_media_url`` (https) or both; missing values leave
+        that part as it is.
+
+    Returns
+    -------
+    Plan
+        As for `plan_retry`; each row is a request of its own.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing.
+
+    Examples
+    --------
+    >>> rows = triaged[triaged["verdict"] == "fix content"].head(2)
+    >>> vx.plan_fix(rows.assign(new_content="Shorter.")).frame["reason"].to_list()
+    ['new content', 'new content']
+    """
+    maker = "add new_content or new_media_url to rows of vx.targets(posts)"
+    need_columns(frame, TARGET_EPISODE, maker)
+    if "new_content" not in frame.columns:
+        need_columns(frame, ["new_media_url"], maker)
+    warn_of_typos(frame, ("new_content", "new_media_url"))
+    rows, _, why = _judged(frame, _why_not_fix)
+    judged = [
+        (reason, None)
+        if reason
+        else (Reason("new_values", fields=" and ".join(sorted(body))), _item(number, row, "fix", body))
+        for number, row, body, reason in zip(range(len(rows)), rows, map(_fix_body, rows), why, strict=True)
+    ]
+    return build_plan(FIX, frame, judged)
+
+
+def _judged(
+    frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]
+) -> tuple[list[dict[str, Any]], dict[str, OpenTargets], list[Reason | None]]:
+    """Rows, what is open of their posts, and why each is not sent."""
+    rows, now = list(target_rows(frame)), fetched_at(frame)
+    opened = open_targets(frame, rows)
     why = [
-        TWICE if again else _why_not_retry(row, opened[row["post_id"] or ""], now)
+        Reason("target_twice")
+        if again
+        else why_no_act(row, now)
+        or why_not(row)
+        or (Reason("other_target_publishing") if opened[row["post_id"]].moving else None)
         for row, again in zip(rows, repeated(rows), strict=True)
     ]
-    picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
-    items, reasons = [], []
-    for number, (row, reason) in enumerate(zip(rows, why, strict=True)):
-        reasons.append(reason or _why_retry(row))
-        if reason is not None:
-            continue
-        post = opened[row["post_id"]]
-        whole = picked[row["post_id"]] == post.failed + post.in_flight
-        path = f"/v1/posts/{row['post_id']}/retry" if whole else fix_path(row)
-        items.append(target_item(number, row, RETRY.name, path, None if whole else {}))
-    reads = sum(item.body is not None for item in items)
-    return build_plan(RETRY, triaged, items, reasons, [row["attempt"] for row in rows], reads=reads)
+    return rows, opened, why
 
 
-def _why_not_retry(row: Mapping[str, Any], post: OpenTargets, now: pd.Timestamp | None) -> Reason | None:
-    """Why a row is not retried; None if it is."""
-    reason = why_no_act(row, now)
-    if reason is not None:
-        return reason
-    if not row["retryable"]:
-        if row["verdict"] == Verdict.RETRY:
-            return _SAYS_NO
-        verdict, remedy = row["verdict"] or "not triaged", row["remedy"] or "not retryable"
-        return Reason("not_retryable", verdict=verdict, remedy=remedy)
-    return MOVING if post.moving else None
+def _item(number: int, row: Row, action: str, body: dict[str, Any] | None) -> Item:
+    """An item about one target: a retry with its whole post where it has no body, else a fix, whose path names the target."""
+    seen = {name: row[name] for name in TARGET_EPISODE}
+    post, platform, account = (row[name] for name in TARGET_EPISODE[:3])
+    path = f"/v1/posts/{post}/retry" if body is None else f"/v1/posts/{post}/platforms/{platform}~{account}/fix"
+    return new_item(
+        number,
+        RETRY.name if body is None else FIX.name,
+        Subject("post", post),
+        row["attempt"],
+        path,
+        episode_identity(action, seen),
+        seen,
+        platform=platform,
+        account=account,
+        cause=row["cause"] or row["error_code"] or "",
+        body=body,
+    )
 
 
-def _why_retry(row: Mapping[str, Any]) -> Reason:
+def _why_not_retry(row: Row) -> Reason | None:
+    """Why the analyst or the verdict lets a row not be retried; None if it is."""
+    if row["retryable"]:
+        return None
+    if row["verdict"] == Verdict.RETRY:  # the analyst has changed one of the two; the remedy would say to send it again
+        return Reason("retryable_says_no")
+    verdict, remedy = row["verdict"] or "not triaged", row["remedy"] or "not retryable"
+    return Reason("not_retryable", verdict=verdict, remedy=remedy)
+
+
+def _why_retry(row: Row) -> Reason:
     """Why a row is retried, and on whose word."""
     if row["verdict"] in {Verdict.RETRY, Verdict.WAIT}:
         return Reason("by_verdict", verdict=row["verdict"], remedy=row["remedy"] or "may succeed as it is")
     return Reason("as_analyst_says", verdict=row["verdict"] or "none")
+
+
+def _why_not_fix(row: Row) -> Reason | None:
+    """Why a row's fix can't be requested; None if it can."""
+    body = _fix_body(row)
+    if not body:
+        return Reason("new_value_missing")
+    if not str(body.get("mediaUrl", "https://")).startswith("https://"):
+        return Reason("new_media_form")
+    return why_unfit(**{name: value for name, value in body.items() if name == "content"})
+
+
+def _fix_body(row: Row) -> dict[str, Any]:
+    """What a fix requests."""
+    body = {"content": row["new_content"], "mediaUrl": row["new_media_url"]}
+    return {name: value for name, value in body.items() if value is not None}

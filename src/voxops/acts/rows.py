@@ -6,75 +6,52 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
 from voxops._support.canonical import fingerprint
-from voxops.acts.operation import Item, Subject
-from voxops.api.evidence import common_text, common_time
+from voxops.acts.act import MESSAGES, TIMES, Row
+from voxops.acts.item import Item, Subject
+from voxops.api.evidence import common_time
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
+from voxops.sheets.rules import errors_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "MOVING",
-    "TARGET_EPISODE",
-    "TIMES",
-    "TWICE",
-    "OpenTargets",
-    "age_of",
-    "delivery_rows",
-    "episode_identity",
-    "fetched_at",
-    "fix_path",
-    "open_targets",
-    "post_episode",
-    "post_item",
-    "repeated",
-    "target_item",
-    "target_rows",
-    "why_no_act",
-    "why_no_id",
-]
-
-# What a failed target's episode is: what its failure is, and nothing that another listing could leave out (rule 4).
+# What a failure of a target is, and nothing that another listing could leave out (rule 4).
 TARGET_EPISODE = (
     "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
 )  # fmt: skip
+_TARGET = (*TARGET_EPISODE, "cause", "verdict", "remedy", "new_content", "new_media_url")
 _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
-_ENDLESS = (math.inf, -math.inf)
-MOVING = Reason("other_target_publishing")
-TWICE = Reason("target_twice")
-TIMES = frozenset({"updated_at", "delivered_at"})  # what of an episode lists may cut to the second
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
-# Of which a file makes numbers where all of them look like one; not the ids, which would have lost digits.
+# A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
+# A row of a sheet that has no fault.
+_FIT = {
+    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "scheduled_for": "8000-01-01T00:00:00Z",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTargets:
-    """Targets of one post that are not published: failed, in flight, and of these the ones chosen by hand."""
+    """Targets of one post that are not published: all of them, and those that are in flight and not chosen by hand."""
 
-    failed: int
-    in_flight: int
-    chosen: int
-
-    @property
-    def moving(self) -> bool:
-        """Whether a target is about to end by itself and was not chosen: nothing may touch the post then (rule 3)."""
-        return self.in_flight > self.chosen
+    count: int
+    moving: int  # nothing may touch a post with such a target (rule 3)
 
 
-def open_targets(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, OpenTargets]:
+def open_targets(frame: pd.DataFrame, rows: Sequence[Row]) -> dict[str, OpenTargets]:
     """What is open per post: as the frame shows it, or more where the posts had more before the frame was filtered."""
     now = fetched_at(frame)
     known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
@@ -90,11 +67,12 @@ def open_targets(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[str, O
     opened = {}
     for post in {row["post_id"] or "" for row in rows}:
         before = known.get(post, [0, 0])
-        opened[post] = OpenTargets(max(failed[post], before[0]), max(in_flight[post], before[1]), chosen[post])
+        moving = max(in_flight[post], before[1])
+        opened[post] = OpenTargets(max(failed[post], before[0]) + moving, moving - chosen[post])
     return opened
 
 
-def repeated(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+def repeated(rows: Sequence[Row]) -> list[bool]:
     """Which rows are about a target that an earlier row is about."""
     places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
     first = {place: number for number, place in reversed(list(enumerate(places)))}
@@ -109,16 +87,16 @@ def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
     return None if fetched is None else pd.Timestamp(fetched)
 
 
-def age_of(row: Mapping[str, Any], now: pd.Timestamp | None) -> timedelta | None:
-    """How old the row's last change was when it was loaded; None if that is not known."""
+def age_of(row: Row, now: pd.Timestamp | None) -> timedelta | None:
+    """Age of the row's last change when it was loaded; None if that is unknown."""
     if now is None or row["_stamp"] is None:
         return None
     age: timedelta = (now - row["_stamp"]).to_pytimedelta()
     return age
 
 
-def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
-    """Why a row names nothing to act on: an id is missing, or holds what no id does, as in a file that was edited; None if it does."""
+def why_no_id(row: Row, *columns: str) -> Reason | None:
+    """Why a row names nothing to act on: an id is missing, or has what no id has, as in an edited file; None if it does."""
     for column in columns:
         name, value = column.replace("_", " "), row[column]
         if value is None or value == "":
@@ -130,7 +108,7 @@ def why_no_id(row: Mapping[str, Any], *columns: str) -> Reason | None:
     return None
 
 
-def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | None:
+def why_no_act(row: Row, now: pd.Timestamp | None) -> Reason | None:
     """Why no act may touch this target, whatever its verdict; None if one may."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
@@ -138,100 +116,56 @@ def why_no_act(row: Mapping[str, Any], now: pd.Timestamp | None) -> Reason | Non
         return Reason("target_missing")
     if not isinstance(row["account_id"], str):
         return why_no_id(row, "account_id")
-    if row["status"] == "published":
+    status = row["status"]
+    if status == "published":
         return Reason("already_published")
-    if row["status"] != "failed" and row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
-        return Reason("post_not_failed", status=row["post_status"])
-    if row["status"] in IN_FLIGHT_STATUSES:
-        age = age_of(row, now)
-        if age is None:
-            return Reason("in_flight_age_unknown", status=row["status"])
-        if age < STUCK_AFTER:
-            return Reason("in_flight", status=row["status"])
-        if not row["retryable"]:
-            return Reason("in_flight_stuck", status=row["status"])
+    if status == "failed":
         return None
-    if row["status"] != "failed":
-        return Reason("target_not_failed", status=row["status"] or "of unknown status")
-    return None
+    if row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
+        return Reason("post_not_failed", status=row["post_status"])
+    if status not in IN_FLIGHT_STATUSES:
+        return Reason("target_not_failed", status=status or "of unknown status")
+    age = age_of(row, now)
+    if age is None:
+        return Reason("in_flight_age_unknown", status=status)
+    if age < STUCK_AFTER:
+        return Reason("in_flight", status=status)
+    return None if row["retryable"] else Reason("in_flight_stuck", status=status)
 
 
-def target_item(number: int, row: Mapping[str, Any], action: str, path: str, body: dict[str, Any] | None) -> Item:
-    """An item that acts on one target of a post."""
-    seen = {name: row[name] for name in TARGET_EPISODE}
-    return Item(
-        row=number,
-        identity=episode_identity(action, seen),
-        attempt=row["attempt"],
-        subject=Subject("post", row["post_id"]),
-        label=row["post_id"],
-        platform=row["platform"] or "",
-        account=row["account_id"] or "",
-        cause=row["cause"] or row["error_code"] or "",
-        method="POST",
-        path=path,
-        body=body,
-        seen=seen,
-    )
+def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
+    """Why new values can't be requested, by the rules of a sheet; None if they can."""
+    if not isinstance(
+        text := values.get("content", ""), str
+    ):  # a number that a file has made of a text, or what is none
+        return Reason("content_not_text", kind=type(text).__name__)
+    return next((each.reason for each in errors_of(_FIT | values, now)), None)
 
 
-def episode_identity(action: str, seen: Mapping[str, Any]) -> str:
-    """Fingerprint of an episode, alike for all readings that count as the same (rule 4): lists may cut messages and milliseconds."""
-    common = {name: common_time(value) if name in TIMES else value for name, value in seen.items()}
-    if "error_message" in common:
-        common["error_message"] = common_text(common["error_message"])
-    return fingerprint(action, common)
+def episode_identity(action: str, seen: Row, *more: Any) -> str:
+    """Fingerprint of an episode, alike for all readings of it: messages are left out, and times are cut to the second (rule 4)."""
+    times = {name: common_time(seen[name]) for name in TIMES & seen.keys()}
+    return fingerprint(action, {name: value for name, value in seen.items() if name not in MESSAGES} | times, *more)
 
 
-def post_episode(row: Mapping[str, Any]) -> dict[str, Any]:
+def post_episode(row: Row) -> dict[str, Any]:
     """The state of a whole post as a frame of posts showed it (rule 4)."""
     return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
 
 
-def post_item(
-    number: int,
-    row: Mapping[str, Any],
-    identity: str,
-    call: tuple[str, str],
-    body: dict[str, Any] | None,
-    seen: dict[str, Any],
+def new_item(
+    number: int, act: str, subject: Subject, attempt: int, path: str, identity: str, seen: Row, **more: Any
 ) -> Item:
-    """An item that acts on a whole post; `call` is the method, and what follows the post's own path."""
-    method, ending = call
+    """An item; without `more` it is a POST without a body, labelled by its subject."""
+    details = {"label": subject.id, "platform": "", "account": "", "cause": "", "method": "POST", "body": None} | more
     return Item(
-        row=number,
-        identity=identity,
-        attempt=row["attempt"],
-        subject=Subject("post", row["post_id"]),
-        label=row["post_id"],
-        platform="",
-        account="",
-        cause=row["status"],
-        method=method,
-        path=f"/v1/posts/{row['post_id']}{ending}",
-        body=body,
-        seen=seen,
+        row=number, act=act, identity=identity, attempt=attempt, subject=subject, path=path, seen=seen, **details
     )
-
-
-def fix_path(row: Mapping[str, Any]) -> str:
-    """Where a fix goes; the target is named by platform and account until its id has been read."""
-    return f"/v1/posts/{row['post_id']}/platforms/{row['platform']}~{row['account_id']}/fix"
 
 
 def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows of a targets frame as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1."""
-    names = (
-        *TARGET_EPISODE,
-        "target_id",
-        "platform_post_id",
-        "cause",
-        "verdict",
-        "remedy",
-        "new_content",
-        "new_media_url",
-    )
-    return _rows(frame, names, stamp="updated_at", flag="retryable")
+    """Rows of a posts or targets frame as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1."""
+    return _rows(frame, _TARGET, stamp="updated_at", flag="retryable")
 
 
 def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -242,9 +176,7 @@ def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
     """Rows as dicts; `stamp` also comes as a Timestamp under ``_stamp``."""
     columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
-    columns["_stamp"] = instants(frame, stamp)
-    columns[flag] = flags(frame, flag)
-    columns["attempt"] = attempts(frame)
+    columns |= {"_stamp": instants(frame, stamp), flag: flags(frame, flag), "attempt": attempts(frame)}
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
@@ -255,7 +187,7 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
         return [None if when is None else when.isoformat() for when in instants(frame, name)]
     values = plain_values(frame, name)
     for row, value in enumerate(values):
-        if isinstance(value, list | tuple | set | dict | bytes) or value in _ENDLESS:
+        if isinstance(value, list | tuple | set | dict | bytes) or (isinstance(value, float) and math.isinf(value)):
             raise PlanError(f"row {row}: {name} is {safe.plain(repr(value), 60)}; it must be text or a number")
     if name in _NUMBERS | _WORDS:
         values = [as_whole_number(value) for value in values]

@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from voxops.acts.act import Act
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, CREATE_ONE
-from voxops.acts.fix import FIX
 from voxops.acts.redeliver import REDELIVER
-from voxops.acts.retry import RETRY
+from voxops.acts.retry import FIX, RETRY
 from voxops.acts.update import UPDATE
 from voxops.errors import LedgerError
-
-__all__ = ["ACTS", "act_named"]
 
 ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE)}
 
 
 def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
-    """The act of a stored operation or run.
+    """The act of a stored request or run.
 
     Raises
     ------
@@ -27,5 +24,5 @@ def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
         If there is no such act: the ledger was changed by hand, or written by a version that knows more.
     """
     if name not in acts:
-        raise LedgerError(f"the ledger holds an act that is not known here, {name[:40]!r}; nothing of it is sent")
+        raise LedgerError(f"the ledger has an unknown act, {name[:40]!r}; nothing of it is sent")
     return acts[name]

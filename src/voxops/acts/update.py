@@ -1,52 +1,306 @@
-"""Update: plans to change or move posts that have not gone out (matrix row 2)."""
+"""Update: change or move posts that have not gone out, under the version that was read (matrix row 2).
+
+The request is absolute, also for a new time, so sending it twice has the effect of once. A post that somebody else has changed is
+blocked, not overwritten. A change is settled when the post shows the requested fields. Under one name a field of a post is set once.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
-from voxops._support.canonical import fingerprint, in_calendar, typed_time
-from voxops.acts.change import FIELDS, OPEN, Change, asked
-from voxops.acts.moments import minute
-from voxops.acts.operation import Item
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time, well_formed
+from voxops.acts import keys
+from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
+from voxops.acts.create import accounts_of
+from voxops.acts.item import Form, Item, Request, Subject, blocked, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import fetched_at, post_episode, post_item, target_rows, why_no_id
-from voxops.api.evidence import same_time
-from voxops.api.limits import CONTENT_CHARACTERS
+from voxops.acts.rows import (
+    episode_identity,
+    fetched_at,
+    new_item,
+    post_episode,
+    target_rows,
+    why_no_id,
+    why_unfit,
+)
+from voxops.api.error_bodies import read_answer
+from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.reasons import Reason
+from voxops.api.states import PostState, as_mark
+from voxops.api.timing import RESEND_UNANSWERED
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_posts, plain_values, warn_of_typos
+from voxops.frames.columns import need_posts, plain_values, warn_of_typos
+from voxops.frames.nested import is_missing
+from voxops.frames.records import read_post
 from voxops.frames.times import placed, plain_units, shown_zone
-from voxops.sheets.rules import is_written_list, is_written_missing, utc_text
+from voxops.model import Outcome
+from voxops.sheets.rules import split_list, tags_in, utc_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["UPDATE", "plan_update"]
+# Column -> the field that it changes. Fields that no reading shows, such as media, are not here: nothing could settle a change of them.
+FIELDS = {
+    "new_content": "content",
+    "new_scheduled_for": "scheduledFor",
+    "new_tags": "tags",
+    "new_account_ids": "accountIds",
+}
+_SHEET = {"scheduledFor": "scheduled_for", "accountIds": "accounts"}  # fields that sheets name otherwise
+_NAMES = {field: column.removeprefix("new_") for column, field in FIELDS.items()}
+OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
+NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
+_TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may have taken effect
 
-_MONTHS = re.compile(r"month|quarter|year|\d\s*[MQY]\s*$", re.IGNORECASE)  # lengths that depend on when they begin
 
+class Update(PostAct):
+    """One request per post, under its version; the answer is the post, and so is a reading.
 
-class _Update(Change):
-    """New content, time, tags or accounts."""
+    `seen` of an item has what the frame showed (`shown`), and of a named change its name (`change`) and whether it is a move by some
+    time (`by`).
+    """
 
     name = "update"
     verb = "update"
+    sends = False
+    alone = True
+    reverts = True
+    answers = frozenset({"id"})
+
+    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
+        """A named change also writes its marks, beside the whole metadata as just read."""
+        form, (item,) = super().form(items), items
+        metadata = None if state is None else _metadata(item, state)
+        return form if metadata is None else replace(form, body=canonical({**(item.body or {}), "metadata": metadata}))
+
+    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+        """Block what has changed since the frame was loaded, what the frame showed of it included."""
+        if state is None:
+            return super().forbids(item, state, past)
+        if state.status not in OPEN:
+            return Reason("not_changeable", status=state.status)
+        if state.source == "single" and state.version is None:
+            return Reason("post_without_version")
+        if changed := changed_since_loaded({**item.seen, **item.seen.get("shown", {})}, state):
+            return changed
+        return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
+
+    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+        """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
+        if state is None:
+            return None
+        item, body = request.item, request.item.body or {}
+        name, before = item.seen.get("change", ""), _values_before(request, state, past)
+        shows = _compared(body, state)
+        same = [field for field in before if keys.value_mark(body[field]) in before[field]]
+        done = settled(request, Outcome.SUCCEEDED, result_id=item.label)
+        if name and before.keys() == body.keys():
+            if item.seen.get("by") or same == list(before):
+                return done
+            other = [field for field in before if field not in same]
+        else:  # what the API has kept in its own way is as requested
+            shows |= {
+                field: kept or shows[field]
+                for field, kept in _compared(body, state, loosely=True).items()
+                if field in same
+            }
+            other = [field for field in before if shows[field] is False]
+        if other:
+            return Reason(
+                "changed_before", fields=", ".join(sorted(other)), name=f"change={name!r}" if name else "no name"
+            )
+        return done if all(shows.values()) and not _waits_as_draft(item, state) else None
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The answer is the post: changed, unless it shows something else than requested."""
+        state = read_post(data)
+        done = []
+        for request in requests:
+            if state is None or state.post_id != request.item.subject.id or _waits_as_draft(request.item, state):
+                continue  # a draft may be scheduled in a moment: readings tell
+            shows = _compared(request.item.body or {}, state, loosely=True)
+            other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
+            if other:
+                done.append(_not_as_asked(request, Reason("shows_another", fields=other)))
+            else:
+                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+        return done
+
+    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
+        """A conflict is somebody else's change: blocked, since a person must look at it."""
+        said = read_answer(data)
+        if said.code != "CONFLICT":
+            return []
+        return [blocked(request, Reason("version_conflict", message=said.message[:200])) for request in requests]
+
+    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
+        """Neither as requested nor changed by anybody."""
+        done = any(
+            _shows(request.item.body or {}, state) and not _waits_as_draft(request.item, state) for request in requests
+        )
+        return untouched(state, baseline) and not done
+
+    def settle_reading(
+        self,
+        requests: Requests,
+        state: PostState,
+        tried: Attempted,
+        reply: Any = None,  # noqa: ARG002
+    ) -> list[Request]:
+        """As requested is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be in flight any more.
+
+        Its version has moved on, so a request that still comes would be refused.
+        """
+        moved_on = tried.baseline is None or not untouched(state, tried.baseline)
+        late = moved_on and tried.since >= RESEND_UNANSWERED
+        done = []
+        for request in requests:
+            if request.outcome.final:
+                continue
+            loosely = moved_on and not _shows(_as_shown(request.item), state)
+            shows = _compared(request.item.body or {}, state, loosely=loosely)
+            if all(shows.values()) and not _waits_as_draft(request.item, state):
+                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+            elif all(shows.values()) and late:
+                done.append(_not_as_asked(request, Reason("still_a_draft")))
+            elif False in shows.values() and late:
+                done.append(blocked(request, Reason("changed_since_sent")))
+        return done
+
+    def holds(self, row: Row, state: PostState | None) -> bool:
+        """Whether it shows the fields as requested."""
+        return state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Plan the same again; a post that is a draft by then stays one."""
         return _planned(failed, drafts=False)
 
 
-UPDATE = _Update()
+UPDATE = Update()
+
+
+def _not_as_asked(request: Request, why: Reason) -> Request:
+    return settled(request, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=str(why))
+
+
+def _values_before(request: Request, state: PostState, past: Requests) -> dict[str, set[str]]:
+    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger."""
+    item, found = request.item, {field: set[str]() for field in request.item.body or {}}
+    name = item.seen.get("change", "")
+    for one in past:
+        failed = one.outcome is Outcome.FAILED and (
+            one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
+        )
+        if one.item.act != item.act or failed:
+            continue
+        for field in (
+            found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()
+        ):
+            found[field].add(keys.value_mark(one.item.asks(field)))
+    marks = (state.metadata or {}).get("voxopsChanges")
+    for field in found if name and isinstance(marks, Mapping) else ():
+        if mark := dict(marks or ()).get(keys.change_mark(name, field, state.post_id)):
+            found[field].add(as_mark(mark) or "")
+    return {field: values for field, values in found.items() if values}
+
+
+def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
+    """The metadata that a named change writes: all that was read, and its marks.
+
+    None where it might wipe a mark: the reading shows no metadata, or not every mark of the create whole.
+    """
+    name, shown = item.seen.get("change"), dict(state.metadata or {})
+    ours = [shown[each] for each in ("voxopsRow", "voxopsOp", "voxopsCampaign", "voxopsAsked") if each in shown]
+    before = shown.get("voxopsChanges", {})
+    if (
+        not name
+        or not shown
+        or not isinstance(before, Mapping)
+        or (ours and None in {state.marks[1], *map(as_mark, ours)})
+    ):
+        return None
+    marks = {
+        keys.change_mark(name, field, state.post_id): keys.value_mark(value)
+        for field, value in (item.body or {}).items()
+    }
+    return {**shown, "voxopsChanges": {**before, **marks}}
+
+
+def _as_shown(item: Item) -> dict[str, Any]:
+    """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
+    shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
+    return {field: shown[name] for field, name in names if item.asks(field) and shown.get(name)}
+
+
+def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
+    """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
+    text, now = item.asks("content") or "", state.content or ""
+    shown = (item.seen.get("shown") or {}).get("content") or ""
+    beginning = shown.rstrip(".… ")
+    cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
+    return bool(beginning) and cut and as_read(shown) != as_read(now)
+
+
+def asked(values: Row) -> dict[str, Any]:
+    """What a change requests, out of the columns of a row."""
+    read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
+    found = {}
+    for column, name in FIELDS.items():
+        value = values.get(column)
+        if not is_missing(value) and not (name == "tags" and _is_blank(value)):
+            wanted = read[name](value) if name in read else value
+            # A tag that is there already is not added again.
+            found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
+    return found
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a cell says nothing: a file makes ``""`` of what is missing, and ``groupby`` a list of it. An empty list says *none*."""
+    parts = value if isinstance(value, list | tuple) and value else [value]
+    return all(is_missing(part) or (isinstance(part, str) and not part.strip()) for part in parts)
+
+
+def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str, bool | None]:
+    """Whether the post shows each requested field as requested; None where it does not show the field, or only its beginning.
+
+    An API may keep blanks in its own way, and times to the minute: `loosely` takes that for what was requested. That holds only of a
+    post that was changed since, else a change of blanks or of seconds alone would be none.
+    """
+    form = as_read if loosely else as_kept
+    found: dict[str, bool | None] = dict.fromkeys(body)
+    if state.content is not None and "content" in body:
+        cut = state.source == "list" and same_text(state.content, str(body["content"]))
+        found["content"] = form(state.content) == form(str(body["content"])) or (None if cut else False)
+    if (when := body.get("scheduledFor")) is not None:
+        to_the_minute = datetime.fromisoformat(when).replace(second=0, microsecond=0).isoformat()
+        found["scheduledFor"] = any(same_time(state.scheduled_for, each) for each in (when, *[to_the_minute] * loosely))
+    for name, values in (("tags", state.tags), ("accountIds", accounts_of(state) or None)):
+        if name in body and values is not None:
+            found[name] = sorted(set(values)) == sorted(set(body[name]))
+    return found
+
+
+def _shows(body: Row, state: PostState, *, loosely: bool = False) -> bool:
+    """Whether a post shows everything as requested."""
+    return bool(body) and all(_compared(body, state, loosely=loosely).values())
+
+
+def _waits_as_draft(item: Item, state: PostState) -> bool:
+    """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
+    return state.status == "draft" and "scheduledFor" in (item.body or {})
 
 
 def plan_update(
-    posts: pd.DataFrame, *, to: date | str | Iterable[Any] | None = None, by: timedelta | str | None = None
+    posts: pd.DataFrame,
+    *,
+    to: date | str | Iterable[Any] | None = None,
+    by: timedelta | str | None = None,
+    change: str | None = None,
 ) -> Plan:
     """Plan to change posts that have not gone out, or to move them to another time (matrix row 2).
 
@@ -54,14 +308,18 @@ def plan_update(
     ----------
     posts : pandas.DataFrame
         Rows of ``ws.posts``. Columns ``new_content``, ``new_tags`` and ``new_account_ids`` (lists, or text separated by ``;``) change
-        these fields; missing values leave them as they are. Only drafts and scheduled posts can be changed. A text that was added to
-        what the frame shows, as in the example, is not added again when the cell is run again, unless a column ``again`` is True.
+        these fields; missing values leave them as they are. Only drafts and scheduled posts can be changed.
     to : datetime, date, Timestamp or ISO text, or one per row
         The new time of all posts, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
         midnight. One per row, such as a column of the frame, needs offsets; missing values leave the time as it is.
     by : Timedelta, timedelta or text such as ``"3D"`` or ``"-2h"``
-        How much later each post goes out. This is elapsed time: over a change of the clocks the hour of the day moves too. A post
-        whose present time this ledger has set is blocked, so that Run All does not move it twice, unless a column ``again`` is True.
+        How much later each post goes out; needs `change`. This is elapsed time: over a change of the clocks the hour of the day moves
+        too.
+    change : str
+        A name of the change, such as ``"strike, Monday"``. Under one name a field of a post is set once, however often the cell is
+        run: with `by` it is done then, and another value of `to` or of a column is blocked. By default the column ``change`` of the
+        frame, as ``run.failed()`` has it. Without a name, a field that this ledger has changed before, and that shows something else
+        now, is blocked.
 
     Returns
     -------
@@ -70,13 +328,13 @@ def plan_update(
         the frame was loaded is blocked and not overwritten. The frame has the new times in ``new_scheduled_for``.
 
         A frame may have that column instead of `to` and `by`. Only then a draft gets a time, and becomes scheduled; with `to` and
-        `by` drafts are held.
+        `by` drafts are not eligible.
 
     Raises
     ------
     PlanError
         If columns are missing, the rows are targets, nothing is changed, more than one of `to`, `by` and ``new_scheduled_for`` is
-        there, or `to` or `by` is no time.
+        there, `by` has no `change`, or one of them can't be read.
 
     Examples
     --------
@@ -84,7 +342,7 @@ def plan_update(
     >>> plan = vx.plan_update(posts.assign(new_content=posts["content"] + " #spring"))
     >>> plan.frame["eligible"].to_list()
     [True, True]
-    >>> plan = vx.plan_update(posts, by="3D")
+    >>> plan = vx.plan_update(posts, by="3D", change="strike, Monday")
     >>> set(plan.frame["new_scheduled_for"] - posts["scheduled_for"])
     {Timedelta('3 days 00:00:00')}
     """
@@ -96,17 +354,90 @@ def plan_update(
         raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")
     if moved and "new_scheduled_for" in posts.columns:
         raise PlanError("the frame has times in new_scheduled_for; drop that column, or leave out to= and by=")
+    if by is not None and change is None:
+        raise PlanError(
+            "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
+        )
+    if change is not None:
+        if not isinstance(change, str) or not keys.campaign_name(well_formed(change)):
+            raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
+        posts = posts.assign(change=keys.campaign_name(well_formed(change)))
     if to is not None:
         several = isinstance(to, Iterable) and not isinstance(to, str)
         times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, to=not several)
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
         times = _utc([text and _later(text, step) for text in old])
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=step)
+        return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=True)
     if not any(name in posts.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
     return _planned(posts)
+
+
+def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> Plan:
+    """The plan of one change per post; `drafts` says whether drafts may get a time."""
+    now = fetched_at(frame)
+    columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
+    moment = None if now is None else now.to_pydatetime()
+
+    def judge(number: int, row: Row) -> Judged:
+        values = {name: column[number] for name, column in columns.items()}
+        if reason := _why_not(row, values, drafts=drafts, by=by):
+            return reason, None
+        body, episode = asked(values), post_episode(row)
+        if reason := _why_not_asked(body, values, moment, draft=row["status"] == "draft"):
+            return reason, None
+        shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
+        seen: dict[str, Any] = {
+            **episode,
+            "shown": {name: text for name, text in shown.items() if name in frame.columns},
+        }
+        identity = episode_identity("update", episode, body)
+        if values["change"]:
+            change = keys.campaign_name(well_formed(str(values["change"])))
+            seen |= {"change": change, "by": by}
+            identity = fingerprint("update", row["post_id"], change, sorted(body))
+        subject, path, more = (
+            Subject("post", row["post_id"]),
+            f"/v1/posts/{row['post_id']}",
+            {"cause": row["status"], "body": body},
+        )
+        item = new_item(number, UPDATE.name, subject, row["attempt"], path, identity, seen, method="PATCH", **more)
+        return Reason("new_values", fields=", ".join(_NAMES.get(name, name) for name in sorted(body))), item
+
+    return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])
+
+
+def _why_not(row: Row, values: Row, *, drafts: bool, by: bool) -> Reason | None:
+    """Why a post can't be changed; None if it can."""
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
+    if row["status"] not in OPEN:
+        return Reason("not_changeable", status=row["status"])
+    new, old = values["new_scheduled_for"], values["scheduled_for"]
+    if row["status"] == "draft" and not drafts and (by or new is not None):
+        return Reason("draft_would_go_out")
+    return Reason("time_unmovable", value=str(old)[:40]) if by and new is None else None
+
+
+def _why_not_asked(body: Row, values: Row, now: datetime | None, *, draft: bool) -> Reason | None:
+    """Why what is requested can't be; None if it can."""
+    if not body:
+        return Reason("nothing_requested", columns=", ".join(FIELDS))
+    if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
+        return Reason("accounts_form")
+    raw = {_SHEET.get(name, name): value for name, value in body.items()}
+    if "scheduledFor" in body:
+        raw["scheduled_for"] = values["new_scheduled_for"]
+    if reason := why_unfit(now, **raw):
+        return reason
+    old = {"scheduledFor": utc_text(values["scheduled_for"]), "content": values["content"]}
+    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
+    same = body.keys() <= old.keys() and all(
+        same_time(value, old[name]) if name == "scheduledFor" else value == old[name] for name, value in body.items()
+    )
+    return Reason("unchanged") if same and not lets_out else None
 
 
 def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
@@ -132,127 +463,6 @@ def _for_each(to: Any, posts: pd.DataFrame) -> Any:
             f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
         )
     return pd.Series(times, index=posts.index)
-
-
-def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: timedelta | None = None, to: bool = False) -> Plan:
-    """The plan of one change per post.
-
-    `drafts` says whether drafts may get a time, `to` that all posts get the same one, so that doing it again changes nothing.
-    """
-    now, tz = fetched_at(frame), shown_zone(frame)
-    columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content")}
-    moment = None if now is None else now.to_pydatetime()
-    items: list[Item] = []
-    reasons, numbers = [], []
-    seen_ids: set[str] = set()
-    for number, (row, again) in enumerate(zip(target_rows(frame), flags(frame, "again"), strict=True)):
-        values = {name: column[number] for name, column in columns.items()}
-        numbers.append(row["attempt"])
-        body: dict[str, Any] = {}
-        reason = _why_not(row, values, seen_ids, drafts=drafts, by=by is not None)
-        if reason is None:
-            body = asked(values)
-            reason = _why_not_asked(body, values, moment, tz, draft=row["status"] == "draft")
-        reasons.append(reason or _changes(body, values, tz))
-        if reason is not None:
-            continue
-        seen_ids.add(row["post_id"])
-        episode = post_episode(row)
-        seen: dict[str, Any] = {**episode, "shown": _shown(frame, values), "tz": tz}
-        if by is not None:
-            seen["by"] = by.total_seconds()
-        if to:
-            seen["to"] = True
-        if by is not None or again:
-            seen["again"] = again
-        items.append(post_item(number, row, fingerprint("update", episode, body), ("PATCH", ""), body, seen))
-    return build_plan(UPDATE, frame, items, reasons, numbers, reads=len(items))
-
-
-def _why_not(
-    row: Mapping[str, Any], values: Mapping[str, Any], seen_ids: set[str], *, drafts: bool, by: bool
-) -> Reason | None:
-    """Why a post can't be changed; None if it can."""
-    if nothing := why_no_id(row, "post_id"):
-        return nothing
-    if row["post_id"] in seen_ids:
-        return Reason("post_twice")
-    if row["status"] not in OPEN:
-        return Reason("not_changeable", status=row["status"])
-    new, old = values["new_scheduled_for"], values["scheduled_for"]
-    if row["status"] == "draft" and not drafts and (by or new is not None):
-        return Reason("draft_would_go_out")
-    if not by or new is not None:
-        return None
-    if old is None:
-        return Reason("old_time_missing")
-    shown = str(old)[:40]
-    far = utc_text(old) is not None
-    return Reason("new_time_beyond_calendar" if far else "old_time_without_offset", value=shown)
-
-
-def _why_not_asked(
-    body: Mapping[str, Any], values: Mapping[str, Any], now: datetime | None, tz: str, *, draft: bool
-) -> Reason | None:
-    """Why what is asked can't be; None if it can."""
-    if not body:
-        return Reason("nothing_requested", columns=", ".join(FIELDS))
-    content, when = body.get("content", "x"), values["new_scheduled_for"]
-    if not isinstance(content, str) or not content.strip():
-        return Reason("new_content_blank")
-    if any(map(is_written_missing, (content, *body.get("tags", ())))):
-        return Reason("requested_written_missing")
-    if len(content) > CONTENT_CHARACTERS:
-        return Reason("content_too_long", count=len(content), platform="the API", most=CONTENT_CHARACTERS)
-    if "accountIds" in body and (
-        not body["accountIds"] or any(":" in name or is_written_list(name) for name in body["accountIds"])
-    ):
-        return Reason("accounts_form")
-    if any(map(is_written_list, body.get("tags", ()))):
-        return Reason("tags_form")
-    if when is not None and body["scheduledFor"] is None:
-        shown = str(when)[:40]
-        if not isinstance(when, datetime):
-            return Reason("new_time_without_offset", value=shown)
-        return Reason("new_time_without_zone", value=shown, zone="Europe/Berlin" if tz == "UTC" else tz)
-    if when is not None and now is not None and datetime.fromisoformat(body["scheduledFor"]) <= now:
-        return Reason("new_time_past")
-    old = {"scheduledFor": values["scheduled_for"], "content": values["content"]}
-    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
-    if (
-        not lets_out
-        and body.keys() <= old.keys()
-        and all(_same(name, value, old[name]) for name, value in body.items())
-    ):
-        return Reason("unchanged")
-    return None
-
-
-def _same(name: str, value: Any, shown: Any) -> bool:
-    """Whether a frame shows what is asked."""
-    if name != "scheduledFor":
-        return bool(value == shown)
-    return same_time(value, utc_text(shown))
-
-
-def _shown(frame: pd.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the frame showed of the fields that may have been changed within the same second as before."""
-    shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
-    return {name: value for name, value in shown.items() if name in frame.columns}
-
-
-def _changes(body: Mapping[str, Any], values: Mapping[str, Any], tz: str) -> Reason:
-    """What is changed, for people; times in the zone in which they know them."""
-    names = ("account_ids" if name == "accountIds" else name for name in sorted(body) if name != "scheduledFor")
-    fields = ", ".join(names)
-    if "scheduledFor" not in body:
-        return Reason("new_values", fields=fields)
-    old, new = minute(utc_text(values["scheduled_for"]), tz), minute(body["scheduledFor"], tz)
-    return (
-        Reason("new_values_and_time", fields=fields, old=old, new=new)
-        if fields
-        else Reason("new_time", old=old, new=new)
-    )
 
 
 def _time(to: Any, tz: str) -> str:
@@ -290,19 +500,13 @@ def _step(by: Any) -> timedelta:
     """How much later."""
     import pandas as pd
 
-    if isinstance(by, Iterable) and not isinstance(by, str):
-        raise PlanError(
-            f"by= takes one for all posts, not a {type(by).__name__}; for one per row use to=posts['scheduled_for'] + ..."
-        )
-    refusal = PlanError(f"by={str(by)[:40]!r} must say how much later, such as '3D', '-2h' or pd.Timedelta(days=3)")
+    refusal = PlanError(
+        f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
+        "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
+    )
     try:
         step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
     except (ValueError, TypeError):
-        if _MONTHS.search(str(by)):
-            raise PlanError(
-                f"by={str(by)[:40]!r}: months and years have no fixed length; "
-                "use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
-            ) from None
         raise refusal from None
     bare = isinstance(by, bool | int | float) or (
         isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()

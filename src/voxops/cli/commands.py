@@ -344,7 +344,8 @@ def run_ledger(options: argparse.Namespace) -> int:
     import pandas as pd
 
     from voxops.frames.times import length
-    from voxops.ledger import Ledger, audit
+    from voxops.ledger import audit
+    from voxops.ledger.ledger import Ledger
 
     if not options.path.exists() or not options.path.stat().st_size:
         raise ConfigError(f"there is no ledger {options.path}")

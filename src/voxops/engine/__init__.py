@@ -1,1 +1,1 @@
-"""Exactly once: preflight, binding, sending, reading, settling."""
+"""Exactly once: one question for a request, one for a call, one loop."""

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Collection
-from functools import partial
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from voxops.acts.item import Request, Subject, settled
 from voxops.acts.plan import Plan
-from voxops.api.states import PostState
+from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
 from voxops.client import SteppedClock
-from voxops.engine.binding import bind
-from voxops.engine.learning import learn
-from voxops.engine.preflight import list_created, read_facts
-from voxops.engine.reader import Reader
-from voxops.engine.reading import Watch
-from voxops.engine.sender import Sender
-from voxops.engine.settler import LIKELY, Settler
-from voxops.engine.sharing import divide
-from voxops.ledger import Ledger, Writer
-from voxops.ledger.forming import CANCELLED
+from voxops.engine.bind import Binder
+from voxops.engine.drive import Driver
+from voxops.engine.facts import Knowledge, Readings
+from voxops.engine.lists import Reader
+from voxops.engine.read import Eyes
+from voxops.engine.send import Sender
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import RunHead
+from voxops.ledger.writer import Writer
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["Engine"]
-
 
 class Engine:
-    """Binds plans and reconciles, for one workspace; `Execution` executes what it has bound.
+    """Binds plans and reconciles, for one workspace; its loop executes what it has bound.
 
     Parameters
     ----------
@@ -43,13 +44,6 @@ class Engine:
         Seconds for which the server is taken to remember a key.
     rng : random.Random
         Source of jitter.
-
-    Attributes
-    ----------
-    reader, settler, sender
-        What all runs of the workspace share.
-    commit : callable
-        Does a piece of work in a transaction of the ledger.
     """
 
     def __init__(
@@ -64,82 +58,133 @@ class Engine:
         self.client = client
         self.ledger = ledger
         self.rng = rng or random.Random()
-        self.reader = Reader(client)
         self._writer = Writer(ledger)
-        self.commit = self._writer.commit
         if isinstance(client.clock, SteppedClock):
             client.clock.attend(lambda: self._writer.unwritten > 0)
-        self.settler = Settler(ledger, self.reader, self.commit, client.now, Watch(client.clock.monotonic))
-        self.sender = Sender(
-            client,
-            ledger,
-            writer=self._writer,
-            reader=self.reader,
-            credential=credential,
-            retention=retention,
-            rng=self.rng,
-        )
+        self.known = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
+        self.eyes = Eyes(client, Reader(client), self.known, self.commit)
+        self.sender = Sender(client, self.known, self.eyes, self.commit, self.note)
+        self.driver = Driver(self)
+        self._awaits = True  # whether withdrawals may wait for creates to end
+
+    async def commit(self, work: Callable[[], Any]) -> Any:
+        """Do a piece of work in a transaction of the ledger; return when it is on disk."""
+        return await self._writer.commit(work)
+
+    async def note(self, work: Callable[[], Any]) -> Any:
+        """As `commit`, for what nothing to be sent depends on: it waits a moment for company."""
+        return await self._writer.note(work)
 
     def close(self) -> None:
-        """End the thread that writes."""
+        """End the loop and the thread that writes."""
+        self.driver.close()
         self._writer.close()
 
-    async def bind(self, plan: Plan, reason: str | None) -> str:
+    async def bind(
+        self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False
+    ) -> str:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
-        await self._learn(plan)
-        facts = await read_facts(self.client, self.reader, self.ledger, plan)
-        await self.commit(lambda: bind(self.ledger, run, plan, facts, reason))
-        if facts.listed is not None:
-            self.reader.learnt_waiting(facts.listed)
-        return run
-
-    async def _learn(self, plan: Plan) -> None:
-        """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""
-        await self.commit(self.ledger.claims.expire)
-        subjects, identities = {item.subject for item in plan.items}, {item.identity for item in plan.items}
-        about = [
-            operation
-            for operation in self.ledger.operations.busy()
-            if operation.state != "sent"
-            and (
-                operation.subject in subjects
-                or identities.intersection(self.ledger.operations.identities(operation.id))
-            )
-        ]
-        if about:
-            await self.settler.look(about)
-
-    async def withdraw(self, run: str) -> None:
-        """Take back every operation of a run that was never sent, but for those that a later run waits to send."""
+        strange = await self._read(plan, trust_lists=trust_lists)
+        head = RunHead(
+            run,
+            plan.action,
+            plan.campaign,
+            plan.key,
+            plan.canaries,
+            plan.held,
+            self.known.now,
+            failures=failures,
+            trust_lists=trust_lists,
+        )
 
         def work() -> None:
-            unsent = self.ledger.operations.of_run(run, ("planned",))
-            for each in sorted({each for operation in unsent for each in self.ledger.runs.of_operation(operation.id)}):
-                divide(self.ledger, each)  # each plan may have rows of its own beside those that others have, too
-            for operation in self.ledger.operations.of_run(run, ("planned",)):
-                newest = next(iter(self.ledger.runs.of_operation(operation.id)), run)
-                if newest == run:
-                    self.ledger.forming.withdraw(operation.id, CANCELLED)
-                else:
-                    self.ledger.runs.leave(run, operation.id, f"{CANCELLED}; {newest} stands for it")
+            self.ledger.calls.expire()
+            Binder(self.known, plan).bind(head, reason)
+            if strange:  # too many posts to be read one by one: it is bound, and says so (see `trust_lists`)
+                self.ledger.runs.pause(run, paused=True)
+                self.ledger.runs.finish(run, state="paused", note=str(Reason("lists_show_no_marks", posts=strange)))
 
         await self.commit(work)
+        self._awaits = True
+        await self.withdrawals()
+        return run
 
-    async def read_posts(self, ids: Collection[str]) -> dict[str, PostState]:
-        """Read posts as they are now."""
-        return await self.reader.posts(ids, LIKELY)
+    async def _read(self, plan: Plan, *, trust_lists: bool) -> int:
+        """Read what a plan is about, and what is open on it; returns how many posts would have to be read one by one first."""
+        eyes, items = self.eyes, plan.items
+        await self.commit(self.ledger.calls.expire)
+        await self._look_at_open(plan)
+        await eyes.accounts(items)
+        creates = [item for item in items if act_named(item.act).about == "create"]
+        others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
+        much = 0
+        if creates:
+            await eyes.listing(waiting=True)
+            await eyes.refresh(creates)
+            strange = eyes.strange()
+            if strange and eyes.is_much(strange) and not trust_lists:
+                much = len(strange)
+            else:
+                await eyes.read_strange(strange, creates, trust_lists=trust_lists)
+        if others:
+            statuses = Counter(str(item.seen.get("post_status")) for item in others)
+            keeps = {f"post::{keep}": True for item in others if (keep := item.seen.get("keep"))}
+            wanted = {str(item.subject): False for item in others}
+            await eyes.subjects({**wanted, **keeps}, [status for status, _ in statuses.most_common()])
+        return much
 
-    async def reconcile(self) -> int:
-        """Look once at every operation of the ledger that is accepted or unknown; return how many rows were settled."""
-        await self.commit(self.ledger.claims.expire)
-        if self.ledger.marks.listed is not None:
-            # What an exit has cut short: copies, and posts withdrawn since (rules 28 and 30).
-            listed = await list_created(self.client, self.reader, self.ledger)
-            await self.commit(lambda: learn(self.ledger, listed))
-        reading = await self.settler.look(
-            [operation for operation in self.ledger.operations.busy() if operation.state != "sent"]
-        )
-        for op, why in reading.waiting.items():
-            await self.commit(partial(self.ledger.outcomes.wait_for, op, why))
-        return len(reading.transitions)
+    async def _look_at_open(self, plan: Plan) -> None:
+        """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""
+        subjects, identities = {str(item.subject) for item in plan.items}, {item.identity for item in plan.items}
+        opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
+        rows = self.ledger.requests.of_calls(call.id for call in opened)
+        about = [
+            call
+            for call in opened
+            if str(call.subject) in subjects or identities.intersection(one.item.identity for one in rows[call.id])
+        ]
+        if about:
+            await self.driver.look(about)
+
+    async def withdrawals(self) -> bool:
+        """Withdrawals of what comes of a create: once that has ended, they are about its post, or about nothing; whether any has."""
+        if not self._awaits:
+            return False
+        waiting = self.ledger.requests.waiting_withdrawals()
+        self._awaits = bool(waiting)
+        return bool(waiting) and bool(await self.commit(lambda: self._resolve(waiting)))
+
+    def _resolve(self, waiting: list[Request]) -> int:
+        resolved = 0
+        made = {
+            (one.item.identity, one.item.attempt): one
+            for one in self.ledger.requests.latest(str(each.item.seen["of"]) for each in waiting).values()
+        }
+        for each in waiting:
+            create = made.get((str(each.item.seen["of"]), int(each.item.seen["attempt"])))
+            if create is not None and create.outcome is Outcome.SUCCEEDED and create.result_id:
+                post = create.result_id
+                item = replace(
+                    each.item,
+                    subject=Subject("post", post),
+                    path=f"/v1/posts/{post}/cancel",
+                    seen={**each.item.seen, "found": True},
+                )
+                self.ledger.requests.replace(each.id, item, asked=each.asked, alike=None)
+            elif create is None or create.outcome is Outcome.FAILED or create.call is None:
+                self.ledger.requests.settle([settled(each, Outcome.SUCCEEDED)], self.known.now)
+            else:
+                continue
+            resolved += 1
+        return resolved
+
+    async def reconcile(self) -> None:
+        """Look once at every open call, and read what was created since: what an exit has cut short. Nothing is sent."""
+        await self.commit(self.ledger.calls.expire)
+        if self.ledger.seen.listed is not None or self.ledger.seen.looked_through is not None:
+            await self.eyes.listing()
+        opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
+        if opened:
+            await self.driver.look(opened)
+        await self.withdrawals()

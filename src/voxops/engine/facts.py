@@ -1,71 +1,506 @@
-"""What is known when a plan is bound, and what may be decided about a row of it (rules 1, 2 and 5)."""
+"""What is known of requests and calls: readings in memory, the ledger, and what acts make of them. Gathers; decides nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
-from voxops.acts.operation import Item, Subject
-from voxops.api.evidence import Baseline
+from voxops.acts import keys
+from voxops.acts.act import Act, PostAct
+from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.item import Request, Subject, blocked, settled
+from voxops.acts.redeliver import Redeliver
+from voxops.acts.table import act_named
+from voxops.api.assumptions import KEY_EARLY
+from voxops.api.evidence import (
+    Attempted,
+    Baseline,
+    delivery_untouched,
+    is_newer,
+    next_try,
+    promised_counts,
+    sighted,
+    was_edited_since,
+)
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.engine.created import Listed
-from voxops.ledger import Stored
+from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
+from voxops.client.names import no_account
+from voxops.engine import presence
+from voxops.engine.reduce import of_reply
+from voxops.engine.rules import CallFacts, Facts
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call, RunHead, Seen
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
-__all__ = ["Decision", "Facts", "Hold", "Join", "New"]
+COUNTS_RISE_EARLY = "counts_rise_early"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What reading showed before binding.
+class Moment:
+    """When a reading began: in server time, and in the seconds that this kernel counts."""
 
-    `now` is server time; `posts` and `deliveries` are present states by id; `accounts` maps ``platform:@name`` to an account id;
-    `listed` are posts created lately, None where it was not asked; `read` is when the reading began, in the ledger's time: it is as old
-    as its first page (rule 11).
+    at: float
+    elapsed: float
+
+
+@dataclass
+class Readings:
+    """What this kernel has read; forgotten with it, so that another one reads again.
+
+    Attributes
+    ----------
+    subjects : dict
+        Subject -> its state, None for one that does not exist, and when that reading began.
+    listed, walked : Moment or None
+        When the last reading of the list began: of its top, and of all of it back to `since`.
+    window : dict
+        Posts that the last walk has shown, and those on top of it since.
+    alone : dict
+        Posts without a mark that were read by themselves since, None for one that does not exist.
     """
 
-    now: datetime
-    posts: Mapping[str, PostState] = field(default_factory=dict)
-    deliveries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    accounts: Mapping[str, str] = field(default_factory=dict)
-    listed: Listed | None = None
-    read: float | None = None
+    subjects: dict[str, tuple[Any, Moment]] = field(default_factory=dict)
+    listed: Moment | None = None
+    walked: Moment | None = None
+    since: float = 0.0
+    window: dict[str, PostState] = field(default_factory=dict)
+    alone: dict[str, PostState | None] = field(default_factory=dict)
+    _over: dict[tuple[int, float], float] = field(default_factory=dict)
 
-    def of(self, subject: Subject) -> Any:
-        """The present state of a subject; None if it does not exist."""
-        return (self.deliveries if subject.kind == "delivery" else self.posts).get(subject.id)
+    def looked(self, call: Call, moment: Moment | None) -> float | None:
+        """Seconds at the least from the end of a call's last try to the beginning of a reading; None for none after it.
 
-    def baseline(self, subject: Subject) -> dict[str, Any] | None:
-        """What the ledger keeps of a subject as it was before acting; None for what does not exist yet."""
-        state = self.of(subject)
-        if isinstance(state, PostState):
-            return Baseline.of(state).stored()
-        return None if state is None else dict(state)
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """The row stands for a member that exists."""
-
-    op: int
-    position: int
+        Two times that the server names may be of two clocks, which differ by `SKEW` at the most; of what this kernel has seen to be over
+        for so long itself, so much is sure (rules 11 and 14).
+        """
+        if moment is None:
+            return None
+        named = moment.at - call.end
+        over = self._over.setdefault((call.id, call.last_sent), moment.elapsed)
+        seen = moment.elapsed - over
+        if named < 0 and seen <= 0:
+            return None
+        return seen if named < 0 else max(min(named, seen), named - SKEW)
 
 
-@dataclass(frozen=True, slots=True)
-class New:
-    """The row needs a new operation, as this attempt; open acts that never ended are given up for it, unsent ones make room."""
+@dataclass
+class Gate:
+    """Why rows of one run are not sent: the run itself, or the canaries of a cause."""
 
-    item: Item
-    given_up: tuple[Stored, ...] = ()
-    replaced: tuple[Stored, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The row is not sent, for this reason."""
-
-    why: str
+    stopped: Reason | None = None
+    canaries: Mapping[str, Reason] = field(default_factory=dict)
+    ahead: frozenset[int] = frozenset()  # requests that are canaries themselves
+    first: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
-Decision = Join | New | Hold
+class Knowledge:
+    """Gathers what `decide` and `fit` ask.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The workspace's ledger.
+    readings : Readings
+        What was read.
+    now : callable
+        Server time.
+    credential : str
+        Fingerprint of the API key in use.
+    retention : float
+        Seconds for which the server is taken to remember a key.
+    """
+
+    def __init__(
+        self, ledger: Ledger, readings: Readings, now: Callable[[], datetime], *, credential: str, retention: float
+    ) -> None:
+        self.ledger = ledger
+        self.readings = readings
+        self.clock = now
+        self.credential = credential
+        self.retention = retention - KEY_EARLY
+        self.accounts: Mapping[str, str] = {}
+
+    @property
+    def now(self) -> float:
+        """Server time."""
+        return self.clock().timestamp()
+
+    # What is open.
+
+    def open(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
+        """Facts of the requests that an open call answers for, and the call with what the reading has shown of it."""
+        act = act_named(call.act)
+        if act.about == "create":
+            return self._open_creates(call, requests, resends=resends), call
+        state, moment = self.readings.subjects.get(str(call.subject), (None, None))
+        looked = self.readings.looked(call, moment)
+        base = Facts(now=self.now, call=call, looked=looked, resends=resends)
+        if looked is None or moment is None:
+            return {one.id: base for one in requests}, call
+        if state is None:
+            gone = Reason("delivery_gone" if act.about == "delivery" else "post_gone")
+            found = [blocked(one, gone) for one in requests] if looked >= PROOF_AFTER else []
+            return self._with(base, requests, found), call
+        if isinstance(act, Redeliver):
+            return self._open_delivery(act, call, requests, state, base), call
+        assert isinstance(act, PostAct)
+        return self._open_post(act, call, requests, state, base)
+
+    def _with(
+        self, base: Facts, requests: Sequence[Request], found: Iterable[Request], *, absent: bool = False
+    ) -> dict[int, Facts]:
+        by_id = {one.id: one for one in found}
+        return {
+            one.id: replace(base, found=by_id.get(one.id), absent=absent and one.id not in by_id) for one in requests
+        }
+
+    def _open_post(
+        self, act: PostAct, call: Call, requests: Sequence[Request], state: PostState, base: Facts
+    ) -> tuple[dict[int, Facts], Call]:
+        """What the present state of a post makes of an act on it."""
+        baseline, looked = Baseline.read(call.baseline), base.looked or 0.0
+        unknown = call.state != "accepted"
+        if unknown and act.shows_nothing(requests, state, baseline):
+            return self._with(base, requests, (), absent=act.reverts and looked >= PROOF_AFTER), call
+        reply = None if unknown else self._reply(call)
+        moves = act.sends and sighted(baseline, state)
+        promised = promised_counts(reply)
+        by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
+        tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, by_count=by_count)
+        found = act.settle_reading(requests, state, tried, reply)
+        proved = any(one.outcome.final or one.outcome is Outcome.BLOCKED for one in found)
+        if unknown and not moves and not proved:  # nothing shows that the act took effect
+            return self._with(base, requests, ()), call
+        if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
+            call = replace(call, state="accepted")
+        call = replace(call, sighted=call.sighted or (self.now if moves else None))
+        base = replace(base, call=call)
+        if state.status in WAITING_STATUSES:
+            waits = Reason("post_waits", status=state.status)
+            found = [
+                one if one.outcome.final or one.outcome is Outcome.BLOCKED else replace(one, reason=waits)
+                for one in found
+            ]
+        return self._with(base, requests, found), call
+
+    def _counts_tell(
+        self,
+        call: Call,
+        state: PostState,
+        baseline: Baseline | None,
+        reply: Any,
+        promised: Mapping[tuple[str, str], int],
+        looked: float,
+    ) -> bool:
+        """Whether a retry count that has reached the promised one tells of the end of this try (rule 18).
+
+        Never where this workspace has shown a target in flight, or its old status, with the promised count: counts rise there when a try
+        is queued.
+        """
+        reached = [
+            target
+            for target in state.targets
+            if target.retry_count is not None
+            and target.retry_count >= promised.get(target.place, target.retry_count + 1)
+        ]
+        if not reached:
+            return False
+        old = not is_newer(state, baseline)
+        if old or any(target.status in IN_FLIGHT_STATUSES for target in reached):
+            if self.ledger.meta(COUNTS_RISE_EARLY) is None:
+                self.ledger.set_meta(COUNTS_RISE_EARLY, "1")
+            return False
+        due = next_try(reply)
+        since = looked if due is None else min(looked, looked + call.end - due.timestamp())
+        edited = was_edited_since((call.baseline or {}).get("settable"), state)
+        return since >= COUNT_SETTLES_AFTER and not edited and self.ledger.meta(COUNTS_RISE_EARLY) is None
+
+    def _open_delivery(
+        self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
+    ) -> dict[int, Facts]:
+        """What the present record of a delivery makes of an act on it (rule 19)."""
+        baseline, long_ago = call.baseline or {}, (base.looked or 0.0) >= PROOF_AFTER
+        if act.ended(baseline, state, long_ago=long_ago and call.state == "accepted"):
+            return self._with(base, requests, act.settle_reading(requests, state))
+        if call.state == "unknown" and long_ago and not delivery_untouched(baseline, state):
+            base = replace(base, doubtful=True, resends=False)
+        return {one.id: base for one in requests}
+
+    def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> dict[int, Facts]:
+        """What the list makes of creates of which nobody knows (rules 13 to 15)."""
+        readings, seen = self.readings, self.ledger.seen
+        whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
+        looked = readings.looked(call, whole)
+        base = Facts(now=self.now, call=call, looked=looked, resends=resends)
+        if call.state == "sent" or (looked is None and readings.listed is None):
+            return {one.id: base for one in requests}
+        marks = seen.lists_show_marks
+        ids = self.unmarked(call, requests)
+        unmarked = [state for post in ids if (state := readings.alone.get(post, readings.window[post])) is not None]
+        posts = {**readings.window, **{state.post_id: state for state in unmarked}}
+        found = presence.match(requests, posts, unmarked, call.first_sent, call.last_sent, marks=marks)
+        unread = bool(set(ids) - readings.alone.keys())
+        proved = looked is not None and looked >= PROOF_AFTER and not unread
+        facts = {}
+        for one in requests:
+            post = found.found.get(one.id)
+            done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
+            doubtful = one.id in found.doubtful or unread
+            facts[one.id] = replace(
+                base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
+            )
+        return facts
+
+    def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
+        """Posts in the window without a mark that may be rows of a create call."""
+        window = self.readings.window
+        bare = [post for post, state in window.items() if state.mark is None]
+        if not bare:
+            return []
+        known = self.ledger.seen.of_posts(bare)
+        claimed = {post for post, one in known.items() if one.is_ours}
+        return presence.candidates(
+            requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
+        )
+
+    def _reply(self, call: Call) -> Any:
+        """What the API answered to the last try; None where that says nothing."""
+        from voxops.client import Reply
+
+        return None if call.reply is None else of_reply(Reply(call.path, call.http_status or 0, {}, call.reply))
+
+    # What is unsent.
+
+    def unsent(self, requests: Sequence[Request], gate: Gate, *, taking: bool = False, binding: bool = False) -> Unsent:
+        """What is known of requests that are in no call, looked up at once."""
+        return Unsent(self, requests, gate, taking=taking, binding=binding)
+
+    # Calls.
+
+    def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float) -> CallFacts:
+        """What is known of a new create call."""
+        ledger, readings = self.ledger, self.readings
+        size, less = ledger.runs.chunk(run, chunk)
+        most, _ = ledger.requests.bounds(one.id for one in requests)
+        facts = CallFacts(
+            now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
+        )
+        if len(requests) >= size or not act.bulk:
+            return replace(facts, chunk=len(requests))
+        sent = {one.id for one in requests}
+        missing = [state for request, state in ledger.runs.chunk_rows(run, chunk) if request not in sent]
+        marks = ledger.seen.lists_show_marks
+        others = ledger.seen.last_by_others(keys.campaign_mark(requests[0].item.campaign) if marks else None)
+        return replace(
+            facts,
+            unshared=any(state != "succeeded" for state in missing),
+            walked=None if readings.listed is None else readings.listed.at,
+            others=others,
+        )
+
+    def other(self, act: Act, requests: Sequence[Request]) -> CallFacts:
+        """What is known of a new call on a post or a delivery."""
+        state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
+        covers = act.covers([one.item for one in requests], state)
+        return CallFacts(now=self.now, kind="retry", size=len(requests), covers=covers)
+
+    def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts], tries: int) -> CallFacts:
+        """What is known of a call that is to be sent once more."""
+        act = act_named(call.act)
+        now = self.clock()
+        latest = float(self.ledger.meta("latest_server") or 0.0)
+        creates = act.about == "create"
+        stands = creates and any(
+            one_judged is not None or look is not None for one_judged, look in self.verdicts(requests).values()
+        )
+        # Lists that show neither marks nor texts prove nothing: what was sent may be any post.
+        blind = creates and not (
+            self.ledger.seen.lists_show_marks or any(state.content for state in self.readings.window.values())
+        )
+        return CallFacts(
+            now=self.now,
+            kind="resend",
+            size=len(requests),
+            left=len(requests) < call.size,
+            seen=any(each.found is not None for each in facts.values()),
+            doubtful=any(each.doubtful for each in facts.values()) or (blind and bool(self.readings.window)),
+            unwanted=bool({one.id for one in requests} - self.ledger.runs.wanted(one.id for one in requests)),
+            passed=any(act.has_passed(one.item, now) for one in requests),
+            forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
+            other_key=call.credential != self.credential,
+            refused=call.refused,
+            stands=stands,
+            tries=tries,
+            harmed=not self.ledger.calls.is_unharmed(call),
+        )
+
+    def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
+        """What the posts that are there make of rows, and what looks like them, by request."""
+        seen = self.ledger.seen
+        bodies = {one.id: one.item.body or {} for one in requests}
+        shown = {request: shown_of_body(body) for request, body in bodies.items()}
+        asked = {request: asked_hash(body) for request, body in bodies.items()}
+        rows: dict[str | None, list[Seen]] = {}
+        by_op: dict[str | None, list[Seen]] = {}
+        for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
+            rows.setdefault(post.row_mark, []).append(post)
+            by_op.setdefault(post.op_mark, []).append(post)
+        alike = seen.alike(asked.values(), shown.values())
+        found: dict[int, tuple[Request | Reason | None, Reason | None]] = {}
+        for one in requests:
+            posts = rows.get(one.item.row_mark, [])
+            posts += [post for post in by_op.get(one.item.mark, ()) if post not in posts]
+            same = [post for post in alike if post.asked == asked[one.id] or post.shown == shown[one.id]]
+            found[one.id] = presence.judge(one, posts), presence.looks_like(one, same, ())
+        return found
+
+
+class Unsent:
+    """Facts of requests that are in no call; what is taken counts as in flight for those that follow.
+
+    Parameters
+    ----------
+    knowledge : Knowledge
+        Where they are looked up.
+    requests : sequence of Request
+        The requests of one run.
+    gate : Gate
+        What holds the run.
+    taking : bool
+        Whether this is the transaction that sends.
+    binding : bool
+        Whether a plan is bound: what lists show is enough then.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool, binding: bool
+    ) -> None:
+        self._known = knowledge
+        self._binding = binding
+        self._gate = gate
+        self._now = knowledge.clock()
+        self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped)
+        self._taken: dict[str, Request] = {}
+        ledger = knowledge.ledger
+        creates = [one for one in requests if act_named(one.item.act).about == "create"]
+        self._others = [one for one in requests if one not in creates] if len(creates) < len(requests) else []
+        self._verdicts = knowledge.verdicts(creates) if creates else {}
+        self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
+        self._in_flight: dict[str | None, list[Request]] = {}
+        for alike, request in ledger.requests.alike_in_flight(self._shown.values()) if creates else ():
+            self._in_flight.setdefault(alike, []).append(request)
+        self._attempts = ledger.requests.attempts_in_flight([one.item.identity for one in creates]) if creates else {}
+        unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
+        self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
+        self._calls: dict[str, list[Call]] = {}
+        for call in ledger.calls.on({str(one.item.subject) for one in self._others}) if self._others else ():
+            self._calls.setdefault(str(call.subject), []).append(call)
+        first = sorted({each for one in requests for each in gate.first.get(one.id, ())})
+        self._first = ledger.requests.get(first) if first else {}
+
+    def take(self, request: Request) -> None:
+        """It goes into the call that is written now."""
+        if request.id in self._shown:
+            self._taken.setdefault(self._shown[request.id], request)
+
+    def facts(self, request: Request) -> Facts:
+        """What is known of one of them."""
+        gate, act = self._gate, act_named(request.item.act)
+        canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
+        first = tuple(self._first[each].outcome for each in gate.first.get(request.id, ()) if each in self._first)
+        base = replace(self._base, canaries=canaries, first=first, passed=act.has_passed(request.item, self._now))
+        return self._of_create(request, base) if act.about == "create" else self._of_subject(act, request, base)
+
+    def _of_create(self, request: Request, base: Facts) -> Facts:
+        judged, alike = self._verdicts[request.id]
+        shown = self._shown[request.id]
+        others = [*self._attempts.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
+        if shown in self._taken:
+            others.append(self._taken[shown])
+        if alike is None and others:
+            own = [one for one in others if one.item.identity == request.item.identity and one.id != request.id]
+            alike = (
+                Reason("alike_in_flight", row=request.item.label[:40])
+                if own
+                else presence.looks_like(request, (), others)
+            )
+        campaigns = self._campaigns.get(request.item.label, set())
+        unnamed = not request.item.seen.get("named", True)
+        listed = self._known.readings.listed
+        unknown = request.item.named_accounts
+        return replace(
+            base,
+            listed=None if listed is None else listed.at,
+            judged=judged,
+            alike=alike,
+            other_campaign=unnamed and bool(campaigns) and request.item.campaign not in campaigns,
+            no_account=Reason("no_account", said=no_account(unknown, self._known.accounts)) if unknown else None,
+        )
+
+    def _of_subject(self, act: Act, request: Request, base: Facts) -> Facts:
+        if request.item.subject.kind == "row":  # a withdrawal of what comes of a create that has not ended
+            return replace(base, first=(*base.first, Outcome.PENDING))
+        known, subject = self._known, str(request.item.subject)
+        calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
+        busy = calls[0] if calls else None
+        moves = busy is None or busy.state in {"sent", "accepted"} or self._may_go_again(busy)
+        state, moment = known.readings.subjects.get(subject, (None, None))
+        if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
+            moment = None  # what lists leave out decides, too
+        base = replace(base, busy=busy, busy_moves=moves, read=None if moment is None else moment.at)
+        if moment is None:
+            return base
+        past = known.ledger.requests.past(request.item.subject)
+        done = act.done_before(request, state, past) if state is not None else None
+        forbidden = act.forbids(request.item, state, past)
+        return replace(base, done=done, forbidden=forbidden, kept=self._kept(request))
+
+    def _may_go_again(self, call: Call) -> bool:
+        """Whether a run may still send a call again that is on the subject."""
+        requests = self._known.ledger.requests.of_call(call.id)
+        wanted = self._known.ledger.runs.wanted(one.id for one in requests)
+        return len(wanted) == len(requests) and self._base.now <= call.first_sent + self._known.retention
+
+    def _kept(self, request: Request) -> bool | None:
+        """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 28)."""
+        keep = request.item.seen.get("keep")
+        if not keep:
+            return True
+        state, moment = self._known.readings.subjects.get(str(Subject("post", str(keep))), (None, None))
+        if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
+            return None
+        if state is None or not (seen := presence.seen_of(state, moment.at)).is_live:
+            return False
+        creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
+        wanted = {shown_of_body(one.item.body or {}) for one in creates}
+        return seen.shown is None or not wanted or seen.shown in wanted
+
+
+def gate_of(ledger: Ledger, head: RunHead, stopped: Reason | None) -> Gate:
+    """What holds the rows of a run: the run itself, its canaries, and what must come first."""
+    rows = ledger.runs.rows(head.id)
+    first = {row.request: row.first for row in rows if row.first and row.request is not None}
+    if not head.canaries:
+        return Gate(stopped, first=first)
+    ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
+    return Gate(stopped, canaries_of(ledger, head.id), ahead, first)
+
+
+def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:
+    """Cause -> why its rows wait for their canaries, or are blocked; causes that may go on are left out (rule 7)."""
+    found = {}
+    for cause, counts in ledger.runs.canaries(run).items():
+        sent = counts.total() - counts["blocked"]
+        if counts["pending"] + counts["unknown"]:
+            found[cause] = Reason("waits_for_canaries")
+        elif not sent or counts["succeeded"] * 2 < sent:
+            found[cause] = Reason("canaries_failed", succeeded=counts["succeeded"], canaries=counts.total())
+    return found
+
+
+def utc(at: float) -> datetime:
+    """Seconds since the epoch as a time."""
+    return datetime.fromtimestamp(at, UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from concurrent.futures import Future
 from dataclasses import replace
@@ -10,14 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from voxops._support import eventloop
 from voxops.errors import VoxopsError
-from voxops.model import Observer, Snapshot
+from voxops.model import Clock, Observer, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-
-__all__ = ["Job", "begin", "notify"]
 
 _GOES_ON = frozenset({"sending", "watching"})  # phases in which a display says that something moves
 _log = logging.getLogger(__name__)
@@ -50,6 +49,20 @@ def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) 
         shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 
+async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
+    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
+    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    wake.clear()
+    for task in ended:
+        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
+
+
 class Job(Protocol):
     """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
 
@@ -65,6 +78,9 @@ class Job(Protocol):
 
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
+
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """What paused it in the ledger is over; `trust_lists` reads look-alikes only."""
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""

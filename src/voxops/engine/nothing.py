@@ -13,8 +13,6 @@ from voxops.engine.progress import start
 from voxops.frames.records import build
 from voxops.model import Observer, Snapshot
 
-__all__ = ["PREFIX", "Nothing"]
-
 PREFIX = "nothing_"  # of the names of such runs
 
 
@@ -49,6 +47,9 @@ class Nothing:
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002
         """There is nothing to go on with."""
         return False
+
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """Nothing holds it."""
 
     def close(self) -> None:
         """Nothing is open."""

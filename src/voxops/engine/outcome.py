@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,21 +17,22 @@ from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import PROOF_AFTER, SKEW
-from voxops.engine.answer import says_absent
+from voxops.api.timing import SKEW
+from voxops.engine.reduce import says_absent
 from voxops.errors import NotFoundError, PlanError
 from voxops.frames.columns import plain_values
-from voxops.frames.records import Columns, build, read_posts
+from voxops.frames.records import Columns, build, read_post, read_posts
 from voxops.frames.times import parse_times
-from voxops.ledger import Ledger, audit
+from voxops.ledger import audit
 from voxops.ledger.copies import copies_of
+from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-
-__all__ = ["COUNTS", "copies", "failed_rows", "made", "posts_column", "replanned", "verified"]
+    from voxops.engine.engine import Engine
 
 _ERRORS = ("error_code", "error_message")
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
@@ -51,14 +53,14 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     if act.keeps_old_errors():
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
-    if stuck_before is not None:
-        stuck = audit.stuck_rows(ledger, run, stuck_before)
-        wanted |= np.array([row in stuck for row in range(len(table))], dtype=bool)
+    hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
+    wanted |= np.array([row in hang for row in range(len(table))], dtype=bool)
+    stuck = [row in hang for row, keep in enumerate(wanted) if keep]
     table = table[wanted]
     states = [state for state, keep in zip(states, wanted, strict=True) if keep]
     anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
     extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
-    rows = table.drop(columns=list(extra)).assign(attempt=table["attempt"] + 1)
+    rows = table.drop(columns=list(extra), errors="ignore").assign(attempt=table["attempt"] + 1)
     if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
         rows["attempt"] = [
             1 if new and stuck_before is None else attempt for new, attempt in zip(anew, rows["attempt"], strict=True)
@@ -71,22 +73,27 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     for name in {name for state in states for name in state} & set(rows.columns):
         now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
         rows[name] = _like(now, rows[name])
-    table = act.failed_rows(rows)
+    table = act.failed_rows(rows, stuck)
     assert isinstance(table, pd.DataFrame)
     return table
 
 
-async def copies(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
-    """Copies of what a run made, read as they are now, with the post that each is a copy of."""
-    found = copies_of(ledger, run)
+async def copies(engine: Engine, run: str) -> pd.DataFrame:
+    """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 28)."""
+    ledger = engine.ledger
+    requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None)
+    await engine.eyes.refresh([one.item for one in requests.values() if act_named(one.item.act).about == "create"])
+    await engine.eyes.listing()
+    before = copies_of(ledger, run)
+    await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []
-    for copy in found:
+    for copy in copies_of(ledger, run):
         for post_id in copy.others:
-            record = await _record(client, post_id)
+            record = await _record(engine.client, post_id)
             if record is not None:  # else somebody has deleted it meanwhile
                 records.append(record)
-                rows.append((copy.label, copy.keep))
-    frame = build("posts", records, fetched_at=client.now().isoformat())
+                rows.append((copy.request.item.label, copy.keep))
+    frame = build("posts", records, fetched_at=engine.client.now().isoformat())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
         copy_of=pd.array([keep for _, keep in rows], dtype="string"),
@@ -103,55 +110,58 @@ async def _record(client: AsyncClient, post_id: str) -> Any:
         raise
 
 
-async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
-    """The posts that the creates of a run made, read as they are now from the list, and one by one where that does not show them.
+async def made(engine: Engine, run: str) -> pd.DataFrame:
+    """The posts that the creates of a run created, read as they are now.
 
-    ``attrs["open_rows"]`` names the rows that were sent and of which nobody knows yet what became of them: those without an outcome,
-    and those whose post is not shown yet (a reading may lag). ``attrs["unsent_rows"]`` names those that were never sent,
-    or are proved not to have been made.
+    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended; ``attrs["unsent_rows"]`` names
+    those that were never sent, or are proved not to have been created.
 
     Raises
     ------
     PlanError
         If the run is no create.
     """
-    head, table = ledger.runs.head(run), audit.results(ledger, run)
+    ledger, client = engine.ledger, engine.client
+    head = ledger.runs.head(run)
     if act_named(head.action).about != "create":
         raise PlanError(
-            f"{run} made no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
+            f"{run} created no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
         )
-    names = table[head.key_column].astype("string")
-    labels = dict(zip(table["result_id"], names, strict=True))
-    asked = audit.planned_rows(ledger, run)["attempt"].fillna(1)
-    ours = _made_by(ledger, run, dict(zip(table["result_id"], asked, strict=True)))
-    left = {post for post in labels if isinstance(post, str)}
-    is_open = table["outcome"].isin([Outcome.PENDING, Outcome.UNKNOWN])
-    under_way = ledger.operations.of_run(run, ("sent", "accepted", "unknown"))
-    was_sent = table["idempotency_key"].isin([stored.key for stored in under_way])
-    open_rows = names[is_open & was_sent].to_list()
-    created = [one.created for one in ledger.marks.of_posts(left).values() if one.created]
+    rows = [row for row in ledger.runs.rows(run) if row.request is not None]
+    requests = ledger.requests.get(row.request for row in rows if row.request is not None)
+    labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
+    ours = ledger.runs.created(run)
+    left = set(labels)
+    known = ledger.seen.of_posts(left)
+    created = [one.created for one in known.values() if one.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
     columns = Columns("posts")
-    async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
-        states = read_posts(page.records)
-        hits = left.intersection(states)
-        columns.extend([record for record in page.records if hits.intersection(read_posts([record]))])
-        left -= hits
-        times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
-        if not left or (times and max(times) < oldest):
-            break
-    sent = [stored.last_sent or 0.0 for stored in ledger.operations.of_run(run, audit.STATES)]
-    lately = client.now().timestamp() - max(sent, default=0.0) < PROOF_AFTER
-    gone = {post for post, one in ledger.marks.of_posts(left).items() if one.status == "deleted"}
-    alone = sorted(left - gone)
-    for start in range(0, len(alone), _AT_ONCE):
-        some = alone[start : start + _AT_ONCE]
+    found: dict[str, PostState | None] = {}
+    if left:
+        async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+            states = read_posts(page.records)
+            hits = left.intersection(states)
+            columns.extend([record for record in page.records if hits.intersection(read_posts([record]))])
+            found |= {post: states[post] for post in hits}
+            left -= hits
+            times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
+            if not left or (times and max(times) < oldest):
+                break
+    alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
+    for begin in range(0, len(alone), _AT_ONCE):
+        some = alone[begin : begin + _AT_ONCE]
         records = await asyncio.gather(*(_record(client, post) for post in some))
         columns.extend([record for record in records if record is not None])
-        open_rows += [labels[post] for post, record in zip(some, records, strict=True) if record is None and lately]
+        found |= {
+            post: None if record is None else read_post(record) for post, record in zip(some, records, strict=True)
+        }
+    await engine.eyes.note(found)
     frame = columns.frame()
-    frame.attrs["open_rows"] = open_rows
-    frame.attrs["unsent_rows"] = names[is_open & ~was_sent].to_list()
+    unsent = [one.item.label for one in requests.values() if one.call is None and not one.outcome.final]
+    frame.attrs["open_rows"] = [
+        [one.item.label, one.item.identity, one.item.attempt] for one in requests.values() if one.call is not None
+    ]
+    frame.attrs["unsent_rows"] = unsent
     frame.attrs["fetched_at"] = client.now().isoformat()
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
@@ -159,19 +169,17 @@ async def made(client: AsyncClient, ledger: Ledger, run: str) -> pd.DataFrame:
     )
 
 
-def _made_by(ledger: Ledger, run: str, asked: Mapping[Any, int]) -> set[str | None]:
-    """Posts that were made for a run, or for the first of which it is a repetition: one that had all of its rows.
-
-    What a later attempt has made is that one's: the run whose rows were `asked` for as an earlier one has only found it.
-    """
-    before = ledger.runs.sent_before(run)
-    ours = [one for one in ledger.operations.of_run(run, audit.STATES) if one.tries and one.id not in before]
-    members = [member for some in ledger.operations.members_of(one.id for one in ours).values() for member in some]
-    return {
-        member.result_id
-        for member in members
-        if member.item.seen.get("asked", member.item.attempt) <= asked.get(member.result_id, 0)
-    }
+def abandon(ledger: Ledger, run: str) -> None:
+    """Give up what a run never sent, but for what another run wants."""
+    requests = ledger.requests.get(
+        row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+    )
+    unsent = [one for one in requests.values() if one.call is None and one.outcome is Outcome.PENDING]
+    elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
+    ledger.requests.say(
+        [replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent if one.id not in elsewhere]
+    )
+    ledger.runs.pause(run, paused=True)
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:

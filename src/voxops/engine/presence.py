@@ -1,256 +1,271 @@
-"""Whether a post is there already: creates found by their marks, by what they show, or proved absent (rules 13, 14 and 26).
-
-Everything here is a decision about states that were read; nothing reads or sends.
-"""
+"""What is this post? Creates found by their marks, by what posts show, or proved absent (rules 13 to 15). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from voxops._support.canonical import as_read
-from voxops.acts.made import Made, accounts_of, asked_hash, is_live, made_of, shown_of_body, shown_of_state
-from voxops.acts.operation import Item, Member
+from voxops.acts import keys
+from voxops.acts.create import accounts_of, asked_hash, shown_of_body, shown_of_state
+from voxops.acts.item import Request, settled
 from voxops.api.evidence import same_time
-from voxops.api.reasons import TWIN
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
-from voxops.model import WAITING_STATUSES
+from voxops.ledger.records import Seen
+from voxops.model import WAITING_STATUSES, Outcome
 
-__all__ = [
-    "Verdict",
-    "cannot_tell",
-    "could_be",
-    "find_marked",
-    "is_older",
-    "judge_row",
-    "made_twice",
-    "pair_unmarked",
-    "was_edited",
-]
+LATER_ATTEMPTS = 30  # attempts beyond its own under which another ledger may have created a row
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is known of a row before it is created: `made` as this post, or `blocked` for this reason; neither if it may be sent."""
+class Match:
+    """What a reading of the list says of the rows of a create call.
 
-    made: str | None = None
-    blocked: str = ""
-
-
-def judge_row(
-    item: Item,
-    body: Mapping[str, Any],
-    made: Sequence[Made],
-    alike: Sequence[Made],
-) -> Verdict:
-    """Say what the posts that were made allow for a row.
-
-    Parameters
-    ----------
-    item : Item
-        The row, as the attempt that is meant.
-    body : mapping
-        What is asked, with account ids.
-    made : sequence of Made
-        Posts made for this row, by any of its marks.
-    alike : sequence of Made
-        Posts that show the same content, accounts and time, or were asked for so, whoever's row they are.
+    `found` maps a request to its post; `doubtful` are requests that a post may be, and nobody can tell; `extra` are second posts that our
+    own sending created for a row (rule 14).
     """
-    asked, shown = asked_hash(body), shown_of_body(body)
-    asked_for = item.seen.get("asked", item.attempt)  # by the analyst: after a failure the ledger raises the number
-    next_attempt = max((_attempt_of(item, post) for post in made if post.op_mark is not None), default=item.attempt) + 1
-    # What is there comes first: it may be another attempt at the same row. A draft comes last: it may be a clone, and where it is none,
-    # no other post bears its mark. So does what may be a duplicate.
-    copied = {one.post_id: _copied_from(one, made, shown) for one in made}
-    for post in sorted(made, key=lambda one: (one.taken_back, one.status == "draft", copied[one.post_id] is not None)):
-        later = post.op_mark is not None and post.op_mark != item.mark and _attempt_of(item, post) < asked_for
-        if post.taken_back:
-            if not later:
-                return Verdict(blocked=made_again(post.post_id, post.became, next_attempt))
-        elif (first := copied[post.post_id]) is not None:
-            if not item.seen.get("twin"):
-                return Verdict(
-                    blocked=f"{post.post_id}, a duplicate of its post {first.post_id} ({first.became} since), is there and shows "
-                    "something else; if it is this row, change it; if it is another post, a column twin (True) says so, and a column "
-                    f"attempt set to {next_attempt} makes the row again"
-                )
-        elif post.is_for(asked, shown):
-            return Verdict(made=post.post_id)
-        elif post.shown == shown:
-            return Verdict(
-                blocked=f"already posted as {post.post_id}, which shows this text, these accounts and this time by now, but was made "
-                "with another text, tags or media; if something is still to be changed, change the post itself"
-            )
-        else:
-            return Verdict(
-                blocked=f"already posted as {post.post_id} with other content, accounts or time; change the post itself, or name a "
-                "new campaign, which would post every row again"
-            )
-    if not item.seen.get("twin"):
-        campaign = (item.body or {}).get("metadata", {}).get("voxopsCampaign")
-        for post in alike:
-            if not post.is_ours and is_live(post.status):
-                return Verdict(blocked=f"looks like {post.post_id}, made by hand or elsewhere; {TWIN}")
-            mine = post.row_mark == item.row_mark or post.op_mark in item.marks
-            if mine or not (is_live(post.status) or post.taken_back):
-                continue
-            if post.campaign_mark == campaign:
-                since = "" if is_live(post.status) else f", {post.became} since"
-                return Verdict(
-                    blocked=f"looks like another row of this campaign, made as {post.post_id}{since}; {TWIN}"
-                )
-            # Nobody has said for sure that it is another campaign (rule 29).
-            if is_live(post.status) and not item.seen.get("named", True):
-                return Verdict(
-                    blocked=f"looks like a row of another campaign, made as {post.post_id}; pass campaign= to name the one that is meant"
-                )
-    return Verdict()
+
+    found: Mapping[int, str] = field(default_factory=dict)
+    doubtful: frozenset[int] = frozenset()
+    extra: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
-def _copied_from(post: Made, made: Sequence[Made], shown: str) -> Made | None:
-    """The post of a row which somebody has duplicated, marks and all; None where a post is no such duplicate.
+def seen_of(state: PostState, began: float) -> Seen:
+    """A post as the ledger remembers it, by a reading that began then."""
+    op, row, campaign, asked = state.marks
+    source = "single" if state.source == "single" else "list"
+    return Seen(
+        state.post_id, state.created_at or "", state.status, state.updated_at, op, row, campaign, asked, shown_of_state(state), began,
+        source, began,
+    )  # fmt: skip
 
-    Whether one that shows something else is the row, mended and put in its place, or was made from it as from a template, nobody knows;
-    where the row's own post is still there, that one is judged first.
+
+def is_remembered(state: PostState, now: float) -> bool:
+    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 26)."""
+    if state.source == "single" or state.mark is not None or state.marks[1] is not None:
+        return True
+    return state.scheduled_for is not None and shown_of_state(state) is not None and _instant(state.scheduled_for) > now
+
+
+def candidates(
+    requests: Sequence[Request],
+    posts: Iterable[PostState],
+    claimed: AbstractSet[str],
+    first_sent: float,
+    *,
+    marks: bool,
+) -> list[str]:
+    """Posts without a mark that may be one of these rows, and so must be read by themselves (rule 14).
+
+    `claimed` are posts that are known to be some row's; `marks` says that lists have shown our marks.
     """
-    alike = [one for one in made if one.op_mark is not None and one.op_mark == post.op_mark]
-    first = min(alike, key=lambda one: (one.created, one.post_id), default=post)
-    another = post is not first and post.shown not in {None, shown}
-    return first if another else None
+    return [
+        state.post_id
+        for state in posts
+        if state.mark is None
+        and state.post_id not in claimed
+        and not is_older(state, first_sent)
+        and (
+            (not marks and state.metadata is None and state.source == "list")  # a list without marks may show anything
+            or any(could_be(state, request.item.body or {}, marks=marks) for request in requests)
+        )
+    ]
 
 
-def made_again(post_id: str, became: str, attempt: int) -> str:
-    """Why a row whose post was taken back is blocked, and which attempt makes it again (rule 30)."""
-    return f"made as {post_id}, {became} since; to make it again, set a column attempt to {attempt}"
+def match(
+    requests: Sequence[Request],
+    posts: Mapping[str, PostState],
+    unmarked: Sequence[PostState],
+    first_sent: float,
+    last_sent: float,
+    *,
+    marks: bool,
+) -> Match:
+    """Say which posts are these rows: by the mark first, then by what they show; equal rows are matched by number.
+
+    `posts` are all that were read, `unmarked` the candidates as their single reads show them.
+    """
+    marked = _by_mark(requests, posts.values())
+    marked = _by_mark(requests, unmarked) | marked  # single reads show the marks that lists leave out
+    found = {request: hits[0].post_id for request, hits in marked.items()}
+    until = last_sent + SKEW
+    extra = {}
+    for request, hits in marked.items():
+        ours = [state.post_id for state in hits if not state.created_at or _instant(state.created_at) <= until]
+        if len(ours) > 1:
+            extra[request] = ours[1:]
+    found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
+    taken = set(found.values())
+    tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
+    others = [state for state in unmarked if state.post_id not in taken]
+    doubtful = {
+        request.id
+        for request in requests
+        if request.id not in found
+        and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
+    }
+    return Match(found, frozenset(doubtful), extra)
 
 
-def _attempt_of(item: Item, post: Made) -> int:
-    """Which attempt at a row a post is; a very late one where it bears a mark of none that is known."""
-    if post.op_mark not in item.marks:
-        return len(item.marks)
-    return item.marks.index(post.op_mark) + 1
+def _by_mark(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
+    """Request -> the posts that bear its mark and were created as it asks, the earliest first.
 
-
-def find_marked(
-    members: Iterable[Member], bodies: Mapping[int, Mapping[str, Any]], posts: Iterable[PostState]
-) -> dict[int, list[PostState]]:
-    """Position -> the posts that bear a member's mark and were made as its body asks, the earliest first.
-
-    A colleague may have made the same row with another body. Drafts without a time are clones, and don't count, unless no other post
+    A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
     """
-    by_mark: dict[str, list[PostState]] = {}
-    drafts: dict[str, list[PostState]] = {}
+    whole: dict[str, list[PostState]] = {}
+    clones: dict[str, list[PostState]] = {}
     for state in posts:
         if state.mark is not None:
             clone = state.status == "draft" and state.scheduled_for is None
-            (drafts if clone else by_mark).setdefault(state.mark, []).append(state)
-    by_mark = {mark: hits[-1:] for mark, hits in drafts.items()} | by_mark
-    found = {
-        member.position: [
-            state for state in by_mark.get(member.item.mark, ()) if _was_for(state, bodies[member.position])
-        ]
-        for member in members
-    }
-    return {
-        position: sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
-        for position, hits in found.items()
-        if hits
-    }
+            (clones if clone else whole).setdefault(state.mark, []).append(state)
+    by_mark = {mark: hits[-1:] for mark, hits in clones.items()} | whole
+    found = {}
+    for request in requests:
+        asked = asked_hash(request.item.body or {})
+        hits = [state for state in by_mark.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
+        if hits:
+            found[request.id] = sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
+    return found
 
 
-def _was_for(state: PostState, body: Mapping[str, Any]) -> bool:
-    """Whether a post was made as a body asks, as far as its own word goes; people may have edited it since."""
-    post = made_of(state)
-    return post is None or post.asked is None or post.asked == asked_hash(body)
+def _by_look(requests: Sequence[Request], posts: Sequence[PostState], first_sent: float) -> dict[int, str]:
+    """Request -> the post that shows the same content, accounts and time and was created since the send, without a mark."""
+    free: dict[str, list[str]] = {}
+    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
+        shown = shown_of_state(state)
+        if (
+            shown is not None
+            and state.mark is None
+            and state.created_at is not None
+            and not is_older(state, first_sent)
+        ):
+            free.setdefault(shown, []).append(state.post_id)
+    found = {}
+    for request in requests:
+        if ids := free.get(shown_of_body(request.item.body or {})):
+            found[request.id] = ids.pop(0)
+    return found
 
 
 def was_edited(state: PostState) -> bool:
-    """Whether a post was changed after it was created, so that what it shows need not be what was asked."""
+    """Whether a post was changed after it was created, so that what it shows need not be what was requested."""
     return state.updated_at is not None and not same_time(state.updated_at, state.created_at)
 
 
 def is_older(state: PostState, first_sent: float) -> bool:
-    """Whether a post was there before anything was sent, so that it can't be what was (rule 14)."""
-    return state.created_at is not None and datetime.fromisoformat(state.created_at).timestamp() < first_sent - SKEW
+    """Whether a post was there before anything was sent, so that it can't be what was."""
+    return state.created_at is not None and _instant(state.created_at) < first_sent - SKEW
 
 
-def could_be(state: PostState, body: Mapping[str, Any], *, marked: bool) -> bool:
+def could_be(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
     """Whether a post that bears none of our marks may be a row's, as far as what it shows goes.
 
-    Parameters
-    ----------
-    state : PostState
-        The post.
-    body : mapping
-        What the row asks for.
-    marked : bool
-        Whether lists have shown our marks. Then metadata that are not ours, or another text, are another post; else an API may keep
-        metadata of its own alone, and show texts as it likes: with entities, links made short, other line ends.
+    Where lists have shown our marks, metadata that are not ours, or another text, are another post; else an API may keep metadata of its
+    own alone, and show texts as it likes: with entities, links made short, other line ends.
     """
-    if state.mark is not None or (marked and state.has_metadata):
+    if state.mark is not None or (marks and state.has_metadata):
         return False
     accounts, content, when = accounts_of(state), state.content, state.scheduled_for
     elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
-    at_another_time = when is not None and not _same_minute(when, body["scheduledFor"])
-    other_text = content is not None and not _may_be_cut(content, str(body["content"]))
+    at_another_time = (
+        when is not None
+        and abs(_instant(when) - _instant(body["scheduledFor"])) >= timedelta(minutes=1).total_seconds()
+    )
+    other_text = content is not None and not as_read(str(body["content"])).startswith(as_read(content).rstrip(".… "))
     if was_edited(state):
         # People change one thing or another, but not all at once. What is out may show no time of its own.
         out = when is None and state.status not in WAITING_STATUSES
         return not (elsewhere and other_text and (at_another_time or out))
-    return not (elsewhere or at_another_time or (marked and other_text))
+    return not (elsewhere or at_another_time or (marks and other_text))
 
 
-def _same_minute(one: str, other: str) -> bool:
-    """Whether two times differ by less than a minute, to which an API may keep them."""
-    return abs(datetime.fromisoformat(one) - datetime.fromisoformat(other)) < timedelta(minutes=1)
-
-
-def _may_be_cut(shown: str, whole: str) -> bool:
-    """Whether a text may be another one, which a list has cut."""
-    return as_read(whole).startswith(as_read(shown).rstrip(".… "))
-
-
-def cannot_tell(state: PostState, bodies: Iterable[Mapping[str, Any]], *, marked: bool) -> bool:
-    """Whether even a single read does not rule a post out (rule 14).
-
-    It shows too little, or was edited since, or no other post bears a mark either.
-    """
+def _cannot_tell(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
+    """Whether even a single read does not rule a post out: it shows too little, was edited since, or no other post bears a mark either."""
     whole = shown_of_state(state) is not None and not was_edited(state)
-    return not (whole and marked) and any(could_be(state, body, marked=marked) for body in bodies)
+    return not (whole and marks) and could_be(state, body, marks=marks)
 
 
-def pair_unmarked(
-    bodies: Mapping[int, Mapping[str, Any]], posts: Sequence[PostState], first_sent: float
-) -> dict[int, str]:
-    """Position -> the post that a row is, for posts that bear no mark: equal content, accounts and time, created since the send.
+def _instant(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
-    Twins in one sheet are matched by number: two equal rows and one post leave one row unmatched.
+
+# What the posts that are there make of a row that is to be created (rules 13 and 26).
+
+
+def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
+    """The row settled as a post that is there, or why it must not be created; None if nothing that was seen forbids it.
+
+    `posts` bear a mark of the row or of one of its attempts.
     """
-    free: dict[str, list[str]] = {}
-    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
-        shown = shown_of_state(state)
-        if shown is None or state.mark is not None or state.created_at is None:
+    if not posts:
+        return None
+    item = request.item
+    body = item.body or {}
+    asked, shown = asked_hash(body), shown_of_body(body)
+    attempts = {
+        keys.mark(item.campaign, item.label, number): number for number in range(1, item.attempt + LATER_ATTEMPTS)
+    }
+    latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
+    first: dict[str, Seen] = {}
+    for post in sorted(posts, key=lambda one: (one.created, one.post_id)):
+        if post.op_mark is not None:
+            first.setdefault(post.op_mark, post)
+
+    def is_copy(
+        post: Seen,
+    ) -> bool:  # somebody has duplicated the row's post, marks and all, and made something else of it
+        return first.get(post.op_mark or "", post) is not post and post.shown not in {None, shown}
+
+    # What is there comes first: it may be another attempt at the row. What may be a duplicate comes later, what was withdrawn last.
+    for post in sorted(posts, key=lambda one: (one.withdrawn, one.status == "draft", is_copy(one))):
+        earlier = post.op_mark is not None and attempts.get(post.op_mark, len(attempts)) < request.asked
+        if post.withdrawn or post.status == "draft":
+            if not earlier:
+                return Reason("withdrawn_since", post=post.post_id, status=became(post), attempt=latest + 1)
+        elif is_copy(post):
+            if not item.seen.get("twin"):
+                own = first[post.op_mark or ""]
+                return Reason(
+                    "duplicate_of", post=post.post_id, own=own.post_id, status=became(own), attempt=latest + 1
+                )
+        elif post.is_as_requested(asked, shown):
+            return settled(request, Outcome.SUCCEEDED, result_id=post.post_id, confirmed=True)
+        else:
+            code = "shows_it_now" if post.shown == shown else "other_content"
+            return Reason(code, post=post.post_id)
+    return None
+
+
+def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Request]) -> Reason | None:
+    """Why a row that is meant as one of its own would go out twice: a live post, or an open call, is or makes the same (rule 26)."""
+    item = request.item
+    if item.seen.get("twin"):
+        return None
+    named = bool(item.seen.get("named", True))
+    campaign = keys.campaign_mark(item.campaign)
+    marks = set(keys.marks(item.campaign, item.label, range(1, item.attempt + LATER_ATTEMPTS))) if alike else set()
+    for post in alike:
+        if not post.is_ours and post.is_live:
+            return Reason("looks_like", post=post.post_id)
+        if post.row_mark == item.row_mark or post.op_mark in marks or not (post.is_live or post.withdrawn):
             continue
-        if not is_older(state, first_sent):
-            free.setdefault(shown, []).append(state.post_id)
-    found = {}
-    for position, body in sorted(bodies.items()):
-        ids = free.get(shown_of_body(body))
-        if ids:
-            found[position] = ids.pop(0)
-    return found
+        if post.campaign_mark == campaign:
+            return Reason("looks_like_row", post=post.post_id, since="" if post.is_live else f", {became(post)} since")
+        if post.is_live and not named:  # nobody has said for sure that it is another campaign (rule 29)
+            return Reason("looks_like_campaign", post=post.post_id)
+    for other in in_flight:
+        if other.id == request.id or (other.item.campaign and named and other.item.campaign != item.campaign):
+            continue
+        return Reason("alike_in_flight", row=other.item.label[:40])
+    return None
 
 
-def made_twice(member: Member, marked: Mapping[int, Sequence[PostState]], last_sent: float) -> str:
-    """A sentence if a row was created twice by our own sending; a copy that somebody made later is none (rule 14)."""
-    until = datetime.fromtimestamp(last_sent + SKEW, UTC)
-    ours = [
-        state.post_id
-        for state in marked.get(member.position, ())
-        if not state.created_at or datetime.fromisoformat(state.created_at) <= until
-    ]
-    return f"{member.item.label} was created twice: {ours[0]}, {ours[1]}" if len(ours) > 1 else ""
+def became(post: Seen) -> str:
+    """What a post is now, for people."""
+    return "a draft again" if post.status == "draft" else post.status

@@ -15,8 +15,6 @@ from voxops.frames.columns import plain_values
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-__all__ = ["refuse_unknown", "things_of"]
-
 _TYPED = 20  # ids that are looked at one by one before they are followed
 _LISTS = {"post": "posts", "media": "media", "account": "accounts"}
 _GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections import Counter
@@ -16,21 +17,15 @@ from voxops._support import safe
 from voxops.acts.plan import Plan
 from voxops.api.timing import WATCH_FOR
 from voxops.client import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
-from voxops.engine.control import Control
-from voxops.engine.job import notify
-from voxops.engine.progress import cells_of, fold, start
-from voxops.engine.reader import Reader, interval
-from voxops.engine.reporter import REFRESH
+from voxops.engine.job import notify, rest
+from voxops.engine.lists import Reader, interval
+from voxops.engine.progress import REFRESH, cells_of, fold, start
 from voxops.errors import DecodeError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
 from voxops.frames.records import build
 from voxops.model import WAITING_STATUSES, WATCH, Event, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-
-__all__ = ["Watch"]
-
-WATCHES_ON = "run.resume() watches on"
 
 
 class Watch:
@@ -75,65 +70,70 @@ class Watch:
         title = f"watch {_counted(len(self._handles), {handle.kind for handle in self._handles.values()})}"
         begun = start(self.id, WATCH, at=client.now(), title=title, phase="watching")
         self.snapshot = fold(begun, self._planned(()))
-        self._control = Control()
+        self._wake, self._notified = asyncio.Event(), set[str]()
+        self._paused, self._halted = False, ""
         self.over = False
 
     async def pause(self, *, withdraw: bool = False) -> None:  # noqa: ARG002  nothing was sent
         """Look no more."""
-        self._control.pause()
+        self.close()
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002  nothing is sent, so there is nothing to hold
         """Look again in this pass; True if it is over and another was made ready, which `go` works on."""
-        if not self.over:
-            self._control.resume()
-            return False
-        self._control = Control()
-        self.over = False
-        return True
+        self._paused, self._halted = False, ""
+        again, self.over = self.over, False
+        self._wake.set()
+        return again
 
     def close(self) -> None:
         """End."""
-        self._control.close()
+        self._paused = True
+        self._wake.set()
+
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """Nothing holds a watch."""
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if it has ended, or is not followed."""
         if subject not in self._left():
             return False
-        self._control.notify(subject)
+        self._notified.add(subject)
+        self._wake.set()
         return True
 
     async def go(self) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
-        clock, control, looks = self._client.clock, self._control, 0
+        clock, looks = self._client.clock, 0
         began = self._client.now().timestamp()
         due = clock.monotonic()
-        while (left := self._left()) and control.sending:
-            on_time, notified = clock.monotonic() >= due, control.take_notified()
+        while (left := self._left()) and not (self._paused or self._halted):
+            on_time, notified, self._notified = clock.monotonic() >= due, self._notified, set()
             try:
                 moves = await self._look(left if on_time else left & notified)
             except (TransportError, ServerError, DecodeError) as error:
                 moves = []  # an outage of minutes, or a proxy's page, is read through; only the deadline ends the wait
                 self._show(Event("note", self._client.now(), text=f"{error}; reading goes on"))
             except VoxopsError as error:
-                control.fail(error)
+                self._halt(str(error))
                 break
             self._tell(moves)
             if not any(self._moves(item, began + self._deadline) for item in self._left()):
                 self._say_why_waiting()
                 break
             if self._client.now().timestamp() - began > self._deadline:
-                control.halt(
-                    f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard",
-                    WATCHES_ON,
-                )
+                self._halt(f"still pending after {self._deadline / 60:.0f} minutes; look at the dashboard")
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
                 due = clock.monotonic() + max(interval(looks, self._rng, self._reader.pages), REFRESH)
-            await control.rest(clock, due - clock.monotonic())
+            await rest(clock, self._wake, due - clock.monotonic())
         self.over = True
-        phase = "stopped" if control.halted else "paused" if control.paused and self._left() else "done"
-        return self._show(Event("phase", self._client.now(), phase=phase, text=control.halted))
+        phase = "stopped" if self._halted else "paused" if self._paused and self._left() else "done"
+        return self._show(Event("phase", self._client.now(), phase=phase, text=self._halted))
+
+    def _halt(self, why: str) -> None:
+        """Look no more; the first reason counts."""
+        self._halted = self._halted or f"{why.removesuffix('.')}; run.resume() watches on"
 
     def _show(self, event: Event) -> Snapshot:
         """Fold an event into the snapshot, with the requests that were made since the last one, and notify the observer."""
@@ -159,10 +159,7 @@ class Watch:
             return
         due = min((self._due[item] for item in left if item in self._due), default=None)
         then = "" if due is None else f", the first until {safe.instant(due)}"
-        self._control.halt(
-            f"{safe.many(len(left), 'post waits for its', 'posts wait for their')} time or for somebody{then}",
-            WATCHES_ON,
-        )
+        self._halt(f"{safe.many(len(left), 'post waits for its', 'posts wait for their')} time or for somebody{then}")
 
     def _outcome(self, item: str) -> Outcome:
         """How it ended; pending as long as it has not."""

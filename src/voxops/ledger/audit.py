@@ -1,4 +1,4 @@
-"""What the ledger can tell: a run's outcomes, its waits, the runs there were, and the whole trail, as plain rows and frames."""
+"""What the ledger can tell: a run's rows with their outcomes, the runs there were, and the whole trail, as frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,115 +19,67 @@ import pandas as pd
 from voxops._support import canonical
 from voxops._support.files import write_file
 from voxops._support.safe import cell
-from voxops.acts.operation import Operation, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason, read_reason
 from voxops.frames.packing import unpack
-from voxops.ledger.copies import copies_of
+from voxops.ledger.copies import copies_of, duplicates_in
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import COLLIDED, OPEN
-from voxops.model import OUTCOMES
+from voxops.ledger.records import Seen, read_item, stored_reason
+from voxops.ledger.requests import NOW
+from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
-__all__ = [
-    "STATES",
-    "acted_on",
-    "canary_outcomes",
-    "cells",
-    "count_runs",
-    "export",
-    "history",
-    "is_blocked_for",
-    "plan_of",
-    "planned_rows",
-    "prune",
-    "results",
-    "runs",
-    "seen_states",
-    "stuck_rows",
-    "tally",
-]
-
-STATES = (*OPEN, "settled", "withdrawn")
 SETTLED = frozenset({"succeeded", "failed"})
 
-# Rows of a run with the member each stands for; held rows have none.
-_ROWS = """FROM run_rows LEFT JOIN items USING (identity, attempt)
-           LEFT JOIN members ON members.op = items.op AND members.position = items.position
-           LEFT JOIN operations ON operations.id = items.op
+# Rows of a run with the request that each stands for, and its last call.
+_ROWS = """FROM run_rows LEFT JOIN requests ON requests.id = run_rows.request
+           LEFT JOIN calls ON calls.id = requests.call
+           LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)
            WHERE run_rows.run = ?"""
-
-
-def is_blocked_for(ledger: Ledger, run: str, why: str) -> bool:
-    """Whether any row of a run is blocked for a reason that begins so."""
-    return bool(
-        ledger.query(
-            f"SELECT 1 {_ROWS} AND (run_rows.held LIKE ? OR members.waiting_for LIKE ?) LIMIT 1",
-            (run, f"{why}%", f"{why}%"),
-        )
-    )
-
-
-def acted_on(ledger: Ledger, since: datetime) -> set[str]:
-    """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
-    rows = ledger.query("SELECT DISTINCT subject FROM operations WHERE last_sent >= ?", (since.timestamp(),))
-    return {Subject.parse(text).id for (text,) in rows}
+_COUNTED = """FROM run_rows LEFT JOIN requests ON requests.id = run_rows.request LEFT JOIN calls ON calls.id = requests.call
+              WHERE run_rows.run = ?"""
+_OUTCOME = f"CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' ELSE {NOW} END"
 
 
 def cells(ledger: Ledger, run: str) -> Counter[tuple[str, str]]:
-    """Rows of a run by platform and outcome; held rows are blocked (rule 20)."""
+    """Rows of a run by platform and outcome."""
     rows = ledger.query(
-        f"SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'blocked') AS o, count(*) AS n {_ROWS} GROUP BY 1, 2",
-        (run,),
+        f"SELECT coalesce(requests.platform, '') AS p, {_OUTCOME} AS o, count(*) AS n {_COUNTED} GROUP BY 1, 2", (run,)
     )
     return Counter({(row["p"], row["o"]): row["n"] for row in rows})
 
 
-def tally(
-    ledger: Ledger, run: str, apart: Iterable[int] = ()
-) -> tuple[Counter[tuple[str, str]], Counter[tuple[int, str]]]:
-    """Rows of a run by platform and outcome, as `cells`, and why those that are not settled wait, by one look at the run.
-
-    Reasons are counted by operation for the operations `apart`, and under the number 0 for all others.
-    """
+def tally(ledger: Ledger, run: str) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+    """Rows of a run by platform and outcome, and why those that are not settled wait, by one look at the run."""
     rows = ledger.query(
-        f"""SELECT coalesce(members.platform, '') AS p, coalesce(members.outcome, 'blocked') AS o,
-                   CASE WHEN items.op IN (SELECT value FROM json_each(?)) THEN items.op ELSE 0 END AS op,
-                   operations.state AS state, run_rows.held AS held,
-                   members.waiting_for AS why, operations.waiting_for AS of_all, count(*) AS n
-            {_ROWS} GROUP BY 1, 2, 3, 4, 5, 6, 7""",
-        (json.dumps(list(apart)), run),
+        f"""SELECT coalesce(requests.platform, '') AS p, {_OUTCOME} AS o, requests.call IS NULL AS unsent,
+                   coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '') AS why,
+                   count(*) AS n
+            {_COUNTED} GROUP BY 1, 2, 3, 4""",
+        (run,),
     )
-    counts, reasons = Counter[tuple[str, str]](), Counter[tuple[int, str]]()
+    counts, reasons = Counter[tuple[str, str]](), Counter[str]()
     for row in rows:
         counts[row["p"], row["o"]] += row["n"]
         if row["o"] not in SETTLED:
-            reasons[row["op"], _why(row["state"], row["held"], row["why"], row["of_all"])] += row["n"]
+            reasons[_why(row["why"])] += row["n"]
     return counts, reasons
 
 
-def _why(state: str | None, held: str, why: str | None, of_all: str | None) -> str:
-    """One reason for a row that is not settled, the most particular one."""
-    said = held or why or of_all
-    if said:
-        return said
-    return {"planned": "not sent yet", "sent": "being sent", "accepted": "queued", "unknown": "no usable answer"}.get(
-        state or "", "held"
-    )
+_STATES = {
+    "": "not sent yet",
+    "sent": "being sent",
+    "accepted": "queued",
+    "unknown": "no usable answer",
+    "limited": "rate limited",
+}
 
 
-def canary_outcomes(ledger: Ledger, run: str) -> dict[str, Counter[str]]:
-    """Outcomes of a run's canaries by cause, ``held`` for those that were not sent; no cause is left out."""
-    rows = ledger.query(
-        f"""SELECT run_rows.canary AS cause, CASE WHEN run_rows.held <> '' THEN 'held' ELSE members.outcome END AS outcome, count(*) AS n
-            {_ROWS} AND run_rows.canary IS NOT NULL GROUP BY 1, 2""",
-        (run,),
-    )
-    outcomes: dict[str, Counter[str]] = {}
-    for row in rows:
-        outcomes.setdefault(row["cause"], Counter())[row["outcome"]] += row["n"]
-    return outcomes
+@lru_cache(maxsize=4096)
+def _why(text: str) -> str:
+    """Why a row waits, for people."""
+    return _STATES[text] if text in _STATES else str(read_reason(text))
 
 
 def results(ledger: Ledger, run: str) -> pd.DataFrame:
@@ -137,37 +89,46 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per eligible row of the plan, in its order: the plan's columns, ``attempt batch idempotency_key request`` as they
-        were sent, ``status_before`` (string: the status when it was planned), and ``outcome`` (string: succeeded, failed, pending, unknown, blocked), ``waiting_for`` (string), ``tries
-        http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]), ``notice``
-        (string: that it may have gone out twice, or which copies of it there are). Rows of creates also have ``campaign`` (string).
+        were sent, ``status_before`` (string: the status when it was planned), ``outcome`` (string: succeeded, failed, pending, unknown,
+        blocked), ``waiting_for reason_code`` (string), ``withdrawn`` (string: status and instant; missing while the post is there),
+        ``tries http_status`` (Int64), ``error_code error_message result_id`` (string), ``settled_at`` (datetime64[us, UTC]) and
+        ``notice`` (string: that it may have gone out twice, or which duplicates there are). Rows of creates also have ``campaign``.
     """
     plan, _ = _planned(ledger, run)
     rows = ledger.query(
-        f"""SELECT run_rows.row AS row, run_rows.held AS held, items.attempt AS attempt,
-                   operations.batch, operations.key, operations.method, operations.path, operations.state, operations.tries,
-                   operations.http_status, operations.reply, operations.waiting_for AS of_all, members.waiting_for AS why,
-                   coalesce(members.outcome, 'blocked') AS outcome, members.error_code, members.error_message,
-                   members.result_id, members.settled, operations.resent, operations.action
+        f"""SELECT run_rows.row AS row, run_rows.reason AS held, requests.attempt AS attempt, run_rows.chunk AS batch, last.key AS key,
+                   last.method AS method, last.path AS path, last.tries AS tries, last.http_status AS http_status, last.reply AS reply,
+                   last.resent AS resent, last.collided AS collided, last.act AS act, {_OUTCOME} AS outcome,
+                   coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '') AS why,
+                   requests.error_code AS error_code, requests.error_message AS error_message, requests.result_id AS result_id,
+                   requests.settled AS settled, requests.mark AS mark
             {_ROWS} ORDER BY run_rows.row""",
         (run,),
     )
     table = plan.iloc[[row["row"] for row in rows]].copy()
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
+    gone = ledger.seen.of_posts(
+        row["result_id"] for row in rows if row["mark"] is not None and row["result_id"] is not None
+    )
+    open_rows = [row["outcome"] not in SETTLED for row in rows]
     request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
-    waiting = [
-        None if row["outcome"] in SETTLED else _why(row["state"], row["held"], row["why"], row["of_all"])
-        for row in rows
-    ]
     table = table.assign(
         attempt=_column([row["attempt"] for row in rows], "Int64", table["attempt"]),
-        batch=_column([row["batch"] for row in rows], "Int64", table["batch"]),
         idempotency_key=_column([row["key"] for row in rows], "string", table["idempotency_key"]),
         request=_column(request, "string", table["request"]),
         status_before=table["status"].astype("string")
         if "status" in table.columns
         else pd.array([None] * len(rows), dtype="string"),
         outcome=pd.array([row["outcome"] for row in rows], dtype="string"),
-        waiting_for=pd.array(waiting, dtype="string"),
+        waiting_for=pd.array(
+            [_why(row["why"]) if is_open else None for row, is_open in zip(rows, open_rows, strict=True)],
+            dtype="string",
+        ),
+        reason_code=pd.array(
+            [_code(row["why"]) if is_open else None for row, is_open in zip(rows, open_rows, strict=True)],
+            dtype="string",
+        ),
+        withdrawn=pd.array([_withdrawn(row, gone) for row in rows], dtype="string"),
         tries=pd.array([row["tries"] or 0 for row in rows], dtype="Int64"),
         http_status=pd.array([row["http_status"] for row in rows], dtype="Int64"),
         error_code=pd.array([_error_code(row) for row in rows], dtype="string"),
@@ -184,8 +145,30 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     return table
 
 
+def _code(text: str) -> str:
+    """The code of why a row waits."""
+    if text in _STATES:
+        return {
+            "": "unsent",
+            "sent": "being_sent",
+            "accepted": "queued",
+            "unknown": "unresolved",
+            "limited": "rate_limited",
+        }[text]
+    reason = stored_reason(text)
+    return "" if reason is None else reason.code
+
+
+def _withdrawn(row: sqlite3.Row, gone: Mapping[str, Seen]) -> str | None:
+    """Status and instant of a post that was withdrawn or deleted since; None while it is there."""
+    post = gone.get(row["result_id"] or "") if row["outcome"] == "succeeded" else None
+    if post is None or post.status not in WITHDRAWN_STATUSES | {"deleted"}:
+        return None
+    return f"{post.status} {datetime.fromtimestamp(post.since, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _error_code(row: sqlite3.Row) -> str | None:
-    """The code of a row that failed; of one that nobody knows of, the one in the last answer."""
+    """The code of a row that failed; of one that is unknown, the one in the last answer."""
     if row["error_code"] is not None or row["outcome"] != "unknown" or (row["http_status"] or 0) < 400:
         code: str | None = row["error_code"]
         return code
@@ -204,22 +187,23 @@ def _code_of(reply: bytes | None) -> str:
 def _notice(row: sqlite3.Row, copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 11 and 28)."""
     said = []
-    if row["resent"] == COLLIDED:
+    if row["collided"]:
         said.append("may have gone out twice: somebody else worked on the same thing at that moment")
-    elif row["resent"] and row["action"] in {"retry", "fix"}:
+    elif row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
         said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
     if copies:
-        said.append(f"copies exist: {', '.join(copies)}; run.copies() lists them")
+        said.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
     return "; ".join(said) or None
 
 
 def _column(values: list[Any], dtype: Any, fallback: pd.Series) -> Any:
     """Values as sent, and where nothing was, as planned."""
-    kept = [planned if value is None else value for value, planned in zip(values, fallback, strict=True)]
-    return pd.array(kept, dtype=dtype)
+    return pd.array(
+        [planned if value is None else value for value, planned in zip(values, fallback, strict=True)], dtype=dtype
+    )
 
 
-def _times(seconds: list[float | None]) -> pd.DatetimeIndex:
+def _times(seconds: Sequence[float | None]) -> pd.DatetimeIndex:
     """Seconds since the epoch as UTC times."""
     stamps = [None if second is None else datetime.fromtimestamp(second, UTC) for second in seconds]
     return pd.DatetimeIndex(pd.to_datetime(pd.Series(stamps, dtype="object"), utc=True)).as_unit("us")
@@ -230,6 +214,16 @@ def count_runs(ledger: Ledger) -> int:
     return int(ledger.query("SELECT count(*) FROM runs")[0][0])
 
 
+def withdrawn(ledger: Ledger, run: str) -> int:
+    """How many posts of a run's rows were withdrawn or deleted since."""
+    rows = ledger.query(
+        """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request JOIN seen ON seen.post_id = requests.result_id
+           WHERE run = ? AND run_rows.reason = '' AND requests.mark IS NOT NULL AND seen.status IN (SELECT value FROM json_each(?))""",
+        (run, json.dumps(sorted(WITHDRAWN_STATUSES | {"deleted"}))),
+    )
+    return int(rows[0][0])
+
+
 def runs(ledger: Ledger) -> pd.DataFrame:
     """The runs of a ledger, newest first.
 
@@ -237,7 +231,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
-        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the blocked ones those whose posts were taken back since).
+        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the succeeded ones those whose posts were withdrawn since).
     """
     rows = ledger.query(
         "SELECT id, action, campaign, state, who, nullif(reason, '') AS reason, note, created FROM runs ORDER BY created DESC, rowid DESC"
@@ -251,60 +245,70 @@ def runs(ledger: Ledger) -> pd.DataFrame:
         for name in ("action", "campaign", "state", "who", "reason", "note")
     }
     numbers = {name: pd.array([count[name] for count in counts], dtype="Int64") for name in OUTCOMES}
-    numbers["withdrawn"] = pd.array([ledger.runs.withdrawn(row["id"]) for row in rows], dtype="Int64")
+    numbers["withdrawn"] = pd.array([withdrawn(ledger, row["id"]) for row in rows], dtype="Int64")
     index = pd.Index([row["id"] for row in rows], name="run", dtype="string")
     return pd.DataFrame({**words, "created_at": _times([row["created"] for row in rows]), **numbers}, index=index)
 
 
 def history(ledger: Ledger) -> pd.DataFrame:
-    """The audit trail: every row that was ever planned to be sent, oldest first.
+    """The audit trail: every request with its last call, oldest first.
 
     Returns
     -------
     pandas.DataFrame
-        ``action item platform method path idempotency_key state outcome waiting_for error_code error_message result_id who reason``
-        (string), ``attempt batch tries http_status`` (Int64), ``created_at first_sent_at last_sent_at settled_at`` (UTC). A try that
-        was taken back does not count as sent.
+        ``action item platform method path idempotency_key state outcome waiting_for error_code error_message result_id notice who reason``
+        (string), ``attempt tries http_status`` (Int64), ``created_at first_sent_at last_sent_at settled_at`` (UTC). ``state`` is
+        ``unsent``, that of the open call, or ``settled``.
     """
     rows = ledger.query(
-        """SELECT operations.*, members.label, members.platform, members.outcome, members.waiting_for AS why,
-                  members.error_code, members.error_message, members.result_id, members.settled AS done,
-                  items.attempt AS attempt, runs.who, runs.reason
-           FROM members JOIN operations ON operations.id = members.op
-           LEFT JOIN items ON items.op = members.op AND items.position = members.position
-           LEFT JOIN run_rows ON run_rows.identity = items.identity AND run_rows.attempt = items.attempt
-           LEFT JOIN runs ON runs.id = run_rows.run
-           -- of the runs that share a row the first; SQLite takes all columns from the row of a lone min(), true as it is here
-           GROUP BY members.op, members.position HAVING min(coalesce(runs.created, 0)) IS NOT NULL
-           ORDER BY members.op, members.position"""
+        f"""SELECT requests.*, {NOW} AS now, calls.state AS state, calls.reason AS of_call, calls.id AS open,
+                   last.key AS key, last.method AS method, last.path AS path, last.tries AS tries, last.http_status AS http_status,
+                   last.first_sent AS first_sent, last.last_sent AS last_sent, runs.who AS who, runs.reason AS because
+            FROM requests LEFT JOIN calls ON calls.id = requests.call
+            LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)
+            LEFT JOIN runs ON runs.id = (SELECT run FROM run_rows JOIN runs ON id = run WHERE run_rows.request = requests.id
+                                         ORDER BY created, runs.rowid LIMIT 1)
+            ORDER BY requests.id"""
     )
+    copies = duplicates_in(ledger)
+    waits = [row["reason"] or row["of_call"] or row["state"] or "" for row in rows]
+    is_open = [row["now"] not in SETTLED for row in rows]
     text = {
-        "action": "action", "item": "label", "platform": "platform", "method": "method", "path": "path",
-        "idempotency_key": "key", "state": "state", "outcome": "outcome", "error_code": "error_code",
-        "error_message": "error_message", "result_id": "result_id", "who": "who", "reason": "reason",
+        "action": [row["act"] for row in rows], "item": [row["label"] for row in rows], "platform": [row["platform"] for row in rows],
+        "method": [row["method"] for row in rows], "path": [row["path"] for row in rows], "idempotency_key": [row["key"] for row in rows],
+        "state": [row["state"] or ("unsent" if wait else "settled") for row, wait in zip(rows, is_open, strict=True)],
+        "outcome": [row["now"] for row in rows],
+        "waiting_for": [_why(why) if wait else None for why, wait in zip(waits, is_open, strict=True)],
+        "error_code": [row["error_code"] for row in rows], "error_message": [row["error_message"] for row in rows],
+        "result_id": [row["result_id"] for row in rows], "notice": [copies.get(row["id"]) for row in rows],
+        "who": [row["who"] for row in rows], "reason": [row["because"] for row in rows],
     }  # fmt: skip
-    columns: dict[str, Any] = {
-        name: pd.array([row[source] for row in rows], dtype="string") for name, source in text.items()
+    columns: dict[str, Any] = {name: pd.array(values, dtype="string") for name, values in text.items()}
+    columns["attempt"] = pd.array([row["attempt"] for row in rows], dtype="Int64")
+    columns["tries"] = pd.array([row["tries"] or 0 for row in rows], dtype="Int64")
+    columns["http_status"] = pd.array([row["http_status"] for row in rows], dtype="Int64")
+    times = {
+        "created_at": "created",
+        "first_sent_at": "first_sent",
+        "last_sent_at": "last_sent",
+        "settled_at": "settled",
     }
-    waiting = [
-        None if row["outcome"] in SETTLED else _why(row["state"], "", row["why"], row["waiting_for"]) for row in rows
-    ]
-    columns["waiting_for"] = pd.array(waiting, dtype="string")
-    for name in ("attempt", "batch", "tries", "http_status"):
-        columns[name] = pd.array([row[name] for row in rows], dtype="Int64")
-    times = {"created_at": "created", "first_sent_at": "first_sent", "last_sent_at": "last_sent", "settled_at": "done"}
     columns |= {name: _times([row[source] for row in rows]) for name, source in times.items()}
-    # What was taken back keeps the instant of its try, which archives go by; for people it was not sent.
-    columns["last_sent_at"] = columns["last_sent_at"].where([row["tries"] > 0 for row in rows])
     return pd.DataFrame(columns)
 
 
+def acted_on(ledger: Ledger, since: datetime) -> set[str]:
+    """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
+    rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= ?", (since.timestamp(),))
+    return {text.split(":", 2)[2] for (text,) in rows}
+
+
 def prune(ledger: Ledger, before: datetime) -> int:
-    """Drop bytes and replies of operations settled before an instant; identity and outcome stay (rule 24)."""
+    """Drop bytes and replies of calls that were closed before an instant; identity and outcome stay (rule 24)."""
     with ledger.atomic() as db:
         changed = db.execute(
-            """UPDATE operations SET body = NULL, reply = NULL, baseline = NULL
-               WHERE state IN ('settled', 'withdrawn') AND coalesce(settled, created) < ? AND (body IS NOT NULL OR reply IS NOT NULL)""",
+            """UPDATE calls SET body = NULL, reply = NULL, baseline = NULL
+               WHERE state = 'closed' AND coalesce(ended, last_sent) < ? AND (body IS NOT NULL OR reply IS NOT NULL)""",
             (before.timestamp(),),
         ).rowcount
     return int(changed)
@@ -325,37 +329,19 @@ def export(ledger: Ledger, path: Path) -> Path:
 def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
-    pointers = ledger.query(
-        "SELECT op, position, row FROM run_rows JOIN items USING (identity, attempt) WHERE run = ?", (run,)
+    rows = ledger.query(
+        "SELECT row, item, canary FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
+        (run,),
     )
-    # A run may stand for some rows only of an operation that another has bound, at other places of its own table.
-    rows = {(pointer["op"], pointer["position"]): pointer["row"] for pointer in pointers}
-    operations = [
-        Operation(
-            key=stored.key,
-            action=stored.action,
-            method=stored.method,
-            path=stored.path,
-            body=stored.body,
-            subject=stored.subject,
-            items=tuple(
-                replace(member.item, row=rows[stored.id, member.position])
-                for member in ledger.operations.members(stored.id)
-                if (stored.id, member.position) in rows
-            ),
-            batch=stored.batch,
-            canary=stored.canary,
-        )
-        for stored in ledger.operations.of_run(run, STATES)
-    ]
     table, why = _planned(ledger, run)
     return Plan(
         act=act_named(head.action),
         table=table,
-        operations=tuple(operations),
+        items=tuple(replace(read_item(row["item"]), row=row["row"]) for row in rows),
         campaign=head.campaign,
         key=head.key_column,
         canaries=head.canaries,
+        first=frozenset(row["row"] for row in rows if row["canary"] is not None),
         why=why,
     )
 
@@ -377,24 +363,21 @@ def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
-    rows = ledger.query(f"SELECT members.seen AS seen {_ROWS} ORDER BY run_rows.row", (run,))
+    rows = ledger.query(f"SELECT requests.seen AS seen {_COUNTED} ORDER BY run_rows.row", (run,))
     return [json.loads(row["seen"]) if row["seen"] else {} for row in rows]
 
 
 def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
     """Places, in the order of `results`, of rows whose act was sent before an instant of server time and has not ended.
 
-    It was accepted, or nobody knows of it; a create of which nobody knows is found or proved absent, and is not given up.
+    A create of which nobody knows is found or proved absent, and is not abandoned.
     """
     rows = ledger.query(
-        f"""SELECT operations.state AS state, operations.last_sent AS sent, members.outcome AS outcome, operations.action AS action
-            {_ROWS} ORDER BY run_rows.row""",
+        f"SELECT calls.state AS state, calls.last_sent AS sent, requests.mark AS mark {_COUNTED} ORDER BY run_rows.row",
         (run,),
     )
     return {
         place
         for place, row in enumerate(rows)
-        if (row["state"], row["outcome"]) in {("accepted", "pending"), ("unknown", "unknown")}
-        and act_named(row["action"]).about != "create"
-        and (row["sent"] or 0.0) < before
+        if row["state"] in {"accepted", "unknown"} and row["mark"] is None and (row["sent"] or 0.0) < before
     }

@@ -1,76 +1,71 @@
-"""Copies: posts that people see twice, whoever made them (rule 28)."""
+"""Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 28)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from voxops.acts.create import CreateAct
-from voxops.acts.made import Made, asked_hash, is_live, shown_of_body
-from voxops.acts.table import act_named
+from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.item import Request
 from voxops.ledger.ledger import Ledger
-
-__all__ = ["Copy", "copies_of", "followed", "keep_first"]
+from voxops.ledger.records import Seen
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One row of a run that more than one live post was made for: the post to `keep`, and the `others`; `row` is its number."""
+    """One row of a run that more than one live post was created for: the post to `keep`, and the `others`; `row` is its number."""
 
     row: int
-    label: str
+    request: Request
     keep: str
     others: tuple[str, ...]
 
 
-def followed(ledger: Ledger, ops: Iterable[int]) -> set[int]:
-    """Which of these operations are not the last that was sent from here for their post or delivery: its counts tell of later ones."""
-    rows = ledger.query(
-        """SELECT DISTINCT one.id FROM operations AS one JOIN operations AS later USING (subject)
-           WHERE later.id > one.id AND later.tries > 0 AND one.id IN (SELECT value FROM json_each(?))""",
-        (json.dumps(list(ops)),),
-    )
-    return {int(op) for (op,) in rows}
-
-
 def copies_of(ledger: Ledger, run: str) -> list[Copy]:
-    """Rows of a run for which more than one live post shows what was asked, or what their own post shows: content, accounts, time."""
-    rows = ledger.query(
-        """SELECT run_rows.row AS row, items.op AS op, items.position AS position FROM run_rows JOIN items USING (identity, attempt)
-           JOIN members ON members.op = items.op AND members.position = items.position
-           JOIN operations ON operations.id = items.op
-           JOIN made ON made.post_id = members.result_id
-           WHERE run_rows.run = ? AND operations.body IS NOT NULL
-             AND (SELECT count(*) FROM made AS other WHERE other.row_mark = made.row_mark OR other.op_mark = made.op_mark) > 1
-           ORDER BY run_rows.row""",
-        (run,),
-    )
+    """Rows of a run for which more than one live post shows what was requested, or what their own post shows."""
+    rows = {row.request: row.row for row in ledger.runs.rows(run) if row.request is not None and row.reason is None}
     found = []
-    for row, op, position in rows:
-        stored = ledger.operations.get(op)
-        act, members = act_named(stored.action), ledger.operations.members(op)
-        member = next(member for member in members if member.position == position)
-        item = member.item
-        if not isinstance(act, CreateAct):
-            continue
-        body = act.bodies(stored.body)[position]
-        asked = asked_hash(body)
-        made = [post for post in ledger.marks.of_row(item.row_mark, item.marks) if is_live(post.status)]
-        # An API may escape texts: then copies show what the row's own post shows.
-        own = [post.shown for post in made if post.post_id == member.result_id and post.shown]
-        for shown in ([shown_of_body(body)], own):
-            posts = [post for post in made if (post.shown in shown if post.shown is not None else post.asked == asked)]
-            if len(posts) > 1:
-                keep, *others = keep_first(posts)
-                found.append(Copy(row, item.label, keep.post_id, tuple(post.post_id for post in others)))
-                break
-    return found
+    for request, posts in _duplicated(ledger, ledger.requests.duplicated(rows)):
+        keep, *others = posts
+        found.append(Copy(rows[request.id], request, keep.post_id, tuple(post.post_id for post in others)))
+    return sorted(found, key=lambda copy: copy.row)
 
 
-def keep_first(posts: Sequence[Made]) -> list[Made]:
-    """The post to keep, then the others: a published one, else the earliest created, then the smallest id.
+def duplicates_in(ledger: Ledger) -> dict[int, str]:
+    """Request -> which duplicates of its post exist, for people."""
+    return {
+        request.id: f"duplicates exist: {', '.join(post.post_id for post in posts[1:])}"
+        for request, posts in _duplicated(ledger, ledger.requests.duplicated(None))
+    }
 
-    So two laptops never withdraw both.
-    """
+
+def _duplicated(ledger: Ledger, requests: Iterable[Request]) -> list[tuple[Request, list[Seen]]]:
+    wanted = list(requests)
+    if not wanted:
+        return []
+    by_mark: dict[str | None, list[Seen]] = {}
+    for post in ledger.seen.of_rows([one.item.row_mark for one in wanted]):
+        by_mark.setdefault(post.row_mark, []).append(post)
+    found = [(one, duplicates(one, by_mark.get(one.item.row_mark, []))) for one in wanted]
+    return [(one, posts) for one, posts in found if len(posts) > 1]
+
+
+def keep_first(posts: Iterable[Seen]) -> list[Seen]:
+    """The post to keep, then its duplicates: a published one, else the earliest created, then the smallest id."""
     return sorted(posts, key=lambda post: (post.status != "published", post.created, post.post_id))
+
+
+def duplicates(request: Request, posts: Sequence[Seen]) -> list[Seen]:
+    """Live posts of a row that are what was requested, or what its own post shows, the one to keep first; fewer than two for none.
+
+    What bears the mark and differs is another use of the post.
+    """
+    body = request.item.body or {}
+    asked, shown = asked_hash(body), shown_of_body(body)
+    live = [post for post in posts if post.is_live]
+    own = {post.shown for post in live if post.post_id == request.result_id and post.shown}  # an API may escape texts
+    for looks in ({shown}, own):
+        alike = [post for post in live if (post.shown in looks if post.shown is not None else post.asked == asked)]
+        if len(alike) > 1:
+            return keep_first(alike)
+    return []

@@ -22,59 +22,71 @@ BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process th
 
 SCHEMA = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE operations (
+    CREATE TABLE requests (
         id INTEGER PRIMARY KEY,
-        key TEXT NOT NULL UNIQUE,
-        action TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB,
-        subject TEXT NOT NULL, batch INTEGER NOT NULL, canary INTEGER NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'accepted', 'unknown', 'settled', 'withdrawn')),
-        baseline TEXT,
-        tries INTEGER NOT NULL DEFAULT 0,
-        first_sent REAL, last_sent REAL, ended REAL,
-        answered INTEGER NOT NULL DEFAULT 0,
-        http_status INTEGER, reply BLOB,
-        owner TEXT, lease_until REAL,
-        credential TEXT,
-        waiting_for TEXT NOT NULL DEFAULT '',
-        created REAL NOT NULL, read REAL NOT NULL, settled REAL, sighted REAL,
-        shrunk INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE INDEX operations_open ON operations (subject) WHERE state IN ('planned', 'sent', 'accepted', 'unknown');
-    CREATE INDEX operations_by_subject ON operations (subject);
-    CREATE TABLE members (
-        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
-        item TEXT NOT NULL, body_hash TEXT NOT NULL, platform TEXT NOT NULL, label TEXT NOT NULL,
-        outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('succeeded', 'failed', 'pending', 'unknown', 'blocked')),
-        waiting_for TEXT NOT NULL DEFAULT '',
+        act TEXT NOT NULL, identity TEXT NOT NULL, attempt INTEGER NOT NULL, asked INTEGER NOT NULL,
+        subject TEXT NOT NULL, label TEXT NOT NULL, platform TEXT NOT NULL, campaign TEXT NOT NULL,
+        requested TEXT NOT NULL, mark TEXT, alike TEXT, item TEXT NOT NULL, hash TEXT NOT NULL,
+        outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'failed')),
+        blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
         error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
-        PRIMARY KEY (op, position)
+        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), most INTEGER, page INTEGER,
+        created REAL NOT NULL,
+        UNIQUE (identity, attempt)
     );
-    CREATE INDEX members_by_label ON members (label);
-    CREATE INDEX members_by_result ON members (result_id) WHERE result_id IS NOT NULL;
-    CREATE TABLE items (
-        identity TEXT NOT NULL, attempt INTEGER NOT NULL,
-        op INTEGER NOT NULL REFERENCES operations (id), position INTEGER NOT NULL,
-        PRIMARY KEY (identity, attempt)
+    CREATE INDEX requests_by_subject ON requests (subject);
+    CREATE INDEX requests_by_label ON requests (label);
+    CREATE INDEX requests_by_result ON requests (result_id) WHERE result_id IS NOT NULL;
+    CREATE INDEX requests_by_time ON requests (settled) WHERE mark IS NOT NULL;
+    CREATE INDEX requests_by_call ON requests (call) WHERE call IS NOT NULL;
+    CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
+    CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
+        subject TEXT NOT NULL, baseline TEXT, credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
+        tries INTEGER NOT NULL, first_sent REAL NOT NULL, last_sent REAL NOT NULL, ended REAL,
+        answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
+        owner TEXT, lease_until REAL,
+        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
+        sighted REAL, reason TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
+    CREATE INDEX calls_by_subject ON calls (subject);
+    CREATE TABLE call_rows (
+        call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
+        void INTEGER NOT NULL DEFAULT 0, -- it is proved that nothing of it happened
+        PRIMARY KEY (call, position)
     ) WITHOUT ROWID;
-    CREATE INDEX items_by_op ON items (op);
+    CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
         created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
-        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT ''
+        state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
+        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
+        lease_until REAL NOT NULL DEFAULT 0
     );
     CREATE TABLE run_rows (
-        run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL,
-        identity TEXT, attempt INTEGER, held TEXT NOT NULL DEFAULT '', canary TEXT,
+        run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
+        reason TEXT NOT NULL DEFAULT '', chunk INTEGER NOT NULL, canary TEXT, first TEXT,
         PRIMARY KEY (run, row)
     ) WITHOUT ROWID;
-    CREATE TABLE made (
-        post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL,
-        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT, updated TEXT
+    CREATE INDEX run_rows_by_request ON run_rows (request);
+    CREATE TABLE chunks (
+        run TEXT NOT NULL REFERENCES runs (id), chunk INTEGER NOT NULL, size INTEGER NOT NULL, less REAL,
+        PRIMARY KEY (run, chunk)
+    ) WITHOUT ROWID;
+    CREATE TABLE seen (
+        post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
+        op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
+        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL
     );
-    CREATE INDEX made_by_op ON made (op_mark);
-    CREATE INDEX made_by_row ON made (row_mark);
-    CREATE INDEX made_by_shown ON made (shown);
-    CREATE INDEX made_by_asked ON made (asked);
+    CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
+    CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
+    CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
+    CREATE INDEX seen_by_shown ON seen (shown);
+    CREATE INDEX seen_by_asked ON seen (asked);
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """
 # Hash of the schema, as far as PRAGMA user_version can hold it: 31 bits. A ledger with any other is refused.

@@ -1,26 +1,17 @@
-r"""The ledger: which logical requests exist, under which keys, and what became of them. It outlives kernels.
+r"""The ledger: what was wanted, what was sent, and what was seen. It outlives kernels.
 
-An operation moves along this line, and never back over *sent*::
+Four nouns, each a table. A **request** is one thing that an analyst wants once; ``(identity, attempt)`` is unique. A **run** is the rows of
+a plan, pointing at requests. A **call** is one HTTP request for one or more requests, written in the transaction that marks it sent; what
+has not been sent is in no call. **Seen** is what readings and answers have shown of posts::
 
-                    claim                2xx of an asynchronous call
-      planned ──────────────► sent ─────────────────────────────► accepted
-       ▲ │                   ▲  │  \                                 │
-       │ │ a later plan      │  │   \ answered for good              │ terminal, and the
-       │ ▼ replaces it       │  │    \                              │ baseline has moved
-       │withdrawn      claim │  │     ▼                              ▼
-       │                     │  │      ────────────────────────► settled
-       │            unknown ◄───┘ ambiguous, or its sender died       ▲
-       └────────────┘   └─────────────────────────────────────────────┘ reading shows what happened
-        reading proves that nothing happened
+      request:   unsent ──► in an open call ──► succeeded | failed        (for ever)
+                   ▲              │
+                   └── released ──┘   proved to have had no effect
 
-*open* is planned, sent, accepted and unknown. *planned* means that nothing of it has happened: it was never sent, or every try is
-proved to have had no effect. Before bytes leave, key, bytes, baseline and ``sent`` are committed (rule 8); each try is claimed
-in a transaction of its own that looks again at state, lease, subject, key deadline and API key, and at whether what cleared it
-for sending still holds: nobody tried it since, and the reading is not old. Every write goes through `Ledger.atomic`.
+      call:      sent ──► accepted | unknown | limited ──► closed         (it answers for no request any more)
 
-Tables: ``operations`` (one logical request), ``members`` (the rows it covers, with their outcome), ``items`` (identity and
-attempt of a row -> its member), ``runs`` and ``run_rows`` (what an analyst started, pointing at items), ``made`` (posts of
-creates that the server has shown, with the marks they bear), ``meta`` (the workspace, and what was read when).
+*Blocked* is no outcome: it stands beside the request with its reason. *Pending* and *unknown* follow from the call. Every write goes
+through `Ledger.atomic`.
 """
 
 from __future__ import annotations
@@ -30,34 +21,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voxops.api.timing import LEASE
-from voxops.ledger.claims import Claims
-from voxops.ledger.creates import Creates
-from voxops.ledger.forming import Forming
-from voxops.ledger.marks import Marks
-from voxops.ledger.operations import Operations
-from voxops.ledger.outcomes import Outcomes
+from voxops.ledger.calls import Calls
+from voxops.ledger.requests import Requests
 from voxops.ledger.runs import Runs
+from voxops.ledger.seen import SeenPosts
 from voxops.ledger.store import Store
-
-__all__ = ["Ledger"]
 
 
 class Ledger(Store):
-    """One file of logical requests.
+    """One file of requests.
 
     Parameters
     ----------
     path : Path
         SQLite file; created with mode 0600 where there is none.
     clock : callable
-        Seconds since the epoch, for leases.
+        Seconds since the epoch, in server time, for leases and ages.
     lease : float
-        Seconds a sender keeps an operation to itself; longer than any request takes.
+        Seconds for which a sender keeps a call to itself; longer than any request takes.
 
     Attributes
     ----------
-    operations, creates, forming, claims, outcomes, marks, runs
-        The parts of the ledger, each with its own verbs.
+    requests, calls, runs, seen
+        The four nouns, each with its own verbs.
 
     Raises
     ------
@@ -67,13 +53,10 @@ class Ledger(Store):
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
         super().__init__(path, clock=clock, lease=lease)
-        self.operations = Operations(self)
-        self.creates = Creates(self)
-        self.forming = Forming(self)
-        self.claims = Claims(self, self.operations)
-        self.outcomes = Outcomes(self)
-        self.marks = Marks(self)
+        self.requests = Requests(self)
+        self.calls = Calls(self)
         self.runs = Runs(self)
+        self.seen = SeenPosts(self)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.path}>"

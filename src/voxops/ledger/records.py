@@ -1,4 +1,4 @@
-"""What the ledger hands out: stored operations, and the clearance, claim or refusal of a try."""
+"""What the ledger hands out: calls, posts as they were seen, runs and their rows."""
 
 from __future__ import annotations
 
@@ -8,163 +8,203 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from voxops._support import canonical
-from voxops.acts.operation import Item, Member, Subject
-from voxops.api.matrix import find, takes_version
-from voxops.model import Outcome
+from voxops.acts.item import Item, Request, Subject
+from voxops.api.reasons import Reason, read_reason
+from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-__all__ = [
-    "BUSY",
-    "COLLIDED",
-    "OPEN",
-    "STORED",
-    "Claim",
-    "Clearance",
-    "Refusal",
-    "Stored",
-    "compact_json",
-    "item_text",
-    "read_member",
-    "read_stored",
-    "well_formed",
-]
-
-COLLIDED = 2  # in the column `resent`: somebody else did the same at the same moment
-OPEN = ("planned", "sent", "accepted", "unknown")
-_FIX = 10  # the matrix row of a call about one target
-BUSY = ("sent", "accepted", "unknown")  # something may be happening at the server
+_ITEM = tuple(field.name for field in fields(Item) if field.name not in {"subject", "after"})
+NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An operation as the ledger holds it; times are seconds since the epoch.
+class Call:
+    """One HTTP request for one or more requests; times are seconds since the epoch, in server time.
 
-    `first_sent` (of the tries that may have had an effect), `last_sent` and `ended` (when the last try was given up or answered;
-    None where nobody saw it end) are in server time, `read` (when its subject was read last before the first try) in the ledger's
-    own. `answered` says that the API itself answered the last try, so that it no longer works on it. `sighted` is when
-    the subject was seen on its way since the last try, in server time. `shrunk` says that a batch has lost
-    rows to what is there already, `resent` that it was sent again without proof that it had no effect.
+    Attributes
+    ----------
+    state : str
+        ``sent`` (in flight, under a lease), ``accepted`` (a 2xx of an asynchronous act), ``unknown``, ``limited`` (a batch that a rate
+        limit or a quota may have broken off in its middle) or ``closed`` (it answers for no request any more).
+    size : int
+        How many requests it was formed for.
+    answered : bool
+        Whether the API itself answered the last try, so that it no longer works on it.
+    refused : bool
+        Whether a later try was refused, so that it is not sent again.
+    resent : bool
+        Whether it was sent again without proof that it had no effect.
+    sighted : float or None
+        When its subject was seen in flight since the last try.
     """
 
     id: int
-    key: str
-    action: str
+    act: str
     method: str
     path: str
     body: bytes | None
+    key: str
     subject: Subject
-    batch: int
-    canary: bool
+    baseline: Mapping[str, Any] | None
+    credential: str
+    hash: str
+    size: int
     state: str
-    baseline_text: str | None
     tries: int
-    first_sent: float | None
-    last_sent: float | None
+    first_sent: float
+    last_sent: float
     ended: float | None
     answered: bool
-    read: float
     http_status: int | None
-    credential: str | None
-    waiting_for: str
-    sighted: float | None
-    shrunk: bool
+    reply: bytes | None
+    owner: str | None
+    lease_until: float | None
+    refused: bool
     resent: bool
+    collided: bool
+    sighted: float | None
+    reason: Reason | None
 
     @property
-    def about_one_target(self) -> bool:
-        """Whether the call acts on one target of a post, which its path names (matrix row 10)."""
-        endpoint = find(self.method, self.path)
-        return endpoint is not None and endpoint.row == _FIX
-
-    @property
-    def under_version(self) -> bool:
-        """Whether the call bears the version token of its subject (matrix row 2)."""
-        endpoint = find(self.method, self.path)
-        return endpoint is not None and takes_version(endpoint)
-
-    @property
-    def read_alone(self) -> bool:
-        """Whether its subject is read by itself just before it is sent."""
-        return self.about_one_target or self.under_version
-
-    @property
-    def version(self) -> str | None:
-        """The version token that was read, where the call bears one."""
-        return (self.baseline or {}).get("version") if self.under_version else None
-
-    @property
-    def baseline(self) -> Mapping[str, Any] | None:
-        """State of the subject as it was read before the first try."""
-        state: Mapping[str, Any] | None = None if self.baseline_text is None else canonical.decode(self.baseline_text)
-        return state
+    def end(self) -> float:
+        """When its last try ended, or was sent where nobody saw it end."""
+        return self.last_sent if self.ended is None else self.ended
 
 
-_FIELDS = tuple(field.name for field in fields(Stored))
-STORED = ", ".join(_FIELDS).replace("baseline_text", "baseline")  # columns of an operation, in the order of its fields
-_AT = {name: _FIELDS.index(name) for name in ("path", "subject", "canary", "answered", "shrunk", "resent")}
-_ITEM = tuple(field.name for field in fields(Item))
+CALL_FIELDS = tuple(field.name for field in fields(Call))
+CALL = ", ".join(CALL_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Clearance:
-    """What an operation was found fit to be sent upon: the operation as it was then, and when that was read (ledger time)."""
+class Seen:
+    """A post as readings and answers have shown it; marks and `asked` are None where it does not show them.
 
-    operation: Stored
-    read: float
-
-    @property
-    def op(self) -> int:
-        """Number of the operation."""
-        return self.operation.id
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to send an operation once; what it says was committed before it was handed out.
-
-    `first` says that nothing of it can have happened before. The right ends at `until` (ledger time).
+    `created` and `updated` are ISO text in UTC; `began` is when the reading began, in server time; `since` is when it was first seen
+    with its present status.
     """
 
-    operation: Stored
-    owner: str
-    first: bool
-    until: float
+    post_id: str
+    created: str
+    status: str
+    updated: str | None = None
+    op_mark: str | None = None
+    row_mark: str | None = None
+    campaign_mark: str | None = None
+    asked: str | None = None
+    shown: str | None = None
+    began: float = 0.0
+    source: str = "list"
+    since: float = 0.0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was created for a row; one without marks was created by hand, or by a tool."""
+        return self.op_mark is not None or self.row_mark is not None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it was withdrawn or deleted since."""
+        return self.status in WITHDRAWN_STATUSES or self.status == "deleted"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 28)."""
+        return self.status not in NEVER_OUT
+
+    def is_as_requested(self, asked: str, shown: str) -> bool:
+        """Whether it is what was requested: by its mark where it has one, else by what it shows."""
+        return self.asked == asked if self.asked is not None else self.shown in {None, shown}
+
+
+SEEN = ", ".join(field.name for field in fields(Seen))
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an operation may not be sent now; `final` if waiting does not help, `stale` if reading again does."""
+class RunHead:
+    """A run without its frame.
 
-    why: str
-    final: bool = False
-    stale: bool = False
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it.
+    """
+
+    id: str
+    action: str
+    campaign: str
+    key_column: str
+    canaries: int
+    held: int
+    created: float = 0.0
+    paused: bool = False
+    undone: bool = False
+    failures: int | None = None
+    trust_lists: bool = False
 
 
-def read_stored(row: sqlite3.Row) -> Stored:
-    """An operation from its row, whose columns are `STORED`."""
-    values = list(row)
-    values[_AT["subject"]] = Subject.parse(values[_AT["subject"]], values[_AT["path"]])
-    for name in ("canary", "answered", "shrunk", "resent"):
-        values[_AT[name]] = bool(values[_AT[name]])
-    return Stored(*values)
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary; rows that must succeed before."""
+
+    row: int
+    request: int | None
+    reason: Reason | None = None
+    chunk: int = 0
+    canary: str | None = None
+    first: tuple[int, ...] = ()
 
 
-def read_member(row: sqlite3.Row) -> Member:
-    """A member from its row."""
-    item = canonical.decode(row["item"])
-    item["subject"] = Subject.parse(item["subject"], item["path"])
-    return Member(
-        op=row["op"], position=row["position"], item=Item(**item), outcome=Outcome(row["outcome"]),
-        waiting_for=row["waiting_for"], error_code=row["error_code"], error_message=row["error_message"],
-        result_id=row["result_id"], seen=None if row["seen"] is None else canonical.decode(row["seen"]),
-    )  # fmt: skip
+def read_call(row: sqlite3.Row) -> Call:
+    """A call from its row, whose columns are `CALL`."""
+    value = dict(zip(CALL_FIELDS, row, strict=True))
+    value["subject"] = Subject.parse(value["subject"])
+    value["baseline"] = None if value["baseline"] is None else canonical.decode(value["baseline"])
+    value["reason"] = stored_reason(value["reason"])
+    for name in ("answered", "refused", "resent", "collided"):
+        value[name] = bool(value[name])
+    return Call(**value)
+
+
+def read_request(row: sqlite3.Row) -> Request:
+    """A request from its row of the view of `requests` (see `requests.REQUEST`)."""
+    return Request(
+        id=row["id"],
+        item=read_item(row["item"]),
+        outcome=Outcome(row["now"]),
+        reason=stored_reason(row["reason"]),
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        result_id=row["result_id"],
+        seen=None if row["seen"] is None else canonical.decode(row["seen"]),
+        settled_at=row["settled"],
+        asked=row["asked"],
+        position=row["position"] or 0,
+        call=row["call"],
+        confirmed=bool(row["confirmed"]),
+    )
+
+
+def read_item(text: str) -> Item:
+    """An item as the ledger keeps it."""
+    value = canonical.decode(text)
+    return Item(**{**value, "subject": Subject.parse(value["subject"])})
 
 
 def item_text(item: Item) -> str:
-    """An item as it is stored; what it holds is written as it is, and not copied first."""
+    """An item as text for the ledger."""
     return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
 
 
-def compact_json(value: Any) -> str | None:
+def stored_reason(text: str) -> Reason | None:
+    """A reason as the ledger keeps it; None for none."""
+    if not text:
+        return None
+    found = read_reason(text)
+    return found if isinstance(found, Reason) else Reason("unreadable", words=found)
+
+
+def reason_text(reason: Reason | None) -> str:
+    """A reason as text for the ledger."""
+    return "" if reason is None else reason.stored()
+
+
+def json_or_none(value: Any) -> str | None:
     """JSON text, None for None."""
     return None if value is None else canonical.encode(value)
 

@@ -1,138 +1,53 @@
-"""Runs: what an analyst started, and the rows that it stands for."""
+"""Runs: what an analyst started, the rows that it stands for, and what binds it: pauses, undo, limits."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from voxops.errors import LedgerError
-from voxops.ledger.records import OPEN, well_formed
+from voxops.ledger.records import RunHead, RunRow, reason_text, stored_reason, well_formed
+from voxops.ledger.requests import NOW
 from voxops.ledger.store import Part
 
-__all__ = ["RunHead", "RunRow", "Runs"]
+LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
 
-
-@dataclass(frozen=True, slots=True)
-class RunHead:
-    """A run without its frame."""
-
-    id: str
-    action: str
-    campaign: str
-    key_column: str
-    canaries: int
-    held: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """A row of a run: the item and attempt that it stands for, or no attempt and why it is held; `canary` is its cause where it goes first."""
-
-    row: int
-    identity: str | None
-    attempt: int | None
-    held: str = ""
-    canary: str | None = None
+_HEAD = "id, action, campaign, key_column, canaries, held, created, paused, undone, failures, trust_lists"
 
 
 class Runs(Part):
     """The runs of a ledger."""
 
-    def start(self, head: RunHead, *, reason: str | None, created: float, frame: bytes) -> None:
-        """Write a run; its rows follow in the same transaction."""
+    def start(
+        self,
+        head: RunHead,
+        rows: Iterable[RunRow],
+        chunks: Iterable[tuple[int, int]],
+        *,
+        reason: str | None,
+        frame: bytes,
+    ) -> None:
+        """Write a run with its rows and the sizes of its chunks."""
         with self._store.atomic() as db:
             db.execute(
-                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), created, frame, head.canaries, head.held),
+                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held, failures, trust_lists)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, frame, head.canaries,
+                    head.held, head.failures, head.trust_lists,
+                ),
             )  # fmt: skip
-
-    def add_rows(self, run: str, rows: Iterable[RunRow]) -> None:
-        """Write the rows of a run."""
-        with self._store.atomic() as db:
             db.executemany(
-                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (run, row.row, row.identity, row.attempt, well_formed(row.held), well_formed(row.canary))
+                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary), json.dumps(row.first) if row.first else None)
                     for row in rows
                 ],
+            )  # fmt: skip
+            db.executemany(
+                "INSERT INTO chunks (run, chunk, size) VALUES (?, ?, ?)", [(head.id, *chunk) for chunk in chunks]
             )
-
-    def leave(self, run: str, op: int, why: str) -> None:
-        """Let a run stand no longer for the rows of an operation, for this reason; a later one does."""
-        with self._store.atomic() as db:
-            db.execute(
-                """UPDATE run_rows SET held = ?, attempt = NULL WHERE run = ?
-                   AND (identity, attempt) IN (SELECT identity, attempt FROM items WHERE op = ?)""",
-                (well_formed(why), run, op),
-            )
-
-    def open_rows(self, run: str) -> list[tuple[int, int, bool, bool]]:
-        """Rows without an outcome of a run's open operations: operation, position, whether it is a row of the run, and a canary of it."""
-        rows = self._store.query(
-            f"""WITH own AS (SELECT items.op, items.position, run_rows.canary FROM run_rows JOIN items USING (identity, attempt)
-                             WHERE run = ?)
-                SELECT members.op, members.position, own.op IS NOT NULL, own.canary IS NOT NULL
-                FROM members JOIN operations ON operations.id = members.op
-                LEFT JOIN own ON own.op = members.op AND own.position = members.position
-                WHERE members.op IN (SELECT op FROM own) AND operations.state IN {OPEN}
-                  AND members.outcome NOT IN ('succeeded', 'failed')""",
-            (run,),
-        )
-        return [(int(op), int(position), bool(is_own), bool(canary)) for op, position, is_own, canary in rows]
-
-    def attempt_of(self, identity: str, op: int, position: int) -> int | None:
-        """The attempt under which an item is known to stand for a member; None where it is not."""
-        rows = self._store.query(
-            "SELECT attempt FROM items WHERE identity = ? AND op = ? AND position = ?", (identity, op, position)
-        )
-        return int(rows[0][0]) if rows else None
-
-    def last_attempt(self, identity: str) -> int:
-        """The highest attempt of an item, 0 for none."""
-        return int(self._store.query("SELECT max(attempt) FROM items WHERE identity = ?", (identity,))[0][0] or 0)
-
-    def sent_before(self, run: str) -> set[int]:
-        """The operations that runs before a run had, and that were sent before it was begun; of a repetition, before the first run.
-
-        It repeats a run that had all of its rows.
-        """
-        rows = self._store.query(
-            """WITH first AS (
-                   SELECT min(rowid) AS number, min(created) AS begun FROM runs WHERE NOT EXISTS (
-                       SELECT identity FROM run_rows WHERE run = ? AND identity IS NOT NULL AND attempt IS NOT NULL
-                       EXCEPT SELECT identity FROM run_rows WHERE run = runs.id))
-               SELECT DISTINCT operations.id FROM first JOIN runs ON runs.rowid < first.number
-               JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt) JOIN operations ON operations.id = items.op
-               WHERE operations.first_sent <= first.begun""",
-            (run,),
-        )
-        return {int(op) for (op,) in rows}
-
-    def of_operation(self, op: int) -> list[str]:
-        """The runs with a row that stands for a member of an operation, the one that was begun last first."""
-        rows = self._store.query(
-            """SELECT runs.id FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
-               WHERE items.op = ? GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC""",
-            (op,),
-        )
-        return [str(run) for (run,) in rows]
-
-    def withdrawn(self, run: str) -> int:
-        """How many rows of a run are blocked because their posts were taken back since it was begun, which asks for nobody (rule 30)."""
-        # Where a clock stands still, as the sandbox's does, the run that was the first to have a row is older than what became of it.
-        rows = self._store.query(
-            """SELECT count(*) FROM runs JOIN run_rows ON run_rows.run = runs.id JOIN items USING (identity, attempt)
-               JOIN members ON members.op = items.op AND members.position = items.position
-               WHERE runs.id = ? AND members.outcome = 'blocked' AND settled >= runs.created
-                 AND (settled > runs.created OR NOT EXISTS (
-                   SELECT 1 FROM runs AS earlier JOIN run_rows AS before ON before.run = earlier.id
-                   WHERE earlier.rowid < runs.rowid AND before.identity = items.identity AND before.attempt = items.attempt))
-                 AND result_id IN (SELECT post_id FROM made WHERE status <> 'draft') -- an approver has sent that back
-                 AND members.op IN (SELECT id FROM operations WHERE action IN ('create', 'create_one'))""",
-            (run,),
-        )
-        return int(rows[0][0])
 
     def head(self, run: str) -> RunHead:
         """What a run is.
@@ -142,22 +57,178 @@ class Runs(Part):
         LedgerError
             If there is no such run.
         """
-        rows = self._store.query(
-            "SELECT id, action, campaign, key_column, canaries, held FROM runs WHERE id = ?", (run,)
-        )
+        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", (run,))
         if not rows:
             raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
-        return RunHead(*rows[0])
+        value = dict(zip(_HEAD.split(", "), rows[0], strict=True))
+        return RunHead(
+            **{
+                **value,
+                "paused": bool(value["paused"]),
+                "undone": bool(value["undone"]),
+                "trust_lists": bool(value["trust_lists"]),
+            }
+        )
+
+    def rows(self, run: str) -> list[RunRow]:
+        """The rows of a run, in the order of its plan."""
+        rows = self._store.query(
+            "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", (run,)
+        )
+        return [
+            RunRow(row[0], row[1], stored_reason(row[2]), row[3], row[4], tuple(json.loads(row[5])) if row[5] else ())
+            for row in rows
+        ]
 
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
         return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
 
-    def finish(self, run: str, *, state: str, note: str) -> None:
-        """Note how a pass over a run ended."""
+    def open(self) -> list[str]:
+        """Runs with a row that is not settled, oldest first."""
+        rows = self._store.query(
+            """SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = runs.id AND run_rows.reason = '' AND outcome = '') ORDER BY created, rowid"""
+        )
+        return [str(run) for (run,) in rows]
+
+    def of_request(self, request: int) -> list[str]:
+        """The runs with a row that stands for a request, the newest first."""
+        rows = self._store.query(
+            "SELECT id FROM runs JOIN run_rows ON run = id WHERE request = ? AND run_rows.reason = '' GROUP BY id ORDER BY created DESC, runs.rowid DESC",
+            (request,),
+        )
+        return [str(run) for (run,) in rows]
+
+    def wanted(self, ids: Iterable[int]) -> set[int]:
+        """Which of these requests a run names that lives and is neither paused nor undone (rule 1)."""
+        rows = self._store.query(
+            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
+               AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ?""",
+            (json.dumps(list(ids)), self._store.now()),
+        )
+        return {int(request) for (request,) in rows}
+
+    def wanted_elsewhere(self, ids: Iterable[int], run: str) -> set[int]:
+        """Which of these requests another run names that is not undone, and lives."""
+        rows = self._store.query(
+            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
+               AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ?""",
+            (json.dumps(list(ids)), run, self._store.now()),
+        )
+        return {int(request) for (request,) in rows}
+
+    def live(self, runs: Iterable[str]) -> None:
+        """These runs are looped over: they live for a while."""
         with self._store.atomic() as db:
-            db.execute("UPDATE runs SET state = ?, note = ? WHERE id = ?", (state, note, run))
+            db.executemany(
+                "UPDATE runs SET lease_until = ? WHERE id = ?", [(self._store.now() + LIVES, run) for run in runs]
+            )
+
+    def pause(self, run: str, *, paused: bool) -> None:
+        """Pause a run, or let it send again."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET paused = ? WHERE id = ?", (paused, run))
+
+    def undo(self, run: str) -> None:
+        """A later plan withdraws what a run created: it never sends again."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", (run,))
+
+    def trust_lists(self, run: str) -> None:
+        """A run reads look-alikes only, where lists show no marks."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET trust_lists = 1 WHERE id = ?", (run,))
+
+    def finish(self, run: str, *, state: str, note: str) -> None:
+        """Note how a pass over a run ended; nobody loops over it any more."""
+        with self._store.atomic() as db:
+            db.execute("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", (state, note, run))
+
+    def created(self, run: str) -> set[str]:
+        """Posts that a run created: of requests that it was the first to want as this attempt, or that repeats a run which was.
+
+        A later run of other rows has only found what an earlier one created.
+        """
+        rows = self._store.query(
+            """SELECT result_id FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = ? AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
+                 AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id)
+                 AND NOT EXISTS (
+                   SELECT 1 FROM run_rows AS before JOIN runs AS earlier ON earlier.id = before.run
+                   WHERE before.request = requests.id AND before.reason = '' AND earlier.id <> run_rows.run
+                     AND earlier.rowid < (SELECT rowid FROM runs WHERE id = run_rows.run)
+                     AND EXISTS (SELECT request FROM run_rows WHERE run = ? AND request IS NOT NULL
+                                 EXCEPT SELECT request FROM run_rows WHERE run = earlier.id))""",
+            (run, run),
+        )
+        return {str(post) for (post,) in rows}
+
+    def unsent(self, run: str) -> bool:
+        """Whether a run has rows that going on might send."""
+        rows = self._store.query(
+            """SELECT 1 FROM run_rows JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = call
+               WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked AND coalesce(calls.state, 'unknown') <> 'accepted' LIMIT 1""",
+            (run,),
+        )
+        return bool(rows)
+
+    def abandoned(self, run: str) -> int:
+        """How many rows of a run somebody has abandoned, or undone, before they were sent."""
+        rows = self._store.query(
+            """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND outcome = '' AND blocked
+               AND (requests.reason LIKE '["cancelled"%' OR requests.reason LIKE '["undone"%')""",
+            (run,),
+        )
+        return int(rows[0][0])
+
+    def failed(self, run: str) -> int:
+        """How many rows of a run have failed."""
+        rows = self._store.query(
+            "SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND run_rows.reason = '' AND outcome = 'failed'",
+            (run,),
+        )
+        return int(rows[0][0])
+
+    def canaries(self, run: str) -> dict[str, Counter[str]]:
+        """Outcomes of a run's canaries by cause; ``blocked`` for those that were not sent."""
+        rows = self._store.query(
+            f"""SELECT canary, CASE WHEN run_rows.reason <> '' THEN 'blocked' ELSE {NOW} END AS now, count(*) AS n
+                FROM run_rows LEFT JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = requests.call
+                WHERE run = ? AND canary IS NOT NULL GROUP BY 1, 2""",
+            (run,),
+        )
+        found: dict[str, Counter[str]] = {}
+        for row in rows:
+            found.setdefault(row["canary"], Counter())[row["now"]] += row["n"]
+        return found
+
+    # Chunks (rule 27).
+
+    def chunk(self, run: str, chunk: int) -> tuple[int, float | None]:
+        """How many rows the plan lets go in a chunk, and when it last became less."""
+        rows = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", (run, chunk))
+        return (int(rows[0][0]), rows[0][1]) if rows else (0, None)
+
+    def became_less(self, requests: Iterable[int], now: float) -> None:
+        """The chunks of these requests have lost a row for a reason that another laptop may not share."""
+        with self._store.atomic() as db:
+            db.execute(
+                """UPDATE chunks SET less = ? WHERE (run, chunk) IN (
+                       SELECT run, chunk FROM run_rows WHERE request IN (SELECT value FROM json_each(?)))""",
+                (now, json.dumps(list(requests))),
+            )
+
+    def chunk_rows(self, run: str, chunk: int) -> list[tuple[int | None, str]]:
+        """The rows of a chunk: request, and what it is now: its outcome, ``blocked``, ``unsent`` or ``open``."""
+        rows = self._store.query(
+            """SELECT request, CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' WHEN outcome <> '' THEN outcome
+                   WHEN call IS NOT NULL THEN 'open' WHEN blocked THEN 'blocked' ELSE 'unsent' END AS now
+               FROM run_rows LEFT JOIN requests ON requests.id = request WHERE run = ? AND chunk = ?""",
+            (run, chunk),
+        )
+        return [(row["request"], row["now"]) for row in rows]
 
 
 def _whoami() -> str:

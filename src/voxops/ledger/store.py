@@ -208,6 +208,10 @@ class Store:
             except sqlite3.Error as error:
                 raise explain(error, self.path) from None
 
+    def version(self) -> int:
+        """A number that changes when another process has written the file."""
+        return int(self.query("PRAGMA data_version")[0][0])
+
     def meta(self, name: str) -> str | None:
         """A remembered value."""
         rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))

@@ -38,12 +38,12 @@ _CHANGED = {
 
 
 def plan_fingerprint(plan: Plan) -> str:
-    """Return the identity of a plan: the bytes, key and order of every request, and nothing else."""
-    return fingerprint(
-        str(plan.action),
-        plan.canaries,
-        [[each.key, each.method, each.path, (each.body or b"").hex(), each.canary] for each in plan.operations],
-    )
+    """Return the identity of a plan: what each of its rows requests, in their order, and nothing else."""
+    rows = [
+        [item.identity, item.attempt, item.method, item.path, item.requested, item.row in plan.first]
+        for item in plan.items
+    ]
+    return fingerprint(str(plan.action), plan.canaries, rows)
 
 
 class PlanRunner:

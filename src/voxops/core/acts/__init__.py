@@ -1,1 +1,0 @@
-"""What can be done to posts and deliveries: one module per act."""

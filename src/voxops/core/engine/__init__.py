@@ -1,1 +1,0 @@
-"""Exactly once: one question for a request, one for a call, one loop."""

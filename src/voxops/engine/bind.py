@@ -1,0 +1,467 @@
+"""Binding a plan: each row finds its request, whatever run wanted it before, and one table says how (rules 1, 2 and 5).
+
+One transaction decides for all rows and writes them; before it, the engine has read what the plan is about. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voxops._support.canonical import as_kept
+from voxops.acts.act import Act
+from voxops.acts.cancel import of_create
+from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
+from voxops.acts.item import Item, Request, Subject, settled
+from voxops.acts.plan import Plan
+from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.api.timing import STUCK_AFTER
+from voxops.engine.facts import Knowledge, gate_of
+from voxops.engine.rules import Block, Decision, Settle, decide
+from voxops.frames.packing import pack
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call, RunHead, RunRow, Seen
+from voxops.model import IN_FLIGHT_STATUSES, Outcome
+
+# Field of a request -> the column of a sheet that it comes from, where they differ.
+_COLUMNS = {"accountIds": "accounts", "scheduledFor": "scheduled_for", "firstComment": "first_comment"}
+_SHOWN = frozenset({"content", "accountIds", "scheduledFor"})  # fields that a post shows
+_CHANGEABLE = frozenset({"content", "accountIds", "scheduledFor", "tags"})  # and those that plan_update can change
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of a row that is planned.
+
+    Attributes
+    ----------
+    item : Item
+        The row, as planned now.
+    request : Request or None
+        The latest attempt at it.
+    call : Call or None
+        The open call that answers for that.
+    creates : bool
+        Whether it creates a post.
+    differs : tuple of str
+        Fields in which it asks for something else than that attempt.
+    anew : bool
+        Whether the analyst means a next attempt.
+    again : bool
+        Whether a column ``again`` asks for it once more, and did not before.
+    withdrawn : Seen or None
+        Its post, where that was withdrawn or deleted since and no other post of the row is live.
+    shown : bool
+        Whether its post shows what is asked now: both were mended alike.
+    old : bool
+        Whether its call has been open for ten minutes without an end.
+    """
+
+    item: Item
+    request: Request | None = None
+    call: Call | None = None
+    creates: bool = False
+    differs: tuple[str, ...] = ()
+    anew: bool = False
+    again: bool = False
+    withdrawn: Seen | None = None
+    shown: bool = False
+    old: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an open call answers for it."""
+        return self.call is not None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has succeeded."""
+        return self.request is not None and self.request.outcome is Outcome.SUCCEEDED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed."""
+        return self.request is not None and self.request.outcome is Outcome.FAILED
+
+    @property
+    def undone(self) -> bool:
+        """Whether a later plan has undone it before it was sent, or its post does not exist: only a next attempt clears that."""
+        request = self.request
+        if request is None or request.reason is None or self.is_open or request.outcome.final:
+            return False
+        return request.reason.code in {"undone", "not_found"}
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The row stands for the request that there is, as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The row stands for the request that there is, which was not sent yet and now asks what this plan does."""
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """The row is a new request, as this attempt; an attempt that never ended is abandoned for it."""
+
+    attempt: int
+    abandon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The row is blocked in this run."""
+
+    reason: Reason
+
+
+Verdict = Join | Renew | New | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row of the table."""
+
+    name: str
+    holds: Callable[[Known], bool]
+    verdict: Callable[[Known], Verdict]
+
+
+def _next(known: Known) -> int:
+    """The number of the next attempt: at least one more, and what the sheet says where it creates."""
+    last = 0 if known.request is None else known.request.item.attempt
+    return max(known.item.attempt, last + 1) if known.creates else last + 1
+
+
+def _first(known: Known) -> Verdict:
+    return New(known.item.attempt if known.creates else 1)
+
+
+def _withdrawn(known: Known) -> Verdict:
+    post = known.withdrawn
+    assert post is not None
+    status = "a draft again" if post.status == "draft" else post.status
+    return Refuse(Reason("withdrawn_since", post=post.post_id, status=status, attempt=_next(known)))
+
+
+def _otherwise(code: str) -> Callable[[Known], Verdict]:
+    def refuse(known: Known) -> Verdict:
+        fields = ", ".join(_COLUMNS.get(name, name) for name in known.differs)
+        return Refuse(Reason(code, fields=fields, post=(known.request and known.request.result_id) or known.item.label))
+
+    return refuse
+
+
+CASES: tuple[Case, ...] = (
+    Case("never wanted before", lambda k: k.request is None, _first),
+    Case("undone, or not there, and meant as a next attempt", lambda k: k.undone and k.anew, lambda k: New(_next(k))),
+    Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
+    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and not k.creates and k.old and (k.anew or k.again),
+         lambda k: New(_next(k), abandon=True)),
+    Case("open, with another body", lambda k: k.is_open and bool(k.differs), _otherwise("open_otherwise")),
+    Case("open", lambda k: k.is_open, lambda _: Join()),
+    Case("succeeded, withdrawn since, and meant as a next attempt", lambda k: k.succeeded and k.withdrawn is not None and k.anew, lambda k: New(_next(k))),
+    Case("succeeded, withdrawn since", lambda k: k.succeeded and k.withdrawn is not None, _withdrawn),
+    Case("succeeded, and meant once more", lambda k: k.succeeded and not k.creates and k.again, lambda k: New(_next(k))),
+    Case("succeeded, with the same body", lambda k: k.succeeded and not k.differs, lambda _: Join()),
+    Case("succeeded, and shown as requested now", lambda k: k.succeeded and k.shown, lambda _: Join()),
+    Case("succeeded, with another body", lambda k: k.succeeded and k.creates and not set(k.differs) <= _CHANGEABLE, _otherwise("created_otherwise")),
+    Case("succeeded, with another body that plan_update changes", lambda k: k.succeeded and k.creates, _otherwise("created_otherwise_update")),
+    Case("succeeded, with another value", lambda k: k.succeeded, _otherwise("done_otherwise")),
+    Case("failed, and meant as a next attempt", lambda k: k.failed and (k.anew or k.again), lambda k: New(_next(k))),
+    Case("failed, with the same body", lambda k: k.failed and not k.differs, lambda _: Join()),
+    Case("failed, with another body", lambda k: k.failed, lambda k: New(_next(k))),
+    Case("not sent yet", lambda _: True, lambda _: Renew()),
+)  # fmt: skip
+
+
+def place(known: Known) -> Verdict:
+    """Return what a planned row becomes: the first case that holds."""
+    return next(case.verdict(known) for case in CASES if case.holds(known))
+
+
+class Binder:
+    """Binds one plan; the caller holds the ledger's transaction.
+
+    Parameters
+    ----------
+    known : Knowledge
+        What was read, and the ledger.
+    plan : Plan
+        The plan.
+    """
+
+    def __init__(self, known: Knowledge, plan: Plan) -> None:
+        self._known = known
+        self._ledger: Ledger = known.ledger
+        self._plan = plan
+        self._now = known.now
+
+    def bind(self, head: RunHead, reason: str | None) -> list[int]:
+        """Write the run and everything that it needs; return the requests that were wanted before and are not settled."""
+        ledger, plan = self._ledger, self._plan
+        items = [
+            resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item
+            for item in plan.items
+        ]
+        rows: dict[int, int | None] = {}
+        reasons: dict[int, Reason] = {}
+        for known in self._lookup(items):
+            self._abandon_others(known)
+            verdict = place(known)
+            rows[known.item.row], said = self._write(known, verdict)
+            if said is not None:
+                reasons[known.item.row] = said
+        chunks = [(number, canary, [item.row for item in some]) for number, canary, some in plan.chunks()]
+        if plan.undo:
+            for item in self._undo(plan.undo, items):
+                rows[item.row] = ledger.requests.add(item, asked=1, alike=None, now=self._now)
+                chunks.append((len(chunks) + 1, False, [item.row]))
+                items.append(item)
+        where = {row: (number, canary) for number, canary, some in chunks for row in some}
+        run_rows = [
+            RunRow(
+                item.row,
+                rows[item.row],
+                reasons.get(item.row),
+                where[item.row][0],
+                item.cause if where[item.row][1] else None,
+                tuple(request for row in item.after if (request := rows.get(row)) is not None),
+            )
+            for item in items
+        ]
+        frame = pack(plan.stored_table())
+        ledger.runs.start(
+            head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame
+        )
+        ledger.runs.live([head.id])
+        wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
+        self._decide(head, wanted)
+        return wanted
+
+    # Looking rows up.
+
+    def _lookup(self, items: Sequence[Item]) -> list[Known]:
+        """What the ledger knows of each row."""
+        ledger = self._ledger
+        latest = ledger.requests.latest(item.identity for item in items)
+        calls = {call.id: call for call in ledger.calls.open()}
+        marks = [item.row_mark for item in items if act_named(item.act).about == "create"]
+        posts: dict[str | None, list[Seen]] = {}
+        for post in ledger.seen.of_rows(marks) if marks else ():
+            posts.setdefault(post.row_mark, []).append(post)
+        named = ledger.seen.of_posts(one.result_id for one in latest.values() if one.result_id is not None)
+        found = []
+        for item in items:
+            request = latest.get(item.identity)
+            if request is None:
+                found.append(Known(item, creates=act_named(item.act).about == "create"))
+                continue
+            own = posts.get(item.row_mark, []) if act_named(item.act).about == "create" else []
+            if (known := named.get(request.result_id or "")) is not None and known not in own:
+                own = [*own, known]
+            found.append(self._known_as(item, request, calls.get(request.call or 0), own))
+        return found
+
+    def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Known:
+        creates = act_named(item.act).about == "create"
+        differs = tuple(differing(request.item.body or {}, item.body or {}))
+        withdrawn = shown = None
+        if creates and request.outcome is Outcome.SUCCEEDED:
+            withdrawn = self._withdrawn(request, posts)
+            own = next((post for post in posts if post.post_id == request.result_id), None)
+            shown = own is not None and bool(differs) and self._shows(own, item, differs)
+        if not creates and item.seen.get("by") and request.outcome is Outcome.SUCCEEDED:
+            differs = ()  # under a used name it is done, whatever the value
+        stuck = (
+            call is not None
+            and call.state in {"accepted", "unknown"}
+            and self._now - call.end > STUCK_AFTER.total_seconds()
+        )
+        hangs = not creates and item.seen.get("status") in IN_FLIGHT_STATUSES
+        return Known(
+            item,
+            request,
+            call,
+            creates,
+            differs,
+            item.attempt > max(request.item.attempt if creates else 0, request.asked) or (hangs and call is not None),
+            bool(item.seen.get("again")) and not request.item.seen.get("again"),
+            withdrawn,
+            bool(shown),
+            stuck,
+        )
+
+    def _withdrawn(self, request: Request, posts: Sequence[Seen]) -> Seen | None:
+        """The row's post, where it was withdrawn since, or is a draft again, and no other post of the row is live."""
+        own = next((post for post in posts if post.post_id == request.result_id), None)
+        away = own is not None and (own.withdrawn or own.status == "draft")
+        return own if away and not any(post.is_live for post in posts) else None
+
+    def _shows(self, post: Seen, item: Item, differs: Sequence[str]) -> bool:
+        """Whether a post shows what the sheet asks for now, after it was changed in these fields."""
+        body = item.body or {}
+        if post.asked == asked_hash(body):
+            return True
+        if set(differs) <= _SHOWN:
+            return post.shown == shown_of_body(body)
+        if not set(differs) <= _SHOWN | {"tags"}:
+            return False
+        tags = [
+            one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
+        ]
+        ours = [one.item.asks("tags") for one in tags if one.item.asks("tags") is not None]
+        return (
+            bool(ours)
+            and sorted(ours[-1]) == sorted(body.get("tags") or ())
+            and post.shown in {None, shown_of_body(body)}
+        )
+
+    # Writing them.
+
+    def _write(self, known: Known, verdict: Verdict) -> tuple[int | None, Reason | None]:
+        """Write what a row becomes; its request, and why it is blocked in this run."""
+        ledger, item, request = self._ledger, known.item, known.request
+        act = act_named(item.act)
+        match verdict:
+            case Refuse(reason):
+                return (None if request is None else request.id), reason
+            case New(attempt, abandon):
+                if abandon and request is not None:
+                    self._abandon([request])
+                numbered = replace(item, attempt=attempt)
+                return ledger.requests.add(
+                    numbered, asked=item.attempt, alike=self._alike(act, item), now=self._now
+                ), None
+            case Renew():
+                assert request is not None
+                attempt = max(request.item.attempt, item.attempt) if known.creates else request.item.attempt
+                numbered = replace(item, attempt=attempt)
+                ledger.requests.replace(
+                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._alike(act, item)
+                )
+                ledger.requests.clear([request.id])
+        return (None if request is None else request.id), None
+
+    def _alike(self, act: Act, item: Item) -> str | None:
+        """Hash of what a post will show once this is done; None where that is not known, or nothing of it is asked."""
+        body = item.body or {}
+        if act.about == "create":
+            return shown_of_body(body)
+        state, _ = self._known.readings.subjects.get(str(item.subject), (None, None))
+        if not isinstance(state, PostState) or not _SHOWN & body.keys():
+            return None
+        content = body.get("content", state.content)
+        when = body.get("scheduledFor", state.scheduled_for)
+        accounts = body.get("accountIds") or [target.account_id for target in state.targets if target.account_id]
+        return shown_hash(content, accounts, when) if content and when and accounts else None
+
+    def _abandon_others(self, known: Known) -> None:
+        """End acts on the same target that never ended, whatever their episode, where the row is meant as a next attempt (rule 18)."""
+        item = known.item
+        if known.creates or act_named(item.act).about != "post":
+            return
+        hangs = item.seen.get("status") in IN_FLIGHT_STATUSES
+        for call in self._ledger.calls.on([str(item.subject)]):
+            if call.state not in {"accepted", "unknown"} or self._now - call.end <= STUCK_AFTER.total_seconds():
+                continue
+            requests = self._ledger.requests.of_call(call.id)
+            here = [
+                one
+                for one in requests
+                if not item.platform
+                or not one.item.platform
+                or (one.item.platform, one.item.account) == (item.platform, item.account)
+            ]
+            self._abandon(
+                [one for one in here if one.item.identity != item.identity and (hangs or item.attempt > one.asked)]
+            )
+
+    def _abandon(self, requests: Sequence[Request]) -> None:
+        """Close acts that never ended."""
+        done = [
+            settled(one, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
+            for one in requests
+        ]
+        self._ledger.requests.settle(done, self._now)
+        for call in {one.call for one in requests if one.call is not None}:
+            self._ledger.calls.close(call)
+
+    # Undo.
+
+    def _undo(self, run: str, items: Sequence[Item]) -> list[Item]:
+        """The run never sends again; what it never sent, and no other living run wants, is undone.
+
+        Returns withdrawals of what was sent since the plan was made, of which it could not know.
+        """
+        ledger = self._ledger
+        ledger.runs.undo(run)
+        requests = ledger.requests.get(
+            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+        )
+        unsent = [one for one in requests.values() if one.call is None and not one.outcome.final]
+        elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
+        undone = [
+            replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone")) for one in unsent if one.id not in elsewhere
+        ]
+        ledger.requests.say(undone)
+        taken = {item.row for item in items}
+        places = {str(label): row for row, label in enumerate(self._plan.table["row"]) if row not in taken}
+        planned = {str(item.seen.get("of")) for item in items} | {item.subject.id for item in items}
+        return [
+            of_create(places[one.item.label], one.item.label, one.item.identity, one.item.attempt)
+            for one in requests.values()
+            if (one.call is not None or one.outcome is Outcome.SUCCEEDED)
+            and not {one.item.identity, one.result_id} & planned
+            and one.item.label in places
+        ]
+
+    # What will not go is said at once.
+
+    def _decide(self, head: RunHead, wanted: Sequence[int]) -> None:
+        """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
+        requests = [
+            one
+            for one in self._ledger.requests.get(wanted).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
+        if not requests:
+            return
+        gate = replace(gate_of(self._ledger, head, None), canaries={}, first={})
+        unsent = self._known.unsent(requests, gate, binding=True)
+        decisions: list[tuple[Request, Decision]] = []
+        for one in requests:
+            decision = decide(one, act_named(one.item.act).about, unsent.facts(one))
+            decisions.append((one, decision))
+        write(self._ledger, decisions, self._now)
+
+
+def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: float) -> list[Request]:
+    """Write what unsent requests are settled or blocked as; return these as they are now."""
+    done = [said.request for _, said in decisions if isinstance(said, Settle)]
+    held = [
+        replace(one, outcome=Outcome.BLOCKED, reason=said.reason) for one, said in decisions if isinstance(said, Block)
+    ]
+    if done:
+        ledger.requests.settle(done, now)
+    if held:
+        ledger.requests.say(held)
+        ledger.runs.became_less([one.id for one in held], now)
+    return [*done, *held]
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the fields in which two bodies differ; line ends, and the order of accounts and tags, make no other post."""
+    names = {*before, *after} - {"metadata", "contentType"}  # which follows from the media where nobody has named it
+    return sorted(name for name in names if _compared(name, before.get(name)) != _compared(name, after.get(name)))
+
+
+def _compared(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return as_kept(value)
+    return sorted(value) if name in {"accountIds", "tags"} and isinstance(value, list) else value

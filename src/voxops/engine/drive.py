@@ -1,0 +1,758 @@
+"""One loop for all runs of a workspace: decide for what has changed or is due, write, read what most wait for, send, sleep.
+
+A turn costs what has changed, not what is open: requests wait in groups, a group is looked at when it is its turn or what it waits for has
+happened, and calls are looked at after a reading of theirs, or when they are due. Whoever loops also reads for every open call of the
+ledger, in a run of its own or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voxops._support import safe
+from voxops.acts.item import Request
+from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
+from voxops.api.timing import Backoff, delay
+from voxops.engine.bind import write
+from voxops.engine.facts import Gate, canaries_of, gate_of
+from voxops.engine.job import rest
+from voxops.engine.lists import interval
+from voxops.engine.read import ENDED, LIKELY
+from voxops.engine.rules import Block, Decision, Read, Release, Send, Settle, Wait, decide, fit, resend_after
+from voxops.engine.send import Group, Sent, ask, fitting
+from voxops.errors import TransportError, VoxopsError
+from voxops.ledger.records import Call
+from voxops.ledger.runs import LIVES
+from voxops.model import Outcome, Transition
+
+if TYPE_CHECKING:
+    from voxops.engine.engine import Engine
+
+WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
+AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
+# Groups that are read for at once: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
+FEWEST_OFFERED, MOST_OFFERED = 30, 1000
+THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
+BROKE_DOWN = "broke_down"
+
+
+@dataclass(eq=False)
+class Pass:
+    """One pass of a run through the loop: what it was asked to do, what waits, and what it counts.
+
+    Attributes
+    ----------
+    run : str
+        The run.
+    paused, closed : bool
+        Whether nothing more is to be sent; whether it ends once nothing is under way.
+    halted : Reason or None
+        Why it has stopped by itself.
+    """
+
+    run: str
+    paused: bool = False
+    closed: bool = False
+    halted: Reason | None = None
+    limit: int | None = None
+    acts: int = 0
+    transitions: list[Transition] = field(default_factory=list)
+    ready: deque[Group] = field(default_factory=deque)
+    parked: list[Group] = field(default_factory=list)  # until the run sends, canaries have ended, or what comes first
+    under_way: int = 0
+    reading: int = 0
+    timed: int = 0  # groups that wait for an instant
+    open: set[int] = field(default_factory=set)  # its open calls
+    gate: Gate = field(default_factory=Gate)
+    has_canaries: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: Exception | None = None
+    waits: dict[int, Reason] = field(default_factory=dict)  # request -> why it waits, for the monitor
+
+    @property
+    def sends(self) -> bool:
+        """Whether new calls may leave."""
+        return not (self.paused or self.halted is not None or self.closed)
+
+    @property
+    def stopped(self) -> Reason | None:
+        """Why nothing leaves; None if it may."""
+        if self.halted is not None:
+            return self.halted
+        return Reason("paused") if self.paused or self.closed else None
+
+    def halt(self, why: Reason) -> None:
+        """Send nothing more; the first reason counts."""
+        self.halted = self.halted or why
+
+
+class Driver:
+    """The loop of a workspace.
+
+    Parameters
+    ----------
+    engine : Engine
+        The workspace's engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._client = engine.client
+        self._ledger = engine.ledger
+        self._known = engine.known
+        self._clock = engine.client.clock
+        self._passes: dict[str, Pass] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._calls: dict[int, Call] = {}
+        self._polled: set[int] = set()  # open calls that are read for on the common timer
+        self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
+        self._resend: set[int] = set()  # calls that may be sent again
+        self._tries: Counter[int] = Counter()
+        self._due: list[
+            tuple[float, int, Any]
+        ] = []  # instants of server time: calls to be read for, groups to be looked at
+        self._order = itertools.count()
+        self._unread: list[tuple[Pass, Group]] = []
+        self._groups: dict[int, list[tuple[Pass, Group]]] = {}  # request -> the groups that hold it
+        self._senders: set[asyncio.Task[None]] = set()
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        self._listing = asyncio.Lock()
+        self._notified: set[str] = set()
+        self._looks = 0
+        self._next_poll = 0.0
+        self._lived = -math.inf
+        self._version = -1
+        self._happened = 0  # counts what groups may wait for
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # Asked by runs.
+
+    async def drive(self, current: Pass) -> None:
+        """Loop over a run until nothing of it moves any more; raises what broke the loop."""
+        await self._add(current)
+        if self._task is None or self._task.done():
+            self._looks = 0
+            self._next_poll = self._clock.monotonic() + interval(0, self._engine.rng)
+            self._task = asyncio.create_task(self._loop())
+        self.wake()
+        try:
+            await current.done.wait()
+        finally:
+            self._passes.pop(current.run, None)
+        if current.failure is not None:
+            raise current.failure
+
+    def wake(self) -> None:
+        """End a rest."""
+        self._wake.set()
+
+    def go_on(self, current: Pass) -> None:
+        """The run sends again: what was parked is looked at."""
+        current.ready.extend(current.parked)
+        current.parked.clear()
+        self._tries.clear()
+        for call in current.open:
+            if call in self._calls:
+                self._polled.add(call)
+                self._fresh.add(call)
+        self.wake()
+
+    def notify(self, subject: str) -> None:
+        """Something is said to have happened to a post or delivery: it is read next."""
+        self._notified.add(subject)
+        self.wake()
+
+    def unsettled(self, run: str, subject: str) -> bool:
+        """Whether an open call of a run is on this post or delivery."""
+        found = self._ledger.requests.get(row.request for row in self._ledger.runs.rows(run) if row.request is not None)
+        return any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in found.values())
+
+    def close(self) -> None:
+        """End the loop's own tasks; runs have ended before."""
+        for task in [*self._readers.values(), *self._background, *([self._task] if self._task else [])]:
+            task.cancel()
+
+    # Beginning.
+
+    async def _add(self, current: Pass) -> None:
+        """Take a run into the loop: its unsent requests as groups, in the order of sending."""
+        ledger = self._ledger
+        head = ledger.runs.head(current.run)
+        current.limit = head.failures
+        current.paused = current.paused or head.paused or head.undone
+        rows = ledger.runs.rows(current.run)
+        current.gate = gate_of(ledger, head, None)
+        current.has_canaries = bool(head.canaries)
+        await self._engine.commit(ledger.calls.expire)
+        requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
+        groups: dict[Any, Group] = {}
+        for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
+            request = requests.get(row.request or 0)
+            if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
+                continue
+            act = act_named(request.item.act)
+            place = ("chunk", row.chunk) if act.bulk else (act.name, act.group(request.item), row.canary is not None)
+            group = groups.setdefault(place, Group(current.run, act, row.chunk, [], self._known.now))
+            group.ids.append(request.id)
+            self._groups.setdefault(request.id, []).append((current, group))
+        current.ready.extend(groups.values())
+        current.open = {one.call for one in requests.values() if one.call is not None}
+        self._check_limit(current)
+        self._passes[current.run] = current
+        self._take_calls(ledger.calls.open())
+
+    def _take_calls(self, calls: Iterable[Call]) -> None:
+        """Read for these open calls, once at least."""
+        for call in calls:
+            known = self._calls.get(call.id)
+            self._calls[call.id] = call
+            if known is None or (known.state, known.tries) != (call.state, call.tries):
+                self._watch(call)
+
+    def _watch(self, call: Call) -> None:
+        """Poll a call, and read for it at the instants at which a reading proves more."""
+        if call.state == "sent":
+            self._at(call.lease_until or self._known.now, "expire", None)
+            return
+        self._polled.add(call.id)
+        for seconds in (resend_after(call), 300.0):
+            self._at(call.end + seconds, "call", call.id)
+
+    def _at(self, instant: float, what: str, thing: Any) -> None:
+        heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
+
+    # The loop.
+
+    async def _loop(self) -> None:
+        """Turn until nothing is open that may still move."""
+        try:
+            while self._passes or self._busy():
+                await self._turn()
+                if not self._passes and not self._busy():
+                    return
+                await self._rest()
+        except asyncio.CancelledError:
+            self._break(None)
+            raise
+        except VoxopsError as error:
+            for current in list(self._passes.values()):
+                current.halt(of_error(error))
+            await self._end_all()
+        except Exception as error:  # noqa: BLE001  every run raises it to whoever waits
+            self._break(error)
+
+    def _busy(self) -> bool:
+        return bool(self._senders or self._readers or self._fresh & self._calls.keys())
+
+    def _break(self, error: Exception | None) -> None:
+        for current in list(self._passes.values()):
+            current.halt(Reason(BROKE_DOWN))
+            current.failure = error
+            current.done.set()
+
+    async def _end_all(self) -> None:
+        """Let what is under way end, and then every run."""
+        if self._senders:
+            await asyncio.wait(self._senders)
+        for current in list(self._passes.values()):
+            current.done.set()
+
+    async def _turn(self) -> None:
+        """Do what there is to do now."""
+        await self._live()
+        self._take_due()
+        await self._look_at_calls()
+        await self._look_for_work()
+        self._start_readings()
+        self._finish()
+
+    async def _live(self) -> None:
+        """The runs that loop here live; what another process has written is taken up."""
+        now = self._known.now
+        if now - self._lived > LIVES / 4 or now < self._lived:
+            self._lived = now
+            await self._engine.commit(lambda: self._ledger.runs.live(self._passes))
+        if (version := self._ledger.version()) != self._version:
+            self._version = version
+            await self._engine.commit(self._ledger.calls.expire)
+            opened = self._ledger.calls.open()
+            for gone in self._calls.keys() - {call.id for call in opened}:
+                self._forget(gone)
+            self._take_calls(opened)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Look again at what waits for creates of other runs to end, where some have."""
+        if await self._engine.withdrawals():
+            for current in self._passes.values():
+                self._unpark(current)
+
+    def _take_due(self) -> None:
+        """What an instant was waited for."""
+        now = self._known.now
+        while self._due and self._due[0][0] <= now:
+            what, thing = heapq.heappop(self._due)[2]
+            if what == "group":
+                current, group = thing
+                current.timed -= 1
+                current.ready.append(group)
+            elif what == "call":
+                if thing in self._calls:
+                    self._polled.add(thing)
+                    self._next_poll = min(self._next_poll, self._clock.monotonic())
+            elif what == "expire":
+                self._version = -1  # looked up anew
+
+    # Open calls.
+
+    async def _look_at_calls(self) -> None:
+        """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
+        fresh, self._fresh = sorted(self._fresh & self._calls.keys()), set()
+        for start in range(0, len(fresh), AT_ONCE):
+            changed: list[tuple[Request, Request]] = await self._engine.commit(
+                partial(self._judge, fresh[start : start + AT_ONCE])
+            )
+            await self._changed(changed)
+
+    def _judge(self, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
+        """Look at open calls; the requests that have changed, before and after."""
+        ledger, now = self._ledger, self._known.now
+        changed: list[tuple[Request, Request]] = []
+        by_call = ledger.requests.of_calls(numbers)
+        for number in numbers:
+            call, requests = ledger.calls.get(number), by_call[number]
+            self._calls[number] = call
+            if call.state in {"sent", "closed"} or not requests:
+                continue
+            about = act_named(call.act).about
+            facts, shown = self._known.open(call, requests, resends=False)
+            looked = next(iter(facts.values())).looked
+            if call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
+                verdict = fit(self._known.again(call, requests, facts, self._tries[number]))
+                if isinstance(verdict, Wait):
+                    shown = replace(shown, reason=verdict.reason)
+                else:
+                    facts = {one: replace(each, resends=True) for one, each in facts.items()}
+            facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
+            said = [(one, decide(one, about, facts[one.id])) for one in requests]
+            changed += self._write(shown, said, now)
+        return changed
+
+    def _write(self, call: Call, said: Sequence[tuple[Request, Decision]], now: float) -> list[tuple[Request, Request]]:
+        """Write what is decided about the requests of an open call."""
+        ledger = self._ledger
+        done = [(one, each.request) for one, each in said if isinstance(each, Settle)]
+        held = [
+            (one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason))
+            for one, each in said
+            if isinstance(each, Block)
+        ]
+        freed = [one for one, each in said if isinstance(each, Release)]
+        ledger.requests.settle([after for _, after in done], now)
+        if held:
+            ledger.requests.detach(one.id for one, _ in held)
+            ledger.requests.say([after for _, after in held])
+        if freed:
+            page = call.http_status if call.refused else None
+            ledger.requests.release([one.id for one in freed], page=page)
+            ledger.runs.became_less([one.id for one, _ in said], now)
+        waits = [(one, each) for one, each in said if isinstance(each, Wait)]
+        ledger.requests.say([replace(one, outcome=Outcome.PENDING, reason=each.reason) for one, each in waits])
+        ledger.calls.note([call])
+        ledger.calls.close(call.id)
+        if any(isinstance(each, Send) for _, each in said) and not (done or held or freed):
+            self._resend.add(call.id)
+        if not any(each.holds for _, each in waits) and not freed and waits:
+            self._polled.discard(call.id)
+        return [*done, *held, *((one, replace(one, call=None)) for one in freed)]
+
+    async def look(self, calls: Sequence[Call]) -> None:
+        """Read once for these open calls, and write what that decides; nothing is sent."""
+        await self._poll(calls)
+        self._calls |= {call.id: call for call in calls}
+        await self._look_at_calls()
+
+    async def _changed(self, changed: Sequence[tuple[Request, Request]]) -> None:
+        """Requests are settled, blocked or unsent again: runs count them, and what waited for them is looked at."""
+        if not changed:
+            return
+        self._looks = 0
+        at = self._client.now()
+        runs: set[str] = set()
+        for before, after in changed:
+            for current, group in self._groups.get(before.id, ()):
+                runs.add(current.run)
+                if after.outcome.final or after.outcome is Outcome.BLOCKED:
+                    move = Transition(
+                        at,
+                        after.item.label,
+                        after.item.platform,
+                        str(before.outcome),
+                        str(after.outcome),
+                        after.error_message or after.error_code or str(after.reason or ""),
+                    )
+                    current.transitions.append(move)
+                elif group not in current.ready:
+                    current.ready.append(group)
+        for run in runs & self._passes.keys():
+            current = self._passes[run]
+            self._check_limit(current)
+            self._unpark(current)
+        for call in {before.call for before, _ in changed if before.call is not None}:
+            if not self._ledger.requests.of_call(call):
+                self._forget(call)
+        await self._look_again()
+
+    def _check_limit(self, current: Pass) -> None:
+        """Stop a run whose failures have reached its limit, which stands in the ledger and binds every later resume."""
+        if current.limit is not None and (failures := self._ledger.runs.failed(current.run)) >= current.limit:
+            current.halt(Reason("stopped_after_failures", failures=safe.many(failures, "failure")))
+
+    def _unpark(self, current: Pass) -> None:
+        """Look again at groups that wait for others of their run, or for their subject."""
+        self._happened += 1
+        if current.has_canaries:
+            current.gate = replace(current.gate, canaries=canaries_of(self._ledger, current.run))
+        if current.parked and current.sends:
+            current.ready.extend(current.parked)
+            current.parked.clear()
+
+    def _forget(self, number: int) -> None:
+        """A call answers for nothing any more."""
+        self._calls.pop(number, None)
+        self._polled.discard(number)
+        self._resend.discard(number)
+        for current in self._passes.values():
+            current.open.discard(number)
+            self._unpark(current)
+
+    # Unsent groups.
+
+    async def _look_for_work(self) -> None:
+        """Send calls again that are due, and what may be sent of the runs that loop here, as far as there is room."""
+        for number in sorted(self._resend):
+            current = next((each for each in self._passes.values() if number in each.open and each.sends), None)
+            self._resend.discard(number)
+            if current is not None and len(self._senders) < WIDTH:
+                self._spawn(current, self._send_again(current, number))
+        for current in list(self._passes.values()):
+            if not current.sends:
+                continue
+            looked = 0
+            while current.ready and len(self._senders) < WIDTH and len(self._unread) < self._offered(current.ready[0]):
+                await self._look(current, current.ready.popleft())
+                looked += 1
+                if looked % 50 == 0:
+                    await asyncio.sleep(0)
+
+    def _offered(self, group: Group) -> int:
+        """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
+        limit = self._client.pace.limit or MOST_OFFERED
+        return (
+            max(1, min(MOST_OFFERED, limit // 2)) if group.act.alone else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+        )
+
+    def _gate(self, current: Pass) -> Gate:
+        """What holds a run now; asked again in the transaction that sends."""
+        head = self._ledger.runs.head(current.run)
+        stopped = current.stopped
+        if stopped is None and (head.undone or head.paused):
+            stopped = Reason("undone" if head.undone else "paused")
+        return replace(current.gate, stopped=stopped)
+
+    async def _look(self, current: Pass, group: Group) -> None:
+        """Decide about a group: send it, read for it, or let it wait."""
+        happened = self._happened
+        requests = [
+            one
+            for one in self._ledger.requests.get(group.ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
+        if not requests:
+            return
+        sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
+        final = [(one, each) for one, each in others if isinstance(each, Settle | Block)]
+        if final:
+            after: list[Request] = await self._engine.commit(lambda: write(self._ledger, final, self._known.now))
+            before = {one.id: one for one, _ in final}
+            await self._changed([(before[one.id], one) for one in after])
+        reads = [each for _, each in others if isinstance(each, Read)]
+        waits = [(one, each) for one, each in others if isinstance(each, Wait)]
+        for one, each in waits:
+            current.waits[one.id] = each.reason
+        if reads:
+            current.reading += 1
+            self._unread.append((current, group))
+        elif sends:
+            _, verdict = fitting(self._known, group, sends)
+            if isinstance(verdict, Wait):
+                current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
+                self._wait(current, group, [verdict], happened)
+            else:
+                self._spawn(current, self._send(current, group))
+        elif waits:
+            self._wait(current, group, [each for _, each in waits], happened)
+
+    def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
+        """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
+        until = min((each.until for each in waits if each.until is not None), default=None)
+        if until is None:
+            # What it waits for may have happened since it was decided about.
+            (current.parked if happened == self._happened else current.ready).append(group)
+            return
+        if any(each.reason.code in {"subject_busy", "alike_in_flight"} for each in waits):
+            until = min(until or math.inf, self._known.now + 5.0)
+        self._later(current, group, max(until - self._known.now, 0.05))
+
+    def _later(self, current: Pass, group: Group, seconds: float) -> None:
+        current.timed += 1
+        self._at(self._known.now + seconds, "group", (current, group))
+
+    # Sending.
+
+    def _spawn(self, current: Pass, work: Any) -> None:
+        current.under_way += 1
+        current.idle.clear()
+        task = asyncio.create_task(work)
+        self._senders.add(task)
+        task.add_done_callback(partial(self._sent, current))
+
+    def _sent(self, current: Pass, task: asyncio.Task[None]) -> None:
+        self._senders.discard(task)
+        current.under_way -= 1
+        if not current.under_way:
+            current.idle.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, VoxopsError):
+                current.halt(of_error(error))
+            else:
+                current.halt(Reason(BROKE_DOWN))
+                current.failure = error if isinstance(error, Exception) else None
+        self.wake()
+
+    async def _send(self, current: Pass, group: Group) -> None:
+        """Send a group once, and see what came of it."""
+        happened = self._happened
+        sent = await self._engine.sender.send(group, lambda: self._gate(current))
+        if sent.call is None:
+            decision = sent.decision
+            if isinstance(decision, Wait):
+                self._wait(current, group, [decision], happened)
+            else:
+                current.ready.append(group)  # what is left of it is looked at once more
+            return
+        current.acts += 1
+        await self._after(current, sent, group)
+
+    async def _send_again(self, current: Pass, number: int) -> None:
+        """Send an open call once more."""
+        sent = await self._engine.sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        if sent.call is None:
+            return
+        self._tries[number] += 1
+        current.acts += 1
+        await self._after(current, sent, None)
+
+    async def _after(self, current: Pass, sent: Sent, group: Group | None) -> None:
+        """A try has ended: follow its call, and what is unsent again of the group."""
+        call, ending = sent.call, sent.ending
+        assert call is not None
+        self._looks = 0
+        if ending is not None and ending.stops:
+            current.halt(Reason("api_refused", said=str(ending.reason)))
+        seconds = 0.0
+        if group is not None:
+            seconds = self._backoff(current, sent, group)
+        before = {one.id: replace(one, outcome=Outcome.PENDING, call=call.id) for one in sent.changed}
+        opened = self._ledger.requests.of_call(call.id)
+        if opened:
+            self._calls[call.id] = call = self._ledger.calls.get(call.id)
+            for one in opened:
+                for each, _ in self._groups.get(one.id, ()):
+                    each.open.add(call.id)
+            self._watch(call)
+        if group is not None and len(opened) < len(group.ids):
+            self._later(current, group, seconds) if seconds else current.ready.append(group)
+        await self._changed([(before[one.id], one) for one in sent.changed])
+
+    def _backoff(self, current: Pass, sent: Sent, group: Group) -> float:
+        """Seconds until a group is tried again that was not looked at, or never arrived."""
+        ending, policy = sent.ending, Backoff()
+        if ending is not None and ending.throttled:
+            group.throttled += 1
+            if group.throttled > THROTTLES:
+                current.halt(Reason("rate_limit_persists"))
+            return delay(policy, 1, self._engine.rng)
+        if ending is not None and ending.state == "unsent" and sent.error is not None:
+            group.refusals += 1
+            if group.refusals >= policy.tries:
+                current.halt(of_error(sent.error))
+            return delay(policy, group.refusals, self._engine.rng)
+        return 0.0
+
+    # Reading.
+
+    def _start_readings(self) -> None:
+        """Read for unsent groups at once, and for open calls when it is time to look."""
+        if self._unread and "unsent" not in self._readers:
+            some, self._unread = self._unread, []
+            self._read("unsent", self._read_unsent(some))
+        if self._notified and "poll" not in self._readers:
+            named, self._notified = self._notified, set()
+            calls = [call for call in self._calls.values() if call.subject.id in named and call.state != "sent"]
+            if calls:
+                self._read("poll", self._poll(calls))
+        if "poll" not in self._readers and self._clock.monotonic() >= self._next_poll:
+            calls = [
+                self._calls[each]
+                for each in sorted(self._polled)
+                if each in self._calls and self._calls[each].state != "sent"
+            ]
+            if calls:
+                self._read("poll", self._poll(calls))
+
+    def _read(self, name: str, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._readers[name] = task
+        task.add_done_callback(partial(self._has_read, name))
+
+    def _has_read(self, name: str, task: asyncio.Task[None]) -> None:
+        self._readers.pop(name, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for current in self._passes.values():
+                if isinstance(error, VoxopsError):
+                    current.halt(of_error(error))
+                else:
+                    current.halt(Reason(BROKE_DOWN))
+                    current.failure = error if isinstance(error, Exception) else None
+        self.wake()
+
+    async def _read_unsent(self, groups: Sequence[tuple[Pass, Group]]) -> None:
+        """Read what groups wait for: the list for creates, the subjects of others."""
+        try:
+            creates = [group for _, group in groups if group.act.about == "create"]
+            wanted: dict[str, bool] = {}
+            items = []
+            for _, group in groups:
+                requests = [
+                    one
+                    for one in self._ledger.requests.get(group.ids).values()
+                    if one.call is None and one.outcome is Outcome.PENDING
+                ]
+                if group.act.about == "create":
+                    items += [one.item for one in requests]
+                    continue
+                wanted |= {str(one.item.subject): group.act.alone for one in requests if one.item.subject.kind != "row"}
+                wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
+            eyes = self._engine.eyes
+            if creates:
+                async with self._listing:
+                    await eyes.refresh(items, sending=True)
+                    await eyes.listing(waiting=not eyes.reader.knows_what_waits)
+                    await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
+            if wanted:
+                await eyes.subjects(wanted, LIKELY)
+        finally:
+            for current, group in groups:
+                current.reading -= 1
+                current.ready.append(group)
+
+    def _trusts(self, groups: Sequence[tuple[Pass, Group]]) -> bool:
+        return all(self._ledger.runs.head(current.run).trust_lists for current, _ in groups)
+
+    async def _poll(self, calls: Sequence[Call]) -> None:
+        """Read once for open calls."""
+        eyes, now = self._engine.eyes, self._known.now
+        try:
+            if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
+                await eyes.learn_time()
+            creates = [call for call in calls if act_named(call.act).about == "create"]
+            if creates:
+                async with self._listing:
+                    await eyes.listing(creates)
+            acts = [call for call in calls if act_named(call.act).about != "create"]
+            followed = {str(call.subject): False for call in acts if call.state == "accepted"}
+            doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
+            if doubtful:
+                await eyes.subjects(doubtful, ENDED)
+            if followed := {each: False for each in followed if each not in doubtful}:
+                await eyes.subjects(followed, ENDED, follow=True)
+            self._fresh |= {call.id for call in calls}
+        finally:
+            self._looks += 1
+            self._next_poll = self._clock.monotonic() + interval(self._looks - 1, self._engine.rng, eyes.reader.pages)
+
+    # Ending, and sleeping.
+
+    def _finish(self) -> None:
+        """End the runs of which nothing moves any more."""
+        for current in list(self._passes.values()):
+            if current.under_way or current.reading:
+                continue
+            if current.closed or not self._moves(current):
+                self._passes.pop(current.run, None)
+                current.done.set()
+                for request in [
+                    one for one, groups in self._groups.items() if any(each is current for each, _ in groups)
+                ]:
+                    self._groups[request] = [pair for pair in self._groups[request] if pair[0] is not current]
+                    if not self._groups[request]:
+                        del self._groups[request]
+
+    def _moves(self, current: Pass) -> bool:
+        """Whether anything of a run may still go on by itself."""
+        if current.sends and (current.ready or current.timed):
+            return True
+        if current.sends and current.parked and (self._busy() or any(map(self._call_moves, self._calls))):
+            return True
+        return any(map(self._call_moves, current.open))
+
+    def _call_moves(self, number: int) -> bool:
+        """Whether an open call is in flight, or is read for."""
+        call = self._calls.get(number)
+        return call is not None and (
+            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self._resend))
+        )
+
+    async def _rest(self) -> None:
+        """Sleep until something happens, or the earliest instant that is waited for."""
+        now, elapsed = self._known.now, self._clock.monotonic()
+        if self._wake.is_set() or self._has_room():
+            self._wake.clear()
+            await asyncio.sleep(0)
+            return
+        seconds = [LIVES / 4]
+        if self._due:
+            seconds.append(self._due[0][0] - now)
+        if self._polled and "poll" not in self._readers:
+            seconds.append(self._next_poll - elapsed)
+        await rest(self._clock, self._wake, max(min(seconds), 0.01))
+
+    def _has_room(self) -> bool:
+        """Whether a turn would find something to do at once."""
+        if self._fresh & self._calls.keys():
+            return True
+        return any(
+            current.sends
+            and current.ready
+            and len(self._senders) < WIDTH
+            and len(self._unread) < self._offered(current.ready[0])
+            for current in self._passes.values()
+        )
+
+
+def of_error(error: VoxopsError) -> Reason:
+    """An error as the reason for which a run has stopped."""
+    code = "stopped_by_outage" if isinstance(error, TransportError) else "stopped_by_error"
+    return Reason(code, said=str(error).removesuffix("."))

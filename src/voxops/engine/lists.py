@@ -1,0 +1,501 @@
+"""Reading the server's state with as few requests as possible: the list of posts, and the pace of polling.
+
+A post read by itself costs a request; a page of a list shows a hundred. So posts that are followed are looked for among those in flight,
+and only those that have left this list are looked for in the lists where posts end. The list of all posts, newest first, is walked now and
+then, and in between only what has come on top of it is read.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from voxops.api.assumptions import deliveries_path
+from voxops.api.limits import PAGE_RECORDS
+from voxops.api.states import PostState
+from voxops.api.timing import (
+    CREATES_FRESH_FOR,
+    FIRST_LOOK,
+    LIST_DISORDER,
+    LONGEST_LOOK,
+    LONGEST_REST,
+    PER_PAGE,
+    WAITING_HOLDS_FOR,
+    WAITING_SHARE,
+    WALK_HOLDS_FOR,
+    WALK_SHARE,
+)
+from voxops.engine.reduce import says_absent
+from voxops.errors import DecodeError, NotFoundError
+from voxops.frames.records import read_deliveries, read_post, read_posts
+from voxops.model import IN_FLIGHT_STATUSES
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient, Reply
+
+SINGLES = 3  # so few posts are read one by one without a thought
+WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
+IN_FLIGHT = "publishing"
+# Where a post that has left those in flight may be, the shorter lists first.
+ENDS = ("pending", "partial", "failed", "published")
+
+
+def interval(look: int, rng: random.Random, pages: int = 0) -> float:
+    """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
+
+    At least two seconds for each page that the last look at those in flight has taken: a job that fills fifty pages is looked
+    at every 30 seconds, and the last hundred posts of it every two.
+    """
+    bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
+    return bound * rng.uniform(0.8, 1.2)
+
+
+def worth_reading(asked: int, pages: int, rested: float, *, last: bool) -> bool:
+    """Whether a list is to be read now.
+
+    Parameters
+    ----------
+    asked : int
+        Posts that may be in it.
+    pages : int
+        Pages that it is expected to take.
+    rested : float
+        Seconds since it was read last.
+    last : bool
+        Whether nothing is in flight any more, so that no post will join those asked for.
+    """
+    if last:  # one request for each is the alternative
+        return asked > min(pages, SINGLES) and asked >= pages
+    return asked >= WORTH * pages or rested >= min(LONGEST_REST, max(LONGEST_LOOK, 4 * PER_PAGE * pages))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at posts has shown: those that were found, and those that do not exist. Of the others nothing is known now."""
+
+    found: dict[str, PostState] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Listing:
+    """What is known of one list: its pages, when it was read last, and which posts it did not hold since they left the flight."""
+
+    pages: int = 1
+    read_at: float = -math.inf
+    absent: set[str] = field(default_factory=set)
+
+
+# In the order in which posts move: what moves on between two of these lists is in the later one.
+_ON_THE_WAY = ("draft", "pending_approval", "approved", "scheduled")
+_WITHDRAWN = ("cancelled",)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A walk through the list of all posts, and what was read of its top since.
+
+    It `began` then and `took` so long, in elapsed seconds, and went back to `since`. `newest` was created last of what stood on top
+    when that was read last; `seen` are the ids of all.
+    """
+
+    began: float
+    took: float
+    since: datetime
+    newest: datetime
+    seen: frozenset[str]
+
+    def missed(self, posts: Iterable[PostState]) -> bool:
+        """Whether any of these should have been seen: it stands below what was on top, and was not there."""
+        span = self.since, self.newest - LIST_DISORDER
+        return any(
+            span[0] <= created < span[1]
+            for state in posts
+            if state.post_id not in self.seen and (created := _created(state)) is not None
+        )
+
+
+@dataclass
+class Listed:
+    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
+
+    `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
+    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
+    `whole` says that all of the list was read back to the instant, and not only its top; `gone` are posts that are remembered and
+    don't exist any more; `walk` and `waiting` are what `CreatedList.learnt` keeps, the latter when the lists of what waits to go out
+    were read, in server time, and how long that took.
+    """
+
+    posts: dict[str, PostState] = field(default_factory=dict)
+    latest: str | None = None
+    marked: bool = False
+    read: float | None = None
+    whole: bool = False
+    gone: set[str] = field(default_factory=set)
+    walk: Walk | None = field(default=None, repr=False)
+    waiting: tuple[float, float] | None = field(default=None, repr=False)
+
+    def take(self, states: Iterable[PostState]) -> None:
+        """Note these posts."""
+        for state in states:
+            self.posts[state.post_id] = state
+            self.marked = self.marked or state.mark is not None
+            if state.created_at and state.created_at > (self.latest or ""):
+                self.latest = state.created_at
+
+    def note(self, alone: Mapping[str, PostState | None]) -> None:
+        """Note what posts show that were read each by itself, None for one that does not exist; of lists it says nothing."""
+        self.posts |= {post_id: state for post_id, state in alone.items() if state is not None}
+        self.gone |= {post_id for post_id, state in alone.items() if state is None}
+
+
+class CreatedList:
+    """The list of all posts, newest first.
+
+    A run that makes thousands of posts has them all in the last minutes of this list, and reading these again before every send
+    would take longer than a reading holds. So a walk is repeated only now and then, and in between what has come on top of it is
+    read; unless posts have ever come into the list below its top, as where the clocks of two servers differ.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._walk: Walk | None = None
+        self._waiting: tuple[float, float] | None = None
+        self._comes_late = False
+
+    async def read(
+        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+    ) -> Listed:
+        """Read all posts created since an instant; of those that wait to go out, also the older ones since another.
+
+        Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
+
+        Parameters
+        ----------
+        since, waiting_since : datetime
+            The instants.
+        on_top : bool
+            Whether it is enough to read what is new since a walk that was made and `learnt` a short time ago. Then what is returned
+            was read just now, however long a walk takes.
+        first : bool
+            Whether the workspace is seen for the first time: what was withdrawn is read back as far as what waits.
+        """
+        listed = Listed()
+        if waiting_since is not None:
+            began = self._client.now().timestamp()
+            for status in (*_ON_THE_WAY, *(_WITHDRAWN if first else ())):
+                await self._list(listed, status, waiting_since)
+            listed.waiting = began, self._client.now().timestamp() - began
+        walk = self._walk
+        if on_top and walk is not None and self._holds(walk, since):
+            top = await self._read_top(walk)
+            if not self._comes_late:
+                return _with_top(listed, top)
+        walk = await self._go(listed, since)
+        listed.whole = True
+        if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
+            return listed
+        return _with_top(listed, await self._read_top(walk))
+
+    @property
+    def knows_what_waits(self) -> bool:
+        """Whether the lists of what waits to go out were read and `learnt` a short time ago: any old post may be mended into a row."""
+        if self._waiting is None:
+            return False
+        read, took = self._waiting
+        return 0 <= self._client.now().timestamp() - read <= max(WAITING_HOLDS_FOR, WAITING_SHARE * took)
+
+    def learnt(self, listed: Listed) -> None:
+        """Read only what is new on top from now on: what was read is in the ledger, and not only in a task that may be cancelled."""
+        self._walk = listed.walk
+        self.learnt_waiting(listed)
+
+    def learnt_waiting(self, listed: Listed) -> None:
+        """What waits to go out is in the ledger as it was read."""
+        self._waiting = listed.waiting or self._waiting
+
+    def _holds(self, walk: Walk, since: datetime) -> bool:
+        """Whether a walk still says what stands below the top."""
+        age = self._client.clock.monotonic() - walk.began
+        return not self._comes_late and walk.since <= since and age <= max(WALK_HOLDS_FOR, WALK_SHARE * walk.took)
+
+    async def _go(self, listed: Listed, since: datetime) -> Walk | None:
+        """Walk through the list; None if its posts don't say when they were created."""
+        clock, before = self._client.clock, self._walk
+        began = clock.monotonic()
+        newest = await self._list(listed, "all", since)
+        if before is not None and before.missed(listed.posts.values()):
+            self._comes_late = True
+        took = clock.monotonic() - began
+        listed.walk = None if newest is None else Walk(began, took, since, newest, frozenset(listed.posts))
+        return listed.walk
+
+    async def _read_top(self, walk: Walk) -> Listed:
+        """Read what has come since a walk, or since its top was read last."""
+        listed = Listed()
+        newest = await self._list(listed, "all", walk.newest - LIST_DISORDER, walk.seen)
+        if walk.missed(listed.posts.values()):
+            self._comes_late = True
+        listed.walk = replace(walk, newest=max(walk.newest, newest or walk.newest), seen=walk.seen.union(listed.posts))
+        return listed
+
+    async def _list(
+        self, listed: Listed, status: str, since: datetime, seen: AbstractSet[str] = frozenset()
+    ) -> datetime | None:
+        """Read one list back to an instant, or to a page of posts that were seen before; returns when the newest one was created."""
+        newest: datetime | None = None
+        bounds: tuple[datetime, datetime] | None = None
+        in_order = True
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            if status == "all" and listed.read is None:  # the other lists are read for what is old
+                listed.read = self._client.now().timestamp()
+            states = read_posts(page.records)
+            if page.records and not states:
+                raise _unreadable(page.raw, "answered with records that have no id")
+            listed.take(states.values())
+            times = [created for state in states.values() if (created := _created(state)) is not None]
+            if bounds is None:
+                newest = min(max(times), self._client.now()) if times else None
+            for created in times:
+                oldest, top = bounds or (created, created)
+                in_order = in_order and created <= oldest + LIST_DISORDER
+                bounds = min(oldest, created), max(top, created)
+            # Posts of one instant show no order, be they a whole page; and an empty page in the middle of a list ends nothing.
+            passed = bounds is not None and bounds[0] < min(since, bounds[1] - LIST_DISORDER)
+            if in_order and (passed or (states and states.keys() <= seen)):
+                break
+            if not page.says_more and len(page.records) >= PAGE_RECORDS:
+                raise _unreadable(page.raw, "ends at a full page without saying so; whether there is more is not known")
+        return newest
+
+
+def _with_top(listed: Listed, top: Listed) -> Listed:
+    """What was read, with what has come on top of it since."""
+    listed.take(top.posts.values())
+    listed.read, listed.walk = top.read, top.walk
+    return listed
+
+
+def _unreadable(raw: Reply, what: str) -> DecodeError:
+    """The error of a list that proves nothing."""
+    return DecodeError(f"{raw.endpoint} {what}", endpoint=raw.endpoint, status=raw.status, body=raw.body)
+
+
+def _created(state: PostState) -> datetime | None:
+    """When a post was created."""
+    return datetime.fromisoformat(state.created_at) if state.created_at else None
+
+
+class Reader:
+    """Reads posts and deliveries through the client.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._list = CreatedList(client)
+        self._listings: dict[str, _Listing] = {}
+        self._last: dict[str, tuple[str, str | None]] = {}
+        self._bare: dict[str, str | None] = {}  # posts that bear no mark, read by themselves -> their time stamp then
+
+    @property
+    def pages(self) -> int:
+        """Pages that the last look at the posts in flight has taken."""
+        return self._listing(IN_FLIGHT).pages
+
+    async def follow(self, ids: Collection[str]) -> Look:
+        """Look at posts that are on their way, as far as it is worth its requests; look again for the others.
+
+        Parameters
+        ----------
+        ids : collection of str
+            The posts. None of them is left unread for good: when nothing is in flight any more, all are read.
+        """
+        seen, left = Look(), set(ids)
+        if len(left) > SINGLES:
+            await self._take(IN_FLIGHT, left, seen)
+            for status in self._places(left):
+                asked = left - self._listing(status).absent
+                last = not any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values())
+                if self._is_worth(status, len(asked), last=last):
+                    await self._take(status, left, seen)
+            if any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values()):
+                left = {item for item in left if all(item in self._listing(end).absent for end in ENDS)}
+        for post_id in sorted(left):
+            state = await self.post(post_id)
+            if state is None:
+                seen.missing.add(post_id)
+            else:
+                self._found(seen, {post_id: state})
+        return seen
+
+    def _listing(self, status: str) -> _Listing:
+        """What is known of a list."""
+        return self._listings.setdefault(status, _Listing())
+
+    def _places(self, left: Collection[str]) -> list[str]:
+        """Lists in which these posts may be: where posts end, and where several of them were seen last."""
+        last = Counter(self._last[item][0] for item in left if item in self._last)
+        return [
+            *ENDS,
+            *(status for status, count in last.items() if count > SINGLES and status not in {IN_FLIGHT, *ENDS}),
+        ]
+
+    def _is_worth(self, status: str, asked: int, *, last: bool) -> bool:
+        """Whether to read a list for so many posts."""
+        listing = self._listing(status)
+        rested = self._client.clock.monotonic() - listing.read_at
+        return asked > 0 and worth_reading(asked, listing.pages, rested, last=last)
+
+    async def _take(self, status: str, left: set[str], seen: Look) -> None:
+        """Take what one list shows, and note what it does not hold."""
+        listing = self._listing(status)
+        found: dict[str, PostState] = {}
+        listing.pages, whole = await self._from_list(status, left, found)
+        listing.read_at = self._client.clock.monotonic()
+        self._found(seen, found)
+        if whole and status != IN_FLIGHT:
+            listing.absent |= left
+
+    def _found(self, seen: Look, found: Mapping[str, PostState]) -> None:
+        """Note where posts are; wherever they were not, they may be from now on."""
+        seen.found.update(found)
+        for post_id, state in found.items():
+            self._last[post_id] = (state.status, state.created_at)
+        for listing in self._listings.values():
+            listing.absent -= found.keys()
+
+    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
+        """Read posts; one that does not exist is missing from the answer.
+
+        Parameters
+        ----------
+        ids : collection of str
+            The posts.
+        expect : sequence of str
+            Statuses that they are likely to have, the likeliest first.
+        """
+        left = set(ids)
+        found: dict[str, PostState] = {}
+        for status in expect:
+            if len(left) <= SINGLES:
+                break
+            await self._from_list(status, left, found)
+        for post_id in sorted(left):
+            state = await self.post(post_id)
+            if state is not None:
+                found[post_id] = state
+        self._found(Look(), found)
+        return found
+
+    async def _from_list(self, status: str, left: set[str], found: dict[str, PostState]) -> tuple[int, bool]:
+        """Take posts from one list while its pages are worth their cost: one page against one request for each post left.
+
+        Returns how many pages were read, and whether the list holds no more of these posts.
+        """
+        pages = fruitless = 0
+        oldest = min((self._last.get(item, ("", None))[1] or "" for item in left), default="")
+        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+            pages += 1
+            states = read_posts(page.records)
+            hits = left.intersection(states)
+            found.update((post_id, states[post_id]) for post_id in hits)
+            left -= hits
+            fruitless = 0 if hits else fruitless + 1
+            # newest created first, so nothing older than the oldest post can follow
+            passed = bool(states) and min(state.created_at or "~" for state in states.values()) < oldest
+            if not left or passed:
+                return pages, True
+            if fruitless >= len(left):
+                return pages, page.cursor is None
+        return pages, True
+
+    async def learn_time(self) -> None:
+        """Make a small request, whose answer tells the client the server's time."""
+        await self._client.request("GET", "/v1/posts", params={"limit": 1})
+
+    async def post(self, post_id: str) -> PostState | None:
+        """Read one post, with the target ids that lists leave out; None if it does not exist.
+
+        An answer that is no such post proves nothing, least of all that there is none: it raises a DecodeError.
+        """
+        try:
+            reply = await self._client.request("GET", f"/v1/posts/{post_id}")
+        except NotFoundError as error:
+            if says_absent(error):
+                return None
+            raise DecodeError(
+                f"GET /v1/posts/{post_id}: {error.status} came without the API's own words, as from a proxy; whether it exists is not known",
+                endpoint=f"GET /v1/posts/{post_id}",
+                status=error.status,
+                body=error.body,
+            ) from None
+        state = read_post(reply.data)
+        if state is None or state.post_id != post_id:
+            raise DecodeError(
+                f"{reply.endpoint} answered {reply.status} without that post; whether it exists is not known",
+                endpoint=reply.endpoint,
+                status=reply.status,
+                body=reply.body,
+            )
+        return state
+
+    async def unmarked(self, listed: PostState) -> PostState | None:
+        """Read a post by itself that bears no mark in a list, once as long as it is not changed; None if it does not exist."""
+        if listed.post_id in self._bare and self._bare[listed.post_id] == listed.updated_at:
+            return listed
+        state = await self.post(listed.post_id)
+        if state is not None and state.mark is None:
+            self._bare[listed.post_id] = listed.updated_at
+        return state
+
+    async def created(
+        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+    ) -> Listed:
+        """Read all posts created since an instant, newest first: see `CreatedList.read`."""
+        return await self._list.read(since, waiting_since=waiting_since, on_top=on_top, first=first)
+
+    @property
+    def knows_what_waits(self) -> bool:
+        """Whether what waits to go out was read a short time ago: see `CreatedList.knows_what_waits`."""
+        return self._list.knows_what_waits
+
+    def learnt(self, listed: Listed) -> None:
+        """What was read is in the ledger: see `CreatedList.learnt`."""
+        self._list.learnt(listed)
+
+    def learnt_waiting(self, listed: Listed) -> None:
+        """What waits to go out is in the ledger as it was read: see `CreatedList.learnt_waiting`."""
+        self._list.learnt_waiting(listed)
+
+    async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
+        left = set(ids)
+        found: dict[str, dict[str, Any]] = {}
+        try:
+            async for page in self._client.pages(deliveries_path(webhook_id), {"limit": PAGE_RECORDS}):
+                states = read_deliveries(page.records)
+                hits = left.intersection(states)
+                found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
+                left -= hits
+                if not left:
+                    break
+        except NotFoundError as error:  # the webhook was deleted, and its log with it
+            if not says_absent(error):
+                raise
+        return found

@@ -1,0 +1,163 @@
+"""What was done twice although nobody could prevent it, or not at all, looked for once a run is over (rules 28, 30 and 31).
+
+Where a server remembers no keys, or keeps those of each API key apart, two people may do the same at the same moment: posts are then
+created twice, and the retry count of a target or a delivery rises by more than our own tries account for. A duplicate can be withdrawn; a
+second retry can't, but it is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voxops.acts.item import Request
+from voxops.acts.table import act_named
+from voxops.api.evidence import Baseline, promised_counts
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
+from voxops.engine.reduce import of_reply
+from voxops.errors import VoxopsError
+from voxops.ledger.copies import copies_of
+from voxops.ledger.records import Call
+from voxops.model import Outcome
+
+if TYPE_CHECKING:
+    from voxops.engine.engine import Engine
+
+FEW = 50  # posts, which are read one by one, since lists show no counts; more only where somebody else is seen at work
+
+
+async def find_duplicates(engine: Engine, run: str) -> Reason | None:
+    """Look for a while after the last send, and note in the ledger what was done twice; None where nothing was.
+
+    An outage ends it: the next attach or reconcile reads on.
+    """
+    calls = _recent(engine, run)
+    creates = [call for call in calls if act_named(call.act).about == "create"]
+    try:
+        if creates:
+            found = await _duplicates(engine, run, creates)
+            return found or await _not_found(engine, run)
+        return await _collisions(engine, run, calls)
+    except VoxopsError:
+        return None
+
+
+def _recent(engine: Engine, run: str) -> list[Call]:
+    """The calls of a run that were sent lately; what failed some time ago is left alone, as a later try is somebody's next attempt."""
+    ledger, now = engine.ledger, engine.known.now
+    requests = [row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None]
+    found = ledger.requests.get(requests)
+    well = {one.id for one in found.values() if one.outcome is Outcome.SUCCEEDED}
+    fresh = [
+        call
+        for call in ledger.calls.of_requests(requests)
+        if call.state in {"closed", "accepted"} and now - call.last_sent <= ATTACHED_WITHIN
+    ]
+    return [
+        call
+        for call in fresh
+        if now - call.end <= COLLISIONS_WITHIN or all(one.id in well for one in ledger.requests.formed_for(call.id))
+    ]
+
+
+async def _duplicates(engine: Engine, run: str, calls: Sequence[Call]) -> Reason | None:
+    """Read the list until a duplicate would have shown: for 75 s after an answered last send, 135 s after an unanswered one."""
+    until = max(call.end + (RESEND_ANSWERED if call.answered else RESEND_UNANSWERED) for call in calls)
+    while True:
+        await engine.eyes.listing()
+        if found := copies_of(engine.ledger, run):
+            return Reason("duplicates_found", rows=len(found))
+        left = until - engine.known.now
+        if left <= 0:
+            return None
+        await engine.client.clock.sleep(min(max(left, 0.05), RESEND_ANSWERED / 5))
+
+
+async def _not_found(engine: Engine, run: str) -> Reason | None:
+    """Walk through the list once more when absence is proof, for posts that answers alone have named; what does not exist is blocked."""
+    ledger = engine.ledger
+
+    def named() -> list[Request]:
+        requests = ledger.requests.get(
+            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
+        )
+        return [
+            one
+            for one in requests.values()
+            if one.outcome is Outcome.SUCCEEDED and not one.confirmed and one.call is None
+        ]
+
+    creates = [one for one in named() if act_named(one.item.act).about == "create"]
+    if not creates:
+        return None
+    last = max((one.settled_at or 0.0) for one in creates)
+    await engine.client.clock.sleep(max(last + PROOF_AFTER + 1 - engine.known.now, 0.05))
+    await engine.eyes.listing(since=last)
+    gone = [
+        one
+        for one in ledger.requests.get(one.id for one in creates).values()
+        if one.reason is not None and one.reason.code == "not_found"
+    ]
+    return Reason("posts_not_found", rows=len(gone)) if gone else None
+
+
+async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason | None:
+    """Read what was retried, and note what somebody else retried as well; of what we have tried again since, counts tell nothing."""
+    ledger, reader = engine.ledger, engine.eyes.reader
+    later = ledger.calls.has_followed([call.id for call in calls])
+    calls = [call for call in calls if call.id not in later]
+    posts = [call for call in calls if act_named(call.act).about == "post"]
+    others = any(
+        row.reason is not None and row.reason.code == "changed_since_loaded" for row in ledger.runs.rows(run)
+    ) or any(
+        one.reason is not None and one.reason.code == "changed_since_loaded"
+        for one in ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None).values()
+    )
+    hit = [
+        call.id
+        for call in (posts if others else posts[:FEW])
+        if _post_collided(call, await reader.post(call.subject.id), others=others)
+    ]
+    deliveries = [call for call in calls if act_named(call.act).about == "delivery"]
+    for webhook in sorted({call.subject.parent for call in deliveries}):
+        group = [call for call in deliveries if call.subject.parent == webhook]
+        states = await reader.deliveries(webhook, {call.subject.id for call in group})
+        hit += [call.id for call in group if _delivery_collided(call, states.get(call.subject.id))]
+    if not hit:
+        return None
+    await engine.commit(partial(ledger.calls.note_collided, hit))
+    return Reason("collisions_found", rows=len(hit))
+
+
+def _post_collided(call: Call, state: PostState | None, *, others: bool) -> bool:
+    """Whether a target was queued again more often than our own tries account for, as far as counts show.
+
+    Where nobody answered us there is no count to compare with: that somebody else was at work then has to do.
+    """
+    if state is None:
+        return False
+    baseline = Baseline.read(call.baseline)
+    before = {} if baseline is None else {place: target.retry_count for place, target in baseline.targets.items()}
+    mine = {place: count + 1 for place, count in before.items() if count is not None}
+    mine |= promised_counts(_reply(call))
+    if not mine:
+        return others and not call.answered
+    return any(
+        target.retry_count is not None and target.place in mine and target.retry_count > mine[target.place]
+        for target in state.targets
+    )
+
+
+def _reply(call: Call) -> Any:
+    from voxops.client import Reply
+
+    return None if call.reply is None else of_reply(Reply(call.path, call.http_status or 0, {}, call.reply))
+
+
+def _delivery_collided(call: Call, state: Mapping[str, Any] | None) -> bool:
+    """Whether a delivery was tried again more often than once; how often we asked does not matter, as one of them counts."""
+    before, after = (call.baseline or {}).get("retry_count"), (state or {}).get("retry_count")
+    return before is not None and after is not None and after > before + 1

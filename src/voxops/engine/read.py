@@ -1,0 +1,336 @@
+"""Reading for the engine: what is read is written into the ledger, and remembered with the instant at which the reading began."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
+from voxops.acts.item import Item, Subject
+from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.api.timing import LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
+from voxops.client import account_names
+from voxops.engine import presence
+from voxops.engine.facts import Knowledge, Moment, Readings, utc
+from voxops.engine.lists import Listed, Reader
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import NEVER_OUT, Call, Seen
+from voxops.model import WAITING_STATUSES
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+
+Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
+ENDED = ("publishing", "pending", "published", "failed", "partial")  # and of those that were acted on
+SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
+FEW = 50  # posts that are read one by one at once
+MINUTES = 10  # for which a run may read posts one by one before it asks whether to trust lists
+
+
+class Eyes:
+    """Reads the server for all runs of a workspace.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    reader : Reader
+        Reads lists and posts.
+    known : Knowledge
+        Where readings are kept.
+    commit : callable
+        Does a piece of work in a transaction of the ledger.
+    """
+
+    def __init__(self, client: AsyncClient, reader: Reader, known: Knowledge, commit: Commit) -> None:
+        self._client = client
+        self.reader = reader
+        self._known = known
+        self._ledger: Ledger = known.ledger
+        self._readings: Readings = known.readings
+        self._commit = commit
+
+    def moment(self) -> Moment:
+        """Now, as readings count it."""
+        return Moment(self._client.now().timestamp(), self._client.clock.monotonic())
+
+    async def learn_time(self) -> None:
+        """Make a small request, whose answer tells the client the server's time."""
+        await self.reader.learn_time()
+
+    # Posts and deliveries that acts are about.
+
+    async def subjects(self, wanted: Mapping[str, bool], expect: Sequence[str], *, follow: bool = False) -> None:
+        """Read subjects: those of acts that are read alone by themselves, the others from lists where that costs less."""
+        alone = sorted(subject for subject, single in wanted.items() if single and subject.startswith("post:"))
+        posts = {Subject.parse(each).id for each in wanted if each.startswith("post:")} - {
+            Subject.parse(each).id for each in alone
+        }
+        webhooks: dict[str, set[str]] = {}
+        for each in wanted:
+            if each.startswith("delivery:"):
+                subject = Subject.parse(each)
+                webhooks.setdefault(subject.parent, set()).add(subject.id)
+        for each in alone:
+            moment = self.moment()
+            post = Subject.parse(each).id
+            await self._note({post: await self.reader.post(post)}, moment)
+        if posts:
+            moment = self.moment()
+            if follow:
+                look = await self.reader.follow(posts)
+                await self._note({**look.found, **dict.fromkeys(look.missing)}, moment)
+            else:
+                found = await self.reader.posts(posts, expect)
+                await self._note({post: found.get(post) for post in posts}, moment)
+        for webhook, names in sorted(webhooks.items()):
+            moment = self.moment()
+            states = await self.reader.deliveries(webhook, names)
+            for name in names:
+                self._readings.subjects[str(Subject("delivery", name, webhook))] = states.get(name), moment
+
+    async def _note(self, states: Mapping[str, PostState | None], moment: Moment) -> None:
+        """Remember posts as they were read, None for one that does not exist."""
+        for post, state in states.items():
+            self._readings.subjects[str(Subject("post", post))] = state, moment
+        await self._commit(lambda: note_posts(self._ledger, states, moment.at))
+
+    async def note(self, states: Mapping[str, PostState | None]) -> None:
+        """Remember posts that were read just now."""
+        await self._note(states, self.moment())
+
+    def note_answer(self, state: PostState) -> None:
+        """Remember a post as the answer to a call shows it; inside the transaction that writes the answer."""
+        moment = self.moment()
+        self._readings.subjects[str(Subject("post", state.post_id))] = state, moment
+        note_posts(self._ledger, {state.post_id: state}, moment.at)
+
+    # The list of posts.
+
+    async def listing(self, calls: Sequence[Call] = (), *, waiting: bool = False, since: float | None = None) -> None:
+        """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
+
+        On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
+        than the reading (rule 13). `since` asks for all of it, back to before that instant.
+        """
+        moment = self.moment()
+        deep = min([call.first_sent for call in calls] + ([] if since is None else [since]), default=None)
+        since, looked_through = self._since(moment.at)
+        if deep is not None:
+            since = min(since, deep - SKEW)
+        first = looked_through is not None
+        old = utc(moment.at - LOOKBACK_WAITING) if waiting or first else None
+        listed = await self.reader.created(
+            utc(since), waiting_since=old, on_top=deep is None and not first, first=first
+        )
+        whole = listed.whole or deep is not None or first or self._readings.walked is None
+        await self._alone(listed, calls)
+        await self._commit(partial(self._learn, listed, moment.at, looked_through))
+        self.reader.learnt(listed)
+        readings = self._readings
+        readings.listed = Moment(listed.read if listed.read is not None else moment.at, moment.elapsed)
+        if whole:
+            readings.walked, readings.since, readings.window = moment, since, dict(listed.posts)
+            readings.alone = {post: state for post, state in readings.alone.items() if post in readings.window}
+            await self._absent(listed, moment, since)
+        else:
+            readings.window |= listed.posts
+
+    async def _absent(self, listed: Listed, moment: Moment, since: float) -> None:
+        """Read by themselves the posts of this ledger that a walk should have shown, and did not: they were deleted, or never there.
+
+        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 15 and 30).
+        """
+        ledger = self._ledger
+        named = ledger.requests.created_between(since, moment.at - PROOF_AFTER)
+        wanted = {post: request for post, request in named.items() if post not in listed.posts}
+        known = ledger.seen.of_posts(wanted)
+        for post in sorted(wanted)[:FEW]:
+            if (one := known.get(post)) is not None and one.status == "deleted":
+                continue
+            read = self.moment()
+            state = await self.reader.post(post)
+            await self._commit(partial(self._note_absent, post, state, wanted[post], read.at))
+
+    def _note_absent(self, post: str, state: PostState | None, request: int, began: float) -> None:
+        note_posts(self._ledger, {post: state}, began)
+        known = self._ledger.requests.get([request])[request]
+        if known.confirmed:
+            return
+        if state is None:
+            self._ledger.requests.not_there([request], Reason("not_found"))
+        elif state.mark is None:  # it is there, and shows no marks: nothing contradicts the answer
+            self._ledger.requests.confirm([(post, request)])
+
+    def _since(self, now: float) -> tuple[float, float | None]:
+        """Back to when the list is read, and when the workspace was first looked through, if that is now."""
+        seen = self._ledger.seen
+        if seen.listed is not None:
+            return datetime.fromisoformat(seen.listed).timestamp() - SKEW, None
+        first = seen.looked_through
+        if first is not None and first <= now:
+            return first - LOOKBACK, None
+        return now - LOOKBACK, now
+
+    async def _alone(self, listed: Listed, calls: Sequence[Call]) -> None:
+        """Read by themselves the posts that bear no mark in the list and may be rows of creates in doubt (rule 14)."""
+        window = {**self._readings.window, **listed.posts}
+        self._readings.window = window
+        wanted: dict[str, None] = {}
+        for call in calls:
+            wanted |= dict.fromkeys(self._known.unmarked(call, self._ledger.requests.of_call(call.id)))
+        for post in wanted:
+            listed_as = window[post]
+            if post not in self._readings.alone or not _same(self._readings.alone[post], listed_as):
+                self._readings.alone[post] = state = await self.reader.post(post)
+                listed.note({post: state})
+
+    def _learn(self, listed: Listed, began: float, looked_through: float | None) -> None:
+        """Write what the lists have shown."""
+        # A post of the future stands on top of the list for days, and would hide what is created until then.
+        latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
+        states = [state for state in listed.posts.values() if presence.is_remembered(state, began)]
+        self._ledger.seen.learn(
+            [presence.seen_of(state, began) for state in states],
+            latest=latest,
+            shows_marks=listed.marked,
+            looked_through=looked_through,
+        )
+        note_posts(self._ledger, dict.fromkeys(listed.gone), began)
+        confirm(self._ledger, listed.posts.values())
+
+    def strange(self) -> list[str]:
+        """Posts in the window that bear no mark, where lists show none, and that this ledger has never read by themselves (rule 13)."""
+        window = self._readings.window
+        if self._ledger.seen.lists_show_marks or any(state.metadata is not None for state in window.values()):
+            return []
+        return sorted(self._ledger.seen.unknown(window))
+
+    async def read_strange(
+        self, posts: Sequence[str], items: Sequence[Item] = (), *, trust_lists: bool = False
+    ) -> None:
+        """Read these posts one by one, once; where lists are trusted, only those that look like a row that is planned."""
+        if trust_lists:
+            shown = {shown_of_body(item.body or {}) for item in items}
+            posts = [post for post in posts if shown_of_state(self._readings.window[post]) in shown]
+        for post in posts:
+            moment = self.moment()
+            state = await self.reader.post(post)
+            states = {} if state is None else {post: state}
+            self._readings.window |= states
+            await self._commit(partial(self._remember, post, state, moment.at))
+
+    def _remember(self, post: str, state: PostState | None, began: float) -> None:
+        gone = Seen(post, "", "deleted", began=began, source="single", since=began)
+        self._ledger.seen.learn([gone if state is None else presence.seen_of(state, began)])
+
+    def is_much(self, posts: Sequence[str]) -> bool:
+        """Whether reading these posts one by one takes more than ten minutes at the rate limit."""
+        limit = self._client.pace.limit
+        return limit is not None and len(posts) > MINUTES * limit
+
+    async def refresh(self, requests: Sequence[Item], *, sending: bool = False) -> None:
+        """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 13 and 26).
+
+        They are those of a row that were withdrawn or don't wait any more among those that do, look-alikes that were created by hand, and
+        all of a row that asks for a next attempt; when `sending` those that are not live.
+        """
+        seen, window = self._ledger.seen, self._readings.window
+        bodies = [item.body or {} for item in requests]
+        of_rows = seen.of_rows([item.row_mark for item in requests], [item.mark for item in requests])
+        alike = seen.alike(map(asked_hash, bodies), map(shown_of_body, bodies))
+        settled = self._client.now().timestamp() - PROOF_AFTER
+        anew = {item.row_mark for item in requests if item.attempt > 1}
+        wanted = {
+            one.post_id: one
+            for one in [*of_rows, *alike]
+            if one.status != "deleted"
+            and not (one.post_id in window and one.source == "list")
+            and (
+                one.status in NEVER_OUT
+                or (
+                    not sending
+                    and (
+                        one.row_mark in anew
+                        or not one.is_ours
+                        or (one.status in WAITING_STATUSES and one.began < settled)
+                    )
+                )
+            )
+        }
+        if not wanted:
+            return
+        statuses = Counter(one.status for one in wanted.values())
+        likely = [status for status, _ in statuses.most_common() if status not in WAITING_STATUSES]
+        moment = self.moment()
+        found = await self.reader.posts(wanted.keys(), list(dict.fromkeys([*likely, *SINCE])))
+        await self._commit(lambda: note_posts(self._ledger, {post: found.get(post) for post in wanted}, moment.at))
+
+    async def accounts(self, items: Iterable[Item]) -> None:
+        """Read account names, where a plan names accounts so."""
+        if any(item.named_accounts for item in items if act_named(item.act).about == "create"):
+            self._known.accounts = await account_names(self._client)
+
+    async def posts(self, ids: Collection[str], expect: Sequence[str] = ENDED) -> dict[str, PostState]:
+        """Read posts as they are now, and remember what they show."""
+        moment = self.moment()
+        found = await self.reader.posts(ids, expect)
+        await self._commit(lambda: note_posts(self._ledger, {post: found.get(post) for post in ids}, moment.at))
+        return found
+
+
+def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: float) -> None:
+    """Remember what posts show that are known, or bear a mark; None for one that does not exist.
+
+    What was created a moment ago is not deleted because reads do not show it yet.
+    """
+    known = ledger.seen.of_posts(posts)
+    found = [
+        presence.seen_of(state, began)
+        for post, state in posts.items()
+        if state is not None and (post in known or state.mark is not None or state.marks[1] is not None)
+    ]
+    lasting = utc(began - PROOF_AFTER).isoformat()
+    found += [
+        Seen(post, one.created, "deleted", one.updated, began=began, source="single", since=began)
+        for post, one in known.items()
+        if posts[post] is None and one.created < lasting
+    ]
+    if found:
+        ledger.seen.learn(found)
+        confirm(ledger, [state for state in posts.values() if state is not None])
+
+
+def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
+    """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 15)."""
+    by_mark: dict[str, list[PostState]] = {}
+    for state in states:
+        if state.mark is not None:
+            by_mark.setdefault(state.mark, []).append(state)
+    if not by_mark:
+        return
+    pairs = []
+    for request in ledger.requests.unconfirmed(by_mark).values():
+        own = [
+            state
+            for state in by_mark.get(request.item.mark, ())
+            if state.marks[3] in {None, asked_hash(request.item.body or {})}
+        ]
+        if own:
+            named = next((state for state in own if state.post_id == request.result_id), None)
+            post = named or min(own, key=lambda state: (state.created_at or "", state.post_id))
+            pairs.append((post.post_id, request.id))
+    if pairs:
+        ledger.requests.confirm(pairs)
+
+
+def _same(state: PostState | None, listed: PostState) -> bool:
+    """Whether a single read still tells of a post as the list shows it."""
+    return state is not None and (state.updated_at or "")[:19] == (listed.updated_at or "")[:19]

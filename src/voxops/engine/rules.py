@@ -1,0 +1,552 @@
+"""May this request be sent, and may this call? `decide` and `fit`, each an ordered table; the first row that has something to say wins.
+
+Both are pure. They are asked at four moments and are the same at all four: when a plan is bound, when the loop looks for work, in the
+transaction that writes a call as sent, and after a reading. `docs/exactly-once.md` is generated from the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from voxops.acts.item import Request
+from voxops.api.reasons import Reason
+from voxops.api.timing import (
+    CAMPAIGN_QUIET,
+    CLEARED_FOR,
+    CREATES_CLEARED_FOR,
+    CREATES_FRESH_FOR,
+    FRESH_FOR,
+    PROOF_AFTER,
+    RESEND_ANSWERED,
+    RESEND_UNANSWERED,
+    STUCK_AFTER,
+    WATCH_FOR,
+)
+from voxops.ledger.records import Call, Seen
+from voxops.model import Outcome
+
+What = Literal[
+    "subject", "list", "walk"
+]  # one post or delivery; what is new in the list; the whole list back to the send
+State = Literal["open", "unsent", "settled"]
+
+OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
+RESENDS = 6  # tries of one call in one run; after them it stays unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """It may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """It must be read, by a reading that begins at this instant or later."""
+
+    what: What
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It waits, until an instant where one is known; `holds` says that it moves by itself, so that ``run.wait()`` waits for it."""
+
+    reason: Reason
+    until: float | None = None
+    holds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A person must change something first."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Evidence settles it."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """It is proved to have had no effect, and unsent again."""
+
+
+Decision = Send | Read | Wait | Block | Settle | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one request.
+
+    Attributes
+    ----------
+    now : float
+        Server time.
+    call : Call or None
+        The open call that answers for it.
+    looked : float or None
+        Seconds at the least from the end of its call's last try to the beginning of the reading; None where none began after it.
+    found : Request or None
+        What a reading makes of it: settled, blocked, or pending with what it moves as.
+    absent, doubtful : bool
+        Whether a reading proves that it had no effect; whether something may be it, and nobody can tell.
+    resends : bool
+        Whether its call may be sent again once it is due; see `fit`.
+    stopped : Reason or None
+        Why no run that wants it sends.
+    canaries : Reason or None
+        Why its cause's canaries hold it; blocked where they failed.
+    first : tuple of Outcome
+        What became of what must come first in its plan.
+    busy : Call or None
+        An open call of another request on its subject.
+    busy_moves : bool
+        Whether a run may send that call again.
+    taking : bool
+        Whether this is the transaction that sends: readings may be a little older then.
+    read, listed : float or None
+        When the reading of its subject, or of the list, began.
+    forbidden : Reason or None
+        What its act says of the subject as it was read.
+    done : Request or Reason or None
+        What its act says is there already, or was done under this name.
+    posts : sequence of Seen
+        Posts that bear a mark of its row.
+    judged : Request or Reason or None
+        What those posts make of it, or why they forbid it.
+    alike : Reason or None
+        A post, or another row, that looks like it.
+    other_campaign : bool
+        Whether this ledger knows a row of that name under other campaigns only, and nobody has named the campaign.
+    kept : bool or None
+        Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
+    no_account : Reason or None
+        Why an account is not known.
+    passed : bool
+        Whether its time has passed.
+    searched : bool
+        Whether duplicates of what it created were looked for.
+    """
+
+    now: float
+    call: Call | None = None
+    looked: float | None = None
+    found: Request | None = None
+    absent: bool = False
+    doubtful: bool = False
+    resends: bool = False
+    stopped: Reason | None = None
+    canaries: Reason | None = None
+    first: tuple[Outcome, ...] = ()
+    busy: Call | None = None
+    busy_moves: bool = True
+    taking: bool = False
+    read: float | None = None
+    listed: float | None = None
+    forbidden: Reason | None = None
+    done: Request | Reason | None = None
+    posts: Sequence[Seen] = ()
+    judged: Request | Reason | None = None
+    alike: Reason | None = None
+    other_campaign: bool = False
+    kept: bool | None = True
+    no_account: Reason | None = None
+    passed: bool = False
+    searched: bool = True
+
+
+Guard = Callable[[Request, Facts], Decision | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of `decide`.
+
+    Attributes
+    ----------
+    numbers : str
+        The rules that demand it.
+    about : str
+        ``all``, or what it is asked of: ``create``, ``post``, ``delivery``.
+    state : str
+        ``open`` (in a call that answers for it), ``unsent`` or ``settled``.
+    name : str
+        What must hold.
+    guard : callable
+        What it says; None where it has nothing to say.
+    without : str
+        The history that breaks without it.
+    """
+
+    numbers: str
+    about: str
+    state: State
+    name: str
+    guard: Guard
+    without: str = ""
+
+
+# Evidence, of what is open.
+
+
+def _settled_by_evidence(_: Request, facts: Facts) -> Decision | None:
+    found = facts.found
+    if found is not None and found.outcome.final:
+        return Settle(found)
+    return Block(found.reason) if found is not None and found.outcome is Outcome.BLOCKED and found.reason else None
+
+
+def _proved_absent(_: Request, facts: Facts) -> Decision | None:
+    return Release() if facts.absent else None
+
+
+def _in_flight(_: Request, facts: Facts) -> Decision | None:
+    call = facts.call
+    if call is None or call.state != "sent":
+        return None
+    return Wait(Reason("being_sent"), call.lease_until)
+
+
+def _moving(_: Request, facts: Facts) -> Decision | None:
+    call, found = facts.call, facts.found
+    if call is None or found is None or found.reason is None:
+        return None
+    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 20)
+    late = facts.now - call.end > WATCH_FOR
+    return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
+
+
+def _accepted(_: Request, facts: Facts) -> Decision | None:
+    call = facts.call
+    if call is None or call.state != "accepted":
+        return None
+    if facts.looked is not None and facts.looked >= PROOF_AFTER:
+        return Wait(Reason("looks_as_before"), holds=False)
+    return Wait(Reason("queued"))
+
+
+def _unresolved(_: Request, facts: Facts) -> Decision | None:
+    """What is unknown is read for, sent again when that is due, and left once a reading of rule 14 has decided nothing."""
+    call = facts.call
+    if call is None:
+        return None
+    looked = facts.looked if facts.looked is not None else -1.0
+    due = resend_after(call)
+    if facts.resends and looked >= due:
+        return Send()
+    if looked >= PROOF_AFTER:
+        return Wait(Reason("cannot_tell") if facts.doubtful else (call.reason or Reason("unresolved")), holds=False)
+    reason = call.reason or Reason("unresolved")
+    return Wait(reason, call.end + (due if looked < due else PROOF_AFTER))
+
+
+# Whose turn it is.
+
+
+def _run_sends(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.stopped is None else Wait(facts.stopped, holds=False)
+
+
+def _canaries(_: Request, facts: Facts) -> Decision | None:
+    if facts.canaries is None:
+        return None
+    return Block(facts.canaries) if facts.canaries.code == "canaries_failed" else Wait(facts.canaries)
+
+
+def _what_comes_first(_: Request, facts: Facts) -> Decision | None:
+    if any(each in {Outcome.FAILED, Outcome.BLOCKED} for each in facts.first):
+        return Block(Reason("first_failed"))
+    return Wait(Reason("waits_for_first")) if any(each is not Outcome.SUCCEEDED for each in facts.first) else None
+
+
+def _subject_free(_: Request, facts: Facts) -> Decision | None:
+    busy = facts.busy
+    if busy is None:
+        return None
+    if facts.now - busy.end > STUCK_AFTER.total_seconds() and not facts.busy_moves:
+        return Block(Reason("subject_unknown"))
+    return Wait(Reason("subject_busy"), busy.end + STUCK_AFTER.total_seconds() + 1)
+
+
+# Reading.
+
+
+def _list_read(_: Request, facts: Facts) -> Decision | None:
+    fresh = CREATES_CLEARED_FOR if facts.taking else CREATES_FRESH_FOR
+    if facts.listed is not None and 0 <= facts.now - facts.listed <= fresh:
+        return None
+    return Read("list", facts.now)
+
+
+def _subject_read(_: Request, facts: Facts) -> Decision | None:
+    fresh = CLEARED_FOR if facts.taking else FRESH_FOR
+    if facts.read is not None and 0 <= facts.now - facts.read <= fresh:
+        return None
+    return Read("subject", facts.now)
+
+
+# What is there already.
+
+
+def _said(said: Request | Reason | None) -> Decision | None:
+    if said is None:
+        return None
+    return Block(said) if isinstance(said, Reason) else Settle(said)
+
+
+def _row_is_there(_: Request, facts: Facts) -> Decision | None:
+    return _said(facts.judged)
+
+
+def _campaign_named(_: Request, facts: Facts) -> Decision | None:
+    return Block(Reason("other_campaign")) if facts.other_campaign else None
+
+
+def _looks_like(_: Request, facts: Facts) -> Decision | None:
+    if facts.alike is None:
+        return None
+    return Wait(facts.alike) if facts.alike.code == "alike_in_flight" else Block(facts.alike)
+
+
+def _done_already(_: Request, facts: Facts) -> Decision | None:
+    return _said(facts.done)
+
+
+# What forbids it.
+
+
+def _unchanged(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.forbidden is None else Block(facts.forbidden)
+
+
+def _kept_is_live(_: Request, facts: Facts) -> Decision | None:
+    if facts.kept is None:
+        return Read("subject", facts.now)
+    return None if facts.kept else Block(Reason("kept_is_gone"))
+
+
+def _accounts_known(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.no_account is None else Block(facts.no_account)
+
+
+def _time_ahead(_: Request, facts: Facts) -> Decision | None:
+    return Block(Reason("time_passed")) if facts.passed else None
+
+
+# Looking back.
+
+
+def _duplicates_searched(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.searched else Read("list", facts.now)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("18, 14, 19", "all", "open", "a reading settles it, or shows what it moves as", _settled_by_evidence,
+         "a failed retry is told pending for ever, or a post that is there is created again"),
+    Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
+    Rule("8, 21", "all", "open", "its call is in flight under a lease", _in_flight, "two kernels send one call"),
+    Rule("18", "all", "open", "its subject is on its way", _moving),
+    Rule("18", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
+    Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
+    Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
+    Rule("7", "all", "unsent", "its canaries went well", _canaries, "the batch goes out although its canaries failed"),
+    Rule("–", "all", "unsent", "what must come first in this plan is done", _what_comes_first, "a moved row meets its old post"),
+    Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
+    Rule("13", "create", "unsent", "the list was read within 10 s (15 s as it is sent)", _list_read, "a colleague's post of a minute ago is created again"),
+    Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),
+    Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read),
+    Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
+    Rule("29", "create", "unsent", "the campaign was named", _campaign_named, "the failed rows of a file are created under no campaign again"),
+    Rule("26", "create", "unsent", "no live post looks like it, and no open call creates it", _looks_like, "a renamed row goes out twice"),
+    Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
+    Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
+    Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
+    Rule("5", "create", "unsent", "its accounts are known", _accounts_known),
+    Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
+    Rule("28, 31", "all", "settled", "duplicates were looked for", _duplicates_searched, "nobody hears of two copies"),
+)  # fmt: skip
+
+
+def _by_place(rules: Sequence[Rule]) -> dict[tuple[str, State], tuple[Rule, ...]]:
+    """The rows of the table that are asked of each act's subject and state."""
+    states: tuple[State, ...] = ("open", "unsent", "settled")
+    return {
+        (about, state): tuple(rule for rule in rules if rule.state == state and rule.about in {"all", about})
+        for about in ("create", "post", "delivery")
+        for state in states
+    }
+
+
+_PLACES = _by_place(RULES)
+
+
+def decide(request: Request, about: str, facts: Facts) -> Decision:
+    """Return what may be done about a request: the first row of the table that has something to say, else `Send`."""
+    state: State = "settled" if request.outcome.final else "unsent" if facts.call is None else "open"
+    for rule in _PLACES[about, state]:
+        said = rule.guard(request, facts)
+        if said is not None:
+            return said
+    return Send()
+
+
+def resend_after(call: Call) -> float:
+    """Seconds from the end of a try after which a reading allows a resend (rule 11)."""
+    return RESEND_ANSWERED if call.answered else RESEND_UNANSWERED
+
+
+# `fit`: may these requests go as one call?
+
+
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """It may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """It may be sent with so many rows at most."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What is known of a call that is to be sent.
+
+    Attributes
+    ----------
+    now : float
+        Server time.
+    kind : str
+        ``create``, ``retry`` (one call for several targets), ``other`` or ``resend``.
+    size : int
+        Its rows.
+    chunk : int
+        The rows that the plan lets go in its chunk.
+    unshared : bool
+        Whether rows are missing for a reason that another laptop may not share.
+    less : float or None
+        When the chunk last became less.
+    walked : float or None
+        When the last reading of the whole list began.
+    others : float or None
+        When the newest post of the campaign by another ledger was created.
+    since : float
+        Since when it waits.
+    most : int or None
+        The largest call that may carry its rows (rule 17).
+    covers : Reason or None
+        Why it would act on more, or less, than was chosen.
+    left, seen, doubtful, unwanted, passed, forgotten, other_key, refused, stands : bool
+        Of a resend: whether a row has left it, a row was seen, a post may be one of its rows, no living run wants a row, a time has
+        passed, the server may have forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
+    tries : int
+        How often it was tried in this run.
+    harmed : bool
+        Whether somebody has changed the ledger by hand.
+    """
+
+    now: float
+    kind: str
+    size: int
+    chunk: int = 0
+    unshared: bool = False
+    less: float | None = None
+    walked: float | None = None
+    others: float | None = None
+    since: float = 0.0
+    most: int | None = None
+    covers: Reason | None = None
+    left: bool = False
+    seen: bool = False
+    doubtful: bool = False
+    unwanted: bool = False
+    passed: bool = False
+    forgotten: bool = False
+    other_key: bool = False
+    refused: bool = False
+    stands: bool = False
+    tries: int = 0
+    harmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A row of `fit`: the rule, which calls it is asked of, what must hold, and what it says where that fails."""
+
+    numbers: str
+    of: str
+    name: str
+    guard: Callable[[CallFacts], Wait | Block | Cut | None]
+    without: str = ""
+
+
+def _unharmed(facts: CallFacts) -> Wait | Block | Cut | None:
+    return Block(Reason("ledger_changed_by_hand")) if facts.harmed else None
+
+
+def _small_enough(facts: CallFacts) -> Wait | Block | Cut | None:
+    return None if facts.most is None or facts.size <= facts.most else Cut(facts.most)
+
+
+def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
+    """A call that is not its whole chunk waits for a quiet campaign; where others may not share why, also for a later reading."""
+    if facts.size >= facts.chunk:
+        return None
+    busy = facts.others is not None and facts.now - facts.others < CAMPAIGN_QUIET
+    until = 0.0 if not busy else (facts.others or 0.0) + CAMPAIGN_QUIET
+    if (
+        facts.unshared
+        and facts.less is not None
+        and (facts.walked is None or facts.walked < facts.less + RESEND_UNANSWERED)
+    ):
+        until = max(until, facts.less + RESEND_UNANSWERED)
+    if not until:
+        return None
+    if busy and facts.now - facts.since > OTHERS_AT_WORK_FOR:
+        return Block(Reason("others_at_work"))
+    return Wait(Reason("campaign_busy") if busy else Reason("short_call"), max(until, facts.now))
+
+
+def _covers(facts: CallFacts) -> Wait | Block | Cut | None:
+    return None if facts.covers is None else Block(facts.covers)
+
+
+def _never(name: str, code: str) -> Callable[[CallFacts], Wait | Block | Cut | None]:
+    return lambda facts: Wait(Reason(code), holds=False) if getattr(facts, name) else None
+
+
+FITS: tuple[Fit, ...] = (
+    Fit("25", "all", "nobody has changed the ledger by hand", _unharmed),
+    Fit("17", "create", "it is small enough", _small_enough, "a refused batch is halved, and its rows meet again in one call"),
+    Fit("27", "create", "it is the whole chunk, or the campaign is quiet", _whole,
+        "the same rows on two laptops, one batch refused as a whole, or one row's time passed in between: both rows twice"),
+    Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
+    Fit("11", "resend", "no row has left it", _never("left", "resend_partly_done"), "30 of 50 were created: a blind resend creates 30 copies"),
+    Fit("11", "resend", "no row was seen", _never("seen", "resend_partly_done")),
+    Fit("11", "resend", "no post may be one of its rows", _never("doubtful", "cannot_tell"), "lists without marks, the post edited since: sent again, twice"),
+    Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", "resend_unwanted"), "a row struck from the sheet goes out"),
+    Fit("6", "resend", "no time has passed", _never("passed", "resend_time_passed")),
+    Fit("12", "resend", "the server remembers its key", _never("forgotten", "resend_key_forgotten"), "a night later the same bytes are a new post"),
+    Fit("23", "resend", "it is the same API key", _never("other_key", "resend_other_key")),
+    Fit("16", "resend", "its key was not refused", _never("refused", "resend_refused")),
+    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", "resend_stands")),
+    Fit("10", "resend", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None),
+)  # fmt: skip
+
+
+def fit(facts: CallFacts) -> Yes | Wait | Block | Cut:
+    """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Yes`."""
+    for row in FITS:
+        if row.of in {"all", facts.kind}:
+            said = row.guard(facts)
+            if said is not None:
+                return said
+    return Yes()

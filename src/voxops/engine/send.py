@@ -1,0 +1,361 @@
+"""Sending: one transaction decides again and writes the call, the lease is looked at once more, and how the try ended is written.
+
+The only place where the ledger and sending meet (rules 8, 10, 15 to 17, 21).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voxops.acts import keys
+from voxops.acts.act import Act
+from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.item import Request, settled
+from voxops.acts.table import act_named
+from voxops.api.evidence import Baseline, settable
+from voxops.api.matrix import find, polled
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState
+from voxops.engine.bind import write
+from voxops.engine.facts import Gate
+from voxops.engine.read import Eyes
+from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
+from voxops.engine.rules import Block, Cut, Decision, Read, Send, Settle, Wait, Yes, decide, fit
+from voxops.errors import TransportError
+from voxops.frames.records import read_post
+from voxops.ledger.records import Call, Seen
+from voxops.model import Outcome
+
+if TYPE_CHECKING:
+    from voxops.client import AsyncClient
+    from voxops.engine.facts import Knowledge
+
+
+@dataclass(eq=False)
+class Group:
+    """Requests of one run that may share a call: those of a chunk, of a post, or one alone.
+
+    Attributes
+    ----------
+    run : str
+        The run.
+    act : Act
+        Their act.
+    chunk : int
+        Their chunk.
+    ids : list of int
+        The requests, also those that are not unsent any more.
+    since : float
+        Since when it waits to be sent, in server time.
+    refusals, throttled : int
+        How often no connection was made, and how often a rate limit refused it, in this run.
+    """
+
+    run: str
+    act: Act
+    chunk: int
+    ids: list[int]
+    since: float = 0.0
+    refusals: int = 0
+    throttled: int = 0
+
+
+@dataclass
+class Sent:
+    """What came of a try: the call it was, what became of requests, and what the run must know."""
+
+    call: Call | None = None
+    ending: Ending | None = None
+    changed: list[Request] = field(default_factory=list)
+    error: TransportError | None = None
+    decision: Decision | None = None  # why nothing was sent
+
+
+class Sender:
+    """Sends requests of a ledger, one try at a time.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        The one client of the workspace.
+    known : Knowledge
+        What `decide` and `fit` ask.
+    eyes : Eyes
+        Where answers that show posts are remembered.
+    commit, note : callable
+        Do a piece of work in a transaction of the ledger, at once or a moment later.
+    """
+
+    def __init__(self, client: AsyncClient, known: Knowledge, eyes: Eyes, commit: Any, note: Any) -> None:
+        self._client = client
+        self._known = known
+        self._eyes = eyes
+        self._ledger = known.ledger
+        self._commit = commit
+        self._note = note
+        self._owner = secrets.token_hex(8)
+
+    async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
+        """Wait for a permit, write the call of a group as sent, and send it once."""
+        async with self._client.permit() as permit:
+            taken: Call | Decision | None = await self._commit(lambda: self.take(group, gate()))
+            if not isinstance(taken, Call):
+                return Sent(decision=taken)
+            return await self._exchange(permit, taken)
+
+    async def send_again(self, call: int, gate: Callable[[], Gate], tries: int) -> Sent:
+        """Wait for a permit, and send a call once more under its key."""
+        async with self._client.permit() as permit:
+            taken: Call | None = await self._commit(lambda: self.take_again(call, gate(), tries))
+            return Sent() if taken is None else await self._exchange(permit, taken)
+
+    # The transaction.
+
+    def take(self, group: Group, gate: Gate) -> Call | Decision | None:
+        """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
+        ledger, known = self._ledger, self._known
+        unsent = [
+            one
+            for one in ledger.requests.get(group.ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
+        requests, decisions = ask(known, unsent, gate, taking=True)
+        write(ledger, decisions, known.now)
+        if not requests:
+            said = [said for _, said in decisions if isinstance(said, Read | Wait)]
+            return said[0] if said else None
+        act = group.act
+        requests, verdict = fitting(known, group, requests)
+        if isinstance(verdict, Wait):
+            return verdict
+        if isinstance(verdict, Block):
+            write(ledger, [(one, verdict) for one in requests], known.now)
+            return verdict
+        subject = requests[0].item.subject
+        state, _ = known.readings.subjects.get(str(subject), (None, None))
+        form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
+        return ledger.calls.send(
+            form, requests, act=act.name, subject=subject, baseline=_baseline(state), credential=known.credential, owner=self._owner,
+            now=known.now,
+        )  # fmt: skip
+
+    def take_again(self, number: int, gate: Gate, tries: int) -> Call | None:
+        """Ask `fit` again, and write a further try; None if it must not be sent now."""
+        ledger, known = self._ledger, self._known
+        call = ledger.calls.get(number)
+        if call.state not in {"unknown", "limited"} or gate.stopped is not None:
+            return None
+        requests = ledger.requests.of_call(number)
+        facts, _ = known.open(call, requests, resends=False)
+        if any(isinstance(decide(one, act_named(call.act).about, facts[one.id]), Settle) for one in requests):
+            return None
+        if isinstance(fit(known.again(call, requests, facts, tries)), Wait | Block | Cut):
+            return None
+        ledger.note_time(known.now)
+        return ledger.calls.send_again(call, owner=self._owner, now=known.now)
+
+    # The wire.
+
+    async def _exchange(self, permit: Any, call: Call) -> Sent:
+        """Send a call that is written, and write how that ended."""
+        if not self._ledger.calls.holds(call):
+            return Sent()  # whoever slept since must not send; the lease is over by itself
+        still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
+        version = (call.baseline or {}).get("version") if call.method == "PATCH" else None
+        token = {} if version is None else {"version": version}
+        try:
+            reply = await permit.send(call.method, call.path, body=call.body, key=call.key, may_go=still, **token)
+        except TransportError as error:
+            event = Event(None, sent=error.sent, first=call.tries == 1)
+            sent: Sent = await self._note(lambda: self.end(call, event))
+            return replace(sent, error=error)
+        except BaseException:
+            await self._commit(lambda: self.end(call, Event(None, first=call.tries == 1)))
+            raise
+        return await self._answered(call, reply)
+
+    async def _answered(self, call: Call, reply: Any) -> Sent:
+        """Write what an answer proves."""
+        act, data = act_named(call.act), of_reply(reply)
+        endpoint = find(call.method, call.path)
+
+        def work() -> Sent:
+            requests = self._ledger.requests.of_call(call.id)
+            _, pages = self._ledger.requests.bounds(one.id for one in requests)
+            other = isinstance(data, Mapping) and act.is_of_another(requests, call.path, data)
+            event = Event(
+                reply.status,
+                data,
+                first=call.tries == 1,
+                batch=act.bulk and call.size > 1,
+                creates=act.about == "create",
+                decodes=act.decodes(data) and not other and endpoint is not None,
+                polled=endpoint is not None and polled(endpoint) is not None,
+                page=pages == {reply.status},
+                asks_to_wait="retry-after" in reply.headers,
+            )
+            # What is queued may be about another job, whose name it bears: it was queued all the same.
+            if other and event.polled and act.decodes(data):
+                event = replace(event, decodes=True, data={})
+            return self.end(call, event, reply.body)
+
+        sent: Sent = await self._note(work)
+        return sent
+
+    def end(self, call: Call, event: Event, body: bytes | None = None) -> Sent:
+        """Write how a try ended, and what it settles."""
+        ledger, now = self._ledger, self._known.now
+        act, ending = act_named(call.act), reduce(event)
+        requests = ledger.requests.of_call(call.id)
+        if ending.state == "unsent":
+            ledger.calls.unsend(call)
+            return Sent(call, ending)
+        if ending.state == "refused":
+            return self._refused(call, act, event, requests)
+        done: list[Request] = []
+        if ending.state in {"accepted", "answered"} and event.data:
+            done = [one for one in act.settle_answer(requests, event.data, first=event.first) if one.outcome.final]
+            done = [one for one in done if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
+        if act.about == "create" and self._are_of_others(done):
+            done, ending, body = [], Ending("unknown", Reason("answer_unreadable")), None
+        state = "unknown" if ending.state == "answered" else ending.state
+        answered = event.status is not None and (
+            state == "limited" or not still_runs(event) or ending.state in {"accepted", "answered"}
+        )
+        last = ledger.calls.end(
+            call,
+            state,
+            now=now,
+            status=event.status,
+            reply=body,
+            answered=answered,
+            refused=ending.never_again,
+            reason=ending.reason,
+        )
+        if not last and act.about != "create":
+            return Sent(call, ending)  # somebody else has taken it over: how it ended is known of that try
+        if done:
+            ledger.requests.settle(done, now)
+            self._remember(act, done, now)
+            ledger.calls.close(call.id)
+        post = (
+            read_post(event.data)
+            if call.subject.kind == "post" and ending.state == "answered" and isinstance(event.data, Mapping)
+            else None
+        )
+        if post is not None and post.status and post.post_id == call.subject.id:
+            self._eyes.note_answer(post)
+        ledger.note_time(now)
+        return Sent(call, ending, done)
+
+    def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
+        """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""
+        ledger, now = self._ledger, self._known.now
+        said = [
+            one
+            for one in act.settle_refusal(requests, event.data)
+            if one.outcome.final or one.outcome is Outcome.BLOCKED
+        ]
+        said = [one for one in said if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
+        left = [one for one in requests if one.id not in {each.id for each in said}]
+        named = next((one for one in requests if one.position == event.row), None)
+        failed = partial(
+            settled,
+            outcome=Outcome.FAILED,
+            error_code=event.code or f"HTTP_{event.status}",
+            error_message=event.message,
+        )
+        most = None
+        if said:
+            kept = "unknown"  # rows that the items leave out are unknown
+        elif call.size > 1 and act.bulk:
+            kept, said = "released", [failed(named)] if named else []
+            left = [one for one in requests if one is not named]
+            most = None if named else max(1, len(requests) // 2)
+        else:
+            kept, said, left = "released", list(map(failed, requests)), []
+        last = ledger.calls.end(
+            call, "unknown", now=now, status=event.status, answered=True, reason=Reason("answer_without_row")
+        )
+        if not last:
+            return Sent(call, Ending("refused"))
+        held = [one for one in said if not one.outcome.final]
+        ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
+        ledger.requests.settle([one for one in said if one.outcome.final], now)
+        ledger.requests.say(held)
+        if kept == "released":
+            ledger.requests.release([one.id for one in left], most=most)
+        if act.about == "create":
+            ledger.runs.became_less([one.id for one in requests], now)
+            self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)
+        ledger.calls.close(call.id)
+        return Sent(call, Ending("refused"), said)
+
+    def _are_of_others(self, done: Sequence[Request]) -> bool:
+        """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 15)."""
+        rows = {one.result_id: one.item for one in done if one.result_id is not None}
+        return any(
+            post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
+            for name, post in self._ledger.seen.of_posts(filter(None, rows)).items()
+        )
+
+    def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
+        """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 26 and 28)."""
+        if act.about != "create":
+            return
+        created = datetime.fromtimestamp(now, UTC).isoformat()
+        self._ledger.seen.learn(
+            [
+                Seen(
+                    one.result_id, created, "scheduled", None, one.item.mark, one.item.row_mark, keys.campaign_mark(one.item.campaign),
+                    asked_hash(body := one.item.body or {}), shown_of_body(body), now, "answer", now,
+                )
+                for one in done
+                if one.result_id is not None and one.outcome is Outcome.SUCCEEDED
+            ]
+        )  # fmt: skip
+
+
+def ask(
+    known: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool = False
+) -> tuple[list[Request], list[tuple[Request, Decision]]]:
+    """Decide about unsent requests one after the other; those that may be sent, and what is to be said of the others."""
+    unsent = known.unsent(requests, gate, taking=taking)
+    sends: list[Request] = []
+    others: list[tuple[Request, Decision]] = []
+    for one in requests:
+        said = decide(one, act_named(one.item.act).about, unsent.facts(one))
+        if isinstance(said, Send):
+            unsent.take(one)
+            sends.append(one)
+        else:
+            others.append((one, said))
+    return sends, others
+
+
+def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tuple[list[Request], Yes | Wait | Block]:
+    """As many of these requests as may go in one call, and whether they may go now."""
+    rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
+    harmed = not all(known.ledger.requests.is_unharmed(one.id) for one in rows)
+    while True:
+        facts = (
+            known.chunk(group.act, rows, group.run, group.chunk, group.since)
+            if group.act.about == "create"
+            else known.other(group.act, rows)
+        )
+        verdict = fit(replace(facts, harmed=harmed))
+        if not isinstance(verdict, Cut):
+            return rows, verdict
+        rows = rows[: verdict.size]
+
+
+def _baseline(state: Any) -> Mapping[str, Any] | None:
+    """What the ledger keeps of a subject as it was before acting; None for what does not exist yet."""
+    if isinstance(state, PostState):
+        return Baseline.of(state).stored() | {"settable": settable(state)}
+    return None if state is None else dict(state)

@@ -1,0 +1,133 @@
+"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 13, 26 and 28)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import astuple, fields
+from datetime import datetime
+
+from voxops.ledger.records import SEEN, Seen
+from voxops.ledger.store import Part
+
+LISTS_SETTLE = 75.0  # seconds after which a list may replace what an answer or a single read showed
+
+_PLACES = ", ".join("?" for _ in fields(Seen))
+# The same second: lists may cut times. A state with an older stamp never replaces a newer one; at equal stamps, and for what is gone, a
+# list replaces what an answer or a single read showed only if it began well after that.
+_NEWER = f"""
+    NOT (excluded.updated IS NOT NULL AND seen.updated IS NOT NULL AND substr(excluded.updated, 1, 19) < substr(seen.updated, 1, 19))
+    AND NOT (excluded.source = 'list' AND seen.source <> 'list' AND excluded.began < seen.began + {LISTS_SETTLE}
+             AND (seen.status = 'deleted' OR excluded.updated IS NULL OR seen.updated IS NULL
+                  OR substr(excluded.updated, 1, 19) = substr(seen.updated, 1, 19)))
+    AND NOT (excluded.began < seen.began AND excluded.source = seen.source)"""
+
+
+class SeenPosts(Part):
+    """What was seen of posts."""
+
+    @property
+    def listed(self) -> str | None:
+        """The latest ``created_at`` that a list has shown, never later than that reading (rule 13); None where none was read."""
+        return self._store.meta("listed")
+
+    @property
+    def looked_through(self) -> float | None:
+        """When the workspace was looked through as on first sight, in server time; None before (rule 13)."""
+        at = self._store.meta("looked_through")
+        return None if at is None else float(at)
+
+    @property
+    def lists_show_marks(self) -> bool:
+        """Whether lists have ever shown our marks, so that one that is absent says something (rule 14)."""
+        return self._store.meta("lists_show_marks") is not None
+
+    @property
+    def late(self) -> bool:
+        """Whether a post was ever seen to enter the list below its top."""
+        return self._store.meta("comes_late") is not None
+
+    def learn(
+        self,
+        posts: Iterable[Seen],
+        *,
+        latest: str | None = None,
+        shows_marks: bool = False,
+        looked_through: float | None = None,
+        comes_late: bool = False,
+    ) -> None:
+        """Remember posts as they were seen, up to when the lists were read, and whether they show our marks."""
+        with self._store.atomic() as db:
+            db.executemany(
+                f"""INSERT INTO seen ({SEEN}) VALUES ({_PLACES}) ON CONFLICT (post_id) DO UPDATE SET
+                    since = CASE WHEN excluded.status = seen.status THEN seen.since ELSE excluded.began END,
+                    status = excluded.status, created = CASE WHEN excluded.created <> '' THEN excluded.created ELSE seen.created END,
+                    updated = coalesce(excluded.updated, seen.updated), op_mark = coalesce(excluded.op_mark, seen.op_mark),
+                    row_mark = coalesce(excluded.row_mark, seen.row_mark), asked = coalesce(excluded.asked, seen.asked),
+                    campaign_mark = coalesce(excluded.campaign_mark, seen.campaign_mark), shown = coalesce(excluded.shown, seen.shown),
+                    began = excluded.began, source = excluded.source
+                    WHERE {_NEWER}""",
+                list(map(astuple, posts)),
+            )
+            if latest is not None and latest > (self.listed or ""):
+                self._store.set_meta("listed", latest)
+            for name, value in (("lists_show_marks", shows_marks), ("comes_late", comes_late)):
+                if value and self._store.meta(name) is None:
+                    self._store.set_meta(name, "1")
+            if looked_through is not None:
+                self._store.set_meta("looked_through", repr(looked_through))
+
+    def of_rows(self, row_marks: Iterable[str], op_marks: Iterable[str] = ()) -> list[Seen]:
+        """Posts that bear the mark of one of these rows or attempts, the earliest first."""
+        return self._find(
+            "row_mark IN (SELECT value FROM json_each(?)) OR op_mark IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(row_marks)), json.dumps(list(op_marks))),
+        )
+
+    def alike(self, asked: Iterable[str], shown: Iterable[str]) -> list[Seen]:
+        """Posts that were requested so, whatever they show since, or that look so (rule 26)."""
+        return self._find(
+            "asked IN (SELECT value FROM json_each(?)) OR shown IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(asked)), json.dumps(list(shown))),
+        )
+
+    def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
+        """Posts by their ids."""
+        return {
+            one.post_id: one
+            for one in self._find("post_id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
+        }
+
+    def with_status(self, statuses: Collection[str], *, unmarked: bool = False) -> list[Seen]:
+        """Posts that had one of these statuses, or that bear no mark where `unmarked`: what they allow depends on what they are now."""
+        return self._find(
+            "status IN (SELECT value FROM json_each(?)) OR (? AND op_mark IS NULL AND row_mark IS NULL)",
+            (json.dumps(sorted(statuses)), unmarked),
+        )
+
+    def unknown(self, ids: Iterable[str]) -> set[str]:
+        """Which of these posts this ledger has never seen by themselves, nor named by an answer."""
+        known = self._store.query(
+            "SELECT post_id FROM seen WHERE post_id IN (SELECT value FROM json_each(?)) AND (source <> 'list' OR op_mark IS NOT NULL)",
+            (json.dumps(wanted := list(ids)),),
+        )
+        return set(wanted) - {row[0] for row in known}
+
+    def last_by_others(self, campaign_mark: str | None) -> float | None:
+        """When the newest post that this ledger did not create was created, of a campaign or, for None, of all; None for none."""
+        rows = self._store.query(
+            f"""SELECT max(created) FROM seen WHERE {"campaign_mark = ?" if campaign_mark is not None else "? IS NULL"}
+                AND NOT EXISTS (SELECT 1 FROM requests WHERE result_id = seen.post_id
+                                AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id))""",
+            (campaign_mark,),
+        )
+        return None if not rows[0][0] else instant(rows[0][0])
+
+    def _find(self, where: str, values: Sequence[object]) -> list[Seen]:
+        rows = self._store.query(f"SELECT {SEEN} FROM seen WHERE {where} ORDER BY created, post_id", values)
+        return [Seen(*row) for row in rows]
+
+
+def instant(text: str) -> float:
+    """ISO text as seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,160 @@
+"""Golden keys and marks, written down once: a change here gives every request that was already sent a second key (rule 9)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.acts.support import keys_of
+
+from voxops._support.canonical import fingerprint
+from voxops.acts import keys
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import asked_hash, plan_create, resolved, row_names, shown_of_body
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_fix, plan_retry
+from voxops.acts.table import ACTS, act_named
+from voxops.acts.update import plan_update
+
+OLD = pd.Timestamp("2026-03-01T09:00:00.123456Z")
+SHEET = pd.DataFrame(
+    {
+        "row_id": ["r1", 2, "3.0"],
+        "content": ["Grüße \u2028 x", "two", "three"],
+        "accounts": ["acc_2; acc_1", "acc_1", "acc_1"],
+        "scheduled_for": ["2027-03-01T10:00:00+01:00", "2027-03-02T09:00:00Z", "2027-03-03T09:00:00.250Z"],
+        "media": ["https://cdn.example.com/a.png", None, "media_1"],
+        "tags": ["a; b", None, None],
+        "first_comment": [None, "more", None],
+        "attempt": [1, 2, 1],
+    }
+)
+POSTS = pd.DataFrame(
+    {"post_id": ["post_1", "post_2"], "status": "scheduled", "content": "Hello", "updated_at": OLD, "scheduled_for": OLD + pd.Timedelta("9D")}
+)  # fmt: skip
+TARGETS = pd.DataFrame(
+    {
+        "post_id": ["post_1", "post_1", "post_2"], "platform": ["twitter", "facebook", "twitter"], "account_id": "acc_1", "status": "failed",
+        "error_code": "RATE_LIMITED", "error_message": "later", "post_status": "failed", "updated_at": OLD, "verdict": "retry",
+        "retryable": [True, True, True], "new_content": "Shorter.",
+    }
+)  # fmt: skip
+DELIVERIES = pd.DataFrame(
+    {
+        "delivery_id": ["del_1"], "webhook_id": "wh_1", "event_type": "post.failed", "success": False, "status_code": 503, "latency_ms": 9,
+        "retry_count": 5, "error": "x", "delivered_at": pd.NaT, "created_at": OLD,
+    }
+)  # fmt: skip
+PLANS: dict[str, Any] = {
+    "retry": lambda: plan_retry(TARGETS),
+    "retry of one target": lambda: plan_retry(TARGETS.assign(retryable=[True, False, True])),
+    "fix": lambda: plan_fix(TARGETS),
+    "cancel": lambda: plan_cancel(POSTS),
+    "create": lambda: plan_create(SHEET, key="row_id", campaign="Spring"),
+    "create_one": lambda: plan_create(SHEET, key="row_id", campaign="Spring", one_by_one=True),
+    "redeliver": lambda: plan_redeliver(DELIVERIES, force=True),
+    "update": lambda: plan_update(POSTS.assign(new_content="Bye", new_tags="b; a")),
+    "update with a name": lambda: plan_update(POSTS, by="2h", change="Strike, Monday"),
+}
+GOLDEN: dict[str, list[str]] = {
+    "retry": ["9bcfa468-4085-44c1-a7e8-b23f08a0dae4", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
+    "retry of one target": ["7a344151-6bfb-4d6c-a4fc-0b7c2cf8ad09", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
+    "fix": [
+        "82f87212-5fe0-43a8-8fcb-590768060205",
+        "74658dc5-379e-402e-a973-48f9246bdb7d",
+        "a35971c8-81e9-477e-9b09-a094e160e498",
+    ],
+    "cancel": ["b594cb9e-ad3e-48c3-aa78-72d3a6201176", "67b76993-f979-4c6c-9e5d-6653c3757064"],
+    "create": ["62e478f1-bad9-4869-89a8-21543ce66520"],
+    "create_one": [
+        "58f465f3-9fe5-49b8-a5a4-f6d6a9a1f3a2",
+        "15f0fd89-591a-4837-8331-1434a3fca361",
+        "632ab01e-1a72-471b-a86f-8c439c6af9f3",
+    ],
+    "redeliver": ["1d237190-10b1-490f-b29a-78cab0b2b59c"],
+    "update": ["ed5fa22a-c552-4df1-bb92-f0a9e308f9a7", "ec7fd44b-8fee-4e3b-ab1f-f677615d5806"],
+    "update with a name": ["649a88e3-0fb9-40e0-b5d9-88fca4c4bcab", "b934c8d9-15d0-4c52-b7e3-3191624c4752"],
+}
+
+
+def test_every_act_has_golden_keys():
+    assert {name.partition(" ")[0] for name in GOLDEN} == set(ACTS)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_golden_keys_never_change(name):
+    plan = PLANS[name]()
+    assert keys_of(plan) == GOLDEN[name]
+    assert set(plan.frame["idempotency_key"].dropna()) == set(GOLDEN[name])
+
+
+def test_golden_marks_never_change():
+    assert keys.mark("", "r1", 1) == "cb89a64a1edb3d4f6ab118c71e2a4ce1"
+    assert keys.mark("spring", "r1", 2) == "b3d1dd8a354ab54434ab2b2e28122e64"
+    assert keys.row_mark("spring", "r1") == "cd509d84aef14ba958b401f4da8a2e5e"
+    assert keys.campaign_mark("spring") == "1077fdfa2ff0fe1cbf4f4e9711608f55"
+    assert keys.change_mark("strike, monday", "content", "post_1") == "fa88d0075761f538ba0b18b650ad1400"
+    assert keys.value_mark("Bye") == "b542f2ee41a753d672a5d22fe3597081"
+    assert keys.value_mark(["b", "a"]) == keys.value_mark(["a", "b"]) == "db8992cf941b185a1c5bbcfbdc3f4320"
+    (first, *_) = sorted(plan_create(SHEET, key="row_id", campaign="Spring").items, key=lambda item: item.row)
+    assert asked_hash(first.body) == "cc4844a5e3436428d0c7d0a1ae357765"
+    assert shown_of_body(first.body) == "18e1f36f6d83e1df1e357953a3b15d0e"
+    assert fingerprint("create", "spring", "r1") == first.identity == "f93cc11edceb96613c9944100e16f324"
+    assert (
+        plan_update(POSTS.head(1), by="2h", change="Strike, Monday").items[0].identity
+        == "1f9d3a1210ea5953606d5b4cb20f8ebf"
+    )
+    assert first.requested == resolved(first, {}).requested == "0bfde447b0b582244cc7bd4487b8e651"
+    assert (
+        act_named("create").form([first]).body
+        == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["https://cdn.example.com/a.png"],"metadata":{"voxopsAsked":"cc4844a5e3436428d0c7d0a1ae357765","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
+    )
+
+
+def test_a_key_is_what_the_docstring_says():
+    """Derived here by hand: sha256 over canonical JSON, its first 16 bytes with the bits of a UUID of version 4."""
+    text = b'["POST","/v1/posts/post_1/retry",null,[["a","b"],1]]'
+    digest = bytearray(hashlib.sha256(text).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x40
+    digest[8] = digest[8] & 0x3F | 0x80
+    assert keys.stable_key("post", "/v1/posts/post_1/retry", None, ["a", "b"], 1) == str(UUID(bytes=bytes(digest)))
+
+
+NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
+
+
+@given(NAMES, NAMES, st.integers(-5, 2**40), st.integers(0, 40))
+def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, first, count):
+    attempts = range(first, first + count)
+    assert keys.marks(campaign, row, attempts) == [keys.mark(campaign, row, attempt) for attempt in attempts]
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text() | st.integers(-9, 9)), st.lists(st.text(max_size=4), max_size=3))
+def test_every_key_is_a_uuid_of_version_4(body, names):
+    key = keys.stable_key("POST", "/v1/posts", body, *names)
+    assert UUID(key).version == 4
+    assert str(UUID(key)) == key
+    assert keys.stable_key("POST", "/v1/posts", body, *names) == key
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
+def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
+    frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})
+    assert isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
+    back = pd.read_csv(StringIO(frame.to_csv(index=False)))
+    assert row_names(frame, "slot") == row_names(back, "slot") == row_names(frame.astype(object), "slot")
+
+
+@given(st.text(max_size=8) | st.text("aßİé\u00ad\u0301\u0316\u200d A", max_size=6))
+@example("Cafe\u00ad\u0301")
+@example("ß\u0301")
+def test_the_name_of_a_campaign_is_in_its_form_already_where_results_show_it(name):
+    folded = keys.campaign_name(name)
+    assert keys.campaign_name(folded) == folded
