@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from tests.acts.support import item, keys_of, request
 
-from voxops.api.evidence import Attempted, Baseline
-from voxops.api.reasons import Reason
-from voxops.api.states import PostState, TargetState
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.item import Request, Subject
 from voxops.acts.update import UPDATE, plan_update
+from voxops.api.evidence import Attempted, Baseline
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
 from voxops.errors import PlanError
 from voxops.model import Outcome
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from tests.acts.support import forms, keys_of
 
-from voxops.api.reasons import Reason
 from voxops.acts import keys
 from voxops.acts.create import asked_hash, plan_create, resolved
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 
 

@@ -10,9 +10,6 @@ import pandas as pd
 import pytest
 from tests.acts.support import item, request
 
-from voxops.api.evidence import Attempted
-from voxops.api.reasons import Reason
-from voxops.api.states import PostState, TargetState
 from voxops.acts import keys
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE
@@ -20,6 +17,9 @@ from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import FIX, RETRY
 from voxops.acts.update import NOT_AS_ASKED, UPDATE, plan_update
+from voxops.api.evidence import Attempted
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
 from voxops.model import Outcome
 
 NOON, TWO, FOUR = (f"2026-03-05T{hour}:00:00Z" for hour in (12, 14, 16))

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from tests.acts.support import keys_of
 
-from voxops.analysis.triage import triage
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
+from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T12:00:00Z")

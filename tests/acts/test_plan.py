@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.acts.support import calls, forms, keys_of
 
-from voxops.api.limits import BULK_POSTS
 from voxops.acts import plan as plans
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 
 FAILED = {"status": "failed", "error_code": "RATE_LIMITED", "error_message": "later", "post_status": "failed"}

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.acts.support import forms, keys_of
 
 from voxops._support import safe
-from voxops.api.reasons import Reason
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
+from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")

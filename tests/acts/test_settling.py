@@ -11,9 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.acts.support import item, request
 
-from voxops.api.evidence import Attempted, Baseline
-from voxops.api.reasons import Reason
-from voxops.api.states import PostState, TargetState
 from voxops.acts.act import changed_since_loaded
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, read_items
@@ -21,6 +18,9 @@ from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS
+from voxops.api.evidence import Attempted, Baseline
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
 from voxops.model import Outcome
 
 BEFORE, AFTER = "2026-03-02T09:00:00+00:00", "2026-03-02T09:00:05+00:00"

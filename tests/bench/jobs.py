@@ -22,15 +22,15 @@ import httpx
 import pandas as pd
 from tests.bench.server import serving
 from tests.virtual import workspace
-
-import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
-from voxops.ledger import Ledger
 from voxops.ledger.claims import Claims
 from voxops.ledger.forming import Forming
 from voxops.ledger.marks import Marks
 from voxops.ledger.operations import Operations
 from voxops.ledger.outcomes import Outcomes
+
+import voxops as vx
+from voxburst_sandbox import Sandbox, Switches
+from voxops.ledger import Ledger
 from voxops.ledger.runs import Runs
 from voxops.ledger.store import Store
 

@@ -24,6 +24,8 @@ from unittest import mock
 
 import pandas as pd
 from tests.chaos.rig import Silent, silence
+from voxops.engine.created import Listed
+from voxops.engine.reader import Seen
 
 from voxops._support.canonical import fingerprint
 from voxops.acts.create import plan_create
@@ -33,9 +35,7 @@ from voxops.acts.retry import plan_retry
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
-from voxops.engine.created import Listed
 from voxops.engine.execution import Execution
-from voxops.engine.reader import Seen
 from voxops.errors import DecodeError, TransportError
 from voxops.ledger import Claim, Ledger
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo

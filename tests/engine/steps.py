@@ -114,3 +114,20 @@ def live(rig: Rig) -> Counter[str]:
 def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
     """The sheet as a plan of one campaign."""
     return plan_create(sheet, key="row_id", campaign="c", **options)
+
+
+def send_once(kernel: Kernel, run: str) -> None:
+    """Send what a run may send at once and look no further, as a kernel that is left right after; no time passes."""
+    rig, execution = kernel.rig, kernel.execution(run)
+    busy, rig.clock.busy = rig.clock.busy, lambda: True
+    work = eventloop.submit(execution.go())
+    try:
+        wait_for(lambda: work.done() or (execution.current.acts and not execution.current.under_way))
+
+        async def leave() -> None:
+            execution.close()
+
+        eventloop.run(leave())
+        work.result(30)
+    finally:
+        rig.clock.busy = busy

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.engine.steps import planned
 from tests.chaos.rig import Rig, outcomes
+from tests.engine.steps import planned
 
+from voxops.acts.cancel import plan_cancel
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.update import plan_update
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import Kernel, Rig
-from tests.engine.verbs import copies, reconcile
 from tests.engine.steps import live, planned
+from tests.engine.verbs import copies, reconcile
 
 from voxburst_sandbox import posts
 from voxops.acts.cancel import plan_cancel

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 from tests.chaos.rig import Rig
-from tests.engine.verbs import laptops
 from tests.engine.steps import BULK
+from tests.engine.verbs import laptops
 
 from voxburst_sandbox import Fault
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.verbs import copies, laptops, undo
 from tests.engine.steps import HOUR, others_post
+from tests.engine.verbs import copies, laptops, undo
 
 from voxops.acts.cancel import plan_cancel
 

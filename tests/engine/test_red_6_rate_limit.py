@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pytest
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.verbs import at
 from tests.engine.steps import BULK, planned
+from tests.engine.verbs import at
 
 from voxburst_sandbox import Fault
 

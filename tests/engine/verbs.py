@@ -62,16 +62,21 @@ def copies(kernel: Kernel, run: str) -> pd.DataFrame:
 class _Run:
     """A run as `plan_cancel` takes it."""
 
-    def __init__(self, kernel: Kernel, run: str) -> None:
-        self._kernel, self.id = kernel, run
+    def __init__(self, kernel: Kernel, run: str, columns: dict[str, Any]) -> None:
+        self._kernel, self.id, self._columns = kernel, run, columns
 
     def made(self) -> Any:
-        return eventloop.run(self._kernel.execution(self.id).made())
+        return made(self._kernel, self.id).assign(**self._columns)
 
 
-def undo(kernel: Kernel, run: str) -> Plan:
-    """Plan as ``vx.plan_cancel(run)`` does."""
-    return plan_cancel(_Run(kernel, run))
+def made(kernel: Kernel, run: str) -> pd.DataFrame:
+    """Read what a run has created as ``run.made`` does."""
+    return eventloop.run(kernel.execution(run).made())
+
+
+def undo(kernel: Kernel, run: str, **columns: Any) -> Plan:
+    """Plan as ``vx.plan_cancel(run)`` does, with columns added to its posts."""
+    return plan_cancel(_Run(kernel, run, columns))
 
 
 def report(kernel: Kernel, run: str, path: Path) -> str:

@@ -190,6 +190,9 @@ SENTENCES: dict[str, str] = {
     "still_executing": "the server is still working on it",
     "key_conflict": "the API answered {status}{said}: something else was sent under its key; a next attempt has another key",
     "cannot_tell": "a post without a mark may be it, and nothing tells them apart; look at the dashboard",
+    "changed_in_doubt": (
+        "unknown whether it took effect, and changed since; look at the dashboard, or plan it as its next attempt, in a column attempt"
+    ),
     "not_found": "the API named a post that does not exist; to create it again, set a column attempt one higher",
     # A call, where it is not sent again.
     "resend_partly_done": "some of its rows are there; the others wait until a later reading proves them absent",

@@ -53,7 +53,9 @@ class Known:
     again : bool
         Whether a column ``again`` asks for it once more, and did not before.
     withdrawn : Seen or None
-        Its post, where that was withdrawn or deleted since and no other post of the row is live.
+        Its post, where that was withdrawn or deleted since.
+    live : bool
+        Whether another post of the row is live.
     shown : bool
         Whether its post shows what is asked now: both were mended alike.
     old : bool
@@ -68,6 +70,7 @@ class Known:
     anew: bool = False
     again: bool = False
     withdrawn: Seen | None = None
+    live: bool = False
     shown: bool = False
     old: bool = False
 
@@ -165,7 +168,8 @@ CASES: tuple[Case, ...] = (
          lambda k: New(_next(k), abandon=True)),
     Case("open, with another body", lambda k: k.is_open and bool(k.differs), _otherwise("open_otherwise")),
     Case("open", lambda k: k.is_open, lambda _: Join()),
-    Case("succeeded, withdrawn since, and meant as a next attempt", lambda k: k.succeeded and k.withdrawn is not None and k.anew, lambda k: New(_next(k))),
+    Case("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
+         lambda k: k.succeeded and k.withdrawn is not None and (k.anew or k.live), lambda k: New(_next(k))),
     Case("succeeded, withdrawn since", lambda k: k.succeeded and k.withdrawn is not None, _withdrawn),
     Case("succeeded, and meant once more", lambda k: k.succeeded and not k.creates and k.again, lambda k: New(_next(k))),
     Case("succeeded, with the same body", lambda k: k.succeeded and not k.differs, lambda _: Join()),
@@ -273,8 +277,8 @@ class Binder:
         differs = tuple(differing(request.item.body or {}, item.body or {}))
         withdrawn = shown = None
         if creates and request.outcome is Outcome.SUCCEEDED:
-            withdrawn = self._withdrawn(request, posts)
             own = next((post for post in posts if post.post_id == request.result_id), None)
+            withdrawn = own if own is not None and (own.withdrawn or own.status == "draft") else None
             shown = own is not None and bool(differs) and self._shows(own, item, differs)
         if not creates and item.seen.get("by") and request.outcome is Outcome.SUCCEEDED:
             differs = ()  # under a used name it is done, whatever the value
@@ -293,15 +297,10 @@ class Binder:
             item.attempt > max(request.item.attempt if creates else 0, request.asked) or (hangs and call is not None),
             bool(item.seen.get("again")) and not request.item.seen.get("again"),
             withdrawn,
+            any(post.is_live for post in posts),
             bool(shown),
             stuck,
         )
-
-    def _withdrawn(self, request: Request, posts: Sequence[Seen]) -> Seen | None:
-        """The row's post, where it was withdrawn since, or is a draft again, and no other post of the row is live."""
-        own = next((post for post in posts if post.post_id == request.result_id), None)
-        away = own is not None and (own.withdrawn or own.status == "draft")
-        return own if away and not any(post.is_live for post in posts) else None
 
     def _shows(self, post: Seen, item: Item, differs: Sequence[str]) -> bool:
         """Whether a post shows what the sheet asks for now, after it was changed in these fields."""
@@ -364,7 +363,7 @@ class Binder:
     def _abandon_others(self, known: Known) -> None:
         """End acts on the same target that never ended, whatever their episode, where the row is meant as a next attempt (rule 18)."""
         item = known.item
-        if known.creates or act_named(item.act).about != "post":
+        if known.creates:
             return
         hangs = item.seen.get("status") in IN_FLIGHT_STATUSES
         for call in self._ledger.calls.on([str(item.subject)]):
@@ -378,9 +377,8 @@ class Binder:
                 or not one.item.platform
                 or (one.item.platform, one.item.account) == (item.platform, item.account)
             ]
-            self._abandon(
-                [one for one in here if one.item.identity != item.identity and (hangs or item.attempt > one.asked)]
-            )
+            meant = [one for one in here if hangs or item.attempt > one.asked or item.seen.get("again")]
+            self._abandon([one for one in meant if one.item.identity != item.identity])
 
     def _abandon(self, requests: Sequence[Request]) -> None:
         """Close acts that never ended."""
@@ -411,7 +409,11 @@ class Binder:
         ]
         ledger.requests.say(undone)
         taken = {item.row for item in items}
-        places = {str(label): row for row, label in enumerate(self._plan.table["row"]) if row not in taken}
+        table = self._plan.table
+        unmade = table["post_id"].isna()  # the others the plan has seen, and left
+        places = {
+            str(label): row for row, label in enumerate(table["row"]) if row not in taken and bool(unmade.iloc[row])
+        }
         planned = {str(item.seen.get("of")) for item in items} | {item.subject.id for item in items}
         return [
             of_create(places[one.item.label], one.item.label, one.item.identity, one.item.attempt)

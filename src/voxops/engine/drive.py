@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ WIDTH = 20  # calls under way or being written at once; the client bounds the re
 AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
 # Groups that are read for at once: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
+PATIENCE = 5.0  # seconds between two looks at what waits for another request
 THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
 BROKE_DOWN = "broke_down"
 
@@ -57,12 +58,15 @@ class Pass:
         Whether nothing more is to be sent; whether it ends once nothing is under way.
     halted : Reason or None
         Why it has stopped by itself.
+    blind : bool
+        Whether a reading broke, so that it ends once nothing is under way.
     """
 
     run: str
     paused: bool = False
     closed: bool = False
     halted: Reason | None = None
+    blind: bool = False
     limit: int | None = None
     acts: int = 0
     transitions: list[Transition] = field(default_factory=list)
@@ -194,7 +198,7 @@ class Driver:
         rows = ledger.runs.rows(current.run)
         current.gate = gate_of(ledger, head, None)
         current.has_canaries = bool(head.canaries)
-        await self._engine.commit(ledger.calls.expire)
+        await self._engine.commit(lambda: (ledger.calls.expire(), ledger.runs.live([current.run])))
         requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
@@ -203,21 +207,23 @@ class Driver:
                 continue
             act = act_named(request.item.act)
             place = ("chunk", row.chunk) if act.bulk else (act.name, act.group(request.item), row.canary is not None)
-            group = groups.setdefault(place, Group(current.run, act, row.chunk, [], self._known.now))
+            group = groups.setdefault(place, Group(current.run, act, row.chunk, []))
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))
         current.ready.extend(groups.values())
         current.open = {one.call for one in requests.values() if one.call is not None}
         self._check_limit(current)
         self._passes[current.run] = current
-        self._take_calls(ledger.calls.open())
+        for call in current.open:
+            self._tries.pop(call, None)
+        self._take_calls(ledger.calls.open(), anew=current.open)
 
-    def _take_calls(self, calls: Iterable[Call]) -> None:
-        """Read for these open calls, once at least."""
+    def _take_calls(self, calls: Iterable[Call], *, anew: Collection[int] = ()) -> None:
+        """Read for these open calls, once at least; for those of `anew` also where they are as they were."""
         for call in calls:
             known = self._calls.get(call.id)
             self._calls[call.id] = call
-            if known is None or (known.state, known.tries) != (call.state, call.tries):
+            if known is None or call.id in anew or (known.state, known.tries) != (call.state, call.tries):
                 self._watch(call)
 
     def _watch(self, call: Call) -> None:
@@ -290,7 +296,19 @@ class Driver:
             for gone in self._calls.keys() - {call.id for call in opened}:
                 self._forget(gone)
             self._take_calls(opened)
+            self._follow_others()
             await self._look_again()
+
+    def _follow_others(self) -> None:
+        """Follow the calls that another process has sent for rows of our runs, and take up rows that it has let go of."""
+        for current in self._passes.values():
+            left = self._ledger.runs.left(current.run)
+            current.open |= {call for _, call in left if call in self._calls}
+            for request in (request for request, call in left if call is None):
+                for each, group in self._groups.get(request, ()):
+                    if each is current and group.idle:
+                        group.idle = False
+                        current.ready.append(group)
 
     async def _look_again(self) -> None:
         """Look again at what waits for creates of other runs to end, where some have."""
@@ -338,9 +356,10 @@ class Driver:
             about = act_named(call.act).about
             facts, shown = self._known.open(call, requests, resends=False)
             looked = next(iter(facts.values())).looked
-            if call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
+            sends = self._sender_of(number) is not None
+            if sends and call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
                 verdict = fit(self._known.again(call, requests, facts, self._tries[number]))
-                if isinstance(verdict, Wait):
+                if isinstance(verdict, Wait | Block):
                     shown = replace(shown, reason=verdict.reason)
                 else:
                     facts = {one: replace(each, resends=True) for one, each in facts.items()}
@@ -371,6 +390,11 @@ class Driver:
         ledger.requests.say([replace(one, outcome=Outcome.PENDING, reason=each.reason) for one, each in waits])
         ledger.calls.note([call])
         ledger.calls.close(call.id)
+        if call.collided and act_named(call.act).about == "create":  # our own sending has created a row twice (rule 14)
+            twice = Reason("duplicates_found", rows=len(ledger.requests.duplicated(one.id for one, _ in said)))
+            for current in self._passes.values():
+                if call.id in current.open:
+                    current.halt(twice)
         if any(isinstance(each, Send) for _, each in said) and not (done or held or freed):
             self._resend.add(call.id)
         if not any(each.holds for _, each in waits) and not freed and waits:
@@ -437,12 +461,16 @@ class Driver:
             current.open.discard(number)
             self._unpark(current)
 
+    def _sender_of(self, number: int) -> Pass | None:
+        """The pass that may send a call again."""
+        return next((each for each in self._passes.values() if number in each.open and each.sends), None)
+
     # Unsent groups.
 
     async def _look_for_work(self) -> None:
         """Send calls again that are due, and what may be sent of the runs that loop here, as far as there is room."""
         for number in sorted(self._resend):
-            current = next((each for each in self._passes.values() if number in each.open and each.sends), None)
+            current = self._sender_of(number)
             self._resend.discard(number)
             if current is not None and len(self._senders) < WIDTH:
                 self._spawn(current, self._send_again(current, number))
@@ -479,7 +507,8 @@ class Driver:
             for one in self._ledger.requests.get(group.ids).values()
             if one.call is None and one.outcome is Outcome.PENDING
         ]
-        if not requests:
+        group.idle = not requests
+        if group.idle:
             return
         sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
         final = [(one, each) for one, each in others if isinstance(each, Settle | Block)]
@@ -512,8 +541,11 @@ class Driver:
             (current.parked if happened == self._happened else current.ready).append(group)
             return
         if any(each.reason.code in {"subject_busy", "alike_in_flight"} for each in waits):
-            until = min(until or math.inf, self._known.now + 5.0)
-        self._later(current, group, max(until - self._known.now, 0.05))
+            until = min(until or math.inf, self._known.now + PATIENCE)
+        seconds = until - self._known.now
+        self._later(
+            current, group, seconds if seconds > 0 else PATIENCE
+        )  # what has come, and changed nothing, is not asked at once
 
     def _later(self, current: Pass, group: Group, seconds: float) -> None:
         current.timed += 1
@@ -560,7 +592,6 @@ class Driver:
         sent = await self._engine.sender.send_again(number, lambda: self._gate(current), self._tries[number])
         if sent.call is None:
             return
-        self._tries[number] += 1
         current.acts += 1
         await self._after(current, sent, None)
 
@@ -568,6 +599,7 @@ class Driver:
         """A try has ended: follow its call, and what is unsent again of the group."""
         call, ending = sent.call, sent.ending
         assert call is not None
+        self._tries[call.id] += 1
         self._looks = 0
         if ending is not None and ending.stops:
             current.halt(Reason("api_refused", said=str(ending.reason)))
@@ -582,8 +614,10 @@ class Driver:
                 for each, _ in self._groups.get(one.id, ()):
                     each.open.add(call.id)
             self._watch(call)
-        if group is not None and len(opened) < len(group.ids):
-            self._later(current, group, seconds) if seconds else current.ready.append(group)
+        if group is not None:
+            group.idle = len(opened) == len(group.ids)
+            if not group.idle:
+                self._later(current, group, seconds) if seconds else current.ready.append(group)
         await self._changed([(before[one.id], one) for one in sent.changed])
 
     def _backoff(self, current: Pass, sent: Sent, group: Group) -> float:
@@ -631,6 +665,7 @@ class Driver:
         self._readers.pop(name, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             for current in self._passes.values():
+                current.blind = True
                 if isinstance(error, VoxopsError):
                     current.halt(of_error(error))
                 else:
@@ -700,7 +735,7 @@ class Driver:
         for current in list(self._passes.values()):
             if current.under_way or current.reading:
                 continue
-            if current.closed or not self._moves(current):
+            if current.closed or current.blind or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
                 for request in [

@@ -86,7 +86,7 @@ class Execution:
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
         if not self.over:
-            self.current.paused, self.current.halted = False, None
+            self.current.paused, self.current.halted, self.current.blind = False, None, False
             self._engine.driver.go_on(self.current)
             return False
         if self._after is not None:

@@ -134,10 +134,12 @@ class Knowledge:
         """Facts of the requests that an open call answers for, and the call with what the reading has shown of it."""
         act = act_named(call.act)
         if act.about == "create":
-            return self._open_creates(call, requests, resends=resends), call
+            return self._open_creates(call, requests, resends=resends)
         state, moment = self.readings.subjects.get(str(call.subject), (None, None))
         looked = self.readings.looked(call, moment)
-        base = Facts(now=self.now, call=call, looked=looked, resends=resends)
+        base = Facts(
+            now=self.now, call=call, looked=looked, resends=resends, read=None if moment is None else moment.at
+        )
         if looked is None or moment is None:
             return {one.id: base for one in requests}, call
         if state is None:
@@ -172,8 +174,8 @@ class Knowledge:
         tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, by_count=by_count)
         found = act.settle_reading(requests, state, tried, reply)
         proved = any(one.outcome.final or one.outcome is Outcome.BLOCKED for one in found)
-        if unknown and not moves and not proved:  # nothing shows that the act took effect
-            return self._with(base, requests, ()), call
+        if unknown and not moves and not proved:  # the act has changed it, or a person
+            return self._with(replace(base, doubtful=Reason("changed_in_doubt")), requests, ()), call
         if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
             call = replace(call, state="accepted")
         call = replace(call, sighted=call.sighted or (self.now if moves else None))
@@ -225,18 +227,20 @@ class Knowledge:
         baseline, long_ago = call.baseline or {}, (base.looked or 0.0) >= PROOF_AFTER
         if act.ended(baseline, state, long_ago=long_ago and call.state == "accepted"):
             return self._with(base, requests, act.settle_reading(requests, state))
-        if call.state == "unknown" and long_ago and not delivery_untouched(baseline, state):
-            base = replace(base, doubtful=True, resends=False)
+        if call.state == "unknown" and not delivery_untouched(baseline, state):
+            base = replace(base, doubtful=Reason("changed_in_doubt"))
         return {one.id: base for one in requests}
 
-    def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> dict[int, Facts]:
+    def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
         """What the list makes of creates of which nobody knows (rules 13 to 15)."""
         readings, seen = self.readings, self.ledger.seen
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
-        base = Facts(now=self.now, call=call, looked=looked, resends=resends)
+        base = Facts(
+            now=self.now, call=call, looked=looked, resends=resends, listed=None if whole is None else whole.at
+        )
         if call.state == "sent" or (looked is None and readings.listed is None):
-            return {one.id: base for one in requests}
+            return {one.id: base for one in requests}, call
         marks = seen.lists_show_marks
         ids = self.unmarked(call, requests)
         unmarked = [state for post in ids if (state := readings.alone.get(post, readings.window[post])) is not None]
@@ -248,11 +252,11 @@ class Knowledge:
         for one in requests:
             post = found.found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
-            doubtful = one.id in found.doubtful or unread
+            doubtful = Reason("cannot_tell") if one.id in found.doubtful or unread else None
             facts[one.id] = replace(
                 base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
-        return facts
+        return facts, replace(call, collided=call.collided or bool(found.extra))
 
     def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
         """Posts in the window without a mark that may be rows of a create call."""
@@ -261,7 +265,7 @@ class Knowledge:
         if not bare:
             return []
         known = self.ledger.seen.of_posts(bare)
-        claimed = {post for post, one in known.items() if one.is_ours}
+        claimed = {post for post, one in known.items() if one.is_ours} | self.ledger.requests.of_posts(bare).keys()
         return presence.candidates(
             requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
         )
@@ -280,7 +284,7 @@ class Knowledge:
 
     # Calls.
 
-    def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float) -> CallFacts:
+    def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float | None) -> CallFacts:
         """What is known of a new create call."""
         ledger, readings = self.ledger, self.readings
         size, less = ledger.runs.chunk(run, chunk)
@@ -326,7 +330,10 @@ class Knowledge:
             size=len(requests),
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
-            doubtful=any(each.doubtful for each in facts.values()) or (blind and bool(self.readings.window)),
+            doubtful=next(
+                (each.doubtful for each in facts.values() if each.doubtful),
+                Reason("cannot_tell") if blind and self.readings.window else None,
+            ),
             unwanted=bool({one.id for one in requests} - self.ledger.runs.wanted(one.id for one in requests)),
             passed=any(act.has_passed(one.item, now) for one in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
@@ -446,7 +453,7 @@ class Unsent:
         known, subject = self._known, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
         busy = calls[0] if calls else None
-        moves = busy is None or busy.state in {"sent", "accepted"} or self._may_go_again(busy)
+        moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too

@@ -130,7 +130,12 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
     rows = [row for row in ledger.runs.rows(run) if row.request is not None]
     requests = ledger.requests.get(row.request for row in rows if row.request is not None)
     labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
-    ours = ledger.runs.created(run)
+    asked = dict(
+        zip((row.request for row in ledger.runs.rows(run)), audit.planned_rows(ledger, run)["attempt"], strict=True)
+    )
+    # What a later attempt has created is that one's: a run whose rows were planned as an earlier one has only found it.
+    found_only = {one.result_id for one in requests.values() if one.asked > asked[one.id]}
+    ours = ledger.runs.created(run) - found_only
     left = set(labels)
     known = ledger.seen.of_posts(left)
     created = [one.created for one in known.values() if one.created]

@@ -94,8 +94,10 @@ class Facts:
         Seconds at the least from the end of its call's last try to the beginning of the reading; None where none began after it.
     found : Request or None
         What a reading makes of it: settled, blocked, or pending with what it moves as.
-    absent, doubtful : bool
-        Whether a reading proves that it had no effect; whether something may be it, and nobody can tell.
+    absent : bool
+        Whether a reading proves that it had no effect.
+    doubtful : Reason or None
+        Why nobody can tell whether it took effect: a post may be it, or its subject was changed since.
     resends : bool
         Whether its call may be sent again once it is due; see `fit`.
     stopped : Reason or None
@@ -139,7 +141,7 @@ class Facts:
     looked: float | None = None
     found: Request | None = None
     absent: bool = False
-    doubtful: bool = False
+    doubtful: Reason | None = None
     resends: bool = False
     stopped: Reason | None = None
     canaries: Reason | None = None
@@ -238,12 +240,18 @@ def _unresolved(_: Request, facts: Facts) -> Decision | None:
         return None
     looked = facts.looked if facts.looked is not None else -1.0
     due = resend_after(call)
-    if facts.resends and looked >= due:
+    if facts.resends and looked >= due and _just_read(facts):
         return Send()
     if looked >= PROOF_AFTER:
-        return Wait(Reason("cannot_tell") if facts.doubtful else (call.reason or Reason("unresolved")), holds=False)
+        return Wait(facts.doubtful or call.reason or Reason("unresolved"), holds=False)
     reason = call.reason or Reason("unresolved")
     return Wait(reason, call.end + (due if looked < due else PROOF_AFTER))
+
+
+def _just_read(facts: Facts) -> bool:
+    """Whether the reading that allows a resend is no older than one that allows a first send."""
+    read, fresh = (facts.read, CLEARED_FOR) if facts.listed is None else (facts.listed, CREATES_CLEARED_FOR)
+    return read is not None and 0 <= facts.now - read <= fresh
 
 
 # Whose turn it is.
@@ -347,11 +355,11 @@ def _duplicates_searched(_: Request, facts: Facts) -> Decision | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("18, 14, 19", "all", "open", "a reading settles it, or shows what it moves as", _settled_by_evidence,
+    Rule("18, 14, 19", "all", "open", "a reading settles it", _settled_by_evidence,
          "a failed retry is told pending for ever, or a post that is there is created again"),
     Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
     Rule("8, 21", "all", "open", "its call is in flight under a lease", _in_flight, "two kernels send one call"),
-    Rule("18", "all", "open", "its subject is on its way", _moving),
+    Rule("18", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
     Rule("18", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
     Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
     Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
@@ -360,14 +368,14 @@ RULES: tuple[Rule, ...] = (
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
     Rule("13", "create", "unsent", "the list was read within 10 s (15 s as it is sent)", _list_read, "a colleague's post of a minute ago is created again"),
     Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),
-    Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read),
+    Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "what has arrived since is sent again"),
     Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
     Rule("29", "create", "unsent", "the campaign was named", _campaign_named, "the failed rows of a file are created under no campaign again"),
     Rule("26", "create", "unsent", "no live post looks like it, and no open call creates it", _looks_like, "a renamed row goes out twice"),
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
     Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
-    Rule("5", "create", "unsent", "its accounts are known", _accounts_known),
+    Rule("5", "create", "unsent", "its accounts are known", _accounts_known, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
     Rule("28, 31", "all", "settled", "duplicates were looked for", _duplicates_searched, "nobody hears of two copies"),
 )  # fmt: skip
@@ -438,15 +446,17 @@ class CallFacts:
         When the last reading of the whole list began.
     others : float or None
         When the newest post of the campaign by another ledger was created.
-    since : float
-        Since when it waits.
+    since : float or None
+        Since when `fit` makes it wait.
     most : int or None
         The largest call that may carry its rows (rule 17).
     covers : Reason or None
         Why it would act on more, or less, than was chosen.
-    left, seen, doubtful, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend: whether a row has left it, a row was seen, a post may be one of its rows, no living run wants a row, a time has
-        passed, the server may have forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
+    doubtful : Reason or None
+        Of a resend: why nobody can tell whether it took effect.
+    left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
+        Of a resend: whether a row has left it, a row was seen, no living run wants a row, a time has passed, the server may have
+        forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
     tries : int
         How often it was tried in this run.
     harmed : bool
@@ -461,12 +471,12 @@ class CallFacts:
     less: float | None = None
     walked: float | None = None
     others: float | None = None
-    since: float = 0.0
+    since: float | None = None
     most: int | None = None
     covers: Reason | None = None
+    doubtful: Reason | None = None
     left: bool = False
     seen: bool = False
-    doubtful: bool = False
     unwanted: bool = False
     passed: bool = False
     forgotten: bool = False
@@ -510,7 +520,7 @@ def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
         until = max(until, facts.less + RESEND_UNANSWERED)
     if not until:
         return None
-    if busy and facts.now - facts.since > OTHERS_AT_WORK_FOR:
+    if busy and facts.since is not None and facts.now - facts.since > OTHERS_AT_WORK_FOR:
         return Block(Reason("others_at_work"))
     return Wait(Reason("campaign_busy") if busy else Reason("short_call"), max(until, facts.now))
 
@@ -519,26 +529,32 @@ def _covers(facts: CallFacts) -> Wait | Block | Cut | None:
     return None if facts.covers is None else Block(facts.covers)
 
 
+def _certain(facts: CallFacts) -> Wait | Block | Cut | None:
+    return None if facts.doubtful is None else Wait(facts.doubtful, holds=False)
+
+
 def _never(name: str, code: str) -> Callable[[CallFacts], Wait | Block | Cut | None]:
     return lambda facts: Wait(Reason(code), holds=False) if getattr(facts, name) else None
 
 
 FITS: tuple[Fit, ...] = (
-    Fit("25", "all", "nobody has changed the ledger by hand", _unharmed),
+    Fit("25", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
     Fit("17", "create", "it is small enough", _small_enough, "a refused batch is halved, and its rows meet again in one call"),
     Fit("27", "create", "it is the whole chunk, or the campaign is quiet", _whole,
         "the same rows on two laptops, one batch refused as a whole, or one row's time passed in between: both rows twice"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
     Fit("11", "resend", "no row has left it", _never("left", "resend_partly_done"), "30 of 50 were created: a blind resend creates 30 copies"),
-    Fit("11", "resend", "no row was seen", _never("seen", "resend_partly_done")),
-    Fit("11", "resend", "no post may be one of its rows", _never("doubtful", "cannot_tell"), "lists without marks, the post edited since: sent again, twice"),
+    Fit("11", "resend", "no row was seen", _never("seen", "resend_partly_done"), "the key is forgotten: the rows that were seen are created again"),
+    Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
+        "lists without marks, the post edited since: sent again, twice"),
     Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", "resend_unwanted"), "a row struck from the sheet goes out"),
-    Fit("6", "resend", "no time has passed", _never("passed", "resend_time_passed")),
+    Fit("6", "resend", "no time has passed", _never("passed", "resend_time_passed"), "a post of yesterday goes out at once"),
     Fit("12", "resend", "the server remembers its key", _never("forgotten", "resend_key_forgotten"), "a night later the same bytes are a new post"),
-    Fit("23", "resend", "it is the same API key", _never("other_key", "resend_other_key")),
-    Fit("16", "resend", "its key was not refused", _never("refused", "resend_refused")),
-    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", "resend_stands")),
-    Fit("10", "resend", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None),
+    Fit("23", "resend", "it is the same API key", _never("other_key", "resend_other_key"), "the server keeps keys per API key: the call acts twice"),
+    Fit("16", "resend", "its key was not refused", _never("refused", "resend_refused"), "a request that is always refused is sent without end"),
+    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", "resend_stands"), "a colleague has created the row since: it goes out twice"),
+    Fit("10", "resend", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
+        "a server that always fails is sent the same call without end"),
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from voxops.engine.bind import write
 from voxops.engine.facts import Gate
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
-from voxops.engine.rules import Block, Cut, Decision, Read, Send, Settle, Wait, Yes, decide, fit
+from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, Yes, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -50,19 +50,22 @@ class Group:
         Their chunk.
     ids : list of int
         The requests, also those that are not unsent any more.
-    since : float
-        Since when it waits to be sent, in server time.
+    since : float or None
+        Since when `fit` makes it wait, in server time; None where it does not.
     refusals, throttled : int
         How often no connection was made, and how often a rate limit refused it, in this run.
+    idle : bool
+        Whether it was looked at last with nothing left to send, so that it is in no queue.
     """
 
     run: str
     act: Act
     chunk: int
     ids: list[int]
-    since: float = 0.0
+    since: float | None = None
     refusals: int = 0
     throttled: int = 0
+    idle: bool = False
 
 
 @dataclass
@@ -140,20 +143,21 @@ class Sender:
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
         return ledger.calls.send(
-            form, requests, act=act.name, subject=subject, baseline=_baseline(state), credential=known.credential, owner=self._owner,
+            form, requests, run=group.run, act=act.name, subject=subject, baseline=_baseline(state), credential=known.credential, owner=self._owner,
             now=known.now,
         )  # fmt: skip
 
     def take_again(self, number: int, gate: Gate, tries: int) -> Call | None:
-        """Ask `fit` again, and write a further try; None if it must not be sent now."""
+        """Ask `decide` and `fit` again, and write a further try; None if it must not be sent now."""
         ledger, known = self._ledger, self._known
         call = ledger.calls.get(number)
         if call.state not in {"unknown", "limited"} or gate.stopped is not None:
             return None
         requests = ledger.requests.of_call(number)
-        facts, _ = known.open(call, requests, resends=False)
-        if any(isinstance(decide(one, act_named(call.act).about, facts[one.id]), Settle) for one in requests):
-            return None
+        facts, _ = known.open(call, requests, resends=True)
+        about = act_named(call.act).about
+        if not all(isinstance(decide(one, about, facts[one.id]), Send) for one in requests):
+            return None  # another sender has tried it since, or what was read is too old by now
         if isinstance(fit(known.again(call, requests, facts, tries)), Wait | Block | Cut):
             return None
         ledger.note_time(known.now)
@@ -256,11 +260,8 @@ class Sender:
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
         """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""
         ledger, now = self._ledger, self._known.now
-        said = [
-            one
-            for one in act.settle_refusal(requests, event.data)
-            if one.outcome.final or one.outcome is Outcome.BLOCKED
-        ]
+        shown = act.settle_refusal(requests, event.data)
+        said = [one for one in shown if one.outcome.final or one.outcome is Outcome.BLOCKED]
         said = [one for one in said if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
         left = [one for one in requests if one.id not in {each.id for each in said}]
         named = next((one for one in requests if one.position == event.row), None)
@@ -271,8 +272,8 @@ class Sender:
             error_message=event.message,
         )
         most = None
-        if said:
-            kept = "unknown"  # rows that the items leave out are unknown
+        if said or (shown and not event.page):
+            kept = "unknown"  # rows that the items leave out, or say nothing readable of, are unknown
         elif call.size > 1 and act.bulk:
             kept, said = "released", [failed(named)] if named else []
             left = [one for one in requests if one is not named]
@@ -280,7 +281,13 @@ class Sender:
         else:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
-            call, "unknown", now=now, status=event.status, answered=True, reason=Reason("answer_without_row")
+            call,
+            "unknown",
+            now=now,
+            status=event.status,
+            answered=True,
+            refused=kept == "unknown",
+            reason=Reason("answer_without_row"),
         )
         if not last:
             return Sent(call, Ending("refused"))
@@ -350,6 +357,7 @@ def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tupl
         )
         verdict = fit(replace(facts, harmed=harmed))
         if not isinstance(verdict, Cut):
+            group.since = (group.since or known.now) if isinstance(verdict, Wait) else None
             return rows, verdict
         rows = rows[: verdict.size]
 

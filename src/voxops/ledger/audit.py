@@ -110,7 +110,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     gone = ledger.seen.of_posts(
         row["result_id"] for row in rows if row["mark"] is not None and row["result_id"] is not None
     )
-    open_rows = [row["outcome"] not in SETTLED for row in rows]
+    open_rows, stopped = [row["outcome"] not in SETTLED for row in rows], _stopped(ledger, run)
     request = [None if row["method"] is None else f"{row['method']} {row['path']}" for row in rows]
     table = table.assign(
         attempt=_column([row["attempt"] for row in rows], "Int64", table["attempt"]),
@@ -121,7 +121,10 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         else pd.array([None] * len(rows), dtype="string"),
         outcome=pd.array([row["outcome"] for row in rows], dtype="string"),
         waiting_for=pd.array(
-            [_why(row["why"]) if is_open else None for row, is_open in zip(rows, open_rows, strict=True)],
+            [
+                (_why(row["why"]) if row["why"] else stopped) if is_open else None
+                for row, is_open in zip(rows, open_rows, strict=True)
+            ],
             dtype="string",
         ),
         reason_code=pd.array(
@@ -143,6 +146,15 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
         table.attrs = {**plan.attrs, "run": run, "campaign": head.campaign, "key": head.key_column}
     return table
+
+
+def _stopped(ledger: Ledger, run: str) -> str:
+    """Why rows of a run are not sent yet, for people: how its last pass ended, where none is under way."""
+    rows = ledger.query("SELECT state, note FROM runs WHERE id = ? AND lease_until = 0", (run,))
+    state, note = rows[0] if rows else ("", "")
+    if state == "stopped":
+        return f"stopped: {note}"
+    return str(Reason("paused")) if state == "paused" else _STATES[""]
 
 
 def _code(text: str) -> str:

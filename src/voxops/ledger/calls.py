@@ -26,6 +26,7 @@ class Calls(Part):
         form: Form,
         requests: Sequence[Request],
         *,
+        run: str,
         act: str,
         subject: Subject,
         baseline: Mapping[str, Any] | None,
@@ -35,13 +36,13 @@ class Calls(Part):
     ) -> Call:
         """Write a new call as sent, in the transaction that decides about it (rule 8)."""
         values = (
-            act, form.method, form.path, form.body, form.key, str(subject), json_or_none(baseline), credential,
+            run, act, form.method, form.path, form.body, form.key, str(subject), json_or_none(baseline), credential,
             _hash(form.method, form.path, form.body, form.key), len(requests), now, now, owner, self._store.now() + self._store.lease,
         )  # fmt: skip
         with self._store.atomic() as db:
             cursor = db.execute(
-                """INSERT INTO calls (act, method, path, body, key, subject, baseline, credential, hash, size, state, tries, first_sent,
-                   last_sent, owner, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?, ?, ?)""",
+                """INSERT INTO calls (by_run, act, method, path, body, key, subject, baseline, credential, hash, size, state, tries, first_sent,
+                   last_sent, owner, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?, ?, ?)""",
                 values,
             )
             call = int(cursor.lastrowid or 0)
@@ -109,7 +110,8 @@ class Calls(Part):
 
     def is_unharmed(self, call: Call) -> bool:
         """Whether a call still fits its hash: nobody has changed it by hand."""
-        return call.hash == _hash(call.method, call.path, call.body, call.key)
+        written = call.body is None or isinstance(call.body, bytes)  # SQLite keeps text in any column
+        return written and call.hash == _hash(call.method, call.path, call.body, call.key)
 
     def holds(self, call: Call) -> bool:
         """Whether the lease of a try still holds: whoever slept since must not send (rule 21)."""

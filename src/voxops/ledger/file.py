@@ -42,7 +42,7 @@ SCHEMA = """
     CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
     CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;
     CREATE TABLE calls (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY, by_run TEXT NOT NULL, -- the run that sent it first
         act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
         subject TEXT NOT NULL, baseline TEXT, credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
@@ -80,7 +80,8 @@ SCHEMA = """
     CREATE TABLE seen (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
         op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
-        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL
+        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL,
+        alone INTEGER NOT NULL DEFAULT 0 -- it was read by itself
     );
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;

@@ -9,7 +9,7 @@ from typing import Any
 from voxops._support.canonical import fingerprint
 from voxops.acts.item import Item, Request, Subject
 from voxops.api.reasons import Reason
-from voxops.ledger.records import item_text, json_or_none, read_request, reason_text, well_formed
+from voxops.ledger.records import item_text, json_or_none, read_item, read_request, reason_text, well_formed
 from voxops.ledger.store import Part
 
 # What a request is now: its outcome is its own; blocked, pending and unknown follow from what stands beside it.
@@ -163,11 +163,14 @@ class Requests(Part):
         return list(found.values())
 
     def is_unharmed(self, request: int) -> bool:
-        """Whether what is requested still fits its hash: nobody has changed it by hand."""
+        """Whether what is requested still fits its hash, and what finds it fits that: nobody has changed it by hand."""
         (row,) = self._store.query(
             "SELECT item, hash, identity, attempt, subject FROM requests WHERE id = ?", (request,)
         )
-        return bool(row["hash"] == fingerprint(row["item"]))
+        if row["hash"] != fingerprint(row["item"]):
+            return False
+        item = read_item(row["item"])
+        return (item.identity, item.attempt, str(item.subject)) == (row["identity"], row["attempt"], row["subject"])
 
     # What becomes of requests.
 

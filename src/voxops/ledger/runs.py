@@ -147,23 +147,29 @@ class Runs(Part):
             db.execute("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", (state, note, run))
 
     def created(self, run: str) -> set[str]:
-        """Posts that a run created: of requests that it was the first to want as this attempt, or that repeats a run which was.
+        """Posts that a run created: those that it sent, or that a run sent which it repeats.
 
         A later run of other rows has only found what an earlier one created.
         """
         rows = self._store.query(
             """SELECT result_id FROM run_rows JOIN requests ON requests.id = request
-               WHERE run = ? AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
-                 AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id)
-                 AND NOT EXISTS (
-                   SELECT 1 FROM run_rows AS before JOIN runs AS earlier ON earlier.id = before.run
-                   WHERE before.request = requests.id AND before.reason = '' AND earlier.id <> run_rows.run
-                     AND earlier.rowid < (SELECT rowid FROM runs WHERE id = run_rows.run)
-                     AND EXISTS (SELECT request FROM run_rows WHERE run = ? AND request IS NOT NULL
-                                 EXCEPT SELECT request FROM run_rows WHERE run = earlier.id))""",
-            (run, run),
+               JOIN calls ON calls.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)
+               WHERE run_rows.run = ? AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
+                 AND (calls.by_run = run_rows.run OR NOT EXISTS (
+                   SELECT request FROM run_rows AS own WHERE own.run = run_rows.run AND request IS NOT NULL
+                   EXCEPT SELECT request FROM run_rows AS sent WHERE sent.run = calls.by_run))""",
+            (run,),
         )
         return {str(post) for (post,) in rows}
+
+    def left(self, run: str) -> list[tuple[int, int | None]]:
+        """Requests of a run that are neither settled nor blocked, each with its open call."""
+        rows = self._store.query(
+            """SELECT requests.id, call FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked""",
+            (run,),
+        )
+        return [(int(request), call) for request, call in rows]
 
     def unsent(self, run: str) -> bool:
         """Whether a run has rows that going on might send."""

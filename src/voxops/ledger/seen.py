@@ -57,6 +57,7 @@ class SeenPosts(Part):
         comes_late: bool = False,
     ) -> None:
         """Remember posts as they were seen, up to when the lists were read, and whether they show our marks."""
+        posts = list(posts)
         with self._store.atomic() as db:
             db.executemany(
                 f"""INSERT INTO seen ({SEEN}) VALUES ({_PLACES}) ON CONFLICT (post_id) DO UPDATE SET
@@ -68,6 +69,10 @@ class SeenPosts(Part):
                     began = excluded.began, source = excluded.source
                     WHERE {_NEWER}""",
                 list(map(astuple, posts)),
+            )
+            db.executemany(
+                "UPDATE seen SET alone = 1 WHERE post_id = ? AND NOT alone",
+                [(one.post_id,) for one in posts if one.source == "single"],
             )
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
@@ -106,9 +111,9 @@ class SeenPosts(Part):
         )
 
     def unknown(self, ids: Iterable[str]) -> set[str]:
-        """Which of these posts this ledger has never seen by themselves, nor named by an answer."""
+        """Which of these posts this ledger has never read by themselves, nor seen with a mark."""
         known = self._store.query(
-            "SELECT post_id FROM seen WHERE post_id IN (SELECT value FROM json_each(?)) AND (source <> 'list' OR op_mark IS NOT NULL)",
+            "SELECT post_id FROM seen WHERE post_id IN (SELECT value FROM json_each(?)) AND (alone OR op_mark IS NOT NULL)",
             (json.dumps(wanted := list(ids)),),
         )
         return set(wanted) - {row[0] for row in known}

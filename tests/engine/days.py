@@ -1,0 +1,85 @@
+"""Steps of histories that take days: a run that is stopped before it sends, or left right after its first call; what it reports."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from tests.chaos.rig import Kernel, Rig
+from tests.engine.steps import edit
+
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.acts.plan import Plan
+from voxops.api.reasons import Reason
+from voxops.engine.rules import Wait
+from voxops.engine.send import Sent
+
+DAY = 86_400.0
+FAR = "2027-03-01T09:00:00Z"
+
+
+def done(kernel: Kernel, plan: Plan) -> str:
+    """Bind a plan and drive it; returns the run."""
+    run = kernel.bind(plan)
+    kernel.go(run)
+    return run
+
+
+def stopped(rig: Rig, kernel: Kernel, run: str, path: str = "/v1/**") -> str:
+    """Drive a run while the API refuses the key: it stops before anything happens."""
+    rig.sandbox.add_fault(Fault("status", status=401, code="UNAUTHORIZED", path=path, when="before", times=None))
+    kernel.go(run)
+    rig.sandbox.clear_faults()
+    return run
+
+
+def send_first(kernel: Kernel, run: str, *faults: Fault) -> str:
+    """Send the first call of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
+    sender, driver, execution = kernel.engine.sender, kernel.engine.driver, kernel.execution(run)
+    send = sender.send
+
+    async def first(*args: Any) -> Sent:
+        sender.send = nothing  # type: ignore[method-assign]
+        sent = await send(*args)
+        execution.close()
+        driver._next_poll = math.inf
+        return sent
+
+    async def nothing(*_: Any) -> Sent:
+        return Sent(decision=Wait(Reason("paused")))
+
+    sandbox = kernel.rig.sandbox
+    sandbox.add_fault(*faults)
+    sender.send = first  # type: ignore[method-assign]
+    eventloop.run(execution.go())
+    sender.send, driver._next_poll = send, 0.0  # type: ignore[method-assign]
+    if faults:
+        sandbox.clear_faults()
+    return run
+
+
+def codes(table: pd.DataFrame) -> set[str]:
+    """Why rows wait or are blocked."""
+    return set(table["reason_code"].dropna())
+
+
+def restored(rig: Rig, post: str) -> None:
+    """Somebody lets a withdrawn post go out after all."""
+    rig.sandbox.world.posts[post].status = "scheduled"
+    edit(rig, post)
+
+
+def sent_back(rig: Rig, post: str, *, approved: bool = False) -> None:
+    """Somebody submits a post, and an approver sends it back; later it is approved after all."""
+    rig.sandbox.advance(5)
+    rig.sandbox.person.submit(post)
+    (rig.sandbox.person.approve if approved else rig.sandbox.person.reject)(post)
+
+
+def planted(rig: Rig, count: int = 1, **fields: Any) -> list[str]:
+    """Posts that wait to go out, created by hand yesterday."""
+    account = next(iter(rig.accounts.values()))
+    body = {"status": "scheduled", "scheduledFor": FAR, "daysOld": 1, **fields}
+    return [rig.sandbox.plant_post(f"post {number}", [account], **body) for number in range(count)]

@@ -1,0 +1,339 @@
+"""The rows of `decide`, `fit`, `reduce` and `place`, each as facts in and decision out; `test_rules_table` and `rules_doc` read them.
+
+An example names the row of the table that must speak. The first row that does decides, so the facts of an example are in order
+but for what it is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tests.acts.support import item, request
+
+from voxops.acts.item import Request, Subject, blocked, settled
+from voxops.api.reasons import Reason
+from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict
+from voxops.engine.reduce import Ending, Event
+from voxops.engine.rules import (
+    RESENDS,
+    Block,
+    CallFacts,
+    Cut,
+    Decision,
+    Facts,
+    Read,
+    Release,
+    Send,
+    Settle,
+    Wait,
+    Yes,
+)
+from voxops.ledger.records import Call, Seen
+from voxops.model import Outcome
+
+NOW = 1_772_442_000.0
+SUBJECT = Subject("row", "i")
+ROW = item("create", SUBJECT, "/v1/posts/bulk", {"content": "c", "tags": ["t"]}, campaign="c", row="i")
+ASKED = request(ROW)
+DONE = settled(ASKED, Outcome.SUCCEEDED, result_id="p")
+FAILED = settled(ASKED, Outcome.FAILED, error_code="NO")
+
+
+def a_call(state: str = "unknown", *, ago: float = 100.0, **details: Any) -> Call:
+    """An open call whose last try ended `ago` seconds before `NOW`."""
+    base = Call(
+        id=1, act="create", method="POST", path="/v1/posts/bulk", body=b"{}", key="k", subject=SUBJECT, baseline=None, credential="c",
+        hash="h", size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
+        reply=None, owner=None, lease_until=None, refused=False, resent=False, collided=False, sighted=None, below=frozenset(), reason=None,
+    )  # fmt: skip
+    return replace(base, **details)
+
+
+CALL, ACCEPTED, IN_FLIGHT = a_call(), a_call("accepted"), a_call("sent", lease_until=NOW + 40)
+ANSWERED, LIMITED = a_call(answered=True), a_call("limited", answered=True, reason=Reason("rate_limited"))
+END = CALL.end
+
+
+@dataclass(frozen=True)
+class Example:
+    """Facts for a row of a table, and what comes of them; `row` is None where no row has anything to say."""
+
+    row: str | None
+    facts: Any
+    says: Any
+    about: str = "create"
+    request: Request = ASKED
+
+
+def _decides(row: str | None, about: str, says: Decision, request: Request = ASKED, **facts: Any) -> Example:
+    known = {"now": NOW, "read": NOW, "listed": NOW, **facts}
+    return Example(row, Facts(**known), says, about, request)
+
+
+def _moves(code: str, **params: Any) -> Request:
+    return replace(ASKED, reason=Reason(code, **params))
+
+
+def _wait(code: str, until: float | None = None, *, holds: bool = True, **params: Any) -> Wait:
+    return Wait(Reason(code, **params), until, holds)
+
+
+def _block(code: str, **params: Any) -> Block:
+    return Block(Reason(code, **params))
+
+
+_EVIDENCE = "a reading settles it"
+_ABSENT = "a reading proves that it had no effect"
+_FLIGHT = "its call is in flight under a lease"
+_MOVING = "its subject is in flight"
+_QUEUED = "it was accepted"
+_UNKNOWN = "nothing else is known of it"
+_SENDS = "the run sends"
+_CANARIES = "its canaries went well"
+_FIRST = "what must come first in this plan is done"
+_FREE = "no open call of another request is on its subject"
+_LIST = "the list was read within 10 s (15 s as it is sent)"
+_SUBJECT = "its subject was read within 60 s (120 s as it is sent)"
+_THERE = "no post that is live or was withdrawn is this row"
+_NAMED = "the campaign was named"
+_ALIKE = "no live post looks like it, and no open call creates it"
+_DONE = "it is not as requested already, and its name is unused"
+_UNCHANGED = "unchanged since it was loaded, by all targets"
+_KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
+_ACCOUNTS = "its accounts are known"
+_TIME = "its time lies ahead"
+_SEARCHED = "duplicates were looked for"
+
+DECIDES = (
+    # What is open: evidence.
+    _decides(_EVIDENCE, "create", Settle(DONE), call=CALL, found=DONE),
+    _decides(_EVIDENCE, "post", Settle(FAILED), call=ACCEPTED, found=FAILED),
+    _decides(_EVIDENCE, "post", _block("post_gone"), call=CALL, found=blocked(ASKED, Reason("post_gone"))),
+    _decides(_EVIDENCE, "create", Settle(DONE), call=IN_FLIGHT, found=DONE),
+    _decides(_ABSENT, "create", Release(), call=CALL, absent=True),
+    _decides(_ABSENT, "post", Release(), call=a_call(answered=True), absent=True, looked=300.0),
+    _decides(_FLIGHT, "create", _wait("being_sent", NOW + 40), call=IN_FLIGHT),
+    _decides(_MOVING, "post", _wait("publishing", status="publishing"), call=ACCEPTED, found=_moves("publishing", status="publishing")),
+    _decides(_MOVING, "post", _wait("post_waits", holds=False, status="draft"), call=ACCEPTED, found=_moves("post_waits", status="draft")),
+    _decides(_MOVING, "post", _wait("publishing", status="pending"), call=a_call("accepted", ago=1800), found=_moves("publishing", status="pending")),
+    _decides(_MOVING, "post", _wait("never_ended", holds=False), call=a_call("accepted", ago=1800.1), found=_moves("publishing", status="pending")),
+    _decides(_QUEUED, "delivery", _wait("queued"), call=ACCEPTED),
+    _decides(_QUEUED, "post", _wait("queued"), call=ACCEPTED, looked=299.9),
+    _decides(_QUEUED, "post", _wait("looks_as_before", holds=False), call=ACCEPTED, looked=300.0),
+    _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL),
+    _decides(_UNKNOWN, "create", _wait("unresolved", END + 75), call=ANSWERED, looked=74.9, resends=True),
+    _decides(_UNKNOWN, "create", Send(), call=ANSWERED, looked=75.0, resends=True),
+    _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL, looked=134.9, resends=True),
+    _decides(_UNKNOWN, "post", Send(), call=CALL, looked=135.0, resends=True),
+    _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=CALL, looked=135.0),
+    _decides(_UNKNOWN, "create", _wait("rate_limited", END + 300), call=LIMITED, looked=80.0),
+    _decides(_UNKNOWN, "post", _wait("unresolved", holds=False), call=CALL, looked=300.0),
+    _decides(_UNKNOWN, "create", _wait("cannot_tell", holds=False), call=LIMITED, looked=300.0, doubtful=True),
+    # What is unsent: whose turn it is.
+    _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
+    _decides(_SENDS, "post", _wait("undone", holds=False), stopped=Reason("undone"), passed=True, read=None),
+    _decides(_CANARIES, "post", _wait("waits_for_canaries"), canaries=Reason("waits_for_canaries")),
+    _decides(_CANARIES, "create", _block("canaries_failed", succeeded=0, canaries=3), canaries=Reason("canaries_failed", succeeded=0, canaries=3)),
+    _decides(_FIRST, "create", _wait("waits_for_first"), first=(Outcome.SUCCEEDED, Outcome.UNKNOWN)),
+    _decides(_FIRST, "post", _block("first_failed"), first=(Outcome.PENDING, Outcome.FAILED)),
+    _decides(_FIRST, "post", _block("first_failed"), first=(Outcome.BLOCKED,)),
+    _decides(_FREE, "post", _wait("subject_busy", NOW + 501), busy=CALL),
+    _decides(_FREE, "post", _wait("subject_busy", NOW + 1), busy=a_call(ago=600), busy_moves=False),
+    _decides(_FREE, "post", _wait("subject_busy", NOW + 0.5), busy=a_call(ago=600.5)),
+    _decides(_FREE, "delivery", _block("subject_unknown"), busy=a_call(ago=600.5), busy_moves=False),
+    # Reading.
+    _decides(_LIST, "create", Read("list", NOW), listed=None),
+    _decides(_LIST, "create", Read("list", NOW), listed=NOW - 10.5, judged=DONE),
+    _decides(_LIST, "create", Read("list", NOW), listed=NOW - 15.5, taking=True),
+    _decides(_LIST, "create", Read("list", NOW), listed=NOW + 0.5),
+    _decides(_SUBJECT, "post", Read("subject", NOW), read=None),
+    _decides(_SUBJECT, "post", Read("subject", NOW), read=NOW - 60.5, forbidden=Reason("post_gone")),
+    _decides(_SUBJECT, "post", Read("subject", NOW), read=NOW - 120.5, taking=True),
+    _decides(_SUBJECT, "delivery", Read("subject", NOW), read=NOW + 0.5),
+    # What is there already.
+    _decides(_THERE, "create", Settle(DONE), judged=DONE, passed=True),
+    _decides(_THERE, "create", _block("other_content", post="p"), judged=Reason("other_content", post="p")),
+    _decides(_THERE, "create", _block("shows_it_now", post="p"), judged=Reason("shows_it_now", post="p")),
+    _decides(_THERE, "create", _block("withdrawn_since", post="p", status="cancelled", attempt=2), judged=Reason("withdrawn_since", post="p", status="cancelled", attempt=2)),
+    _decides(_THERE, "create", _block("duplicate_of", post="p", own="q", status="scheduled", attempt=2), judged=Reason("duplicate_of", post="p", own="q", status="scheduled", attempt=2)),
+    _decides(_NAMED, "create", _block("other_campaign"), other_campaign=True, alike=Reason("looks_like", post="p")),
+    _decides(_ALIKE, "create", _block("looks_like", post="p"), alike=Reason("looks_like", post="p"), passed=True),
+    _decides(_ALIKE, "create", _block("looks_like_row", post="p", since=""), alike=Reason("looks_like_row", post="p", since="")),
+    _decides(_ALIKE, "create", _block("looks_like_campaign", post="p"), alike=Reason("looks_like_campaign", post="p")),
+    _decides(_ALIKE, "create", _wait("alike_in_flight", row="j"), alike=Reason("alike_in_flight", row="j")),
+    _decides(_DONE, "post", Settle(DONE), done=DONE, forbidden=Reason("post_gone"), passed=True),
+    _decides(_DONE, "post", _block("changed_before", fields="tags", name="n"), done=Reason("changed_before", fields="tags", name="n")),
+    _decides(_DONE, "delivery", _block("redelivered_before"), done=Reason("redelivered_before")),
+    # What forbids it.
+    _decides(_UNCHANGED, "post", _block("changed_since_loaded", fields="content"), forbidden=Reason("changed_since_loaded", fields="content"), passed=True),
+    _decides(_UNCHANGED, "delivery", _block("delivery_gone"), forbidden=Reason("delivery_gone")),
+    _decides(_KEPT, "post", Read("subject", NOW), kept=None),
+    _decides(_KEPT, "post", _block("kept_is_gone"), kept=False),
+    _decides(_ACCOUNTS, "create", _block("no_account", said="no account"), no_account=Reason("no_account", said="no account"), passed=True),
+    _decides(_TIME, "create", _block("time_passed"), passed=True),
+    _decides(_TIME, "post", _block("time_passed"), passed=True),
+    # Looking back.
+    _decides(_SEARCHED, "create", Read("list", NOW), DONE, searched=False),
+    _decides(_SEARCHED, "post", Read("list", NOW), FAILED, searched=False, call=CALL),
+    # Nothing to say.
+    _decides(None, "create", Send(), listed=NOW - 10, first=(Outcome.SUCCEEDED,)),
+    _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),
+    _decides(None, "post", Send(), read=NOW - 60, listed=None),
+    _decides(None, "delivery", Send(), read=NOW - 120, taking=True),
+    _decides(None, "create", Send(), DONE),
+)  # fmt: skip
+
+
+def _fits(row: str | None, kind: str, says: Any, size: int = 50, **facts: Any) -> Example:
+    return Example(row, CallFacts(**{"now": NOW, "kind": kind, "size": size, "chunk": 50, **facts}), says)
+
+
+_HAND = "nobody has changed the ledger by hand"
+_SMALL = "it is small enough"
+_WHOLE = "it is the whole chunk, or the campaign is quiet"
+_COVERS = "it acts on exactly what was chosen"
+_LEFT = "no row has left it"
+_SEEN = "no row was seen"
+_MAY_BE = "no post may be one of its rows"
+_WANTED = "every row is wanted by a run that lives and is not paused"
+_PASSED = "no time has passed"
+_REMEMBERED = "the server remembers its key"
+_SAME_KEY = "it is the same API key"
+_REFUSED = "its key was not refused"
+_STANDS = "no other post stands for a row, or looks like it"
+_OFTEN = "it was not tried too often"
+
+FITS = (
+    _fits(_HAND, "create", _block("ledger_changed_by_hand"), harmed=True),
+    _fits(_HAND, "resend", _block("ledger_changed_by_hand"), harmed=True, left=True),
+    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10),
+    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 100), size=49, others=NOW - 10, unshared=True, less=NOW - 35),
+    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10, since=NOW - 900),
+    _fits(_WHOLE, "create", _block("others_at_work"), size=49, others=NOW - 10, since=NOW - 900.5),
+    _fits(_WHOLE, "create", _wait("short_call", NOW + 100), size=49, unshared=True, less=NOW - 35, walked=NOW),
+    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, walked=NOW - 66),
+    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, since=NOW - 9999),
+    _fits(_SMALL, "create", Cut(25), most=25, others=NOW),
+    _fits(_SMALL, "create", Cut(1), size=2, chunk=2, most=1),
+    _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
+    _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
+    _fits(_SEEN, "resend", _wait("resend_partly_done", holds=False), seen=True),
+    _fits(_MAY_BE, "resend", _wait("cannot_tell", holds=False), doubtful=True),
+    _fits(_WANTED, "resend", _wait("resend_unwanted", holds=False), unwanted=True),
+    _fits(_PASSED, "resend", _wait("resend_time_passed", holds=False), passed=True),
+    _fits(_REMEMBERED, "resend", _wait("resend_key_forgotten", holds=False), forgotten=True),
+    _fits(_SAME_KEY, "resend", _wait("resend_other_key", holds=False), other_key=True),
+    _fits(_REFUSED, "resend", _wait("resend_refused", holds=False), refused=True),
+    _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
+    _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
+    _fits(None, "create", Yes(), most=50, less=NOW, others=NOW),
+    _fits(None, "create", Yes(), size=49, others=NOW - 75),
+    _fits(None, "create", Yes(), size=49, less=NOW - 10),
+    _fits(None, "create", Yes(), size=49, unshared=True, less=NOW - 200, walked=NOW - 65, others=NOW - 75),
+    _fits(None, "retry", Yes(), size=1, most=0),
+    _fits(None, "resend", Yes(), size=1, tries=RESENDS - 1),
+)  # fmt: skip
+
+
+def _ends(row: str, ending: Ending, **event: Any) -> Example:
+    return Example(row, Event(**event), ending)
+
+
+def _api(code: str = "", **more: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "m"} if code else {"message": "m"}, **more}
+
+
+def _answered(status: int, code: str = "", name: str = "answered") -> Reason:
+    return Reason(name, status=status, said=f" {code}" if code else "")
+
+
+_BROKEN = Reason("answer_unreadable")
+_PAGE = "answered_by_proxy"
+_QUOTA = "a quota or a scope, in the middle of a batch perhaps"
+_KEY_REFUSED = "a refused key, a quota or a scope"
+_ABOUT_KEY = "an error about the key, or a 409 without a word"
+
+ENDS = (
+    _ends("no connection was made", Ending("unsent"), status=None, sent=False),
+    _ends("no connection was made", Ending("unsent"), status=None, sent=False, first=False),
+    _ends("no answer came", Ending("unknown", Reason("no_answer_came")), status=None),
+    _ends("a create that is only accepted may still be refused", Ending("unknown", _BROKEN), status=202, creates=True, decodes=True),
+    _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=200, polled=True),
+    _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=299, data={"id": "p"}),
+    _ends("a 2xx that means queued", Ending("accepted"), status=202, decodes=True, polled=True),
+    _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=207, decodes=True, creates=True),
+    _ends("a rate limit, by a page", Ending("unknown", _answered(429, name=_PAGE), throttled=True), status=429),
+    _ends("a rate limit, of a call in doubt", Ending("unknown", Reason("rate_limited"), throttled=True), status=429, data=_api("RATE_LIMITED"), first=False, batch=True),
+    _ends("a rate limit, in the middle of a batch perhaps", Ending("limited", Reason("rate_limited"), throttled=True), status=429, asks_to_wait=True, batch=True),
+    _ends("a rate limit", Ending("unsent", throttled=True), status=429, data=_api("RATE_LIMITED")),
+    _ends("a rate limit", Ending("unsent", throttled=True), status=429, asks_to_wait=True),
+    _ends("the key is still in use", Ending("unknown", Reason("still_executing")), status=409, data=_api("IDEMPOTENCY_IN_PROGRESS")),
+    _ends(_ABOUT_KEY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict")), status=409, data=_api("IDEMPOTENCY_CONFLICT")),
+    _ends(_ABOUT_KEY, Ending("unknown", _answered(409)), status=409, data=_api()),
+    _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),
+    _ends("an ambiguous status", Ending("unknown", _answered(408)), status=408, data=_api()),
+    _ends("an ambiguous status", Ending("unknown", _answered(302)), status=302),
+    _ends("a quota or a scope, by a page", Ending("unknown", _answered(403, name=_PAGE), stops=True), status=403),
+    _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=402, data=_api("QUOTA_EXCEEDED"), batch=True),
+    _ends(_KEY_REFUSED, Ending("unsent", _answered(401, "UNAUTHORIZED"), stops=True), status=401, data=_api("UNAUTHORIZED"), batch=True),
+    _ends(_KEY_REFUSED, Ending("unsent", _answered(402), stops=True), status=402, data=_api()),
+    _ends(_KEY_REFUSED, Ending("unknown", _answered(403, "FORBIDDEN"), stops=True), status=403, data=_api("FORBIDDEN"), batch=True, first=False),
+    _ends(_KEY_REFUSED, Ending("unsent", _answered(400, "IDEMPOTENCY_INVALID_KEY"), stops=True), status=400, data=_api("IDEMPOTENCY_INVALID_KEY")),
+    _ends("a refusal after a try in doubt", Ending("unknown", _answered(422, "NO"), never_again=True), status=422, data=_api("NO"), first=False),
+    _ends("a refusal by a page", Ending("unknown", _answered(404, name=_PAGE), never_again=True), status=404),
+    _ends("a refusal", Ending("refused"), status=404, data=_api("NOT_FOUND")),
+    _ends("a refusal", Ending("refused"), status=409, data=_api("CONFLICT")),
+    _ends("a refusal", Ending("refused"), status=404, page=True),
+    _ends("a refusal", Ending("refused"), status=413),
+)  # fmt: skip
+
+EXISTS = item("retry", Subject("post", "p"), "/v1/posts/p/retry")
+_OPEN = replace(ASKED, call=1)
+_UNDONE, _NOT_THERE = (replace(ASKED, outcome=Outcome.BLOCKED, reason=Reason(code)) for code in ("undone", "not_found"))
+_CANCELLED = Seen("p", "2026-03-02T09:00:00+00:00", "cancelled")
+_AT_POST = request(EXISTS)
+
+
+def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
+    creates = request is None or request.item is ROW
+    planned = known.pop("item", ROW if creates else EXISTS)
+    return Example(row, Known(**{"item": planned, "request": request, "creates": creates, **known}), verdict)
+
+
+def _second(wanted: Any) -> Any:
+    return replace(wanted, attempt=2)
+
+
+def _refuses(code: str, fields: str = "content", post: str = "p") -> Refuse:
+    return Refuse(Reason(code, fields=fields, post=post))
+
+
+BINDS = (
+    _binds("never wanted before", New(1), None),
+    _binds("never wanted before", New(2), None, item=_second(ROW)),
+    _binds("never wanted before", New(1), None, item=_second(EXISTS), creates=False),
+    _binds("undone, or not there, and meant as a next attempt", New(2), _UNDONE, item=_second(ROW), anew=True),
+    _binds("undone, or not there", Join(), _UNDONE, differs=("content",)),
+    _binds("undone, or not there", Join(), _NOT_THERE),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, anew=True),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
+    _binds("open, with another body", _refuses("open_otherwise", "accounts, tags", "i"), _OPEN, call=CALL, differs=("accountIds", "tags")),
+    _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
+    _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
+    _binds("succeeded, withdrawn since, and meant as a next attempt", New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
+    _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="cancelled", attempt=2)), DONE, withdrawn=_CANCELLED),
+    _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="a draft again", attempt=2)), DONE, withdrawn=replace(_CANCELLED, status="draft")),
+    _binds("succeeded, and meant once more", New(2), settled(_AT_POST, Outcome.SUCCEEDED), again=True),
+    _binds("succeeded, with the same body", Join(), DONE, anew=True, again=True),
+    _binds("succeeded, and shown as requested now", Join(), DONE, differs=("content",), shown=True),
+    _binds("succeeded, with another body", _refuses("created_otherwise", "first_comment"), DONE, differs=("firstComment",)),
+    _binds("succeeded, with another body that plan_update changes", _refuses("created_otherwise_update", "content, scheduled_for"), DONE, differs=("content", "scheduledFor")),
+    _binds("succeeded, with another value", _refuses("done_otherwise"), settled(_AT_POST, Outcome.SUCCEEDED), differs=("content",)),
+    _binds("failed, and meant as a next attempt", New(3), settled(request(_second(ROW)), Outcome.FAILED), anew=True),
+    _binds("failed, and meant as a next attempt", New(2), settled(_AT_POST, Outcome.FAILED), again=True),
+    _binds("failed, with the same body", Join(), FAILED),
+    _binds("failed, with another body", New(2), FAILED, differs=("content",)),
+    _binds("not sent yet", Renew(), ASKED, differs=("content",), anew=True),
+    _binds("not sent yet", Renew(), replace(ASKED, outcome=Outcome.BLOCKED, reason=Reason("time_passed"))),
+)  # fmt: skip

@@ -1,0 +1,382 @@
+"""Each row of `decide`, `fit`, `reduce` and `place` by examples, and the laws that hold whatever the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.engine.tables import (
+    ASKED,
+    BINDS,
+    DECIDES,
+    DONE,
+    ENDS,
+    FAILED,
+    FITS,
+    NOW,
+    ROW,
+    Example,
+    a_call,
+)
+
+from voxops.acts.item import blocked
+from voxops.api.reasons import SENTENCES, Reason
+from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
+from voxops.engine import bind, reduce, rules
+from voxops.engine.bind import Known, New, Refuse, Renew, place
+from voxops.engine.reduce import Event
+from voxops.engine.rules import (
+    Block,
+    CallFacts,
+    Cut,
+    Facts,
+    Read,
+    Release,
+    Send,
+    Settle,
+    Wait,
+    Yes,
+    decide,
+    fit,
+    resend_after,
+)
+from voxops.ledger.records import Seen
+from voxops.model import Outcome
+
+# -- examples ----------------------------------------------------------------------------------------------------------
+
+
+def decides(example: Example) -> tuple[Any, Any]:
+    """The row of `decide` that speaks, and what it says."""
+    one, about, facts = example.request, example.about, example.facts
+    state = "settled" if one.outcome.final else "unsent" if facts.call is None else "open"
+    asked = [rule for rule in rules.RULES if rule.state == state and rule.about in {"all", about}]
+    row = next((rule for rule in asked if rule.guard(one, facts) is not None), None)
+    return row, decide(one, about, facts)
+
+
+def fits(example: Example) -> tuple[Any, Any]:
+    """The row of `fit` that speaks, and what it says."""
+    asked = [row for row in rules.FITS if row.of in {"all", example.facts.kind}]
+    return next((row for row in asked if row.guard(example.facts) is not None), None), fit(example.facts)
+
+
+def ends(example: Example) -> tuple[Any, Any]:
+    """The case of `reduce` that holds, and what it makes of the call."""
+    return next(case for case in reduce.CASES if case.holds(example.facts)), reduce.reduce(example.facts)
+
+
+def binds(example: Example) -> tuple[Any, Any]:
+    """The case of `place` that holds, and its verdict."""
+    return next(case for case in bind.CASES if case.holds(example.facts)), place(example.facts)
+
+
+TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
+    "decide": (rules.RULES, DECIDES, decides),
+    "fit": (rules.FITS, FITS, fits),
+    "reduce": (reduce.CASES, ENDS, ends),
+    "place": (bind.CASES, BINDS, binds),
+}
+
+
+EVERY = [
+    pytest.param(ask, example, id=f"{table}-{number}-{example.row or 'nothing to say'}")
+    for table, (_, examples, ask) in TABLES.items()
+    for number, example in enumerate(examples)
+]
+
+
+@pytest.mark.parametrize(("ask", "example"), EVERY)
+def test_the_row_that_is_named_speaks_and_says_so(ask: Any, example: Example) -> None:
+    row, says = ask(example)
+    assert (row and row.name, says) == (example.row, example.says)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_is_reached(table: str) -> None:
+    rows, examples, ask = TABLES[table]
+    reached = [ask(example)[0] for example in examples]
+    assert [row.name for row in rows if not any(row is one for one in reached)] == []
+
+
+def test_every_row_has_its_rule_and_what_breaks_without_it() -> None:
+    for row in (*rules.RULES, *rules.FITS):
+        assert row.without, row.name
+        assert row.numbers == "–" or {int(number) for number in row.numbers.split(", ")} <= set(range(1, 32))
+    assert all(1 <= case.rule <= 31 for case in reduce.CASES)
+
+
+def test_every_reason_is_in_the_catalogue() -> None:
+    said = [example.says for _, examples, _ in TABLES.values() for example in examples]
+    codes = {one.reason.code for one in said if getattr(one, "reason", None) is not None}
+    assert codes <= set(SENTENCES)
+
+
+# -- laws --------------------------------------------------------------------------------------------------------------
+
+SECONDS = st.sampled_from(
+    [0.0, 9.0, 10.0, 11.0, 15.0, 16.0, 60.0, 61.0, 74.0, 75.0, 120.0, 121.0, 135.0, 299.0, 300.0, 601.0, 1801.0]
+)
+AGO = st.none() | SECONDS.map(lambda seconds: NOW - seconds)
+BOOL = st.booleans()
+REASONS = st.sampled_from(
+    [Reason("publishing", status="pending"), Reason("post_waits", status="draft"), Reason("rate_limited")]
+)
+ABOUT = st.sampled_from(["create", "post", "delivery"])
+CALLS = st.builds(
+    lambda state, ago, answered, reason: a_call(state, ago=ago, answered=answered, reason=reason, lease_until=NOW),
+    st.sampled_from(["sent", "accepted", "unknown", "limited"]), SECONDS, BOOL, st.none() | REASONS,
+)  # fmt: skip
+FOUND = (
+    st.none()
+    | st.sampled_from([DONE, FAILED, blocked(ASKED, Reason("post_gone"))])
+    | REASONS.map(lambda why: replace(ASKED, reason=why))
+)
+SAID = st.none() | st.just(DONE) | st.just(Reason("other_content", post="p"))
+UNSENT: dict[str, st.SearchStrategy[Any]] = {
+    "stopped": st.none() | st.just(Reason("paused")),
+    "canaries": st.none() | st.sampled_from([Reason("waits_for_canaries"), Reason("canaries_failed", succeeded=0, canaries=1)]),
+    "first": st.lists(st.sampled_from(Outcome), max_size=2).map(tuple),
+    "busy": st.none() | CALLS, "busy_moves": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
+    "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
+    "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
+    "other_campaign": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
+    "searched": BOOL,
+}  # fmt: skip
+OPEN: dict[str, st.SearchStrategy[Any]] = {
+    "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": BOOL, "resends": BOOL,
+}  # fmt: skip
+CLEAR = Facts(now=NOW, read=NOW, listed=NOW)
+
+
+def facts(**drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Facts]:
+    return st.builds(Facts, now=st.just(NOW), **drawn)
+
+
+@given(ABOUT, facts(**OPEN), facts(**UNSENT))
+def test_nothing_but_evidence_decides_about_what_is_open(about: str, known: Facts, other: Facts) -> None:
+    """Pause, canaries, a struck row and a time that has passed stop sending, never reading for what is unknown."""
+    mixed = replace(known, **{name: getattr(other, name) for name in UNSENT})
+    assert decide(ASKED, about, mixed) == decide(ASKED, about, known)
+
+
+@given(ABOUT, facts(**OPEN, **UNSENT))
+def test_evidence_comes_before_everything(about: str, known: Facts) -> None:
+    said, found = decide(ASKED, about, known), known.found
+    proved = found is not None and (found.outcome.final or found.outcome is Outcome.BLOCKED)
+    if found is not None and found.outcome.final:
+        assert said == Settle(found)
+    assert isinstance(said, Settle | Block) == proved
+    assert isinstance(said, Release) == (known.absent and not proved)
+
+
+@given(ABOUT, facts(**OPEN, **UNSENT))
+def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about: str, known: Facts) -> None:
+    """A `Wait` that does not hold ends the polling of its call."""
+    said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
+    assert call is not None
+    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.found is None:
+        assert said.holds == (looked < PROOF_AFTER)
+        assert said.holds == (said.until is not None)
+    assert not isinstance(said, Read)
+
+
+@given(ABOUT, facts(**OPEN, **UNSENT))
+def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about: str, known: Facts) -> None:
+    call = known.call
+    assert call is not None
+    if isinstance(decide(ASKED, about, known), Send):
+        assert known.resends
+        assert known.looked is not None
+        assert known.looked >= resend_after(call)
+        assert call.state in {"unknown", "limited"}
+
+
+@given(ABOUT, facts(**UNSENT))
+def test_only_what_every_row_lets_go_is_sent(about: str, known: Facts) -> None:
+    creates = about == "create"
+    read, fresh = (known.listed, (10, 15)) if creates else (known.read, (60, 120))
+    clear = (
+        known.stopped is known.canaries is known.busy is known.done is known.forbidden is None
+        and set(known.first) <= {Outcome.SUCCEEDED}
+        and read is not None
+        and NOW - read <= fresh[known.taking]
+        and not known.passed
+        and ((known.judged is known.alike is known.no_account is None and not known.other_campaign) or not creates)
+        and (known.kept is True or about != "post")
+    )
+    assert isinstance(decide(ASKED, about, known), Send) == clear
+
+
+BLOCKS = (
+    ("stopped", "canaries", "first", "busy", "busy_moves"),
+    ("taking", "read", "listed"),
+    ("done", "judged", "alike", "other_campaign"),
+)
+
+
+@pytest.mark.parametrize("block", range(3))
+@given(data=st.data())
+def test_a_block_of_rows_speaks_before_those_after_it(block: int, data: st.DataObject) -> None:
+    """Whose turn it is, then reading, then what is there already, then what forbids it: one that speaks is not overruled by a later one."""
+    about, known = data.draw(ABOUT), data.draw(facts(**UNSENT))
+    earlier = {name for names in BLOCKS[: block + 1] for name in names}
+    cleared = replace(CLEAR, **{name: getattr(known, name) for name in earlier})
+    alone = decide(ASKED, about, cleared)
+    if not isinstance(alone, Send):
+        assert decide(ASKED, about, known) == alone
+
+
+def test_what_is_there_already_is_said_although_its_time_has_passed() -> None:
+    late = replace(CLEAR, passed=True, forbidden=Reason("post_gone"), no_account=Reason("no_account", said="s"))
+    assert decide(ASKED, "create", replace(late, judged=DONE)) == Settle(DONE)
+    assert decide(ASKED, "post", replace(late, done=DONE)) == Settle(DONE)
+
+
+@given(ABOUT, st.sampled_from([DONE, FAILED]), facts(**{**UNSENT, **OPEN}))
+def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about: str, done: Any, known: Facts) -> None:
+    assert decide(done, about, known) == (Send() if known.searched else Read("list", NOW))
+
+
+FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and field.name != "unshared"]
+CALL_FACTS = st.builds(
+    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), size=st.integers(1, 50), chunk=st.integers(1, 50),
+    unshared=BOOL, less=AGO, walked=AGO, others=AGO, most=st.none() | st.integers(1, 50),
+    since=AGO, covers=st.none() | st.just(Reason("other_target_open")), tries=st.integers(0, 9), **dict.fromkeys(FLAGS, BOOL),
+)  # fmt: skip
+
+
+@given(CALL_FACTS)
+def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known: CallFacts) -> None:
+    again = replace(known, kind="resend")
+    assert isinstance(fit(again), Yes) == (
+        not any(getattr(again, name) for name in FLAGS) and again.tries < rules.RESENDS
+    )
+    assert not isinstance(fit(again), Cut)
+
+
+@given(CALL_FACTS)
+def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_busy_campaign(known: CallFacts) -> None:
+    known = replace(known, kind="create", size=min(known.size, known.chunk))
+    said = fit(known)
+    if isinstance(said, Cut):
+        assert 0 < said.size < known.size, "it is asked again, of less"
+    if isinstance(said, Yes) and known.size < known.chunk:
+        assert known.others is None or NOW - known.others >= CAMPAIGN_QUIET
+        late = known.less is None or (known.walked is not None and known.walked >= known.less + RESEND_UNANSWERED)
+        assert late or not known.unshared
+
+
+@given(CALL_FACTS)
+def test_a_short_call_waits_for_an_instant_and_is_given_up_only_where_others_are_at_work(known: CallFacts) -> None:
+    said = fit(replace(known, kind="create", harmed=False))
+    if isinstance(said, Wait):
+        assert said.until is not None
+        assert said.until >= NOW
+        assert said.holds
+    if isinstance(said, Block):
+        assert known.others is not None
+        assert NOW - known.others < CAMPAIGN_QUIET
+        assert known.since is not None
+        assert NOW - known.since > rules.OTHERS_AT_WORK_FOR
+
+
+CODES = st.sampled_from(
+    ["", "NO", "RATE_LIMITED", "IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_INVALID_KEY"]
+)
+ANSWERS = (
+    st.none()
+    | st.just({})
+    | st.just([])
+    | st.just("text")
+    | CODES.map(lambda code: {"error": {"code": code, "message": "m"}})
+)
+STATUSES = st.sampled_from(
+    [100, 200, 201, 202, 207, 302, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 431, 500, 502, 504, 599]
+)
+EVENTS = st.builds(
+    Event, st.none() | STATUSES | st.integers(100, 599), ANSWERS, sent=st.sampled_from([True, True, True, False]), first=BOOL, batch=BOOL,
+    creates=BOOL, decodes=BOOL, polled=BOOL, page=BOOL, asks_to_wait=BOOL,
+)  # fmt: skip
+
+
+@given(EVENTS)
+def test_every_end_of_a_try_means_something(event: Event) -> None:
+    end = reduce.reduce(event)
+    assert end.state in {"unsent", "accepted", "unknown", "limited", "refused", "answered"}
+    assert (end.reason is None) <= (end.state in {"unsent", "accepted", "refused"})
+    assert str(end.reason)
+
+
+@given(EVENTS)
+def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event: Event) -> None:
+    end, status = reduce.reduce(event), event.status
+    if end.state not in {"unsent", "refused"} or not event.sent:
+        return
+    assert event.first
+    assert status is not None
+    assert 400 <= status < 500
+    assert not is_ambiguous(status)
+    assert event.data or event.page or event.asks_to_wait or status in reduce.TOO_LARGE
+    assert not (event.batch and status in {402, 403, 429})
+    assert event.code not in reduce.ABOUT_THE_KEY
+
+
+@given(EVENTS)
+def test_rule_15_only_a_2xx_that_decodes_counts(event: Event) -> None:
+    end = reduce.reduce(event)
+    if end.state in {"accepted", "answered"}:
+        assert event.status is not None
+        assert 200 <= event.status < 300
+        assert event.decodes
+        assert not (event.creates and event.status == 202)
+
+
+POSTS = st.sampled_from(["cancelled", "draft", "deleted"]).map(
+    lambda status: Seen("p", "2026-03-02T09:00:00+00:00", status)
+)
+LATEST = st.builds(
+    lambda outcome, code, number: replace(
+        ASKED, item=replace(ROW, attempt=number), outcome=outcome, reason=Reason(code) if outcome is Outcome.BLOCKED else None, result_id="p"
+    ),
+    st.sampled_from(Outcome), st.sampled_from(["undone", "not_found", "time_passed"]), st.integers(1, 3),
+)  # fmt: skip
+KNOWN = st.builds(
+    Known, st.integers(1, 3).map(lambda number: replace(ROW, attempt=number)), st.none() | LATEST, creates=BOOL, anew=BOOL, again=BOOL, shown=BOOL,
+    old=BOOL, differs=st.sets(st.sampled_from(["content", "tags", "firstComment"])).map(lambda names: tuple(sorted(names))),
+    withdrawn=st.none() | POSTS, call=st.none() | CALLS,
+)  # fmt: skip
+
+
+def possible(known: Known) -> bool:
+    """Whether a ledger can know this: what is settled is in no call, and only a create's post is withdrawn."""
+    if known.request is None:
+        return known.call is None and known.withdrawn is None and not known.anew
+    return not (known.request.outcome.final and known.is_open) and (known.withdrawn is None or known.creates)
+
+
+@given(KNOWN.filter(possible))
+def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known: Known) -> None:
+    verdict, request = place(known), known.request
+    if isinstance(verdict, New) and request is not None:
+        assert verdict.attempt > request.item.attempt, "(identity, attempt) is unique"
+        assert (
+            not known.succeeded or (known.withdrawn is not None and known.anew) or (known.again and not known.creates)
+        )
+        assert not known.is_open or (verdict.abandon and known.old and not known.creates)
+        assert known.anew or known.again or (known.failed and known.differs)
+    if isinstance(verdict, Renew):
+        assert request is not None
+        assert not (known.is_open or request.outcome.final)
+
+
+@given(KNOWN.filter(possible))
+def test_a_row_that_is_refused_says_why(known: Known) -> None:
+    verdict = place(known)
+    if isinstance(verdict, Refuse):
+        assert str(verdict.reason)
+        assert known.is_open or known.succeeded

@@ -1,0 +1,1137 @@
+"""A world small enough to be searched: a model of the server, kernels on ledgers of the new core, and time, each moved one step at a time.
+
+Nothing here happens by itself. Requests stay in flight until somebody decides their fate, time passes only in `World.advance`,
+and between two steps every engine has run until it waits for one or the other. So a sequence of steps is a whole history, and
+the same steps give the same history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import heapq
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from voxops._support.canonical import fingerprint
+from voxops.acts import keys
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import asked_hash, plan_create
+from voxops.acts.plan import Plan
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_update
+from voxops.api.states import PostState, TargetState
+from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.engine import engine
+from voxops.engine.execution import Execution
+from voxops.engine.lists import Listed, Look, Walk
+from voxops.errors import DecodeError, NotFoundError, TransportError
+from voxops.frames.records import build
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call
+from voxops.model import IN_FLIGHT_STATUSES, PaceInfo, Snapshot
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
+TIMEOUT = 30.0  # seconds until a caller gives a request up
+LIVES = 50.0  # seconds that a server goes on with a request nobody waits for; engines count on at most 60
+PUBLISHING = 20.0  # seconds from the queue to the result
+QUEUE = 40.0  # seconds until a delivery is attempted again
+SOON = 200.0  # seconds until a row goes out whose time is near
+FAR = "2027-01-01T00:00:00+00:00"
+ROWS = 7
+SPINS = 5000  # turns of the loop without an end
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the contract is read; see `voxburst_sandbox.Switches`.
+
+    Attributes
+    ----------
+    forget_on_5xx, ignore_keys, retention
+        What the server keeps under a key.
+    linger : float
+        Seconds for which a post still shows its old status after a 202.
+    metadata, list_metadata, texts : bool
+        Whether single reads show metadata, whether lists do, and whether posts show their texts.
+    lag : float
+        Seconds until a change of a post shows in lists; single reads show it at once.
+    clock_stops : bool
+        Whether the clock of a laptop stands still while it sleeps.
+    """
+
+    forget_on_5xx: bool = False
+    ignore_keys: bool = False
+    retention: float = 86_400.0
+    linger: float = 0.0
+    metadata: bool = True
+    list_metadata: bool = True
+    texts: bool = True
+    lag: float = 0.0
+    clock_stops: bool = False
+
+
+@dataclass(eq=False)
+class Post:
+    """A post with its targets; `jobs` counts what is queued for each."""
+
+    id: str
+    content: str
+    created: float
+    updated: float
+    status: list[str]
+    jobs: list[int]
+    outcomes: list[str]  # what the next publications end in, the last one for ever
+    scheduled: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    born: str = ""  # the text with which it was created for a row; "" for a post of somebody else
+    hand: str = ""  # what a person has written into it
+    moved: int = 0  # how often its time was changed
+    seen: list[tuple[float, PostState | None]] = field(default_factory=list)  # what lists will show, and since when
+
+    @property
+    def shown(self) -> str:
+        """Status of the whole."""
+        if IN_FLIGHT_STATUSES.intersection(self.status):
+            return "publishing"
+        if set(self.status) == {"published"}:
+            return "published"
+        return "partial" if "published" in self.status else self.status[0]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether people see it, or will."""
+        return self.shown not in {"cancelled", "draft", "failed"}
+
+
+@dataclass(eq=False)
+class Delivery:
+    """A webhook delivery as its log shows it; `queued` counts manual retries under way, which the log does not show."""
+
+    seen: dict[str, Any]
+    queued: int = 0
+
+
+@dataclass(eq=False)
+class Flight:
+    """One request on its way: leaving, running, executed, over."""
+
+    number: int
+    method: str
+    path: str
+    body: bytes | None
+    key: str
+    api_key: str
+    sent: float
+    reply: asyncio.Future[Any]
+    version: str | None = None
+    stage: str = "leaving"
+    answer: tuple[int, Any] = (500, None)
+    changed: bool = False
+    waited: bool = True
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a caller gets."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise DecodeError("no JSON") from None
+
+
+def error(code: str, message: str = "?") -> dict[str, Any]:
+    """An error as the API words it."""
+    return {"error": {"code": code, "message": message}}
+
+
+class Server:
+    """The API: posts, keys, and what was done twice."""
+
+    def __init__(self, world: World, reading: Reading, setting: Setting) -> None:
+        self.world = world
+        self.reading = reading
+        self.posts: dict[str, Post] = {}
+        self.gone: list[Post] = []  # deleted, and perhaps still in lists
+        self.deliveries: dict[str, Delivery] = {}
+        self.stored: dict[tuple[str, str], tuple[float, Any, tuple[int, Any]]] = {}
+        self.running: set[tuple[str, str]] = set()
+        self.executed: Counter[str] = Counter()
+        self.created: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()  # posts of each row, whatever they say
+        self.numbered = 0  # posts ever created
+        self.deleted: set[str] = set()
+        self.violations: list[str] = []
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        for number in range(setting.failed):
+            count = setting.targets or 1 + number % 2
+            ends = [["published"], ["failed", "published"], ["published"]][number]
+            self._put(
+                Post(
+                    f"post_{number}",
+                    f"failed {number}",
+                    START - 3600,
+                    START - 3000,
+                    ["failed"] * count,
+                    [0] * count,
+                    ends,
+                ),
+                START - 3000,
+            )
+        for number in range(setting.scheduled):
+            content = f"row {number}"
+            asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
+            marks = {
+                "voxopsOp": keys.mark("", f"r{number}", 1),
+                "voxopsRow": keys.row_mark("", f"r{number}"),
+                "voxopsCampaign": keys.campaign_mark(""),
+                "voxopsAsked": asked_hash(asked),
+            }
+            self._put(
+                Post(
+                    f"post_s{number}", content, START - 3600, START - 3600, ["scheduled"], [0], ["published"], FAR, marks,
+                    content,
+                ),
+                START - 3600,
+            )  # fmt: skip
+        for number in range(setting.deliveries):
+            seen = {
+                "delivery_id": f"del_{number}",
+                "webhook_id": "hook",
+                "success": False,
+                "status_code": 503,
+                "latency_ms": 9,
+            }
+            self.deliveries[f"del_{number}"] = Delivery(
+                seen | {"retry_count": 5, "error": "receiver answered 503", "delivered_at": None}
+            )
+
+    def _put(self, post: Post, at: float) -> None:
+        """A post comes into being."""
+        self.posts[post.id] = post
+        post.seen.append((at, self.state(post, "list")))
+
+    def _note(self, post: Post) -> None:
+        """A post has changed: lists show it after their lag."""
+        post.seen.append((self.world.time, self.state(post, "list")))
+        del post.seen[:-8]
+
+    def touch(self, post: Post) -> None:
+        """A post has changed now."""
+        post.updated = max(self.world.time, post.updated + 0.001)
+        self._note(post)
+
+    # Requests.
+
+    def arrive(self, flight: Flight) -> None:
+        """Take a request in: answer it from memory, or let it run."""
+        if flight.stage != "leaving":
+            return
+        name, said = (flight.api_key, flight.key), (flight.method, flight.path, flight.body)
+        flight.stage = "running"
+        if self.reading.ignore_keys:
+            return
+        known = self.stored.get(name)
+        if name in self.running:
+            self._answer(flight, 409, error("IDEMPOTENCY_IN_PROGRESS", "running"))
+        elif known is not None and self.world.time - known[0] < self.reading.retention:
+            if known[1] != said:
+                self._answer(flight, 409, error("IDEMPOTENCY_CONFLICT", "another"))
+            else:
+                self._answer(flight, *known[2])
+        else:
+            self.running.add(name)
+
+    def execute(self, flight: Flight, part: int | None = None) -> None:
+        """Let a running request take effect; `part` creates only so many items and breaks off."""
+        if flight.stage != "running":
+            return
+        flight.stage, flight.changed = "executed", True
+        if flight.path.endswith("/bulk"):
+            flight.answer = self._bulk(flight, part)
+        elif flight.path.startswith("/v1/webhooks"):
+            flight.answer = self._resend(flight)
+        elif flight.method == "PATCH":
+            flight.answer = self._change(flight)
+        elif flight.path.endswith("/cancel"):
+            flight.answer = self._cancel(flight)
+        else:
+            flight.answer = self._retry(flight)
+        if flight.changed and flight.method != "PATCH" and not flight.path.endswith("/cancel"):
+            self.executed[flight.key] += 1
+            if self.executed[flight.key] > 1:
+                self.violations.append(f"{flight.path} was carried out twice under the key {flight.key[:8]}")
+
+    def _bulk(self, flight: Flight, part: int | None) -> tuple[int, Any]:
+        """Create posts."""
+        results = []
+        for index, item in enumerate(json.loads(flight.body or b"{}")["posts"]):
+            if part is not None and index >= part:
+                return 500, error("INTERNAL_ERROR", "broke off")
+            self.numbered += 1
+            post_id, now = f"post_c{self.numbered}", self.world.time
+            if datetime.fromisoformat(item["scheduledFor"]).timestamp() <= now:
+                self.violations.append(f"{item['content']} was created after its time, and goes out at once")
+            post = Post(
+                post_id, item["content"], now, now, ["scheduled"], [0], ["published"], item["scheduledFor"], item["metadata"],
+                item["content"],
+            )  # fmt: skip
+            self._put(post, now)
+            row = item["metadata"].get("voxopsRow", item["content"])
+            self.created[item["content"]] += 1
+            self.rows[row] += 1
+            if self.created[item["content"]] > 1:
+                self.violations.append(f"{item['content']} was created twice")
+            elif self.rows[row] > 1:
+                self.violations.append(f"the row of {item['content']} was created twice, with another text")
+            results.append({"index": index, "status": "created", "postId": post_id})
+        return 201, {"results": results}
+
+    def delete(self, post: Post) -> None:
+        """A person deletes a post that was created; asking for it again is no second one then."""
+        del self.posts[post.id]
+        post.seen.append((self.world.time, None))
+        self.gone.append(post)
+        self.created[post.born] -= 1
+        self.deleted.add(post.born)
+        self.executed.clear()
+        self.rows[post.metadata["voxopsRow"]] -= 1
+
+    def write(self, post: Post) -> None:
+        """A person writes another text into a post."""
+        post.content = post.hand = f"{post.content}, by hand"
+        self.touch(post)
+
+    def withdraw(self, post: Post) -> None:
+        """A person withdraws a post."""
+        post.status = ["cancelled"] * len(post.status)
+        self.touch(post)
+
+    def _resend(self, flight: Flight) -> tuple[int, Any]:
+        """Send a delivery again; the second one in a row fails as the first did, so that only its count tells."""
+        name = flight.path.split("/")[5]
+        delivery = self.deliveries[name]
+        if delivery.queued or delivery.seen["success"]:
+            self.violations.append(f"{name} was sent again twice")
+        delivery.queued += 1
+        self._at(QUEUE, lambda: self._delivered(delivery, well=name == "del_0"))
+        return 202, {"id": name, "status": "queued"}
+
+    def _delivered(self, delivery: Delivery, *, well: bool) -> None:
+        """End a delivery's attempt."""
+        delivery.queued -= 1
+        delivery.seen = {**delivery.seen, "retry_count": delivery.seen["retry_count"] + 1}
+        if well:
+            delivered = {"success": True, "status_code": 200, "error": None, "delivered_at": _iso(self.world.time)}
+            delivery.seen |= delivered
+
+    def _change(self, flight: Flight) -> tuple[int, Any]:
+        """Change a post under its version."""
+        flight.changed = False
+        post = self.posts.get(flight.path.split("/")[3])
+        if post is None:
+            return 404, error("NOT_FOUND")
+        if post.shown not in {"draft", "scheduled"} or flight.version != _iso(post.updated):
+            return 409, error("CONFLICT", "another version")
+        flight.changed, body = True, json.loads(flight.body or b"{}")
+        if "content" in body:
+            if post.hand and not body["content"].startswith(post.hand):
+                self.violations.append(f"{post.id}: what a person wrote was overwritten")
+            if body["content"].count("+") > 1:
+                self.violations.append(f"{post.id} was changed twice")
+            post.content = body["content"]
+        if "scheduledFor" in body:
+            post.scheduled, post.moved = body["scheduledFor"], post.moved + 1
+            if post.moved > 1:
+                self.violations.append(f"{post.id} was moved twice")
+        if "metadata" in body:
+            if any(
+                body["metadata"].get(name) != value for name, value in post.metadata.items() if name != "voxopsChanges"
+            ):
+                self.violations.append(f"{post.id} lost its marks")
+            post.metadata = body["metadata"]
+        self.touch(post)
+        return 200, self.record(post)
+
+    def _cancel(self, flight: Flight) -> tuple[int, Any]:
+        """Withdraw a post."""
+        flight.changed = False
+        post = self.posts.get(flight.path.split("/")[3])
+        if post is None:
+            return 404, error("NOT_FOUND")
+        if post.shown not in {"draft", "scheduled"}:
+            return 409, error("CONFLICT", f"the post is {post.shown}")
+        flight.changed = True
+        self.withdraw(post)
+        return 200, self.record(post)
+
+    def _retry(self, flight: Flight) -> tuple[int, Any]:
+        """Queue what is not published again, or the one target that a fix names."""
+        parts = flight.path.split("/")
+        post = self.posts[parts[3]]
+        places = range(len(post.status)) if flight.path.endswith("/retry") else [int(parts[5].removeprefix("pp"))]
+        if not any(post.status[place] == "failed" or post.jobs[place] for place in places):
+            flight.changed = False
+            return 409, error("CONFLICT", "not failed")
+        for place in places:
+            if post.status[place] == "published":
+                continue
+            if post.jobs[place]:
+                self.violations.append(f"{post.id} was queued twice at once")
+            post.jobs[place] += 1
+            linger = self.reading.linger
+            self._at(linger, lambda place=place: self._enter(post, place, "pending"))
+            self._at(linger + PUBLISHING, lambda place=place: self._end(post, place))
+        self.world.run_events()
+        if flight.path.endswith("/fix"):
+            return 202, {"success": True, "platformId": parts[5], "status": "pending"}
+        return 202, {"id": post.id, "status": post.shown, "retriedPlatforms": [], "skippedPlatforms": []}
+
+    def _at(self, seconds: float, work: Callable[[], None]) -> None:
+        """Let something happen later."""
+        heapq.heappush(self.events, (self.world.time + seconds, len(self.events) + self.world.tick(), work))
+
+    def _enter(self, post: Post, place: int, status: str) -> None:
+        """Show a target in another status."""
+        if post.status[place] != "published":
+            post.status[place] = status
+            self.touch(post)
+
+    def _end(self, post: Post, place: int) -> None:
+        """End a publication."""
+        post.jobs[place] -= 1
+        end = post.outcomes[0]
+        if len(post.outcomes) > 1 and place == 0:
+            post.outcomes.pop(0)
+        self._enter(post, place, end)
+
+    def finish(self, flight: Flight, status: int | None = None, data: Any = None, *, answered: bool = True) -> None:
+        """End a request: remember it under its key, and tell the caller, or not."""
+        if flight.stage not in {"running", "executed"}:
+            return
+        answer = flight.answer if status is None else (status, data)
+        name = (flight.api_key, flight.key)
+        self.running.discard(name)
+        forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {402, 429}
+        if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500):
+            self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
+        if answered:
+            self._answer(flight, *answer)
+        else:
+            self._drop(flight)
+
+    def _answer(self, flight: Flight, status: int, data: Any) -> None:
+        """Answer, if anybody still waits."""
+        flight.stage = "over"
+        if flight.waited and not flight.reply.done():
+            flight.reply.set_result(Reply(status, data if isinstance(data, bytes) else json.dumps(data).encode()))
+        flight.waited = False
+
+    def _drop(self, flight: Flight) -> None:
+        """Close the connection without an answer."""
+        flight.stage = "over"
+        self.give_up(flight)
+
+    def give_up(self, flight: Flight) -> None:
+        """The caller's connection is gone, whatever the server does."""
+        if flight.waited and not flight.reply.done():
+            flight.reply.set_exception(TransportError("no answer"))
+        flight.waited = False
+
+    def meet(self, flight: Flight, fate: str) -> None:
+        """Decide what becomes of a request."""
+        bulk = flight.path.endswith("/bulk")
+        if flight.stage != "leaving" and fate in {"lost", "429"}:
+            fate = "unanswered"  # it has arrived already
+        if fate == "lost":
+            self._drop(flight)
+        elif fate == "429":
+            self._answer(flight, 429, error("RATE_LIMITED", "slow down"))
+        elif fate == "slow":
+            self.arrive(flight)
+            self.give_up(flight)
+        else:
+            self.arrive(flight)
+            if fate == "500 before":
+                self.finish(flight, 500, error("INTERNAL_ERROR"))
+                return
+            if fate == "400":
+                flight.answer = (400, error("VALIDATION_ERROR", "no"))
+                self.finish(flight)
+                return
+            self.execute(flight, 1 if fate in {"partial", "429 middle", "402 middle"} and bulk else None)
+            if fate == "unanswered":
+                self.finish(flight, answered=False)
+            elif fate == "500 after":
+                self.finish(flight, 500, error("INTERNAL_ERROR"))
+            elif fate == "429 middle":
+                self.finish(flight, 429, error("RATE_LIMITED", "slow down"))
+            elif fate == "402 middle":
+                self.finish(flight, 402, error("QUOTA_EXCEEDED", "no more"))
+            elif fate == "garbled":
+                self.finish(flight, 200, b"<html>")
+            elif fate == "page":
+                self.finish(flight, 403, b"<html>")
+            elif fate == "unread" and bulk and flight.answer[0] == 201:
+                self.finish(flight, 207, {"results": flight.answer[1]["results"][:-1]})
+            else:
+                self.finish(flight)
+
+    # Reads.
+
+    def state(self, post: Post, source: str = "single") -> PostState:
+        """A post as a read shows it."""
+        updated = _iso(post.updated)
+        rows = tuple(
+            TargetState(
+                f"p{place}",
+                "acc",
+                status,
+                "RATE_LIMITED" if status == "failed" else None,
+                "later" if status == "failed" else None,
+                target_id=f"pp{place}" if source == "single" else None,
+            )
+            for place, status in enumerate(post.status)
+        )
+        shows = self.reading.metadata and (source == "single" or self.reading.list_metadata)
+        return PostState(
+            post.id, post.shown, updated, _iso(post.created), post.scheduled, post.content if self.reading.texts else None,
+            dict(post.metadata) if shows else None, rows, source, (), updated,
+        )  # type: ignore[arg-type]  # fmt: skip
+
+    def record(self, post: Post) -> dict[str, Any]:
+        """A post as the wire has it."""
+        shown = self.state(post)
+        platforms = [
+            {
+                "id": target.target_id, "platform": target.platform, "accountId": target.account_id, "status": target.status,
+                "error": target.error_code and {"code": target.error_code, "message": target.error_message},
+            }
+            for target in shown.targets
+        ]  # fmt: skip
+        return {
+            "id": post.id, "status": shown.status, "content": shown.content, "scheduledFor": shown.scheduled_for,
+            "createdAt": shown.created_at, "updatedAt": shown.updated_at, "metadata": shown.metadata, "platforms": platforms,
+            "tags": [],
+        }  # fmt: skip
+
+    def listed(self) -> dict[str, PostState]:
+        """Posts as the list shows them now."""
+        until = self.world.time - self.reading.lag
+        found = {}
+        for post in (*self.posts.values(), *self.gone):
+            before = [state for at, state in post.seen if at <= until]
+            if before and before[-1] is not None:
+                found[post.id] = before[-1]
+        return found
+
+
+def _iso(at: float) -> str:
+    """A time as the frames tell it."""
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat()
+
+
+class Client:
+    """What an engine sees of the network."""
+
+    pace = PaceInfo()
+
+    def __init__(self, world: World, kernel: Kernel, api_key: str) -> None:
+        self.world = world
+        self.kernel = kernel
+        self.api_key = api_key
+        self.clock = kernel
+        self.requests = 0
+        self.open = True  # whether the pace lets requests go
+        self._offset = world.time - kernel.monotonic()
+
+    def learn(self) -> None:
+        """An answer came: it tells the server's time."""
+        self._offset = self.world.time - self.kernel.monotonic()
+
+    def now(self) -> datetime:
+        """The server's time as far as it is known."""
+        return datetime.fromtimestamp(self.kernel.monotonic() + self._offset, UTC)
+
+    @asynccontextmanager
+    async def permit(self) -> AsyncIterator[Client]:
+        """The right to one try, when the pace allows."""
+        while not self.open:
+            await self.world.change()
+        yield self
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None,
+        key: str,
+        may_go: Callable[[], bool],
+        version: str | None = None,
+    ) -> Reply:
+        """Send once; the world decides what becomes of it. A drowsy kernel falls asleep when the connection stands."""
+        if self.kernel.drowsy:
+            self.kernel.drowsy, self.kernel.asleep = False, True
+        await self.kernel.awake()
+        if not may_go():
+            raise TransportError("it must not go any more", sent=False)
+        reply = await self.world.launch(method, path, body, key, self.api_key, version)
+        self.learn()
+        return reply
+
+    async def request(self, method: str, path: str, **_: Any) -> Reply:
+        """Read one post."""
+        await asyncio.sleep(0)
+        self.learn()
+        post = self.world.server.posts.get(path.rsplit("/", 1)[1])
+        if post is None:
+            raise NotFoundError("no such post", status=404, body=json.dumps(error("NOT_FOUND")).encode())
+        return Reply(200, json.dumps(self.world.server.record(post)).encode())
+
+    async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
+        """The one page of the list of posts."""
+        await asyncio.sleep(0)
+        self.learn()
+        server = self.world.server
+        shown = [server.posts[name] for name in server.listed() if name in server.posts]
+        yield mock.Mock(records=[server.record(post) for post in shown], cursor=None, says_more=True)
+
+
+class Reader:
+    """Reads the model at once."""
+
+    pages = 0
+    knows_what_waits = True  # what it would read again besides the top is left out: the least that the engine may see
+
+    def __init__(self, world: World, client: Client) -> None:
+        self._server = world.server
+        self._client = client
+        self.walk = self._walked = (-math.inf, -math.inf)
+
+    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
+        await self._read()
+        return {name: self._server.state(self._server.posts[name]) for name in ids if name in self._server.posts}
+
+    async def post(self, post_id: str) -> PostState | None:
+        return (await self.posts([post_id], ())).get(post_id)
+
+    async def follow(self, ids: Collection[str]) -> Look:
+        found = await self.posts(ids, ())
+        return Look(found=found, missing=set(ids) - found.keys())
+
+    async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        await self._read()
+        created = {"created_at": "2026-02-01T00:00:00+00:00"}
+        return {name: one.seen | created for name, one in self._server.deliveries.items() if name in ids}
+
+    async def learn_time(self) -> None:
+        await self._read()
+
+    async def created(
+        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+    ) -> Listed:
+        """All that lists show; of what a walk of a short time ago has shown, nothing again where the top is enough."""
+        await self._read()
+        listed = Listed(read=self._client.now().timestamp())
+        now, shown = self._server.world.time, self._server.listed()
+        times = {name: datetime.fromisoformat(state.created_at or "").timestamp() for name, state in shown.items()}
+        began, newest = self.walk
+        if on_top and now - began <= WALK_HOLDS_FOR:
+            from_here = newest - LIST_DISORDER.total_seconds()
+            listed.take(state for name, state in shown.items() if times[name] >= from_here)
+        else:
+            began, listed.whole = now, True
+            listed.take(shown.values())
+        self._walked = began, max(times.values(), default=-math.inf)
+        listed.walk = Walk(began, 0.0, since, since, frozenset())
+        return listed
+
+    def learnt(self, _: Listed) -> None:
+        self.walk = self._walked
+
+    async def _read(self) -> None:
+        await self._client.kernel.awake()
+        await asyncio.sleep(0)
+        self._client.learn()
+
+
+class Writer:
+    """Writes to the ledger at once; a suspended kernel learns of it when it wakes, a dead one never."""
+
+    unwritten = 0
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def commit(self, work: Callable[[], Any]) -> Any:
+        if self._kernel.dead:
+            raise asyncio.CancelledError
+        (result,) = self._kernel.ledger.in_one_commit([work])
+        if isinstance(result, Call) and self._kernel.sleepy:
+            self._kernel.sleepy, self._kernel.asleep = False, True
+        await self._kernel.awake()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    note = commit
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Mean(random.Random):
+    """Jitter without chance, so that histories meet in the same states."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def notice(self, snapshot: Snapshot) -> None:
+        """Nothing is shown."""
+
+
+class _Made:
+    """A run as `plan_cancel` takes it."""
+
+    def __init__(self, run: str, frame: pd.DataFrame) -> None:
+        self.id, self._frame = run, frame
+
+    def made(self) -> pd.DataFrame:
+        return self._frame
+
+
+class Kernel:
+    """One Python kernel with its engine and the runs that it drives; its client's clock, too."""
+
+    def __init__(self, world: World, path: Path, api_key: str) -> None:
+        self.world = world
+        self.path = path
+        self.dead = self.asleep = False
+        self.sleepy = False  # falls asleep between its next commit of a call and the send
+        self.drowsy = False  # falls asleep when the connection of its next send stands
+        self.client = Client(world, self, api_key)
+        self.ledger = world.setting.ledger(path, clock=lambda: self.client.now().timestamp())
+        self.ledger._db.execute("PRAGMA synchronous=OFF")
+        with (
+            mock.patch.object(engine, "Writer", lambda _: Writer(self)),
+            mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
+        ):
+            self.engine = engine.Engine(
+                self.client, self.ledger, credential=self.ledger.fingerprint(api_key), retention=86_400.0, rng=Mean()
+            )  # type: ignore[arg-type]
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._executions: list[Execution] = []
+        self.failures: list[str] = []
+
+    # The clock of its client.
+
+    def monotonic(self) -> float:
+        """Elapsed seconds, as clients see them."""
+        return self.world.elapsed if self.world.server.reading.clock_stops else self.world.time - START
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much time has passed."""
+        await self.world.sleep(seconds)
+        await self.awake()
+
+    async def awake(self) -> None:
+        """Go on only if the kernel lives and does not sleep."""
+        while self.asleep and not self.dead:
+            await self.world.change()
+        if self.dead:
+            raise asyncio.CancelledError
+
+    # Cells.
+
+    async def _silent(self, current: Any) -> None:
+        """Nobody watches."""
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let the kernel do something."""
+        self._tasks.append(self.world.loop.create_task(work))
+        self.world.settle()
+
+    async def run(self, plan: Plan) -> None:
+        """Bind a plan and drive it."""
+        await self.drive(await self.engine.bind(plan, None))
+
+    async def drive(self, run: str, **options: Any) -> None:
+        """Drive a run."""
+        await self.execution(run, **options).go()
+
+    def execution(self, run: str, **options: Any) -> Execution:
+        """A run about to be executed."""
+        execution = Execution(self.engine, run, Silent(), **options)
+        execution._reporter.follow = self._silent  # type: ignore[method-assign]
+        self._executions.append(execution)
+        return execution
+
+    def runs(self) -> list[str]:
+        """All runs of the ledger, oldest first."""
+        return [run for (run,) in self.ledger.query("SELECT id FROM runs ORDER BY created, rowid")]
+
+    def drive_all(self) -> None:
+        """Drive every run of the ledger: all are resumed."""
+        for run in self.runs():
+            self.start(self.drive(run))
+
+    async def undo(self, run: str) -> None:
+        """Withdraw what a run created."""
+        frame = await self.execution(run).made()
+        plan = plan_cancel(_Made(run, frame))  # type: ignore[arg-type]
+        await self.run(plan)
+
+    async def retry_stuck(self, run: str) -> None:
+        """Retry what hangs, as the next attempt."""
+        frame = self.execution(run).failed(stuck=True)
+        if len(frame):
+            frame.attrs["fetched_at"] = _iso(self.world.time)
+            plan = plan_retry(frame)
+            if plan.eligible:
+                await self.run(plan)
+
+    async def pause(self) -> None:
+        """Pause whatever is being driven."""
+        for execution in self._executions:
+            if not execution.over:
+                await execution.pause()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still being driven."""
+        return any(not task.done() for task in self._tasks)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing more is written or sent. What left the machine has left."""
+        self.broken()
+        self.dead, self.asleep = True, False
+        for execution in self._executions:
+            execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
+        driver = self.engine.driver
+        for _ in range(50):
+            mine = [*self._tasks, *driver._senders, *driver._readers.values(), *filter(None, [driver._task])]
+            left = [task for task in mine if not task.done()]
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            self.world.settle()
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self.ledger.close()
+
+    def broken(self) -> list[str]:
+        """What broke down in this kernel."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (failure := task.exception()) is not None:
+                said = f"a cell broke down: {type(failure).__name__}: {failure}"
+                if said not in self.failures:
+                    self.failures.append(said)
+        return self.failures
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What there is in a world before anything happens."""
+
+    failed: int = 1  # posts that failed; one shows that posts have metadata
+    targets: int = 0  # of each, 0 for one and two in turn
+    scheduled: int = 0  # posts that wait to go out, created for rows by another ledger
+    deliveries: int = 0
+    soon: frozenset[int] = frozenset()  # rows whose time is near
+    ledger: type[Ledger] = Ledger
+
+
+class World:
+    """The server, the kernels and time.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ledgers live.
+    reading : Reading
+        How the server reads the contract.
+    setting : Setting
+        What there is.
+    """
+
+    def __init__(self, folder: Path, reading: Reading, setting: Setting) -> None:
+        self.folder = folder
+        self.setting = setting
+        self.time = START
+        self.elapsed = 0.0
+        self.loop = asyncio.new_event_loop()
+        self.server = Server(self, reading, setting)
+        self.flights: list[Flight] = []
+        self.kernels: list[Kernel] = []
+        self.loaded: Plan | None = None  # what was planned from a frame of some time ago
+        self.undone: set[str] = set()  # texts of rows that are to be withdrawn with their run
+        self.hangs = False  # whether a cell went on for hours
+        self._name = 0
+        self._ticks = 0
+        self.timers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._changes: list[asyncio.Future[None]] = []
+        self.api_key = "key a"
+
+    def close(self) -> None:
+        """End everything."""
+        for kernel in self.kernels:
+            if not kernel.dead:
+                kernel.kill()
+        self.loop.close()
+
+    # Time.
+
+    def tick(self) -> int:
+        """A number that grows."""
+        self._ticks += 1
+        return self._ticks
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much time has passed."""
+        done = self.loop.create_future()
+        heapq.heappush(self.timers, (self.elapsed + max(0.01, seconds), self.tick(), done))
+        await done
+
+    async def change(self) -> None:
+        """Wait until something outside has been decided."""
+        done = self.loop.create_future()
+        self._changes.append(done)
+        await done
+
+    def settle(self) -> None:
+        """Let every engine run until it waits for the network or for time."""
+        changes, self._changes = self._changes, []
+        for done in changes:
+            if not done.done():
+                done.set_result(None)
+        for _ in range(SPINS):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+            if not self.loop._ready:  # type: ignore[attr-defined]
+                break
+        else:
+            raise RuntimeError("an engine spins")
+        while self.timers and self.timers[0][2].done():
+            heapq.heappop(self.timers)
+
+    def run_events(self) -> None:
+        """Let happen what is due at the server."""
+        while self.server.events and self.server.events[0][0] <= self.time + 1e-3:
+            heapq.heappop(self.server.events)[2]()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with everything that falls due in it."""
+        end = self.time + seconds
+        for _ in range(SPINS):
+            due = [end]
+            if self.server.events:
+                due.append(self.server.events[0][0])
+            if self.timers:
+                due.append(self.time + self.timers[0][0] - self.elapsed)
+            for flight in self.flights:
+                if flight.stage != "over":
+                    due.append(flight.sent + (TIMEOUT if flight.waited else LIVES))
+            step = max(0.0, min(due) - self.time)
+            self.time += step
+            self.elapsed += step
+            self._happen()
+            if self.time >= end:
+                return
+        raise RuntimeError("an engine never rests")
+
+    def _happen(self) -> None:
+        """What is due now."""
+        self.run_events()
+        for flight in list(self.flights):
+            age = self.time - flight.sent + 1e-3
+            if flight.stage != "over" and flight.waited and age >= TIMEOUT:
+                self.server.give_up(flight)
+            if flight.stage != "over" and not flight.waited and age >= LIVES:
+                self.server.meet(flight, "unanswered")
+        while self.timers and self.timers[0][0] <= self.elapsed + 1e-3:
+            done = heapq.heappop(self.timers)[2]
+            if not done.done():
+                done.set_result(None)
+        self.settle()
+
+    def night(self, seconds: float = 26 * 3600.0) -> None:
+        """The laptop sleeps: what it waits for stands still. Requests under way end meanwhile."""
+        for flight in list(self.flights):
+            if flight.stage != "over":
+                self.server.meet(flight, "unanswered")
+        self.time += seconds
+        self.run_events()
+        self.settle()
+
+    # Kernels.
+
+    @property
+    def alive(self) -> list[Kernel]:
+        """Kernels that run."""
+        return [kernel for kernel in self.kernels if not kernel.dead]
+
+    def kernel(self) -> Kernel:
+        """Start a kernel on the present ledger."""
+        kernel = Kernel(self, self.folder / f"ledger{self._name}.sqlite", self.api_key)
+        self.kernels.append(kernel)
+        return kernel
+
+    async def launch(
+        self, method: str, path: str, body: bytes | None, key: str, api_key: str, version: str | None
+    ) -> Reply:
+        """Put a request on its way and wait for its answer."""
+        reply = self.loop.create_future()
+        flight = Flight(self.tick(), method, path, body, key, api_key, self.time, reply, version)
+        self.flights.append(flight)
+        try:
+            return await flight.reply
+        finally:
+            flight.waited = False
+
+    def open_flights(self) -> list[Flight]:
+        """Requests whose fate is open, oldest first."""
+        self.flights = [flight for flight in self.flights if flight.stage != "over"]
+        return self.flights
+
+    def meet(self, flight: Flight, fate: str) -> None:
+        """Decide what becomes of a request, and let everybody react."""
+        self.server.meet(flight, fate)
+        self.settle()
+
+    # Plans.
+
+    def creates(self, rows: Sequence[int], *, changed: str = "", prefix: str = "r") -> Plan:
+        """A plan for some rows of the one campaign; `changed` is what somebody has added to their texts, `prefix` begins their names."""
+        soon = _iso(START + SOON)
+        frame = pd.DataFrame(
+            {
+                "row_id": [f"{prefix}{row}" for row in rows],
+                "content": [f"row {row}{changed}" for row in rows],
+                "accounts": ["acc"] * len(rows),
+                "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
+            }
+        )
+        return plan_create(frame, key="row_id")
+
+    def redeliveries(self, attempt: int = 1) -> Plan:
+        """A plan for every delivery that has not succeeded."""
+        frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
+        frame["delivered_at"] = pd.to_datetime(frame["delivered_at"], utc=True, format="ISO8601").astype(
+            "datetime64[us, UTC]"
+        )
+        created = pd.Series([pd.Timestamp("2026-02-01", tz="UTC")] * len(frame), dtype="datetime64[us, UTC]")
+        frame = frame.assign(event_type="post.failed", created_at=created, attempt=attempt)
+        frame.attrs["fetched_at"] = _iso(self.time)
+        return plan_redeliver(frame)
+
+    def retries(self, attempt: int = 1, *, filtered: bool = False) -> Plan | None:
+        """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
+        rows = [
+            {
+                "post_id": post.id, "post_status": post.shown, "updated_at": _iso(post.updated), "platform_post_id": None,
+                **dataclasses.asdict(target),
+            }
+            for post in self.server.posts.values()
+            for target in self.server.state(post).targets
+            if not post.metadata and "failed" in post.status
+        ]  # fmt: skip
+        if not rows:
+            return None
+        frame = pd.DataFrame(rows)
+        frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype(
+            "datetime64[us, UTC]"
+        )
+        frame = frame.assign(
+            verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
+        )
+        frame.attrs["fetched_at"] = _iso(self.time)
+        if filtered:
+            failed = frame[frame["status"] == "failed"].groupby("post_id").size()
+            flying = frame[frame["status"].isin(IN_FLIGHT_STATUSES)].groupby("post_id").size()
+            names = set(frame["post_id"])
+            frame.attrs["open_targets"] = json.dumps({p: [int(failed.get(p, 0)), int(flying.get(p, 0))] for p in names})
+            frame = frame[frame["platform"] == "p0"]
+        return plan_retry(frame)
+
+    def _scheduled(self) -> pd.DataFrame | None:
+        """Posts that wait to go out, as the analyst loads them."""
+        records = [self.server.record(post) for post in self.server.posts.values() if post.shown == "scheduled"]
+        return build("posts", records, fetched_at=_iso(self.time)) if records else None
+
+    def changes(self, act: str) -> Plan | None:
+        """A plan that withdraws, changes or moves the posts that wait to go out."""
+        frame = self._scheduled()
+        if frame is None:
+            return None
+        if act == "cancel":
+            return plan_cancel(frame)
+        if act == "move":
+            return plan_update(frame, by="2h", change="strike")
+        return plan_update(frame.assign(new_content=frame["content"] + " +"))
+
+    # The end.
+
+    def heal(self) -> None:
+        """Let the network be well and somebody run everything all over, until nothing moves any more."""
+        for kernel in self.alive:
+            kernel.asleep = kernel.drowsy = kernel.sleepy = False
+            kernel.client.open = True
+        self.settle()
+        if not self.alive:
+            self.kernel()
+        for _ in range(6 if self.server.reading.metadata else 1):  # without, what is unknown stays so
+            self.go_on()
+            for kernel in self.alive:
+                kernel.drive_all()
+            self.go_on()
+            if not self.unsettled():
+                return
+
+    def unsettled(self) -> bool:
+        """Whether a request is open in the ledger of a kernel that runs."""
+        question = "SELECT count(*) FROM requests WHERE outcome = '' AND NOT blocked"
+        return any(kernel.ledger.query(question)[0][0] for kernel in self.alive)
+
+    def go_on(self) -> None:
+        """Answer everything, and let time pass while anybody works."""
+        for _ in range(400):
+            for flight in list(self.open_flights()):
+                self.meet(flight, "ok")
+            if not any(kernel.busy for kernel in self.alive):
+                return
+            self.advance(15.0)
+        self.hangs = True
+
+
+def identity(row: int, prefix: str = "r") -> str:
+    """What a row of the campaign is, for ever."""
+    return fingerprint("create", "", f"{prefix}{row}")
+
+
+__all__ = ["ROWS", "Flight", "Kernel", "Post", "Reading", "Server", "Setting", "World", "identity", "replace"]

@@ -1,0 +1,715 @@
+"""Every history of one or two rows, to a depth: the new core and its ledger against a model of the server, in virtual time.
+
+What is real here: planning, binding, the ledger on disk, the loop, and every decision. What is a model: the server, and HTTP
+between the two (`tests.exhaustive.model`), because a history must take milliseconds and the same events must give the same
+history. The socket, paging and decoding are proved by the other tests, which use the real sandbox.
+
+A history is a sequence of events. Between two events every engine has run until it waits for the network or for time, so all
+branching is here. The search goes level by level and plays each history from its start, since a state can't be copied; a state
+that was seen before, by a digest of server, ledgers, kernels, requests under way and timers relative to now, is not gone into again.
+Every state that is new is also played to its end: the network heals, somebody runs everything all over, and nothing may have
+happened twice, and nothing may be lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import pickle
+import re
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from tests.exhaustive import model
+from tests.exhaustive.model import Kernel, Post, Reading, Setting, World, identity
+
+from voxops.acts import plan as plans
+from voxops.acts.plan import Plan
+from voxops.api.reasons import read_reason
+from voxops.engine import engine
+from voxops.frames.packing import pack as pack_anew
+from voxops.ledger.ledger import Ledger
+from voxops.model import Outcome
+
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
+FRESH = "fresh.sqlite"
+Event = tuple[Any, ...]
+History = tuple[Event, ...]
+
+# What becomes of a request. "slow": it arrives, and its caller has gone before it ends.
+FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
+FATES_OF_TWO = ("partial", "unread")
+LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
+# A moment, until a look; longer than a lease and a reading's age; longer than absence needs.
+WAITS = (7.0, 100.0, 320.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A universe to be searched.
+
+    Attributes
+    ----------
+    act : str
+        ``create``, ``retry``, ``redeliver``, ``update``, ``move`` or ``cancel``.
+    rows : int
+        Rows, posts or deliveries in it.
+    kernels : int
+        Kernels at once on one ledger.
+    ledgers : int
+        Ledgers, one after the other or beside each other.
+    reading : Reading
+        How the contract is read.
+    opening : tuple
+        Events before the first that is counted, which is the first run.
+    people : bool
+        Whether people edit posts, delete them, and change the sheet meanwhile.
+    at_once : bool
+        Whether two ledgers work at the same moment; else the second begins when nothing of the first is under way (rule 31).
+    more : tuple of str
+        Further kinds of events: see `events`.
+    only : tuple of str
+        Kinds of events that there are; all where it is empty.
+    bulk : int
+        Rows of a chunk at the most.
+    targets, soon
+        See `Setting`.
+    waits : tuple of float
+        How long a wait may be.
+    runs : int
+        How often the cell is run in one kernel.
+    """
+
+    act: str
+    rows: int = 1
+    kernels: int = 1
+    ledgers: int = 1
+    reading: Reading = field(default_factory=Reading)
+    ledger: type[Ledger] = field(default=Ledger, repr=False)
+    opening: History = ()
+    people: bool = True
+    at_once: bool = True
+    more: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    fates: tuple[str, ...] = ()
+    bulk: int = 3
+    targets: int = 0
+    soon: frozenset[int] = frozenset()
+    waits: tuple[float, ...] = WAITS
+    runs: int = 2
+
+    @property
+    def may_meet(self) -> tuple[str, ...]:
+        """What may become of a request."""
+        if self.fates:
+            return self.fates
+        two = self.act == "create" and self.rows > 1
+        return FATES + (FATES_OF_TWO if two else ()) + (LIMITS if two and "limits" in self.more else ())
+
+    @property
+    def setting(self) -> Setting:
+        """What there is before anything happens."""
+        changes = self.act in {"update", "move", "cancel"}
+        return Setting(
+            failed=self.rows if self.act == "retry" else 1,
+            targets=self.targets,
+            scheduled=self.rows if changes else 0,
+            deliveries=self.rows if self.act == "redeliver" else 0,
+            soon=self.soon,
+            ledger=self.ledger,
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found; `history` is the shortest that breaks the promise, None if none does."""
+
+    histories: int
+    states: int
+    depth: int
+    history: History | None = None
+    problems: tuple[str, ...] = ()
+
+
+class _Plans:
+    """Plans by what was requested: planning is pure, so that the same frames give the same plan."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Plan | None] = {}
+        self._tables: dict[int, tuple[Plan, Any]] = {}
+        self._packed: dict[int, tuple[Any, bytes]] = {}
+        self._table = Plan.stored_table
+
+    def get(self, asked: str, make: Callable[[], Plan | None]) -> Plan | None:
+        if asked not in self._known:
+            self._known[asked] = make()
+        return self._known[asked]
+
+    def table(self, plan: Plan) -> Any:
+        if id(plan) not in self._tables:
+            self._tables[id(plan)] = plan, self._table(plan)
+        return self._tables[id(plan)][1]
+
+    def pack(self, table: Any) -> bytes:
+        if id(table) not in self._packed:
+            self._packed[id(table)] = table, pack_anew(table)
+        return self._packed[id(table)][1]
+
+
+_PLANS = _Plans()
+
+
+@contextmanager
+def universe(case: Case) -> Iterator[Callable[[], World]]:
+    """Make worlds of a case, each in a folder of its own; the same events give the same history."""
+    folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=FOLDER))
+    fresh = folder / FRESH
+    Ledger(fresh).close()
+    numbers = itertools.count()
+    names: Any = itertools.count()
+
+    def make() -> World:
+        nonlocal names
+        names = itertools.count()
+        place = folder / str(next(numbers))
+        place.mkdir()
+        world = World(place, case.reading, case.setting)
+        open_ledger(world)
+        return world
+
+    try:
+        with (
+            mock.patch("voxops.engine.bind.pack", _PLANS.pack),
+            mock.patch.object(Plan, "stored_table", lambda plan: _PLANS.table(plan)),
+            mock.patch.object(plans, "BULK_POSTS", case.bulk),
+            mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
+        ):
+            yield make
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_ledger(world: World) -> None:
+    """Start a kernel on a ledger of its own, which is empty: copied, since making one takes longer than a whole history."""
+    shutil.copy(world.folder.parent / FRESH, world.folder / f"ledger{world._name}.sqlite")
+    world.kernel()
+
+
+def planned(world: World, case: Case, what: str = "") -> Plan | None:
+    """What there is to do, as a notebook's cell plans it now.
+
+    `what` is another cell than the case's own: ``changed`` (somebody has mended the sheet's texts), ``part`` (the sheet without its last
+    row), ``renamed`` (its rows under other names), ``filtered`` (of each failed post one target), or another act.
+    """
+    server = world.server
+    shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
+    asked = str((case.act, case.rows, case.soon, case.bulk, what))
+    if case.act != "create" or what in {"update", "move", "cancel"}:
+        asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
+
+    def make() -> Plan | None:
+        act = what if what in {"update", "move", "cancel"} else case.act
+        if act in {"update", "move", "cancel"}:
+            return world.changes(act)
+        if act == "create":
+            rows = range(case.rows - (what == "part"))
+            changed, prefix = " mended" if what == "changed" else "", "s" if what == "renamed" else "r"
+            return world.creates(rows, changed=changed, prefix=prefix)
+        return world.redeliveries() if act == "redeliver" else world.retries(filtered=what == "filtered")
+
+    return _PLANS.get(asked, make)
+
+
+def start(world: World, case: Case, which: int, what: str = "") -> None:
+    """Plan what there is to do and run it, as a notebook's cell does."""
+    plan = planned(world, case, what)
+    if plan is not None:
+        kernel = world.alive[which]
+        kernel.start(kernel.run(plan))
+
+
+def ours(world: World) -> list[Post]:
+    """Posts that were created for rows, the oldest first."""
+    return [post for post in world.server.posts.values() if post.born]
+
+
+def play(world: World, case: Case, event: Event) -> None:
+    """Let one event happen."""
+    server = world.server
+    match event:
+        case ("run", which):
+            start(world, case, which)
+        case ("run", which, what):
+            start(world, case, which, what)
+        case ("load",):
+            world.loaded = planned(world, case)
+        case ("run loaded", which):
+            kernel = world.alive[which]
+            if world.loaded is not None:
+                kernel.start(kernel.run(world.loaded))
+        case ("undo", which):
+            kernel = world.alive[which]
+            run = kernel.runs()[-1]
+            kernel.start(kernel.undo(run))
+            world.undone |= {f"row {row}" for row in range(case.rows)}
+        case ("stuck", which):
+            kernel = world.alive[which]
+            for run in kernel.runs()[-1:]:
+                kernel.start(kernel.retry_stuck(run))
+        case ("pause", which):
+            kernel = world.alive[which]
+            kernel.start(kernel.pause())
+        case ("resume", which):
+            world.alive[which].drive_all()
+        case ("meet", which, fate):
+            world.meet(world.open_flights()[which], fate)
+        case ("wait", seconds):
+            world.advance(seconds)
+        case ("night",):
+            world.night()
+        case ("edit",):
+            server.touch(next(iter(server.posts.values())))
+        case ("edit tags",):
+            server.touch(ours(world)[0])
+        case ("write",):
+            server.write(ours(world)[0])
+        case ("withdraw",):
+            server.withdraw(ours(world)[0])
+        case ("delete",):
+            server.delete(ours(world)[0])
+        case ("hold", which):
+            world.alive[which].client.open = False
+        case ("let go", which):
+            world.alive[which].client.open = True
+            world.settle()
+        case ("kill", which):
+            world.alive[which].kill()
+        case ("restart",):
+            world.kernel().drive_all()
+        case ("doze", which):
+            world.alive[which].drowsy = True
+        case ("nod", which):
+            world.alive[which].sleepy = True
+        case ("wake", which):
+            world.alive[which].asleep = False
+            world.settle()
+        case ("other ledger",):
+            world._name += 1
+            open_ledger(world)
+        case ("lose",):
+            for kernel in world.alive:
+                kernel.kill()
+            (world.folder / f"ledger{world._name}.sqlite").unlink()
+            world._name += 1
+            open_ledger(world)
+        case _:
+            raise ValueError(event)
+
+
+def events(world: World, case: Case, past: History) -> Iterator[Event]:
+    """What may happen next."""
+    for event in _events(world, case, past):
+        if not case.only or event[0] in case.only or (len(event) > 2 and event[0] == "run" and event[2] in case.only):
+            yield event
+
+
+def _events(world: World, case: Case, past: History) -> Iterator[Event]:
+    flights, alive, more = world.open_flights(), world.alive, set(case.more)
+    kinds = {event[0] for event in past} | {event[2] for event in past if event[0] == "run" and len(event) > 2}
+    live = [post for post in ours(world) if post.is_live]
+    for which, kernel in enumerate(alive):
+        if kernel.asleep:
+            yield ("wake", which)
+            continue
+        if past.count(("run", which)) < case.runs:  # the cell is run a second time, whether or not the first goes on
+            yield ("run", which)
+        alone = not flights and not any(other.busy for other in alive if other is not kernel)
+        if case.act == "create":
+            if case.people and "changed" not in kinds and (alone or case.ledgers == 1):  # else see rule 31
+                yield ("run", which, "changed")
+        for what in sorted(more & {"part", "renamed", "filtered", "cancel", "update", "move"}):
+            if past.count(("run", which, what)) < 1 + (what == "move"):
+                yield ("run", which, what)
+        if "undo" in more and "undo" not in kinds and kernel.runs():
+            yield ("undo", which)
+        if "stuck" in more and "stuck" not in kinds and kernel.runs():
+            yield ("stuck", which)
+        if "load" in more and "load" in kinds and ("run loaded", which) not in past:
+            yield ("run loaded", which)
+        if "pause" in more and kernel.busy and ("pause", which) not in past:
+            yield ("pause", which)
+        if "pause" in more and ("pause", which) in past and ("resume", which) not in past:
+            yield ("resume", which)
+        if not kernel.client.open:
+            yield ("let go", which)
+        if kernel.busy:
+            yield ("kill", which)
+            if case.kernels > 1 or "doze" in more:
+                if not kernel.drowsy:
+                    yield ("doze", which)
+                if "nod" in more and not kernel.sleepy:
+                    yield ("nod", which)
+    for which in range(min(2, len(flights))):
+        for fate in case.may_meet:
+            yield ("meet", which, fate)
+    moving = bool(flights) or any(kernel.busy for kernel in alive) or bool(world.server.events)
+    if (moving or "still" in more) and past[-1][0] not in {"wait", "night"}:  # two in a row are one that is longer
+        yield from (("wait", seconds) for seconds in case.waits)
+        if moving:
+            yield ("night",)
+    ledgers = world._name + 1
+    if len(alive) < case.kernels + case.ledgers - 1 and (past[-1][0] == "kill" or case.kernels > 1):
+        yield ("restart",)
+    if ledgers < case.ledgers and (case.at_once or not moving):
+        yield ("other ledger",)
+    if "lose" in more and "lose" not in kinds:
+        yield ("lose",)
+    if "load" in more and "load" not in kinds:
+        yield ("load",)
+    still = not any(kernel.busy for kernel in alive) and not flights
+    # Beside what moves in another ledger an edit is rule 31's.
+    if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
+        yield ("edit",)
+    if case.people and live and "delete" not in kinds and case.act == "create":
+        yield ("delete",)
+    for name in ("edit tags", "write", "withdraw"):
+        if name in more and live and name not in kinds:
+            yield (name,)
+
+
+def digest(world: World) -> str:
+    """What decides about everything to come: equal digests, equal futures."""
+    now, elapsed = world.time, world.elapsed
+    server = world.server
+
+    def ago(at: float) -> float:
+        return round(now - at, 2)
+
+    state: list[Any] = [
+        [
+            (
+                p.id, p.content, p.born, p.hand, p.moved, p.scheduled, str(p.metadata), p.status, p.jobs, p.outcomes, ago(p.created),
+                ago(p.updated), [ago(at) for at, _ in p.seen if now - at < 2 * server.reading.lag],
+            )
+            for p in (*server.posts.values(), *server.gone)
+        ],
+        [(name, one.queued, sorted(map(str, one.seen.items()))) for name, one in server.deliveries.items()],
+        sorted((*name, ago(known[0]), str(known[1:])) for name, known in server.stored.items()),
+        sorted(map(str, server.running)), sorted(server.created.items()), sorted(server.executed.items()),
+        sorted(round(event[0] - now, 2) for event in server.events),
+        sorted(round(timer[0] - elapsed, 2) for timer in world.timers if not timer[2].done()),
+        [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, ago(f.sent)) for f in world.open_flights()],
+        [_of_kernel(kernel) for kernel in world.alive],
+        id(world.loaded), sorted(world.undone), world.api_key,
+    ]  # fmt: skip
+    if world.setting.soon:
+        state.append(round(now - model.START, 2))
+    # Those whose kernels are dead, too: somebody may go on with them.
+    for path in sorted(world.folder.glob("*.sqlite")):
+        state += [path.name, *_of_ledger(path, ago)]
+    return hashlib.blake2b(json.dumps(state, default=str).encode(), digest_size=12).hexdigest()
+
+
+_RUN = re.compile(r"run_[0-9a-f]+")
+_SKIPPED = {
+    "runs": "frame, note, created, reason, who",
+    "requests": "created, settled, item",
+    "calls": "owner, body, hash",
+    "meta": "",
+}
+
+
+def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
+    """The rows of a ledger; runs by their order, times by their age."""
+    runs: dict[str, str] = {}
+
+    def told(value: Any) -> Any:
+        if isinstance(value, float) and value > 1e9:
+            return ago(value)
+        if isinstance(value, bytes):
+            return hashlib.blake2b(value, digest_size=8).hexdigest()
+        text = str(value)
+        return _RUN.sub(lambda hit: runs.setdefault(hit[0], f"run {len(runs)}"), text) if "run_" in text else text
+
+    with closing(sqlite3.connect(path)) as db:
+        for (run,) in db.execute("SELECT id FROM runs ORDER BY rowid"):
+            runs[run] = f"run {len(runs)}"
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
+            if table == "meta":
+                for name, value in db.execute("SELECT name, value FROM meta WHERE name <> 'salt' ORDER BY name"):
+                    at = float(value) if value[:1].isdigit() and "T" not in value else None
+                    at = model.datetime.fromisoformat(value).timestamp() if "T" in value else at
+                    yield name, value if at is None or at < 1e9 else ago(at)
+                continue
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+            kept = ", ".join(name for name in columns if name not in _SKIPPED.get(table, "").split(", "))
+            for row in db.execute(f"SELECT {kept} FROM {table}"):
+                yield table, [told(value) for value in row]
+
+
+def _of_kernel(kernel: Kernel) -> list[Any]:
+    """What a kernel remembers."""
+    world, engine_, driver = kernel.world, kernel.engine, kernel.engine.driver
+    now, elapsed, readings = engine_.known.now, kernel.monotonic(), kernel.engine.known.readings
+
+    def moment(one: Any) -> Any:
+        return None if one is None else (round(now - one.at, 2), round(elapsed - one.elapsed, 2))
+
+    def posts(some: Any) -> Any:
+        return sorted(
+            (name, None if one is None else (one.status, one.updated_at, one.content)) for name, one in some.items()
+        )
+
+    runs = {run: number for number, run in enumerate(kernel.runs())}
+    reader: Any = engine_.eyes.reader
+    return [
+        kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
+        round(kernel.client._offset - world.time + elapsed, 2),
+        [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.walk],
+        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
+        sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
+        sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in driver._calls),
+        sorted(driver._polled), sorted(driver._fresh), sorted(driver._resend), sorted(driver._tries.items()),
+        sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
+        len(driver._unread), min(driver._looks, 20), round(max(driver._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
+        [
+            (
+                runs.get(one.run), one.paused, one.closed, str(one.halted), one.under_way, one.reading, one.timed, sorted(one.open),
+                [(group.ids, round(now - group.since, 2), group.refusals, group.throttled) for group in (*one.ready, *one.parked)],
+            )
+            for one in driver._passes.values()
+        ],
+    ]  # fmt: skip
+
+
+def replay(make: Callable[[], World], case: Case, history: History) -> World:
+    """A world in which a history has happened."""
+    world = make()
+    for event in (*case.opening, *history):
+        play(world, case, event)
+    return world
+
+
+def verdict(world: World, case: Case) -> list[str]:
+    """Play a world to its end, where every ledger has somebody who goes on with it, and say what is wrong with it."""
+    current = world._name
+    for number in range(current + 1):
+        path = world.folder / f"ledger{number}.sqlite"
+        if path.exists() and all(kernel.path != path for kernel in world.alive):
+            world._name = number
+            world.kernel()
+    world._name = current
+    world.heal()
+    ends = ["a cell never ends"] if world.hangs else []
+    return [
+        *world.server.violations,
+        *lost(world, case),
+        *ends,
+        *(said for kernel in world.alive for said in kernel.broken()),
+    ]
+
+
+def judged(case: Case, history: History) -> list[str]:
+    """What is wrong with a history."""
+    with universe(case) as make:
+        world = replay(make, case, history)
+        try:
+            return verdict(world, case)
+        finally:
+            world.close()
+
+
+def lost(world: World, case: Case) -> list[str]:
+    """What a ledger says and is not so: created and not there, failed and there, or left open where the API shows what there is."""
+    problems: list[str] = []
+    server = world.server
+    ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
+    alone = len(ledgers) == 1
+    # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
+    settles = server.reading.metadata and not server.reading.ignore_keys and not server.deleted
+    for ledger in ledgers.values():
+        names = {identity(row, prefix): (row, prefix) for row in range(case.rows) for prefix in "rs"}
+        for request in ledger.requests.latest(names).values():
+            content = str((request.item.body or {})["content"])
+            there, deleted = server.created[content], content in server.deleted
+            if request.outcome is Outcome.SUCCEEDED and not (
+                there or deleted or _set(server, request.result_id, content)
+            ):
+                problems.append(f"{content} is said to exist and does not")
+            if request.outcome is Outcome.FAILED and there and alone:
+                problems.append(f"{content} is said to have failed and exists")
+            if request.outcome in {Outcome.PENDING, Outcome.UNKNOWN} and settles:
+                problems.append(f"{content} is left {request.outcome} ({request.reason or 'for no reason'})")
+        question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
+        for subject, platform, act, item in ledger.query(question):
+            problems += _not_so(world, subject, platform, act, json.loads(item))
+    if settles:
+        problems += [
+            f"{post.born} is live, and was to be withdrawn with its run"
+            for post in ours(world)
+            if post.born in world.undone and post.is_live and post.shown == "scheduled"
+        ]
+    return problems
+
+
+def _set(server: Any, name: str | None, content: str) -> bool:
+    """Whether a post that waited to go out from the beginning is this row's."""
+    return name in server.posts and server.posts[name].born == content
+
+
+def _not_so(world: World, subject: str, platform: str, act: str, item: Any) -> Iterator[str]:
+    """What an act is said to have done, and has not."""
+    server = world.server
+    kind, _, name = subject.partition(":")
+    name = name.lstrip(":")
+    if kind == "delivery" and not server.deliveries[name.rpartition(":")[2]].seen["success"]:
+        yield f"{name} is said to be delivered and is not"
+    post = server.posts.get(name)
+    if kind != "post" or post is None:
+        return
+    if act in {"retry", "fix"} and post.status[int(platform[1:])] != "published":
+        yield f"{name} is said to be published and is not"
+    if act == "cancel" and post.shown != "cancelled":
+        yield f"{name} is said to be withdrawn and is not"
+    body = item["body"] or {}
+    if act == "update" and "scheduledFor" in body and not post.moved:
+        yield f"{name} is said to be moved and is not"
+    if act == "update" and "content" in body and "+" not in post.content and not post.hand:
+        yield f"{name} is said to be changed and is not"
+
+
+def blocked(world: World) -> dict[str, int]:
+    """Codes of why rows are blocked or left open at the end, over all ledgers."""
+    found: dict[str, int] = {}
+    for kernel in world.alive:
+        rows = kernel.ledger.query(
+            """SELECT act, blocked, coalesce(nullif(run_rows.reason, ''), requests.reason) AS why FROM run_rows JOIN requests ON requests.id = request
+               WHERE (outcome = '' OR run_rows.reason <> '')"""
+        )
+        for act, is_blocked, why in rows:
+            said = read_reason(why) if why else "no reason"
+            code = f"{act} {'blocked' if is_blocked else 'open'} {getattr(said, 'code', said)}"
+            found[code] = found.get(code, 0) + 1
+    return found
+
+
+class Search:
+    """A search that may be interrupted and taken up again.
+
+    Parameters
+    ----------
+    case : Case
+        The universe.
+    depth : int
+        Events of the longest history.
+    unsettled : bool
+        Whether what is left open or said wrongly counts, too, and not only what has happened twice.
+    stops : bool
+        Whether it ends at the first history that breaks the promise.
+    """
+
+    def __init__(self, case: Case, depth: int, *, unsettled: bool = True, stops: bool = True) -> None:
+        self.case, self.depth, self.unsettled, self.stops = case, depth, unsettled, stops
+        self.histories = 0
+        self.length = 1
+        self.seen: set[str] = set()
+        self.level: list[History] = [(("run", 0),)]
+        self.at = 0
+        self.following: list[History] = []
+        self.wrong: list[tuple[History, tuple[str, ...]]] = []
+        self.told: dict[str, History] = {}  # why rows were blocked or left open at the end -> the shortest history
+
+    @property
+    def done(self) -> bool:
+        return self.length > self.depth or (self.stops and bool(self.wrong))
+
+    @property
+    def found(self) -> Found:
+        first = self.wrong[0] if self.wrong else (None, ())
+        return Found(self.histories, len(self.seen), min(self.length, self.depth), *first)
+
+    def go(self, seconds: float = float("inf")) -> bool:
+        """Search for so long; whether it is done."""
+        until = time.monotonic() + seconds
+        with universe(self.case) as make:
+            while not self.done and time.monotonic() < until:
+                if self.at >= len(self.level):
+                    self.length, self.level, self.following, self.at = self.length + 1, self.following, [], 0
+                    continue
+                history, self.at = self.level[self.at], self.at + 1
+                self._look(make, history)
+        return self.done
+
+    def _look(self, make: Callable[[], World], history: History) -> None:
+        self.histories += 1
+        branches: list[History] = []
+        try:
+            world = replay(make, self.case, history)
+        except RuntimeError as failure:
+            self.wrong.append((history, (str(failure),)))
+            return
+        try:
+            mark = digest(world)
+            if mark in self.seen:
+                return
+            self.seen.add(mark)
+            branches = [(*history, event) for event in events(world, self.case, history)]
+            wrong = list(world.server.violations)
+            if not wrong and self.unsettled:
+                wrong = verdict(world, self.case)
+                for code in blocked(world):
+                    self.told.setdefault(code, history)
+        except RuntimeError as failure:
+            wrong = [str(failure)]
+        finally:
+            world.close()
+            shutil.rmtree(world.folder, ignore_errors=True)
+        if wrong:
+            self.wrong.append((history, tuple(dict.fromkeys(wrong))))
+        else:
+            self.following += branches
+
+    def save(self, path: Path) -> None:
+        """Keep where it is."""
+        path.write_bytes(pickle.dumps(self))
+
+
+def search(case: Case, depth: int, *, unsettled: bool = True) -> Found:
+    """Play every history of so many events; ends at the first, and so shortest, that breaks the promise."""
+    one = Search(case, depth, unsettled=unsettled)
+    one.go()
+    return one.found
+
+
+def as_test(case: Case, found: Found) -> str:
+    """The shortest history as a test that can be pasted."""
+    lines = "".join(f"        {event!r},\n" for event in found.history or ())
+    return (
+        f"def test_history():\n    # {'; '.join(found.problems)}\n    case = {case!r}\n    history = (\n{lines}    )\n"
+        "    assert judged(case, history) == []\n"
+    )
+
+
+__all__ = [
+    "Case",
+    "Found",
+    "Search",
+    "as_test",
+    "digest",
+    "judged",
+    "play",
+    "replace",
+    "replay",
+    "search",
+    "universe",
+    "verdict",
+]

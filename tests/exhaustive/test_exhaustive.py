@@ -1,0 +1,61 @@
+"""The exhaustive search of the new core on a small scale: ``python -m tests.exhaustive`` goes deeper, over more readings."""
+
+from __future__ import annotations
+
+import pytest
+from tests.exhaustive.model import Reading
+from tests.exhaustive.search import Case, as_test, blocked, digest, judged, play, replay, search, universe, verdict
+
+
+@pytest.mark.parametrize("act", ["create", "retry", "redeliver", "update", "move", "cancel"])
+def test_no_short_history_acts_twice_or_loses_a_row(act: str) -> None:
+    case = Case(act)
+    found = search(case, 3)
+    assert found.history is None, as_test(case, found)
+    assert found.histories >= found.states > 50, "hardly anything was searched"
+
+
+@pytest.mark.parametrize("act", ["create", "retry", "redeliver"])
+def test_nor_does_a_short_one_of_two_rows_kernels_and_ledgers(act: str) -> None:
+    case = Case(act, rows=2, kernels=2, ledgers=2)
+    found = search(case, 2)
+    assert found.history is None, as_test(case, found)
+    assert found.histories >= found.states > 20
+
+
+def test_equal_events_give_equal_states_and_others_do_not() -> None:
+    case = Case("create")
+    history = (("run", 0), ("meet", 0, "unanswered"), ("wait", 7.0))
+    with universe(case) as make:
+        marks = []
+        for events in (history, history, (*history[:2], ("wait", 100.0))):
+            world = replay(make, case, events)
+            marks.append(digest(world))
+            world.close()
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_a_world_that_was_acted_in_twice_is_found_out() -> None:
+    case = Case("retry")
+    with universe(case) as make:
+        world = replay(make, case, (("run", 0), ("meet", 0, "ok")))
+        play(world, case, ("wait", 320.0))
+        world.server.violations.append("post_0 was queued twice at once")
+        assert verdict(world, case) == ["post_0 was queued twice at once"]
+        world.close()
+
+
+# Histories that a search has found.
+
+
+def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_asks_no_more() -> None:
+    # It looked twenty times a second, for ever: the first retry was queued, and never seen to end.
+    case = Case("retry", reading=Reading(linger=3600.0))
+    with universe(case) as make:
+        world = replay(make, case, (("run", 0), ("edit",), ("run", 0)))
+        assert verdict(world, case) == []
+        assert blocked(world) == {"retry open looks_as_before": 1, "retry blocked subject_unknown": 1}
+        world.close()
+
+
+__all__ = ["judged"]

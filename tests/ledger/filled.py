@@ -1,0 +1,97 @@
+"""A ledger with something of every kind in it, a clock that a test moves, and what a piece of work changes in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tests.acts.support import item
+
+from voxops.acts.create import CREATE
+from voxops.acts.item import Item, Request, Subject
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call, RunHead, RunRow
+
+START = 1_772_442_000.0
+NOW = START + 50
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def row(name: str, campaign: str = "c", **body: Any) -> Item:
+    """A row of a sheet."""
+    asked = {"content": name, "accountIds": ["acc"], "scheduledFor": "2027-01-01T00:00:00+00:00", **body}
+    wanted = item("create", Subject("row", name), "/v1/posts/bulk", asked, campaign=campaign, row=name)
+    return replace(wanted, identity=f"{campaign} {name}")
+
+
+def retry(post: str, name: str = "") -> Item:
+    """A retry of a post."""
+    return replace(item("retry", Subject("post", post), f"/v1/posts/{post}/retry"), identity=name or f"retry {post}")
+
+
+def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]:
+    """Requests that are unsent."""
+    ids = [ledger.requests.add(each, asked=each.attempt, alike=alike, now=ledger.now()) for each in items]
+    found = ledger.requests.get(ids)
+    return [found[each] for each in ids]
+
+
+def send(ledger: Ledger, requests: Sequence[Request], owner: str = "me", **options: Any) -> Call:
+    """Write their call as sent."""
+    form = CREATE.form([one.item for one in requests])
+    details = {"act": "create", "subject": requests[0].item.subject, "baseline": {"x": 1}, "credential": "c", **options}
+    return ledger.calls.send(form, requests, owner=owner, now=ledger.now(), **details)
+
+
+def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: Any) -> None:
+    """A run with these rows, each in the first chunk."""
+    rows = [RunRow(number, None if one is None else one.id, chunk=1) for number, one in enumerate(requests)]
+    details = {
+        "action": "create",
+        "campaign": "c",
+        "key_column": "row_id",
+        "canaries": 0,
+        "held": 0,
+        "created": ledger.now(),
+        **head,
+    }
+    ledger.runs.start(RunHead(run, **details), rows, [(1, len(rows))], reason=None, frame=b"")
+
+
+Cells = dict[tuple[Any, ...], Any]
+TABLES = ("meta", "requests", "calls", "call_rows", "runs", "run_rows", "chunks", "seen")
+
+
+def cells(ledger: Ledger) -> Cells:
+    """Every cell of the ledger, by table, what names its row, and column."""
+    found: Cells = {}
+    for table in TABLES:
+        keys = [each["name"] for each in ledger.query(f"PRAGMA table_info({table})") if each["pk"]]
+        for each in ledger.query(f"SELECT * FROM {table}"):
+            name = tuple(each[key] for key in keys)
+            found |= {(table, *name, column): each[column] for column in each.keys()}  # noqa: SIM118  a row is no mapping
+    return found
+
+
+def change(ledger: Ledger, work: Callable[[], Any]) -> tuple[Any, Cells]:
+    """What a piece of work returns, and the cells that are other than before; None for those that are gone."""
+    before = cells(ledger)
+    said = work()
+    after = cells(ledger)
+    places = before | after
+    return said, {place: after.get(place) for place in places if before.get(place, "none") != after.get(place, "none")}
+
+
+def of(table: str, name: Any, **values: Any) -> Cells:
+    """Cells of one row."""
+    return {(table, name, column): value for column, value in values.items()}
