@@ -198,7 +198,8 @@ class Driver:
         rows = ledger.runs.rows(current.run)
         current.gate = gate_of(ledger, head, None)
         current.has_canaries = bool(head.canaries)
-        await self._engine.commit(lambda: (ledger.calls.expire(), ledger.runs.live([current.run])))
+        await self._engine.commit(ledger.calls.expire)
+        await self._engine.commit(lambda: ledger.runs.live([current.run]))
         requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
