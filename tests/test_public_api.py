@@ -172,7 +172,7 @@ PLAN = ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
 
 def test_a_plan_and_a_run_offer_what_is_promised_and_nothing_else(sandbox: Sandbox) -> None:
     ws = vx.connect(sandbox=sandbox)
-    plan = vx.plan_update(ws.posts(status="scheduled").head(1), by="1D")
+    plan = vx.plan_update(ws.posts(status="scheduled").head(1), by="1D", change="later")
     assert dir(plan) == PLAN
     run = ws.run(plan).wait(60)
     assert sorted(name for name in dir(run) if not name.startswith("_")) == sorted(RUN)

@@ -173,6 +173,10 @@ class Plan:
                 tried.update(item.cause for item in items)
         return _with_calls(replace(self, canaries=n, first=frozenset(first)))
 
+    def __dir__(self) -> list[str]:
+        """The public names; the other fields are for the engine."""
+        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+
     def __repr__(self) -> str:
         return summary(self)
 

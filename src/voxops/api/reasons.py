@@ -81,11 +81,7 @@ SENTENCES: dict[str, str] = {
     "in_flight_age_unknown": "still {status}, and its age is unknown; load the posts again (" + _LOST + ")",
     "in_flight_stuck": "still {status}; if it is stuck, set retryable to True",
     "new_media_form": "new_media_url must start with https://",
-    "new_value_blank": "new_content and new_media_url must be text, and not blank",
     "new_value_missing": "neither new_content nor new_media_url has a value",
-    "new_value_written_missing": (
-        "new_content or new_media_url looks like a missing value ('nan'); leave the cell empty to keep the old value"
-    ),
     "new_values": "new {fields}",
     "not_retryable": "{verdict}: {remedy}",
     "other_target_open": (
@@ -104,8 +100,6 @@ SENTENCES: dict[str, str] = {
     "target_twice": "this target is in the frame twice",
     # Update and reschedule.
     "accounts_form": "new_account_ids must contain account ids, as listed by ws.accounts()",
-    "added_already": "an earlier run already added {text!r} to its text; to add it once more, " + _ONCE_MORE,
-    "as_requested": "the post already matches the request; nothing is left to change",
     "changed_before": (
         "an earlier run already changed {fields} ({name}); to set another value, pass vx.plan_update a new name, such as "
         "change='second try'"
@@ -114,39 +108,14 @@ SENTENCES: dict[str, str] = {
     "draft_would_go_out": (
         "this is a draft, and a time would publish it; to schedule it, give vx.plan_update a column new_scheduled_for"
     ),
-    "edited_already": (
-        "an earlier run already changed its text in the same way ({text}); to do it once more, " + _ONCE_MORE
-    ),
     "made_of_cut_text": "the new text is based on the list, which shortens texts; set new_content to the full text",
-    "moved_already": "an earlier run already moved it to {time}; to move it once more, " + _ONCE_MORE,
-    "moved_as_far_already": (
-        "an earlier run already moved it by the same amount, to {time}; to move it once more, " + _ONCE_MORE
-    ),
-    "moved_by_days_already": "an earlier run already moved it by days, to {time}; to move it once more, " + _ONCE_MORE,
-    "new_content_blank": "new_content must be text, and not blank",
-    "new_time": "from {old} to {new}",
-    "new_time_beyond_calendar": "its time {value!r} plus the shift is outside the calendar",
-    "new_time_past": "its new time has passed",
-    "new_time_without_offset": "new_scheduled_for {value!r} has no offset from UTC; " + _LIKE,
-    "new_time_without_zone": (
-        "new_scheduled_for {value!r} has no offset from UTC; set the zone of the column, as with "
-        ".dt.tz_localize({zone!r})"
-    ),
-    "new_values_and_time": "new {fields}, from {old} to {new}",
     "not_changeable": "only drafts and scheduled posts can be changed; this one is {status}",
     "nothing_requested": "none of {columns} has a value",
-    "old_time_missing": "the post has no time to move it from",
-    "old_time_without_offset": "its time {value!r} has no offset from UTC; load the posts again",
     "post_without_version": (
         "the API shows no version of this post, so the change could overwrite another one; change it by hand"
     ),
-    "requested_written_missing": (
-        "a requested value looks like a missing value ('nan'); leave the cell empty to keep the old value"
-    ),
-    "set_before": "an earlier run already set {value}, and it was changed again; to set it once more, " + _ONCE_MORE,
     "shows_another": "the API accepted the change, but the post shows other values of {fields}",
     "still_a_draft": "the API accepted the change, but the post is still a draft",
-    "tags_form": "new_tags is a Python list written as text; separate the tags by semicolons",
     "time_unmovable": "its time {value!r} can't be moved: it is missing, has no offset from UTC, or would leave the calendar",
     "unchanged": "the post already has these values",
     "version_conflict": "the post was changed in the meantime (409 CONFLICT: {message}); load it again",
@@ -154,9 +123,6 @@ SENTENCES: dict[str, str] = {
     "changed_since_cancel": "it is {status}, and was changed since the request was sent; load it again",
     "created_elsewhere": (
         "another run or another ledger created it; to withdraw it anyway, use vx.plan_cancel(ws.posts(...))"
-    ),
-    "creation_unknown": (
-        "unknown whether it was created, or not visible yet; wait until its run has ended, then plan again"
     ),
     "never_sent": "it was never sent",
     "not_cancellable": "only drafts and scheduled posts can be cancelled; this one is {status}",
@@ -350,11 +316,6 @@ def read_reason(text: str) -> Reason | str:
     except (ValueError, TypeError, LookupError):
         return text
     return found
-
-
-def beginning(code: str) -> str:
-    """Return the text before the first parameter of a code's sentence."""
-    return next(text for text, *_ in Formatter().parse(SENTENCES[code]))
 
 
 def kinds(counted: Iterable[tuple[Reason | str, int]]) -> list[tuple[str, int]]:

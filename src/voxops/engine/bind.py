@@ -152,12 +152,12 @@ def _withdrawn(known: Known) -> Verdict:
     return Refuse(Reason("withdrawn_since", post=post.post_id, status=status, attempt=_next(known)))
 
 
-def _otherwise(code: str) -> Callable[[Known], Verdict]:
-    def refuse(known: Known) -> Verdict:
-        fields = ", ".join(_COLUMNS.get(name, name) for name in known.differs)
-        return Refuse(Reason(code, fields=fields, post=(known.request and known.request.result_id) or known.item.label))
+def _fields(known: Known) -> str:
+    return ", ".join(_COLUMNS.get(name, name) for name in known.differs)
 
-    return refuse
+
+def _post(known: Known) -> str:
+    return (known.request and known.request.result_id) or known.item.label
 
 
 CASES: tuple[Case, ...] = (
@@ -166,7 +166,7 @@ CASES: tuple[Case, ...] = (
     Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
     Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and not k.creates and k.old and (k.anew or k.again),
          lambda k: New(_next(k), abandon=True)),
-    Case("open, with another body", lambda k: k.is_open and bool(k.differs), _otherwise("open_otherwise")),
+    Case("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
     Case("open", lambda k: k.is_open, lambda _: Join()),
     Case("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
          lambda k: k.succeeded and k.withdrawn is not None and (k.anew or k.live), lambda k: New(_next(k))),
@@ -174,9 +174,11 @@ CASES: tuple[Case, ...] = (
     Case("succeeded, and meant once more", lambda k: k.succeeded and not k.creates and k.again, lambda k: New(_next(k))),
     Case("succeeded, with the same body", lambda k: k.succeeded and not k.differs, lambda _: Join()),
     Case("succeeded, and shown as requested now", lambda k: k.succeeded and k.shown, lambda _: Join()),
-    Case("succeeded, with another body", lambda k: k.succeeded and k.creates and not set(k.differs) <= _CHANGEABLE, _otherwise("created_otherwise")),
-    Case("succeeded, with another body that plan_update changes", lambda k: k.succeeded and k.creates, _otherwise("created_otherwise_update")),
-    Case("succeeded, with another value", lambda k: k.succeeded, _otherwise("done_otherwise")),
+    Case("succeeded, with another body", lambda k: k.succeeded and k.creates and not set(k.differs) <= _CHANGEABLE,
+         lambda k: Refuse(Reason("created_otherwise", post=_post(k), fields=_fields(k)))),
+    Case("succeeded, with another body that plan_update changes", lambda k: k.succeeded and k.creates,
+         lambda k: Refuse(Reason("created_otherwise_update", post=_post(k), fields=_fields(k)))),
+    Case("succeeded, with another value", lambda k: k.succeeded, lambda k: Refuse(Reason("done_otherwise", fields=_fields(k)))),
     Case("failed, and meant as a next attempt", lambda k: k.failed and (k.anew or k.again), lambda k: New(_next(k))),
     Case("failed, with the same body", lambda k: k.failed and not k.differs, lambda _: Join()),
     Case("failed, with another body", lambda k: k.failed, lambda k: New(_next(k))),

@@ -11,8 +11,9 @@ import asyncio
 import heapq
 import itertools
 import math
+import random
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ from voxops.ledger.runs import LIVES
 from voxops.model import Outcome, Transition
 
 if TYPE_CHECKING:
-    from voxops.engine.engine import Engine
+    from voxops.client import AsyncClient
+    from voxops.engine.facts import Knowledge
+    from voxops.engine.read import Commit, Eyes
+    from voxops.engine.send import Sender
 
 WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
 AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
@@ -43,7 +47,6 @@ AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and n
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
 THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
-BROKE_DOWN = "broke_down"
 
 
 @dataclass(eq=False)
@@ -105,16 +108,41 @@ class Driver:
 
     Parameters
     ----------
-    engine : Engine
-        The workspace's engine.
+    client : AsyncClient
+        The one client of the workspace.
+    known : Knowledge
+        What `decide` and `fit` ask.
+    eyes : Eyes
+        Reads.
+    sender : Sender
+        Sends.
+    commit : callable
+        Does a piece of work in a transaction of the ledger.
+    withdrawals : callable
+        Looks whether creates have ended that withdrawals wait for.
+    rng : random.Random
+        Source of jitter.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._client = engine.client
-        self._ledger = engine.ledger
-        self._known = engine.known
-        self._clock = engine.client.clock
+    def __init__(
+        self,
+        client: AsyncClient,
+        known: Knowledge,
+        eyes: Eyes,
+        sender: Sender,
+        commit: Commit,
+        withdrawals: Callable[[], Awaitable[bool]],
+        rng: random.Random,
+    ) -> None:
+        self._client = client
+        self._ledger = known.ledger
+        self._known = known
+        self._eyes = eyes
+        self._sender = sender
+        self._commit = commit
+        self._withdrawals = withdrawals
+        self._rng = rng
+        self._clock = client.clock
         self._passes: dict[str, Pass] = {}
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -147,7 +175,7 @@ class Driver:
         await self._add(current)
         if self._task is None or self._task.done():
             self._looks = 0
-            self._next_poll = self._clock.monotonic() + interval(0, self._engine.rng)
+            self._next_poll = self._clock.monotonic() + interval(0, self._rng)
             self._task = asyncio.create_task(self._loop())
         self.wake()
         try:
@@ -198,8 +226,8 @@ class Driver:
         rows = ledger.runs.rows(current.run)
         current.gate = gate_of(ledger, head, None)
         current.has_canaries = bool(head.canaries)
-        await self._engine.commit(ledger.calls.expire)
-        await self._engine.commit(lambda: ledger.runs.live([current.run]))
+        await self._commit(ledger.calls.expire)
+        await self._commit(lambda: ledger.runs.live([current.run]))
         requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
@@ -264,7 +292,7 @@ class Driver:
 
     def _break(self, error: Exception | None) -> None:
         for current in list(self._passes.values()):
-            current.halt(Reason(BROKE_DOWN))
+            current.halt(Reason("broke_down"))
             current.failure = error
             current.done.set()
 
@@ -289,10 +317,10 @@ class Driver:
         now = self._known.now
         if now - self._lived > LIVES / 4 or now < self._lived:
             self._lived = now
-            await self._engine.commit(lambda: self._ledger.runs.live(self._passes))
+            await self._commit(lambda: self._ledger.runs.live(self._passes))
         if (version := self._ledger.version()) != self._version:
             self._version = version
-            await self._engine.commit(self._ledger.calls.expire)
+            await self._commit(self._ledger.calls.expire)
             opened = self._ledger.calls.open()
             for gone in self._calls.keys() - {call.id for call in opened}:
                 self._forget(gone)
@@ -313,7 +341,7 @@ class Driver:
 
     async def _look_again(self) -> None:
         """Look again at what waits for creates of other runs to end, where some have."""
-        if await self._engine.withdrawals():
+        if await self._withdrawals():
             for current in self._passes.values():
                 self._unpark(current)
 
@@ -339,7 +367,7 @@ class Driver:
         """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
         fresh, self._fresh = sorted(self._fresh & self._calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
-            changed: list[tuple[Request, Request]] = await self._engine.commit(
+            changed: list[tuple[Request, Request]] = await self._commit(
                 partial(self._judge, fresh[start : start + AT_ONCE])
             )
             await self._changed(changed)
@@ -514,7 +542,7 @@ class Driver:
         sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
         final = [(one, each) for one, each in others if isinstance(each, Settle | Block)]
         if final:
-            after: list[Request] = await self._engine.commit(lambda: write(self._ledger, final, self._known.now))
+            after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
             before = {one.id: one for one, _ in final}
             await self._changed([(before[one.id], one) for one in after])
         reads = [each for _, each in others if isinstance(each, Read)]
@@ -570,14 +598,14 @@ class Driver:
             if isinstance(error, VoxopsError):
                 current.halt(of_error(error))
             else:
-                current.halt(Reason(BROKE_DOWN))
+                current.halt(Reason("broke_down"))
                 current.failure = error if isinstance(error, Exception) else None
         self.wake()
 
     async def _send(self, current: Pass, group: Group) -> None:
         """Send a group once, and see what came of it."""
         happened = self._happened
-        sent = await self._engine.sender.send(group, lambda: self._gate(current))
+        sent = await self._sender.send(group, lambda: self._gate(current))
         if sent.call is None:
             decision = sent.decision
             if isinstance(decision, Wait):
@@ -590,7 +618,7 @@ class Driver:
 
     async def _send_again(self, current: Pass, number: int) -> None:
         """Send an open call once more."""
-        sent = await self._engine.sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
         if sent.call is None:
             return
         current.acts += 1
@@ -628,12 +656,12 @@ class Driver:
             group.throttled += 1
             if group.throttled > THROTTLES:
                 current.halt(Reason("rate_limit_persists"))
-            return delay(policy, 1, self._engine.rng)
+            return delay(policy, 1, self._rng)
         if ending is not None and ending.state == "unsent" and sent.error is not None:
             group.refusals += 1
             if group.refusals >= policy.tries:
                 current.halt(of_error(sent.error))
-            return delay(policy, group.refusals, self._engine.rng)
+            return delay(policy, group.refusals, self._rng)
         return 0.0
 
     # Reading.
@@ -670,7 +698,7 @@ class Driver:
                 if isinstance(error, VoxopsError):
                     current.halt(of_error(error))
                 else:
-                    current.halt(Reason(BROKE_DOWN))
+                    current.halt(Reason("broke_down"))
                     current.failure = error if isinstance(error, Exception) else None
         self.wake()
 
@@ -691,7 +719,7 @@ class Driver:
                     continue
                 wanted |= {str(one.item.subject): group.act.alone for one in requests if one.item.subject.kind != "row"}
                 wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
-            eyes = self._engine.eyes
+            eyes = self._eyes
             if creates:
                 async with self._listing:
                     await eyes.refresh(items, sending=True)
@@ -709,7 +737,7 @@ class Driver:
 
     async def _poll(self, calls: Sequence[Call]) -> None:
         """Read once for open calls."""
-        eyes, now = self._engine.eyes, self._known.now
+        eyes, now = self._eyes, self._known.now
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
                 await eyes.learn_time()
@@ -727,7 +755,7 @@ class Driver:
             self._fresh |= {call.id for call in calls}
         finally:
             self._looks += 1
-            self._next_poll = self._clock.monotonic() + interval(self._looks - 1, self._engine.rng, eyes.reader.pages)
+            self._next_poll = self._clock.monotonic() + interval(self._looks - 1, self._rng, eyes.reader.pages)
 
     # Ending, and sleeping.
 
@@ -790,5 +818,7 @@ class Driver:
 
 def of_error(error: VoxopsError) -> Reason:
     """An error as the reason for which a run has stopped."""
-    code = "stopped_by_outage" if isinstance(error, TransportError) else "stopped_by_error"
-    return Reason(code, said=str(error).removesuffix("."))
+    return Reason(
+        "stopped_by_outage" if isinstance(error, TransportError) else "stopped_by_error",
+        said=str(error).removesuffix("."),
+    )

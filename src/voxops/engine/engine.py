@@ -64,7 +64,7 @@ class Engine:
         self.known = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
         self.eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender = Sender(client, self.known, self.eyes, self.commit, self.note)
-        self.driver = Driver(self)
+        self.driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.withdrawals, self.rng)
         self._awaits = True  # whether withdrawals may wait for creates to end
 
     async def commit(self, work: Callable[[], Any]) -> Any:

@@ -237,8 +237,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
         elif post.is_as_requested(asked, shown):
             return settled(request, Outcome.SUCCEEDED, result_id=post.post_id, confirmed=True)
         else:
-            code = "shows_it_now" if post.shown == shown else "other_content"
-            return Reason(code, post=post.post_id)
+            return Reason("shows_it_now" if post.shown == shown else "other_content", post=post.post_id)
     return None
 
 

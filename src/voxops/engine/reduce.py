@@ -124,8 +124,13 @@ def _between(event: Event, low: int, high: int) -> bool:
     return event.status is not None and low <= event.status < high
 
 
-def _said(event: Event, code: str = "answered") -> Reason:
-    return Reason(code, status=event.status, said=f" {event.code}" if event.code else "")
+def _said(event: Event) -> Reason:
+    said = f" {event.code}" if event.code else ""
+    return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=said)
+
+
+def _by_proxy(event: Event) -> Reason:
+    return Reason("answered_by_proxy", status=event.status)
 
 
 CASES: tuple[Case, ...] = (
@@ -138,7 +143,7 @@ CASES: tuple[Case, ...] = (
     Case(18, "a 2xx that means queued", lambda e: _between(e, 200, 300) and e.polled, lambda _: Ending("accepted")),
     Case(15, "a 2xx whose items count", lambda e: _between(e, 200, 300), lambda _: Ending("answered", Reason("answer_without_row"))),
     Case(16, "a rate limit, by a page", lambda e: e.status == 429 and not (e.data or e.asks_to_wait),
-         lambda e: Ending("unknown", _said(e, "answered_by_proxy"), throttled=True)),
+         lambda e: Ending("unknown", _by_proxy(e), throttled=True)),
     Case(16, "a rate limit, of a call in doubt", lambda e: e.status == 429 and not e.first,
          lambda _: Ending("unknown", Reason("rate_limited"), throttled=True)),
     Case(16, "a rate limit, in the middle of a batch perhaps", lambda e: e.status == 429 and e.batch,
@@ -146,17 +151,17 @@ CASES: tuple[Case, ...] = (
     Case(16, "a rate limit", lambda e: e.status == 429, lambda _: Ending("unsent", throttled=True)),
     Case(16, "the key is still in use", lambda e: e.code == "IDEMPOTENCY_IN_PROGRESS", lambda _: Ending("unknown", Reason("still_executing"))),
     Case(16, "an error about the key, or a 409 without a word", lambda e: e.code in ABOUT_THE_KEY or (e.status == 409 and not e.code),
-         lambda e: Ending("unknown", _said(e, "key_conflict" if e.code else "answered"))),
+         lambda e: Ending("unknown", _said(e))),
     Case(11, "an ambiguous status", lambda e: is_ambiguous(e.status or 0) or (e.status or 0) < 400, lambda e: Ending("unknown", _said(e))),
     Case(17, "a quota or a scope, by a page", lambda e: e.status in {401, 402, 403} and not e.data,
-         lambda e: Ending("unknown", _said(e, "answered_by_proxy"), stops=True)),
+         lambda e: Ending("unknown", _by_proxy(e), stops=True)),
     Case(17, "a quota or a scope, in the middle of a batch perhaps", lambda e: e.status in {402, 403} and e.batch and e.first,
          lambda _: Ending("limited", Reason("rate_limited"), stops=True)),
     Case(17, "a refused key, a quota or a scope", lambda e: e.status in {401, 402, 403} or e.code == "IDEMPOTENCY_INVALID_KEY",
          lambda e: Ending("unsent" if e.first else "unknown", _said(e), stops=True)),
     Case(16, "a refusal after a try in doubt", lambda e: not e.first, lambda e: Ending("unknown", _said(e), never_again=True)),
     Case(16, "a refusal by a page", lambda e: not e.spoken and e.status not in TOO_LARGE,
-         lambda e: Ending("unknown", _said(e, "answered_by_proxy"), never_again=True)),
+         lambda e: Ending("unknown", _by_proxy(e), never_again=True)),
     Case(17, "a refusal", lambda _: True, lambda _: Ending("refused")),
 )  # fmt: skip
 

@@ -533,8 +533,8 @@ def _certain(facts: CallFacts) -> Wait | Block | Cut | None:
     return None if facts.doubtful is None else Wait(facts.doubtful, holds=False)
 
 
-def _never(name: str, code: str) -> Callable[[CallFacts], Wait | Block | Cut | None]:
-    return lambda facts: Wait(Reason(code), holds=False) if getattr(facts, name) else None
+def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | Cut | None]:
+    return lambda facts: Wait(why, holds=False) if getattr(facts, name) else None
 
 
 FITS: tuple[Fit, ...] = (
@@ -543,16 +543,16 @@ FITS: tuple[Fit, ...] = (
     Fit("27", "create", "it is the whole chunk, or the campaign is quiet", _whole,
         "the same rows on two laptops, one batch refused as a whole, or one row's time passed in between: both rows twice"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
-    Fit("11", "resend", "no row has left it", _never("left", "resend_partly_done"), "30 of 50 were created: a blind resend creates 30 copies"),
-    Fit("11", "resend", "no row was seen", _never("seen", "resend_partly_done"), "the key is forgotten: the rows that were seen are created again"),
+    Fit("11", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
+    Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
-    Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", "resend_unwanted"), "a row struck from the sheet goes out"),
-    Fit("6", "resend", "no time has passed", _never("passed", "resend_time_passed"), "a post of yesterday goes out at once"),
-    Fit("12", "resend", "the server remembers its key", _never("forgotten", "resend_key_forgotten"), "a night later the same bytes are a new post"),
-    Fit("23", "resend", "it is the same API key", _never("other_key", "resend_other_key"), "the server keeps keys per API key: the call acts twice"),
-    Fit("16", "resend", "its key was not refused", _never("refused", "resend_refused"), "a request that is always refused is sent without end"),
-    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", "resend_stands"), "a colleague has created the row since: it goes out twice"),
+    Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
+    Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
+    Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
+    Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
+    Fit("16", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
+    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
     Fit("10", "resend", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
         "a server that always fails is sent the same call without end"),
 )  # fmt: skip
