@@ -82,7 +82,7 @@ def undo(kernel: Kernel, run: str, **columns: Any) -> Plan:
 def report(kernel: Kernel, run: str, path: Path) -> str:
     """Write ``vx.report(run)`` as a page, and return its text."""
     vx.report(kernel.execution(run)).to_html(path)
-    return path.read_text()
+    return path.read_text().replace("<wbr>", "")
 
 
 def attach(kernel: Kernel, run: str) -> None:

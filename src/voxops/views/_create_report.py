@@ -16,6 +16,7 @@ from voxops.views._report_sections import ALL_ROWS, Fact, Section
 
 __all__ = ["create_report"]
 
+_SINCE = ("row_id", "content", "result_id", "withdrawn", "notice")
 _EVIDENCE = ("row_id", "accounts", "scheduled_for", "content", "outcome", "why")
 
 
@@ -30,6 +31,7 @@ def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: 
         _report_sections.happened(results, run, results, None),
         _report_sections.planned(plan, results),
         _evidence(left, rows, tz),
+        _since(results, rows),
     ]
     frames = {"plan": plan.frame, "results": results, "left": left}
     said = _summary.headline(left.head(0), results) if len(results) else "Nothing was sent."
@@ -61,3 +63,12 @@ def _evidence(left: pd.DataFrame, rows: int, tz: str) -> Section:
     more = len(left) - len(table)
     text = f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Rows that did not go", text, table)
+
+
+def _since(results: pd.DataFrame, rows: int) -> Section:
+    """Show the rows whose posts were withdrawn or deleted since, or exist more than once."""
+    found = results[results["withdrawn"].notna() | results["notice"].notna()]
+    table = found[[name for name in _SINCE if name in found.columns and found[name].notna().any()]].head(rows)
+    more = len(found) - len(table)
+    text = f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
+    return Section("Withdrawn since, or there twice", text, table)
