@@ -126,10 +126,8 @@ def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig: 
     ("how", "switches"),
     [
         ("moved here", {}),
-        ("moved here", {"no_listed_metadata": True}),
         ("moved here", {"list_lag_seconds": 60.0}),
         ("moved by somebody", {}),
-        ("moved by somebody", {"no_listed_metadata": True}),
         ("mended by somebody", {}),
         ("mended by somebody", {"no_listed_metadata": True}),
     ],
@@ -397,7 +395,7 @@ def test_rule_18_an_act_on_the_whole_post_abandons_a_retry_of_which_nobody_knows
     assert outcomes(kernel.run(plan_cancel(posts.assign(attempt=2)))) == {"succeeded": 1}
 
 
-def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_for_a_next_attempt(rig: Rig) -> None:
+def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_as_stuck(rig: Rig) -> None:
     """The account was connected anew, and has another id."""
     rig.sandbox.set_switches(recovery_rate=0.0)
     world.plant_posts(rig.sandbox, 1, targets=1)
@@ -413,7 +411,8 @@ def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_for_a_next_
     rig.sandbox.set_switches(recovery_rate=1.0)
     rows = kernel.triaged().assign(retryable=True)
     assert codes(kernel.run(plan_retry(rows))) == {"subject_unknown"}
-    assert outcomes(kernel.run(plan_retry(rows.assign(attempt=2)))) == {"succeeded": 1}
+    assert codes(kernel.run(plan_retry(kernel.execution(run).failed(stuck=True)))) == {"changed_since_loaded"}
+    assert outcomes(kernel.run(plan_retry(rows))) == {"succeeded": 1}
     assert rig.effects("post.retry") == 2
 
 

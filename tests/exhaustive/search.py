@@ -22,6 +22,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
 from voxops.api.reasons import read_reason
 from voxops.engine import engine
+from voxops.engine.facts import Gate
+from voxops.engine.send import Group
 from voxops.frames.packing import pack as pack_anew
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
@@ -481,14 +484,35 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         sorted(driver._polled), sorted(driver._fresh), sorted(driver._resend), sorted(driver._tries.items()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
         len(driver._unread), min(driver._looks, 20), round(max(driver._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
+        len(driver._background), len(driver._senders), sorted(driver._readers), sorted(driver._notified),
         [
-            (
-                runs.get(one.run), one.paused, one.closed, str(one.halted), one.under_way, one.reading, one.timed, sorted(one.open),
-                [(group.ids, round(now - group.since, 2), group.refusals, group.throttled) for group in (*one.ready, *one.parked)],
-            )
+            (runs.get(one.run), [(name, _plain(value, now)) for name, value in vars(one).items() if name not in _OF_EVENTS])
             for one in driver._passes.values()
         ],
     ]  # fmt: skip
+
+
+_OF_EVENTS = {
+    "run",
+    "transitions",
+    "idle",
+    "done",
+    "acts",
+    "failure",
+}  # what decides nothing, and what can't be compared
+
+
+def _plain(value: Any, now: float) -> Any:
+    """What a kernel remembers, as text; times by their age."""
+    if isinstance(value, float) and value > 1e9:
+        return round(now - value, 2)
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return sorted(str(_plain(each, now)) for each in value)
+    if isinstance(value, dict):
+        return sorted((str(name), str(_plain(each, now))) for name, each in value.items())
+    if isinstance(value, Group | Gate):
+        return [_plain(each, now) for name, each in vars(value).items() if name not in {"run", "act"}]
+    return str(value)
 
 
 def replay(make: Callable[[], World], case: Case, history: History) -> World:

@@ -198,7 +198,7 @@ SENTENCES: dict[str, str] = {
     "open_otherwise": "an attempt with other values of {fields} is still open; wait for its outcome",
     "created_otherwise": "already created as {post}, with other values of {fields}; change the post in the dashboard",
     "created_otherwise_update": "already created as {post}, with other values of {fields}; use vx.plan_update",
-    "done_otherwise": "done before, with other values of {fields}; load it again, and plan what is still wanted",
+    "done_otherwise": "done before, with other values of {fields}; load it again, or give a change a new name",
     # A run, where it has stopped.
     "broke_down": "the run broke down; what was sent is on record",
     "stopped_after_failures": "stopped after {failures}, as requested; see run.failed(), then run the plan again to go on",

@@ -630,8 +630,8 @@ class Driver:
         assert call is not None
         self._tries[call.id] += 1
         self._looks = 0
-        if ending is not None and ending.stops:
-            current.halt(Reason("api_refused", said=str(ending.reason)))
+        if sent.stops is not None:
+            current.halt(Reason("api_refused", said=str(sent.stops)))
         seconds = 0.0
         if group is not None:
             seconds = self._backoff(current, sent, group)

@@ -113,8 +113,8 @@ async def _record(client: AsyncClient, post_id: str) -> Any:
 async def made(engine: Engine, run: str) -> pd.DataFrame:
     """The posts that the creates of a run created, read as they are now.
 
-    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended; ``attrs["unsent_rows"]`` names
-    those that were never sent, or are proved not to have been created.
+    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended, or whose post is not shown yet;
+    ``attrs["unsent_rows"]`` names those that were never sent, or are proved not to have been created.
 
     Raises
     ------
@@ -161,10 +161,14 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
             post: None if record is None else read_post(record) for post, record in zip(some, records, strict=True)
         }
     await engine.eyes.note(found)
+    hidden = {post for post, state in found.items() if state is None}  # reads may lag
+    hidden -= {post for post, one in ledger.seen.of_posts(hidden).items() if one.status == "deleted"}
     frame = columns.frame()
     unsent = [one.item.label for one in requests.values() if one.call is None and not one.outcome.final]
     frame.attrs["open_rows"] = [
-        [one.item.label, one.item.identity, one.item.attempt] for one in requests.values() if one.call is not None
+        [one.item.label, one.item.identity, one.item.attempt]
+        for one in requests.values()
+        if one.call is not None or one.result_id in hidden
     ]
     frame.attrs["unsent_rows"] = unsent
     frame.attrs["fetched_at"] = client.now().isoformat()

@@ -74,6 +74,11 @@ class Event:
         return read_answer(self.data).message[:LONGEST_MESSAGE]
 
     @property
+    def said(self) -> Reason:
+        """What was answered, for people."""
+        return _said(self, "answered" if self.data else "answered_by_proxy")
+
+    @property
     def row(self) -> int | None:
         """The row of a batch that it names."""
         return read_answer(self.data).row

@@ -277,9 +277,10 @@ def _subject_free(_: Request, facts: Facts) -> Decision | None:
     busy = facts.busy
     if busy is None:
         return None
-    if facts.now - busy.end > STUCK_AFTER.total_seconds() and not facts.busy_moves:
+    stuck = busy.end + STUCK_AFTER.total_seconds()
+    if facts.now > stuck and not facts.busy_moves:
         return Block(Reason("subject_unknown"))
-    return Wait(Reason("subject_busy"), busy.end + STUCK_AFTER.total_seconds() + 1)
+    return Wait(Reason("subject_busy"), None if facts.now > stuck else stuck + 1)
 
 
 # Reading.

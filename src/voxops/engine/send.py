@@ -77,6 +77,7 @@ class Sent:
     changed: list[Request] = field(default_factory=list)
     error: TransportError | None = None
     decision: Decision | None = None  # why nothing was sent
+    stops: Reason | None = None  # the answer for which the run stops
 
 
 class Sender:
@@ -215,10 +216,11 @@ class Sender:
         """Write how a try ended, and what it settles."""
         ledger, now = self._ledger, self._known.now
         act, ending = act_named(call.act), reduce(event)
+        stops = event.said if ending.stops else None
         requests = ledger.requests.of_call(call.id)
         if ending.state == "unsent":
             ledger.calls.unsend(call)
-            return Sent(call, ending)
+            return Sent(call, ending, stops=stops)
         if ending.state == "refused":
             return self._refused(call, act, event, requests)
         done: list[Request] = []
@@ -242,7 +244,7 @@ class Sender:
             reason=ending.reason,
         )
         if not last and act.about != "create":
-            return Sent(call, ending)  # somebody else has taken it over: how it ended is known of that try
+            return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
             ledger.requests.settle(done, now)
             self._remember(act, done, now)
@@ -255,7 +257,7 @@ class Sender:
         if post is not None and post.status and post.post_id == call.subject.id:
             self._eyes.note_answer(post)
         ledger.note_time(now)
-        return Sent(call, ending, done)
+        return Sent(call, ending, done, stops=stops)
 
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
         """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from voxops._support.canonical import fingerprint
@@ -103,11 +102,6 @@ class Calls(Part):
         )
         return {int(call) for (call,) in rows}
 
-    def is_unchanged(self, call: Call) -> bool:
-        """Whether nobody has sent or closed a call since it was looked up."""
-        rows = self._store.query("SELECT state, tries FROM calls WHERE id = ?", (call.id,))
-        return tuple(rows[0]) == (call.state, call.tries)
-
     def is_unharmed(self, call: Call) -> bool:
         """Whether a call still fits its hash: nobody has changed it by hand."""
         written = call.body is None or isinstance(call.body, bytes)  # SQLite keeps text in any column
@@ -197,11 +191,6 @@ class Calls(Part):
         with self._store.atomic() as db:
             db.executemany("UPDATE calls SET collided = 1 WHERE id = ?", [(call,) for call in calls])
 
-    def leases_end(self) -> float | None:
-        """When the first lease of a call in flight ends; None where none is in flight."""
-        found = self._store.query("SELECT min(lease_until) FROM calls WHERE state = 'sent'")[0][0]
-        return None if found is None else float(found)
-
 
 def _own(call: Call) -> tuple[int, str | None, int]:
     return call.id, call.owner, call.tries
@@ -211,8 +200,3 @@ def _hash(*parts: Any) -> str:
     """Hash of what a call is."""
     method, path, body, key = parts
     return fingerprint(method, path, "" if body is None else bytes(body).decode("utf-8", "replace"), key)
-
-
-def accepted_by(call: Call, *, sighted: float | None) -> Call:
-    """The call, which a reading has shown to have taken effect."""
-    return replace(call, state="accepted", sighted=call.sighted or sighted, reason=None)

@@ -200,8 +200,8 @@ def stored_reason(text: str) -> Reason | None:
 
 
 def reason_text(reason: Reason | None) -> str:
-    """A reason as text for the ledger."""
-    return "" if reason is None else reason.stored()
+    """A reason as text for the ledger; it may quote a server."""
+    return "" if reason is None else canonical.well_formed(reason.stored())
 
 
 def json_or_none(value: Any) -> str | None:

@@ -203,10 +203,11 @@ class Requests(Part):
         )
 
     def not_there(self, ids: Iterable[int], reason: Reason) -> None:
-        """The posts that answers named for these creates do not exist: a person must look at them."""
+        """The posts that answers alone have named for these creates do not exist: a person must look at them."""
         with self._store.atomic() as db:
             db.executemany(
-                "UPDATE requests SET outcome = '', blocked = 1, confirmed = 1, reason = ? WHERE id = ?",
+                """UPDATE requests SET outcome = '', blocked = 1, confirmed = 1, reason = ?
+                   WHERE id = ? AND outcome = 'succeeded' AND NOT confirmed""",
                 [(reason_text(reason), each) for each in ids],
             )
 

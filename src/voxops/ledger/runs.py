@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
+from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
 from voxops.ledger.records import RunHead, RunRow, reason_text, stored_reason, well_formed
 from voxops.ledger.requests import NOW
@@ -105,8 +106,8 @@ class Runs(Part):
         """Which of these requests a run names that lives and is neither paused nor undone (rule 1)."""
         rows = self._store.query(
             """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
-               AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ?""",
-            (json.dumps(list(ids)), self._store.now()),
+               AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ? AND lease_until <= ?""",
+            (json.dumps(list(ids)), *self._life()),
         )
         return {int(request) for (request,) in rows}
 
@@ -114,10 +115,15 @@ class Runs(Part):
         """Which of these requests another run names that is not undone, and lives."""
         rows = self._store.query(
             """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
-               AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ?""",
-            (json.dumps(list(ids)), run, self._store.now()),
+               AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ? AND lease_until <= ?""",
+            (json.dumps(list(ids)), run, *self._life()),
         )
         return {int(request) for (request,) in rows}
+
+    def _life(self) -> tuple[float, float]:
+        """Between which instants the lease of a run that lives ends; later none could that was taken before the clock was set back."""
+        now = self._store.now()
+        return now, now + LIVES + CLOCKS_DIFFER
 
     def live(self, runs: Iterable[str]) -> None:
         """These runs are looped over: they live for a while."""

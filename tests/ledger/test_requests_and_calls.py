@@ -1,0 +1,357 @@
+"""Requests and calls: their states, leases and answers; each write changes the cells that it is about, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send
+
+from voxops.acts.item import Request, blocked, settled
+from voxops.api.reasons import Reason
+from voxops.api.timing import CLOCKS_DIFFER
+from voxops.errors import LedgerError
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call
+from voxops.model import Outcome
+
+WHY = Reason("paused")
+
+
+def now(ledger: Ledger, one: Request) -> Request:
+    return ledger.requests.get([one.id])[one.id]
+
+
+def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object) -> bool:
+    return ledger.calls.end(call, state, **{"now": NOW, "status": 500, "reply": b"{}", **options})  # type: ignore[arg-type]
+
+
+# -- the line of a call ------------------------------------------------------------------------------------------------
+
+
+def test_a_request_goes_along_the_line_of_the_docstring(ledger: Ledger, clock: Clock) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2
+    call = send(ledger, [one, two])
+    assert (call.state, call.tries, call.first_sent, call.size) == ("sent", 1, START, 2)
+    assert [(each.id, each.position, each.call) for each in ledger.requests.of_call(call.id)] == [
+        (one.id, 0, call.id),
+        (two.id, 1, call.id),
+    ]
+    assert ended(ledger, call)
+    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.UNKNOWN] * 2
+    clock.now = NOW
+    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="me", now=NOW)
+    assert (again.state, again.tries, again.first_sent, again.last_sent, again.resent) == ("sent", 2, START, NOW, True)
+    assert ended(ledger, again, "accepted", status=202)
+    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2, "nobody doubts it any more"
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
+    ledger.calls.close(call.id)
+    assert [each.id for each in ledger.calls.open()] == [call.id], "it still answers for the other row"
+    ledger.requests.settle([settled(two, Outcome.FAILED, error_code="NO")], NOW)
+    ledger.calls.close(call.id)
+    assert ledger.calls.open() == []
+    assert [each.id for each in ledger.requests.formed_for(call.id)] == [one.id, two.id], "who it was formed for stays"
+
+
+def test_a_call_is_written_whole_and_clears_what_blocked_its_rows(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    ledger.requests.say([blocked(two, WHY)])
+    call, changed = change(ledger, lambda: send(ledger, [one, two], owner="me"))
+    rows = {place: value for place, value in changed.items() if place[0] == "requests"}
+    assert rows == of("requests", one.id, call=call.id) | of("requests", two.id, call=call.id, blocked=0, reason="")
+    assert {place[0] for place in changed} == {"requests", "calls", "call_rows"}
+    assert call == ledger.calls.get(call.id) == ledger.calls.open()[0] == ledger.calls.on([str(one.item.subject)])[0]
+    assert (call.owner, call.lease_until, call.baseline, call.credential) == ("me", START + ledger.lease, {"x": 1}, "c")
+    assert ledger.calls.is_unharmed(call)
+
+
+def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
+    (one,) = add(ledger, retry("p"))
+    call = send(ledger, [one], act="retry")
+    ended(ledger, call, answered=True, reason=WHY)
+    call = ledger.calls.get(call.id)
+    ledger.calls.note([replace(call, state="accepted", sighted=NOW, reason=WHY)])
+    noted = ledger.calls.get(call.id)
+    assert (noted.state, noted.sighted, noted.reason) == ("accepted", NOW, WHY)
+    _, changed = change(ledger, lambda: ledger.calls.send_again(noted, owner="you", now=NOW))
+    assert changed == of(
+        "calls", call.id, state="sent", tries=2, last_sent=NOW, ended=None, answered=0, owner="you", lease_until=START + ledger.lease, resent=1,
+        sighted=None, reason="",
+    )  # fmt: skip
+
+
+def test_what_a_reading_has_shown_is_noted_of_the_try_that_it_was_about(ledger: Ledger) -> None:
+    (one,) = add(ledger, retry("p"))
+    call = send(ledger, [one], act="retry")
+    said = replace(call, state="accepted", sighted=NOW)
+    assert change(ledger, lambda: ledger.calls.note([said])) == (None, {}), "in flight, it has not ended"
+    ended(ledger, call)
+    ledger.calls.send_again(ledger.calls.get(call.id), owner="you", now=NOW)
+    ended(ledger, ledger.calls.get(call.id))
+    assert change(ledger, lambda: ledger.calls.note([said])) == (None, {}), "another try was made since"
+
+
+def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    call = send(ledger, [one])
+    _, changed = change(ledger, lambda: ledger.calls.unsend(call))
+    assert {place[:2] for place in changed} == {("calls", call.id), ("call_rows", call.id), ("requests", one.id)}
+    assert ledger.calls.of_requests([one.id]) == []
+    again = send(ledger, [one])
+    for strange in (replace(again, owner="you"), replace(again, tries=2)):
+        assert change(ledger, lambda strange=strange: ledger.calls.unsend(strange)) == (None, {})
+    ended(ledger, again)
+    assert change(ledger, lambda: ledger.calls.unsend(again)) == (None, {}), "it has ended"
+    assert two.outcome is Outcome.PENDING
+
+
+def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    ended(ledger, call := send(ledger, [one]))
+    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="you", now=NOW)
+    _, changed = change(ledger, lambda: ledger.calls.unsend(again))
+    assert changed == of("calls", call.id, state="unknown", tries=1, owner=None)
+
+
+def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
+    (one,) = add(ledger, row("one"))
+    first = send(ledger, [one])
+    clock.now += ledger.lease + 1
+    assert ledger.calls.expire() == [first.id]
+    second = ledger.calls.send_again(ledger.calls.get(first.id), owner="me", now=clock.now)
+    for late in (first, replace(second, owner="you")):
+        said, changed = change(ledger, lambda late=late: ended(ledger, late, "accepted"))
+        assert (said, changed) == (False, {})
+        assert change(ledger, lambda late=late: ledger.calls.unsend(late)) == (None, {})
+    said, changed = change(
+        ledger,
+        lambda: ended(ledger, second, "limited", status=429, reply=b"said", answered=True, refused=True, reason=WHY),
+    )
+    assert said
+    assert changed == of(
+        "calls", first.id, state="limited", http_status=429, reply=b"said", answered=1, refused=1, ended=NOW, reason=WHY.stored(), owner=None,
+        lease_until=None,
+    )  # fmt: skip
+    assert now(ledger, one).outcome is Outcome.PENDING
+
+
+def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    call = send(ledger, [one])
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
+    ledger.calls.close(call.id)
+    assert ledger.calls.get(call.id).state == "sent", "a sender is at work on it"
+    ended(ledger, call)
+    assert ledger.calls.get(call.id).state == "closed"
+
+
+# -- leases (rule 21) --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "over"),
+    [(-0.001, True), (0.0, True), (0.001, False), (90 + CLOCKS_DIFFER, False), (90 + CLOCKS_DIFFER + 0.001, True)],
+)
+def test_rule_21_a_lease_is_over_at_its_end_and_where_none_could_end_so_late(
+    ledger: Ledger, clock: Clock, until: float, over: bool
+) -> None:
+    """A clock that was set back by a day does not leave a killed sender's rows "being sent" until the day has passed again."""
+    assert ledger.lease == 90
+    call = send(ledger, add(ledger, row("one")))
+    ledger.query("UPDATE calls SET lease_until = ?", (clock.now + until,))
+    said, changed = change(ledger, ledger.calls.expire)
+    assert said == ([call.id] if over else [])
+    assert changed == (of("calls", call.id, state="unknown", owner=None, lease_until=None) if over else {})
+
+
+def test_rule_21_whoever_slept_since_the_commit_must_not_send(ledger: Ledger, clock: Clock) -> None:
+    call = send(ledger, add(ledger, row("one")))
+    until = START + ledger.lease
+    for moment, holds in (
+        (START - CLOCKS_DIFFER - 0.001, False), (START - CLOCKS_DIFFER, True), (until - 0.001, True), (until, False), (until + 1, False),
+    ):  # fmt: skip
+        clock.now = moment
+        assert ledger.calls.holds(call) is holds, moment - START
+    assert not ledger.calls.holds(replace(call, lease_until=None))
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------------------
+
+
+def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    call = send(ledger, [one, two])
+    failed = settled(one, Outcome.FAILED, error_code="NO", error_message="why", seen={"is": 1})
+    _, changed = change(ledger, lambda: ledger.requests.settle([failed], NOW))
+    assert changed == of(
+        "requests",
+        one.id,
+        outcome="failed",
+        error_code="NO",
+        error_message="why",
+        seen='{"is":1}',
+        settled=NOW,
+        call=None,
+    )
+    works = (
+        lambda: ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="late")], NOW),
+        lambda: ledger.requests.say([blocked(one, WHY)]),
+        lambda: ledger.requests.clear([one.id]),
+        lambda: ledger.requests.release([one.id]),
+        lambda: ledger.requests.replace(one.id, row("else"), asked=3, alike=None),
+        lambda: ledger.requests.confirm([("p", one.id)]),
+        lambda: ledger.requests.not_there([one.id], WHY),
+    )
+    for work in works:
+        assert change(ledger, work) == (None, {})
+    assert now(ledger, two).call == call.id
+
+
+def test_only_an_outcome_can_be_settled(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    with pytest.raises(LedgerError, match="CHECK"):
+        ledger.requests.settle([one], NOW)
+
+
+def test_rule_15_what_an_answer_alone_has_named_is_confirmed_or_denied_once(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    ledger.requests.settle([settled(each, Outcome.SUCCEEDED, result_id=f"named {each.id}") for each in (one, two)], NOW)
+    assert set(ledger.requests.unconfirmed([one.item.mark, two.item.mark])) == {one.id, two.id}
+    _, changed = change(ledger, lambda: ledger.requests.confirm([("shown", one.id)]))
+    assert changed == of("requests", one.id, result_id="shown", confirmed=1)
+    for work in (
+        lambda: ledger.requests.confirm([("other", one.id)]),
+        lambda: ledger.requests.not_there([one.id], WHY),
+    ):
+        assert change(ledger, work) == (None, {}), "a reading has shown its mark"
+    _, changed = change(ledger, lambda: ledger.requests.not_there([two.id], Reason("not_found")))
+    assert changed == of("requests", two.id, outcome="", blocked=1, confirmed=1, reason=Reason("not_found").stored())
+    assert now(ledger, two).outcome is Outcome.BLOCKED
+    assert ledger.requests.unconfirmed([one.item.mark, two.item.mark]) == {}
+
+
+def test_blocked_stands_beside_the_request_until_a_plan_wants_it_again(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    _, changed = change(ledger, lambda: ledger.requests.say([blocked(one, WHY)]))
+    assert changed == of("requests", one.id, blocked=1, reason=WHY.stored())
+    assert (now(ledger, one).outcome, now(ledger, one).reason) == (Outcome.BLOCKED, WHY)
+    assert change(ledger, lambda: ledger.requests.say([blocked(one, WHY)])) == (None, {})
+    _, changed = change(ledger, lambda: ledger.requests.say([replace(one, reason=Reason("short_call"))]))
+    assert changed == of("requests", one.id, blocked=0, reason=Reason("short_call").stored())
+    ledger.requests.say([blocked(one, WHY)])
+    _, changed = change(ledger, lambda: ledger.requests.clear([one.id]))
+    assert changed == of("requests", one.id, blocked=0, reason="")
+
+
+def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    call = send(ledger, [one, two])
+    ended(ledger, call)
+    assert [each.id for each in ledger.requests.past(one.item.subject)] == [one.id]
+    _, changed = change(ledger, lambda: ledger.requests.release([one.id], most=4, page=413))
+    assert changed == of("requests", one.id, call=None, most=4, page=413) | {("call_rows", call.id, 0, "void"): 1}
+    assert ledger.requests.past(one.item.subject) == []
+    assert ledger.requests.campaigns_of(["one", "two"]) == {"two": {"c"}}
+    assert ledger.requests.bounds([one.id, two.id]) == (4, {413, None})
+    for most, bound in ((2, 2), (3, 2), (None, 2)):
+        ended(ledger, send(ledger, [one]))
+        ledger.requests.release([one.id], most=most)
+        assert ledger.requests.bounds([one.id]) == (bound, {413}), "it never grows"
+    ledger.requests.detach([two.id])
+    assert [each.id for each in ledger.requests.past(two.item.subject)] == [two.id], "what left may have had an effect"
+
+
+def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger: Ledger) -> None:
+    half = "half \ud83d"
+    odd = replace(row("one"), label=half, seen={"error_message": half, "count": 2**70})
+    (one,) = add(ledger, odd)
+    assert one.item.seen == {"error_message": half, "count": 2**70}
+    ended(ledger, send(ledger, [one]), reason=Reason("answered", status=500, said=half))
+    ledger.requests.settle([settled(one, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], NOW)
+    assert (now(ledger, one).error_message, now(ledger, one).seen) == ("half ?", {"is": half})
+
+
+# -- finding requests --------------------------------------------------------------------------------------------------
+
+
+def test_rule_05_a_row_has_one_request_for_each_attempt_and_the_latest_stands_for_it(ledger: Ledger) -> None:
+    first, other = add(ledger, row("one"), row("two"))
+    with pytest.raises(LedgerError, match="UNIQUE"):
+        add(ledger, row("one", content="mended"))
+    (second,) = add(ledger, replace(row("one"), attempt=2))
+    assert ledger.requests.latest([first.item.identity, "none"]) == {first.item.identity: second}
+    assert other.item.mark != first.item.mark != second.item.mark
+
+
+def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"), alike="looks")
+    newer = row("one", content="mended")
+    _, changed = change(ledger, lambda: ledger.requests.replace(one.id, newer, asked=2, alike="other"))
+    assert {place[2] for place in changed} == {"asked", "requested", "alike", "item", "hash"}
+    assert now(ledger, one).item == newer
+    assert ledger.requests.is_unharmed(one.id)
+    ended(ledger, send(ledger, [now(ledger, one)]))
+    assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
+
+
+def test_what_is_in_flight_is_found_by_how_it_looks_and_by_whose_row_it_is(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"), alike="looks")
+    assert ledger.requests.alike_in_flight(["looks"]) == []
+    ended(ledger, send(ledger, [one]))
+    assert [(looks, each.id) for looks, each in ledger.requests.alike_in_flight(["looks", "other"])] == [
+        ("looks", one.id)
+    ]
+    found = ledger.requests.attempts_in_flight([one.item.identity, two.item.identity])
+    assert {name: [each.id for each in some] for name, some in found.items()} == {one.item.identity: [one.id]}
+    assert ledger.requests.of_calls([1, 9]) == {1: ledger.requests.of_call(1), 9: []}
+
+
+def test_creates_are_found_by_their_posts_and_marks(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    (done,) = add(ledger, retry("p"))
+    ledger.requests.settle(
+        [settled(one, Outcome.SUCCEEDED, result_id="p"), settled(done, Outcome.SUCCEEDED, result_id="p")], NOW
+    )
+    assert {post: [each.id for each in some] for post, some in ledger.requests.of_posts(["p", "q"]).items()} == {
+        "p": [one.id]
+    }
+    assert [each.id for each in ledger.requests.bearing([two.item.mark], ["p"])] == [one.id, two.id]
+    assert ledger.requests.created_between(NOW, NOW) == {"p": one.id}
+    assert ledger.requests.created_between(NOW + 1, NOW + 2) == {}
+
+
+def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_another(ledger: Ledger) -> None:
+    one, two, three = add(ledger, retry("p"), retry("p", "again"), retry("q"))
+    first = send(ledger, [one], act="retry")
+    ended(ledger, first)
+    assert [call.id for call in ledger.calls.on([str(one.item.subject), "post::none"])] == [first.id]
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED)], NOW)
+    ledger.calls.close(first.id)
+    assert ledger.calls.on([str(one.item.subject)]) == []
+    second, other = send(ledger, [two], act="retry"), send(ledger, [three], act="retry")
+    assert ledger.calls.has_followed([first.id, second.id, other.id]) == {first.id}
+    assert [call.id for call in ledger.calls.of_requests([one.id, two.id])] == [first.id, second.id]
+    _, changed = change(ledger, lambda: ledger.calls.note_collided([first.id]))
+    assert changed == of("calls", first.id, collided=1)
+
+
+# -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["method", "path", "body", "key", "hash"])
+def test_rule_25_a_call_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
+    call = send(ledger, add(ledger, row("one")))
+    with ledger.atomic() as db:
+        db.execute(f"UPDATE calls SET {cell} = {cell} || 'x'")
+    assert not ledger.calls.is_unharmed(ledger.calls.get(call.id))
+
+
+@pytest.mark.parametrize("cell", ["item", "hash", "identity", "attempt", "subject"])
+def test_rule_25_a_request_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    with ledger.atomic() as db:
+        db.execute(f"UPDATE requests SET {cell} = replace({cell}, '1', '2') || ' ' WHERE id = ?", (one.id,))
+        db.execute("UPDATE requests SET attempt = 2 WHERE id = ? AND attempt NOT IN (1)", (one.id,))
+    assert not ledger.requests.is_unharmed(one.id)
+    assert ledger.requests.is_unharmed(two.id)

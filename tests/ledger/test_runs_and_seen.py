@@ -1,0 +1,298 @@
+"""Runs, their rows and chunks, and posts as they were seen: what each verb writes, finds and leaves alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send, start
+
+from voxops.acts.item import Request, blocked, settled
+from voxops.api.reasons import Reason
+from voxops.api.timing import CLOCKS_DIFFER
+from voxops.errors import LedgerError
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import RunHead, RunRow, Seen
+from voxops.ledger.runs import LIVES
+from voxops.ledger.seen import LISTS_SETTLE
+from voxops.model import Outcome
+
+
+def done(ledger: Ledger, one: Request, post: str = "p") -> None:
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id=post)], NOW)
+
+
+def failed(ledger: Ledger, one: Request) -> None:
+    ledger.requests.settle([settled(one, Outcome.FAILED, error_code="NO")], NOW)
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_found_as_it_was_bound(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    head = RunHead("run", "create", "c", "row_id", 1, 3, START, failures=5, trust_lists=True)
+    rows = [
+        RunRow(0, one.id, None, 1, "cause", ()),
+        RunRow(2, two.id, Reason("paused"), 2, None, (one.id,)),
+        RunRow(3, None, Reason("never_sent"), 2),
+    ]
+    ledger.runs.start(head, rows, [(1, 1), (2, 2)], reason="ticket \ud83d", frame=b"frame")
+    assert ledger.runs.head("run") == head
+    assert ledger.runs.rows("run") == rows
+    assert ledger.runs.frame("run") == b"frame"
+    assert ledger.runs.of_request(one.id) == ["run"]
+    assert ledger.runs.of_request(two.id) == [], "its row is blocked in this run"
+    assert ledger.runs.chunk("run", 2) == (2, None)
+    assert ledger.runs.chunk("run", 3) == (0, None)
+    for ask in (ledger.runs.head, ledger.runs.frame):
+        with pytest.raises(LedgerError, match="no run other in this ledger"):
+            ask("other")
+
+
+def test_what_binds_a_run_stands_in_the_ledger(ledger: Ledger) -> None:
+    start(ledger, "run", add(ledger, row("one")))
+    start(ledger, "other", [])
+    assert change(ledger, lambda: ledger.runs.pause("run", paused=True))[1] == of("runs", "run", paused=1)
+    assert change(ledger, lambda: ledger.runs.pause("run", paused=False))[1] == of("runs", "run", paused=0)
+    assert change(ledger, lambda: ledger.runs.trust_lists("run"))[1] == of("runs", "run", trust_lists=1)
+    assert change(ledger, lambda: ledger.runs.undo("run"))[1] == of("runs", "run", undone=1, paused=1)
+    assert change(ledger, lambda: ledger.runs.live(["run"]))[1] == of("runs", "run", lease_until=START + LIVES)
+    assert change(ledger, lambda: ledger.runs.finish("run", state="done", note="n"))[1] == of(
+        "runs", "run", state="done", note="n", lease_until=0
+    )
+
+
+def test_rule_01_a_row_is_wanted_by_runs_that_live_and_send(ledger: Ledger, clock: Clock) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    start(ledger, "run", [one])
+    start(ledger, "other", [one, two])
+    ids, runs = [one.id, two.id], ledger.runs
+    assert runs.wanted(ids) == set(), "nobody loops over them"
+    runs.live(["run"])
+    assert runs.wanted(ids) == {one.id}
+    assert runs.wanted_elsewhere(ids, "run") == set()
+    runs.live(["other"])
+    assert runs.wanted_elsewhere(ids, "run") == {one.id, two.id}
+    runs.pause("other", paused=True)
+    assert runs.wanted(ids) == {one.id}
+    assert runs.wanted_elsewhere(ids, "run") == {one.id, two.id}, "it may be resumed"
+    runs.undo("other")
+    assert runs.wanted_elsewhere(ids, "run") == set()
+    clock.now += LIVES - 1
+    assert runs.wanted(ids) == {one.id}
+    clock.now += 1
+    assert runs.wanted(ids) == set()
+
+
+def test_rule_21_a_run_does_not_live_on_when_the_clock_is_set_back(ledger: Ledger, clock: Clock) -> None:
+    (one,) = add(ledger, row("one"))
+    start(ledger, "run", [one])
+    ledger.runs.live(["run"])
+    for back, lives in ((CLOCKS_DIFFER, True), (CLOCKS_DIFFER + 1, False), (86_400.0, False)):
+        clock.now = START - back
+        assert bool(ledger.runs.wanted([one.id])) is lives
+        assert bool(ledger.runs.wanted_elsewhere([one.id], "other")) is lives
+
+
+def test_runs_are_open_until_their_rows_are_settled(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    for name, some in (("first", [one]), ("second", [one, two]), ("nothing", [None])):
+        start(ledger, name, some)
+    assert ledger.runs.open() == ["first", "second"]
+    done(ledger, one)
+    assert ledger.runs.open() == ["second"]
+    assert ledger.runs.unsent("second")
+    ledger.requests.say([blocked(two, Reason("undone"))])
+    assert ledger.runs.open() == ["second"], "blocked is no outcome"
+    assert not ledger.runs.unsent("second")
+    assert (ledger.runs.abandoned("second"), ledger.runs.failed("second")) == (1, 0)
+    ledger.requests.say([blocked(two, Reason("time_passed"))])
+    assert ledger.runs.abandoned("second") == 0
+    failed(ledger, two)
+    assert (ledger.runs.open(), ledger.runs.failed("second"), ledger.runs.failed("first")) == ([], 1, 0)
+
+
+def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(ledger: Ledger) -> None:
+    (one,) = add(ledger, retry("p"))
+    start(ledger, "run", [one], action="retry")
+    send(ledger, [one], act="retry")
+    for state, unsent in (("unknown", True), ("accepted", False), ("limited", True)):
+        ledger.query("UPDATE calls SET state = ?", (state,))
+        assert ledger.runs.unsent("run") is unsent
+
+
+def test_a_run_created_what_it_was_the_first_to_send(ledger: Ledger) -> None:
+    mine, found, ours = add(ledger, row("mine"), row("found"), row("ours"))
+    start(ledger, "run", [mine, found])
+    start(ledger, "again", [mine, found])
+    start(ledger, "more", [mine, found, ours])
+    for one in (mine, ours):
+        ledger.calls.end(send(ledger, [one]), "unknown", now=NOW)
+        done(ledger, one, f"of {one.item.label}")
+    done(ledger, found, "a colleague's")
+    assert ledger.runs.created("run") == {"of mine"}
+    assert ledger.runs.created("again") == {"of mine"}, "it repeats that run"
+    assert ledger.runs.created("more") == {"of ours"}, "the others it has only found"
+
+
+def test_rule_07_canaries_are_counted_by_cause(ledger: Ledger) -> None:
+    items = add(ledger, *(row(str(number)) for number in range(5)))
+    rows = [RunRow(number, one.id, None, 1, "a" if number < 3 else "b") for number, one in enumerate(items[:4])]
+    rows += [
+        RunRow(4, items[4].id, Reason("withdrawn_since", post="p", status="s", attempt=2), 1, "b"),
+        RunRow(5, None, chunk=2),
+    ]
+    ledger.runs.start(RunHead("run", "create", "c", "row_id", 3, 0), rows, [(1, 5)], reason=None, frame=b"")
+    done(ledger, items[0])
+    failed(ledger, items[1])
+    ledger.calls.end(send(ledger, [items[2]]), "unknown", now=NOW)
+    assert ledger.runs.canaries("run") == {
+        "a": Counter(succeeded=1, failed=1, unknown=1),
+        "b": Counter(pending=1, blocked=1),
+    }
+
+
+def test_rule_27_a_chunk_remembers_when_it_last_became_less(ledger: Ledger) -> None:
+    items = add(ledger, *(row(str(number)) for number in range(5)))
+    start(ledger, "run", [*items, None])
+    start(ledger, "other", items[:1])
+    done(ledger, items[0])
+    failed(ledger, items[1])
+    ledger.calls.end(send(ledger, [items[2]]), "unknown", now=NOW)
+    ledger.requests.say([blocked(items[3], Reason("time_passed"))])
+    states = ["succeeded", "failed", "open", "blocked", "unsent"]
+    expected = [(one.id, state) for one, state in zip(items, states, strict=True)] + [(None, "blocked")]
+    assert sorted(ledger.runs.chunk_rows("run", 1), key=lambda each: each[0] or 99) == expected
+    ledger.runs.became_less([items[3].id], NOW)
+    assert ledger.runs.chunk("run", 1) == (6, NOW)
+    assert ledger.runs.chunk("other", 1) == (1, None)
+    ledger.runs.became_less([items[0].id], NOW + 1)
+    assert [ledger.runs.chunk(run, 1)[1] for run in ("run", "other")] == [NOW + 1] * 2
+
+
+def test_withdrawals_of_what_comes_wait_for_their_create(ledger: Ledger) -> None:
+    (create,) = add(ledger, row("one"))
+    comes = replace(
+        row("one"), act="cancel", identity="withdraw", body=None, seen={"of": create.item.identity, "attempt": 1}
+    )
+    (waits,) = add(ledger, comes)
+    assert [one.id for one in ledger.requests.waiting_withdrawals()] == [waits.id]
+    done(ledger, waits)
+    assert ledger.requests.waiting_withdrawals() == []
+
+
+# -- posts as they were seen -------------------------------------------------------------------------------------------
+
+T0, T1, T2 = (f"2026-03-0{day}T09:00:00+00:00" for day in (1, 2, 3))
+POST = Seen("p", T0, "scheduled", T1, "op", "row", "campaign", "asked", "shown", NOW, "single", NOW)
+
+
+def seen(ledger: Ledger, *posts: Seen) -> Seen | None:
+    ledger.seen.learn(posts)
+    return ledger.seen.of_posts(["p"]).get("p")
+
+
+@pytest.mark.parametrize(
+    ("later", "wins"),
+    [
+        ({"updated": T2, "began": NOW - 500, "source": "list"}, True),  # its stamp is newer
+        ({"updated": T0, "began": NOW + 500}, False),  # a state with an older stamp never replaces a newer one
+        ({"updated": T1[:19] + ".500000+00:00", "began": NOW + 1}, True),  # the same second: lists cut times
+        ({"source": "list", "began": NOW + LISTS_SETTLE - 0.1}, False),  # lists lag behind single reads
+        ({"source": "list", "began": NOW + LISTS_SETTLE}, True),
+        ({"source": "list", "updated": None, "began": NOW + 10}, False),
+        ({"began": NOW}, True),
+        ({"began": NOW - 1}, False),  # of two readings of one kind the later one
+        ({"source": "answer", "began": NOW - 1}, True),
+    ],
+)  # fmt: skip
+def test_a_state_replaces_an_older_one(ledger: Ledger, later: dict[str, object], wins: bool) -> None:
+    after = replace(POST, status="cancelled", **later)  # type: ignore[arg-type]
+    found = seen(ledger, POST, after)
+    assert found is not None
+    assert found.status == ("cancelled" if wins else "scheduled")
+    assert found == (replace(after, updated=after.updated or POST.updated, since=after.began) if wins else POST)
+
+
+@pytest.mark.parametrize(
+    ("later", "there"),
+    [
+        ({"source": "list", "updated": T2, "began": NOW + 10}, False),  # whatever the stamp, a list may be behind
+        ({"source": "list", "updated": T1, "began": NOW + LISTS_SETTLE + 2}, True),
+        ({"source": "single", "began": NOW + 2}, True),
+        ({"source": "single", "updated": T0, "began": NOW + 2}, False),
+    ],
+)
+def test_what_is_gone_stays_gone_until_it_is_surely_there(
+    ledger: Ledger, later: dict[str, object], there: bool
+) -> None:
+    gone = Seen("p", T0, "deleted", T1, began=NOW + 1, source="single", since=NOW + 1)
+    found = seen(ledger, POST, gone, replace(POST, **later))  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.status == "scheduled") is there
+    assert (found.row_mark, found.shown) == ("row", "shown"), "its marks are kept"
+
+
+def test_what_a_reading_leaves_out_is_kept_and_a_status_counts_from_when_it_was_first_seen(ledger: Ledger) -> None:
+    bare = Seen("p", "", "scheduled", None, began=NOW + 200, since=NOW + 200)
+    assert seen(ledger, POST, bare) == replace(POST, began=NOW + 200, source="list")
+    moved = replace(bare, status="published", began=NOW + 300, since=NOW + 300, shown="other")
+    assert seen(ledger, moved) == replace(
+        POST, status="published", shown="other", began=NOW + 300, since=NOW + 300, source="list"
+    )
+
+
+def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger: Ledger) -> None:
+    old = replace(POST, post_id="old", created="2026-02-01T00:00:00+00:00", op_mark="op1", shown="s1", source="list")
+    same = replace(POST, post_id="a", row_mark="row2", op_mark=None, asked="asked2", campaign_mark=None)
+    hand = Seen("hand", T0, "draft", shown="s1")
+    ledger.seen.learn([POST, old, same, hand])
+    ids = [post.post_id for post in ledger.seen.of_rows(["row"])]
+    assert ids == ["old", "p"]
+    assert [post.post_id for post in ledger.seen.of_rows(["row2"], ["op"])] == ["a", "p"], "of one instant by their ids"
+    assert ledger.seen.of_rows([], ["none"]) == []
+    assert [post.post_id for post in ledger.seen.alike(["asked2"], ["s1"])] == ["old", "a", "hand"]
+    assert set(ledger.seen.of_posts(["a", "none"])) == {"a"}
+    assert [(post.is_ours, post.is_live) for post in (POST, hand)] == [(True, True), (False, False)]
+    assert ledger.seen.unknown(["p", "old", "a", "hand", "new"]) == {"hand", "new"}, (
+        "a list alone showed it, and no mark"
+    )
+
+
+def test_rule_27_the_newest_post_of_others_is_known_by_campaign_and_of_all(ledger: Ledger) -> None:
+    assert ledger.seen.last_by_others("campaign") is None
+    ledger.seen.learn(
+        [replace(POST, created=T1), replace(POST, post_id="q", created=T0), Seen("hand", T2, "scheduled")]
+    )
+    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0
+    assert ledger.seen.last_by_others(None) == 1_772_528_400.0
+    (mine,) = add(ledger, row("one"))
+    done(ledger, mine)
+    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0, "found, and not sent from here"
+    (sent,) = add(ledger, row("two"))
+    ledger.calls.end(send(ledger, [sent]), "unknown", now=NOW)
+    done(ledger, sent)
+    assert ledger.seen.last_by_others("campaign") == 1_772_355_600.0
+
+
+def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:
+    marks = ledger.seen
+    assert (marks.listed, marks.lists_show_marks, marks.late, marks.looked_through) == (None, False, False, None)
+    marks.learn([], latest=T1, shows_marks=True, looked_through=NOW)
+    marks.learn([], latest=T0)
+    assert (marks.listed, marks.lists_show_marks, marks.late, marks.looked_through) == (T1, True, False, NOW)
+    marks.learn([], latest=T2, comes_late=True)
+    assert (marks.listed, marks.lists_show_marks, marks.late) == (T2, True, True)
+
+
+def test_rule_28_creates_with_more_than_one_post_of_their_row_are_found(ledger: Ledger) -> None:
+    one, two = add(ledger, row("one"), row("two"))
+    done(ledger, one)
+    done(ledger, two, "q")
+    ledger.seen.learn([POST, replace(POST, post_id="q", row_mark="row2")])
+    assert ledger.requests.duplicated(None) == []
+    ledger.seen.learn([replace(POST, post_id="copy", op_mark="op")])
+    assert [each.id for each in ledger.requests.duplicated(None)] == [one.id]
+    assert ledger.requests.duplicated([two.id]) == []
