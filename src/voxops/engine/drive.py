@@ -626,7 +626,7 @@ class Driver:
 
     async def _after(self, current: Pass, sent: Sent, group: Group | None) -> None:
         """A try has ended: follow its call, and what is unsent again of the group."""
-        call, ending = sent.call, sent.ending
+        call = sent.call
         assert call is not None
         self._tries[call.id] += 1
         self._looks = 0

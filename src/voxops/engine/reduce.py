@@ -76,7 +76,7 @@ class Event:
     @property
     def said(self) -> Reason:
         """What was answered, for people."""
-        return _said(self, "answered" if self.data else "answered_by_proxy")
+        return _said(self) if self.data else _by_proxy(self)
 
     @property
     def row(self) -> int | None:
