@@ -6,6 +6,7 @@ but for what it is about.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from tests.acts.support import item, request
 
 from voxops.acts.item import Request, Subject, blocked, settled
 from voxops.api.reasons import Reason
-from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict
+from voxops.engine import bind, reduce, rules
+from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
 from voxops.engine.reduce import Ending, Event
 from voxops.engine.rules import (
     RESENDS,
@@ -28,6 +30,8 @@ from voxops.engine.rules import (
     Settle,
     Wait,
     Yes,
+    decide,
+    fit,
 )
 from voxops.ledger.records import Call, Seen
 from voxops.model import Outcome
@@ -45,7 +49,7 @@ def a_call(state: str = "unknown", *, ago: float = 100.0, **details: Any) -> Cal
     base = Call(
         id=1, act="create", method="POST", path="/v1/posts/bulk", body=b"{}", key="k", subject=SUBJECT, baseline=None, credential="c",
         hash="h", size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
-        reply=None, owner=None, lease_until=None, refused=False, resent=False, collided=False, sighted=None, below=frozenset(), reason=None,
+        reply=None, owner=None, lease_until=None, refused=False, resent=False, collided=False, sighted=None, reason=None,
     )  # fmt: skip
     return replace(base, **details)
 
@@ -127,9 +131,12 @@ DECIDES = (
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL, looked=134.9, resends=True),
     _decides(_UNKNOWN, "post", Send(), call=CALL, looked=135.0, resends=True),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=CALL, looked=135.0),
+    _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=NOW - 15.5),
+    _decides(_UNKNOWN, "post", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120.5),
+    _decides(_UNKNOWN, "post", Send(), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120),
     _decides(_UNKNOWN, "create", _wait("rate_limited", END + 300), call=LIMITED, looked=80.0),
     _decides(_UNKNOWN, "post", _wait("unresolved", holds=False), call=CALL, looked=300.0),
-    _decides(_UNKNOWN, "create", _wait("cannot_tell", holds=False), call=LIMITED, looked=300.0, doubtful=True),
+    _decides(_UNKNOWN, "create", _wait("cannot_tell", holds=False), call=LIMITED, looked=300.0, doubtful=Reason("cannot_tell")),
     # What is unsent: whose turn it is.
     _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
     _decides(_SENDS, "post", _wait("undone", holds=False), stopped=Reason("undone"), passed=True, read=None),
@@ -140,7 +147,7 @@ DECIDES = (
     _decides(_FIRST, "post", _block("first_failed"), first=(Outcome.BLOCKED,)),
     _decides(_FREE, "post", _wait("subject_busy", NOW + 501), busy=CALL),
     _decides(_FREE, "post", _wait("subject_busy", NOW + 1), busy=a_call(ago=600), busy_moves=False),
-    _decides(_FREE, "post", _wait("subject_busy", NOW + 0.5), busy=a_call(ago=600.5)),
+    _decides(_FREE, "post", _wait("subject_busy"), busy=a_call(ago=600.5)),
     _decides(_FREE, "delivery", _block("subject_unknown"), busy=a_call(ago=600.5), busy_moves=False),
     # Reading.
     _decides(_LIST, "create", Read("list", NOW), listed=None),
@@ -195,7 +202,7 @@ _WHOLE = "it is the whole chunk, or the campaign is quiet"
 _COVERS = "it acts on exactly what was chosen"
 _LEFT = "no row has left it"
 _SEEN = "no row was seen"
-_MAY_BE = "no post may be one of its rows"
+_MAY_BE = "no post may be one of its rows, nor was its subject changed since"
 _WANTED = "every row is wanted by a run that lives and is not paused"
 _PASSED = "no time has passed"
 _REMEMBERED = "the server remembers its key"
@@ -219,7 +226,7 @@ FITS = (
     _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
     _fits(_SEEN, "resend", _wait("resend_partly_done", holds=False), seen=True),
-    _fits(_MAY_BE, "resend", _wait("cannot_tell", holds=False), doubtful=True),
+    _fits(_MAY_BE, "resend", _wait("changed_in_doubt", holds=False), doubtful=Reason("changed_in_doubt")),
     _fits(_WANTED, "resend", _wait("resend_unwanted", holds=False), unwanted=True),
     _fits(_PASSED, "resend", _wait("resend_time_passed", holds=False), passed=True),
     _fits(_REMEMBERED, "resend", _wait("resend_key_forgotten", holds=False), forgotten=True),
@@ -293,6 +300,7 @@ _OPEN = replace(ASKED, call=1)
 _UNDONE, _NOT_THERE = (replace(ASKED, outcome=Outcome.BLOCKED, reason=Reason(code)) for code in ("undone", "not_found"))
 _CANCELLED = Seen("p", "2026-03-02T09:00:00+00:00", "cancelled")
 _AT_POST = request(EXISTS)
+_AWAY_ANEW = "succeeded, withdrawn since, and meant as a next attempt, which somebody may have created"
 
 
 def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
@@ -321,7 +329,8 @@ BINDS = (
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags", "i"), _OPEN, call=CALL, differs=("accountIds", "tags")),
     _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
-    _binds("succeeded, withdrawn since, and meant as a next attempt", New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
+    _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
+    _binds(_AWAY_ANEW, New(2), DONE, withdrawn=_CANCELLED, live=True),
     _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="cancelled", attempt=2)), DONE, withdrawn=_CANCELLED),
     _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="a draft again", attempt=2)), DONE, withdrawn=replace(_CANCELLED, status="draft")),
     _binds("succeeded, and meant once more", New(2), settled(_AT_POST, Outcome.SUCCEEDED), again=True),
@@ -337,3 +346,39 @@ BINDS = (
     _binds("not sent yet", Renew(), ASKED, differs=("content",), anew=True),
     _binds("not sent yet", Renew(), replace(ASKED, outcome=Outcome.BLOCKED, reason=Reason("time_passed"))),
 )  # fmt: skip
+
+
+# -- which row speaks -------------------------------------------------------------------------------------------------
+
+
+def decides(example: Example) -> tuple[Any, Any]:
+    """The row of `decide` that speaks, and what it says."""
+    one, about, facts = example.request, example.about, example.facts
+    state = "settled" if one.outcome.final else "unsent" if facts.call is None else "open"
+    asked = [rule for rule in rules.RULES if rule.state == state and rule.about in {"all", about}]
+    row = next((rule for rule in asked if rule.guard(one, facts) is not None), None)
+    return row, decide(one, about, facts)
+
+
+def fits(example: Example) -> tuple[Any, Any]:
+    """The row of `fit` that speaks, and what it says."""
+    asked = [row for row in rules.FITS if row.of in {"all", example.facts.kind}]
+    return next((row for row in asked if row.guard(example.facts) is not None), None), fit(example.facts)
+
+
+def ends(example: Example) -> tuple[Any, Any]:
+    """The case of `reduce` that holds, and what it makes of the call."""
+    return next(case for case in reduce.CASES if case.holds(example.facts)), reduce.reduce(example.facts)
+
+
+def binds(example: Example) -> tuple[Any, Any]:
+    """The case of `place` that holds, and its verdict."""
+    return next(case for case in bind.CASES if case.holds(example.facts)), place(example.facts)
+
+
+TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
+    "decide": (rules.RULES, DECIDES, decides),
+    "fit": (rules.FITS, FITS, fits),
+    "reduce": (reduce.CASES, ENDS, ends),
+    "place": (bind.CASES, BINDS, binds),
+}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import rules_doc
 from tests.engine.tables import (
     ASKED,
-    BINDS,
-    DECIDES,
     DONE,
-    ENDS,
     FAILED,
-    FITS,
     NOW,
     ROW,
+    TABLES,
     Example,
     a_call,
 )
@@ -26,7 +23,7 @@ from tests.engine.tables import (
 from voxops.acts.item import blocked
 from voxops.api.reasons import SENTENCES, Reason
 from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
-from voxops.engine import bind, reduce, rules
+from voxops.engine import reduce, rules
 from voxops.engine.bind import Known, New, Refuse, Renew, place
 from voxops.engine.reduce import Event
 from voxops.engine.rules import (
@@ -48,39 +45,6 @@ from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
 # -- examples ----------------------------------------------------------------------------------------------------------
-
-
-def decides(example: Example) -> tuple[Any, Any]:
-    """The row of `decide` that speaks, and what it says."""
-    one, about, facts = example.request, example.about, example.facts
-    state = "settled" if one.outcome.final else "unsent" if facts.call is None else "open"
-    asked = [rule for rule in rules.RULES if rule.state == state and rule.about in {"all", about}]
-    row = next((rule for rule in asked if rule.guard(one, facts) is not None), None)
-    return row, decide(one, about, facts)
-
-
-def fits(example: Example) -> tuple[Any, Any]:
-    """The row of `fit` that speaks, and what it says."""
-    asked = [row for row in rules.FITS if row.of in {"all", example.facts.kind}]
-    return next((row for row in asked if row.guard(example.facts) is not None), None), fit(example.facts)
-
-
-def ends(example: Example) -> tuple[Any, Any]:
-    """The case of `reduce` that holds, and what it makes of the call."""
-    return next(case for case in reduce.CASES if case.holds(example.facts)), reduce.reduce(example.facts)
-
-
-def binds(example: Example) -> tuple[Any, Any]:
-    """The case of `place` that holds, and its verdict."""
-    return next(case for case in bind.CASES if case.holds(example.facts)), place(example.facts)
-
-
-TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
-    "decide": (rules.RULES, DECIDES, decides),
-    "fit": (rules.FITS, FITS, fits),
-    "reduce": (reduce.CASES, ENDS, ends),
-    "place": (bind.CASES, BINDS, binds),
-}
 
 
 EVERY = [
@@ -108,6 +72,11 @@ def test_every_row_has_its_rule_and_what_breaks_without_it() -> None:
         assert row.without, row.name
         assert row.numbers == "–" or {int(number) for number in row.numbers.split(", ")} <= set(range(1, 32))
     assert all(1 <= case.rule <= 31 for case in reduce.CASES)
+
+
+def test_the_document_says_what_the_tables_say() -> None:
+    said = rules_doc.DOCUMENT.read_text("utf-8")
+    assert said == rules_doc.document(said), "run python -m tests.rules_doc"
 
 
 def test_every_reason_is_in_the_catalogue() -> None:
@@ -147,8 +116,9 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "other_campaign": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
     "searched": BOOL,
 }  # fmt: skip
+DOUBTS = st.none() | st.just(Reason("cannot_tell"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
-    "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": BOOL, "resends": BOOL,
+    "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
 }  # fmt: skip
 CLEAR = Facts(now=NOW, read=NOW, listed=NOW)
 
@@ -246,7 +216,8 @@ FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and f
 CALL_FACTS = st.builds(
     CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), size=st.integers(1, 50), chunk=st.integers(1, 50),
     unshared=BOOL, less=AGO, walked=AGO, others=AGO, most=st.none() | st.integers(1, 50),
-    since=AGO, covers=st.none() | st.just(Reason("other_target_open")), tries=st.integers(0, 9), **dict.fromkeys(FLAGS, BOOL),
+    since=AGO, covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
+    **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
 
 
@@ -254,7 +225,7 @@ CALL_FACTS = st.builds(
 def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known: CallFacts) -> None:
     again = replace(known, kind="resend")
     assert isinstance(fit(again), Yes) == (
-        not any(getattr(again, name) for name in FLAGS) and again.tries < rules.RESENDS
+        not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
     )
     assert not isinstance(fit(again), Cut)
 
@@ -347,7 +318,7 @@ LATEST = st.builds(
 )  # fmt: skip
 KNOWN = st.builds(
     Known, st.integers(1, 3).map(lambda number: replace(ROW, attempt=number)), st.none() | LATEST, creates=BOOL, anew=BOOL, again=BOOL, shown=BOOL,
-    old=BOOL, differs=st.sets(st.sampled_from(["content", "tags", "firstComment"])).map(lambda names: tuple(sorted(names))),
+    old=BOOL, live=BOOL, differs=st.sets(st.sampled_from(["content", "tags", "firstComment"])).map(lambda names: tuple(sorted(names))),
     withdrawn=st.none() | POSTS, call=st.none() | CALLS,
 )  # fmt: skip
 
@@ -365,10 +336,17 @@ def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known: 
     if isinstance(verdict, New) and request is not None:
         assert verdict.attempt > request.item.attempt, "(identity, attempt) is unique"
         assert (
-            not known.succeeded or (known.withdrawn is not None and known.anew) or (known.again and not known.creates)
+            not known.succeeded
+            or (known.withdrawn is not None and (known.anew or known.live))
+            or (known.again and not known.creates)
         )
         assert not known.is_open or (verdict.abandon and known.old and not known.creates)
-        assert known.anew or known.again or (known.failed and known.differs)
+        assert (
+            known.anew
+            or known.again
+            or (known.failed and known.differs)
+            or (known.withdrawn is not None and known.live)
+        )
     if isinstance(verdict, Renew):
         assert request is not None
         assert not (known.is_open or request.outcome.final)

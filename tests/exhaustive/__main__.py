@@ -63,9 +63,100 @@ def searches() -> dict[str, tuple[Case, int]]:
     return found | special()
 
 
+LAG, LAG_FORGET = READINGS["lag"], READINGS["lag-forget"]
+FEW = ("ok", "lost", "unanswered", "500 before", "500 after", "400")
+
+
 def special() -> dict[str, tuple[Case, int]]:
     """Histories of which there are too many with everything else."""
-    return {}
+    rows = Case("create", rows=2, people=False, reading=LAG)
+    two = replace(rows, ledgers=2, more=("part",), fates=("ok", "400", "lost", "500 before", "unanswered"))
+    return {
+        "limits": (replace(rows, more=("limits",), fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
+        "limits forget": (replace(rows, reading=LAG_FORGET, fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
+        "refusals": (replace(rows, fates=("ok", "400", "400 names", "401", "403", "409", "lost", "500 before")), 4),
+        "swapped": (replace(rows, reading=Reading(), fates=("ok", "swapped", "lost", "500 before", "unread")), 4),
+        "laptops": (two, 5),
+        "laptops forget": (replace(two, reading=LAG_FORGET, at_once=False), 5),
+        "laptops soon": (replace(two, soon=frozenset({0}), more=()), 5),
+        "laptops single": (replace(two, bulk=1), 4),
+        "laptops doze": (replace(two, reading=Reading(), opening=(("doze", 0),), fates=("ok", "lost")), 5),
+        "laptops nod": (replace(two, reading=Reading(), opening=(("nod", 0),), fates=("ok", "lost")), 5),
+        "undo": (replace(rows, reading=Reading(), more=("undo",), fates=FEW), 4),
+        "undo lag": (replace(rows, more=("undo",), fates=FEW), 4),
+        "undo forget": (replace(rows, reading=LAG_FORGET, more=("undo",), fates=FEW), 4),
+        "undo single": (replace(rows, reading=Reading(), bulk=1, more=("undo", "pause"), fates=FEW), 4),
+        "struck": (replace(rows, reading=Reading(), more=("part", "another"), last=True, fates=FEW), 5),
+        "struck forget": (replace(rows, reading=LAG_FORGET, more=("part", "another"), last=True, fates=FEW), 5),
+        "renamed": (Case("create", more=("renamed",), reading=LAG, fates=FEW), 4),
+        "renamed forget": (Case("create", more=("renamed",), reading=LAG_FORGET, fates=FEW), 4),
+        "again": (Case("create", more=("again", "withdraw", "still"), reading=LAG, fates=FEW), 5),
+        "people": (Case("create", more=("write", "edit tags", "withdraw"), reading=LAG_FORGET, fates=FEW), 4),
+        "people no-list-marks": (
+            Case(
+                "create",
+                ledgers=2,
+                more=("write", "withdraw"),
+                reading=READINGS["no-list-marks"],
+                at_once=False,
+                fates=FEW,
+            ),
+            5,
+        ),
+        "people no-metadata": (
+            Case("create", more=("write", "edit tags"), reading=READINGS["no-metadata"], fates=FEW),
+            4,
+        ),
+        "people no-metadata forget": (
+            Case("create", more=("write", "edit tags"), reading=Reading(metadata=False, forget_on_5xx=True), fates=FEW),
+            4,
+        ),
+        "lose": (Case("create", more=("lose",), people=False, fates=(*FEW, "slow")), 4),
+        "lose two": (replace(rows, more=("lose", "part"), fates=(*FEW, "partial", "slow")), 4),
+        "lose forget": (Case("create", more=("lose",), people=False, reading=LAG_FORGET, fates=(*FEW, "slow")), 4),
+        "pause": (replace(rows, reading=Reading(), bulk=1, more=("pause",), fates=FEW), 4),
+        "stuck": (
+            Case(
+                "retry",
+                more=("stuck", "still"),
+                reading=READINGS["queue"],
+                fates=(*FEW, "slow"),
+                waits=(100.0, 320.0, 700.0),
+            ),
+            5,
+        ),
+        "stuck linger": (
+            Case(
+                "retry",
+                more=("stuck", "still"),
+                reading=READINGS["linger"],
+                fates=(*FEW, "slow"),
+                waits=(100.0, 320.0, 700.0),
+            ),
+            5,
+        ),
+        "filtered": (Case("retry", targets=2, more=("filtered",), fates=(*FEW, "slow")), 4),
+        "filtered queue": (
+            Case("retry", targets=2, more=("filtered",), reading=READINGS["queue"], fates=(*FEW, "slow")),
+            5,
+        ),
+        "filtered kernels": (Case("retry", targets=2, kernels=2, more=("filtered",), fates=(*FEW, "slow")), 4),
+        "filtered ledgers": (Case("retry", targets=2, ledgers=2, more=("filtered",), people=False, fates=FEW), 4),
+        "stale": (Case("update", more=("load", "write", "edit tags", "withdraw"), fates=FEW), 5),
+        "stale ledgers": (Case("update", ledgers=2, more=("load", "write"), fates=FEW), 5),
+        "stale retry": (Case("retry", more=("load",), fates=FEW), 4),
+        "update and cancel": (Case("update", more=("cancel", "still"), last=True, fates=FEW), 5),
+        "update and cancel lag": (Case("update", more=("cancel", "still"), reading=LAG_FORGET, fates=FEW), 4),
+        "update and cancel kernels": (Case("update", kernels=2, more=("cancel",), fates=FEW), 4),
+        "move and update": (Case("move", more=("update", "write"), fates=FEW), 4),
+        "move ledgers ignored": (
+            Case("move", ledgers=2, more=("move",), reading=READINGS["ignored"], at_once=False, fates=FEW, runs=1),
+            5,
+        ),
+        "move masked": (Case("move", ledgers=2, reading=Reading(masked=True), at_once=False, fates=FEW, runs=1), 4),
+        "create and cancel": (replace(rows, rows=1, more=("cancel", "write"), fates=FEW), 5),
+        "create and update": (replace(rows, rows=1, more=("update", "cancel"), fates=FEW), 5),
+    }
 
 
 def kept(name: str, depth: int, case: Case) -> Search:

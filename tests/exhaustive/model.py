@@ -66,6 +66,8 @@ class Reading:
         Seconds for which a post still shows its old status after a 202.
     metadata, list_metadata, texts : bool
         Whether single reads show metadata, whether lists do, and whether posts show their texts.
+    masked : bool
+        Whether marks are shown without their last characters.
     lag : float
         Seconds until a change of a post shows in lists; single reads show it at once.
     clock_stops : bool
@@ -79,6 +81,7 @@ class Reading:
     metadata: bool = True
     list_metadata: bool = True
     texts: bool = True
+    masked: bool = False
     lag: float = 0.0
     clock_stops: bool = False
 
@@ -162,6 +165,19 @@ class Reply:
 def error(code: str, message: str = "?") -> dict[str, Any]:
     """An error as the API words it."""
     return {"error": {"code": code, "message": message}}
+
+
+REFUSALS: dict[str, tuple[int, Any]] = {
+    "400": (400, error("VALIDATION_ERROR", "no")),
+    "400 names": (
+        400,
+        {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}},
+    ),
+    "402": (402, error("QUOTA_EXCEEDED")),
+    "401": (401, error("UNAUTHORIZED")),
+    "403": (403, error("FORBIDDEN")),
+    "409": (409, {"message": "?"}),
+}
 
 
 class Server:
@@ -291,6 +307,8 @@ class Server:
             post_id, now = f"post_c{self.numbered}", self.world.time
             if datetime.fromisoformat(item["scheduledFor"]).timestamp() <= now:
                 self.violations.append(f"{item['content']} was created after its time, and goes out at once")
+            if flight.sent > self.world.struck.get(item["content"], math.inf):
+                self.violations.append(f"{item['content']} was struck from the sheet, and went out")
             post = Post(
                 post_id, item["content"], now, now, ["scheduled"], [0], ["published"], item["scheduledFor"], item["metadata"],
                 item["content"],
@@ -431,7 +449,7 @@ class Server:
         answer = flight.answer if status is None else (status, data)
         name = (flight.api_key, flight.key)
         self.running.discard(name)
-        forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {402, 429}
+        forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {401, 402, 403, 429}
         if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500):
             self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
         if answered:
@@ -460,6 +478,8 @@ class Server:
     def meet(self, flight: Flight, fate: str) -> None:
         """Decide what becomes of a request."""
         bulk = flight.path.endswith("/bulk")
+        if fate.endswith(" middle") and (not bulk or len(json.loads(flight.body or b"{}")["posts"]) < 2):
+            fate = fate.removesuffix(" middle")  # nothing to break off
         if flight.stage != "leaving" and fate in {"lost", "429"}:
             fate = "unanswered"  # it has arrived already
         if fate == "lost":
@@ -474,8 +494,8 @@ class Server:
             if fate == "500 before":
                 self.finish(flight, 500, error("INTERNAL_ERROR"))
                 return
-            if fate == "400":
-                flight.answer = (400, error("VALIDATION_ERROR", "no"))
+            if fate in REFUSALS:
+                flight.answer = REFUSALS[fate]
                 self.finish(flight)
                 return
             self.execute(flight, 1 if fate in {"partial", "429 middle", "402 middle"} and bulk else None)
@@ -491,6 +511,10 @@ class Server:
                 self.finish(flight, 200, b"<html>")
             elif fate == "page":
                 self.finish(flight, 403, b"<html>")
+            elif fate == "swapped" and bulk and flight.answer[0] == 201 and len(flight.answer[1]["results"]) > 1:
+                ids = [item["postId"] for item in flight.answer[1]["results"]]
+                items = [item | {"postId": ids[at - 1]} for at, item in enumerate(flight.answer[1]["results"])]
+                self.finish(flight, 201, {"results": items})
             elif fate == "unread" and bulk and flight.answer[0] == 201:
                 self.finish(flight, 207, {"results": flight.answer[1]["results"][:-1]})
             else:
@@ -513,9 +537,14 @@ class Server:
             for place, status in enumerate(post.status)
         )
         shows = self.reading.metadata and (source == "single" or self.reading.list_metadata)
+        metadata = post.metadata
+        if self.reading.masked:
+            metadata = {
+                name: f"{value[:8]}***" if isinstance(value, str) else value for name, value in metadata.items()
+            }
         return PostState(
             post.id, post.shown, updated, _iso(post.created), post.scheduled, post.content if self.reading.texts else None,
-            dict(post.metadata) if shows else None, rows, source, (), updated,
+            dict(metadata) if shows else None, rows, source, (), updated,
         )  # type: ignore[arg-type]  # fmt: skip
 
     def record(self, post: Post) -> dict[str, Any]:
@@ -794,9 +823,9 @@ class Kernel:
         """All runs of the ledger, oldest first."""
         return [run for (run,) in self.ledger.query("SELECT id FROM runs ORDER BY created, rowid")]
 
-    def drive_all(self) -> None:
-        """Drive every run of the ledger: all are resumed."""
-        for run in self.runs():
+    def drive_all(self, *, last: bool = False) -> None:
+        """Drive every run of the ledger, or the last: they are resumed."""
+        for run in self.runs()[-1:] if last else self.runs():
             self.start(self.drive(run))
 
     async def undo(self, run: str) -> None:
@@ -804,6 +833,11 @@ class Kernel:
         frame = await self.execution(run).made()
         plan = plan_cancel(_Made(run, frame))  # type: ignore[arg-type]
         await self.run(plan)
+
+    async def copies(self, run: str) -> None:
+        """Plan to withdraw the duplicates of what a run created; it is run later."""
+        frame = await self.execution(run).made(copies=True)
+        self.world.loaded = plan_cancel(frame) if len(frame) else None
 
     async def retry_stuck(self, run: str) -> None:
         """Retry what hangs, as the next attempt."""
@@ -890,6 +924,7 @@ class World:
         self.flights: list[Flight] = []
         self.kernels: list[Kernel] = []
         self.loaded: Plan | None = None  # what was planned from a frame of some time ago
+        self.struck: dict[str, float] = {}  # texts of rows that no run wants any more -> since when
         self.undone: set[str] = set()  # texts of rows that are to be withdrawn with their run
         self.hangs = False  # whether a cell went on for hours
         self._name = 0
@@ -1026,17 +1061,24 @@ class World:
 
     # Plans.
 
-    def creates(self, rows: Sequence[int], *, changed: str = "", prefix: str = "r") -> Plan:
-        """A plan for some rows of the one campaign; `changed` is what somebody has added to their texts, `prefix` begins their names."""
+    def creates(
+        self, rows: Sequence[int], *, changed: str = "", prefix: str = "r", attempt: int = 1, equal: bool = False
+    ) -> Plan:
+        """A plan for some rows of the one campaign.
+
+        `changed` is what somebody has added to their texts, `prefix` begins their names; `equal` rows have one text.
+        """
         soon = _iso(START + SOON)
         frame = pd.DataFrame(
             {
                 "row_id": [f"{prefix}{row}" for row in rows],
-                "content": [f"row {row}{changed}" for row in rows],
+                "content": [f"row {0 if equal else row}{changed}" for row in rows],
                 "accounts": ["acc"] * len(rows),
                 "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
             }
         )
+        if attempt > 1:
+            frame["attempt"] = attempt
         return plan_create(frame, key="row_id")
 
     def redeliveries(self, attempt: int = 1) -> Plan:
@@ -1097,8 +1139,8 @@ class World:
 
     # The end.
 
-    def heal(self) -> None:
-        """Let the network be well and somebody run everything all over, until nothing moves any more."""
+    def heal(self, *, last: bool = False) -> None:
+        """Let the network be well and somebody resume all runs, or the last of each ledger, until nothing moves any more."""
         for kernel in self.alive:
             kernel.asleep = kernel.drowsy = kernel.sleepy = False
             kernel.client.open = True
@@ -1108,7 +1150,7 @@ class World:
         for _ in range(6 if self.server.reading.metadata else 1):  # without, what is unknown stays so
             self.go_on()
             for kernel in self.alive:
-                kernel.drive_all()
+                kernel.drive_all(last=last)
             self.go_on()
             if not self.unsettled():
                 return

@@ -22,7 +22,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -41,6 +41,7 @@ from voxops.engine.facts import Gate
 from voxops.engine.send import Group
 from voxops.frames.packing import pack as pack_anew
 from voxops.ledger.ledger import Ledger
+from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
@@ -90,6 +91,10 @@ class Case:
         How long a wait may be.
     runs : int
         How often the cell is run in one kernel.
+    last : bool
+        Whether only the last run of each ledger is resumed at the end.
+    equal : bool
+        Whether all rows have one text.
     """
 
     act: str
@@ -109,6 +114,8 @@ class Case:
     soon: frozenset[int] = frozenset()
     waits: tuple[float, ...] = WAITS
     runs: int = 2
+    last: bool = False
+    equal: bool = False
 
     @property
     def may_meet(self) -> tuple[str, ...]:
@@ -211,11 +218,11 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
     """What there is to do, as a notebook's cell plans it now.
 
     `what` is another cell than the case's own: ``changed`` (somebody has mended the sheet's texts), ``part`` (the sheet without its last
-    row), ``renamed`` (its rows under other names), ``filtered`` (of each failed post one target), or another act.
+    row), ``renamed`` (its rows under other names), ``again`` (its rows as their second attempt), ``filtered`` (of each failed post one target), or another act.
     """
     server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
-    asked = str((case.act, case.rows, case.soon, case.bulk, what))
+    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
     if case.act != "create" or what in {"update", "move", "cancel"}:
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
@@ -226,7 +233,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
         if act == "create":
             rows = range(case.rows - (what == "part"))
             changed, prefix = " mended" if what == "changed" else "", "s" if what == "renamed" else "r"
-            return world.creates(rows, changed=changed, prefix=prefix)
+            return world.creates(rows, changed=changed, prefix=prefix, attempt=1 + (what == "again"), equal=case.equal)
         return world.redeliveries() if act == "redeliver" else world.retries(filtered=what == "filtered")
 
     return _PLANS.get(asked, make)
@@ -250,8 +257,12 @@ def play(world: World, case: Case, event: Event) -> None:
     server = world.server
     match event:
         case ("run", which):
+            world.struck.clear()
             start(world, case, which)
         case ("run", which, what):
+            if what == "part" and case.last and len(world.alive) == 1 and not world.alive[which].busy:
+                # What ran before lives for two minutes more.
+                world.struck.setdefault(f"row {case.rows - 1}", world.time + LIVES)
             start(world, case, which, what)
         case ("load",):
             world.loaded = planned(world, case)
@@ -297,7 +308,17 @@ def play(world: World, case: Case, event: Event) -> None:
         case ("kill", which):
             world.alive[which].kill()
         case ("restart",):
-            world.kernel().drive_all()
+            world.kernel().drive_all(last=case.last)
+        case ("another",):
+            world.kernel()
+        case ("load copies", which):
+            kernel = world.alive[which]
+            kernel.start(kernel.copies(kernel.runs()[0]))
+        case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 31)
+            server.violations.clear()
+            server.created = Counter(dict.fromkeys(server.created, 1))
+            server.rows = Counter(dict.fromkeys(server.rows, 1))
+            server.executed.clear()
         case ("doze", which):
             world.alive[which].drowsy = True
         case ("nod", which):
@@ -336,17 +357,19 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         if past.count(("run", which)) < case.runs:  # the cell is run a second time, whether or not the first goes on
             yield ("run", which)
         alone = not flights and not any(other.busy for other in alive if other is not kernel)
-        if case.act == "create":
-            if case.people and "changed" not in kinds and (alone or case.ledgers == 1):  # else see rule 31
-                yield ("run", which, "changed")
-        for what in sorted(more & {"part", "renamed", "filtered", "cancel", "update", "move"}):
+        # Else see rule 31.
+        if case.act == "create" and case.people and "changed" not in kinds and (alone or case.ledgers == 1):
+            yield ("run", which, "changed")
+        for what in sorted(more & {"part", "renamed", "again", "filtered", "cancel", "update", "move"}):
             if past.count(("run", which, what)) < 1 + (what == "move"):
                 yield ("run", which, what)
         if "undo" in more and "undo" not in kinds and kernel.runs():
             yield ("undo", which)
         if "stuck" in more and "stuck" not in kinds and kernel.runs():
             yield ("stuck", which)
-        if "load" in more and "load" in kinds and ("run loaded", which) not in past:
+        if "load copies" in more and "load copies" not in kinds and kernel.runs():
+            yield ("load copies", which)
+        if world.loaded is not None and ("run loaded", which) not in past:
             yield ("run loaded", which)
         if "pause" in more and kernel.busy and ("pause", which) not in past:
             yield ("pause", which)
@@ -372,6 +395,8 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     ledgers = world._name + 1
     if len(alive) < case.kernels + case.ledgers - 1 and (past[-1][0] == "kill" or case.kernels > 1):
         yield ("restart",)
+        if "another" in more:
+            yield ("another",)
     if ledgers < case.ledgers and (case.at_once or not moving):
         yield ("other ledger",)
     if "lose" in more and "lose" not in kinds:
@@ -412,7 +437,7 @@ def digest(world: World) -> str:
         sorted(round(timer[0] - elapsed, 2) for timer in world.timers if not timer[2].done()),
         [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, ago(f.sent)) for f in world.open_flights()],
         [_of_kernel(kernel) for kernel in world.alive],
-        id(world.loaded), sorted(world.undone), world.api_key,
+        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), world.api_key,
     ]  # fmt: skip
     if world.setting.soon:
         state.append(round(now - model.START, 2))
@@ -532,7 +557,7 @@ def verdict(world: World, case: Case) -> list[str]:
             world._name = number
             world.kernel()
     world._name = current
-    world.heal()
+    world.heal(last=case.last)
     ends = ["a cell never ends"] if world.hangs else []
     return [
         *world.server.violations,
@@ -559,20 +584,35 @@ def lost(world: World, case: Case) -> list[str]:
     ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
     alone = len(ledgers) == 1
     # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
-    settles = server.reading.metadata and not server.reading.ignore_keys and not server.deleted
+    settles = (
+        server.reading.metadata and not server.reading.masked and not server.reading.ignore_keys and not server.deleted
+    )
     for ledger in ledgers.values():
         names = {identity(row, prefix): (row, prefix) for row in range(case.rows) for prefix in "rs"}
         for request in ledger.requests.latest(names).values():
             content = str((request.item.body or {})["content"])
-            there, deleted = server.created[content], content in server.deleted
+            there = server.created[content]
+            deleted = content in server.deleted and request.item.attempt == 1
             if request.outcome is Outcome.SUCCEEDED and not (
                 there or deleted or _set(server, request.result_id, content)
             ):
                 problems.append(f"{content} is said to exist and does not")
             if request.outcome is Outcome.FAILED and there and alone:
                 problems.append(f"{content} is said to have failed and exists")
-            if request.outcome in {Outcome.PENDING, Outcome.UNKNOWN} and settles:
+            post = server.posts.get(request.result_id or "")
+            if request.outcome is Outcome.SUCCEEDED and post is not None and post.born != content:
+                problems.append(f"{content} is said to be {post.id}, which is {post.born}")
+            if (
+                request.outcome in {Outcome.PENDING, Outcome.UNKNOWN}
+                and settles
+                and (request.call is not None or not case.last)
+            ):
                 problems.append(f"{content} is left {request.outcome} ({request.reason or 'for no reason'})")
+        question = "SELECT subject, act, blocked, reason FROM requests WHERE outcome = '' AND act IN ('update', 'cancel') AND subject LIKE 'post:%'"
+        for subject, act, is_blocked, why in ledger.query(question) if settles else ():
+            code = getattr(read_reason(why), "code", "no reason") if why else "no reason"
+            if not is_blocked or code == "subject_unknown":
+                problems.append(f"{subject} is left by {act}: {code}")
         question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
         for subject, platform, act, item in ledger.query(question):
             problems += _not_so(world, subject, platform, act, json.loads(item))

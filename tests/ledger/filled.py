@@ -49,7 +49,14 @@ def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]
 def send(ledger: Ledger, requests: Sequence[Request], owner: str = "me", **options: Any) -> Call:
     """Write their call as sent."""
     form = CREATE.form([one.item for one in requests])
-    details = {"act": "create", "subject": requests[0].item.subject, "baseline": {"x": 1}, "credential": "c", **options}
+    details = {
+        "run": "run",
+        "act": "create",
+        "subject": requests[0].item.subject,
+        "baseline": {"x": 1},
+        "credential": "c",
+        **options,
+    }
     return ledger.calls.send(form, requests, owner=owner, now=ledger.now(), **details)
 
 

@@ -123,13 +123,13 @@ def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(le
         assert ledger.runs.unsent("run") is unsent
 
 
-def test_a_run_created_what_it_was_the_first_to_send(ledger: Ledger) -> None:
+def test_a_run_created_what_it_has_sent_or_repeats(ledger: Ledger) -> None:
     mine, found, ours = add(ledger, row("mine"), row("found"), row("ours"))
     start(ledger, "run", [mine, found])
     start(ledger, "again", [mine, found])
     start(ledger, "more", [mine, found, ours])
-    for one in (mine, ours):
-        ledger.calls.end(send(ledger, [one]), "unknown", now=NOW)
+    for one, by in ((mine, "run"), (ours, "more")):
+        ledger.calls.end(send(ledger, [one], run=by), "unknown", now=NOW)
         done(ledger, one, f"of {one.item.label}")
     done(ledger, found, "a colleague's")
     assert ledger.runs.created("run") == {"of mine"}

@@ -191,7 +191,9 @@ class Store:
                 db.execute("SAVEPOINT piece")
                 try:
                     done.append(work())
-                except Exception as error:  # noqa: BLE001  it belongs to whoever waits for that piece
+                except Exception as error:  # it belongs to whoever waits for that piece
+                    if not db.in_transaction:
+                        raise  # a full disk has ended it: the other pieces are undone, too
                     db.execute("ROLLBACK TO piece")
                     done.append(error)
                 db.execute("RELEASE piece")

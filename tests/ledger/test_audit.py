@@ -1,0 +1,95 @@
+"""What the ledger can tell of itself: the trail, its export, what it was told to forget, and runs."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.ledger.filled import NOW, START, add, retry, row, send, start
+
+from voxops.acts.item import blocked, settled
+from voxops.api.reasons import Reason
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
+from voxops.model import Outcome
+
+
+def filled(ledger: Ledger) -> None:
+    """A row of each outcome, of one run."""
+    rows = add(ledger, *(row(name) for name in ("done", "failed", "unknown", "blocked", "unsent")))
+    start(ledger, "run", rows)
+    call = send(ledger, rows[:3])
+    ledger.calls.end(call, "unknown", now=NOW, status=500, reply=b"{}", reason=Reason("answered", status=500, said=""))
+    ledger.requests.settle([settled(rows[0], Outcome.SUCCEEDED, result_id="p")], NOW)
+    ledger.requests.settle([settled(rows[1], Outcome.FAILED, error_code="NO", error_message="=cmd|' /C calc'!A0")], NOW)
+    ledger.requests.say([blocked(rows[3], Reason("time_passed"))])
+
+
+def test_the_trail_tells_every_row_and_guards_formulas(ledger: Ledger, tmp_path: Path) -> None:
+    filled(ledger)
+    trail = audit.history(ledger)
+    assert trail["outcome"].to_list() == ["succeeded", "failed", "unknown", "blocked", "pending"]
+    assert trail["state"].to_list() == ["settled", "settled", "unknown", "unsent", "unsent"]
+    assert trail["tries"].to_list() == [1, 1, 1, 0, 0]
+    assert trail["waiting_for"].fillna("").to_list() == [
+        "",
+        "",
+        "the API answered 500",
+        "its time has passed",
+        "not sent yet",
+    ]
+    assert str(trail["first_sent_at"].dtype) == "datetime64[us, UTC]"
+    with audit.export(ledger, tmp_path / "trail.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[1]["error_message"] == "'=cmd|' /C calc'!A0"
+
+
+def test_the_trail_does_not_call_sent_what_never_was(ledger: Ledger) -> None:
+    (one,) = add(ledger, retry("p"))
+    ledger.calls.unsend(send(ledger, [one], act="retry"))
+    assert audit.history(ledger)[["first_sent_at", "last_sent_at", "idempotency_key"]].isna().all(axis=None)
+    assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == set()
+    send(ledger, [one], act="retry")
+    assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == {"p"}
+
+
+def test_rule_20_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
+    filled(ledger)
+    (run,) = audit.runs(ledger).to_dict("records")
+    assert {name: run[name] for name in ("succeeded", "failed", "pending", "unknown", "blocked", "withdrawn")} == {
+        **dict.fromkeys(("succeeded", "failed", "pending", "unknown", "blocked"), 1), "withdrawn": 0,
+    }  # fmt: skip
+    assert audit.tally(ledger, "run")[1] == {"the API answered 500": 1, "its time has passed": 1, "not sent yet": 1}
+
+
+def test_rule_24_forgetting_drops_bytes_and_replies_and_nothing_of_what_is_open(ledger: Ledger) -> None:
+    filled(ledger)
+    (opened,) = ledger.calls.open()
+    (done,) = add(ledger, row("more"))
+    ledger.calls.end(closed := send(ledger, [done]), "unknown", now=NOW, reply=b"{}")
+    ledger.requests.settle([settled(done, Outcome.SUCCEEDED, result_id="q")], NOW)
+    ledger.calls.close(closed.id)
+    assert audit.prune(ledger, datetime.fromtimestamp(NOW, UTC)) == 0
+    assert audit.prune(ledger, datetime.fromtimestamp(NOW + 1, UTC)) == 1
+    assert ledger.calls.get(opened.id) == opened
+    left = ledger.calls.get(closed.id)
+    assert (left.body, left.reply, left.baseline, left.key) == (None, None, None, closed.key)
+    assert ledger.requests.latest([done.item.identity])[done.item.identity].result_id == "q"
+
+
+def test_an_empty_ledger_has_the_columns_of_a_full_one(ledger: Ledger) -> None:
+    trail, runs = audit.history(ledger), audit.runs(ledger)
+    filled(ledger)
+    assert audit.history(ledger).dtypes.to_dict() == trail.dtypes.to_dict()
+    assert audit.runs(ledger).dtypes.to_dict() == runs.dtypes.to_dict()
+
+
+def test_the_docstring_names_the_nouns_that_there_are(ledger: Ledger) -> None:
+    said = sys.modules["voxops.ledger.ledger"].__doc__ or ""
+    nouns = {noun.lower() for noun in re.findall(r"\*\*(\w+)\*\*", said)}
+    tables = {name for (name,) in ledger.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {noun.rstrip("s") for noun in nouns} == {"request", "run", "call", "seen"}
+    assert tables == {"meta", "requests", "calls", "call_rows", "runs", "run_rows", "chunks", "seen"}

@@ -1,0 +1,582 @@
+"""The ledger's file: transactions, group commit, locks, its name, its copies, whose it is, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import queue
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ledger.filled import START, Clock, add, retry, row, send
+
+from voxops.errors import ConfigError, LedgerError
+from voxops.ledger import file as ledger_file
+from voxops.ledger import store
+from voxops.ledger import writer as ledger_writer
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.writer import Writer
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from voxops.ledger.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print(ledger.meta("said"))
+ledger.close()
+"""
+LOCK = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+try:
+    db.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+def _elsewhere(code: str, path: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def seen_elsewhere(path: Path) -> str:
+    """What another process reads, which opens the ledger and closes it again."""
+    return _elsewhere(ELSEWHERE, path)
+
+
+def locked_elsewhere(path: Path) -> bool:
+    """Whether another process can't write now."""
+    return _elsewhere(LOCK, path) == "database is locked"
+
+
+# -- transactions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [LedgerError("no"), ValueError("of Python's own")])
+def test_pieces_share_a_commit_and_one_that_fails_is_undone_alone(ledger: Ledger, error: Exception) -> None:
+    def bad() -> None:
+        ledger.set_meta("half", "done")
+        raise error
+
+    done = ledger.in_one_commit([lambda: ledger.set_meta("a", "1"), bad, lambda: ledger.set_meta("b", "2")])
+    assert done[0] == "1"
+    assert done[1] is error
+    assert (ledger.meta("a"), ledger.meta("b"), ledger.meta("half")) == ("1", "2", None)
+
+
+def test_pieces_that_a_full_disk_has_undone_together_are_all_told_so(ledger: Ledger) -> None:
+    def full() -> None:
+        with ledger.atomic() as db:
+            db.execute("ROLLBACK")  # as SQLite does by itself then
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.in_one_commit([lambda: ledger.set_meta("a", "1"), full, lambda: ledger.set_meta("b", "2")])
+    assert (ledger.meta("a"), ledger.meta("b")) == (None, None)
+
+
+def test_a_transaction_that_breaks_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.atomic():
+        ledger.set_meta("a", "1")
+        with ledger.atomic():
+            ledger.set_meta("b", "2")
+        raise RuntimeError
+    assert (ledger.meta("a"), ledger.meta("b")) == (None, None)
+    assert ledger.set_meta("a", "3") == ledger.meta("a")
+
+
+def test_threads_of_one_kernel_take_turns(ledger: Ledger) -> None:
+    def count() -> None:
+        for _ in range(30):
+            with ledger.atomic():
+                ledger.set_meta("n", str(int(ledger.meta("n") or 0) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.meta("n") == "120"
+
+
+def _race(path: str, out: Any) -> None:
+    """Send whatever is unsent, in a process of its own."""
+    ledger, won = Ledger(Path(path), clock=lambda: START), []
+    for request in range(1, 81):
+        with ledger.atomic():
+            one = ledger.requests.get([request])[request]
+            if one.call is None:
+                won.append(send(ledger, [one], act="retry").key)
+    out.put(won)
+    ledger.close()
+
+
+def test_two_processes_never_send_the_same_request(ledger: Ledger) -> None:
+    add(ledger, *(retry(f"p{number}") for number in range(80)))
+    spawn = multiprocessing.get_context("spawn")
+    out: Any = spawn.Queue()
+    racers = [spawn.Process(target=_race, args=(str(ledger.path), out)) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    won = [key for _ in racers for key in out.get(timeout=60)]
+    for racer in racers:
+        racer.join(30)
+    assert len(won) == len(set(won)) == 80
+
+
+def test_a_ledger_survives_a_process_that_dies_in_the_middle(path: Path) -> None:
+    """SIGKILL inside a transaction: what was not committed never was."""
+    Ledger(path).close()
+    child = os.fork()
+    if child == 0:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO meta VALUES ('half', 'done')")
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    with closing(Ledger(path)) as ledger:
+        assert ledger.meta("half") is None
+        ledger.set_meta("whole", "done")
+
+
+def test_rule_21_the_latest_server_time_never_goes_back(ledger: Ledger) -> None:
+    for said, latest in ((START, START), (START + 0.2, START), (START + 9, START + 9), (START - 99, START + 9)):
+        ledger.note_time(said)
+        assert float(ledger.meta("latest_server") or 0) == latest
+
+
+# -- group commit ------------------------------------------------------------------------------------------------------
+
+
+class Groups(Ledger):
+    """Remembers how many pieces each transaction of a writer held."""
+
+    def in_one_commit(self, works: Any) -> list[Any]:
+        self.__dict__.setdefault("sizes", []).append(len(works))
+        return super().in_one_commit(works)
+
+
+def test_what_an_answer_brought_shares_the_flush_of_what_is_to_be_sent(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Groups(path)
+    writer = Writer(ledger)
+
+    async def work() -> list[Any]:
+        alone = await writer.note(lambda: "alone")
+        monkeypatch.setattr(ledger_writer, "PATIENT", 3600.0)  # a busy machine may take longer than the real one
+        both = await asyncio.gather(writer.note(lambda: "answer"), writer.commit(lambda: "call"))
+        assert writer.unwritten == 0
+        return [alone, *both]
+
+    assert asyncio.run(work()) == ["alone", "answer", "call"]
+    writer.close()
+    assert ledger.sizes == [1, 2]
+    ledger.close()
+
+
+def test_what_waits_to_be_written_waits_in_no_queue_that_may_never_wake(ledger: Ledger) -> None:
+    """Until Python 3.13, `SimpleQueue.get` with a time-out waits for ever where its thread gets its turn after the time is up."""
+    writer = Writer(ledger)
+    writer.close()
+    assert not isinstance(writer._pieces, queue.SimpleQueue)
+    with pytest.raises(queue.Empty):
+        writer._pieces.get(timeout=1e-9)
+
+
+def test_what_was_handed_in_is_written_before_the_writer_ends(ledger: Ledger) -> None:
+    writer = Writer(ledger)
+
+    async def work() -> None:
+        left = asyncio.ensure_future(writer.note(lambda: ledger.set_meta("said", "yes")))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(writer.close)
+        await left
+        with pytest.raises(ConfigError, match="closed"):
+            await writer.commit(lambda: None)
+
+    asyncio.run(work())
+    assert ledger.meta("said") == "yes"
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_private_durable_and_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "ledger.sqlite"
+    with closing(Ledger(path)) as one:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert one.query("PRAGMA journal_mode")[0][0] == "truncate"
+        assert one.query("PRAGMA synchronous")[0][0] == 2, "FULL: a commit is on disk"
+        salted = one.fingerprint("key")
+    with closing(Ledger(path)) as two:
+        assert two.fingerprint("key") == salted
+
+
+def test_the_name_of_a_ledger_holds_no_secret_and_no_path() -> None:
+    path = ledger_file.default_path("api.voxburst.io", "ws/../../etc 1")
+    assert (path.name, path.parent.name) == ("api.voxburst.io-ws_.._.._etc_1.sqlite", "ledgers")
+
+
+def _spoil(path: Path, how: str) -> None:
+    if how == "text":
+        path.write_text("these are my notes, not a database " * 40)
+        return
+    if how == "folder":
+        path.mkdir()
+        return
+    if how == "damaged":
+        with closing(Ledger(path)) as ledger:
+            add(ledger, *(row(f"{number} {'x' * 900}") for number in range(60)))
+        content = bytearray(path.read_bytes())
+        content[8192:40960] = os.urandom(32768)
+        path.write_bytes(bytes(content))
+        return
+    if how != "foreign":
+        Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            {
+                "foreign": "CREATE TABLE mine (x)",
+                "other": f"PRAGMA user_version={ledger_file.SCHEMA_HASH - 1}",
+                "trigger": "CREATE TRIGGER mine AFTER UPDATE ON calls BEGIN DELETE FROM calls; END",
+            }[how]
+        )
+        db.commit()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("text", "not a ledger"),
+        ("foreign", "another program"),
+        ("other", "made by another version of voxops; finish its runs with the version that made it"),
+        ("damaged", "damaged"),
+        ("folder", "can't be written"),
+        ("trigger", "holds a trigger that voxops never makes"),
+    ],
+)
+def test_a_file_that_is_no_good_ledger_is_refused_with_the_way_out(path: Path, how: str, words: str) -> None:
+    _spoil(path, how)
+    with pytest.raises(LedgerError, match=words) as refused:
+        Ledger(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "how", ["too long", "below a file", "a circle of links", "below a circle of links", "no working folder"]
+)
+def test_what_can_t_be_a_ledger_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    if how == "no working folder":
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+    path = {
+        "too long": tmp_path / ("x" * 255),
+        "below a file": tmp_path / "file" / "ledger.sqlite",
+        "a circle of links": tmp_path / "circle",
+        "below a circle of links": tmp_path / "circle" / "ledger.sqlite",
+        "no working folder": Path("ledger.sqlite"),
+    }[how]
+    with pytest.raises(LedgerError, match=r"the ledger .* can't be"):
+        Ledger(path)
+
+
+def test_a_read_only_folder_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ledger_file.os, "open", refuse)
+    with pytest.raises(LedgerError, match="can't be written"):
+        Ledger(path)
+
+
+def test_a_full_disk_is_reported_before_anything_is_sent(ledger: Ledger) -> None:
+    """The call can't be written, so it is not handed out."""
+    rows = add(ledger, *(row(str(number)) for number in range(100)))
+    pages = ledger.query("PRAGMA page_count")[0][0]
+    ledger._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(LedgerError, match="disk is full"):
+        send(ledger, rows)
+    assert ledger.calls.open() == []
+    assert {one.call for one in ledger.requests.get(range(200)).values()} == {None}
+
+
+def test_a_disk_that_is_full_from_the_start_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql.lstrip().startswith("CREATE"):
+                super().execute("ROLLBACK")  # as SQLite does by itself then
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        ledger_file.sqlite3, "connect", lambda *passed, **named: connect(*passed, **named, factory=Full)
+    )
+    with pytest.raises(LedgerError, match="disk is full"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("disk I/O error", "a quota is used up; see to that and run the cell again, nothing is lost"), ("attempt to write a readonly database", "is read-only"), ("strange", "can't be used \\(strange\\)")],
+)  # fmt: skip
+def test_errors_of_the_database_are_said_in_plain_words(path: Path, error: str, words: str) -> None:
+    with pytest.raises(LedgerError, match=words):
+        raise ledger_file.explain(sqlite3.OperationalError(error), path)
+
+
+def test_rule_08_a_ledger_is_on_disk_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (":memory:", os.fsdecode(b"latin\xe9.sqlite")):
+        Ledger(Path(name)).close()
+        with closing(Ledger(Path(name))) as ledger:
+            assert ledger.path.stat().st_size > 0
+
+
+def test_locks_are_tried_with_a_second_process_where_a_file_lies_on_a_network(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger_file.locks_hold(path)
+    assert not list(path.parent.glob("*.lock-test"))
+    table = f"/dev/sda1 / ext4 rw 0 0\nhome:/x {path.parent} nfs4 rw 0 0\n"
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: table)
+    assert ledger_file._file_system(Path("/elsewhere/ledger.sqlite")) == ""
+    with pytest.warns(UserWarning, match=r"lies on a network file system \(nfs4\)"):
+        Ledger(path).close()
+    monkeypatch.setattr(ledger_file, "locks_hold", lambda _: False)
+    with pytest.warns(UserWarning), pytest.raises(LedgerError, match="locks don't hold on nfs4"):
+        Ledger(path)
+
+
+def test_two_that_open_a_new_ledger_together_both_find_it_whole(path: Path) -> None:
+    made: list[Ledger] = []
+    threads = [threading.Thread(target=lambda: made.append(Ledger(path))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6
+    assert len({ledger.fingerprint("key") for ledger in made}) == 1, "one salt for all"
+    for ledger in made:
+        ledger.close()
+
+
+# -- while it is open --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["same-name", "link"])
+def test_a_ledger_that_is_opened_twice_keeps_its_locks(
+    path: Path, linked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell that connects is run twice while a run writes; POSIX drops a file's locks when any descriptor of it is closed."""
+    ledger = Ledger(path)
+    name = path
+    if linked:
+        name = path.with_name("link.sqlite")
+        name.symlink_to(path)
+    again = Ledger(name)
+    monkeypatch.setattr(ledger_file, "BUSY_SECONDS", 0.0)
+    with ledger.atomic():
+        assert locked_elsewhere(path)
+        again.close()
+        assert locked_elsewhere(path), "closing it drops no lock"
+        with pytest.raises(LedgerError, match="locked by another program"):
+            Ledger(name)
+        assert locked_elsewhere(path), "opening it drops none either"
+    assert not locked_elsewhere(path)
+    ledger.close()
+
+
+def test_a_ledger_that_was_copied_in_its_own_process_is_used_on(path: Path) -> None:
+    """As in a cell: POSIX drops the locks of the file, and between two transactions there are none."""
+    ledger = Ledger(path)
+    for said in ("one", "two"):
+        ledger.set_meta("said", said)
+        shutil.copy(path, path.with_suffix(".copy"))
+        assert seen_elsewhere(path) == said
+    with ledger.atomic():
+        assert locked_elsewhere(path)
+    ledger.close()
+    assert seen_elsewhere(path.with_suffix(".copy")) == "two"
+
+
+def test_a_ledger_that_is_replaced_while_a_transaction_is_written_is_noticed(path: Path) -> None:
+    """What was committed into a file that nobody finds any more must not be sent."""
+    Ledger(path).close()
+    other = path.with_name("other.sqlite")
+    shutil.copy(path, other)
+    ledger = Ledger(path)
+    with pytest.raises(LedgerError, match="removed or replaced"), ledger.atomic() as db:
+        db.execute("INSERT INTO meta VALUES ('said', 'unseen')")
+        other.replace(path)
+    ledger.close()
+    assert seen_elsewhere(path) == "None"
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "below a file"])
+def test_a_ledger_that_is_not_what_others_find_is_used_no_more(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "folder" / "ledger.sqlite"
+    ledger = Ledger(path)
+    if how == "below a file":
+        path.parent.rename(tmp_path / "moved")
+        path.parent.write_text("")
+    else:
+        aside = path.rename(path.with_name("aside.sqlite"))
+        if how == "replaced":
+            shutil.copy(aside, path)
+    for act in (lambda: ledger.set_meta("said", "after"), lambda: ledger.meta("said")):
+        with pytest.raises(LedgerError, match=r"removed or replaced.*restart the kernel") as refused:
+            act()
+        assert str(path) in str(refused.value)
+    ledger.close()
+
+
+def test_a_closed_ledger_says_how_to_go_on(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.close()
+    ledger.close()
+    with pytest.raises(LedgerError, match="was closed with its workspace"):
+        ledger.meta("said")
+
+
+def test_a_link_to_a_file_that_is_not_there_makes_the_file(tmp_path: Path, path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(path)
+    with closing(Ledger(link)) as ledger:
+        ledger.set_meta("said", "here")
+        assert seen_elsewhere(path) == "here"
+
+
+def test_rule_25_a_ledger_belongs_to_one_workspace_of_one_host(path: Path) -> None:
+    """What was created at one address says nothing about another, even where workspaces have one id, as in a copy for tests."""
+    with closing(Ledger(path)) as ledger:
+        ledger.belong_to("ws_1", "Staging.VoxBurst.io")
+        ledger.belong_to("ws_1", "staging.voxburst.io")
+    with closing(Ledger(path)) as ledger:
+        with pytest.raises(
+            LedgerError, match=r"belongs to host staging\.voxburst\.io, not to api\.voxburst\.io; give another"
+        ):
+            ledger.belong_to("ws_1", "api.voxburst.io")
+        with pytest.raises(LedgerError, match="belongs to workspace ws_1, not to ws_2"):
+            ledger.belong_to("ws_2", "staging.voxburst.io")
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_whole_while_the_ledger_is_in_use_and_replaces_nothing(path: Path) -> None:
+    ledger, to = Ledger(path), path.with_name("copy.sqlite")
+    ledger.set_meta("said", "then")
+    assert ledger.copy_to(to) == to
+    assert to.stat().st_mode & 0o777 == 0o600
+    ledger.set_meta("said", "later")
+    assert (seen_elsewhere(to), seen_elsewhere(path)) == ("then", "later")
+    with pytest.raises(FileExistsError):
+        ledger.copy_to(path)
+    assert seen_elsewhere(path) == "later"
+    ledger.close()
+
+
+@contextmanager
+def _full(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A database whose disk takes one page."""
+    with closing(db):
+        db.execute("PRAGMA max_page_count=1")
+        yield db
+
+
+def test_nothing_is_left_of_a_copy_that_fails(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = ledger.path.with_name("copy.sqlite")
+    monkeypatch.setattr(store, "closing", _full)
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.copy_to(to)
+    assert not to.exists()
+
+
+# -- other processes at work on it -------------------------------------------------------------------------------------
+
+READ = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+rows = db.execute("SELECT * FROM sqlite_master, (SELECT 1 UNION SELECT 2)")
+rows.fetchone()  # and not the others: the SELECT stays open
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+WRITE = READ.replace("rows.fetchone()", "db.execute('BEGIN IMMEDIATE')")
+
+
+@contextmanager
+def other_process(code: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which reads or writes until it is told to end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("code", "does"), [(READ, "reading"), (WRITE, "writing")], ids=["reader", "writer"])
+def test_who_holds_a_ledger_up_for_long_is_told_and_nothing_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: str, does: str
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 0.3)
+    monkeypatch.setattr(store, "QUIET", 0.1)
+    ledger = Ledger(path)
+    with other_process(code, path) as other:
+        with pytest.raises(LedgerError, match="locked by another program; close it"):
+            ledger.set_meta("said", "too early")
+        assert f"another process is {does} the ledger {path}" in caplog.text
+        assert ledger.held_up == ""
+        assert ledger.meta("said") is None, "it can be read all the while"
+        other.communicate("\n")
+    assert ledger.set_meta("said", "now") == "now"
+    ledger.close()
+
+
+def test_rule_08_what_waits_for_a_reader_is_decided_by_the_clock_of_then_and_keeps_no_thread_from_reading(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "QUIET", 0.0)
+    (one,) = add(ledger, row("one"))
+    until: list[float | None] = []
+    with other_process(READ, ledger.path) as reader:
+
+        def write() -> None:
+            with ledger.atomic():
+                until.append(send(ledger, [one]).lease_until)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while not ledger.held_up:
+            assert writer.is_alive()
+        assert ledger.requests.get([one.id])[one.id].call is None
+        clock.now += 1000
+        reader.communicate("\n")
+        writer.join(60)
+    assert until == [START + 1000 + ledger.lease]
