@@ -343,6 +343,7 @@ class Chaos:
                 # Storms may refuse each request of the last row for longer than a pass or two try.
                 "patience": 1 if self.reading.unknown else 4,
                 "again": again,
+                "anew": not self.reading.unknown,
                 "seconds": config.seconds,
             },
         )
@@ -406,8 +407,8 @@ class Chaos:
         """Let a day pass in an instant, in which the senders sleep and the server is idle.
 
         Else a request that is under way at that instant would execute for a day, which no server does: what is read meanwhile would
-        prove that it had no effect, wrongly. Nor may a sender stand between a claim and its request, which it may have begun to
-        write. The senders' clocks count the day, as a laptop's does: what they have read, claimed or cleared before is a day old.
+        prove that it had no effect, wrongly. Nor may a sender stand between the commit of a call and its request, which it may
+        have begun to write. The senders' clocks count the day, as a laptop's does: what they have read or cleared before is a day old.
         """
 
         def signal_all(number: signal.Signals) -> None:
@@ -445,21 +446,21 @@ class Chaos:
         senders[name] = self._start(name, url, again=self.kills % 3 == 0)
 
     def _midway(self, name: str, requests: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether a sender that is stopped stands between a claim and its request, or holds its ledger locked."""
+        """Whether a sender that is stopped stands between the commit of a call and its request, or holds its ledger locked."""
         try:
-            return _unwritten(self._claims(name), requests)
+            return _unwritten(self._calls(name), requests)
         except sqlite3.OperationalError:
             return True
 
     def _sent(self, name: str) -> set[str]:
         """Keys of what a sender's ledger knows as sent, and of no end to it."""
-        return set(self._claims(name))
+        return set(self._calls(name))
 
-    def _claims(self, name: str) -> dict[str, float]:
-        """The same, with the server's time of the claim."""
+    def _calls(self, name: str) -> dict[str, float]:
+        """The same, with the server's time of the commit."""
         path = sender.ledger_path(self.folder, name, self.config.ledgers)
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=1)) as ledger:
-            return dict(ledger.execute("SELECT key, last_sent FROM operations WHERE state = 'sent'"))
+            return dict(ledger.execute("SELECT key, last_sent FROM calls WHERE state = 'sent'"))
 
     def _kill_in_flight(self, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Let the server hold an act up, and kill its sender before the answer."""
@@ -511,10 +512,10 @@ class Chaos:
                 self.problems.append(f"{kind}: {things[:5]}")
 
 
-def _unwritten(claims: Mapping[str, float], requests: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a claim has not led to a request yet; a server's time may seem to be some seconds behind."""
+def _unwritten(calls: Mapping[str, float], requests: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a committed call has not led to a request yet; a server's time may seem to be some seconds behind."""
     came = {entry["key"]: datetime.fromisoformat(entry["at"]).timestamp() for entry in requests}
-    return any(came.get(key, 0.0) < claimed - CLOCKS_DIFFER for key, claimed in claims.items())
+    return any(came.get(key, 0.0) < committed - CLOCKS_DIFFER for key, committed in calls.items())
 
 
 def _executing(entry: dict[str, Any]) -> bool:
