@@ -29,7 +29,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.table import act_named
 from voxops.acts.update import plan_update
-from voxops.api.timing import COPIES_WATCHED_FOR
+from voxops.api.timing import COPIES_WATCHED_FOR, STUCK_AFTER
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import progress
 from voxops.engine.engine import Engine
@@ -94,30 +94,38 @@ async def work(wanted: dict[str, Any]) -> None:
     )
     works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
     ordered, noted = _ordered(folder, name), _noted(folder, name)
-    if wanted["again"] or not noted.exists():
+
+    async def bind() -> list[str]:
         runs = [await _again(partial(works.bind, plan, name)) for plan in ordered]
         noted.write_text(json.dumps(runs), "utf-8")
-    else:
-        runs = json.loads(noted.read_text("utf-8"))
+        return runs
+
+    def left(*outcomes: str) -> int:
+        counts = [audit.cells(ledger, run) for run in runs]
+        return sum(found for each in counts for (_, outcome), found in each.items() if outcome in outcomes)
+
+    runs = await bind() if wanted["again"] or not noted.exists() else json.loads(noted.read_text("utf-8"))
     end, before, still = time.monotonic() + wanted["seconds"], -1, 0
     for _ in range(PASSES):
         passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
         await asyncio.gather(*(each.go() for each in passes))
         await asyncio.gather(*filter(None, (each._after for each in passes)))
-        left = sum(
-            count
-            for run in runs
-            for (_, outcome), count in audit.cells(ledger, run).items()
-            if outcome in {"pending", "unknown"}
-        )
-        still = still + 1 if left == before else 0
-        if not left or still >= wanted["patience"] or time.monotonic() > end:
+        found = left("pending", "unknown")
+        still = still + 1 if found == before else 0
+        if not found or time.monotonic() > end:
             break
-        before = left
+        before = found
         await clock.sleep(20)
-    if wanted["anew"]:
-        for run in [await _again(partial(works.bind, plan, name)) for plan in map(_anew, passes) if plan.eligible]:
-            await Execution(works, run, Silent()).go()
+        if still < wanted["patience"]:
+            continue
+        if not (wanted["anew"] and left("unknown")):
+            break
+        # Their key may be forgotten, and nothing shows of them: an analyst sends them once more (rule 18).
+        await clock.sleep(STUCK_AFTER.total_seconds())
+        noted.unlink()  # whoever is killed meanwhile plans all over
+        for plan in filter(None, map(_anew, passes)):
+            await _again(partial(works.bind, plan, name))
+        runs, still = await bind(), 0
     if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
         await clock.sleep(COPIES_WATCHED_FOR)
         await works.reconcile()
@@ -126,14 +134,15 @@ async def work(wanted: dict[str, Any]) -> None:
     ledger.close()
 
 
-def _anew(hung: Execution) -> Plan:
-    """A plan of the next attempt at what nobody knows of: its key may be forgotten, and only an analyst sends it again (rule 18)."""
-    unknown = hung.results()["outcome"] == "unknown"
+def _anew(hung: Execution) -> Plan | None:
+    """A plan of the next attempt at what nobody knows of; None where there is no such thing."""
+    outcomes, plan = hung.results()["outcome"], hung.plan
     stuck = hung.failed(stuck=True)
-    plan: Plan = act_named(hung.plan.action).replan(
-        stuck[stuck.index.isin(unknown.index[unknown])], key="row_id", campaign="chaos"
-    )
-    return plan
+    stuck = stuck[stuck.index.isin(outcomes.index[outcomes == "unknown"])]
+    if plan is None or stuck.empty:
+        return None
+    anew: Plan = act_named(plan.action).replan(stuck, key=plan.key, campaign=plan.campaign)
+    return anew
 
 
 async def _again(cell: Callable[[], Awaitable[T]]) -> T:
