@@ -144,7 +144,7 @@ class Session(BoardLoader):
             Stop sending after so many failed rows. It stands in the ledger, so that a resume sends nothing more; a new run of the plan
             goes on. Failures of asynchronous acts arrive some time after the send; to risk only a few rows, use ``plan.canary``.
         trust_lists : bool
-            See ``run.resume``.
+            See ``run.resume``. Without it, a run that would read posts one by one for more than ten minutes is paused, and says so.
 
         Returns
         -------
