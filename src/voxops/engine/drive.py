@@ -150,6 +150,7 @@ class Driver:
         self._polled: set[int] = set()  # open calls that are read for on the common timer
         self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
         self._resend: set[int] = set()  # calls that may be sent again
+        self._resending: set[int] = set()  # and those that wait for their turn
         self._tries: Counter[int] = Counter()
         self._due: list[
             tuple[float, int, Any]
@@ -258,6 +259,7 @@ class Driver:
     def _watch(self, call: Call) -> None:
         """Poll a call, and read for it at the instants at which a reading proves more."""
         if call.state == "sent":
+            self._polled.discard(call.id)
             self._at(call.lease_until or self._known.now, "expire", None)
             return
         self._polled.add(call.id)
@@ -380,6 +382,8 @@ class Driver:
         for number in numbers:
             call, requests = ledger.calls.get(number), by_call[number]
             self._calls[number] = call
+            if call.state == "sent":  # until its lease is over
+                self._watch(call)
             if call.state in {"sent", "closed"} or not requests:
                 continue
             about = act_named(call.act).about
@@ -501,7 +505,8 @@ class Driver:
         for number in sorted(self._resend):
             current = self._sender_of(number)
             self._resend.discard(number)
-            if current is not None and len(self._senders) < WIDTH:
+            if current is not None and number not in self._resending and len(self._senders) < WIDTH:
+                self._resending.add(number)
                 self._spawn(current, self._send_again(current, number))
         for current in list(self._passes.values()):
             if not current.sends:
@@ -618,7 +623,10 @@ class Driver:
 
     async def _send_again(self, current: Pass, number: int) -> None:
         """Send an open call once more."""
-        sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        try:
+            sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        finally:
+            self._resending.discard(number)
         if sent.call is None:
             return
         current.acts += 1

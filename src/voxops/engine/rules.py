@@ -456,7 +456,7 @@ class CallFacts:
     doubtful : Reason or None
         Of a resend: why nobody can tell whether it took effect.
     left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend: whether a row has left it, a row was seen, no living run wants a row, a time has passed, the server may have
+        Of a resend: whether a row has left it, a row was seen, no living run lets a row go, a time has passed, the server may have
         forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
     tries : int
         How often it was tried in this run.
@@ -548,7 +548,8 @@ FITS: tuple[Fit, ...] = (
     Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
-    Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
+    Fit("1, 7", "resend", "every row is wanted by a run that lives, is not paused, and whose canaries for it went well",
+        _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out, or the batch before its canaries"),
     Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
     Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
     Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),

@@ -169,7 +169,8 @@ class Sender:
     async def _exchange(self, permit: Any, call: Call) -> Sent:
         """Send a call that is written, and write how that ended."""
         if not self._ledger.calls.holds(call):
-            return Sent()  # whoever slept since must not send; the lease is over by itself
+            unsent: Sent = await self._note(lambda: self.end(call, Event(None, sent=False)))
+            return unsent  # whoever slept since must not send
         still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
         version = (call.baseline or {}).get("version") if call.method == "PATCH" else None
         token = {} if version is None else {"version": version}
