@@ -11,7 +11,7 @@ TABLES = "tests/engine/test_rules_table.py"
 ENGINE, LEDGER, ACTS = (f"tests/{room}/test_*.py" for room in ("engine", "ledger", "acts"))
 FILES: dict[str, tuple[str, ...]] = {
     "engine/rules.py": (TABLES,),
-    "engine/reduce.py": (TABLES,),
+    "engine/reduce.py": (TABLES, "tests/engine/test_reduce.py"),
     "engine/bind.py": (TABLES, ENGINE),
     "engine/facts.py": (ENGINE,),
     "engine/presence.py": (ENGINE,),
