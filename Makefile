@@ -74,7 +74,7 @@ bench: $(VENV)/tools  ## Run the benchmarks; writes build/bench.json
 chaos: $(VENV)/tools  ## Kill senders, corrupt answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
 	$(BIN)/python -m tests.chaos
 
-proof: $(VENV)/tools  ## Run the exhaustive tests to a greater depth; DEPTH= events, PARTS= of it
+proof: $(VENV)/tools  ## Prove at length what the tests prove on a small scale; PARTS= of it, DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
 mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1

@@ -255,8 +255,11 @@ def _answered(status: int, code: str = "", name: str = "answered") -> Reason:
     return Reason(name, status=status, said=f" {code}" if code else "")
 
 
+def _proxied(status: int) -> Reason:
+    return Reason("answered_by_proxy", status=status)
+
+
 _BROKEN = Reason("answer_unreadable")
-_PAGE = "answered_by_proxy"
 _QUOTA = "a quota or a scope, in the middle of a batch perhaps"
 _KEY_REFUSED = "a refused key, a quota or a scope"
 _ABOUT_KEY = "an error about the key, or a 409 without a word"
@@ -270,7 +273,7 @@ ENDS = (
     _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=299, data={"id": "p"}),
     _ends("a 2xx that means queued", Ending("accepted"), status=202, decodes=True, polled=True),
     _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=207, decodes=True, creates=True),
-    _ends("a rate limit, by a page", Ending("unknown", _answered(429, name=_PAGE), throttled=True), status=429),
+    _ends("a rate limit, by a page", Ending("unknown", _proxied(429), throttled=True), status=429),
     _ends("a rate limit, of a call in doubt", Ending("unknown", Reason("rate_limited"), throttled=True), status=429, data=_api("RATE_LIMITED"), first=False, batch=True),
     _ends("a rate limit, in the middle of a batch perhaps", Ending("limited", Reason("rate_limited"), throttled=True), status=429, asks_to_wait=True, batch=True),
     _ends("a rate limit", Ending("unsent", throttled=True), status=429, data=_api("RATE_LIMITED")),
@@ -281,14 +284,14 @@ ENDS = (
     _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),
     _ends("an ambiguous status", Ending("unknown", _answered(408)), status=408, data=_api()),
     _ends("an ambiguous status", Ending("unknown", _answered(302)), status=302),
-    _ends("a quota or a scope, by a page", Ending("unknown", _answered(403, name=_PAGE), stops=True), status=403),
+    _ends("a quota or a scope, by a page", Ending("unknown", _proxied(403), stops=True), status=403),
     _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=402, data=_api("QUOTA_EXCEEDED"), batch=True),
     _ends(_KEY_REFUSED, Ending("unsent", _answered(401, "UNAUTHORIZED"), stops=True), status=401, data=_api("UNAUTHORIZED"), batch=True),
     _ends(_KEY_REFUSED, Ending("unsent", _answered(402), stops=True), status=402, data=_api()),
     _ends(_KEY_REFUSED, Ending("unknown", _answered(403, "FORBIDDEN"), stops=True), status=403, data=_api("FORBIDDEN"), batch=True, first=False),
     _ends(_KEY_REFUSED, Ending("unsent", _answered(400, "IDEMPOTENCY_INVALID_KEY"), stops=True), status=400, data=_api("IDEMPOTENCY_INVALID_KEY")),
     _ends("a refusal after a try in doubt", Ending("unknown", _answered(422, "NO"), never_again=True), status=422, data=_api("NO"), first=False),
-    _ends("a refusal by a page", Ending("unknown", _answered(404, name=_PAGE), never_again=True), status=404),
+    _ends("a refusal by a page", Ending("unknown", _proxied(404), never_again=True), status=404),
     _ends("a refusal", Ending("refused"), status=404, data=_api("NOT_FOUND")),
     _ends("a refusal", Ending("refused"), status=409, data=_api("CONFLICT")),
     _ends("a refusal", Ending("refused"), status=404, page=True),
@@ -313,8 +316,8 @@ def _second(wanted: Any) -> Any:
     return replace(wanted, attempt=2)
 
 
-def _refuses(code: str, fields: str = "content", post: str = "p") -> Refuse:
-    return Refuse(Reason(code, fields=fields, post=post))
+def _refuses(code: str, fields: str, **more: str) -> Refuse:
+    return Refuse(Reason(code, fields=fields, **more))
 
 
 BINDS = (
@@ -326,7 +329,7 @@ BINDS = (
     _binds("undone, or not there", Join(), _NOT_THERE),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, anew=True),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
-    _binds("open, with another body", _refuses("open_otherwise", "accounts, tags", "i"), _OPEN, call=CALL, differs=("accountIds", "tags")),
+    _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
     _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
@@ -336,9 +339,9 @@ BINDS = (
     _binds("succeeded, and meant once more", New(2), settled(_AT_POST, Outcome.SUCCEEDED), again=True),
     _binds("succeeded, with the same body", Join(), DONE, anew=True, again=True),
     _binds("succeeded, and shown as requested now", Join(), DONE, differs=("content",), shown=True),
-    _binds("succeeded, with another body", _refuses("created_otherwise", "first_comment"), DONE, differs=("firstComment",)),
-    _binds("succeeded, with another body that plan_update changes", _refuses("created_otherwise_update", "content, scheduled_for"), DONE, differs=("content", "scheduledFor")),
-    _binds("succeeded, with another value", _refuses("done_otherwise"), settled(_AT_POST, Outcome.SUCCEEDED), differs=("content",)),
+    _binds("succeeded, with another body", _refuses("created_otherwise", "first_comment", post="p"), DONE, differs=("firstComment",)),
+    _binds("succeeded, with another body that plan_update changes", _refuses("created_otherwise_update", "content, scheduled_for", post="p"), DONE, differs=("content", "scheduledFor")),
+    _binds("succeeded, with another value", _refuses("done_otherwise", "content"), settled(_AT_POST, Outcome.SUCCEEDED), differs=("content",)),
     _binds("failed, and meant as a next attempt", New(3), settled(request(_second(ROW)), Outcome.FAILED), anew=True),
     _binds("failed, and meant as a next attempt", New(2), settled(_AT_POST, Outcome.FAILED), again=True),
     _binds("failed, with the same body", Join(), FAILED),

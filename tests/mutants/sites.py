@@ -13,7 +13,7 @@ COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 }  # fmt: skip
 # In SQL, and what takes its place there.
 SQL = (
-    (r" <> ", " = "), (r" = (?=\?|'|NULL|excluded|operations|members)", " <> "), (r" AND ", " OR "), (r" OR (?!IGNORE|REPLACE)", " AND "),
+    (r" <> ", " = "), (r" = (?=\?|'|NULL|excluded|requests|runs|chunks|calls|seen)", " <> "), (r" AND ", " OR "), (r" OR (?!IGNORE|REPLACE)", " AND "),
     (r" NOT IN ", " IN "), (r"(?<! NOT) IN ", " NOT IN "), (r" IS NOT NULL", " IS NULL"), (r" IS NULL", " IS NOT NULL"),
     (r" < ", " >= "), (r" <= ", " > "), (r" > ", " <= "), (r" \+ 1", " + 2"), (r" - 1", " - 2"), (r" DESC", " ASC"),
 )  # fmt: skip
