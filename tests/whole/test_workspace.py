@@ -126,7 +126,7 @@ def test_a_retry_is_planned_run_watched_and_counted(world: Sandbox, ws: vx.Works
     assert sum(counts(run).values()) == plan.eligible
     assert counts(run)["succeeded"] > plan.eligible / 2
     assert set(results["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == len(plan.operations)
+    assert len(world.requests(acting=True)) == plan.cost.acts
     published = (
         {(e["post"], e["platform"]) for e in world.effects("target.publish")}
         if world.effects("target.publish")
@@ -168,7 +168,7 @@ def test_what_fails_again_can_be_retried_again_under_a_new_key(world: Sandbox, w
     )
     acts = len(world.requests(acting=True))
     second = ws.run(plan).wait()
-    assert len(world.requests(acting=True)) == acts + len(plan.operations)
+    assert len(world.requests(acting=True)) == acts + plan.cost.acts
     assert not set(second.results()["idempotency_key"]) & set(first.results()["idempotency_key"])
     assert world.duplicates() == []
 
@@ -179,13 +179,13 @@ def test_pause_stops_sending_and_resume_goes_on(world: Sandbox, ws: vx.Workspace
         run = ws.run(plan)
         run.pause()
     acts = len(world.requests(acting=True))
-    assert acts < len(plan.operations)
+    assert acts < plan.cost.acts
     run.wait()
     assert len(world.requests(acting=True)) == acts
     assert set(run.results().loc[run.results()["tries"] == 0, "outcome"]) == {"pending"}
     run.resume().wait()
     assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == len(plan.operations)
+    assert len(world.requests(acting=True)) == plan.cost.acts
 
 
 def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -> None:
@@ -194,7 +194,7 @@ def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -
         run = ws.run(plan).cancel()
     run.wait()
     sent = len(world.requests(acting=True))
-    assert sent < len(plan.operations)
+    assert sent < plan.cost.acts
     for held in (run, run.resume().wait(), ws.attach(run.id).wait()):
         assert "■ cancelled" in repr(held)
         assert ws.runs().loc[run.id, "state"] == "cancelled"
@@ -568,6 +568,6 @@ def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
     assert str(stop.value) == f"{run.id} is paused, and nothing more is sent; ws.attach('{run.id}').resume() goes on"
     run.wait()
     acts = len(world.requests(acting=True))
-    assert acts < len(plan.operations)
+    assert acts < plan.cost.acts
     assert set(run.resume().wait().results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == len(plan.operations)
+    assert len(world.requests(acting=True)) == plan.cost.acts
