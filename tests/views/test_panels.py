@@ -1241,7 +1241,7 @@ def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
 
 
 FAILING = {
-    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D"),
+    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D", change="later"),
     "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
     "create": made_of_no_account,
 }
