@@ -229,7 +229,9 @@ class Driver:
         current.has_canaries = bool(head.canaries)
         await self._commit(ledger.calls.expire)
         await self._commit(lambda: ledger.runs.live([current.run]))
-        requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
+        ids = [row.request for row in rows if row.request is not None and row.reason is None]
+        await self._commit(lambda: self._block_harmed(ids))
+        requests = ledger.requests.get(ids)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
             request = requests.get(row.request or 0)
@@ -247,6 +249,17 @@ class Driver:
         for call in current.open:
             self._tries.pop(call, None)
         self._take_calls(ledger.calls.open(), anew=current.open)
+
+    def _block_harmed(self, ids: Sequence[int]) -> None:
+        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
+        unsent = [
+            one
+            for one in self._ledger.requests.get(ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
+        if not self._ledger.requests.are_unharmed(one.id for one in unsent):
+            block = Block(Reason("ledger_changed_by_hand"))
+            write(self._ledger, [(one, block) for one in unsent], self._known.now)
 
     def _take_calls(self, calls: Iterable[Call], *, anew: Collection[int] = ()) -> None:
         """Read for these open calls, once at least; for those of `anew` also where they are as they were."""

@@ -351,7 +351,7 @@ def ask(
 def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tuple[list[Request], Yes | Wait | Block]:
     """As many of these requests as may go in one call, and whether they may go now."""
     rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
-    harmed = not all(known.ledger.requests.is_unharmed(one.id) for one in rows)
+    harmed = not known.ledger.requests.are_unharmed(one.id for one in rows)
     while True:
         facts = (
             known.chunk(group.act, rows, group.run, group.chunk, group.since)
