@@ -1,4 +1,4 @@
-"""A world small enough to be searched: a model of the server, kernels on ledgers of the new core, and time, each moved one step at a time.
+"""A world small enough to be searched: a model of the server, kernels on ledgers of this core, and time, each moved one step at a time.
 
 Nothing here happens by itself. Requests stay in flight until somebody decides their fate, time passes only in `World.advance`,
 and between two steps every engine has run until it waits for one or the other. So a sequence of steps is a whole history, and

@@ -1,4 +1,4 @@
-"""The exhaustive search of the new core on a small scale: ``python -m tests.exhaustive`` goes deeper, over more readings."""
+"""The exhaustive search on a small scale: ``python -m tests.exhaustive`` goes deeper, over more readings."""
 
 from __future__ import annotations
 

@@ -190,9 +190,6 @@ def cut(
     images: int,
     seed: int = 1,
     pragmas: Sequence[str] = (),
-    subject: str = "tests.power.subject",
-    judges: Sequence[Judge] | None = None,
-    end_of: Callable[[Path], End] | None = None,
 ) -> Power:
     """Trace a run and cut it.
 
@@ -210,16 +207,12 @@ def cut(
         Of what is torn.
     pragmas : sequence of str
         Other settings of SQLite, to see that the proof can fail.
-    subject : str
-        The module that is run.
-    judges, end_of : callables
-        What say what is wrong with an image, and what the run ended with; by default of the ledger and the archive.
     """
     root, output = folder / "disk", folder / "trace"
     root.mkdir()
     wanted = {"folder": str(root), "rows": rows, "posts": posts, "pragmas": list(pragmas)}
-    trace.record([sys.executable, "-m", subject, json.dumps(wanted)], output, cwd=ROOT, seconds=300)
-    power, end, judges = Power(), (end_of or _end_of)(root), judges or (_judge_ledger, _judge_archive)
+    trace.record([sys.executable, "-m", "tests.power.subject", json.dumps(wanted)], output, cwd=ROOT, seconds=300)
+    power, end = Power(), _end_of(root)
     rng = random.Random(seed)
     place = PurePosixPath(root)
     for number, (moment, disk) in enumerate(replay(output, place, power.spilled)):
@@ -231,9 +224,7 @@ def cut(
         for image in range(1 + images):
             power.torn += image > 0
             where = f"cut {number}, image {image}"
-            power.lost += [
-                f"{where}: {problem}" for problem in _judge(judges, disk, rng if image else None, moment, end)
-            ]
+            power.lost += [f"{where}: {problem}" for problem in _judge(disk, rng if image else None, moment, end)]
     return power
 
 
@@ -259,12 +250,12 @@ def _archived(store: Store) -> dict[str, set[str]]:
     return found
 
 
-def _judge(judges: Sequence[Judge], disk: Disk, rng: random.Random | None, moment: Moment, end: End) -> Iterator[str]:
+def _judge(disk: Disk, rng: random.Random | None, moment: Moment, end: End) -> Iterator[str]:
     """What is wrong with one image of the disk."""
     image = Path(tempfile.mkdtemp(prefix="voxops-power-", dir=MEMORY))
     try:
         disk.restore(image, rng)
-        for judge in judges:
+        for judge in (_judge_ledger, _judge_archive):
             try:
                 yield from judge(image, moment, end)
             except (VoxopsError, sqlite3.Error, OSError, ValueError) as error:

@@ -86,22 +86,6 @@ class Runs(Part):
         self.head(run)
         return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
 
-    def open(self) -> list[str]:
-        """Runs with a row that is not settled, oldest first."""
-        rows = self._store.query(
-            """SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM run_rows JOIN requests ON requests.id = request
-               WHERE run = runs.id AND run_rows.reason = '' AND outcome = '') ORDER BY created, rowid"""
-        )
-        return [str(run) for (run,) in rows]
-
-    def of_request(self, request: int) -> list[str]:
-        """The runs with a row that stands for a request, the newest first."""
-        rows = self._store.query(
-            "SELECT id FROM runs JOIN run_rows ON run = id WHERE request = ? AND run_rows.reason = '' GROUP BY id ORDER BY created DESC, runs.rowid DESC",
-            (request,),
-        )
-        return [str(run) for (run,) in rows]
-
     def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
         """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
 
