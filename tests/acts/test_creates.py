@@ -120,10 +120,9 @@ def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
     assert one.requested == plan_create(rows(attempt=2), key="row_id").items[0].requested
 
 
-def test_a_plan_names_all_rows_of_its_sheet():
+def test_one_by_one_each_row_is_a_create_of_its_own():
     plan = plan_create(rows(content=["hello", ""]), key="row_id", one_by_one=True)
-    assert (plan.eligible, len(plan.names), plan.one_by_one) == (1, 2, True)
-    assert plan.items[0].identity in plan.names
+    assert (plan.eligible, plan.one_by_one) == (1, True)
     assert {form.path for form in forms(plan)} == {"/v1/posts"}
 
 

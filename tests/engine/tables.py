@@ -150,6 +150,7 @@ DECIDES = (
     _decides(_FREE, "post", _wait("subject_busy", NOW + 501), busy=CALL),
     _decides(_FREE, "post", _wait("subject_busy", NOW + 1), busy=a_call(ago=600), busy_moves=False),
     _decides(_FREE, "post", _wait("subject_busy"), busy=a_call(ago=600.5)),
+    _decides(_FREE, "post", _wait("subject_busy", NOW + 1), busy=a_call(ago=600.5), busy_moves=False, busy_read=False),
     _decides(_FREE, "delivery", _block("subject_unknown"), busy=a_call(ago=600.5), busy_moves=False),
     # Reading.
     _decides(_LIST, "create", Read("list", NOW), listed=None),
@@ -232,6 +233,7 @@ FITS = (
     _fits(_REFUSED, "resend", _wait("resend_refused", holds=False), refused=True),
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
     _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
+    _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
     _fits(None, "create", Yes(), most=50, less=NOW, others=NOW),
     _fits(None, "create", Yes(), size=49, others=NOW - 75),
     _fits(None, "create", Yes(), size=49, less=NOW - 10),

@@ -80,8 +80,11 @@ def special() -> dict[str, tuple[Case, int]]:
         "laptops forget": (replace(two, reading=LAG_FORGET, at_once=False), 5),
         "laptops soon": (replace(two, soon=frozenset({0}), more=()), 5),
         "laptops single": (replace(two, bulk=1), 4),
-        "laptops doze": (replace(two, reading=Reading(), opening=(("doze", 0),), fates=("ok", "lost")), 5),
-        "laptops nod": (replace(two, reading=Reading(), opening=(("nod", 0),), fates=("ok", "lost")), 5),
+        "laptops doze": (
+            replace(two, reading=Reading(), opening=(("doze", 0),), fates=("ok",), waits=(60.0, 100.0)),
+            6,
+        ),
+        "laptops nod": (replace(two, reading=Reading(), opening=(("nod", 0),), fates=("ok",), waits=(60.0, 100.0)), 6),
         "undo": (replace(rows, reading=Reading(), more=("undo",), fates=FEW), 4),
         "undo lag": (replace(rows, more=("undo",), fates=FEW), 4),
         "undo forget": (replace(rows, reading=LAG_FORGET, more=("undo",), fates=FEW), 4),

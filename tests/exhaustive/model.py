@@ -449,7 +449,7 @@ class Server:
         answer = flight.answer if status is None else (status, data)
         name = (flight.api_key, flight.key)
         self.running.discard(name)
-        forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {401, 402, 403, 429}
+        forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {401, 402, 403, 409, 429}
         if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500):
             self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
         if answered:

@@ -356,12 +356,15 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
             continue
         if past.count(("run", which)) < case.runs:  # the cell is run a second time, whether or not the first goes on
             yield ("run", which)
-        alone = not flights and not any(other.busy for other in alive if other is not kernel)
-        # Else see rule 31.
-        if case.act == "create" and case.people and "changed" not in kinds and (alone or case.ledgers == 1):
+        alone = not flights and not any(other.busy and not other.asleep for other in alive if other is not kernel)
+        alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
+        mends = case.act == "create" and case.people and "changed" not in kinds
+        if mends and (alone or case.ledgers == 1):  # else see rule 31
             yield ("run", which, "changed")
         for what in sorted(more & {"part", "renamed", "again", "filtered", "cancel", "update", "move"}):
-            if past.count(("run", which, what)) < 1 + (what == "move"):
+            # Two overlapping sheets on two laptops at the same moment are rule 31's.
+            meets = what in {"part", "renamed"} and case.ledgers > 1 and not alone
+            if past.count(("run", which, what)) < 1 + (what == "move") and not meets:
                 yield ("run", which, what)
         if "undo" in more and "undo" not in kinds and kernel.runs():
             yield ("undo", which)
@@ -506,7 +509,8 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in driver._calls),
-        sorted(driver._polled), sorted(driver._fresh), sorted(driver._resend), sorted(driver._tries.items()),
+        [(name, _plain(value, now)) for name, value in sorted(vars(driver).items()) if isinstance(value, set) and name not in _OF_EVENTS],
+        sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in driver._calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
         len(driver._unread), min(driver._looks, 20), round(max(driver._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
         len(driver._background), len(driver._senders), sorted(driver._readers), sorted(driver._notified),
@@ -518,6 +522,8 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
 
 
 _OF_EVENTS = {
+    "_senders",
+    "_background",
     "run",
     "transitions",
     "idle",

@@ -58,6 +58,22 @@ def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_ask
         world.close()
 
 
+def test_who_slept_a_minute_between_commit_and_send_decides_again() -> None:
+    # Its lease held, and a colleague had created one of its rows from another sheet meanwhile.
+    case = Case("create", rows=2, ledgers=2, people=False)
+    for sleep in ("doze", "nod"):
+        history = (
+            (sleep, 0),
+            ("run", 0),
+            ("wait", 60.0),
+            ("other ledger",),
+            ("run", 1, "part"),
+            ("meet", 0, "ok"),
+            ("wake", 0),
+        )
+        assert judged(case, history) == []
+
+
 @pytest.mark.parametrize("tries", [1, 2])
 def test_who_slept_until_its_lease_was_over_goes_on(tries: int) -> None:
     # The call stayed "in flight" until another process wrote the ledger, and the loop looked a hundred times a second.
@@ -72,4 +88,17 @@ def test_who_slept_until_its_lease_was_over_goes_on(tries: int) -> None:
         world.close()
 
 
-__all__ = ["judged"]
+@pytest.mark.parametrize("act", ["create", "update"])
+def test_a_server_that_always_fails_is_left_alone_after_six_tries(act: str) -> None:
+    # Five minutes without a sign proved each time that nothing had happened, and the count of tries began anew.
+    with universe(Case(act)) as make:
+        world = replay(make, Case(act), (("run", 0),))
+        sent = 0
+        for _ in range(400):
+            for flight in list(world.open_flights()):
+                sent += 1
+                world.meet(flight, "500 before")
+            world.advance(30.0)
+        assert not world.alive[0].busy
+        assert sent == 6
+        world.close()

@@ -95,14 +95,14 @@ class Update(PostAct):
         if state is None:
             return None
         item, body = request.item, request.item.body or {}
-        name, before = item.seen.get("change", ""), _values_before(request, state, past)
+        name, (before, surely) = item.seen.get("change", ""), _values_before(request, state, past)
         shows = _compared(body, state)
         same = [field for field in before if keys.value_mark(body[field]) in before[field]]
         done = settled(request, Outcome.SUCCEEDED, result_id=item.label)
         if name and before.keys() == body.keys():
-            if item.seen.get("by") or same == list(before):
+            if (item.seen.get("by") or same == list(before)) and (surely == body.keys() or all(shows.values())):
                 return done
-            other = [field for field in before if field not in same]
+            other = [field for field in before if field not in same] or list(before)
         else:  # what the API has kept in its own way is as requested
             shows |= {
                 field: kept or shows[field]
@@ -188,9 +188,13 @@ def _not_as_asked(request: Request, why: Reason) -> Request:
     return settled(request, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=str(why))
 
 
-def _values_before(request: Request, state: PostState, past: Requests) -> dict[str, set[str]]:
-    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger."""
+def _values_before(request: Request, state: PostState, past: Requests) -> tuple[dict[str, set[str]], set[str]]:
+    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger.
+
+    And the fields of which it is known that they were set.
+    """
     item, found = request.item, {field: set[str]() for field in request.item.body or {}}
+    surely = set[str]()
     name = item.seen.get("change", "")
     for one in past:
         failed = one.outcome is Outcome.FAILED and (
@@ -202,11 +206,14 @@ def _values_before(request: Request, state: PostState, past: Requests) -> dict[s
             found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()
         ):
             found[field].add(keys.value_mark(one.item.asks(field)))
+            if one.outcome.final or _compared(one.item.body or {}, state)[field]:
+                surely.add(field)
     marks = (state.metadata or {}).get("voxopsChanges")
     for field in found if name and isinstance(marks, Mapping) else ():
         if mark := dict(marks or ()).get(keys.change_mark(name, field, state.post_id)):
             found[field].add(as_mark(mark) or "")
-    return {field: values for field, values in found.items() if values}
+            surely.add(field)
+    return {field: values for field, values in found.items() if values}, surely
 
 
 def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:

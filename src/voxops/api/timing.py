@@ -15,6 +15,8 @@ LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (ru
 CLEARED_FOR = 120.0
 # The same for creates, whose list must be current: a colleague may send the same sheet at the same time (rule 13).
 CREATES_CLEARED_FOR = 15.0
+# From the transaction that writes a call as sent to its first byte: what was decided there may be otherwise later (rule 8).
+LEAVES_WITHIN = 15.0
 CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 13)
 FRESH_FOR = 60.0  # after which the subject of a request is reread before it is sent (rule 1)
 

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +22,7 @@ from voxops._support import safe
 from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
-from voxops.api.timing import Backoff, delay
+from voxops.api.timing import FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Gate, canaries_of, gate_of
 from voxops.engine.job import rest
@@ -151,7 +151,6 @@ class Driver:
         self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
         self._resend: set[int] = set()  # calls that may be sent again
         self._resending: set[int] = set()  # and those that wait for their turn
-        self._tries: Counter[int] = Counter()
         self._due: list[
             tuple[float, int, Any]
         ] = []  # instants of server time: calls to be read for, groups to be looked at
@@ -194,7 +193,7 @@ class Driver:
         """The run sends again: what was parked is looked at."""
         current.ready.extend(current.parked)
         current.parked.clear()
-        self._tries.clear()
+        self._known.tries.clear()
         for call in current.open:
             if call in self._calls:
                 self._polled.add(call)
@@ -246,8 +245,8 @@ class Driver:
         current.open = {one.call for one in requests.values() if one.call is not None}
         self._check_limit(current)
         self._passes[current.run] = current
-        for call in current.open:
-            self._tries.pop(call, None)
+        for number in requests:
+            self._known.tries.pop(number, None)
         self._take_calls(ledger.calls.open(), anew=current.open)
 
     def _block_harmed(self, ids: Sequence[int]) -> None:
@@ -404,7 +403,7 @@ class Driver:
             looked = next(iter(facts.values())).looked
             sends = self._sender_of(number) is not None
             if sends and call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
-                verdict = fit(self._known.again(call, requests, facts, self._tries[number]))
+                verdict = fit(self._known.again(call, requests, facts))
                 if isinstance(verdict, Wait | Block):
                     shown = replace(shown, reason=verdict.reason)
                 else:
@@ -535,7 +534,9 @@ class Driver:
         """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
         limit = self._client.pace.limit or MOST_OFFERED
         return (
-            max(1, min(MOST_OFFERED, limit // 2)) if group.act.alone else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+            max(1, min(MOST_OFFERED, limit // 2))
+            if group.act.alone or group.alone
+            else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
         )
 
     def _gate(self, current: Pass) -> Gate:
@@ -637,7 +638,7 @@ class Driver:
     async def _send_again(self, current: Pass, number: int) -> None:
         """Send an open call once more."""
         try:
-            sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
+            sent = await self._sender.send_again(number, lambda: self._gate(current))
         finally:
             self._resending.discard(number)
         if sent.call is None:
@@ -649,7 +650,6 @@ class Driver:
         """A try has ended: follow its call, and what is unsent again of the group."""
         call = sent.call
         assert call is not None
-        self._tries[call.id] += 1
         self._looks = 0
         if sent.stops is not None:
             current.halt(Reason("api_refused", said=str(sent.stops)))
@@ -659,6 +659,7 @@ class Driver:
         before = {one.id: replace(one, outcome=Outcome.PENDING, call=call.id) for one in sent.changed}
         opened = self._ledger.requests.of_call(call.id)
         if opened:
+            self._known.tries.update(one.id for one in opened)
             self._calls[call.id] = call = self._ledger.calls.get(call.id)
             for one in opened:
                 for each, _ in self._groups.get(one.id, ()):
@@ -698,13 +699,13 @@ class Driver:
             if calls:
                 self._read("poll", self._poll(calls))
         if "poll" not in self._readers and self._clock.monotonic() >= self._next_poll:
-            calls = [
-                self._calls[each]
-                for each in sorted(self._polled)
-                if each in self._calls and self._calls[each].state != "sent"
-            ]
+            calls = [self._calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
             if calls:
                 self._read("poll", self._poll(calls))
+
+    def _is_read_for(self, number: int) -> bool:
+        """Whether a polled call is open, and not in flight: its sender, who may be another kernel, has it until its lease ends."""
+        return number in self._calls and self._calls[number].state != "sent"
 
     def _read(self, name: str, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -738,7 +739,8 @@ class Driver:
                 if group.act.about == "create":
                     items += [one.item for one in requests]
                     continue
-                wanted |= {str(one.item.subject): group.act.alone for one in requests if one.item.subject.kind != "row"}
+                alone = group.act.alone or group.alone
+                wanted |= {str(one.item.subject): alone for one in requests if one.item.subject.kind != "row"}
                 wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
             eyes = self._eyes
             if creates:
@@ -748,6 +750,10 @@ class Driver:
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
+                read = self._known.readings.subjects
+                if any(self._known.now - read[one][1].at > FRESH_FOR for one in wanted if one in read):
+                    for _, group in groups:
+                        group.alone = True
         finally:
             for current, group in groups:
                 current.reading -= 1
@@ -820,7 +826,7 @@ class Driver:
         seconds = [LIVES / 4]
         if self._due:
             seconds.append(self._due[0][0] - now)
-        if self._polled and "poll" not in self._readers:
+        if "poll" not in self._readers and any(map(self._is_read_for, self._polled)):
             seconds.append(self._next_poll - elapsed)
         await rest(self._clock, self._wake, max(min(seconds), 0.01))
 

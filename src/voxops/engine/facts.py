@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -122,6 +123,9 @@ class Knowledge:
         self.credential = credential
         self.retention = retention - KEY_EARLY
         self.accounts: Mapping[str, str] = {}
+        self.tries: Counter[int] = (
+            Counter()
+        )  # request -> tries without a usable answer, since its run was begun or resumed
 
     @property
     def now(self) -> float:
@@ -134,6 +138,10 @@ class Knowledge:
             return call
         _, moment = self.readings.subjects.get(str(call.subject), (None, None))
         return replace(call, ended=self.now - (self.readings.looked(call, moment) or 0.0))
+
+    def tried(self, requests: Sequence[Request]) -> int:
+        """How often one of these requests was tried without a usable answer, in whichever call."""
+        return max((self.tries[one.id] for one in requests), default=0)
 
     # What is open.
 
@@ -263,7 +271,9 @@ class Knowledge:
             facts[one.id] = replace(
                 base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
-        return facts, replace(call, collided=call.collided or bool(found.extra))
+        undecided = proved and any(each.doubtful for each in facts.values())  # also of what a limit has interrupted
+        known = replace(call, state="unknown") if undecided else call
+        return facts, replace(known, collided=call.collided or bool(found.extra))
 
     def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
         """Posts in the window without a mark that may be rows of a create call."""
@@ -318,7 +328,7 @@ class Knowledge:
         covers = act.covers([one.item for one in requests], state)
         return CallFacts(now=self.now, kind="retry", size=len(requests), covers=covers)
 
-    def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts], tries: int) -> CallFacts:
+    def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
         act = act_named(call.act)
         now = self.clock()
@@ -347,7 +357,7 @@ class Knowledge:
             other_key=call.credential != self.credential,
             refused=call.refused,
             stands=stands,
-            tries=tries,
+            tries=self.tried(requests),
             harmed=not self.ledger.calls.is_unharmed(call),
         )
 
@@ -468,15 +478,16 @@ class Unsent:
         busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
+        looked = None if busy is None else known.readings.looked(busy, moment)
+        base = replace(base, busy=busy, busy_moves=moves, busy_read=looked is not None and looked >= PROOF_AFTER)
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
-        base = replace(base, busy=busy, busy_moves=moves, read=None if moment is None else moment.at)
         if moment is None:
             return base
         past = known.ledger.requests.past(request.item.subject)
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
-        return replace(base, done=done, forbidden=forbidden, kept=self._kept(request))
+        return replace(base, read=moment.at, done=done, forbidden=forbidden, kept=self._kept(request))
 
     def _may_go_again(self, call: Call) -> bool:
         """Whether a run may still send a call again that is on the subject."""

@@ -33,7 +33,7 @@ What = Literal[
 State = Literal["open", "unsent", "settled"]
 
 OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
-RESENDS = 6  # tries of one call in one run; after them it stays unknown
+RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class Facts:
         What became of what must come first in its plan.
     busy : Call or None
         An open call of another request on its subject.
-    busy_moves : bool
-        Whether a run may send that call again.
+    busy_moves, busy_read : bool
+        Whether a run may send that call again; whether a reading has looked at it that could prove its end.
     taking : bool
         Whether this is the transaction that sends: readings may be a little older then.
     read, listed : float or None
@@ -146,6 +146,7 @@ class Facts:
     first: tuple[Outcome, ...] = ()
     busy: Call | None = None
     busy_moves: bool = True
+    busy_read: bool = True
     taking: bool = False
     read: float | None = None
     listed: float | None = None
@@ -275,9 +276,11 @@ def _subject_free(_: Request, facts: Facts) -> Decision | None:
     if busy is None:
         return None
     stuck = busy.end + STUCK_AFTER.total_seconds()
-    if facts.now > stuck and not facts.busy_moves:
-        return Block(Reason("subject_unknown"))
-    return Wait(Reason("subject_busy"), None if facts.now > stuck else stuck + 1)
+    if facts.now <= stuck:
+        return Wait(Reason("subject_busy"), stuck + 1)
+    if not facts.busy_read:  # as after a night
+        return Wait(Reason("subject_busy"), facts.now + 1)
+    return Wait(Reason("subject_busy")) if facts.busy_moves else Block(Reason("subject_unknown"))
 
 
 # Reading.
@@ -456,7 +459,7 @@ class CallFacts:
         Of a resend: whether a row has left it, a row was seen, no living run lets a row go, a time has passed, the server may have
         forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
     tries : int
-        How often it was tried in this run.
+        How often one of its rows was tried in this run without a usable answer, in whichever call.
     harmed : bool
         Whether somebody has changed the ledger by hand.
     """
@@ -552,8 +555,8 @@ FITS: tuple[Fit, ...] = (
     Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
     Fit("16", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
     Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
-    Fit("10", "resend", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
-        "a server that always fails is sent the same call without end"),
+    Fit("10", "all", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
+        "a server that always fails is sent the same rows without end"),
 )  # fmt: skip
 
 

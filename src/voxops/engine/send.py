@@ -56,6 +56,8 @@ class Group:
         How often no connection was made, and how often a rate limit refused it, in this run.
     idle : bool
         Whether it was looked at last with nothing left to send, so that it is in no queue.
+    alone : bool
+        Whether a list took longer than a reading holds, so that its subject is read by itself.
     """
 
     run: str
@@ -66,6 +68,7 @@ class Group:
     refusals: int = 0
     throttled: int = 0
     idle: bool = False
+    alone: bool = False
 
 
 @dataclass
@@ -112,10 +115,10 @@ class Sender:
                 return Sent(decision=taken)
             return await self._exchange(permit, taken)
 
-    async def send_again(self, call: int, gate: Callable[[], Gate], tries: int) -> Sent:
+    async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
         async with self._client.permit() as permit:
-            taken: Call | None = await self._commit(lambda: self.take_again(call, gate(), tries))
+            taken: Call | None = await self._commit(lambda: self.take_again(call, gate()))
             return Sent() if taken is None else await self._exchange(permit, taken)
 
     # The transaction.
@@ -148,7 +151,7 @@ class Sender:
             now=known.now,
         )  # fmt: skip
 
-    def take_again(self, number: int, gate: Gate, tries: int) -> Call | None:
+    def take_again(self, number: int, gate: Gate) -> Call | None:
         """Ask `decide` and `fit` again, and write a further try; None if it must not be sent now."""
         ledger, known = self._ledger, self._known
         call = ledger.calls.get(number)
@@ -159,7 +162,7 @@ class Sender:
         about = act_named(call.act).about
         if not all(isinstance(decide(one, about, facts[one.id]), Send) for one in requests):
             return None  # another sender has tried it since, or what was read is too old by now
-        if isinstance(fit(known.again(call, requests, facts, tries)), Wait | Block | Cut):
+        if isinstance(fit(known.again(call, requests, facts)), Wait | Block | Cut):
             return None
         ledger.note_time(known.now)
         return ledger.calls.send_again(call, owner=self._owner, now=known.now)
@@ -358,7 +361,7 @@ def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tupl
             if group.act.about == "create"
             else known.other(group.act, rows)
         )
-        verdict = fit(replace(facts, harmed=harmed))
+        verdict = fit(replace(facts, harmed=harmed, tries=known.tried(rows)))
         if not isinstance(verdict, Cut):
             group.since = (group.since or known.now) if isinstance(verdict, Wait) else None
             return rows, verdict

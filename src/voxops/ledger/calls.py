@@ -9,7 +9,7 @@ from typing import Any
 from voxops._support.canonical import fingerprint
 from voxops.acts.item import Form, Request, Subject
 from voxops.api.reasons import Reason
-from voxops.api.timing import CLOCKS_DIFFER
+from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
 from voxops.ledger.records import CALL, Call, json_or_none, read_call, reason_text
 from voxops.ledger.store import Part
 
@@ -108,9 +108,10 @@ class Calls(Part):
         return written and call.hash == _hash(call.method, call.path, call.body, call.key)
 
     def holds(self, call: Call) -> bool:
-        """Whether the lease of a try still holds: whoever slept since must not send (rule 21)."""
+        """Whether a try may still leave: its lease holds, and it was decided upon a moment ago; whoever slept since must not send (rule 21)."""
         until = call.lease_until or 0.0
-        return until - self._store.lease - CLOCKS_DIFFER <= self._store.now() < until
+        written = until - self._store.lease
+        return written - CLOCKS_DIFFER <= self._store.now() < min(until, written + LEAVES_WITHIN)
 
     def unsend(self, call: Call) -> None:
         """Nothing of a try has happened: it is as before, also where its lease was over by then; not if another one has followed."""
