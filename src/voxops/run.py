@@ -280,8 +280,9 @@ class Run:
         -------
         pandas.DataFrame
             The plan's columns, ``status_before`` (string: when it was planned; missing for creates), ``outcome`` (string: succeeded, failed,
-            pending, unknown, blocked; they sum to the eligible rows), ``waiting_for`` (string: why it is not settled), ``tries http_status``
-            (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
+            pending, unknown, blocked; they sum to the eligible rows), ``waiting_for reason_code`` (string: why it is not settled, and its
+            code), ``withdrawn`` (string: of a created post, the status and instant at which it was withdrawn or deleted since), ``tries
+            http_status`` (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
             ``notice`` (string: a possible duplicate, or the known copies); for creates also ``campaign`` (string).
 
         Raises
