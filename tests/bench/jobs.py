@@ -22,16 +22,14 @@ import httpx
 import pandas as pd
 from tests.bench.server import serving
 from tests.virtual import workspace
-from voxops.ledger.claims import Claims
-from voxops.ledger.forming import Forming
-from voxops.ledger.marks import Marks
-from voxops.ledger.operations import Operations
-from voxops.ledger.outcomes import Outcomes
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxops.ledger import Ledger
+from voxops.ledger.calls import Calls
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.requests import Requests
 from voxops.ledger.runs import Runs
+from voxops.ledger.seen import SeenPosts
 from voxops.ledger.store import Store
 
 ENDS = ("target.publish", "target.fail")
@@ -189,7 +187,7 @@ class _Stopwatch:
 
     def start(self) -> None:
         """Measure from now on every ledger that is opened."""
-        for part in (Ledger, Store, Operations, Forming, Claims, Outcomes, Marks, Runs):
+        for part in (Ledger, Store, Requests, Calls, Runs, SeenPosts):
             for name, method in list(vars(part).items()):
                 if callable(method) and not name.startswith("__") and name not in {"atomic", "in_one_commit", "now"}:
                     setattr(part, name, self.timed(name, method))

@@ -243,7 +243,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     with Sandbox(rate_limit=None, switches=Switches(failure_rate=0.0)) as server, vx.connect(sandbox=server) as ws:
         waiting = ws.posts(status="scheduled").head(8)
         server.touch(waiting["post_id"].iloc[0])
-        run = ws.run(vx.plan_update(waiting, by="3D")).wait()
+        run = ws.run(vx.plan_update(waiting, by="3D", change="later")).wait()
         assert set(run.results()["outcome"]) == {"succeeded", "failed", "blocked"}, "some accounts have expired"
         made, again = report(triage(vx.targets(waiting)), run), report(run=run)
     assert made.headline == again.headline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta, timezone, tzinfo
 from os.path import commonprefix
 from typing import Any
 
@@ -72,16 +73,23 @@ def how_long(cost: Any) -> str:
 def _sample(plan: Any) -> list[Block]:
     """The first rows that would be sent."""
     sent = plan.table[plan.table["eligible"]]
-    zone, names = shown_zone(sent), [*_names(plan, sent), "reason"]
+    names = [*_names(plan, sent), "reason"]
+    zones = {name: _zone(sent, name) for name in names if name in _TIMES}
     # Where all are the first attempt, or in the first batch, there is no need to say so.
     counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
     lines = []
     for row in sent.head(ROWS).to_dict("records"):
         key = "–" if is_missing(row["idempotency_key"]) else row["idempotency_key"]
-        cells = [*(_cell(name, row, zone) for name in names), *(blocks.cell(safe.number(row[name])) for name in counts)]
+        cells = [
+            *(_cell(name, row, zones.get(name)) for name in names),
+            *(blocks.cell(safe.number(row[name])) for name in counts),
+        ]
         act = blocks.cell(row["act"].partition("_")[0], "" if is_missing(row["request"]) else row["request"])
         lines.append((*cells, act, blocks.cell(safe.clip(key, 7), key)))
-    heads = [safe.zoned(_HEADS.get(name, name), zone) if name in _TIMES else _HEADS.get(name, name) for name in names]
+    heads = [_HEADS.get(name, name) for name in names]
+    heads = [
+        safe.zoned(head, zones[name]) if zones.get(name) else head for name, head in zip(names, heads, strict=True)
+    ]
     heads += [*counts, "request", "key"]
     numeric = range(len(names), len(names) + len(counts))
     parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
@@ -102,14 +110,26 @@ def _names(plan: Any, sent: pd.DataFrame) -> list[str]:
     return names
 
 
-def _cell(name: str, row: dict[Any, Any], zone: str) -> Block:
+def _zone(sent: pd.DataFrame, name: str) -> str | tzinfo | None:
+    """The zone of a column's times: the frame's, else the offset that all share; None where each has its own, as in the sheet."""
+    times = sent[name]
+    if "tz" in sent.attrs or isinstance(times.dtype, pd.DatetimeTZDtype):
+        return shown_zone(sent)
+    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
+
+
+def _cell(name: str, row: dict[Any, Any], zone: str | tzinfo | None) -> Block:
     """A value: times in the zone; ids and addresses lose their middle, long text is cut; all of it shows on hovering."""
     value: Any = row[name]
     if is_missing(value):
         return blocks.cell("–")
     if name in _TIMES:
         when = readable_time(value)
-        return blocks.cell(value if when is None else f"{pd.Timestamp(when).tz_convert(zone):%a %d %b %Y %H:%M}", value)
+        if when is None:
+            return blocks.cell(value)
+        local = when if zone is None else pd.Timestamp(when).tz_convert(zone)
+        return blocks.cell(f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if zone is None else ""), value)
     if name in _ADDRESSES:
         return blocks.cell(safe.middle(short_address(value), _ADDRESS), redact_address(value))
     if name == "targets":

@@ -228,7 +228,9 @@ def planned(plan: Plan | None, results: pd.DataFrame | None) -> Section:
     sends = int(decisions["decision"].isin(["sent", "to be sent"]).sum())
     text = f"{sends:,} of {safe.many(len(decisions), 'row')} {'would be' if results is None else 'were'} sent"
     if (cost := getattr(plan, "cost", None)) is not None:
-        text += f", in {cost.acts:,} acting requests"
+        sent = None if results is None or "tries" not in results else results[results["tries"].fillna(0) > 0]
+        acts = cost.acts if sent is None else sent["idempotency_key"].nunique()
+        text += f", in {acts:,} acting requests"
     text += ". Nothing has been sent." if results is None else "."
     title = "The retry plan" if act_of(plan.frame) == "retry" else "The plan"
     return Section(title, text, counts)
