@@ -53,7 +53,9 @@ class Judge:
         span = self._span(mutant.function)
         if not asked and mutant.function and not lines.imported.isdisjoint(range(mutant.line, mutant.last + 1)):
             asked = lines.running(span)  # a default, in the head of a function
-            asked = asked or list(lines.everything)  # a function that is called while its file is imported, and by no test
+            asked = asked or list(
+                lines.everything
+            )  # a function that is called while its file is imported, and by no test
         seconds = {test: lines.seconds.get(test, 0.0) for test in asked}
         inside = Counter(test for line in span for test in lines.tests.get(line, ()))
 
