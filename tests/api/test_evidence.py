@@ -274,6 +274,10 @@ def test_a_message_is_never_that_of_nothing():
     assert not same_text("…", "No media was found under this address"), "an empty text is no cut of another"
 
 
+def test_rule_30_a_message_of_sixteen_characters_is_known_by_them():
+    assert common_text("0123456789abcdef") == common_text("0123456789abcdefg") == "0123456789abcdef"
+
+
 @given(st.text(min_size=20, max_size=60), st.integers(1, 60))
 def test_rule_30_a_message_cut_to_any_length_is_the_same_message(message, length):
     assert same_text(message, message[:length]) or not message[:length].rstrip(".… ")
