@@ -20,8 +20,8 @@ METHODS = {
     for name, method in vars(kind).items()
     if not name.startswith("_") and inspect.isfunction(method)
 }
-# What is called by voxops itself, and ends a workspace that the other examples use.
-SPARED = {"ws.identify", "ws.close", "run.notice", "run.end"}
+# What is called by voxops itself, or ends a workspace that the other examples use.
+SPARED = {"ws.identify", "ws.close", "run.notice", "run.end", "plan.chunks", "plan.stored_table"}
 EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name not in SPARED}
 
 

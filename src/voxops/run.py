@@ -184,7 +184,7 @@ class Run:
     def resume(self, *, trust_lists: bool = False) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
-        A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
+        A run that was undone since, or whose limit of failures is reached, sends nothing new.
 
         Parameters
         ----------
@@ -280,8 +280,9 @@ class Run:
         -------
         pandas.DataFrame
             The plan's columns, ``status_before`` (string: when it was planned; missing for creates), ``outcome`` (string: succeeded, failed,
-            pending, unknown, blocked; they sum to the eligible rows), ``waiting_for`` (string: why it is not settled), ``tries http_status``
-            (Int64), ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
+            pending, unknown, blocked; they sum to the eligible rows), ``waiting_for reason_code`` (string: why it is not settled, and the
+            code of that), ``withdrawn`` (string: what became of the post of a succeeded row since, and when), ``tries http_status`` (Int64),
+            ``error_code error_message result_id`` (string; of *this* attempt), ``settled_at`` (datetime64[us, UTC], server time),
             ``notice`` (string: a possible duplicate, or the known copies); for creates also ``campaign`` (string).
 
         Raises
@@ -307,8 +308,8 @@ class Run:
         Parameters
         ----------
         stuck : bool
-            Also rows whose act was accepted more than ten minutes ago and has not ended; a new run of them abandons it. A value other
-            than True or False raises a ConfigError.
+            Also rows whose act was sent more than ten minutes ago and is accepted or unknown, creates apart; a new run of them abandons it.
+            A value other than True or False raises a ConfigError.
 
         Returns
         -------
@@ -333,7 +334,7 @@ class Run:
         return self.results(Outcome.BLOCKED)
 
     def copies(self) -> pd.DataFrame:
-        """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
+        """Find posts that were created twice, by anybody, and return those to withdraw (rule 28); the ones to keep are read as well.
 
         Returns
         -------

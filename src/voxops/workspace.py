@@ -144,7 +144,7 @@ class Session(BoardLoader):
             Stop sending after so many failed rows. It stands in the ledger, so that a resume sends nothing more; a new run of the plan
             goes on. Failures of asynchronous acts arrive some time after the send; to risk only a few rows, use ``plan.canary``.
         trust_lists : bool
-            See ``run.resume``.
+            See ``run.resume``. Without it, a run that would read posts one by one for more than ten minutes is paused, and says so.
 
         Returns
         -------
@@ -174,7 +174,7 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items:
+        if not plan.items and not plan.undo:  # a run of which nothing was sent is undone, too
             return self._started(partial(Nothing, plan, self.client.now()))
         engine = await self._acting()
         run = await engine.bind(

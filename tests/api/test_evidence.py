@@ -16,7 +16,6 @@ from voxops.api.evidence import (
     Fate,
     common_text,
     common_time,
-    counted_below,
     delivery_ended,
     delivery_untouched,
     fate_of,
@@ -95,23 +94,14 @@ def test_rule_18_what_is_on_its_way_is_moving():
 def test_rule_18_by_count_alone_where_reply_and_wire_show_it():
     promised = {"promised": {PLACE: 2}}
     reached = post(target(retry_count=2), updated=AFTER)
-    risen = promised | {"counted_below": frozenset({PLACE})}
-    assert fate(reached, since=30.0, **risen) is Fate.FAILED
-    assert fate(reached, since=29.0, **risen) is Fate.UNCHANGED, "the count may rise a moment before the status"
+    risen = promised | {"by_count": True}
+    assert fate(reached, since=0.0, **risen) is Fate.FAILED
     assert fate(reached, since=1e6, **promised) is Fate.UNCHANGED, "it may have risen when the try was queued"
     assert fate(reached, since=0.0, by_count=True, **promised) is Fate.FAILED, "counts rise here with the end of a try"
     assert fate(post(target(retry_count=2)), since=1e6, **risen) is Fate.UNCHANGED, "its stamp is as before"
     below = post(target(retry_count=1, error_message="no"), updated=AFTER)
     assert fate(below, since=1e6, sighted=True, **promised) is Fate.UNCHANGED, "an automatic try ended, ours has not"
     assert fate(post(target(retry_count=2)), since=0.0, sighted=True, **promised) is Fate.FAILED
-
-
-def test_a_count_below_the_promised_one_is_remembered():
-    promised = {PLACE: 2}
-    assert counted_below(post(target(retry_count=1)), promised) == {PLACE}
-    assert counted_below(post(target(retry_count=2)), promised) == frozenset()
-    assert counted_below(post(target(retry_count=0)), {}) == frozenset()
-    assert counted_below(post(target()), promised) == counted_below(post(target(retry_count=1)), {}) == frozenset()
 
 
 def test_a_sighting_is_a_status_on_its_way_that_was_not_before():

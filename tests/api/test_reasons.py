@@ -101,8 +101,6 @@ def test_reasons_that_differ_in_details_are_one_kind_with_examples_apart():
     ((said, count),) = kinds((why, 2) for why in times)
     assert said == str(times[0]).replace("'9 Uhr'", "…") + " (for example '9 Uhr' and '10 Uhr')"
     assert count == 6
-    moves = [Reason("new_time", old="Monday", new=new) for new in ("Tuesday", "Friday")]
-    assert kinds((why, 1) for why in moves) == [("from Monday to … (for example Tuesday and Friday)", 2)]
     long = [
         Reason("comment_too_long", count=count, most=2200).at(place) for count, place in ((3000, "E2"), (4000, "E9"))
     ]

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pandas as pd
-from tests.chaos.rig import Kernel, Rig
-from tests.engine.steps import edit
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import edit, planned
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -35,29 +35,39 @@ def stopped(rig: Rig, kernel: Kernel, run: str, path: str = "/v1/**") -> str:
     return run
 
 
-def send_first(kernel: Kernel, run: str, *faults: Fault) -> str:
-    """Send the first call of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
+def send_first(kernel: Kernel, run: str, *faults: Fault, calls: int = 1) -> str:
+    """Send the first calls of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
     sender, driver, execution = kernel.engine.sender, kernel.engine.driver, kernel.execution(run)
-    send = sender.send
+    send, left = sender.send, [None] * calls
 
     async def first(*args: Any) -> Sent:
-        sender.send = nothing  # type: ignore[method-assign]
+        if not left:
+            return Sent(decision=Wait(Reason("paused")))
+        left.pop()
         sent = await send(*args)
-        execution.close()
-        driver._next_poll = math.inf
+        if not left:
+            execution.close()
+            driver._next_poll = math.inf
         return sent
 
-    async def nothing(*_: Any) -> Sent:
-        return Sent(decision=Wait(Reason("paused")))
-
-    sandbox = kernel.rig.sandbox
-    sandbox.add_fault(*faults)
+    kernel.rig.sandbox.add_fault(*faults)
     sender.send = first  # type: ignore[method-assign]
     eventloop.run(execution.go())
     sender.send, driver._next_poll = send, 0.0  # type: ignore[method-assign]
     if faults:
-        sandbox.clear_faults()
+        kernel.rig.sandbox.clear_faults()
     return run
+
+
+def left_unknown(rig: Rig, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
+    """A kernel whose creates were answered 500, nothing done, and that is left then; lists are known to show marks."""
+    rig.kernel("theirs").run(planned(rig.campaign(1, start=50)))
+    kernel = rig.kernel("mine")
+    run = kernel.bind(planned(sheet, one_by_one=one_by_one))
+    lost = Fault("status", status=500, method="POST", path="/v1/posts**", times=None)
+    send_first(kernel, run, lost, calls=len(sheet) if one_by_one else 1)
+    assert outcomes(kernel.results(run)) == {"unknown": len(sheet)}
+    return kernel, run
 
 
 def codes(table: pd.DataFrame) -> set[str]:

@@ -131,3 +131,8 @@ def send_once(kernel: Kernel, run: str) -> None:
         work.result(30)
     finally:
         rig.clock.busy = busy
+
+
+def each_once(rig: Rig, rows: int) -> None:
+    """Each of so many rows was created once."""
+    assert list(rig.created().values()) == [1] * rows

@@ -107,9 +107,11 @@ _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
 _ACCOUNTS = "its accounts are known"
 _TIME = "its time lies ahead"
-_SEARCHED = "duplicates were looked for"
 
 DECIDES = (
+    # What is settled.
+    _decides("its outcome is final", "create", Settle(DONE), DONE, found=FAILED),
+    _decides("its outcome is final", "post", Settle(FAILED), FAILED, call=CALL, absent=True),
     # What is open: evidence.
     _decides(_EVIDENCE, "create", Settle(DONE), call=CALL, found=DONE),
     _decides(_EVIDENCE, "post", Settle(FAILED), call=ACCEPTED, found=FAILED),
@@ -182,15 +184,11 @@ DECIDES = (
     _decides(_ACCOUNTS, "create", _block("no_account", said="no account"), no_account=Reason("no_account", said="no account"), passed=True),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     _decides(_TIME, "post", _block("time_passed"), passed=True),
-    # Looking back.
-    _decides(_SEARCHED, "create", Read("list", NOW), DONE, searched=False),
-    _decides(_SEARCHED, "post", Read("list", NOW), FAILED, searched=False, call=CALL),
     # Nothing to say.
     _decides(None, "create", Send(), listed=NOW - 10, first=(Outcome.SUCCEEDED,)),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),
     _decides(None, "post", Send(), read=NOW - 60, listed=None),
     _decides(None, "delivery", Send(), read=NOW - 120, taking=True),
-    _decides(None, "create", Send(), DONE),
 )  # fmt: skip
 
 
@@ -205,7 +203,7 @@ _COVERS = "it acts on exactly what was chosen"
 _LEFT = "no row has left it"
 _SEEN = "no row was seen"
 _MAY_BE = "no post may be one of its rows, nor was its subject changed since"
-_WANTED = "every row is wanted by a run that lives and is not paused"
+_WANTED = "every row is wanted by a run that lives, is not paused, and whose canaries for it went well"
 _PASSED = "no time has passed"
 _REMEMBERED = "the server remembers its key"
 _SAME_KEY = "it is the same API key"

@@ -1,4 +1,4 @@
-"""The new core against the sandbox: each act once."""
+"""The core against the sandbox: each act once."""
 
 from __future__ import annotations
 

@@ -114,7 +114,6 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
     "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
     "other_campaign": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
-    "searched": BOOL,
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("cannot_tell"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
@@ -212,7 +211,7 @@ def test_what_is_there_already_is_said_although_its_time_has_passed() -> None:
 
 @given(ABOUT, st.sampled_from([DONE, FAILED]), facts(**{**UNSENT, **OPEN}))
 def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about: str, done: Any, known: Facts) -> None:
-    assert decide(done, about, known) == (Send() if known.searched else Read("list", NOW))
+    assert decide(done, about, known) == Settle(done)
 
 
 FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and field.name != "unshared"]

@@ -1,4 +1,4 @@
-"""A world small enough to be searched: a model of the server, kernels on ledgers of the new core, and time, each moved one step at a time.
+"""A world small enough to be searched: a model of the server, kernels on ledgers of this core, and time, each moved one step at a time.
 
 Nothing here happens by itself. Requests stay in flight until somebody decides their fate, time passes only in `World.advance`,
 and between two steps every engine has run until it waits for one or the other. So a sequence of steps is a whole history, and
@@ -809,8 +809,11 @@ class Kernel:
         await self.drive(await self.engine.bind(plan, None))
 
     async def drive(self, run: str, **options: Any) -> None:
-        """Drive a run."""
-        await self.execution(run, **options).go()
+        """Drive a run; where it looks back for duplicates, until that is over."""
+        execution = self.execution(run, **options)
+        await execution.go()
+        if execution._after is not None:
+            await execution._after
 
     def execution(self, run: str, **options: Any) -> Execution:
         """A run about to be executed."""
@@ -1153,7 +1156,11 @@ class World:
                 kernel.drive_all(last=last)
             self.go_on()
             if not self.unsettled():
-                return
+                break
+        for kernel in self.alive:
+            for run in kernel.runs():
+                kernel.start(kernel.drive(run, paused=True, look_back=True))
+        self.go_on()
 
     def unsettled(self) -> bool:
         """Whether a request is open in the ledger of a kernel that runs."""

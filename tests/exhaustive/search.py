@@ -1,4 +1,4 @@
-"""Every history of one or two rows, to a depth: the new core and its ledger against a model of the server, in virtual time.
+"""Every history of one or two rows, to a depth: the core and its ledger against a model of the server, in virtual time.
 
 What is real here: planning, binding, the ledger on disk, the loop, and every decision. What is a model: the server, and HTTP
 between the two (`tests.exhaustive.model`), because a history must take milliseconds and the same events must give the same

@@ -1,4 +1,4 @@
-"""The exhaustive search of the new core on a small scale: ``python -m tests.exhaustive`` goes deeper, over more readings."""
+"""The exhaustive search on a small scale: ``python -m tests.exhaustive`` goes deeper, over more readings."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_ask
         world = replay(make, case, (("run", 0), ("edit",), ("run", 0)))
         assert verdict(world, case) == []
         assert blocked(world) == {"retry open looks_as_before": 1, "retry blocked subject_unknown": 1}
+        world.close()
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_who_slept_until_its_lease_was_over_goes_on(tries: int) -> None:
+    # The call stayed "in flight" until another process wrote the ledger, and the loop looked a hundred times a second.
+    case = Case("retry")
+    before = () if tries == 1 else (("run", 0), ("meet", 0, "lost"))
+    slept = (("nod", 0), ("run", 0), ("wait", 320.0)) if tries == 1 else (("nod", 0), ("wait", 320.0))
+    with universe(case) as make:
+        world = replay(make, case, (*before, *slept, ("wake", 0)))
+        world.heal()
+        assert not world.hangs
+        assert world.server.posts["post_0"].status == ["published"]
         world.close()
 
 

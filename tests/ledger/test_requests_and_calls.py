@@ -290,7 +290,7 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     _, changed = change(ledger, lambda: ledger.requests.replace(one.id, newer, asked=2, alike="other"))
     assert {place[2] for place in changed} == {"asked", "requested", "alike", "item", "hash"}
     assert now(ledger, one).item == newer
-    assert ledger.requests.is_unharmed(one.id)
+    assert ledger.requests.are_unharmed([one.id])
     ended(ledger, send(ledger, [now(ledger, one)]))
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
 
@@ -353,5 +353,5 @@ def test_rule_25_a_request_that_was_changed_by_hand_is_not_ours(ledger: Ledger, 
     with ledger.atomic() as db:
         db.execute(f"UPDATE requests SET {cell} = replace({cell}, '1', '2') || ' ' WHERE id = ?", (one.id,))
         db.execute("UPDATE requests SET attempt = 2 WHERE id = ? AND attempt NOT IN (1)", (one.id,))
-    assert not ledger.requests.is_unharmed(one.id)
-    assert ledger.requests.is_unharmed(two.id)
+    assert not ledger.requests.are_unharmed([one.id])
+    assert ledger.requests.are_unharmed([two.id])

@@ -21,6 +21,7 @@ from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.acts.act import key_of
 from voxops.views._tables import write_csv, write_parquet
 
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]
@@ -77,7 +78,7 @@ def workbook(path: Path, *rows: list[object], heads: list[str] = HEADS, merge: s
 
 
 def keys(plan: vx.Plan) -> list[str]:
-    return [operation.key for operation in plan.operations]
+    return [key_of(items) for _, _, items in plan.chunks()]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------
@@ -325,9 +326,7 @@ def test_a_round_trip_plans_to_the_same_keys(
     path = vx.to_excel(tmp_path_factory.mktemp("x") / "x.xlsx", tz=tz, plan=vx.plan_create(frame, key="row_id"))
     again = vx.read_campaign(path)
     plans = [vx.plan_create(one, key="row_id") for one in (frame, again)]
-    assert [operation.body for operation in plans[1].operations] == [
-        operation.body for operation in plans[0].operations
-    ]
+    assert [item.body for item in plans[1].items] == [item.body for item in plans[0].items]
     assert keys(plans[1]) == keys(plans[0])
 
 

@@ -27,6 +27,7 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop, safe
 from voxops._support.blocks import static_html
+from voxops.acts.act import key_of
 from voxops.analysis.statistics import delivery_state
 from voxops.views._plan_runner import plan_fingerprint
 from voxops.views._row_filter import RowFilter, load_code, quoted, rows_code
@@ -940,14 +941,15 @@ def failures(ws: vx.Workspace) -> Page:
 
 
 def keys_of(plan: vx.Plan) -> list[str]:
-    """Key and canary of every operation, in the order of sending."""
-    return [f"{operation.key} {operation.canary}" for operation in plan.operations]
+    """Key of every item and whether it is a canary, in the order of sending."""
+    return [f"{key_of([item])} {item.row in plan.first}" for item in plan.items]
 
 
 def fresh(code: str, sandbox: Sandbox, folder: Path) -> list[str]:
     """Run code in a new process; return the keys of the plan that it makes."""
     code += (
-        "\nprint(*(f'{operation.key} {operation.canary}' for operation in plan.operations), sep='\\n')\nws.close()\n"
+        "\nfrom voxops.acts.act import key_of"
+        "\nprint(*(f'{key_of([item])} {item.row in plan.first}' for item in plan.items), sep='\\n')\nws.close()\n"
     )
     env = {**os.environ, "VOXBURST_API_KEY": sandbox.api_key, "XDG_DATA_HOME": str(folder)}
     done = subprocess.run(
@@ -1239,7 +1241,7 @@ def made_of_no_account(ws: vx.Workspace) -> vx.Plan:
 
 
 FAILING = {
-    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D"),
+    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D", change="later"),
     "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
     "create": made_of_no_account,
 }

@@ -21,7 +21,7 @@ from tests.chaos import world
 import voxops as vx
 from voxburst_sandbox import main as sandbox_main
 from voxops.cli import main
-from voxops.ledger import Ledger
+from voxops.ledger.ledger import Ledger
 
 
 def test_the_package_itself_is_the_command() -> None:

@@ -475,7 +475,7 @@ def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:
 def let_leases_run_out(ledger: Path) -> None:
     """As if the killed kernel had been silent for as long as its leases last."""
     with sqlite3.connect(ledger) as db:
-        assert db.execute("UPDATE operations SET lease_until = lease_until - 3600 WHERE state = 'sent'").rowcount > 0
+        assert db.execute("UPDATE calls SET lease_until = lease_until - 3600 WHERE state = 'sent'").rowcount > 0
     db.close()
 
 

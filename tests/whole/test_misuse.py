@@ -16,6 +16,7 @@ from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+from voxops.api.reasons import SENTENCES
 from voxops.archive.sync import Synced
 
 NAIVE = datetime(2026, 3, 2, 9)  # nine o'clock in an unknown zone
@@ -170,7 +171,7 @@ def test_a_name_with_a_stray_blank_is_the_same_campaign(world: Sandbox, ws: vx.W
 def test_a_changed_row_of_a_posted_campaign_is_held(world: Sandbox, ws: vx.Workspace) -> None:
     ws.run(vx.plan_create(campaign(), key="row_id")).wait()
     run = ws.run(vx.plan_create(campaign().assign(content="Other"), key="row_id")).wait()
-    assert run.results()["waiting_for"].str.contains("already posted as post_").fillna(False).all()
+    assert run.results()["reason_code"].eq("created_otherwise_update").all()
     assert len(world.effects("post.create")) == 4
 
 
@@ -379,14 +380,18 @@ def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
             call()
 
 
-def test_stopping_after_failures_counts_from_where_it_began(ws: vx.Workspace) -> None:
+def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws: vx.Workspace) -> None:
     with pytest.raises(vx.errors.ConfigError, match="stop_after_failures"):
         ws.run(vx.plan_retry(failed(ws)), stop_after_failures=0)
-    run = ws.run(vx.plan_retry(failed(ws)), stop_after_failures=1).wait()
-    assert "as asked" in run.snapshot.note
-    for _ in range(10):
-        run.resume().wait()
-    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    plan = vx.plan_retry(failed(ws))
+    run = ws.run(plan, stop_after_failures=1).wait()
+    sent = run.results()["tries"].sum()
+    assert run.resume().wait().results()["tries"].sum() == sent
+    before, after = SENTENCES["stopped_after_failures"].split("{failures}")
+    assert run.snapshot.note.startswith(before)
+    assert run.snapshot.note.endswith(after)
+    again = ws.run(plan).wait()
+    assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
 
 
 def test_a_finished_run_is_done_when_it_is_taken_up(ws: vx.Workspace) -> None:

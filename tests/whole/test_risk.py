@@ -138,7 +138,7 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
 def test_a_report_takes_the_run_of_a_change_as_that_of_every_act(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     posts = ws.posts(status="scheduled").head(6)
-    for plan in (vx.plan_update(posts, by="1D"), vx.plan_cancel(ws.posts(status="draft").head(2))):
+    for plan in (vx.plan_update(posts, by="1D", change="later"), vx.plan_cancel(ws.posts(status="draft").head(2))):
         run = ws.run(plan, reason="Thursday").wait(60)
         made = vx.report(triaged, run=run)
         assert len(made.frames["results"]) == plan.eligible

@@ -293,7 +293,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
-    details = {"campaign": name, "key": key, "names": frozenset(names), "one_by_one": one_by_one}
+    details = {"campaign": name, "key": key, "one_by_one": one_by_one}
     return build_plan(act, sheet, judged, reads=reads, **details)
 
 

@@ -80,9 +80,7 @@ class Plan:
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
     undo: str = ""  # the run whose creates this plan withdraws
-    names: frozenset[str] = frozenset()  # identities of all rows of the sheet, eligible or not
     one_by_one: bool = False  # each create is a request of its own
-    withdraw: bool = False  # what the sheet does not name is withdrawn
 
     @property
     def action(self) -> str:

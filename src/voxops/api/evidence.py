@@ -15,7 +15,6 @@ from typing import Any
 
 from voxops._support.canonical import fingerprint
 from voxops.api.states import PostState, Source, TargetState
-from voxops.api.timing import COUNT_SETTLES_AFTER
 from voxops.model import IN_FLIGHT_STATUSES, POST_STATUSES, TERMINAL_STATUSES
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
@@ -82,8 +81,6 @@ class Attempted:
         Whether the post was observed in flight after the try.
     promised : mapping
         Platform and account -> the retry count that the response announced, if any.
-    counted_below : frozenset
-        Platforms and accounts whose count was observed below the promised one after the try.
     by_count : bool
         Whether a count that has reached the promised one, under a newer time stamp, tells of an end: half a minute has passed since the
         server tries at the latest, nobody has edited the post, and counts rise here with the end of a try and not when it is queued.
@@ -93,17 +90,7 @@ class Attempted:
     since: float
     sighted: bool = False
     promised: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    counted_below: frozenset[tuple[str, str]] = frozenset()
     by_count: bool = False
-
-
-def counted_below(state: PostState, promised: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]]:
-    """Return the targets with a retry count below the promised one: their try has not ended."""
-    return frozenset(
-        target.place
-        for target in state.targets
-        if target.retry_count is not None and target.retry_count < promised.get(target.place, 0)
-    )
 
 
 def promised_counts(reply: Any) -> dict[tuple[str, str], int]:
@@ -168,9 +155,8 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
 
     A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is
     evidence that this try has ended: the post was observed in flight, or the target differs from the baseline. If the response
-    announced a retry count and the wire shows one, the count must have reached it. A count observed below it first, and at it for
-    half a minute under a newer time stamp, is evidence by itself; one that was at it from the beginning may have risen when the try
-    was queued. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an error that is gone while the
+    announced a retry count and the wire shows one, the count must have reached it. A count that has reached it
+    under a newer time stamp is evidence by itself where `by_count` allows it. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an error that is gone while the
     status is the same: the API may clear it when it queues a retry. A target with an unknown status, or none, has that of the whole
     post, if all targets are out or none is.
     """
@@ -185,8 +171,7 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     evidence = tried.sighted or differs
     promised = tried.promised.get(target.place)
     if promised is not None and target.retry_count is not None:
-        risen = target.place in tried.counted_below and tried.since >= COUNT_SETTLES_AFTER
-        counts = (risen or tried.by_count) and is_newer(state, tried.baseline)
+        counts = tried.by_count and is_newer(state, tried.baseline)
         evidence = target.retry_count >= promised and (evidence or counts)
     return Fate.FAILED if evidence else Fate.UNCHANGED
 

@@ -162,7 +162,7 @@ SENTENCES: dict[str, str] = {
     "not_found": "the API named a post that does not exist; to create it again, set a column attempt one higher",
     # A call, where it is not sent again.
     "resend_partly_done": "some of its rows are there; the others wait until a later reading proves them absent",
-    "resend_unwanted": "no running plan names all of its rows, so it is not sent again; reading goes on",
+    "resend_unwanted": "no running plan lets all of its rows go, so it is not sent again; reading goes on",
     "resend_time_passed": "unknown whether it took effect, and its time has passed",
     "resend_key_forgotten": "the server may have forgotten its key; look at the dashboard whether it took effect",
     "resend_other_key": "it was first sent with another API key; go on with that one, or look at the dashboard",

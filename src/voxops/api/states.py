@@ -89,7 +89,7 @@ class PostState:
 
     @property
     def marks(self) -> tuple[str | None, ...]:
-        """The marks of operation, row, campaign and request; None for one that is missing or malformed."""
+        """The marks of attempt, row, campaign and what is requested; None for one that is missing or malformed."""
         shown = self.metadata or {}
         return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-# -- leases and clearances, in ledger time
+# -- leases and the age of readings, in ledger time
 
-LEASE = 90.0  # of a sender's lease on an operation; longer than any request takes (rule 21)
+LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (rule 21)
 # Maximum age of the read before a send: the post may have changed during a long rate-limit pause, or while the laptop slept
 # (rule 8).
 CLEARED_FOR = 120.0
 # The same for creates, whose list must be current: a colleague may send the same sheet at the same time (rule 13).
 CREATES_CLEARED_FOR = 15.0
 CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 13)
-FRESH_FOR = 60.0  # after which the subject of a planned operation is reread before it is sent (rule 1)
+FRESH_FOR = 60.0  # after which the subject of a request is reread before it is sent (rule 1)
 
 # -- server time
 
@@ -57,7 +57,7 @@ WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
 LIST_DISORDER = timedelta(seconds=5)  # by which a list in order newest first may place a post too early
 # How far back a new ledger scans a workspace: for all posts, and for those that wait to go out (rule 13).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
-# How long no new post of the campaign must appear before a batch that lost rows to existing posts is sent (rule 27).
+# How long no other ledger must have created a post of the campaign before a call that is not its whole chunk is sent (rule 27).
 CAMPAIGN_QUIET = 75.0
 # How long after settling an excess retry count is attributed to somebody's simultaneous act (rule 31).
 COLLISIONS_WITHIN = 600.0

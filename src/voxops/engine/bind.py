@@ -287,7 +287,8 @@ class Binder:
         stuck = (
             call is not None
             and call.state in {"accepted", "unknown"}
-            and self._now - call.end > STUCK_AFTER.total_seconds()
+            and self._now - self._known.dated(call).end > STUCK_AFTER.total_seconds()
+            and not self._is_forbidden(item)
         )
         hangs = not creates and item.seen.get("status") in IN_FLIGHT_STATUSES
         return Known(
@@ -362,11 +363,12 @@ class Binder:
     def _abandon_others(self, known: Known) -> None:
         """End acts on the same target that never ended, whatever their episode, where the row is meant as a next attempt (rule 18)."""
         item = known.item
-        if known.creates:
+        if known.creates or self._is_forbidden(item):
             return
         hangs = item.seen.get("status") in IN_FLIGHT_STATUSES
         for call in self._ledger.calls.on([str(item.subject)]):
-            if call.state not in {"accepted", "unknown"} or self._now - call.end <= STUCK_AFTER.total_seconds():
+            age = self._now - self._known.dated(call).end
+            if call.state not in {"accepted", "unknown"} or age <= STUCK_AFTER.total_seconds():
                 continue
             requests = self._ledger.requests.of_call(call.id)
             here = [
@@ -378,6 +380,14 @@ class Binder:
             ]
             meant = [one for one in here if hangs or item.attempt > one.asked or item.seen.get("again")]
             self._abandon([one for one in meant if one.item.identity != item.identity])
+
+    def _is_forbidden(self, item: Item) -> bool:
+        """Whether the subject as just read forbids an act, so that nothing is abandoned for it."""
+        act, subject = act_named(item.act), str(item.subject)
+        if act.about == "create" or subject not in self._known.readings.subjects:
+            return False
+        state, _ = self._known.readings.subjects[subject]
+        return act.forbids(item, state, self._ledger.requests.past(item.subject)) is not None
 
     def _abandon(self, requests: Sequence[Request]) -> None:
         """Close acts that never ended."""

@@ -150,6 +150,7 @@ class Driver:
         self._polled: set[int] = set()  # open calls that are read for on the common timer
         self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
         self._resend: set[int] = set()  # calls that may be sent again
+        self._resending: set[int] = set()  # and those that wait for their turn
         self._tries: Counter[int] = Counter()
         self._due: list[
             tuple[float, int, Any]
@@ -228,7 +229,9 @@ class Driver:
         current.has_canaries = bool(head.canaries)
         await self._commit(ledger.calls.expire)
         await self._commit(lambda: ledger.runs.live([current.run]))
-        requests = ledger.requests.get(row.request for row in rows if row.request is not None and row.reason is None)
+        ids = [row.request for row in rows if row.request is not None and row.reason is None]
+        await self._commit(lambda: self._block_harmed(ids))
+        requests = ledger.requests.get(ids)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
             request = requests.get(row.request or 0)
@@ -247,6 +250,17 @@ class Driver:
             self._tries.pop(call, None)
         self._take_calls(ledger.calls.open(), anew=current.open)
 
+    def _block_harmed(self, ids: Sequence[int]) -> None:
+        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
+        unsent = [
+            one
+            for one in self._ledger.requests.get(ids).values()
+            if one.call is None and one.outcome is Outcome.PENDING
+        ]
+        if not self._ledger.requests.are_unharmed(one.id for one in unsent):
+            block = Block(Reason("ledger_changed_by_hand"))
+            write(self._ledger, [(one, block) for one in unsent], self._known.now)
+
     def _take_calls(self, calls: Iterable[Call], *, anew: Collection[int] = ()) -> None:
         """Read for these open calls, once at least; for those of `anew` also where they are as they were."""
         for call in calls:
@@ -258,6 +272,7 @@ class Driver:
     def _watch(self, call: Call) -> None:
         """Poll a call, and read for it at the instants at which a reading proves more."""
         if call.state == "sent":
+            self._polled.discard(call.id)
             self._at(call.lease_until or self._known.now, "expire", None)
             return
         self._polled.add(call.id)
@@ -380,6 +395,8 @@ class Driver:
         for number in numbers:
             call, requests = ledger.calls.get(number), by_call[number]
             self._calls[number] = call
+            if call.state == "sent":  # until its lease is over
+                self._watch(call)
             if call.state in {"sent", "closed"} or not requests:
                 continue
             about = act_named(call.act).about
@@ -501,7 +518,8 @@ class Driver:
         for number in sorted(self._resend):
             current = self._sender_of(number)
             self._resend.discard(number)
-            if current is not None and len(self._senders) < WIDTH:
+            if current is not None and number not in self._resending and len(self._senders) < WIDTH:
+                self._resending.add(number)
                 self._spawn(current, self._send_again(current, number))
         for current in list(self._passes.values()):
             if not current.sends:
@@ -618,7 +636,10 @@ class Driver:
 
     async def _send_again(self, current: Pass, number: int) -> None:
         """Send an open call once more."""
-        sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        try:
+            sent = await self._sender.send_again(number, lambda: self._gate(current), self._tries[number])
+        finally:
+            self._resending.discard(number)
         if sent.call is None:
             return
         current.acts += 1

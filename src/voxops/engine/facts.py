@@ -128,6 +128,13 @@ class Knowledge:
         """Server time."""
         return self.clock().timestamp()
 
+    def dated(self, call: Call) -> Call:
+        """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
+        if call.end <= self.now:
+            return call
+        _, moment = self.readings.subjects.get(str(call.subject), (None, None))
+        return replace(call, ended=self.now - (self.readings.looked(call, moment) or 0.0))
+
     # What is open.
 
     def open(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
@@ -334,7 +341,7 @@ class Knowledge:
                 (each.doubtful for each in facts.values() if each.doubtful),
                 Reason("cannot_tell") if blind and self.readings.window else None,
             ),
-            unwanted=bool({one.id for one in requests} - self.ledger.runs.wanted(one.id for one in requests)),
+            unwanted=not self.are_wanted(requests),
             passed=any(act.has_passed(one.item, now) for one in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
             other_key=call.credential != self.credential,
@@ -343,6 +350,12 @@ class Knowledge:
             tries=tries,
             harmed=not self.ledger.calls.is_unharmed(call),
         )
+
+    def are_wanted(self, requests: Sequence[Request]) -> bool:
+        """Whether each is named by a run that lives, is not paused, and lets it go: its cause's canaries went well (rules 1 and 7)."""
+        wanted = self.ledger.runs.wanted(one.id for one in requests)
+        gates = {run: canaries_of(self.ledger, run) for run in set().union(*wanted.values()) if run}
+        return all(any(one.item.cause not in gates.get(run, ()) for run in wanted.get(one.id, ())) for one in requests)
 
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
@@ -452,7 +465,7 @@ class Unsent:
             return replace(base, first=(*base.first, Outcome.PENDING))
         known, subject = self._known, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
-        busy = calls[0] if calls else None
+        busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
@@ -468,8 +481,7 @@ class Unsent:
     def _may_go_again(self, call: Call) -> bool:
         """Whether a run may still send a call again that is on the subject."""
         requests = self._known.ledger.requests.of_call(call.id)
-        wanted = self._known.ledger.runs.wanted(one.id for one in requests)
-        return len(wanted) == len(requests) and self._base.now <= call.first_sent + self._known.retention
+        return self._known.are_wanted(requests) and self._base.now <= call.first_sent + self._known.retention
 
     def _kept(self, request: Request) -> bool | None:
         """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 28)."""

@@ -66,6 +66,7 @@ def _recent(engine: Engine, run: str) -> list[Call]:
 async def _duplicates(engine: Engine, run: str, calls: Sequence[Call]) -> Reason | None:
     """Read the list until a duplicate would have shown: for 75 s after an answered last send, 135 s after an unanswered one."""
     until = max(call.end + (RESEND_ANSWERED if call.answered else RESEND_UNANSWERED) for call in calls)
+    until = min(until, engine.known.now + RESEND_UNANSWERED)  # they have ended, whatever time the server named then
     while True:
         await engine.eyes.listing()
         if found := copies_of(engine.ledger, run):

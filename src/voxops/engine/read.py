@@ -196,7 +196,8 @@ class Eyes:
         """Write what the lists have shown."""
         # A post of the future stands on top of the list for days, and would hide what is created until then.
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
-        states = [state for state in listed.posts.values() if presence.is_remembered(state, began)]
+        known = self._ledger.seen.of_posts(listed.posts)
+        states = [one for post, one in listed.posts.items() if post in known or presence.is_remembered(one, began)]
         self._ledger.seen.learn(
             [presence.seen_of(state, began) for state in states],
             latest=latest,

@@ -132,8 +132,6 @@ class Facts:
         Why an account is not known.
     passed : bool
         Whether its time has passed.
-    searched : bool
-        Whether duplicates of what it created were looked for.
     """
 
     now: float
@@ -160,7 +158,6 @@ class Facts:
     kept: bool | None = True
     no_account: Reason | None = None
     passed: bool = False
-    searched: bool = True
 
 
 Guard = Callable[[Request, Facts], Decision | None]
@@ -348,14 +345,15 @@ def _time_ahead(_: Request, facts: Facts) -> Decision | None:
     return Block(Reason("time_passed")) if facts.passed else None
 
 
-# Looking back.
+# What is settled.
 
 
-def _duplicates_searched(_: Request, facts: Facts) -> Decision | None:
-    return None if facts.searched else Read("list", facts.now)
+def _final(request: Request, _: Facts) -> Decision:
+    return Settle(request)
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("20", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
     Rule("18, 14, 19", "all", "open", "a reading settles it", _settled_by_evidence,
          "a failed retry is told pending for ever, or a post that is there is created again"),
     Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
@@ -378,7 +376,6 @@ RULES: tuple[Rule, ...] = (
     Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts are known", _accounts_known, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
-    Rule("28, 31", "all", "settled", "duplicates were looked for", _duplicates_searched, "nobody hears of two copies"),
 )  # fmt: skip
 
 
@@ -456,7 +453,7 @@ class CallFacts:
     doubtful : Reason or None
         Of a resend: why nobody can tell whether it took effect.
     left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend: whether a row has left it, a row was seen, no living run wants a row, a time has passed, the server may have
+        Of a resend: whether a row has left it, a row was seen, no living run lets a row go, a time has passed, the server may have
         forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
     tries : int
         How often it was tried in this run.
@@ -548,7 +545,8 @@ FITS: tuple[Fit, ...] = (
     Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
-    Fit("1", "resend", "every row is wanted by a run that lives and is not paused", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
+    Fit("1, 7", "resend", "every row is wanted by a run that lives, is not paused, and whose canaries for it went well",
+        _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out, or the batch before its canaries"),
     Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
     Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
     Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),

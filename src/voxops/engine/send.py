@@ -169,7 +169,8 @@ class Sender:
     async def _exchange(self, permit: Any, call: Call) -> Sent:
         """Send a call that is written, and write how that ended."""
         if not self._ledger.calls.holds(call):
-            return Sent()  # whoever slept since must not send; the lease is over by itself
+            unsent: Sent = await self._note(lambda: self.end(call, Event(None, sent=False)))
+            return unsent  # whoever slept since must not send
         still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
         version = (call.baseline or {}).get("version") if call.method == "PATCH" else None
         token = {} if version is None else {"version": version}
@@ -350,7 +351,7 @@ def ask(
 def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tuple[list[Request], Yes | Wait | Block]:
     """As many of these requests as may go in one call, and whether they may go now."""
     rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
-    harmed = not all(known.ledger.requests.is_unharmed(one.id) for one in rows)
+    harmed = not known.ledger.requests.are_unharmed(one.id for one in rows)
     while True:
         facts = (
             known.chunk(group.act, rows, group.run, group.chunk, group.since)

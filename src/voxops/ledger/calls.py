@@ -113,22 +113,17 @@ class Calls(Part):
         return until - self._store.lease - CLOCKS_DIFFER <= self._store.now() < until
 
     def unsend(self, call: Call) -> None:
-        """Nothing of a try has happened: it is as before."""
+        """Nothing of a try has happened: it is as before, also where its lease was over by then; not if another one has followed."""
         with self._store.atomic() as db:
-            if call.tries == 1:
-                changed = db.execute(
-                    f"UPDATE calls SET state = 'closed', tries = 0, owner = NULL WHERE {_ITS_OWN}", _own(call)
-                )
-                if changed.rowcount:
-                    db.execute("UPDATE requests SET call = NULL WHERE call = ?", (call.id,))
-                    db.execute(
-                        "DELETE FROM call_rows WHERE call = ?", (call.id,)
-                    )  # what has not been sent is in no call
-                    db.execute("DELETE FROM calls WHERE id = ?", (call.id,))
-            else:
-                db.execute(
-                    f"UPDATE calls SET state = 'unknown', tries = tries - 1, owner = NULL WHERE {_ITS_OWN}", _own(call)
-                )
+            changed = db.execute(
+                """UPDATE calls SET state = 'unknown', tries = tries - 1, owner = NULL, lease_until = NULL
+                   WHERE id = ? AND tries = ? AND state IN ('sent', 'unknown')""",
+                (call.id, call.tries),
+            ).rowcount
+            if changed and call.tries == 1:  # what has not been sent is in no call
+                db.execute("UPDATE requests SET call = NULL WHERE call = ?", (call.id,))
+                db.execute("DELETE FROM call_rows WHERE call = ?", (call.id,))
+                db.execute("DELETE FROM calls WHERE id = ?", (call.id,))
 
     def end(
         self,

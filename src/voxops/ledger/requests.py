@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -162,15 +163,13 @@ class Requests(Part):
         )
         return list(found.values())
 
-    def is_unharmed(self, request: int) -> bool:
+    def are_unharmed(self, ids: Iterable[int]) -> bool:
         """Whether what is requested still fits its hash, and what finds it fits that: nobody has changed it by hand."""
-        (row,) = self._store.query(
-            "SELECT item, hash, identity, attempt, subject FROM requests WHERE id = ?", (request,)
+        rows = self._store.query(
+            "SELECT item, hash, identity, attempt, subject FROM requests WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
         )
-        if row["hash"] != fingerprint(row["item"]):
-            return False
-        item = read_item(row["item"])
-        return (item.identity, item.attempt, str(item.subject)) == (row["identity"], row["attempt"], row["subject"])
+        return all(_is_unharmed(row) for row in rows)
 
     # What becomes of requests.
 
@@ -262,6 +261,13 @@ class Requests(Part):
     def _find(self, where: str, values: Sequence[Any]) -> dict[int, Request]:
         rows = self._store.query(f"{_VIEW} WHERE {where} ORDER BY requests.id", values)
         return {row["id"]: read_request(row) for row in rows}
+
+
+def _is_unharmed(row: sqlite3.Row) -> bool:
+    if row["hash"] != fingerprint(row["item"]):
+        return False
+    item = read_item(row["item"])
+    return (item.identity, item.attempt, str(item.subject)) == (row["identity"], row["attempt"], row["subject"])
 
 
 def _mark(item: Item) -> str | None:

@@ -86,30 +86,21 @@ class Runs(Part):
         self.head(run)
         return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
 
-    def open(self) -> list[str]:
-        """Runs with a row that is not settled, oldest first."""
-        rows = self._store.query(
-            """SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM run_rows JOIN requests ON requests.id = request
-               WHERE run = runs.id AND run_rows.reason = '' AND outcome = '') ORDER BY created, rowid"""
-        )
-        return [str(run) for (run,) in rows]
+    def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
+        """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
 
-    def of_request(self, request: int) -> list[str]:
-        """The runs with a row that stands for a request, the newest first."""
+        Each with the runs that do and in which canaries go before it; the empty name stands for one in which none do.
+        """
         rows = self._store.query(
-            "SELECT id FROM runs JOIN run_rows ON run = id WHERE request = ? AND run_rows.reason = '' GROUP BY id ORDER BY created DESC, runs.rowid DESC",
-            (request,),
-        )
-        return [str(run) for (run,) in rows]
-
-    def wanted(self, ids: Iterable[int]) -> set[int]:
-        """Which of these requests a run names that lives and is neither paused nor undone (rule 1)."""
-        rows = self._store.query(
-            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
-               AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ? AND lease_until <= ?""",
+            """SELECT request, CASE WHEN canaries AND canary IS NULL THEN id ELSE '' END FROM run_rows JOIN runs ON runs.id = run
+               WHERE request IN (SELECT value FROM json_each(?)) AND run_rows.reason = '' AND NOT paused AND NOT undone
+                 AND lease_until > ? AND lease_until <= ?""",
             (json.dumps(list(ids)), *self._life()),
         )
-        return {int(request) for (request,) in rows}
+        found: dict[int, set[str]] = {}
+        for request, run in rows:
+            found.setdefault(int(request), set()).add(str(run))
+        return found
 
     def wanted_elsewhere(self, ids: Iterable[int], run: str) -> set[int]:
         """Which of these requests another run names that is not undone, and lives."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from datetime import datetime
 
@@ -42,11 +42,6 @@ class SeenPosts(Part):
         """Whether lists have ever shown our marks, so that one that is absent says something (rule 14)."""
         return self._store.meta("lists_show_marks") is not None
 
-    @property
-    def late(self) -> bool:
-        """Whether a post was ever seen to enter the list below its top."""
-        return self._store.meta("comes_late") is not None
-
     def learn(
         self,
         posts: Iterable[Seen],
@@ -54,7 +49,6 @@ class SeenPosts(Part):
         latest: str | None = None,
         shows_marks: bool = False,
         looked_through: float | None = None,
-        comes_late: bool = False,
     ) -> None:
         """Remember posts as they were seen, up to when the lists were read, and whether they show our marks."""
         posts = list(posts)
@@ -76,9 +70,8 @@ class SeenPosts(Part):
             )
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
-            for name, value in (("lists_show_marks", shows_marks), ("comes_late", comes_late)):
-                if value and self._store.meta(name) is None:
-                    self._store.set_meta(name, "1")
+            if shows_marks and not self.lists_show_marks:
+                self._store.set_meta("lists_show_marks", "1")
             if looked_through is not None:
                 self._store.set_meta("looked_through", repr(looked_through))
 
@@ -102,13 +95,6 @@ class SeenPosts(Part):
             one.post_id: one
             for one in self._find("post_id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
         }
-
-    def with_status(self, statuses: Collection[str], *, unmarked: bool = False) -> list[Seen]:
-        """Posts that had one of these statuses, or that bear no mark where `unmarked`: what they allow depends on what they are now."""
-        return self._find(
-            "status IN (SELECT value FROM json_each(?)) OR (? AND op_mark IS NULL AND row_mark IS NULL)",
-            (json.dumps(sorted(statuses)), unmarked),
-        )
 
     def unknown(self, ids: Iterable[str]) -> set[str]:
         """Which of these posts this ledger has never read by themselves, nor seen with a mark."""

@@ -38,7 +38,7 @@ class Store:
     clock : callable
         Seconds since the epoch, for leases.
     lease : float
-        Seconds a sender keeps an operation to itself; longer than any request takes.
+        Seconds for which a sender keeps a call to itself; longer than any request takes.
 
     Attributes
     ----------
