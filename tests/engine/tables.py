@@ -18,7 +18,6 @@ from voxops.engine import bind, reduce, rules
 from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
 from voxops.engine.reduce import Ending, Event
 from voxops.engine.rules import (
-    RESENDS,
     Block,
     CallFacts,
     Cut,
@@ -128,6 +127,7 @@ DECIDES = (
     _decides(_QUEUED, "post", _wait("queued"), call=ACCEPTED, looked=299.9),
     _decides(_QUEUED, "post", _wait("looks_as_before", holds=False), call=ACCEPTED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL),
+    _decides(_UNKNOWN, "post", _wait("unresolved", END + 135), call=CALL, found=ASKED),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 75), call=ANSWERED, looked=74.9, resends=True),
     _decides(_UNKNOWN, "create", Send(), call=ANSWERED, looked=75.0, resends=True),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL, looked=134.9, resends=True),
@@ -233,13 +233,13 @@ FITS = (
     _fits(_SAME_KEY, "resend", _wait("resend_other_key", holds=False), other_key=True),
     _fits(_REFUSED, "resend", _wait("resend_refused", holds=False), refused=True),
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
-    _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
+    _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),
     _fits(None, "create", Yes(), most=50, less=NOW, others=NOW),
     _fits(None, "create", Yes(), size=49, others=NOW - 75),
     _fits(None, "create", Yes(), size=49, less=NOW - 10),
     _fits(None, "create", Yes(), size=49, unshared=True, less=NOW - 200, walked=NOW - 65, others=NOW - 75),
     _fits(None, "retry", Yes(), size=1, most=0),
-    _fits(None, "resend", Yes(), size=1, tries=RESENDS - 1),
+    _fits(None, "resend", Yes(), size=1, tries=5),
 )  # fmt: skip
 
 
