@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -19,12 +20,15 @@ from voxops.api.evidence import (
     delivery_untouched,
     fate_of,
     is_newer,
+    next_try,
     post_ended,
     promised_counts,
     same_text,
     same_time,
+    settable,
     sighted,
     untouched,
+    was_edited_since,
 )
 from voxops.api.states import PostState, TargetState
 
@@ -93,6 +97,7 @@ def test_rule_18_by_count_alone_where_reply_and_wire_show_it():
     risen = promised | {"by_count": True}
     assert fate(reached, since=0.0, **risen) is Fate.FAILED
     assert fate(reached, since=1e6, **promised) is Fate.UNCHANGED, "it may have risen when the try was queued"
+    assert fate(reached, since=0.0, by_count=True, **promised) is Fate.FAILED, "counts rise here with the end of a try"
     assert fate(post(target(retry_count=2)), since=1e6, **risen) is Fate.UNCHANGED, "its stamp is as before"
     below = post(target(retry_count=1, error_message="no"), updated=AFTER)
     assert fate(below, since=1e6, sighted=True, **promised) is Fate.UNCHANGED, "an automatic try ended, ours has not"
@@ -176,6 +181,34 @@ def test_promised_counts_are_read_where_the_reply_has_them():
     assert promised_counts(None) == promised_counts({"retriedPlatforms": "x"}) == {}
 
 
+def test_the_latest_time_at_which_a_server_tries_again_is_read_where_the_reply_has_one():
+    times = [AFTER, "2026-03-02T09:00:03", "soon", "", 7, None]
+    assert next_try({"retriedPlatforms": [{"nextRetryAt": time} for time in times]}) == datetime.fromisoformat(AFTER)
+    assert next_try({"retriedPlatforms": [{"nextRetryAt": "2026-03-02T09:00:05"}]}) == datetime.fromisoformat(AFTER)
+    assert next_try(None) is next_try({"retriedPlatforms": [{}]}) is None
+
+
+SHOWN = {"source": "single", "content": "c", "scheduled_for": AFTER, "tags": ("t", "u"), "metadata": {"n": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "edited"),
+    [
+        ({}, False), ({"content": "d"}, True), ({"content": "d", "source": "list"}, False), ({"scheduled_for": BEFORE}, True),
+        ({"tags": ("t",)}, True), ({"tags": ("u", "t")}, False), ({"tags": None}, False), ({"metadata": {}}, True), ({"metadata": None}, False),
+        ({"targets": (TargetState("twitter", "b", "failed"),)}, True), ({"targets": (target(), target("failed", account_id=""))}, False),
+        ({"targets": (target("published"),), "status": "published", "updated": AFTER}, False),
+    ],
+)  # fmt: skip
+def test_a_post_was_edited_where_a_person_can_set_what_differs(edit, edited):
+    assert was_edited_since(settable(post(**SHOWN)), post(*edit.pop("targets", ()), **{**SHOWN, **edit})) is edited
+
+
+def test_a_post_that_was_not_read_before_counts_as_edited():
+    assert was_edited_since(None, post(**SHOWN))
+    assert set(settable(post(**SHOWN))) == {"content", "scheduled_for", "accounts", "tags", "metadata"}
+
+
 @given(st.datetimes(), st.integers(0, 999_999))
 def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
     whole = when.replace(microsecond=micro).isoformat() + "+00:00"
@@ -225,9 +258,14 @@ def test_a_time_is_never_that_of_nothing():
 
 def test_a_message_is_never_that_of_nothing():
     assert same_text(None, None)
+    assert same_text("", "")
     assert not same_text(None, "later")
     assert not same_text("later", None)
     assert not same_text("…", "No media was found under this address"), "an empty text is no cut of another"
+
+
+def test_rule_30_a_message_of_sixteen_characters_is_known_by_them():
+    assert common_text("0123456789abcdef") == common_text("0123456789abcdefg") == "0123456789abcdef"
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(1, 60))

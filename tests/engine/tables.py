@@ -18,7 +18,6 @@ from voxops.engine import bind, reduce, rules
 from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
 from voxops.engine.reduce import Ending, Event
 from voxops.engine.rules import (
-    RESENDS,
     Block,
     CallFacts,
     Cut,
@@ -128,6 +127,7 @@ DECIDES = (
     _decides(_QUEUED, "post", _wait("queued"), call=ACCEPTED, looked=299.9),
     _decides(_QUEUED, "post", _wait("looks_as_before", holds=False), call=ACCEPTED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL),
+    _decides(_UNKNOWN, "post", _wait("unresolved", END + 135), call=CALL, found=ASKED),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 75), call=ANSWERED, looked=74.9, resends=True),
     _decides(_UNKNOWN, "create", Send(), call=ANSWERED, looked=75.0, resends=True),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL, looked=134.9, resends=True),
@@ -136,8 +136,10 @@ DECIDES = (
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=NOW - 15.5),
     _decides(_UNKNOWN, "post", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120.5),
     _decides(_UNKNOWN, "post", Send(), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120),
+    _decides(_UNKNOWN, "post", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=None, read=None),
     _decides(_UNKNOWN, "create", _wait("rate_limited", END + 300), call=LIMITED, looked=80.0),
     _decides(_UNKNOWN, "post", _wait("unresolved", holds=False), call=CALL, looked=300.0),
+    _decides(_UNKNOWN, "create", _wait("rate_limited", holds=False), call=LIMITED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("cannot_tell", holds=False), call=LIMITED, looked=300.0, doubtful=Reason("cannot_tell")),
     # What is unsent: whose turn it is.
     _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
@@ -232,14 +234,14 @@ FITS = (
     _fits(_SAME_KEY, "resend", _wait("resend_other_key", holds=False), other_key=True),
     _fits(_REFUSED, "resend", _wait("resend_refused", holds=False), refused=True),
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
-    _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
-    _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=RESENDS), tries=RESENDS),
+    _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),
+    _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=6), tries=6),
     _fits(None, "create", Yes(), most=50, less=NOW, others=NOW),
     _fits(None, "create", Yes(), size=49, others=NOW - 75),
     _fits(None, "create", Yes(), size=49, less=NOW - 10),
     _fits(None, "create", Yes(), size=49, unshared=True, less=NOW - 200, walked=NOW - 65, others=NOW - 75),
     _fits(None, "retry", Yes(), size=1, most=0),
-    _fits(None, "resend", Yes(), size=1, tries=RESENDS - 1),
+    _fits(None, "resend", Yes(), size=1, tries=5),
 )  # fmt: skip
 
 
@@ -272,7 +274,9 @@ ENDS = (
     _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=200, polled=True),
     _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=299, data={"id": "p"}),
     _ends("a 2xx that means queued", Ending("accepted"), status=202, decodes=True, polled=True),
+    _ends("a 2xx that means queued", Ending("accepted"), status=200, decodes=True, polled=True),
     _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=207, decodes=True, creates=True),
+    _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=200, decodes=True),
     _ends("a rate limit, by a page", Ending("unknown", _proxied(429), throttled=True), status=429),
     _ends("a rate limit, of a call in doubt", Ending("unknown", Reason("rate_limited"), throttled=True), status=429, data=_api("RATE_LIMITED"), first=False, batch=True),
     _ends("a rate limit, in the middle of a batch perhaps", Ending("limited", Reason("rate_limited"), throttled=True), status=429, asks_to_wait=True, batch=True),
@@ -284,8 +288,14 @@ ENDS = (
     _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),
     _ends("an ambiguous status", Ending("unknown", _answered(408)), status=408, data=_api()),
     _ends("an ambiguous status", Ending("unknown", _answered(302)), status=302),
+    _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300),
+    _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300, decodes=True, polled=True),
+    _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300, decodes=True),
+    _ends("a quota or a scope, by a page", Ending("unknown", _proxied(401), stops=True), status=401),
+    _ends("a quota or a scope, by a page", Ending("unknown", _proxied(402), stops=True), status=402),
     _ends("a quota or a scope, by a page", Ending("unknown", _proxied(403), stops=True), status=403),
     _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=402, data=_api("QUOTA_EXCEEDED"), batch=True),
+    _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=403, data=_api("FORBIDDEN"), batch=True),
     _ends(_KEY_REFUSED, Ending("unsent", _answered(401, "UNAUTHORIZED"), stops=True), status=401, data=_api("UNAUTHORIZED"), batch=True),
     _ends(_KEY_REFUSED, Ending("unsent", _answered(402), stops=True), status=402, data=_api()),
     _ends(_KEY_REFUSED, Ending("unknown", _answered(403, "FORBIDDEN"), stops=True), status=403, data=_api("FORBIDDEN"), batch=True, first=False),
@@ -295,7 +305,7 @@ ENDS = (
     _ends("a refusal", Ending("refused"), status=404, data=_api("NOT_FOUND")),
     _ends("a refusal", Ending("refused"), status=409, data=_api("CONFLICT")),
     _ends("a refusal", Ending("refused"), status=404, page=True),
-    _ends("a refusal", Ending("refused"), status=413),
+    *(_ends("a refusal", Ending("refused"), status=status) for status in (413, 414, 431)),
 )  # fmt: skip
 
 EXISTS = item("retry", Subject("post", "p"), "/v1/posts/p/retry")

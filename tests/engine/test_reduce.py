@@ -24,6 +24,11 @@ def test_what_is_shown_are_the_api_s_words_cut_or_a_proxy_s_status() -> None:
     assert Event(403).said == Reason("answered_by_proxy", status=403)
 
 
+def test_a_try_without_an_answer_stops_nothing_and_forbids_no_other() -> None:
+    end = reduce.reduce(Event(None))
+    assert (end.stops, end.throttled, end.never_again) == (False, False, False)
+
+
 def test_the_row_that_is_named_counts_from_nought() -> None:
     assert [Event(400, api("NO", field=f"posts[{row}].content")).row for row in (0, 7)] == [0, 7]
     assert Event(400, api("NO")).row is None

@@ -442,14 +442,17 @@ class Server:
             post.outcomes.pop(0)
         self._enter(post, place, end)
 
-    def finish(self, flight: Flight, status: int | None = None, data: Any = None, *, answered: bool = True) -> None:
-        """End a request: remember it under its key, and tell the caller, or not."""
+    def finish(
+        self, flight: Flight, status: int | None = None, data: Any = None, *, answered: bool = True, page: bool = False
+    ) -> None:
+        """End a request: remember it under its key, and tell the caller, or not; a `page` is a proxy's, of which the server knows nothing."""
         if flight.stage not in {"running", "executed"}:
             return
         answer = flight.answer if status is None else (status, data)
         name = (flight.api_key, flight.key)
         self.running.discard(name)
         forgotten = (self.reading.forget_on_5xx and answer[0] >= 500) or answer[0] in {401, 402, 403, 409, 429}
+        forgotten = forgotten and not page
         if not self.reading.ignore_keys and not forgotten and (flight.changed or answer[0] < 500):
             self.stored[name] = (self.world.time, (flight.method, flight.path, flight.body), flight.answer)
         if answered:
@@ -509,8 +512,8 @@ class Server:
                 self.finish(flight, 402, error("QUOTA_EXCEEDED", "no more"))
             elif fate == "garbled":
                 self.finish(flight, 200, b"<html>")
-            elif fate == "page":
-                self.finish(flight, 403, b"<html>")
+            elif fate == "page" or fate.startswith("page "):
+                self.finish(flight, int(fate.partition(" ")[2] or 403), b"<html>", page=True)
             elif fate == "swapped" and bulk and flight.answer[0] == 201 and len(flight.answer[1]["results"]) > 1:
                 ids = [item["postId"] for item in flight.answer[1]["results"]]
                 items = [item | {"postId": ids[at - 1]} for at, item in enumerate(flight.answer[1]["results"])]
@@ -901,6 +904,7 @@ class Setting:
     scheduled: int = 0  # posts that wait to go out, created for rows by another ledger
     deliveries: int = 0
     soon: frozenset[int] = frozenset()  # rows whose time is near
+    canaries: int = 0  # rows that go first
     ledger: type[Ledger] = Ledger
 
 
@@ -934,7 +938,7 @@ class World:
         self._ticks = 0
         self.timers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._changes: list[asyncio.Future[None]] = []
-        self.api_key = "key a"
+        self.api_key = "key a"  # of kernels that are started from now on
 
     def close(self) -> None:
         """End everything."""
@@ -1082,7 +1086,8 @@ class World:
         )
         if attempt > 1:
             frame["attempt"] = attempt
-        return plan_create(frame, key="row_id")
+        plan = plan_create(frame, key="row_id")
+        return plan.canary(self.setting.canaries) if self.setting.canaries else plan
 
     def redeliveries(self, attempt: int = 1) -> Plan:
         """A plan for every delivery that has not succeeded."""

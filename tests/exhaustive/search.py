@@ -95,6 +95,8 @@ class Case:
         Whether only the last run of each ledger is resumed at the end.
     equal : bool
         Whether all rows have one text.
+    canaries : int
+        Rows that go first.
     """
 
     act: str
@@ -116,6 +118,7 @@ class Case:
     runs: int = 2
     last: bool = False
     equal: bool = False
+    canaries: int = 0
 
     @property
     def may_meet(self) -> tuple[str, ...]:
@@ -135,6 +138,7 @@ class Case:
             scheduled=self.rows if changes else 0,
             deliveries=self.rows if self.act == "redeliver" else 0,
             soon=self.soon,
+            canaries=self.canaries,
             ledger=self.ledger,
         )
 
@@ -222,7 +226,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
     """
     server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
-    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
+    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, case.canaries, what))
     if case.act != "create" or what in {"update", "move", "cancel"}:
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
@@ -311,6 +315,8 @@ def play(world: World, case: Case, event: Event) -> None:
             world.kernel().drive_all(last=case.last)
         case ("another",):
             world.kernel()
+        case ("other key",):
+            world.api_key = "key b"
         case ("load copies", which):
             kernel = world.alive[which]
             kernel.start(kernel.copies(kernel.runs()[0]))
@@ -354,7 +360,9 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         if kernel.asleep:
             yield ("wake", which)
             continue
-        if past.count(("run", which)) < case.runs:  # the cell is run a second time, whether or not the first goes on
+        # The cell is run a second time, whether or not the first goes on; where that is to be undone, once before and once after.
+        again = case.runs if "undo" not in more else 1 + ("undo" in kinds)
+        if past.count(("run", which)) < again:
             yield ("run", which)
         alone = not flights and not any(other.busy and not other.asleep for other in alive if other is not kernel)
         alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
@@ -402,6 +410,8 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
             yield ("another",)
     if ledgers < case.ledgers and (case.at_once or not moving):
         yield ("other ledger",)
+    if "other key" in more and "other key" not in kinds:
+        yield ("other key",)
     if "lose" in more and "lose" not in kinds:
         yield ("lose",)
     if "load" in more and "load" not in kinds:
@@ -593,10 +603,12 @@ def lost(world: World, case: Case) -> list[str]:
     settles = (
         server.reading.metadata and not server.reading.masked and not server.reading.ignore_keys and not server.deleted
     )
+    outcomes: dict[str, Outcome] = {}
     for ledger in ledgers.values():
         names = {identity(row, prefix): (row, prefix) for row in range(case.rows) for prefix in "rs"}
         for request in ledger.requests.latest(names).values():
             content = str((request.item.body or {})["content"])
+            outcomes[content] = request.outcome
             there = server.created[content]
             deleted = content in server.deleted and request.item.attempt == 1
             if request.outcome is Outcome.SUCCEEDED and not (
@@ -622,6 +634,8 @@ def lost(world: World, case: Case) -> list[str]:
         question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
         for subject, platform, act, item in ledger.query(question):
             problems += _not_so(world, subject, platform, act, json.loads(item))
+    if case.canaries and outcomes.get("row 0") is Outcome.FAILED and server.created["row 1"]:
+        problems.append("the canary failed, and the others went out")
     if settles:
         problems += [
             f"{post.born} is live, and was to be withdrawn with its run"

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 from tests.exhaustive.search import Case
-from tests.ledger.histories import FEW, READINGS, cases, judge, search
+from tests.ledger.histories import FEW, ONE, READINGS, cases, judge, search
 
 from voxops.engine import facts
 
@@ -40,8 +40,11 @@ def test_the_search_can_fail_and_shortens_what_it_finds() -> None:
 
 def test_a_kernel_rests_while_another_one_sends_a_call_again() -> None:
     # It looked a hundred times a second until the lease of the other, which slept, was over.
-    history = (("run", 0), ("meet", 0, "garbled"), ("doze", 0), ("wait", 100.0), ("restart",), ("wait", 320.0))
-    assert judge(Case("redeliver", kernels=2, more=("doze", "still")), history) == []
+    history = (
+        ("run", 0), ("meet", 0, "500 after"), ("meet", 0, "lost"), ("restart",), ("doze", 0), ("doze", 1), ("wait", 100.0), ("run", 0, "move"),
+        ("wait", 320.0), ("wake", 1), ("wait", 100.0),
+    )  # fmt: skip
+    assert judge(ONE["move"], history) == []
 
 
 def test_what_waits_for_a_change_in_doubt_is_not_blocked_before_that_was_read_for() -> None:

@@ -100,9 +100,12 @@ def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.calls.of_requests([one.id]) == []
     again = send(ledger, [one])
     assert change(ledger, lambda: ledger.calls.unsend(replace(again, tries=2))) == (None, {})
-    ended(ledger, again, "accepted")
-    assert change(ledger, lambda: ledger.calls.unsend(again)) == (None, {}), "it was answered"
-    assert two.outcome is Outcome.PENDING
+    ledger.query("UPDATE calls SET state = 'unknown', owner = NULL")
+    ledger.calls.unsend(again)
+    assert ledger.calls.open() == [], "its lease was over by then, and still nothing had left"
+    accepted = send(ledger, [two])
+    ended(ledger, accepted, "accepted")
+    assert change(ledger, lambda: ledger.calls.unsend(accepted)) == (None, {}), "it has ended"
 
 
 def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -> None:
@@ -122,7 +125,7 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     for late in (first, replace(second, owner="you")):
         said, changed = change(ledger, lambda late=late: ended(ledger, late, "accepted"))
         assert (said, changed) == (False, {})
-    assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {})
+    assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {}), "another try has followed"
     said, changed = change(
         ledger,
         lambda: ended(ledger, second, "limited", status=429, reply=b"said", answered=True, refused=True, reason=WHY),

@@ -139,7 +139,8 @@ def note(name: str, function: str, survivors: list[str], *, again: bool) -> None
     now = functions(source)
     with alone():
         results = kept()
-        survivors = survivors + [mutant.name for mutant in reasoned(name, function, results)] if again else survivors
+        if again:
+            survivors = list(dict.fromkeys([*survivors, *(one.name for one in reasoned(name, function, results))]))
         entry = {old: known for old, known in results.get(name, {}).items() if old in now}
         number = sum(mutant.function == function for mutant in mutants(source))
         entry[function] = {"digest": now[function], "mutants": number, "survivors": survivors}

@@ -295,7 +295,7 @@ def _judge_ledger(image: Path, moment: Moment, end: End) -> Iterator[str]:
             if not ledger.calls.is_unharmed(call)
         )
         for (request,) in ledger.query("SELECT id FROM requests"):
-            if not ledger.requests.is_unharmed(request):
+            if not ledger.requests.are_unharmed([request]):
                 yield f"request {request} does not fit its hash"
 
 

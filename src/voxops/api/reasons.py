@@ -204,6 +204,9 @@ SENTENCES: dict[str, str] = {
     "stopped_after_failures": "stopped after {failures}, as requested; see run.failed(), then run the plan again to go on",
     "api_refused": "{said}. Nothing more is sent; fix that, then run.resume() goes on",
     "rate_limit_persists": "the API keeps refusing for its rate limit; run.resume() goes on later",
+    "too_few_requests": (
+        "what is read is too old when its turn comes: too few requests are let through; run.resume() goes on"
+    ),
     "stopped_by_outage": "{said}; run.resume() goes on when the server is back",
     "stopped_by_error": "{said}; run.resume() goes on",
     "lists_show_no_marks": (

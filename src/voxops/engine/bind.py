@@ -361,11 +361,15 @@ class Binder:
         return shown_hash(content, accounts, when) if content and when and accounts else None
 
     def _abandon_others(self, known: Known) -> None:
-        """End acts on the same target that never ended, whatever their episode, where the row is meant as a next attempt (rule 18)."""
+        """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 18).
+
+        They are those on the same target, and on one that the post does not list any more.
+        """
         item = known.item
         if known.creates or self._is_forbidden(item):
             return
         hangs = item.seen.get("status") in IN_FLIGHT_STATUSES
+        state, _ = self._known.readings.subjects.get(str(item.subject), (None, None))
         for call in self._ledger.calls.on([str(item.subject)]):
             age = self._now - self._known.dated(call).end
             if call.state not in {"accepted", "unknown"} or age <= STUCK_AFTER.total_seconds():
@@ -377,6 +381,7 @@ class Binder:
                 if not item.platform
                 or not one.item.platform
                 or (one.item.platform, one.item.account) == (item.platform, item.account)
+                or (isinstance(state, PostState) and state.target(one.item.platform, one.item.account) is None)
             ]
             meant = [one for one in here if hangs or item.attempt > one.asked or item.seen.get("again")]
             self._abandon([one for one in meant if one.item.identity != item.identity])

@@ -47,6 +47,9 @@ AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and n
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
 THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
+MOST_READINGS = (
+    5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
+)
 
 
 @dataclass(eq=False)
@@ -77,6 +80,7 @@ class Pass:
     parked: list[Group] = field(default_factory=list)  # until the run sends, canaries have ended, or what comes first
     under_way: int = 0
     reading: int = 0
+    readings: int = 0  # in a row upon which nothing was sent
     timed: int = 0  # groups that wait for an instant
     open: set[int] = field(default_factory=set)  # its open calls
     gate: Gate = field(default_factory=Gate)
@@ -557,10 +561,12 @@ class Driver:
         ]
         group.idle = not requests
         if group.idle:
+            current.readings = 0
             return
         sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
         final = [(one, each) for one, each in others if isinstance(each, Settle | Block)]
         if final:
+            current.readings = 0
             after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
             before = {one.id: one for one, _ in final}
             await self._changed([(before[one.id], one) for one in after])
@@ -568,7 +574,10 @@ class Driver:
         waits = [(one, each) for one, each in others if isinstance(each, Wait)]
         for one, each in waits:
             current.waits[one.id] = each.reason
-        if reads:
+        if reads and current.readings > MOST_READINGS:
+            current.halt(Reason("too_few_requests"))
+            current.ready.append(group)
+        elif reads:
             current.reading += 1
             self._unread.append((current, group))
         elif sends:
@@ -583,6 +592,7 @@ class Driver:
 
     def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
+        current.readings = 0
         until = min((each.until for each in waits if each.until is not None), default=None)
         if until is None:
             # What it waits for may have happened since it was decided about.
@@ -633,6 +643,7 @@ class Driver:
                 current.ready.append(group)  # what is left of it is looked at once more
             return
         current.acts += 1
+        current.readings = 0
         await self._after(current, sent, group)
 
     async def _send_again(self, current: Pass, number: int) -> None:
@@ -755,9 +766,11 @@ class Driver:
                     for _, group in groups:
                         group.alone = True
         finally:
-            for current, group in groups:
+            for current in {current.run: current for current, _ in groups}.values():
+                current.readings += 1
+            for current, group in reversed(groups):  # before what was not read yet: what was read ages
                 current.reading -= 1
-                current.ready.append(group)
+                current.ready.appendleft(group)
 
     def _trusts(self, groups: Sequence[tuple[Pass, Group]]) -> bool:
         return all(self._ledger.runs.head(current.run).trust_lists for current, _ in groups)

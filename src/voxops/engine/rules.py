@@ -27,9 +27,7 @@ from voxops.api.timing import (
 from voxops.ledger.records import Call, Seen
 from voxops.model import Outcome
 
-What = Literal[
-    "subject", "list", "walk"
-]  # one post or delivery; what is new in the list; the whole list back to the send
+What = Literal["subject", "list"]  # one post or delivery; what is new in the list
 State = Literal["open", "unsent", "settled"]
 
 OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
@@ -46,7 +44,7 @@ class Read:
     """It must be read, by a reading that begins at this instant or later."""
 
     what: What
-    since: float = 0.0
+    since: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,497 @@
+"""Protections of the new core, each removed alone: the search must find a history that breaks the promise, or it proves nothing.
+
+A protection is a row of a table (`rules.RULES`, `rules.FITS`, `reduce.CASES`, `bind.CASES`) or one fact. ``python -m
+tests.exhaustive.protections [NAME …]`` says what is found without each, and that nothing is found with it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+from tests.exhaustive.model import Reading
+from tests.exhaustive.search import Case, Event, Found, search
+
+from voxops.acts import create, retry, update
+from voxops.api.evidence import Fate
+from voxops.engine import bind, drive, facts, outcome, presence, read, reduce, rules, send
+from voxops.ledger import calls as calls_module
+from voxops.ledger import seen as seen_module
+from voxops.ledger.calls import Calls
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Call, Seen
+from voxops.ledger.runs import Runs
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+IGNORED, FORGOTTEN = Reading(ignore_keys=True), Reading(forget_on_5xx=True)
+LATE, LATE_AND_FORGOTTEN = Reading(lag=60.0), Reading(lag=60.0, forget_on_5xx=True)
+QUEUED = Reading(linger=600.0)
+
+
+# Patches of one row, and of one fact.
+
+
+def constant(place: Any, name: str, value: Any) -> Patch:
+    """A patch of one name."""
+    return lambda: mock.patch.object(place, name, value)
+
+
+def all_of(*patches: Patch) -> Patch:
+    """Several patches at once."""
+
+    @contextmanager
+    def together() -> Iterator[None]:
+        with ExitStack() as stack:
+            for patch in patches:
+                stack.enter_context(patch())
+            yield
+
+    return together
+
+
+def rule(name: str) -> Patch:
+    """`decide` without the rows that demand this."""
+    left = tuple(row for row in rules.RULES if name not in row.name)
+    assert len(left) < len(rules.RULES), name
+    return constant(rules, "_PLACES", rules._by_place(left))
+
+
+def fit(name: str) -> Patch:
+    """`fit` without the row that demands this."""
+    left = tuple(row for row in rules.FITS if name not in row.name)
+    assert len(left) < len(rules.FITS), name
+    return constant(rules, "FITS", left)
+
+
+def ending(*names: str) -> Patch:
+    """`reduce` without these cases."""
+    left = tuple(row for row in reduce.CASES if row.name not in names)
+    assert len(left) == len(reduce.CASES) - len(names), names
+    return constant(reduce, "CASES", left)
+
+
+def verdict(name: str, instead: Callable[[bind.Known], bind.Verdict] | None = None) -> Patch:
+    """`place` without this case, or with another verdict of it."""
+    assert any(row.name == name for row in bind.CASES), name
+    changed = [replace(row, verdict=instead) if instead and row.name == name else row for row in bind.CASES]
+    return constant(bind, "CASES", tuple(row for row in changed if instead or row.name != name))
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Nothing is done."""
+
+
+async def nothing_later(*_: Any, **__: Any) -> None:
+    """Nothing is done."""
+
+
+# What stands in the place of a ledger.
+
+
+class _KeySavedAfterTheSend(Calls):
+    """Nothing is on disk while the request is under way, and the key is made when it leaves."""
+
+    def send(self, form: Any, *args: Any, **options: Any) -> Call:
+        call = super().send(replace(form, key=str(uuid4())), *args, **options)
+        self._set(call, "closed", None)
+        return call
+
+    def end(self, call: Call, *args: Any, **options: Any) -> bool:
+        self._set(call, "sent", call.id)
+        return super().end(call, *args, **options)
+
+    def unsend(self, call: Call) -> None:
+        self._set(call, "sent", call.id)
+        super().unsend(call)
+
+    def _set(self, call: Call, state: str, named: int | None) -> None:
+        with self._store.atomic() as db:
+            db.execute("UPDATE calls SET state = ? WHERE id = ?", (state, call.id))
+            db.execute(
+                "UPDATE requests SET call = ? WHERE outcome = '' AND id IN (SELECT request FROM call_rows WHERE call = ?)",
+                (named, call.id),
+            )
+
+
+class KeySavedAfterTheSend(Ledger):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.calls = _KeySavedAfterTheSend(self)
+
+
+class _LeaseIgnored(Calls):
+    """Whatever is sent counts as abandoned, and whoever slept may send."""
+
+    def expire(self) -> list[int]:
+        with self._store.atomic() as db:
+            db.execute("UPDATE calls SET lease_until = 0 WHERE state = 'sent'")
+        return super().expire()
+
+    def holds(self, call: Call) -> bool:
+        return True
+
+
+class LeaseIgnored(Ledger):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.calls = _LeaseIgnored(self)
+
+
+def anybody(self: Any, group: Any, gate: Any) -> Any:
+    """Whoever has decided to send sends, whatever has happened since."""
+    requests = sorted(self._ledger.requests.get(group.ids).values(), key=lambda one: one.item.identity)
+    subject = requests[0].item.subject
+    state, _ = self._known.readings.subjects.get(str(subject), (None, None))
+    form = group.act.form([one.item for one in requests], state)
+    return self._ledger.calls.send(
+        form, requests, run=group.run, act=group.act.name, subject=subject, baseline=send._baseline(state),
+        credential=self._known.credential, owner=self._owner, now=self._known.now,
+    )  # fmt: skip
+
+
+@contextmanager
+def decided_before() -> Iterator[None]:
+    """The transaction that sends does not decide again."""
+    with mock.patch.object(send.Sender, "take", anybody):
+        yield
+
+
+@contextmanager
+def any_page_speaks() -> Iterator[None]:
+    """A page that stands in the place of an answer is taken for the API's own."""
+    with (
+        mock.patch.object(reduce.Event, "spoken", True),
+        ending("a quota or a scope, by a page", "a rate limit, by a page")(),
+    ):
+        yield
+
+
+@contextmanager
+def nothing_shown() -> Iterator[None]:
+    """Lists show no create, and their silence proves nothing."""
+    with (
+        mock.patch.object(presence, "match", lambda *_, **__: presence.Match()),
+        mock.patch.object(presence, "judge", lambda *_: None),
+        mock.patch.object(presence, "looks_like", lambda *_: None),
+        mock.patch.object(facts, "PROOF_AFTER", 1e12),
+    ):
+        yield
+
+
+def status_trusted(target: Any, *_: Any) -> Fate:
+    """A terminal status settles before the post has moved."""
+    return {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}.get(target.status, Fate.MOVING)
+
+
+def own_calls_only(self: Any, calls: Any, **_: Any) -> None:
+    """Whoever loops reads for the calls of its own runs only."""
+    mine = {call for one in self._passes.values() for call in one.open}
+    known = drive.Driver._take_calls_of_all  # type: ignore[attr-defined]
+    known(self, [call for call in calls if call.id in mine], anew=mine)
+
+
+@contextmanager
+def others_calls_unread() -> Iterator[None]:
+    take = drive.Driver._take_calls
+    with (
+        mock.patch.object(drive.Driver, "_take_calls_of_all", take, create=True),
+        mock.patch.object(drive.Driver, "_take_calls", own_calls_only),
+    ):
+        yield
+
+
+async def no_open_rows(made: Any, *args: Any) -> Any:
+    """The posts of a run, without its rows that are open."""
+    frame = await made(*args)
+    frame.attrs["open_rows"] = []
+    return frame
+
+
+@contextmanager
+def open_rows_left_out() -> Iterator[None]:
+    made = outcome.made
+    with mock.patch.object(outcome, "made", lambda *args: no_open_rows(made, *args)):
+        yield
+
+
+def metadata_unchecked(item: Any, state: Any) -> dict[str, Any] | None:
+    """The metadata that a named change writes, whether or not the reading shows every mark whole."""
+    shown = dict(state.metadata or {})
+    if not item.seen.get("change") or not shown:
+        return None
+    before = shown.get("voxopsChanges", {})
+    marks = {
+        update.keys.change_mark(item.seen["change"], name, state.post_id): update.keys.value_mark(value)
+        for name, value in (item.body or {}).items()
+    }
+    return {**shown, "voxopsChanges": {**before, **marks}}
+
+
+def fit_for_everybody(frame: Any, names: Any, meant: Any) -> Any:
+    """Rows that look like each other are let into one plan."""
+    rows = create.sheet_rows(frame)
+    judged = create.errors_of_all(rows, names, [True] * len(rows))
+    return [(row, errors[0].reason if errors else None) for row, errors in zip(rows, judged, strict=True)]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A protection, and the universe in which its absence shows.
+
+    `standing` is what else is taken away, with the protection in place too: a second line of defence shows only without the first.
+    `unsettled` says that what is told wrongly, or left open, counts as well.
+    """
+
+    name: str
+    number: str
+    case: Case
+    depth: int
+    patch: Patch = nullcontext
+    standing: Patch = nullcontext
+    ledger: type[Ledger] = field(default=Ledger)
+    unsettled: bool = True
+
+
+ONE, TWO = Case("create"), Case("create", rows=2, people=False)
+RETRY = Case("retry")
+FEW = ("ok", "lost", "500 before")
+
+REMOVALS = (
+    # Those of the first core that still have a counterpart.
+    Removal("an open row is joined", "1", ONE, 2, verdict("open", lambda known: bind.New(bind._next(known))), rule("no live post looks like it")),
+    Removal("one open call per post", "2", RETRY, 3, rule("no open call of another request")),
+    Removal("key and “sent” are on disk before the send", "8", RETRY, 3, ledger=KeySavedAfterTheSend),
+    Removal(
+        "the transaction that sends decides again", "8",
+        Case("retry", kernels=2, reading=IGNORED, opening=(("hold", 0),), people=False), 5, decided_before,
+    ),
+    Removal(
+        "a resend waits for 75 s, or 135 s", "11", Case("retry", reading=IGNORED), 3,
+        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(drive, "resend_after", lambda _: 0.0)),
+    ),
+    Removal(
+        "a resend waits until lists show", "11", Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(drive, "resend_after", lambda _: 0.0)),
+    ),
+    Removal("retention, where lists show nothing", "12", ONE, 2, fit("remembers its key"), nothing_shown, unsettled=False),
+    Removal(
+        "the mark: what is there is read before creates are sent", "13",
+        Case("create", ledgers=2, reading=IGNORED, people=False, at_once=False), 4, rule("live or was withdrawn is this row"),
+    ),
+    Removal("the mark's body", "13", Case("create", ledgers=2), 4, constant(Seen, "is_as_requested", lambda *_: True)),
+    Removal(
+        "absence is proof only after five minutes", "14", Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        all_of(constant(facts, "PROOF_AFTER", 0.0), constant(rules, "PROOF_AFTER", 0.0)),
+    ),
+    Removal("only the API's own word says that nothing happened", "16", Case("retry", reading=IGNORED), 2, any_page_speaks),
+    Removal("the baseline: a status counts only as evidence of this try", "18", RETRY, 4, constant(retry, "fate_of", status_trusted)),
+    Removal(
+        "the lease: whoever slept does not send", "21",
+        Case("retry", kernels=2, reading=IGNORED, opening=(("doze", 0),), people=False), 4, ledger=LeaseIgnored,
+    ),
+    # Rows of `decide`.
+    Removal("a reading settles what it shows", "18, 14, 19", ONE, 2, rule("a reading settles it")),
+    Removal("a reading proves that there was no effect", "14", replace(TWO, reading=LATE), 2, rule("a reading proves that it had no effect")),
+    Removal("what is open is not sent anew", "11", Case("retry", reading=IGNORED), 3, rule("nothing else is known of it")),
+    Removal(
+        "an undone run sends nothing", "22", replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
+        all_of(rule("the run sends"), constant(drive.Driver, "_gate", lambda self, current: current.gate), constant(Runs, "undo", nothing)),
+    ),
+    Removal("the canaries went well", "7", replace(TWO, canaries=1, fates=("ok", "400")), 3, rule("its canaries went well")),
+    Removal(
+        "the list was read just before", "13",
+        Case("create", ledgers=2, reading=IGNORED, people=False, opening=(("hold", 0),), fates=("ok",), waits=(100.0,),
+             only=("run", "other ledger", "meet", "wait", "let go"), runs=1), 7, rule("the list was read"),
+    ),
+    Removal(
+        "the subject was read just before", "1",
+        Case("retry", ledgers=2, reading=IGNORED, people=False, opening=(("hold", 0),), fates=("ok",), waits=(320.0,),
+             only=("run", "other ledger", "meet", "wait", "let go"), runs=1), 7, rule("its subject was read"),
+    ),
+    Removal("no live post looks like it", "26", Case("create", more=("renamed",), fates=FEW), 3, rule("no live post looks like it")),
+    Removal(
+        "a change is made once under its name", "5", Case("move", more=("move",), fates=FEW, people=False), 4, rule("not as requested already"),
+    ),
+    Removal(
+        "unchanged since it was loaded", "2", Case("update", more=("load", "write"), fates=("ok",), runs=1), 4, rule("unchanged since it was loaded"),
+    ),
+    Removal(
+        "its time lies ahead", "6", Case("create", soon=frozenset({0}), opening=(("hold", 0),), fates=("ok",), people=False), 3, rule("its time lies ahead"),
+    ),
+    Removal(
+        "the post to keep is live and as requested", "28",
+        Case(
+            "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, people=True,
+            only=("run loaded", "delete", "load copies", "meet"),
+            opening=(("run", 0), ("other ledger",), ("run", 1), ("meet", 0, "ok"), ("meet", 0, "ok"), ("forgive",)),
+        ), 4, rule("of a duplicate's cancel"),
+    ),
+    # Rows of `fit`.
+    Removal("a refused batch is halved", "17", replace(TWO, fates=("ok", "400")), 2, fit("it is small enough")),
+    Removal(
+        "a short call waits for a quiet campaign", "27 ◆",
+        Case("create", rows=2, ledgers=2, people=False, reading=LATE, fates=("ok", "400"), runs=1), 5, fit("it is the whole chunk"),
+    ),
+    Removal(
+        "a short call waits until its chunk has been less for 135 s", "27 ◆",
+        Case("create", rows=2, ledgers=2, people=False, reading=LATE, fates=("ok", "400"), runs=1), 5,
+        constant(rules, "RESEND_UNANSWERED", -1e9),
+    ),
+    Removal(
+        "no row has left what is sent again", "11",
+        replace(TWO, reading=LATE_AND_FORGOTTEN, fates=("ok", "partial")), 2, fit("no row has left it"),
+    ),
+    Removal(
+        "no post may be a row of what is sent again", "11 ◆",
+        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no post may be one of its rows"),
+        unsettled=False,
+    ),
+    Removal(
+        "every row of what is sent again is wanted", "1 ◆",
+        Case("create", rows=2, people=False, more=("part", "another"), last=True, fates=("lost",), runs=1), 5, fit("every row is wanted"),
+    ),
+    Removal("no time has passed of what is sent again", "6", Case("create", soon=frozenset({0}), fates=FEW, people=False), 3, fit("no time has passed")),
+    Removal(
+        "what is sent again goes out under the same API key", "23",
+        Case("retry", reading=QUEUED, more=("other key",), fates=("unanswered",), people=False, runs=1), 5, fit("it is the same API key"),
+    ),
+    Removal(
+        "no other post stands for a row of what is sent again", "26",
+        Case("create", ledgers=2, fates=("ok", "lost"), runs=0, at_once=False, opening=(("run", 0), ("meet", 0, "lost"), ("kill", 0))), 4,
+        fit("no other post stands for a row"),
+    ),
+    # Cases of `reduce`.
+    Removal("a 2xx that means queued is no end", "18", Case("retry", reading=Reading(linger=600.0, ignore_keys=True)), 3, ending("a 2xx that means queued")),
+    Removal("a rate limit by a page", "16", Case("retry", reading=IGNORED, fates=("ok", "page 429")), 3, ending("a rate limit, by a page")),
+    Removal(
+        "a rate limit in the middle of a batch", "16 ◆", replace(TWO, reading=LATE, fates=("ok", "429 middle")), 3,
+        ending("a rate limit, in the middle of a batch perhaps"),
+    ),
+    Removal(
+        "a quota in the middle of a batch", "16 ◆", replace(TWO, reading=LATE, fates=("ok", "402 middle")), 3,
+        ending("a quota or a scope, in the middle of a batch perhaps"),
+    ),
+    Removal("an ambiguous status", "11", Case("create"), 3, ending("an ambiguous status")),
+    Removal("a refusal by a page", "16", Case("create", fates=("ok", "page 400")), 2, ending("a refusal by a page")),
+    # Cases of `bind`.
+    Removal(
+        "undone stays undone", "22", replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
+        verdict("undone, or not there", lambda _: bind.Renew()),
+    ),
+    # Facts and clauses of core.md.
+    Removal(
+        "what an answer names is confirmed by the mark", "15 ◇", replace(TWO, fates=("ok", "swapped")), 2,
+        all_of(constant(read, "confirm", nothing)),
+    ),
+    Removal(
+        "answers are remembered as seen", "26 ◆", Case("create", more=("renamed",), reading=LATE, fates=("ok",), people=False), 3,
+        constant(send.Sender, "_remember", nothing),
+    ),
+    Removal(
+        "a list replaces what a single read showed only 75 s later", "30 ◇",
+        Case("create", more=("again", "still"), reading=LATE, fates=("ok",), waits=(320.0,), runs=1), 6,
+        constant(seen_module, "_NEWER", "1"),
+    ),
+    Removal(
+        "whoever loops reads for every open call", "14 ◆",
+        Case("create", rows=2, people=False, more=("part", "another"), last=True, fates=("unanswered", "lost"), runs=1), 5, others_calls_unread,
+    ),
+    Removal(
+        "what is taken counts as under way", "26 ◆", replace(TWO, equal=True, fates=("ok",)), 2, constant(facts.Unsent, "take", nothing),
+        constant(create, "_fit_rows", fit_for_everybody),
+    ),
+    Removal(
+        "the lease is looked at when the connection stands", "21 ◆",
+        Case("retry", kernels=2, reading=IGNORED, opening=(("doze", 0),), people=False, fates=("ok",), runs=1), 5, constant(Calls, "holds", lambda *_: True),
+    ),
+    Removal(
+        "no more than 15 s pass between commit and send", "8 ◇",
+        Case("create", rows=2, ledgers=2, people=False, opening=(("doze", 0),), fates=("ok",), more=("part",), waits=(60.0,), runs=1), 6,
+        constant(calls_module, "LEAVES_WITHIN", 1e9),
+    ),
+    Removal(
+        "retries are never formed anew while they are open", "11 ◆",
+        Case("retry", targets=2, reading=QUEUED, more=("filtered",), fates=("unanswered", "lost"), people=False, runs=1), 5,
+        all_of(constant(retry.Retry, "reverts", True), constant(retry.Fix, "reverts", True)),
+    ),
+    Removal(
+        "a change that a reading finds undone is released", "14 ◇",
+        Case("update", more=("cancel", "another"), last=True, fates=("lost",), people=False, runs=1), 5, constant(update.Update, "reverts", False),
+    ),
+    Removal(
+        "who waits for an unknown act is blocked after ten minutes", "2 ◇",
+        Case("retry", reading=Reading(linger=3600.0), fates=("ok",), runs=2), 3, constant(rules, "STUCK_AFTER", rules.STUCK_AFTER * 1e4),
+    ),
+    Removal(
+        "an undo withdraws what comes of an open create", "22 ◆", Case("create", more=("undo",), fates=("ok", "unanswered"), people=False, runs=1), 3,
+        open_rows_left_out,
+    ),
+    Removal(
+        "an undo stands in the ledger", "22", replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
+        constant(bind.Binder, "_undo", nothing),
+    ),
+    Removal(
+        "a named change counts what may have left before", "5 ◆", Case("move", more=("move",), fates=FEW, people=False), 4,
+        constant(update, "_values_before", lambda *_: {}),
+    ),
+    Removal(
+        "a named change writes its mark", "5 ◆", Case("move", ledgers=2, reading=IGNORED, at_once=False, fates=("ok",), people=False, runs=1), 5,
+        constant(update, "_metadata", lambda *_: None),
+    ),
+    Removal(
+        "a mark is never wiped", "5 ◇", Case("move", reading=Reading(masked=True), fates=("ok",), people=False, runs=1), 2,
+        constant(update, "_metadata", metadata_unchecked),
+    ),
+    Removal(
+        "posts without marks are read one by one", "13",
+        Case("create", ledgers=2, more=("write",), reading=Reading(list_metadata=False, ignore_keys=True), at_once=False, fates=("ok",), people=False, runs=1), 5,
+        constant(read.Eyes, "strange", lambda _: []),
+    ),
+)  # fmt: skip
+
+
+def counterexample(removal: Removal) -> Found:
+    """Search without the protection."""
+    with removal.standing(), removal.patch():
+        return search(replace(removal.case, ledger=removal.ledger), removal.depth, unsettled=removal.unsettled)
+
+
+def control(removal: Removal) -> Found:
+    """The same search with the protection in place, which must find nothing."""
+    with removal.standing():
+        return search(removal.case, removal.depth, unsettled=removal.unsettled)
+
+
+def in_words(history: tuple[Event, ...]) -> str:
+    """A history in words."""
+    return "; ".join(" ".join(map(str, event)) for event in history)
+
+
+def main() -> int:
+    """Say what is found without each protection, and that nothing is found with it."""
+    warnings.simplefilter("ignore", ResourceWarning)
+    names, good = sys.argv[1:], True
+    for removal in REMOVALS:
+        if names and not any(name in removal.name for name in names):
+            continue
+        begun = time.process_time()
+        found, held = counterexample(removal), control(removal)
+        good = good and found.history is not None and held.history is None
+        said = "NOT FOUND" if found.history is None else in_words((*removal.case.opening, *found.history))
+        print(f"{removal.name} ({removal.number}): {said}: {'; '.join(found.problems)} [{found.histories}]", flush=True)
+        if held.history is not None:
+            print(f"    WITH IT: {in_words(held.history)}: {'; '.join(held.problems)}", flush=True)
+        print(f"    control: {held.histories} histories, {time.process_time() - begun:.0f} s", flush=True)
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
