@@ -23,7 +23,9 @@ def test_a_mistyped_argument_is_named(ws: vx.Workspace) -> None:
 def test_a_missing_or_surplus_argument_is_named_as_of_the_workspace(ws: vx.Workspace) -> None:
     with pytest.raises(TypeError, match=r"^ws\.attach\(run_id\): missing a required argument: 'run_id'$"):
         ws.attach()
-    with pytest.raises(TypeError, match=r"^ws\.run\(plan, reason, stop_after_failures, trust_lists\): missing .* 'plan'$"):
+    with pytest.raises(
+        TypeError, match=r"^ws\.run\(plan, reason, stop_after_failures, trust_lists\): missing .* 'plan'$"
+    ):
         ws.aio.run()
     with pytest.raises(TypeError, match=r"^ws\.attach\(run_id\): too many positional arguments$"):
         ws.attach("run_1", "run_2")

@@ -80,11 +80,16 @@ def _sample(plan: Any) -> list[Block]:
     lines = []
     for row in sent.head(ROWS).to_dict("records"):
         key = "–" if is_missing(row["idempotency_key"]) else row["idempotency_key"]
-        cells = [*(_cell(name, row, zones.get(name)) for name in names), *(blocks.cell(safe.number(row[name])) for name in counts)]
+        cells = [
+            *(_cell(name, row, zones.get(name)) for name in names),
+            *(blocks.cell(safe.number(row[name])) for name in counts),
+        ]
         act = blocks.cell(row["act"].partition("_")[0], "" if is_missing(row["request"]) else row["request"])
         lines.append((*cells, act, blocks.cell(safe.clip(key, 7), key)))
     heads = [_HEADS.get(name, name) for name in names]
-    heads = [safe.zoned(head, zones[name]) if zones.get(name) else head for name, head in zip(names, heads, strict=True)]
+    heads = [
+        safe.zoned(head, zones[name]) if zones.get(name) else head for name, head in zip(names, heads, strict=True)
+    ]
     heads += [*counts, "request", "key"]
     numeric = range(len(names), len(names) + len(counts))
     parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
