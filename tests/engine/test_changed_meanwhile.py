@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.days import DAY, FAR, codes, done, planted, send_first, sent_back, stopped
+from tests.engine.days import DAY, FAR, codes, planted, send_first, stopped
 from tests.engine.steps import planned, scheduled
 
 from voxburst_sandbox import Fault
@@ -217,17 +217,6 @@ def test_rule_13_a_duplicate_that_shows_something_else_is_no_row(
     assert scheduled(rig, content) == 1
     table = kernel.run(planned(sheet.assign(attempt=2, twin=True)))
     assert (outcomes(table), table["result_id"].isin([post, copy]).any()) == ({"succeeded": 1}, False)
-
-
-def test_rule_30_what_an_approver_has_sent_back_is_a_draft_again(rig: Rig) -> None:
-    """Its run stays as it was (rule 20); a new plan of the row is blocked."""
-    kernel, sheet = rig.kernel(), rig.campaign(1)
-    run = done(kernel, planned(sheet))
-    rig.sandbox.advance(600)
-    sent_back(rig, *rig.sandbox.world.posts)
-    rig.sandbox.advance(DAY)
-    assert codes(kernel.run(planned(sheet))) == {"withdrawn_since"}
-    assert (kernel.go(run).phase, outcomes(kernel.results(run))) == ("done", {"succeeded": 1})
 
 
 # Drafts.

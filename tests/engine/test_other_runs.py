@@ -10,7 +10,7 @@ import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.days import codes, done, left_unknown, planted, send_first
-from tests.engine.steps import BULK, HELD, by_a_tool, edit, let_go, live, planned, wait_for
+from tests.engine.steps import BULK, HELD, by_a_tool, caught, edit, let_go, live, planned, wait_for
 
 from voxburst_sandbox import Fault
 from voxops.acts.cancel import plan_cancel
@@ -21,34 +21,12 @@ OLD = CREATES_FRESH_FOR + 1
 REFUSED = Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK, times=None)
 
 
-def test_rule_08_a_batch_that_another_sends_is_not_formed_anew_upon_a_list_that_took_long(rig: Rig) -> None:
-    """The list that was asked for before the other sent shows the post of another tool; it stands for a row of the batch."""
+@pytest.mark.parametrize("quick_does", ["send", "fail"])
+def test_rule_08_what_another_does_while_a_list_is_read_that_takes_long_counts(rig: Rig, quick_does: str) -> None:
+    """A batch that it sends is not formed anew, although the list shows the post of another tool; what failed is not sent again."""
     sheet = rig.campaign(4)
-    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
-    slow, quick = rig.kernel("mine", timeout=HELD), rig.kernel("mine", timeout=HELD)
-    first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
-    rig.sandbox.advance(OLD)
-    rig.sandbox.add_fault(
-        Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0),
-        Fault(action="delay", method="POST", path=BULK, seconds=HELD),
-    )
-    reads = slow.start(first)
-    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
-    sends = quick.start(second)
-    wait_for(lambda: rig.sandbox.faults()[1]["struck"])
-    post = by_a_tool(rig, sheet.to_dict("records")[0])
-    wait_for(lambda: slow.ledger.seen.of_posts([post]))
-    let_go(rig)
-    for work in (reads, sends):
-        work.result(60)
-    assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == {"succeeded": 4}
-    assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
-    assert [live(rig)[text] for text in sheet["content"][1:]] == [1, 1, 1]
-
-
-def test_rule_08_what_failed_in_another_kernel_meanwhile_is_not_sent_again(rig: Rig) -> None:
-    sheet = rig.campaign(4)
-    sheet.loc[1, "accounts"] = "acc_unknown"
+    if quick_does == "fail":
+        sheet.loc[1, "accounts"] = "acc_unknown"
     rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
     slow, quick = rig.kernel("mine", timeout=HELD), rig.kernel("mine", timeout=HELD)
     first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
@@ -56,10 +34,19 @@ def test_rule_08_what_failed_in_another_kernel_meanwhile_is_not_sent_again(rig: 
     rig.sandbox.add_fault(Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0))
     reads = slow.start(first)
     wait_for(lambda: rig.sandbox.faults()[0]["struck"])
-    quick.go(second)
+    if quick_does == "fail":
+        quick.go(second)
+    else:
+        sends = caught(rig, quick, second, BULK)
+        post = by_a_tool(rig, sheet.to_dict("records")[0])
+        wait_for(lambda: slow.ledger.seen.of_posts([post]))
+        let_go(rig)
+        sends.result(60)
     reads.result(60)
-    assert outcomes(slow.results(first)) == {"succeeded": 3, "failed": 1}
-    assert len(rig.acts()) == 2
+    became = {"succeeded": 4} if quick_does == "send" else {"succeeded": 3, "failed": 1}
+    assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == became
+    assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
+    assert [live(rig)[text] for text in sheet["content"][2:]] == [1, 1]
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])

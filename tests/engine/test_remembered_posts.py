@@ -43,21 +43,6 @@ def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next
     assert scheduled(rig, FIRST) == 1
 
 
-@pytest.mark.parametrize("taken", ["delete", "withdraw"])
-def test_rule_30_a_next_attempt_at_what_was_withdrawn_creates_it_again(rig: Rig, taken: str) -> None:
-    kernel = rig.kernel()
-    kernel.run(plan_rows(rig, 2))
-    ids = kernel.posts()["post_id"].to_list()
-    hours_later(rig, kernel, 20)
-    for post in ids:
-        getattr(rig.sandbox.person, taken)(post)
-    hours_later(rig, kernel, 30)
-    table = kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
-    assert outcomes(table) == {"succeeded": 2}
-    assert not set(ids) & set(table["result_id"])
-    assert scheduled(rig, FIRST) == 1
-
-
 def test_rule_26_a_renamed_row_is_not_created_again_whose_post_is_live_again(rig: Rig) -> None:
     """A spreadsheet turned 001 into 1; the post of 001 was seen cancelled at noon and restored later."""
     kernel = rig.kernel()

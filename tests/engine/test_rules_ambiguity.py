@@ -10,7 +10,19 @@ import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HELD, HOUR, RETRY, each_once, edit, let_go, plan_rows, post, send_once, wait_for
+from tests.engine.steps import (
+    BULK,
+    HELD,
+    HOUR,
+    RETRY,
+    each_once,
+    edit,
+    let_go,
+    plan_rows,
+    post,
+    send_once,
+    wait_for,
+)
 
 from voxburst_sandbox import Fault
 from voxops.acts import keys

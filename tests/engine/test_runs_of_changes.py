@@ -212,16 +212,6 @@ def test_a_move_whose_new_time_has_passed_is_not_sent(rig: Rig) -> None:
     assert (codes(kernel.results(run)), rig.acts()) == ({"time_passed"}, [])
 
 
-def test_canaries_of_a_change_go_first_and_block_the_others(rig: Rig) -> None:
-    planted(rig, 6)
-    kernel = rig.kernel()
-    bad = {"status": 400, "code": "VALIDATION_ERROR", "times": 2}
-    rig.sandbox.add_fault(Fault(action="status", method="PATCH", path=PATH, when="before", **bad))
-    table = kernel.run(plan_update(kernel.posts("scheduled"), to=THURSDAY).canary(2))
-    assert (outcomes(table), codes(table)) == ({"failed": 2, "blocked": 4}, {"canaries_failed"})
-    assert len(rig.acts()) == 2
-
-
 # Runs that are undone.
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine.days import DAY, codes, done, planted, send_first
-from tests.engine.steps import BULK, HOUR, RETRY, edit, live, others_post, plan_rows, planned
+from tests.engine.steps import BULK, HOUR, edit, live, others_post, plan_rows, planned
 from tests.engine.verbs import made, reconcile, verify, withdrawn
 
 from voxburst_sandbox import Fault
@@ -180,22 +180,6 @@ def test_rule_20_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig: Rig, w
         return
     assert (set(table["outcome"]), codes(table), phase) == ({"blocked"}, {"post_gone"}, "blocked")
     assert (rig.sandbox.now() - sent).total_seconds() >= PROOF_AFTER
-
-
-def test_rule_20_an_unknown_act_on_a_post_that_was_changed_since_says_how_to_go_on(rig: Rig) -> None:
-    rig.sandbox.set_switches(forget_key_on_5xx=True)
-    (post,) = world.plant_posts(rig.sandbox, 1)
-    mine = rig.kernel("mine")
-    run = send_first(mine, mine.bind(plan_retry(mine.triaged("failed"))), lost(RETRY))
-    edit(rig, post)
-    mine.go(run)
-    table = mine.results(run)
-    assert (set(table["outcome"]), codes(table)) == ({"unknown"}, {"changed_in_doubt"})
-    begun = rig.sandbox.now()
-    mine.go(run)
-    assert (rig.sandbox.now() - begun).total_seconds() < PROOF_AFTER, "looking again tells nothing"
-    rig.sandbox.advance(HOUR)
-    assert set(mine.run(plan_retry(mine.triaged("failed").assign(attempt=2)))["outcome"]) == {"succeeded"}
 
 
 @pytest.mark.parametrize("names", [["a", "b"], [1, 2], [1.0, 2.0]], ids=["texts", "numbers", "floats"])

@@ -626,7 +626,8 @@ def lost(world: World, case: Case) -> list[str]:
                 and (request.call is not None or not case.last)
             ):
                 problems.append(f"{content} is left {request.outcome} ({request.reason or 'for no reason'})")
-        question = "SELECT subject, act, blocked, reason FROM requests WHERE outcome = '' AND act IN ('update', 'cancel') AND subject LIKE 'post:%'"
+        unsent = "" if not case.last else " AND (blocked OR call IS NOT NULL)"  # nobody has resumed the others
+        question = f"SELECT subject, act, blocked, reason FROM requests WHERE outcome = ''{unsent} AND act IN ('update', 'cancel') AND subject LIKE 'post:%'"
         for subject, act, is_blocked, why in ledger.query(question) if settles else ():
             code = getattr(read_reason(why), "code", "no reason") if why else "no reason"
             if not is_blocked or code == "subject_unknown":

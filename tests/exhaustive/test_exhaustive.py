@@ -102,3 +102,14 @@ def test_a_server_that_always_fails_is_left_alone_after_six_tries(act: str) -> N
         assert not world.alive[0].busy
         assert sent == 6
         world.close()
+
+
+@pytest.mark.parametrize("first", [("meet", 0, "lost"), ("kill", 0), ("wait", 7.0)])
+def test_who_waits_for_an_act_in_doubt_is_blocked_only_when_that_was_read_for(first: tuple[object, ...]) -> None:
+    # The change was in doubt, a night passed, and the withdrawal was blocked a moment before a reading would have settled the change.
+    case = Case("update")
+    with universe(case) as make:
+        world = replay(make, case, (("run", 0), ("run", 0, "cancel"), first, ("night",)))
+        world.heal()
+        assert "cancel blocked subject_unknown" not in blocked(world)
+        world.close()

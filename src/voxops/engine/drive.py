@@ -761,8 +761,8 @@ class Driver:
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
-                read = self._known.readings.subjects
-                if any(self._known.now - read[one][1].at > FRESH_FOR for one in wanted if one in read):
+                began = min(self._known.readings.subjects[each][1].at for each in wanted)
+                if self._known.now - began > FRESH_FOR:
                     for _, group in groups:
                         group.alone = True
         finally:

@@ -272,8 +272,8 @@ class Knowledge:
                 base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
         undecided = proved and any(each.doubtful for each in facts.values())  # also of what a limit has interrupted
-        known = replace(call, state="unknown") if undecided else call
-        return facts, replace(known, collided=call.collided or bool(found.extra))
+        became = "unknown" if undecided else call.state
+        return facts, replace(call, state=became, collided=call.collided or bool(found.extra))
 
     def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
         """Posts in the window without a mark that may be rows of a create call."""
