@@ -118,11 +118,11 @@ def test_what_is_not_known_before_a_run_is_a_dash(ws: vx.Workspace) -> None:
         "scheduled_for": "2027-03-01T10:00:00+01:00",
     }
     heads, (row,) = table(plan_create(pd.DataFrame(sheet), key="row_id"))
-    assert heads == ["row_id", "accounts", "scheduled_for (UTC)", "content", "reason", "request", "key"]
+    assert heads == ["row_id", "accounts", "scheduled_for (UTC+01:00)", "content", "reason", "request", "key"]
     assert [row[head]["text"] for head in heads] == [
         "a",
         "twitter:@brand",
-        "Mon 01 Mar 2027 09:00",
+        "Mon 01 Mar 2027 10:00",
         "Hi",
         "ready",
         "create",

@@ -1,4 +1,4 @@
-"""A rig for every test of the new engine: kernels with ledgers of their own against one server, in virtual time."""
+"""A rig for every test of the engine: kernels with ledgers of their own against one server, in virtual time."""
 
 from __future__ import annotations
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from tests.ledger.filled import Clock, add, row, send, start
 
 from voxops.acts.create import CREATE
@@ -14,6 +18,17 @@ from voxops.engine.rules import OTHERS_AT_WORK_FOR, Block, Wait, Yes
 from voxops.engine.send import Group, fitting
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path / "ledger.sqlite", clock=clock)) as ledger:
+        yield ledger
 
 
 def known(ledger: Ledger, clock: Clock) -> Knowledge:
