@@ -161,7 +161,7 @@ class _Plans:
         self._known: dict[str, Plan | None] = {}
         self._tables: dict[int, tuple[Plan, Any]] = {}
         self._packed: dict[int, tuple[Any, bytes]] = {}
-        self._table = Plan.stored_table
+        self._table = Plan._stored_table
 
     def get(self, asked: str, make: Callable[[], Plan | None]) -> Plan | None:
         if asked not in self._known:
@@ -203,7 +203,7 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
     try:
         with (
             mock.patch("voxops.engine.bind.pack", _PLANS.pack),
-            mock.patch.object(Plan, "stored_table", lambda plan: _PLANS.table(plan)),
+            mock.patch.object(Plan, "_stored_table", lambda plan: _PLANS.table(plan)),
             mock.patch.object(plans, "BULK_POSTS", case.bulk),
             mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
         ):

@@ -114,6 +114,12 @@ class Plan:
         """Number, whether it is a canary, and items of each chunk, in the order of sending.
 
         A chunk is 50 creates in the order of their identities (rule 27), which share a call, or the items of 50 other calls.
+
+        Examples
+        --------
+        >>> plan = vx.plan_retry(triaged)
+        >>> sum(len(items) for _, _, items in plan.chunks()) == plan.eligible
+        True
         """
         found: list[tuple[int, bool, list[Item]]] = []
         for canary in (True, False):
@@ -126,7 +132,7 @@ class Plan:
                     found.append((len(found) + 1, canary, chunk))
         return found
 
-    def stored_table(self) -> pd.DataFrame:
+    def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
         return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
 

@@ -241,7 +241,7 @@ class Binder:
             )
             for item in items
         ]
-        frame = pack(plan.stored_table())
+        frame = pack(plan._stored_table())
         ledger.runs.start(
             head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame
         )
