@@ -22,7 +22,7 @@ from voxops._support import safe
 from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
-from voxops.api.timing import FRESH_FOR, Backoff, delay
+from voxops.api.timing import COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Gate, canaries_of, gate_of
 from voxops.engine.job import rest
@@ -152,7 +152,8 @@ class Driver:
         self._wake = asyncio.Event()
         self._calls: dict[int, Call] = {}
         self._polled: set[int] = set()  # open calls that are read for on the common timer
-        self._fresh: set[int] = set()  # calls whose subject was read since they were looked at
+        self._fresh: set[int] = set()  # calls to be looked at: a reading has shown something new of them, or time has
+        self._judged: dict[int, tuple[Any, float]] = {}  # the state that a call was looked at with last, and when
         self._resend: set[int] = set()  # calls that may be sent again
         self._resending: set[int] = set()  # and those that wait for their turn
         self._due: list[
@@ -166,7 +167,7 @@ class Driver:
         self._listing = asyncio.Lock()
         self._notified: set[str] = set()
         self._looks = 0
-        self._next_poll = 0.0
+        self._next_poll = self._soonest_poll = 0.0
         self._lived = -math.inf
         self._version = -1
         self._happened = 0  # counts what groups may wait for
@@ -279,7 +280,8 @@ class Driver:
             self._at(call.lease_until or self._known.now, "expire", None)
             return
         self._polled.add(call.id)
-        for seconds in (resend_after(call), 300.0):
+        self._judged.pop(call.id, None)
+        for seconds in (300.0,) if call.state == "accepted" else (resend_after(call), 300.0):
             self._at(call.end + seconds, "call", call.id)
 
     def _at(self, instant: float, what: str, thing: Any) -> None:
@@ -375,7 +377,8 @@ class Driver:
             elif what == "call":
                 if thing in self._calls:
                     self._polled.add(thing)
-                    self._next_poll = min(self._next_poll, self._clock.monotonic())
+                    self._judged.pop(thing, None)
+                    self._next_poll = min(self._next_poll, max(self._clock.monotonic(), self._soonest_poll))
             elif what == "expire":
                 self._version = -1  # looked up anew
 
@@ -395,8 +398,8 @@ class Driver:
         ledger, now = self._ledger, self._known.now
         changed: list[tuple[Request, Request]] = []
         by_call = ledger.requests.of_calls(numbers)
-        for number in numbers:
-            call, requests = ledger.calls.get(number), by_call[number]
+        for call in ledger.calls.some(numbers):
+            number, requests = call.id, by_call[call.id]
             self._calls[number] = call
             if call.state == "sent":  # until its lease is over
                 self._watch(call)
@@ -405,6 +408,8 @@ class Driver:
             about = act_named(call.act).about
             facts, shown = self._known.open(call, requests, resends=False)
             looked = next(iter(facts.values())).looked
+            if looked is not None:
+                self._judged[number] = self._shown(call), self._clock.monotonic()
             sends = self._sender_of(number) is not None
             if sends and call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
                 verdict = fit(self._known.again(call, requests, facts))
@@ -414,8 +419,20 @@ class Driver:
                     facts = {one: replace(each, resends=True) for one, each in facts.items()}
             facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
             said = [(one, decide(one, about, facts[one.id])) for one in requests]
+            if shown != call:
+                ledger.calls.note([shown])
             changed += self._write(shown, said, now)
         return changed
+
+    def _shown(self, call: Call) -> Any:
+        """The state of a call's subject, as it was read last."""
+        return self._known.readings.subjects.get(str(call.subject), (None, None))[0]
+
+    def _is_news(self, call: Call) -> bool:
+        """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
+        state, at = self._judged.get(call.id, (None, -math.inf))
+        of_age = self._clock.monotonic() - at >= COUNT_SETTLES_AFTER
+        return of_age or call.state != "accepted" or self._shown(call) != state
 
     def _write(self, call: Call, said: Sequence[tuple[Request, Decision]], now: float) -> list[tuple[Request, Request]]:
         """Write what is decided about the requests of an open call."""
@@ -427,7 +444,8 @@ class Driver:
             if isinstance(each, Block)
         ]
         freed = [one for one, each in said if isinstance(each, Release)]
-        ledger.requests.settle([after for _, after in done], now)
+        if done:
+            ledger.requests.settle([after for _, after in done], now)
         if held:
             ledger.requests.detach(one.id for one, _ in held)
             ledger.requests.say([after for _, after in held])
@@ -436,9 +454,15 @@ class Driver:
             ledger.requests.release([one.id for one in freed], page=page)
             ledger.runs.became_less([one.id for one, _ in said], now)
         waits = [(one, each) for one, each in said if isinstance(each, Wait)]
-        ledger.requests.say([replace(one, outcome=Outcome.PENDING, reason=each.reason) for one, each in waits])
-        ledger.calls.note([call])
-        ledger.calls.close(call.id)
+        ledger.requests.say(
+            [
+                replace(one, outcome=Outcome.PENDING, reason=each.reason)
+                for one, each in waits
+                if each.reason != one.reason or one.outcome is Outcome.BLOCKED
+            ]
+        )
+        if done or held or freed:
+            ledger.calls.close(call.id)
         if call.collided and act_named(call.act).about == "create":  # our own sending has created a row twice (rule 14)
             twice = Reason("duplicates_found", rows=len(ledger.requests.duplicated(one.id for one, _ in said)))
             for current in self._passes.values():
@@ -504,6 +528,7 @@ class Driver:
     def _forget(self, number: int) -> None:
         """A call answers for nothing any more."""
         self._calls.pop(number, None)
+        self._judged.pop(number, None)
         self._polled.discard(number)
         self._resend.discard(number)
         for current in self._passes.values():
@@ -792,10 +817,12 @@ class Driver:
                 await eyes.subjects(doubtful, ENDED)
             if followed := {each: False for each in followed if each not in doubtful}:
                 await eyes.subjects(followed, ENDED, follow=True)
-            self._fresh |= {call.id for call in calls}
+            self._fresh |= {call.id for call in calls if self._is_news(call)}
         finally:
             self._looks += 1
-            self._next_poll = self._clock.monotonic() + interval(self._looks - 1, self._rng, eyes.reader.pages)
+            ended = self._clock.monotonic()
+            self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
+            self._soonest_poll = min(self._next_poll, ended + interval(0, self._rng, eyes.reader.pages))
 
     # Ending, and sleeping.
 

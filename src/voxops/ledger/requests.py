@@ -212,6 +212,9 @@ class Requests(Part):
 
     def say(self, requests: Iterable[Request]) -> None:
         """Note of requests that are not settled whether they are blocked, and why they wait."""
+        requests = list(requests)
+        if not requests:
+            return
         with self._store.atomic() as db:
             db.executemany(
                 "UPDATE requests SET blocked = ?, reason = ? WHERE id = ? AND outcome = '' AND (blocked <> ? OR reason <> ?)",
