@@ -768,6 +768,8 @@ class Kernel:
         self.client = Client(world, self, api_key)
         self.ledger = world.setting.ledger(path, clock=lambda: self.client.now().timestamp())
         self.ledger._db.execute("PRAGMA synchronous=OFF")
+        self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
+        self.ledger._check_file = lambda: None  # type: ignore[method-assign]
         with (
             mock.patch.object(engine, "Writer", lambda _: Writer(self)),
             mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
