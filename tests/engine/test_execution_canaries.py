@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 from tests.engine.days import FAR, codes, planted
 from tests.engine.steps import edit
 
 from voxburst_sandbox import Fault
+from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 
 
@@ -65,3 +67,14 @@ def test_rule_07_each_cause_has_canaries_of_its_own(rig: Rig) -> None:
     table = kernel.run(plan_update(posts.assign(new_content="mended")).canary(1))
     assert outcomes(table[table["status"] == "scheduled"]) == {"succeeded": 3}
     assert outcomes(table[table["status"] == "draft"]) == {"failed": 1, "blocked": 2}
+
+
+def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_is_a_canary(rig: Rig) -> None:
+    """Else the retry of the post would act on a target that waits, and the row that may go would be blocked."""
+    world.plant_posts(rig.sandbox, 2)
+    kernel = rig.kernel()
+    plan = plan_retry(kernel.triaged("failed")).canary(1)
+    posts = plan.frame["post_id"].to_list()
+    ahead, others = ({posts[row] for row in range(4) if (row in plan.first) is first} for first in (True, False))
+    assert len(ahead & others) == 1, "one target of a post is a canary, and the other is not"
+    assert outcomes(kernel.run(plan)) == {"succeeded": 4}

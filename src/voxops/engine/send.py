@@ -348,9 +348,8 @@ def ask(
             sends.append(one)
         else:
             others.append((one, said))
-    if any(isinstance(said, Read | Wait) for _, said in others) and not all(
-        act_named(one.item.act).bulk for one in sends
-    ):
+    waits = any(isinstance(said, Read | Wait) for _, said in others)
+    if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
     return sends, others
 
