@@ -69,12 +69,14 @@ def test_rule_07_each_cause_has_canaries_of_its_own(rig: Rig) -> None:
     assert outcomes(table[table["status"] == "draft"]) == {"failed": 1, "blocked": 2}
 
 
-def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_is_a_canary(rig: Rig) -> None:
-    """Else the retry of the post would act on a target that waits, and the row that may go would be blocked."""
-    world.plant_posts(rig.sandbox, 2)
+def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_waits_for_its_canaries(rig: Rig) -> None:
+    """Else its retry would act on a target that waits, and the row that may go would be blocked."""
+    alone = world.plant_posts(rig.sandbox, 2, targets=1)  # one on each platform of the next post
+    (both,) = world.plant_posts(rig.sandbox, 1, name="g")
     kernel = rig.kernel()
     plan = plan_retry(kernel.triaged("failed")).canary(1)
-    posts = plan.frame["post_id"].to_list()
-    ahead, others = ({posts[row] for row in range(4) if (row in plan.first) is first} for first in (True, False))
-    assert len(ahead & others) == 1, "one target of a post is a canary, and the other is not"
+    ahead = set(plan.frame["post_id"].iloc[sorted(plan.first)])
+    assert ahead == set(alone), "the post with two targets waits for two causes"
+    rig.sandbox.add_fault(Fault("drop", "POST", f"/v1/posts/{alone[1]}/retry", when="before"))
     assert outcomes(kernel.run(plan)) == {"succeeded": 4}
+    assert [entry["path"] for entry in rig.acts()][-1] == f"/v1/posts/{both}/retry"
