@@ -71,8 +71,8 @@ def test_rule_07_each_cause_has_canaries_of_its_own(rig: Rig) -> None:
 
 def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_waits_for_its_canaries(rig: Rig) -> None:
     """Else its retry would act on a target that waits, and the row that may go would be blocked."""
-    alone = world.plant_posts(rig.sandbox, 2, targets=1)  # one on each platform of the next post
-    (both,) = world.plant_posts(rig.sandbox, 1, name="g")
+    alone = world.plant_posts(rig.sandbox, 2, targets=1, name="a")  # one on each platform of the next post
+    (both,) = world.plant_posts(rig.sandbox, 1, name="z")
     kernel = rig.kernel()
     plan = plan_retry(kernel.triaged("failed")).canary(1)
     ahead = set(plan.frame["post_id"].iloc[sorted(plan.first)])
