@@ -57,3 +57,12 @@ def test_a_change_in_doubt_is_not_told_as_done_because_its_name_was_used() -> No
     # The PATCH never arrived, and somebody had edited the post since: under the same name the next run told that it was moved.
     history = (("run", 0), ("kill", 0), ("restart",), ("write",), ("wait", 320.0), ("run", 0))
     assert judge(Case("move", more=("write", "still")), history) == []
+
+
+def test_nothing_waits_for_a_day_that_a_wrong_clock_once_showed() -> None:
+    # One answer named a time a day ahead; what was made to wait then was looked at a day later, and its run went on until then.
+    history = (
+        ("run", 0), ("meet", 0, "ok"), ("meet", 0, "ok"), ("wait", 320.0), ("restart",), ("run", 1), ("wait", 320.0), ("run", 0), ("kill", 1),
+        ("kill", 0), ("restart",), ("clock", 0, 86_400.0),
+    )  # fmt: skip
+    assert judge(ONE["redeliver"], history) == []

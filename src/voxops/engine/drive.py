@@ -22,7 +22,7 @@ from voxops._support import safe
 from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
-from voxops.api.timing import COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay
+from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Gate, canaries_of, gate_of
 from voxops.engine.job import rest
@@ -169,6 +169,7 @@ class Driver:
         self._looks = 0
         self._next_poll = self._soonest_poll = 0.0
         self._lived = -math.inf
+        self._latest = -math.inf  # server time, when instants were last waited for
         self._version = -1
         self._happened = 0  # counts what groups may wait for
         self._background: set[asyncio.Task[Any]] = set()
@@ -285,6 +286,7 @@ class Driver:
             self._at(call.end + seconds, "call", call.id)
 
     def _at(self, instant: float, what: str, thing: Any) -> None:
+        self._latest = max(self._latest, self._known.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
 
     # The loop.
@@ -366,8 +368,12 @@ class Driver:
                 self._unpark(current)
 
     def _take_due(self) -> None:
-        """What an instant was waited for."""
+        """What an instant was waited for; everything, where the clock was set back since: nothing waits for a day that it once showed."""
         now = self._known.now
+        if now < self._latest - CLOCKS_DIFFER:
+            self._due = [(now, order, each) for _, order, each in self._due]
+            heapq.heapify(self._due)
+        self._latest = now
         while self._due and self._due[0][0] <= now:
             what, thing = heapq.heappop(self._due)[2]
             if what == "group":
