@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -47,6 +47,7 @@ AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and n
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
 THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
+SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
 MOST_READINGS = (
     5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
 )
@@ -155,6 +156,9 @@ class Driver:
         self._fresh: set[int] = set()  # calls to be looked at: a reading has shown something new of them, or time has
         self._judged: dict[int, tuple[Any, float]] = {}  # the state that a call was looked at with last, and when
         self._resend: set[int] = set()  # calls that may be sent again
+        self._stale: Counter[int] = (
+            Counter()
+        )  # call -> readings that would have let it go again, had they not been too old
         self._resending: set[int] = set()  # and those that wait for their turn
         self._due: list[
             tuple[float, int, Any]
@@ -417,7 +421,8 @@ class Driver:
             if looked is not None:
                 self._judged[number] = self._shown(call), self._clock.monotonic()
             sends = self._sender_of(number) is not None
-            if sends and call.state in {"unknown", "limited"} and looked is not None and looked >= resend_after(call):
+            due = looked is not None and looked >= resend_after(call)
+            if sends and due and call.state in {"unknown", "limited"} and self._stale[number] < MOST_READINGS:
                 verdict = fit(self._known.again(call, requests, facts))
                 if isinstance(verdict, Wait | Block):
                     shown = replace(shown, reason=verdict.reason)
@@ -425,6 +430,9 @@ class Driver:
                     facts = {one: replace(each, resends=True) for one, each in facts.items()}
             facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
             said = [(one, decide(one, about, facts[one.id])) for one in requests]
+            if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
+                self._stale[number] += 1  # it may be sent again once it was just read: that is done at once
+                self._next_poll = min(self._next_poll, self._clock.monotonic())
             if shown != call:
                 ledger.calls.note([shown])
             changed += self._write(shown, said, now)
@@ -537,6 +545,7 @@ class Driver:
         self._judged.pop(number, None)
         self._polled.discard(number)
         self._resend.discard(number)
+        self._stale.pop(number, None)
         for current in self._passes.values():
             current.open.discard(number)
             self._unpark(current)
@@ -828,7 +837,7 @@ class Driver:
             self._looks += 1
             ended = self._clock.monotonic()
             self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
-            self._soonest_poll = min(self._next_poll, ended + interval(0, self._rng, eyes.reader.pages))
+            self._soonest_poll = min(self._next_poll, ended + SOONEST)
 
     # Ending, and sleeping.
 

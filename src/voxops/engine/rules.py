@@ -238,7 +238,7 @@ def _unresolved(_: Request, facts: Facts) -> Decision | None:
     due = resend_after(call)
     if facts.resends and looked >= due and _just_read(facts):
         return Send()
-    if looked >= PROOF_AFTER:
+    if looked >= PROOF_AFTER and not facts.resends:
         return Wait(facts.doubtful or call.reason or Reason("unresolved"), holds=False)
     reason = call.reason or Reason("unresolved")
     return Wait(reason, call.end + (due if looked < due else PROOF_AFTER))
