@@ -62,14 +62,14 @@ class Execution:
         """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
         self.current.paused = True
         self._engine.driver.wake()
+        # At once, and not when all has ended: somebody may resume it meanwhile.
+        await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
         while self.current.under_way:
             await self.current.idle.wait()
         if withdraw:
             await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
             self.current.ready.clear()
             self.current.parked.clear()
-        else:
-            await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
 
     async def allow(self, *, trust_lists: bool = False) -> None:
         """The run may send again: what paused it is over."""
