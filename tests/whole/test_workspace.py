@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.engine.steps import wait_for
 from tests.virtual import standing_still
 
 import voxops as vx
@@ -184,6 +185,22 @@ def test_pause_stops_sending_and_resume_goes_on(world: Sandbox, ws: vx.Workspace
     assert len(world.requests(acting=True)) == acts
     assert set(run.results().loc[run.results()["tries"] == 0, "outcome"]) == {"pending"}
     run.resume().wait()
+    assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
+    assert len(world.requests(acting=True)) == plan.cost.acts
+
+
+def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(world: Sandbox, ws: vx.Workspace) -> None:
+    world.add_fault(Fault("delay", "POST", "/v1/posts/*/retry", seconds=60, times=None))
+    plan = vx.plan_retry(failed_posts(ws))
+    run = ws.run(plan)
+    wait_for(lambda: world.faults()[-1]["struck"])
+    with ThreadPoolExecutor(1) as pool:
+        pausing = pool.submit(run.pause)
+        wait_for(lambda: run.snapshot.phase == "paused")
+        run.resume()
+        world.clear_faults()
+        pausing.result()
+    run.wait()
     assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
     assert len(world.requests(acting=True)) == plan.cost.acts
 
