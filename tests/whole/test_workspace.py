@@ -17,6 +17,7 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
+from voxops.analysis.digest import concerns
 from voxops.client import Ending, Handle
 
 
@@ -264,6 +265,16 @@ def test_a_campaign_is_created_once(world: Sandbox, ws: vx.Workspace) -> None:
     assert counts(third) == {"succeeded": 1}
     assert len(world.effects("post.create")) == 68
     assert world.duplicates() == []
+
+
+def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> None:
+    account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
+    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": account})
+    run = ws.run(vx.plan_create(sheet.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id")).wait()
+    assert counts(ws.run(vx.plan_cancel(run)).wait()) == {"succeeded": 2}
+    runs = ws.runs()
+    assert runs.loc[run.id, ["succeeded", "withdrawn"]].to_list() == [2, 2]
+    assert concerns(runs=runs) == []
 
 
 def test_a_run_of_which_nothing_was_sent_is_undone_too(world: Sandbox, ws: vx.Workspace) -> None:

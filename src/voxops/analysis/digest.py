@@ -108,9 +108,9 @@ def _causes(triaged: pd.DataFrame) -> list[Concern]:
 
 
 def _runs(runs: pd.DataFrame) -> list[Concern]:
-    """Runs with rows that failed, are blocked or unsettled; withdrawn posts need no action."""
+    """Runs with rows that failed, are blocked or unsettled; what was withdrawn since counts as succeeded, and needs no action."""
     found = []
-    for run, row in runs.assign(blocked=runs["blocked"] - runs["withdrawn"]).iterrows():
+    for run, row in runs.iterrows():
         counts = {name: int(row[name]) for name in ("failed", "pending", "unknown", "blocked") if row[name]}
         if counts:
             ids = tuple(f"{name} {number}" for name, count in counts.items() for number in range(count))
