@@ -168,19 +168,6 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig: Rig, monkeypatch: pytes
     assert audit.runs(kernel.ledger)["state"].to_list() == ["stopped"]
 
 
-def test_rows_that_a_halt_left_unsent_say_why(rig: Rig) -> None:
-    kernel = rig.kernel()
-    run = kernel.bind(plan_rows(rig, 3))
-    rig.sandbox.add_fault(*post({"action": "status", "status": 403, "code": "AUTHORIZATION_ERROR", "times": None}))
-    kernel.go(run)
-    why = kernel.results(run)["waiting_for"]
-    assert why.str.startswith("stopped: the API answered 403 AUTHORIZATION_ERROR").all()
-    rig.sandbox.clear_faults()
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 3}
-    assert kernel.results(run)["waiting_for"].isna().all()
-
-
 def test_a_webhook_for_a_post_whose_request_is_in_flight_waits_for_its_answer(rig: Rig) -> None:
     """It does not ask again and again."""
     world.plant_posts(rig.sandbox, 1, targets=1)

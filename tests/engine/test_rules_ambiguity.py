@@ -137,21 +137,6 @@ def test_rule_12_past_the_retention_nothing_is_resent_that_is_not_proved_absent(
         each_once(rig, 4)
 
 
-def test_rule_12_a_clock_behind_the_ledger_counts_as_expired(rig: Rig) -> None:
-    """The server names an earlier time than the ledger has seen: how old a key is, nobody knows."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    rig.sandbox.add_fault(*post({"action": "drop", "when": "before"}, path=RETRY))
-    send_once(kernel, run)
-    rig.sandbox.set_switches(date_ahead_seconds=-HOUR)
-    kernel.close()
-    kernel = rig.kernel()
-    kernel.go(run)
-    assert kernel.results(run)["reason_code"].tolist() == ["resend_key_forgotten"]
-    assert len(rig.acts()) == 1
-
-
 @pytest.mark.parametrize("rows", [10, 60])
 def test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig: Rig, rows: int) -> None:
     """Colab lost its disk. First some rows are run, then all: the search must not be spent on the first."""

@@ -224,16 +224,13 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     each_once(rig, 15)
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR"), (429, "RATE_LIMITED")]
-)
-@pytest.mark.parametrize("switch", ["", "no_metadata", "no_listed_metadata"])
-def test_rule_17_a_limit_in_the_middle_of_a_batch_creates_nothing_twice(
-    rig: Rig, status: int, code: str, switch: str
+@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
+def test_rule_17_a_limit_in_the_middle_of_a_batch_creates_nothing_twice_where_lists_show_no_marks(
+    rig: Rig, switch: str
 ) -> None:
     """Three of five posts are created, then the limit is reached, and the answer to the whole is a refusal."""
-    rig.sandbox.set_switches(**{switch: True} if switch else {})
-    kernel, how = rig.kernel(), {"status": status, "code": code, "forget_key": True}
+    rig.sandbox.set_switches(**{switch: True})
+    kernel, how = rig.kernel(), {"status": 402, "code": "LIMIT_EXCEEDED", "forget_key": True}
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3, **how))
     run = kernel.bind(plan_rows(rig, 5))
     kernel.go(run)

@@ -8,9 +8,8 @@ from datetime import timedelta
 
 import pytest
 from tests.chaos import world
-from tests.chaos.count import expected
 from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, HOUR, RETRY, caught, edit, let_go, plan_rows, post, send_once
+from tests.engine.steps import BULK, HOUR, RETRY, caught, edit, let_go, post, send_once
 from tests.engine.verbs import blocked
 
 from voxops.acts.create import plan_create
@@ -121,20 +120,6 @@ def test_rule_07_the_first_rows_of_a_campaign_are_its_canaries(rig: Rig) -> None
     table = kernel.run(plan_create(frame, key="row_id").canary(3))
     assert outcomes(table) == {"failed": 2, "succeeded": 1, "blocked": 57}
     assert len(rig.created()) == 1
-
-
-@pytest.mark.parametrize("refused", [402, 403])
-def test_rule_07_canaries_chosen_after_a_plain_run_was_stopped_go_first(rig: Rig, refused: int) -> None:
-    kernel, plan = rig.kernel(), plan_rows(rig, 60)
-    rig.sandbox.add_fault(
-        *post({"action": "status", "status": refused, "code": "LIMIT_EXCEEDED", "times": 2}, path=BULK)
-    )
-    kernel.go(kernel.bind(plan))
-    assert rig.effects("post.create") == 0
-    assert outcomes(kernel.run(plan.canary(3))) == {"succeeded": 60}
-    sizes = Counter(effect["request"] for effect in rig.sandbox.effects("post.create"))
-    assert sizes.most_common()[-1][1] == 3, "the canaries went alone"
-    assert rig.count(expected(plan)).holds
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
@@ -107,19 +106,6 @@ def test_rule_03_a_row_that_stands_twice_does_not_stand_for_its_neighbour(rig: R
     kernel.run(plan)
     assert len(expected(plan)) == 1
     assert rig.count(expected(plan)).holds
-
-
-def test_rule_03_a_target_in_flight_is_held_until_it_is_old_and_the_analyst_says_so(rig: Rig) -> None:
-    world.plant_posts(rig.sandbox, 1, targets=2)
-    target = rig.sandbox.world.posts["post_f00000"].targets[1]
-    target.status, target.error = "publishing", None
-    frame = rig.kernel().triaged()
-    assert not plan_retry(frame).frame["eligible"].any(), "nothing may touch a post of which a target is moving"
-    insist = frame.assign(retryable=True)
-    for minutes, eligible in ((3, False), (11, True)):
-        loaded = insist["updated_at"].max() + pd.Timedelta(minutes=minutes)
-        insist.attrs = {**frame.attrs, "fetched_at": loaded.isoformat()}
-        assert plan_retry(insist).frame["eligible"].eq(eligible).all()
 
 
 def test_rule_03_one_target_goes_out_alone_where_the_retry_of_its_post_was_never_sent(rig: Rig) -> None:

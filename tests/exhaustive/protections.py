@@ -271,7 +271,7 @@ REMOVALS = (
     Removal("key and “sent” are on disk before the send", "8", RETRY, 3, ledger=KeySavedAfterTheSend),
     Removal(
         "the transaction that sends decides again", "8",
-        Case("retry", kernels=2, reading=IGNORED, opening=(("hold", 0),), people=False), 5, decided_before,
+        Case("retry", kernels=2, reading=IGNORED, opening=(("hold", 0),), people=False, fates=("ok",), runs=1), 4, decided_before,
     ),
     Removal(
         "a resend waits for 75 s, or 135 s", "11", Case("retry", reading=IGNORED), 3,
@@ -284,18 +284,18 @@ REMOVALS = (
     Removal("retention, where lists show nothing", "12", ONE, 2, fit("remembers its key"), nothing_shown, unsettled=False),
     Removal(
         "the mark: what is there is read before creates are sent", "13",
-        Case("create", ledgers=2, reading=IGNORED, people=False, at_once=False), 4, rule("live or was withdrawn is this row"),
+        Case("create", ledgers=2, reading=IGNORED, people=False, at_once=False, fates=FEW, runs=1), 4, rule("live or was withdrawn is this row"),
     ),
-    Removal("the mark's body", "13", Case("create", ledgers=2), 4, constant(Seen, "is_as_requested", lambda *_: True)),
+    Removal("the mark's body", "13", Case("create", ledgers=2, fates=FEW, runs=1), 4, constant(Seen, "is_as_requested", lambda *_: True)),
     Removal(
         "absence is proof only after five minutes", "14", Case("create", reading=LATE_AND_FORGOTTEN), 2,
         all_of(constant(facts, "PROOF_AFTER", 0.0), constant(rules, "PROOF_AFTER", 0.0)),
     ),
     Removal("only the API's own word says that nothing happened", "16", Case("retry", reading=IGNORED), 2, any_page_speaks),
-    Removal("the baseline: a status counts only as evidence of this try", "18", RETRY, 4, constant(retry, "fate_of", status_trusted)),
+    Removal("the baseline: a status counts only as evidence of this try", "18", Case("retry", fates=("ok", "unanswered"), people=False), 4, constant(retry, "fate_of", status_trusted)),
     Removal(
         "the lease: whoever slept does not send", "21",
-        Case("retry", kernels=2, reading=IGNORED, opening=(("doze", 0),), people=False), 4, ledger=LeaseIgnored,
+        Case("retry", kernels=2, reading=IGNORED, opening=(("doze", 0),), people=False, fates=("ok", "lost"), runs=1), 4, ledger=LeaseIgnored,
     ),
     # Rows of `decide`.
     Removal("a reading settles what it shows", "18, 14, 19", ONE, 2, rule("a reading settles it")),

@@ -749,8 +749,9 @@ class Search:
             self.seen.add(mark)
             branches = [(*history, event) for event in events(world, self.case, history)]
             wrong = list(world.server.violations)
-            if not wrong and self.unsettled:
-                wrong = verdict(world, self.case)
+            if not wrong:
+                said = verdict(world, self.case)
+                wrong = said if self.unsettled else list(world.server.violations)
                 for code in blocked(world):
                     self.told.setdefault(code, history)
         except RuntimeError as failure:

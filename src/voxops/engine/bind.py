@@ -288,9 +288,8 @@ class Binder:
             call is not None
             and call.state in {"accepted", "unknown"}
             and self._now - self._known.dated(call).end > STUCK_AFTER.total_seconds()
-            and not self._is_forbidden(item)
         )
-        hangs = not creates and item.seen.get("status") in IN_FLIGHT_STATUSES
+        hangs = not creates and self._hangs(item)
         return Known(
             item,
             request,
@@ -366,9 +365,9 @@ class Binder:
         They are those on the same target, and on one that the post does not list any more.
         """
         item = known.item
-        if known.creates or self._is_forbidden(item):
+        if known.creates:
             return
-        hangs = item.seen.get("status") in IN_FLIGHT_STATUSES
+        hangs = self._hangs(item)
         state, _ = self._known.readings.subjects.get(str(item.subject), (None, None))
         for call in self._ledger.calls.on([str(item.subject)]):
             age = self._now - self._known.dated(call).end
@@ -386,13 +385,13 @@ class Binder:
             meant = [one for one in here if hangs or item.attempt > one.asked or item.seen.get("again")]
             self._abandon([one for one in meant if one.item.identity != item.identity])
 
-    def _is_forbidden(self, item: Item) -> bool:
-        """Whether the subject as just read forbids an act, so that nothing is abandoned for it."""
-        act, subject = act_named(item.act), str(item.subject)
-        if act.about == "create" or subject not in self._known.readings.subjects:
+    def _hangs(self, item: Item) -> bool:
+        """Whether a target was loaded in flight and nothing forbids that it is tried anew: by that alone its old act is abandoned."""
+        if item.seen.get("status") not in IN_FLIGHT_STATUSES:
             return False
-        state, _ = self._known.readings.subjects[subject]
-        return act.forbids(item, state, self._ledger.requests.past(item.subject)) is not None
+        state, moment = self._known.readings.subjects.get(str(item.subject), (None, None))
+        past = self._ledger.requests.past(item.subject)
+        return moment is None or act_named(item.act).forbids(item, state, past) is None
 
     def _abandon(self, requests: Sequence[Request]) -> None:
         """Close acts that never ended."""
