@@ -70,7 +70,9 @@ FEW = ("ok", "lost", "unanswered", "500 before", "500 after", "400")
 def special() -> dict[str, tuple[Case, int]]:
     """Histories of which there are too many with everything else."""
     rows = Case("create", rows=2, people=False, reading=LAG)
-    two = replace(rows, ledgers=2, more=("part",), fates=("ok", "400", "lost", "500 before", "unanswered"))
+    # Not over a night: what is refused and not remembered is rule 31's.
+    asleep = ("run", "part", "other ledger", "meet", "wait", "wake", "kill", "restart")
+    two = replace(rows, ledgers=2, only=asleep, more=("part",), fates=("ok", "400", "lost", "500 before", "unanswered"))
     return {
         "limits": (replace(rows, more=("limits",), fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
         "limits forget": (replace(rows, reading=LAG_FORGET, fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
@@ -85,6 +87,14 @@ def special() -> dict[str, tuple[Case, int]]:
             6,
         ),
         "laptops nod": (replace(two, reading=Reading(), opening=(("nod", 0),), fates=("ok",), waits=(60.0, 100.0)), 6),
+        "reports": (
+            replace(rows, ledgers=2, reports=True, reading=READINGS["ignored"], fates=("ok", "lost", "unanswered", "500 after")),
+            4,
+        ),
+        "reports lag": (
+            replace(rows, ledgers=2, reports=True, reading=READINGS["lag-ignored"], more=("part",), fates=("ok", "unanswered")),
+            5,
+        ),
         "undo": (replace(rows, reading=Reading(), more=("undo",), fates=FEW), 4),
         "undo lag": (replace(rows, more=("undo",), fates=FEW), 4),
         "undo forget": (replace(rows, reading=LAG_FORGET, more=("undo",), fates=FEW), 4),

@@ -40,6 +40,7 @@ from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
 from voxops.frames.packing import pack as pack_anew
+from voxops.ledger.copies import duplicates_in
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
@@ -97,6 +98,8 @@ class Case:
         Whether all rows have one text.
     canaries : int
         Rows that go first.
+    reports : bool
+        Whether two laptops may create a row twice if it is reported (rule 31).
     """
 
     act: str
@@ -119,6 +122,7 @@ class Case:
     last: bool = False
     equal: bool = False
     canaries: int = 0
+    reports: bool = False
 
     @property
     def may_meet(self) -> tuple[str, ...]:
@@ -358,7 +362,8 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     live = [post for post in ours(world) if post.is_live]
     for which, kernel in enumerate(alive):
         if kernel.asleep:
-            yield ("wake", which)
+            if not flights or case.ledgers == 1:  # else two laptops send at the same moment (rule 31)
+                yield ("wake", which)
             continue
         # The cell is run a second time, whether or not the first goes on; where that is to be undone, once before and once after.
         again = case.runs if "undo" not in more else 1 + ("undo" in kinds)
@@ -366,6 +371,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
             yield ("run", which)
         alone = not flights and not any(other.busy and not other.asleep for other in alive if other is not kernel)
         alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
+        alone = alone and not any(world.time - post.created < case.reading.lag for post in ours(world))
         mends = case.act == "create" and case.people and "changed" not in kinds
         if mends and (alone or case.ledgers == 1):  # else see rule 31
             yield ("run", which, "changed")
@@ -576,11 +582,22 @@ def verdict(world: World, case: Case) -> list[str]:
     world.heal(last=case.last)
     ends = ["a cell never ends"] if world.hangs else []
     return [
-        *world.server.violations,
+        *(unreported(world) if case.reports else world.server.violations),
         *lost(world, case),
         *ends,
         *(said for kernel in world.alive for said in kernel.broken()),
     ]
+
+
+def unreported(world: World) -> list[str]:
+    """Rows for which there are two live posts, and no ledger tells of it (rule 28)."""
+    told = {
+        request.item.row_mark
+        for kernel in world.alive
+        for request in kernel.ledger.requests.get(duplicates_in(kernel.ledger)).values()
+    }
+    posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
+    return [f"a row was created {count} times, and nobody is told" for row, count in posts.items() if count > 1 and row not in told]
 
 
 def judged(case: Case, history: History) -> list[str]:
@@ -748,7 +765,7 @@ class Search:
                 return
             self.seen.add(mark)
             branches = [(*history, event) for event in events(world, self.case, history)]
-            wrong = list(world.server.violations)
+            wrong = [] if self.case.reports else list(world.server.violations)
             if not wrong:
                 said = verdict(world, self.case)
                 wrong = said if self.unsettled else list(world.server.violations)

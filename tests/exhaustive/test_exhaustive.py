@@ -113,3 +113,12 @@ def test_who_waits_for_an_act_in_doubt_is_blocked_only_when_that_was_read_for(fi
         world.heal()
         assert "cancel blocked subject_unknown" not in blocked(world)
         world.close()
+
+
+def test_a_run_ends_whose_act_a_later_plan_has_abandoned() -> None:
+    # It read for the call that was abandoned beside it, for ever.
+    case = Case("retry", reading=Reading(linger=600.0))
+    with universe(case) as make:
+        world = replay(make, case, (("run", 0), ("meet", 0, "lost"), ("night",), ("stuck", 0)))
+        assert verdict(world, case) == []
+        world.close()

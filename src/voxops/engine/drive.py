@@ -402,6 +402,9 @@ class Driver:
                 partial(self._judge, fresh[start : start + AT_ONCE])
             )
             await self._changed(changed)
+            for number in fresh[start : start + AT_ONCE]:
+                if number in self._calls and self._calls[number].state == "closed":  # a later plan has abandoned it
+                    self._forget(number)
 
     def _judge(self, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
         """Look at open calls; the requests that have changed, before and after."""
