@@ -305,7 +305,7 @@ class Server:
                 return 500, error("INTERNAL_ERROR", "broke off")
             self.numbered += 1
             post_id, now = f"post_c{self.numbered}", self.world.time
-            if datetime.fromisoformat(item["scheduledFor"]).timestamp() <= now:
+            if datetime.fromisoformat(item["scheduledFor"]).timestamp() <= flight.sent:
                 self.violations.append(f"{item['content']} was created after its time, and goes out at once")
             if flight.sent > self.world.struck.get(item["content"], math.inf):
                 self.violations.append(f"{item['content']} was struck from the sheet, and went out")
@@ -627,6 +627,8 @@ class Client:
         await self.kernel.awake()
         if not may_go():
             raise TransportError("it must not go any more", sent=False)
+        if self.kernel.paused:
+            self.world.server.violations.append(f"{path} was sent while its run was paused")
         reply = await self.world.launch(method, path, body, key, self.api_key, version)
         self.learn()
         return reply
@@ -762,7 +764,7 @@ class Kernel:
     def __init__(self, world: World, path: Path, api_key: str) -> None:
         self.world = world
         self.path = path
-        self.dead = self.asleep = False
+        self.dead = self.asleep = self.paused = False
         self.sleepy = False  # falls asleep between its next commit of a call and the send
         self.drowsy = False  # falls asleep when the connection of its next send stands
         self.client = Client(world, self, api_key)
@@ -820,6 +822,15 @@ class Kernel:
         if execution._after is not None:
             await execution._after
 
+    async def resume(self, run: str) -> None:
+        """Resume a run, whatever paused it."""
+        living = next((one for one in self._executions if one.id == run and not one.over), None)
+        await (living or self.execution(run)).allow()
+        if living is None:
+            await self.drive(run)
+        else:
+            living.resume()
+
     def execution(self, run: str, **options: Any) -> Execution:
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent(), **options)
@@ -834,7 +845,7 @@ class Kernel:
     def drive_all(self, *, last: bool = False) -> None:
         """Drive every run of the ledger, or the last: they are resumed."""
         for run in self.runs()[-1:] if last else self.runs():
-            self.start(self.drive(run))
+            self.start(self.resume(run))
 
     async def undo(self, run: str) -> None:
         """Withdraw what a run created."""
@@ -1152,7 +1163,7 @@ class World:
     def heal(self, *, last: bool = False) -> None:
         """Let the network be well and somebody resume all runs, or the last of each ledger, until nothing moves any more."""
         for kernel in self.alive:
-            kernel.asleep = kernel.drowsy = kernel.sleepy = False
+            kernel.asleep = kernel.drowsy = kernel.sleepy = kernel.paused = False
             kernel.client.open = True
         self.settle()
         if not self.alive:

@@ -98,6 +98,8 @@ class Case:
         Whether all rows have one text.
     canaries : int
         Rows that go first.
+    begin : tuple
+        The first events that are counted.
     reports : bool
         Whether two laptops may create a row twice if it is reported (rule 31).
     """
@@ -123,6 +125,7 @@ class Case:
     equal: bool = False
     canaries: int = 0
     reports: bool = False
+    begin: History = (("run", 0),)
 
     @property
     def may_meet(self) -> tuple[str, ...]:
@@ -289,8 +292,10 @@ def play(world: World, case: Case, event: Event) -> None:
                 kernel.start(kernel.retry_stuck(run))
         case ("pause", which):
             kernel = world.alive[which]
+            kernel.paused = True
             kernel.start(kernel.pause())
         case ("resume", which):
+            world.alive[which].paused = False
             world.alive[which].drive_all()
         case ("meet", which, fate):
             world.meet(world.open_flights()[which], fate)
@@ -426,7 +431,8 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     # Beside what moves in another ledger an edit is rule 31's.
     if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
-    if case.people and live and "delete" not in kinds and case.act == "create":
+    copies = any(event[0] == "load copies" for event in past)  # what happens while their withdrawal is in flight can't be prevented
+    if case.people and live and "delete" not in kinds and case.act == "create" and not (copies and (flights or "run loaded" in kinds)):
         yield ("delete",)
     for name in ("edit tags", "write", "withdraw"):
         if name in more and live and name not in kinds:
@@ -652,6 +658,12 @@ def lost(world: World, case: Case) -> list[str]:
         question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
         for subject, platform, act, item in ledger.query(question):
             problems += _not_so(world, subject, platform, act, json.loads(item))
+    if any(event[0] == "load copies" for event in case.begin):
+        problems += [
+            f"the duplicate of {post.born} was withdrawn, and nothing of it is live"
+            for post in ours(world)
+            if not any(other.is_live for other in ours(world) if other.born == post.born)
+        ]
     if case.canaries and outcomes.get("row 0") is Outcome.FAILED and server.created["row 1"]:
         problems.append("the canary failed, and the others went out")
     if settles:
@@ -722,9 +734,9 @@ class Search:
     def __init__(self, case: Case, depth: int, *, unsettled: bool = True, stops: bool = True) -> None:
         self.case, self.depth, self.unsettled, self.stops = case, depth, unsettled, stops
         self.histories = 0
-        self.length = 1
+        self.length = len(case.begin)
         self.seen: set[str] = set()
-        self.level: list[History] = [(("run", 0),)]
+        self.level: list[History] = [self.case.begin]
         self.at = 0
         self.following: list[History] = []
         self.wrong: list[tuple[History, tuple[str, ...]]] = []
