@@ -191,11 +191,11 @@ def status_trusted(target: Any, *_: Any) -> Fate:
     return {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}.get(target.status, Fate.MOVING)
 
 
-def own_calls_only(self: Any, calls: Any, **_: Any) -> None:
+def own_calls_only(self: Any, calls: Any, *, anew: bool = False) -> None:
     """Whoever loops reads for the calls of its own runs only."""
     mine = {call for one in self._passes.values() for call in one.open}
     known = drive.Driver._take_calls_of_all  # type: ignore[attr-defined]
-    known(self, [call for call in calls if call.id in mine], anew=mine)
+    known(self, [call for call in calls if call.id in mine], anew=anew)
 
 
 @contextmanager
@@ -414,7 +414,8 @@ REMOVALS = (
     ),
     Removal(
         "no more than 15 s pass between commit and send", "8 ◇",
-        Case("create", rows=2, ledgers=2, people=False, opening=(("doze", 0),), fates=("ok",), more=("part",), waits=(60.0,), runs=1), 6,
+        Case("create", rows=2, ledgers=2, people=False, fates=("ok",), runs=0, begin=(("wake", 0),),
+             opening=(("doze", 0), ("run", 0), ("wait", 60.0), ("other ledger",), ("run", 1, "part"), ("meet", 0, "ok"))), 2,
         constant(calls_module, "LEAVES_WITHIN", 1e9),
     ),
     Removal(
@@ -436,11 +437,11 @@ REMOVALS = (
     ),
     Removal(
         "an undo stands in the ledger", "22", replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
-        constant(bind.Binder, "_undo", nothing),
+        constant(bind.Binder, "_undo", lambda *_: []),
     ),
     Removal(
         "a named change counts what may have left before", "5 ◆", Case("move", more=("move",), fates=FEW, people=False), 4,
-        constant(update, "_values_before", lambda *_: {}),
+        constant(update, "_values_before", lambda *_: ({}, set())),
     ),
     Removal(
         "a named change writes its mark", "5 ◆", Case("move", ledgers=2, reading=IGNORED, at_once=False, fates=("ok",), people=False, runs=1), 5,

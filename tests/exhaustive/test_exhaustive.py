@@ -122,3 +122,13 @@ def test_a_run_ends_whose_act_a_later_plan_has_abandoned() -> None:
         world = replay(make, case, (("run", 0), ("meet", 0, "lost"), ("night",), ("stuck", 0)))
         assert verdict(world, case) == []
         world.close()
+
+
+def test_who_loops_reads_for_every_open_call_also_for_one_that_binding_has_looked_at() -> None:
+    # A killed run had changed the post, nobody knows whether; its withdrawal waited for that without end, and the post went out.
+    case = Case("update", last=True)
+    with universe(case) as make:
+        world = replay(make, case, (("run", 0), ("meet", 0, "lost"), ("kill", 0), ("another",), ("run", 0, "cancel")))
+        assert verdict(world, case) == []
+        assert world.server.posts["post_s0"].shown == "cancelled"
+        world.close()

@@ -13,7 +13,7 @@ import itertools
 import math
 import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -257,7 +257,7 @@ class Driver:
         self._passes[current.run] = current
         for number in requests:
             self._known.tries.pop(number, None)
-        self._take_calls(ledger.calls.open(), anew=current.open)
+        self._take_calls(ledger.calls.open(), anew=True)
 
     def _block_harmed(self, ids: Sequence[int]) -> None:
         """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
@@ -270,12 +270,12 @@ class Driver:
             block = Block(Reason("ledger_changed_by_hand"))
             write(self._ledger, [(one, block) for one in unsent], self._known.now)
 
-    def _take_calls(self, calls: Iterable[Call], *, anew: Collection[int] = ()) -> None:
-        """Read for these open calls, once at least; for those of `anew` also where they are as they were."""
+    def _take_calls(self, calls: Iterable[Call], *, anew: bool = False) -> None:
+        """Read for these open calls, once at least; where a run begins also for those that are as they were."""
         for call in calls:
             known = self._calls.get(call.id)
             self._calls[call.id] = call
-            if known is None or call.id in anew or (known.state, known.tries) != (call.state, call.tries):
+            if known is None or anew or (known.state, known.tries) != (call.state, call.tries):
                 self._watch(call)
 
     def _watch(self, call: Call) -> None:
