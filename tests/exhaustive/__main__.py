@@ -88,11 +88,24 @@ def special() -> dict[str, tuple[Case, int]]:
         ),
         "laptops nod": (replace(two, reading=Reading(), opening=(("nod", 0),), fates=("ok",), waits=(60.0, 100.0)), 6),
         "reports": (
-            replace(rows, ledgers=2, reports=True, reading=READINGS["ignored"], fates=("ok", "lost", "unanswered", "500 after")),
+            replace(
+                rows,
+                ledgers=2,
+                reports=True,
+                reading=READINGS["ignored"],
+                fates=("ok", "lost", "unanswered", "500 after"),
+            ),
             4,
         ),
         "reports lag": (
-            replace(rows, ledgers=2, reports=True, reading=READINGS["lag-ignored"], more=("part",), fates=("ok", "unanswered")),
+            replace(
+                rows,
+                ledgers=2,
+                reports=True,
+                reading=READINGS["lag-ignored"],
+                more=("part",),
+                fates=("ok", "unanswered"),
+            ),
             5,
         ),
         "undo": (replace(rows, reading=Reading(), more=("undo",), fates=FEW), 4),

@@ -406,6 +406,10 @@ class Server:
         """Queue what is not published again, or the one target that a fix names."""
         parts = flight.path.split("/")
         post = self.posts[parts[3]]
+        if "~" in flight.path:
+            flight.changed = False
+            self.violations.append(f"{flight.path} names no target")
+            return 404, error("NOT_FOUND")
         places = range(len(post.status)) if flight.path.endswith("/retry") else [int(parts[5].removeprefix("pp"))]
         if not any(post.status[place] == "failed" or post.jobs[place] for place in places):
             flight.changed = False

@@ -431,8 +431,16 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     # Beside what moves in another ledger an edit is rule 31's.
     if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
-    copies = any(event[0] == "load copies" for event in past)  # what happens while their withdrawal is in flight can't be prevented
-    if case.people and live and "delete" not in kinds and case.act == "create" and not (copies and (flights or "run loaded" in kinds)):
+    copies = any(
+        event[0] == "load copies" for event in past
+    )  # what happens while their withdrawal is in flight can't be prevented
+    if (
+        case.people
+        and live
+        and "delete" not in kinds
+        and case.act == "create"
+        and not (copies and (flights or "run loaded" in kinds))
+    ):
         yield ("delete",)
     for name in ("edit tags", "write", "withdraw"):
         if name in more and live and name not in kinds:
@@ -603,7 +611,11 @@ def unreported(world: World) -> list[str]:
         for request in kernel.ledger.requests.get(duplicates_in(kernel.ledger)).values()
     }
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
-    return [f"a row was created {count} times, and nobody is told" for row, count in posts.items() if count > 1 and row not in told]
+    return [
+        f"a row was created {count} times, and nobody is told"
+        for row, count in posts.items()
+        if count > 1 and row not in told
+    ]
 
 
 def judged(case: Case, history: History) -> list[str]:

@@ -132,3 +132,20 @@ def test_who_loops_reads_for_every_open_call_also_for_one_that_binding_has_looke
         assert verdict(world, case) == []
         assert world.server.posts["post_s0"].shown == "cancelled"
         world.close()
+
+
+@pytest.mark.parametrize("cells", [("", "filtered"), ("filtered", "")])
+def test_a_row_that_a_later_plan_asks_otherwise_leaves_with_that_plan_only(cells: tuple[str, str]) -> None:
+    # The first run waited for the rate limit, and sent what the second asked as its own act: a fix to the path of a retry, and the reverse.
+    case = Case("retry", targets=2)
+    with universe(case) as make:
+        history = (("hold", 0), *(("run", 0, cell) for cell in cells), ("let go", 0))
+        world = replay(make, case, history)
+        calls = []
+        while flights := world.open_flights():
+            calls += [flight.path for flight in flights]
+            for flight in list(flights):
+                world.meet(flight, "ok")
+        assert verdict(world, case) == []
+        assert calls == ["/v1/posts/post_0/platforms/pp0/fix"] if cells[1] else ["/v1/posts/post_0/retry"]
+        world.close()

@@ -597,11 +597,7 @@ class Driver:
     async def _look(self, current: Pass, group: Group) -> None:
         """Decide about a group: send it, read for it, or let it wait."""
         happened = self._happened
-        requests = [
-            one
-            for one in self._ledger.requests.get(group.ids).values()
-            if one.call is None and one.outcome is Outcome.PENDING
-        ]
+        requests = group.unsent(self._ledger)
         group.idle = not requests
         if group.idle:
             current.readings = 0
@@ -785,11 +781,7 @@ class Driver:
             wanted: dict[str, bool] = {}
             items = []
             for _, group in groups:
-                requests = [
-                    one
-                    for one in self._ledger.requests.get(group.ids).values()
-                    if one.call is None and one.outcome is Outcome.PENDING
-                ]
+                requests = group.unsent(self._ledger)
                 if group.act.about == "create":
                     items += [one.item for one in requests]
                     continue

@@ -28,6 +28,7 @@ from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, s
 from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, Yes, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
+from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
 from voxops.model import Outcome
 
@@ -69,6 +70,15 @@ class Group:
     throttled: int = 0
     idle: bool = False
     alone: bool = False
+
+    def unsent(self, ledger: Ledger) -> list[Request]:
+        """Its requests that are in no call; what a later plan asks as another act leaves with that plan."""
+        requests = ledger.requests.get(self.ids).values()
+        return [
+            one
+            for one in requests
+            if one.call is None and one.outcome is Outcome.PENDING and one.item.act == self.act.name
+        ]
 
 
 @dataclass
@@ -126,12 +136,7 @@ class Sender:
     def take(self, group: Group, gate: Gate) -> Call | Decision | None:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
         ledger, known = self._ledger, self._known
-        unsent = [
-            one
-            for one in ledger.requests.get(group.ids).values()
-            if one.call is None and one.outcome is Outcome.PENDING
-        ]
-        requests, decisions = ask(known, unsent, gate, taking=True)
+        requests, decisions = ask(known, group.unsent(ledger), gate, taking=True)
         write(ledger, decisions, known.now)
         if not requests:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
