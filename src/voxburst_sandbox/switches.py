@@ -40,6 +40,8 @@ class Switches:
         No answer ever shows them.
     no_listed_metadata : bool
         Lists show no metadata, single reads do.
+    empty_listed_metadata : bool
+        Lists show an empty object for it.
     list_lag_seconds : float
         Lists show the posts as they were so many virtual seconds ago; single reads are current.
     single_reads_lag : bool
@@ -140,6 +142,7 @@ class Switches:
     no_target_ids: bool = False
     no_metadata: bool = False
     no_listed_metadata: bool = False
+    empty_listed_metadata: bool = False
     list_lag_seconds: float = 0.0
     single_reads_lag: bool = False
     listed_error_characters: int = 0

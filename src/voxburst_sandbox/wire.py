@@ -166,6 +166,8 @@ def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
     }
     if switches.no_metadata or (listed and switches.no_listed_metadata):
         del shown["metadata"]
+    elif listed and switches.empty_listed_metadata:
+        shown["metadata"] = {}
     return shown
 
 

@@ -19,9 +19,9 @@ from voxburst_sandbox import posts
 LATER = "2027-03-01T09:01:00+00:00"
 
 
-@pytest.fixture(autouse=True)
-def _lists_show_no_metadata(rig: Rig) -> None:
-    rig.sandbox.set_switches(no_listed_metadata=True)
+@pytest.fixture(autouse=True, params=["no_listed_metadata", "empty_listed_metadata"])
+def _lists_show_no_metadata(rig: Rig, request: pytest.FixtureRequest) -> None:
+    rig.sandbox.set_switches(**{request.param: True})
 
 
 def change(rig: Rig, texts: Iterable[str], how: str) -> None:

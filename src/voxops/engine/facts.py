@@ -61,6 +61,8 @@ class Readings:
         Posts that the last walk has shown, and those on top of it since.
     alone : dict
         Posts without a mark that were read by themselves since, None for one that does not exist.
+    lists_hide : bool or None
+        Whether lists show other metadata than single reads do, as one post has told; None where nobody has looked.
     """
 
     subjects: dict[str, tuple[Any, Moment]] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Readings:
     since: float = 0.0
     window: dict[str, PostState] = field(default_factory=dict)
     alone: dict[str, PostState | None] = field(default_factory=dict)
+    lists_hide: bool | None = None
     _over: dict[tuple[int, float], float] = field(default_factory=dict)
 
     def looked(self, call: Call, moment: Moment | None) -> float | None:

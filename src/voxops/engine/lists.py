@@ -311,7 +311,6 @@ class Reader:
         self._list = CreatedList(client)
         self._listings: dict[str, _Listing] = {}
         self._last: dict[str, tuple[str, str | None]] = {}
-        self._bare: dict[str, str | None] = {}  # posts that bear no mark, read by themselves -> their time stamp then
 
     @property
     def pages(self) -> int:
@@ -453,15 +452,6 @@ class Reader:
                 status=reply.status,
                 body=reply.body,
             )
-        return state
-
-    async def unmarked(self, listed: PostState) -> PostState | None:
-        """Read a post by itself that bears no mark in a list, once as long as it is not changed; None if it does not exist."""
-        if listed.post_id in self._bare and self._bare[listed.post_id] == listed.updated_at:
-            return listed
-        state = await self.post(listed.post_id)
-        if state is not None and state.mark is None:
-            self._bare[listed.post_id] = listed.updated_at
         return state
 
     async def created(

@@ -71,7 +71,7 @@ def candidates(
         and state.post_id not in claimed
         and not is_older(state, first_sent)
         and (
-            (not marks and state.metadata is None and state.source == "list")  # a list without marks may show anything
+            (not marks and state.source == "list")  # a list that has never shown our marks may hide them
             or any(could_be(state, request.item.body or {}, marks=marks) for request in requests)
         )
     ]

@@ -132,6 +132,7 @@ class Eyes:
         )
         whole = listed.whole or deep is not None or first or self._readings.walked is None
         await self._alone(listed, calls)
+        await self._compare(listed)
         await self._commit(partial(self._learn, listed, moment.at, looked_through))
         self.reader.learnt(listed)
         readings = self._readings
@@ -192,6 +193,15 @@ class Eyes:
                 self._readings.alone[post] = state = await self.reader.post(post)
                 listed.note({post: state})
 
+    async def _compare(self, listed: Listed) -> None:
+        """Learn from one post whether lists show metadata as single reads do: an object may be there, and empty or without our marks."""
+        shown = [state for state in listed.posts.values() if state.metadata is not None]
+        if self._readings.lists_hide is not None or listed.marked or self._ledger.seen.lists_show_marks or not shown:
+            return
+        fullest = max(shown, key=lambda one: (len(one.metadata or {}), one.created_at or "", one.post_id))
+        if (alone := await self.reader.post(fullest.post_id)) is not None:
+            self._readings.lists_hide = alone.metadata != fullest.metadata
+
     def _learn(self, listed: Listed, began: float, looked_through: float | None) -> None:
         """Write what the lists have shown."""
         # A post of the future stands on top of the list for days, and would hide what is created until then.
@@ -209,10 +219,9 @@ class Eyes:
 
     def strange(self) -> list[str]:
         """Posts in the window that bear no mark, where lists show none, and that this ledger has never read by themselves (rule 13)."""
-        window = self._readings.window
-        if self._ledger.seen.lists_show_marks or any(state.metadata is not None for state in window.values()):
+        if self._ledger.seen.lists_show_marks or self._readings.lists_hide is False:
             return []
-        return sorted(self._ledger.seen.unknown(window))
+        return sorted(self._ledger.seen.unknown(self._readings.window))
 
     async def read_strange(
         self, posts: Sequence[str], items: Sequence[Item] = (), *, trust_lists: bool = False
@@ -221,16 +230,19 @@ class Eyes:
         if trust_lists:
             shown = {shown_of_body(item.body or {}) for item in items}
             posts = [post for post in posts if shown_of_state(self._readings.window[post]) in shown]
-        for post in posts:
+        for start in range(0, len(posts), FEW):
             moment = self.moment()
-            state = await self.reader.post(post)
-            states = {} if state is None else {post: state}
-            self._readings.window |= states
-            await self._commit(partial(self._remember, post, state, moment.at))
+            states = {post: await self.reader.post(post) for post in posts[start : start + FEW]}
+            self._readings.window |= {post: state for post, state in states.items() if state is not None}
+            await self._commit(partial(self._remember, states, moment.at))
 
-    def _remember(self, post: str, state: PostState | None, began: float) -> None:
-        gone = Seen(post, "", "deleted", began=began, source="single", since=began)
-        self._ledger.seen.learn([gone if state is None else presence.seen_of(state, began)])
+    def _remember(self, states: Mapping[str, PostState | None], began: float) -> None:
+        self._ledger.seen.learn(
+            Seen(post, "", "deleted", began=began, source="single", since=began)
+            if state is None
+            else presence.seen_of(state, began)
+            for post, state in states.items()
+        )
 
     def is_much(self, posts: Sequence[str]) -> bool:
         """Whether reading these posts one by one takes more than ten minutes at the rate limit."""
