@@ -154,6 +154,44 @@ def ledger_share(count: int) -> dict[str, Any]:
     }
 
 
+def retries(count: int) -> dict[str, Any]:
+    """Retry so many posts over loopback without a limit, the server in a process of its own: processor time, the sending and the whole."""
+    with (
+        serving(posts=count * 8, speed=50.0) as (url, key),
+        tempfile.TemporaryDirectory() as folder,
+        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
+    ):
+        return _cost(ws, _retry_of(ws, count), count)
+
+
+def creates(count: int) -> dict[str, Any]:
+    """Create so many posts over loopback without a limit, the server in a process of its own."""
+    with (
+        serving(posts=0, speed=50.0) as (url, key),
+        tempfile.TemporaryDirectory() as folder,
+        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
+    ):
+        accounts = ws.accounts()
+        account = accounts.loc[(accounts["status"] == "active") & (accounts["platform"] != "instagram"), "account_id"]
+        sheet = pd.DataFrame({"row_id": [f"r{n:05}" for n in range(count)]})
+        sheet["content"] = [f"Row {n} of a campaign" for n in range(count)]
+        sheet["accounts"] = str(account.iloc[0])
+        sheet["scheduled_for"] = [f"2027-03-01T{n // 60 % 24:02}:{n % 60:02}:00Z" for n in range(count)]
+        return _cost(ws, vx.plan_create(sheet, key="row_id", campaign="bench"), count)
+
+
+def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
+    """What it costs this process to run a plan, and how long that takes."""
+    began, busy = time.perf_counter(), time.process_time()
+    run = ws.run(plan)
+    bound = time.perf_counter()
+    run.wait()
+    ended, spent = time.perf_counter(), time.process_time() - busy
+    outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
+    assert sum(outcomes.values()) >= count
+    return {"rows": count, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes}
+
+
 def _flush(folder: Path, times: int = 200) -> float:
     """Seconds that a commit of a ledger in this folder waits for the disk."""
     ledger = Ledger(folder / "flush.sqlite")
