@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from voxops._support.arguments import did_you_mean
@@ -61,8 +62,13 @@ def shown_of_state(state: PostState) -> str | None:
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
     """Fingerprint of content as it is read, accounts and time."""
+    return _shown(content, tuple(sorted(set(accounts))), when)
+
+
+@lru_cache(keys.KEPT)
+def _shown(content: str, accounts: tuple[str, ...], when: str) -> str:
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
-    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
+    return fingerprint("shown", as_read(content), accounts, moment.isoformat())
 
 
 def accounts_of(state: PostState) -> list[str]:

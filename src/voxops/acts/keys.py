@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text
 
+KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
 _TYPOGRAPHIC = str.maketrans("‘’‐‑–—", "''----")
 
 
@@ -39,6 +41,7 @@ def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
     return str(UUID(bytes=digest[:16], version=4))
 
 
+@lru_cache(KEPT)
 def mark(campaign: str, key: str, attempt: int) -> str:
     """Return ``metadata.voxopsOp`` of a created post: campaign, row and attempt, hashed (rule 13)."""
     return fingerprint("mark", campaign, key, attempt)
@@ -49,11 +52,13 @@ def marks(campaign: str, key: str, attempts: Iterable[int]) -> list[str]:
     return fingerprints("mark", campaign, key, numbers=attempts)
 
 
+@lru_cache(KEPT)
 def row_mark(campaign: str, key: str) -> str:
     """Return ``metadata.voxopsRow`` of a created post: campaign and row, hashed, whichever attempt (rule 13)."""
     return fingerprint("row", campaign, key)
 
 
+@lru_cache(KEPT)
 def campaign_mark(campaign: str) -> str:
     """Return ``metadata.voxopsCampaign`` of a created post: the campaign, hashed (rule 13)."""
     return fingerprint("campaign", campaign)

@@ -37,6 +37,8 @@ def as_mark(value: Any) -> str | None:
 
     An altered mark must not count as another row's, which would prove that this row was not created.
     """
+    if value is None:
+        return None
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
     text = str(value).strip(' "').lower()
@@ -85,7 +87,7 @@ class PostState:
     @property
     def mark(self) -> str | None:
         """The mark of the create by voxops (rule 13)."""
-        return self.marks[0]
+        return as_mark((self.metadata or {}).get("voxopsOp"))
 
     @property
     def marks(self) -> tuple[str | None, ...]:

@@ -78,6 +78,7 @@ class Pass:
     acts: int = 0
     transitions: list[Transition] = field(default_factory=list)
     ready: deque[Group] = field(default_factory=deque)
+    sendable: deque[Group] = field(default_factory=deque)  # what may be sent, in order
     parked: list[Group] = field(default_factory=list)  # until the run sends, canaries have ended, or what comes first
     under_way: int = 0
     reading: int = 0
@@ -348,8 +349,7 @@ class Driver:
             self._version = version
             await self._commit(self._ledger.calls.expire)
             opened = self._ledger.calls.open()
-            for gone in self._calls.keys() - {call.id for call in opened}:
-                self._forget(gone)
+            self._forget(self._calls.keys() - {call.id for call in opened})
             self._take_calls(opened)
             self._follow_others()
             await self._look_again()
@@ -517,15 +517,14 @@ class Driver:
                         after.error_message or after.error_code or str(after.reason or ""),
                     )
                     current.transitions.append(move)
-                elif group not in current.ready:
+                elif group not in current.ready and group not in current.sendable:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
             self._check_limit(current)
             self._unpark(current)
-        for call in {before.call for before, _ in changed if before.call is not None}:
-            if not self._ledger.requests.of_call(call):
-                self._forget(call)
+        left = self._ledger.requests.of_calls({before.call for before, _ in changed if before.call is not None})
+        self._forget(call for call, requests in left.items() if not requests)
         await self._look_again()
 
     def _check_limit(self, current: Pass) -> None:
@@ -542,15 +541,16 @@ class Driver:
             current.ready.extend(current.parked)
             current.parked.clear()
 
-    def _forget(self, number: int) -> None:
-        """A call answers for nothing any more."""
-        self._calls.pop(number, None)
-        self._judged.pop(number, None)
-        self._polled.discard(number)
-        self._resend.discard(number)
-        self._stale.pop(number, None)
-        for current in self._passes.values():
-            current.open.discard(number)
+    def _forget(self, calls: Iterable[int]) -> None:
+        """These calls answer for nothing any more."""
+        gone = set(calls)
+        for number in gone:
+            for known in (self._calls, self._judged, self._stale):
+                known.pop(number, None)
+        self._polled -= gone
+        self._resend -= gone
+        for current in self._passes.values() if gone else ():
+            current.open -= gone
             self._unpark(current)
 
     def _sender_of(self, number: int) -> Pass | None:
@@ -568,14 +568,25 @@ class Driver:
                 self._resending.add(number)
                 self._spawn(current, self._send_again(current, number))
         for current in list(self._passes.values()):
-            if not current.sends:
-                continue
-            looked = 0
-            while current.ready and len(self._senders) < WIDTH and len(self._unread) < self._offered(current.ready[0]):
-                await self._look(current, current.ready.popleft())
-                looked += 1
-                if looked % 50 == 0:
+            while current.sends and len(self._senders) < WIDTH and (current.sendable or self._has_offers(current)):
+                if current.sendable:
+                    group = current.sendable.popleft()
+                    self._spawn(current, self._send(current, group))
+                else:
+                    await self._look(current, self._next_groups(current))
                     await asyncio.sleep(0)
+
+    def _has_offers(self, current: Pass) -> bool:
+        """Whether groups are to be decided about: not before all that may be sent is on its way, so that what is read is not old by then."""
+        return bool(current.ready) and len(self._unread) < self._offered(current.ready[0])
+
+    def _next_groups(self, current: Pass) -> list[Group]:
+        """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
+        some = [current.ready.popleft()]
+        room = min(AT_ONCE, self._offered(some[0]) - len(self._unread))
+        while current.ready and len(some) < room and "create" not in {some[0].act.about, current.ready[0].act.about}:
+            some.append(current.ready.popleft())
+        return some
 
     def _offered(self, group: Group) -> int:
         """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
@@ -594,23 +605,36 @@ class Driver:
             stopped = Reason("undone" if head.undone else "paused")
         return replace(current.gate, stopped=stopped)
 
-    async def _look(self, current: Pass, group: Group) -> None:
-        """Decide about a group: send it, read for it, or let it wait."""
+    async def _look(self, current: Pass, groups: Sequence[Group]) -> None:
+        """Decide about groups: send them, read for them, or let them wait."""
         happened = self._happened
-        requests = group.unsent(self._ledger)
-        group.idle = not requests
-        if group.idle:
-            current.readings = 0
-            return
-        sends, others = ask(self._known, requests, replace(current.gate, stopped=current.stopped))
-        final = [(one, each) for one, each in others if isinstance(each, Settle | Block)]
+        requests = self._ledger.requests.get(number for group in groups for number in group.ids)
+        unsent = {group: group.unsent(requests) for group in groups}
+        gate = replace(current.gate, stopped=current.stopped)
+        facts = self._known.unsent([one for some in unsent.values() for one in some], gate)
+        said = {group: ask(facts, some) for group, some in unsent.items()}
+        final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
-            current.readings = 0
             after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
             before = {one.id: one for one, _ in final}
             await self._changed([(before[one.id], one) for one in after])
+        for group, (sends, others) in said.items():
+            group.idle = not (sends or others)
+            self._follow(current, group, sends, others, happened)
+
+    def _follow(
+        self,
+        current: Pass,
+        group: Group,
+        sends: Sequence[Request],
+        others: Sequence[tuple[Request, Decision]],
+        happened: int,
+    ) -> None:
+        """Do what was decided about a group."""
         reads = [each for _, each in others if isinstance(each, Read)]
         waits = [(one, each) for one, each in others if isinstance(each, Wait)]
+        if group.idle or len(reads) + len(waits) < len(others):
+            current.readings = 0
         for one, each in waits:
             current.waits[one.id] = each.reason
         if reads and current.readings > MOST_READINGS:
@@ -625,7 +649,7 @@ class Driver:
                 current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
                 self._wait(current, group, [verdict], happened)
             else:
-                self._spawn(current, self._send(current, group))
+                current.sendable.append(group)
         elif waits:
             self._wait(current, group, [each for _, each in waits], happened)
 
@@ -678,8 +702,11 @@ class Driver:
             decision = sent.decision
             if isinstance(decision, Wait):
                 self._wait(current, group, [decision], happened)
-            else:
-                current.ready.append(group)  # what is left of it is looked at once more
+                return
+            current.ready.append(group)  # what is left of it is looked at once more
+            if isinstance(decision, Read):  # and so are the others, of which what was read may be too old as well
+                current.ready.extendleft(reversed(current.sendable))
+                current.sendable.clear()
             return
         current.acts += 1
         current.readings = 0
@@ -781,7 +808,7 @@ class Driver:
             wanted: dict[str, bool] = {}
             items = []
             for _, group in groups:
-                requests = group.unsent(self._ledger)
+                requests = group.unsent(self._ledger.requests.get(group.ids))
                 if group.act.about == "create":
                     items += [one.item for one in requests]
                     continue
@@ -853,7 +880,7 @@ class Driver:
 
     def _moves(self, current: Pass) -> bool:
         """Whether anything of a run may still go on by itself."""
-        if current.sends and (current.ready or current.timed):
+        if current.sends and (current.ready or current.sendable or current.timed):
             return True
         if current.sends and current.parked and (self._busy() or any(map(self._call_moves, self._calls))):
             return True
@@ -885,10 +912,7 @@ class Driver:
         if self._fresh & self._calls.keys():
             return True
         return any(
-            current.sends
-            and current.ready
-            and len(self._senders) < WIDTH
-            and len(self._unread) < self._offered(current.ready[0])
+            current.sends and len(self._senders) < WIDTH and (current.sendable or self._has_offers(current))
             for current in self._passes.values()
         )
 

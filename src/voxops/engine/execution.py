@@ -68,8 +68,8 @@ class Execution:
             await self.current.idle.wait()
         if withdraw:
             await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
-            self.current.ready.clear()
-            self.current.parked.clear()
+            for groups in (self.current.ready, self.current.sendable, self.current.parked):
+                groups.clear()
 
     async def allow(self, *, trust_lists: bool = False) -> None:
         """The run may send again: what paused it is over."""

@@ -419,7 +419,7 @@ class Unsent:
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
         creates = [one for one in requests if act_named(one.item.act).about == "create"]
-        self._others = [one for one in requests if one not in creates] if len(creates) < len(requests) else []
+        others = {str(one.item.subject) for one in requests if act_named(one.item.act).about != "create"}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
         self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
         self._in_flight: dict[str | None, list[Request]] = {}
@@ -429,8 +429,9 @@ class Unsent:
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
         self._calls: dict[str, list[Call]] = {}
-        for call in ledger.calls.on({str(one.item.subject) for one in self._others}) if self._others else ():
+        for call in ledger.calls.on(others) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
+        self._past = ledger.requests.pasts(others) if others else {}
         first = sorted({each for one in requests for each in gate.first.get(one.id, ())})
         self._first = ledger.requests.get(first) if first else {}
 
@@ -487,7 +488,7 @@ class Unsent:
             moment = None  # what lists leave out decides, too
         if moment is None:
             return base
-        past = known.ledger.requests.past(request.item.subject)
+        past = self._past.get(subject, [])
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
         return replace(base, read=moment.at, done=done, forbidden=forbidden, kept=self._kept(request))

@@ -285,4 +285,5 @@ def _phase(current: Pass) -> str:
         return "stopped"
     if current.paused:
         return "paused"
-    return "sending" if current.under_way or current.ready or current.timed or current.reading else "watching"
+    waits = current.ready or current.sendable or current.timed
+    return "sending" if waits or current.under_way or current.reading else "watching"

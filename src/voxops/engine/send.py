@@ -6,7 +6,7 @@ The only place where the ledger and sending meet (rules 8, 10, 15 to 17, 21).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,13 +22,12 @@ from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.engine.bind import write
-from voxops.engine.facts import Gate
+from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
 from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, Yes, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
-from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
 from voxops.model import Outcome
 
@@ -71,13 +70,13 @@ class Group:
     idle: bool = False
     alone: bool = False
 
-    def unsent(self, ledger: Ledger) -> list[Request]:
-        """Its requests that are in no call; what a later plan asks as another act leaves with that plan."""
-        requests = ledger.requests.get(self.ids).values()
+    def unsent(self, requests: Mapping[int, Request]) -> list[Request]:
+        """Its requests, of these, that are in no call; what a later plan asks as another act leaves with that plan."""
         return [
             one
-            for one in requests
-            if one.call is None and one.outcome is Outcome.PENDING and one.item.act == self.act.name
+            for number in self.ids
+            if (one := requests.get(number)) is not None
+            and one.call is None and one.outcome is Outcome.PENDING and one.item.act == self.act.name
         ]
 
 
@@ -136,13 +135,15 @@ class Sender:
     def take(self, group: Group, gate: Gate) -> Call | Decision | None:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
         ledger, known = self._ledger, self._known
-        requests, decisions = ask(known, group.unsent(ledger), gate, taking=True)
+        unsent = group.unsent(ledger.requests.get(group.ids))
+        requests, decisions = ask(known.unsent(unsent, gate, taking=True), unsent)
         write(ledger, decisions, known.now)
         if not requests:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
         act = group.act
-        requests, verdict = fitting(known, group, requests)
+        harmed = not ledger.requests.are_unharmed(one.id for one in requests)
+        requests, verdict = fitting(known, group, requests, harmed=harmed)
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):
@@ -240,7 +241,7 @@ class Sender:
             done, ending, body = [], Ending("unknown", Reason("answer_unreadable")), None
         state = "unknown" if ending.state == "answered" else ending.state
         answered = event.status is not None and (
-            state == "limited" or not still_runs(event) or ending.state in {"accepted", "answered"}
+            state == "limited" or ending.state in {"accepted", "answered"} or not still_runs(event)
         )
         last = ledger.calls.end(
             call,
@@ -339,11 +340,8 @@ class Sender:
         )  # fmt: skip
 
 
-def ask(
-    known: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool = False
-) -> tuple[list[Request], list[tuple[Request, Decision]]]:
+def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], list[tuple[Request, Decision]]]:
     """Decide about unsent requests one after the other; those that may be sent, and what is to be said of the others."""
-    unsent = known.unsent(requests, gate, taking=taking)
     sends: list[Request] = []
     others: list[tuple[Request, Decision]] = []
     for one in requests:
@@ -359,10 +357,11 @@ def ask(
     return sends, others
 
 
-def fitting(known: Knowledge, group: Group, requests: Sequence[Request]) -> tuple[list[Request], Yes | Wait | Block]:
+def fitting(
+    known: Knowledge, group: Group, requests: Sequence[Request], *, harmed: bool = False
+) -> tuple[list[Request], Yes | Wait | Block]:
     """As many of these requests as may go in one call, and whether they may go now."""
     rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
-    harmed = not known.ledger.requests.are_unharmed(one.id for one in rows)
     while True:
         facts = (
             known.chunk(group.act, rows, group.run, group.chunk, group.since)

@@ -83,7 +83,17 @@ class Requests(Part):
 
     def past(self, subject: Subject) -> list[Request]:
         """What this ledger has wanted of a subject and may have been sent, oldest first."""
-        return list(self._find(f"requests.subject = ? AND {_MAY_HAVE_LEFT}", (str(subject),)).values())
+        return self.pasts([str(subject)]).get(str(subject), [])
+
+    def pasts(self, subjects: Iterable[str]) -> dict[str, list[Request]]:
+        """What this ledger has wanted of each of these subjects and may have been sent, oldest first."""
+        found: dict[str, list[Request]] = {}
+        rows = self._find(
+            f"requests.subject IN (SELECT value FROM json_each(?)) AND {_MAY_HAVE_LEFT}", (json.dumps(list(subjects)),)
+        )
+        for request in rows.values():
+            found.setdefault(str(request.item.subject), []).append(request)
+        return found
 
     def alike_in_flight(self, alike: Iterable[str]) -> list[tuple[str | None, Request]]:
         """Requests in open calls that would create, or turn a post into, what looks like this, with its hash."""
