@@ -431,7 +431,8 @@ class Driver:
                     shown = replace(shown, reason=verdict.reason)
                 else:
                     facts = {one: replace(each, resends=True) for one, each in facts.items()}
-            facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
+            if shown is not call:
+                facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
             said = [(one, decide(one, about, facts[one.id])) for one in requests]
             if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
                 self._stale[number] += 1  # it may be sent again once it was just read: that is done at once

@@ -172,10 +172,9 @@ class Knowledge:
     def _with(
         self, base: Facts, requests: Sequence[Request], found: Iterable[Request], *, absent: bool = False
     ) -> dict[int, Facts]:
-        by_id = {one.id: one for one in found}
-        return {
-            one.id: replace(base, found=by_id.get(one.id), absent=absent and one.id not in by_id) for one in requests
-        }
+        by_id = {one.id: replace(base, found=one) for one in found}
+        others = replace(base, absent=True) if absent else base
+        return {one.id: by_id.get(one.id, others) for one in requests}
 
     def _open_post(
         self, act: PostAct, call: Call, requests: Sequence[Request], state: PostState, base: Facts
@@ -196,8 +195,10 @@ class Knowledge:
             return self._with(replace(base, doubtful=Reason("changed_in_doubt")), requests, ()), call
         if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
             call = replace(call, state="accepted")
-        call = replace(call, sighted=call.sighted or (self.now if moves else None))
-        base = replace(base, call=call)
+        if moves and call.sighted is None:
+            call = replace(call, sighted=self.now)
+        if call is not base.call:
+            base = replace(base, call=call)
         if state.status in WAITING_STATUSES:
             waits = Reason("post_waits", status=state.status)
             found = [
@@ -445,10 +446,13 @@ class Unsent:
         gate, act = self._gate, act_named(request.item.act)
         canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
         first = tuple(self._first[each].outcome for each in gate.first.get(request.id, ()) if each in self._first)
-        base = replace(self._base, canaries=canaries, first=first, passed=act.has_passed(request.item, self._now))
-        return self._of_create(request, base) if act.about == "create" else self._of_subject(act, request, base)
+        known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
+        if act.about != "create" and request.item.subject.kind == "row":  # of a create that has not ended
+            first = (*first, Outcome.PENDING)
+        passed = act.has_passed(request.item, self._now)
+        return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
 
-    def _of_create(self, request: Request, base: Facts) -> Facts:
+    def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
         shown = self._shown[request.id]
         others = [*self._attempts.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
@@ -465,33 +469,32 @@ class Unsent:
         unnamed = not request.item.seen.get("named", True)
         listed = self._known.readings.listed
         unknown = request.item.named_accounts
-        return replace(
-            base,
-            listed=None if listed is None else listed.at,
-            judged=judged,
-            alike=alike,
-            other_campaign=unnamed and bool(campaigns) and request.item.campaign not in campaigns,
-            no_account=Reason("no_account", said=no_account(unknown, self._known.accounts)) if unknown else None,
-        )
+        return {
+            "listed": None if listed is None else listed.at,
+            "judged": judged,
+            "alike": alike,
+            "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
+            "no_account": Reason("no_account", said=no_account(unknown, self._known.accounts)) if unknown else None,
+        }
 
-    def _of_subject(self, act: Act, request: Request, base: Facts) -> Facts:
-        if request.item.subject.kind == "row":  # a withdrawal of what comes of a create that has not ended
-            return replace(base, first=(*base.first, Outcome.PENDING))
+    def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
+        if request.item.subject.kind == "row":
+            return {}
         known, subject = self._known, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
         busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
         looked = None if busy is None else known.readings.looked(busy, moment)
-        base = replace(base, busy=busy, busy_moves=moves, busy_read=looked is not None and looked >= PROOF_AFTER)
+        found = {"busy": busy, "busy_moves": moves, "busy_read": looked is not None and looked >= PROOF_AFTER}
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
         if moment is None:
-            return base
+            return found
         past = self._past.get(subject, [])
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
-        return replace(base, read=moment.at, done=done, forbidden=forbidden, kept=self._kept(request))
+        return found | {"read": moment.at, "done": done, "forbidden": forbidden, "kept": self._kept(request)}
 
     def _may_go_again(self, call: Call) -> bool:
         """Whether a run may still send a call again that is on the subject."""
