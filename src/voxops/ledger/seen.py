@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 
 from voxops.ledger.records import SEEN, Seen
 from voxops.ledger.store import Part
@@ -13,6 +14,7 @@ from voxops.ledger.store import Part
 LISTS_SETTLE = 75.0  # seconds after which a list may replace what an answer or a single read showed
 
 _PLACES = ", ".join("?" for _ in fields(Seen))
+_VALUES = attrgetter(*(field.name for field in fields(Seen)))
 # The same second: lists may cut times. A state with an older stamp never replaces a newer one; at equal stamps, and for what is gone, a
 # list replaces what an answer or a single read showed only if it began well after that.
 _NEWER = f"""
@@ -62,7 +64,7 @@ class SeenPosts(Part):
                     campaign_mark = coalesce(excluded.campaign_mark, seen.campaign_mark), shown = coalesce(excluded.shown, seen.shown),
                     began = excluded.began, source = excluded.source
                     WHERE {_NEWER}""",
-                list(map(astuple, posts)),
+                list(map(_VALUES, posts)),
             )
             db.executemany(
                 "UPDATE seen SET alone = 1 WHERE post_id = ? AND NOT alone",
