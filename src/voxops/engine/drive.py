@@ -584,8 +584,9 @@ class Driver:
     def _next_groups(self, current: Pass) -> list[Group]:
         """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
         some = [current.ready.popleft()]
-        room = min(AT_ONCE, self._offered(some[0]) - len(self._unread))
-        while current.ready and len(some) < room and "create" not in {some[0].act.about, current.ready[0].act.about}:
+        while current.ready and "create" not in {some[0].act.about, current.ready[0].act.about}:
+            if len(some) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
+                break
             some.append(current.ready.popleft())
         return some
 
