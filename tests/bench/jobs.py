@@ -154,10 +154,10 @@ def ledger_share(count: int) -> dict[str, Any]:
     }
 
 
-def retries(count: int) -> dict[str, Any]:
+def retries(count: int, speed: float = 50.0) -> dict[str, Any]:
     """Retry so many posts over loopback without a limit, the server in a process of its own: processor time, the sending and the whole."""
     with (
-        serving(posts=count * 8, speed=50.0) as (url, key),
+        serving(posts=count * 8, speed=speed) as (url, key),
         tempfile.TemporaryDirectory() as folder,
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
@@ -189,7 +189,13 @@ def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
     ended, spent = time.perf_counter(), time.process_time() - busy
     outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
     assert sum(outcomes.values()) >= count
-    return {"rows": count, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes}
+    return {
+        "rows": count,
+        "seconds": ended - began,
+        "bind_s": bound - began,
+        "processor_s": spent,
+        "outcomes": outcomes,
+    }
 
 
 def _flush(folder: Path, times: int = 200) -> float:
@@ -270,4 +276,4 @@ def _at(entry: dict[str, Any]) -> datetime:
 
 
 if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](int(sys.argv[2]))))
+    print(json.dumps(globals()[sys.argv[1]](*map(int, sys.argv[2:]))))

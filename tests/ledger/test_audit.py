@@ -92,4 +92,4 @@ def test_the_docstring_names_the_nouns_that_there_are(ledger: Ledger) -> None:
     nouns = {noun.lower() for noun in re.findall(r"\*\*(\w+)\*\*", said)}
     tables = {name for (name,) in ledger.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert {noun.rstrip("s") for noun in nouns} == {"request", "run", "call", "seen"}
-    assert tables == {"meta", "requests", "calls", "call_rows", "runs", "run_rows", "chunks", "seen"}
+    assert tables == {"meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "chunks", "seen"}

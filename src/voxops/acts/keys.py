@@ -8,7 +8,8 @@ changes: golden values in the tests hold it (rule 9).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -47,9 +48,10 @@ def mark(campaign: str, key: str, attempt: int) -> str:
     return fingerprint("mark", campaign, key, attempt)
 
 
-def marks(campaign: str, key: str, attempts: Iterable[int]) -> list[str]:
-    """Return the mark of each of these attempts at a row."""
-    return fingerprints("mark", campaign, key, numbers=attempts)
+@lru_cache(KEPT)
+def marks(campaign: str, key: str, last: int) -> Mapping[str, int]:
+    """Return the marks of the attempts 1 to `last` at a row, each with its number."""
+    return dict(zip(fingerprints("mark", campaign, key, numbers=range(1, last + 1)), itertools.count(1)))
 
 
 @lru_cache(KEPT)

@@ -171,6 +171,8 @@ class Driver:
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._listing = asyncio.Lock()
         self._notified: set[str] = set()
+        self._offer = MOST_OFFERED  # twice what went out upon the last reading: what was read ages
+        self._out = 0  # groups that went out since
         self._looks = 0
         self._next_poll = self._soonest_poll = 0.0
         self._lived = -math.inf
@@ -402,9 +404,8 @@ class Driver:
                 partial(self._judge, fresh[start : start + AT_ONCE])
             )
             await self._changed(changed)
-            for number in fresh[start : start + AT_ONCE]:
-                if number in self._calls and self._calls[number].state == "closed":  # a later plan has abandoned it
-                    self._forget(number)
+            looked_at = [self._calls[each] for each in fresh[start : start + AT_ONCE] if each in self._calls]
+            self._forget(call.id for call in looked_at if call.state == "closed")  # a later plan has abandoned it
 
     def _judge(self, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
         """Look at open calls; the requests that have changed, before and after."""
@@ -596,7 +597,7 @@ class Driver:
         return (
             max(1, min(MOST_OFFERED, limit // 2))
             if group.act.alone or group.alone
-            else max(FEWEST_OFFERED, min(MOST_OFFERED, limit))
+            else max(FEWEST_OFFERED, min(self._offer, limit))
         )
 
     def _gate(self, current: Pass) -> Gate:
@@ -712,6 +713,7 @@ class Driver:
             return
         current.acts += 1
         current.readings = 0
+        self._out += 1
         await self._after(current, sent, group)
 
     async def _send_again(self, current: Pass, number: int) -> None:
@@ -830,6 +832,7 @@ class Driver:
                     for _, group in groups:
                         group.alone = True
         finally:
+            self._offer, self._out = min(MOST_OFFERED, 2 * self._out), 0
             for current in {current.run: current for current, _ in groups}.values():
                 current.readings += 1
             for current, group in reversed(groups):  # before what was not read yet: what was read ages

@@ -19,7 +19,7 @@ from voxops.api.timing import SKEW
 from voxops.ledger.records import Seen
 from voxops.model import WAITING_STATUSES, Outcome
 
-LATER_ATTEMPTS = 30  # attempts beyond its own under which another ledger may have created a row
+LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may have created a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +208,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     item = request.item
     body = item.body or {}
     asked, shown = asked_hash(body), shown_of_body(body)
-    attempts = {
-        keys.mark(item.campaign, item.label, number): number for number in range(1, item.attempt + LATER_ATTEMPTS)
-    }
+    attempts = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS)
     latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
     first: dict[str, Seen] = {}
     for post in sorted(posts, key=lambda one: (one.created, one.post_id)):
@@ -248,7 +246,7 @@ def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Requ
         return None
     named = bool(item.seen.get("named", True))
     campaign = keys.campaign_mark(item.campaign)
-    marks = set(keys.marks(item.campaign, item.label, range(1, item.attempt + LATER_ATTEMPTS))) if alike else set()
+    marks = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS) if alike else {}
     for post in alike:
         if not post.is_ours and post.is_live:
             return Reason("looks_like", post=post.post_id)

@@ -76,7 +76,9 @@ class Group:
             one
             for number in self.ids
             if (one := requests.get(number)) is not None
-            and one.call is None and one.outcome is Outcome.PENDING and one.item.act == self.act.name
+            and one.call is None
+            and one.outcome is Outcome.PENDING
+            and one.item.act == self.act.name
         ]
 
 

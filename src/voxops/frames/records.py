@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from datetime import timedelta
 from itertools import chain
 from typing import Any
 
@@ -18,7 +19,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, times_of
 from voxops.frames.nested import Target, Targets, TargetsArray, gather
 from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings
-from voxops.frames.times import parse_times
+from voxops.frames.times import EPOCH, NAT, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
 
@@ -264,7 +265,9 @@ DELIVERY_EPISODE = (
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
     """Return times as ISO text in UTC, as in frames; None for none."""
-    return [None if pd.isna(each) else each.isoformat() for each in parse_times(values)]
+    return [
+        None if each == NAT else (EPOCH + timedelta(microseconds=each)).isoformat() for each in stamps(values).tolist()
+    ]
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:

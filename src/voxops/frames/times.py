@@ -19,7 +19,7 @@ Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 TIME_DTYPE = pd.DatetimeTZDtype("us", "UTC")
 NAT = np.iinfo(np.int64).min  # the missing time among microseconds since 1970
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = np.array([f"{FIRST_YEAR}-01-01", f"{END_YEAR}-01-01"], "M8[us]").view(np.int64)
 
 
@@ -55,7 +55,7 @@ def stamps(values: Sequence[Any]) -> Numbers:
     for at in np.flatnonzero(found == NAT).tolist():
         when = None if values[at] is None else _one_time(values[at])
         if when is not None:
-            found[at] = (when - _EPOCH) // timedelta(microseconds=1)
+            found[at] = (when - EPOCH) // timedelta(microseconds=1)
     return _in_calendar(found)
 
 

@@ -62,11 +62,13 @@ SCHEMA = """
     CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        created REAL NOT NULL, frame BLOB NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        created REAL NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
         paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
         lease_until REAL NOT NULL DEFAULT 0
     );
+    -- apart from its run, which is read before each send and written every few seconds
+    CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL);
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
         reason TEXT NOT NULL DEFAULT '', chunk INTEGER NOT NULL, canary TEXT, first TEXT,

@@ -32,13 +32,14 @@ class Runs(Part):
         """Write a run with its rows and the sizes of its chunks."""
         with self._store.atomic() as db:
             db.execute(
-                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, frame, canaries, held, failures, trust_lists)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, canaries, held, failures, trust_lists)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
-                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, frame, head.canaries,
+                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, head.canaries,
                     head.held, head.failures, head.trust_lists,
                 ),
             )  # fmt: skip
+            db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
                 "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -84,7 +85,7 @@ class Runs(Part):
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        return bytes(self._store.query("SELECT frame FROM runs WHERE id = ?", (run,))[0][0])
+        return bytes(self._store.query("SELECT frame FROM frames WHERE run = ?", (run,))[0][0])
 
     def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
         """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
