@@ -14,7 +14,6 @@ from voxops.api.evidence import (
     Attempted,
     Baseline,
     Fate,
-    common_text,
     common_time,
     delivery_ended,
     delivery_untouched,
@@ -220,17 +219,9 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
 
 
 def test_nothing_has_nothing_in_common_but_itself():
-    assert common_time(None) is None and common_text(None) is None
+    assert common_time(None) is None
     assert common_time("soon") == "soon"
     assert common_time(BEFORE) != common_time(AFTER)
-    assert common_text("rate limit reached, 30 s") != common_text("token has expired, 30 s")
-
-
-@given(st.text("ab.… ", max_size=40), st.integers(0, 40), st.sampled_from(["", ".", "…", " …", "..."]))
-def test_messages_that_count_as_the_same_have_their_beginning_in_common(whole, cut, ending):
-    short = whole[:cut] + ending
-    if same_text(whole, short) and min(len(whole.rstrip(".… ")), len(short.rstrip(".… "))) >= 16:
-        assert common_text(whole) == common_text(short)
 
 
 def test_a_post_is_newer_only_where_both_times_are_shown():
@@ -262,10 +253,6 @@ def test_a_message_is_never_that_of_nothing():
     assert not same_text(None, "later")
     assert not same_text("later", None)
     assert not same_text("…", "No media was found under this address"), "an empty text is no cut of another"
-
-
-def test_rule_30_a_message_of_sixteen_characters_is_known_by_them():
-    assert common_text("0123456789abcdef") == common_text("0123456789abcdefg") == "0123456789abcdef"
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(1, 60))

@@ -29,7 +29,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.table import act_named
 from voxops.acts.update import plan_update
-from voxops.api.timing import COPIES_WATCHED_FOR, STUCK_AFTER
+from voxops.api.timing import STUCK_AFTER
 from voxops.client import AsyncClient, ScaledClock
 from voxops.engine import progress
 from voxops.engine.engine import Engine
@@ -37,6 +37,7 @@ from voxops.engine.execution import Execution
 from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
+from voxops.ledger.seen import LISTS_SETTLE
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
@@ -127,7 +128,7 @@ async def work(wanted: dict[str, Any]) -> None:
             await _again(partial(works.bind, plan, name))
         runs, still = await bind(), 0
     if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
-        await clock.sleep(COPIES_WATCHED_FOR)
+        await clock.sleep(LISTS_SETTLE)
         await works.reconcile()
     works.close()
     await client.aclose()

@@ -246,14 +246,6 @@ def common_time(time: str | None) -> str | None:
         return time
 
 
-def common_text(text: str | None) -> str | None:
-    """Return a value that is equal for all messages of 16 characters or more that are equal by `same_text`."""
-    return None if text is None else text.rstrip(".… ")[:_SHORTEST_CUT]
-
-
-_SHORTEST_CUT = 16  # characters
-
-
 def _to_common_precision(one: str, other: str) -> tuple[datetime, datetime]:
     """Cut two times to whole seconds or milliseconds if one of them has no more."""
     first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)

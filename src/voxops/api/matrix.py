@@ -174,11 +174,6 @@ def may_resend(endpoint: Endpoint | None, *, with_key: bool) -> bool:
     return with_key or not needs_key
 
 
-def takes_version(endpoint: Endpoint) -> bool:
-    """Whether a call carries a version token, which protects somebody else's change."""
-    return endpoint.row == 2  # its note is "use version token"
-
-
 def polled(endpoint: Endpoint) -> str | None:
     """Return the kind of thing to read until it is terminal: ``post``, ``media``, ``account``, ``delivery``; None if synchronous."""
     return _POLLED.get(endpoint.row)

@@ -37,8 +37,6 @@ PROOF_AFTER = 300.0  # before absence is evidence (rule 14)
 
 # How long a retry count may be at the promised value beside the old status: it may rise when the try is queued.
 COUNT_SETTLES_AFTER = 30.0
-# After which a target is reported as unchanged since the try: the API publishes within minutes or not at all (contract: PLAY).
-NO_EVIDENCE_AFTER = 300.0
 STUCK_AFTER = timedelta(minutes=10)  # after which a post in flight counts as stuck (contract: PLAY; rules 3 and 18)
 SERVER_RETRIES_FOR = timedelta(hours=1)  # during which the API may still retry a delivery itself (rule 19)
 
@@ -49,7 +47,6 @@ LONGEST_LOOK = 30.0  # maximum between two polls
 PER_PAGE = 2.0  # between two polls, per page of a poll
 LONGEST_REST = 120.0  # maximum between two reads of a list that somebody waits for
 WATCH_FOR = 1800.0  # of watching, after which the rest stays pending (contract: PLAY)
-WATCH_LOOKS = 64  # polls of a run without any change, about as long
 # How long a scan of the list of new posts is valid below its top, and at least this multiple of its own duration: a scan of
 # thousands of posts takes most of a minute (rule 13).
 WALK_HOLDS_FOR, WALK_SHARE = 60.0, 4
@@ -65,7 +62,6 @@ CAMPAIGN_QUIET = 75.0
 COLLISIONS_WITHIN = 600.0
 # How long after settling an interrupted run is still verified when it is attached (rule 28).
 ATTACHED_WITHIN = 3 * 86_400.0
-COPIES_WATCHED_FOR = 75.0  # after the last send of creates, during which duplicates are searched for (rule 28)
 
 
 @dataclass(frozen=True, slots=True)

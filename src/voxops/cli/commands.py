@@ -320,7 +320,7 @@ def run_resume(options: argparse.Namespace) -> int:
             raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")
         run = ws.attach(options.run)
         if not options.look:
-            run.resume()
+            run.resume(trust_lists=options.trust_lists)
         results = run.wait(options.timeout).results()
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]

@@ -65,6 +65,8 @@ class Pass:
         Whether nothing more is to be sent; whether it ends once nothing is under way.
     halted : Reason or None
         Why it has stopped by itself.
+    note : str
+        Why it was paused before, for people.
     blind : bool
         Whether a reading broke, so that it ends once nothing is under way.
     """
@@ -73,6 +75,7 @@ class Pass:
     paused: bool = False
     closed: bool = False
     halted: Reason | None = None
+    note: str = ""
     blind: bool = False
     limit: int | None = None
     acts: int = 0
@@ -206,6 +209,7 @@ class Driver:
         """The run sends again: what was parked is looked at."""
         current.ready.extend(current.parked)
         current.parked.clear()
+        current.note = ""
         self._known.tries.clear()
         for call in current.open:
             if call in self._calls:
@@ -236,6 +240,7 @@ class Driver:
         head = ledger.runs.head(current.run)
         current.limit = head.failures
         current.paused = current.paused or head.paused or head.undone
+        current.note = head.note if head.paused else ""
         rows = ledger.runs.rows(current.run)
         current.gate = gate_of(ledger, head, None)
         current.has_canaries = bool(head.canaries)

@@ -201,7 +201,7 @@ class Reporter:
             snapshot = fold(snapshot, Event("note", at, text=self._held_up))
         phase = _phase(current)
         if phase != snapshot.phase or current.halted is not None:
-            snapshot = fold(snapshot, Event("phase", at, phase=phase, text=str(current.halted or "")))
+            snapshot = fold(snapshot, Event("phase", at, phase=phase, text=str(current.halted or current.note)))
         return self._show(snapshot)
 
     def say(self, current: Pass, what: Reason) -> None:

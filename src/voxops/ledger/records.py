@@ -122,7 +122,7 @@ SEEN = ", ".join(field.name for field in fields(Seen))
 class RunHead:
     """A run without its frame.
 
-    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it.
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said last of how it goes.
     """
 
     id: str
@@ -136,6 +136,7 @@ class RunHead:
     undone: bool = False
     failures: int | None = None
     trust_lists: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

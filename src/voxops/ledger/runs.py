@@ -14,7 +14,7 @@ from voxops.ledger.store import Part
 
 LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
 
-_HEAD = "id, action, campaign, key_column, canaries, held, created, paused, undone, failures, trust_lists"
+_HEAD = "id, action, campaign, key_column, canaries, held, created, paused, undone, failures, trust_lists, note"
 
 
 class Runs(Part):
