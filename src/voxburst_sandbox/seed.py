@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from random import Random
 from typing import Any
+
+import msgspec
 
 from voxburst_sandbox.bodies import LIMITS
 from voxburst_sandbox.publishing import PLATFORMS, Attempt, failure, mark_published, summary_status
 from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook, fraction, identifier
+from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import BACKOFF, TIMEOUT_MS, latency_ms, queue_attempt
-from voxburst_sandbox.world import World, instant, iso
+from voxburst_sandbox.world import VirtualClock, World, instant, iso
 
 _MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
 _MEDIA = 40
@@ -26,7 +30,7 @@ _WEBHOOKS = (
 
 
 def plant(world: World, *, posts: int, deliveries: int) -> None:
-    """Fill an empty world. Everything follows from the seed.
+    """Fill an empty world. Everything follows from the seed and from when the world began.
 
     Parameters
     ----------
@@ -35,6 +39,16 @@ def plant(world: World, *, posts: int, deliveries: int) -> None:
     posts, deliveries : int
         How many posts and delivery records; 0 for none.
     """
+    planted = _planted(world.seed, world.start, posts, deliveries)
+    for name, table in world.tables():
+        for record in msgspec.msgpack.decode(planted[name], type=list[table.kind]):  # type: ignore[name-defined]
+            table.save(record)
+
+
+@lru_cache(2)
+def _planted(seed: int, start: int, posts: int, deliveries: int) -> dict[str, bytes]:
+    """The records of a seeded world by table, encoded: a reset reads them, which takes a twentieth of the time."""
+    world = World(seed, VirtualClock(start, 0), Switches(), workspace_id="", disk=None, handlers={}, plant=plant)
     _plant_accounts(world)
     _plant_media(world)
     _plant_webhooks(world)
@@ -42,6 +56,7 @@ def plant(world: World, *, posts: int, deliveries: int) -> None:
         plant_posts(world, posts)
     if deliveries:
         plant_deliveries(world, deliveries)
+    return {name: msgspec.msgpack.encode(list(table.values())) for name, table in world.tables()}
 
 
 def _plant_accounts(world: World) -> None:

@@ -238,7 +238,7 @@ def test_numpy_times_in_objects_come_back_as_times():
         np.datetime64("2026-01-01", "ns"),
         np.timedelta64(5, "ns"),
         stamps,
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "ns"),
         np.array(3),
         np.array([[1], [2]]),
     ]
