@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import sender, world
-from tests.chaos.count import Count, Thing, count, expected, story
+from tests.chaos.count import Count, Thing, count, expected, happened, story
 
 from voxburst_sandbox import API_KEY, Fault, Remote
 from voxops.analysis.triage import triage
@@ -94,11 +94,15 @@ class Config:
 
 @dataclass(frozen=True)
 class Report:
-    """How a run went; `line` is its last word."""
+    """How a run went; `line` is its last word.
+
+    `unfinished` are things that were not reached, and that nobody takes for done, where the senders did not end in time.
+    """
 
     config: Config
     count: Count
     unknown: int
+    unfinished: int
     collided: tuple[Thing, ...]
     unreported: tuple[Thing, ...]
     kills: int
@@ -112,6 +116,7 @@ class Report:
         """The one line to read."""
         found = self.count
         apart = f" overlapping={len(found.overlapping)}" if found.overlapping else ""
+        apart += f" unfinished={self.unfinished}" if self.unfinished else ""
         apart += f" collided={len(self.collided)}" if self.collided else ""
         return (
             f"chaos: items={self.config.items} effects={found.effects} expected={found.expected} "
@@ -192,6 +197,7 @@ class Chaos:
         self.rng = random.Random(config.seed)
         self.kills = self.in_flight = 0
         self.problems: list[str] = []
+        self.cut_off = False  # the senders did not end in time
         self.rushed = 0  # strikes for which the work was done too soon
         self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
         targets = round(config.items * 0.3)
@@ -240,9 +246,14 @@ class Chaos:
             {thing for thing, _ in states[kind]} for kind in ("unknown", "pending", "reported")
         )
         unsettled = unknown | pending if self.reading.unknown else unknown
+        unfinished: set[Thing] = set()
+        if self.cut_off:  # what nobody takes for done was not reached
+            told = {thing for kind in ("succeeded", "failed", "blocked") for thing, _ in states[kind]}
+            unfinished = wanted - told - unsettled
         requests, effects = remote.requests(acting=True), remote.effects()
         overlap = requests if self.reading.switches.get("ignore_keys") else ()
-        found = count(wanted, effects, facts["owners"], unsettled=unsettled, requests=overlap)
+        found = count(wanted, effects, facts["owners"], unsettled=unsettled | unfinished, requests=overlap)
+        unfinished -= {thing for thing, _ in happened(effects, facts["owners"])}
         collides = self.config.ledgers == 2 and self.reading.collides
         unreported = tuple(thing for thing in found.duplicates if thing not in reported)
         self._judge(found, states)
@@ -254,6 +265,7 @@ class Chaos:
             config=self.config,
             count=found,
             unknown=len(unknown),
+            unfinished=len(unfinished),
             collided=tuple(found.duplicates) if collides else (),
             unreported=unreported,
             kills=self.kills,
@@ -357,6 +369,7 @@ class Chaos:
             while any(one.running for one in senders.values()):
                 if time.monotonic() > deadline:
                     self.problems.append("the senders did not end in time")
+                    self.cut_off = True
                     return
                 if strikes and self._progress(remote) >= strikes[0][0] * total:
                     self._strike(strikes.pop(0)[1], remote, facts["url"], senders)

@@ -156,7 +156,9 @@ async def _again(cell: Callable[[], Awaitable[T]]) -> T:
 
 def states(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
     """What a sender's ledger says of the rows of its runs, by outcome; and which of them were reported as done twice."""
-    found: dict[str, list[Any]] = {kind: [] for kind in ("unknown", "pending", "blocked", "failed", "reported")}
+    found: dict[str, list[Any]] = {
+        kind: [] for kind in ("succeeded", "unknown", "pending", "blocked", "failed", "reported")
+    }
     if not _noted(folder, name).exists():  # it ended before that, which the harness reports
         return found
     ledger = Ledger(ledger_path(folder, name, ledgers))
