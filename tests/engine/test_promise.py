@@ -22,6 +22,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
+from voxops.engine.lookback import FEW
 
 MINE = ["001", "002", "003", "004"]
 NUMBERED = ["1", "2", "3", "4"]  # as Excel writes them
@@ -272,7 +273,7 @@ def looked_back(kernel: Kernel, run: str) -> pd.DataFrame:
     return table[table["notice"].notna()]
 
 
-@pytest.mark.parametrize("what", ["answered", "not answered", "delivery"])
+@pytest.mark.parametrize("what", ["answered", "not answered", "delivery", "more than are read"])
 def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig: Rig, what: str) -> None:
     """Where keys are ignored nobody can prevent it: both have read the thing before either has sent."""
     rig.sandbox.set_switches(ignore_keys=True)
@@ -281,7 +282,7 @@ def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig: Rig, 
         world.plant_deliveries(rig.sandbox, 1)
         plan = plan_redeliver(kernels[0].deliveries())
     else:
-        world.plant_posts(rig.sandbox, 2, targets=1)
+        world.plant_posts(rig.sandbox, FEW + 10 if what == "more than are read" else 2, targets=1)
         plan = plan_retry(kernels[0].triaged())
     runs = [kernel.bind(plan) for kernel in kernels]
     if what == "not answered":

@@ -7,6 +7,7 @@ second retry can't, but it is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
-FEW = 50  # posts, which are read one by one, since lists show no counts; more only where somebody else is seen at work
+FEW = 50  # posts that are read one by one, since lists show no counts; all only where somebody else is seen at work
 
 
 async def find_duplicates(engine: Engine, run: str) -> Reason | None:
@@ -117,11 +118,14 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
         one.reason is not None and one.reason.code == "changed_since_loaded"
         for one in ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None).values()
     )
-    hit = [
-        call.id
-        for call in (posts if others else posts[:FEW])
-        if _post_collided(call, await reader.post(call.subject.id), others=others)
-    ]
+
+    async def collided(some: Sequence[Call]) -> list[int]:
+        return [call.id for call in some if _post_collided(call, await reader.post(call.subject.id), others=others)]
+
+    step = math.ceil(len(posts) / FEW) or 1
+    hit = await collided(posts[::step])
+    if hit or others:
+        hit += await collided([call for at, call in enumerate(posts) if at % step])
     deliveries = [call for call in calls if act_named(call.act).about == "delivery"]
     for webhook in sorted({call.subject.parent for call in deliveries}):
         group = [call for call in deliveries if call.subject.parent == webhook]
