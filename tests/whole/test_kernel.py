@@ -296,11 +296,10 @@ def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
         kernel.do(f"run = ws.attach({name!r})\nrun.wait(3)")
         assert acting(api) == sent, "attach alone must not send what was never sent"
         kernel.do("run.resume()")
-        wait_for(lambda: len(api.effects("post.retry")) == planned)
-        counts = kernel.do(f"run.wait(10)\n{COUNTS}")
-    # What fails again is told after 30 s by this kernel's clock, however fast the server's runs.
-    assert set(eval(counts)) <= {"succeeded", "failed", "pending"}, counts
-    assert len(api.effects("post.retry")) == planned
+        wait_for(lambda: len(api.effects("post.retry")) + len(api.effects("target.fix")) == planned)
+        counts = eval(kernel.do(f"run.wait(3)\n{COUNTS}"))
+    # All are on their way; what this kernel still waits for passes by its clock, however fast the server's runs.
+    assert counts["succeeded"] > 0 and "blocked" not in counts
     assert api.duplicates() == []  # a request in flight may have been repeated, under its key
 
 
