@@ -339,6 +339,11 @@ class Server:
         post.content = post.hand = f"{post.content}, by hand"
         self.touch(post)
 
+    def move(self, post: Post) -> None:
+        """A person sets another time."""
+        post.scheduled = "2027-02-01T00:00:00+00:00"
+        self.touch(post)
+
     def withdraw(self, post: Post) -> None:
         """A person withdraws a post."""
         post.status = ["cancelled"] * len(post.status)

@@ -440,7 +440,7 @@ REMOVALS = (
         constant(bind.Binder, "_undo", lambda *_: []),
     ),
     Removal(
-        "a named change counts what may have left before", "5 ◆", Case("move", more=("move",), fates=FEW, people=False), 4,
+        "a named change counts what may have left before", "5 ◆", Case("move", more=("set time",), fates=("unanswered",), people=False, waits=(320.0,)), 5,
         constant(update, "_values_before", lambda *_: ({}, set())),
     ),
     Removal(

@@ -309,6 +309,8 @@ def play(world: World, case: Case, event: Event) -> None:
             server.touch(ours(world)[0])
         case ("write",):
             server.write(ours(world)[0])
+        case ("set time",):
+            server.move(ours(world)[0])
         case ("withdraw",):
             server.withdraw(ours(world)[0])
         case ("delete",):
@@ -442,7 +444,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         and not (copies and (flights or "run loaded" in kinds))
     ):
         yield ("delete",)
-    for name in ("edit tags", "write", "withdraw"):
+    for name in ("edit tags", "write", "set time", "withdraw"):
         if name in more and live and name not in kinds:
             yield (name,)
 

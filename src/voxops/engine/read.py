@@ -265,7 +265,10 @@ class Eyes:
             one.post_id: one
             for one in [*of_rows, *alike]
             if one.status != "deleted"
-            and not (one.post_id in window and one.source == "list")
+            and (
+                (one.row_mark in anew and not sending)  # a list may still show what was deleted a moment ago
+                or not (one.post_id in window and one.source == "list")
+            )
             and (
                 one.status in NEVER_OUT
                 or (
