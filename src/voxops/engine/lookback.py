@@ -120,12 +120,15 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     )
 
     async def collided(some: Sequence[Call]) -> list[int]:
-        return [call.id for call in some if _post_collided(call, await reader.post(call.subject.id), others=others)]
+        return [call.id for call in some if _post_collided(call, await reader.post(call.subject.id))]
 
-    step = math.ceil(len(posts) / FEW) or 1
-    hit = await collided(posts[::step])
+    told = [call for call in posts if _own_counts(call)]
+    step = math.ceil(len(told) / FEW) or 1
+    hit = await collided(told[::step])
     if hit or others:
-        hit += await collided([call for at, call in enumerate(posts) if at % step])
+        hit += await collided([call for at, call in enumerate(told) if at % step])
+        # Where nobody answered us there is no count to compare with: that somebody else was at work then has to do.
+        hit += [call.id for call in posts if call not in told and not call.answered]
     deliveries = [call for call in calls if act_named(call.act).about == "delivery"]
     for webhook in sorted({call.subject.parent for call in deliveries}):
         group = [call for call in deliveries if call.subject.parent == webhook]
@@ -137,21 +140,18 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     return Reason("collisions_found", rows=len(hit))
 
 
-def _post_collided(call: Call, state: PostState | None, *, others: bool) -> bool:
-    """Whether a target was queued again more often than our own tries account for, as far as counts show.
-
-    Where nobody answered us there is no count to compare with: that somebody else was at work then has to do.
-    """
-    if state is None:
-        return False
+def _own_counts(call: Call) -> dict[tuple[str, str], int]:
+    """The retry counts that our own tries make, by target, as far as they are known."""
     baseline = Baseline.read(call.baseline)
     before = {} if baseline is None else {place: target.retry_count for place, target in baseline.targets.items()}
-    mine = {place: count + 1 for place, count in before.items() if count is not None}
-    mine |= promised_counts(_reply(call))
-    if not mine:
-        return others and not call.answered
-    return any(
-        target.retry_count is not None and target.place in mine and target.retry_count > mine[target.place]
+    return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(_reply(call))
+
+
+def _post_collided(call: Call, state: PostState | None) -> bool:
+    """Whether a target was queued again more often than our own tries account for."""
+    own = _own_counts(call)
+    return state is not None and any(
+        target.retry_count is not None and target.retry_count > own.get(target.place, target.retry_count)
         for target in state.targets
     )
 
