@@ -339,6 +339,7 @@ BINDS = (
     _binds("undone, or not there", Join(), _NOT_THERE),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, anew=True),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
+    _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, taken_back=True, anew=True),
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
     _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+import pytest
 from tests.chaos.rig import Kernel, Rig, outcomes
 from tests.engine import verbs
 from tests.engine.steps import BULK, HELD, planned, wait_for
@@ -85,6 +86,26 @@ def test_what_comes_of_canaries_in_flight_is_withdrawn_and_nothing_follows_them(
     run = kernel.bind(planned(rig.campaign(100), one_by_one=True).canary(25))
     hold(rig, SINGLE, range(18, 26), range(0))
     undo_while_it_sends(rig, kernel, run, kernel.start(run))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["", "the cell is run again meanwhile"])
+def test_what_was_lost_in_flight_is_undone_with_its_run(rig: Rig, again: bool) -> None:
+    """Rule 22: the batch under way is dropped by the server after its run was undone; a reading proves that nothing of it happened."""
+    kernel, sheet = rig.kernel(timeout=HELD), rig.campaign(3)
+    run = kernel.bind(planned(sheet))
+    hold(rig, BULK, range(0), range(1, 2))
+    sending = kernel.start(run)
+    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
+    undoing = kernel.start(kernel.bind(verbs.undo(kernel, run)))
+    works = [sending, undoing, *([kernel.start(kernel.bind(planned(sheet)))] if again else [])]
+    let_go(rig)
+    for work in works:
+        work.result(60)
+    rig.sandbox.advance(3600)
+    table = kernel.run(planned(sheet))
+    assert (live(rig), rig.effects("post.create")) == (0, 0)
+    assert outcomes(kernel.results(run)) == outcomes(table) == {"blocked": 3}
+    assert verbs.blocked(kernel, run) == {"undone": 3}
 
 
 def undo_while_it_sends(rig: Rig, kernel: Kernel, run: str, sending: Future[Any]) -> None:

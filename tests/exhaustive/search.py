@@ -681,10 +681,16 @@ def lost(world: World, case: Case) -> list[str]:
     if case.canaries and outcomes.get("row 0") is Outcome.FAILED and server.created["row 1"]:
         problems.append("the canary failed, and the others went out")
     if settles:
+        # What the API has refused to withdraw is told as failed.
+        refused = {
+            subject.partition("::")[2]
+            for ledger in ledgers.values()
+            for (subject,) in ledger.query("SELECT subject FROM requests WHERE act = 'cancel' AND outcome = 'failed'")
+        }
         problems += [
             f"{post.born} is live, and was to be withdrawn with its run"
             for post in ours(world)
-            if post.born in world.undone and post.is_live and post.shown == "scheduled"
+            if post.born in world.undone and post.is_live and post.shown == "scheduled" and post.id not in refused
         ]
     return problems
 

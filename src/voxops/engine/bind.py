@@ -5,7 +5,7 @@ One transaction decides for all rows and writes them; before it, the engine has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,8 @@ class Known:
         Whether its post shows what is asked now: both were mended alike.
     old : bool
         Whether its call has been open for ten minutes without an end.
+    taken_back : bool
+        Whether its call is open, and a later plan has undone its run.
     """
 
     item: Item
@@ -73,6 +75,7 @@ class Known:
     live: bool = False
     shown: bool = False
     old: bool = False
+    taken_back: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -166,6 +169,7 @@ CASES: tuple[Case, ...] = (
     Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
     Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and not k.creates and k.old and (k.anew or k.again),
          lambda k: New(_next(k), abandon=True)),
+    Case("open, and undone", lambda k: k.is_open and k.taken_back, lambda _: Refuse(Reason("undone"))),
     Case("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
     Case("open", lambda k: k.is_open, lambda _: Join()),
     Case("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
@@ -261,6 +265,7 @@ class Binder:
         posts: dict[str | None, list[Seen]] = {}
         for post in ledger.seen.of_rows(marks) if marks else ():
             posts.setdefault(post.row_mark, []).append(post)
+        undone = ledger.runs.undone(one.id for one in latest.values() if one.call is not None)
         named = ledger.seen.of_posts(one.result_id for one in latest.values() if one.result_id is not None)
         found = []
         for item in items:
@@ -271,7 +276,8 @@ class Binder:
             own = posts.get(item.row_mark, []) if act_named(item.act).about == "create" else []
             if (known := named.get(request.result_id or "")) is not None and known not in own:
                 own = [*own, known]
-            found.append(self._known_as(item, request, calls.get(request.call or 0), own))
+            known_as = self._known_as(item, request, calls.get(request.call or 0), own)
+            found.append(replace(known_as, taken_back=request.id in undone))
         return found
 
     def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Known:
@@ -468,6 +474,17 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
         ledger.requests.say(held)
         ledger.runs.became_less([one.id for one in held], now)
     return [*done, *held]
+
+
+def undo_unsent(ledger: Ledger, ids: Iterable[int]) -> dict[int, Request]:
+    """Undo those of these requests that are unsent again, and that nobody but runs that are undone has asked for (rule 22)."""
+    undone = [
+        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone"))
+        for one in ledger.requests.get(ledger.runs.undone(ids)).values()
+        if one.call is None and one.outcome is Outcome.PENDING
+    ]
+    ledger.requests.say(undone)
+    return {one.id: one for one in undone}
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay
-from voxops.engine.bind import write
+from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, canaries_of, gate_of
 from voxops.engine.job import rest
 from voxops.engine.lists import interval
@@ -468,6 +468,7 @@ class Driver:
             if isinstance(each, Block)
         ]
         freed = [one for one, each in said if isinstance(each, Release)]
+        undone: dict[int, Request] = {}
         if done:
             ledger.requests.settle([after for _, after in done], now)
         if held:
@@ -476,6 +477,7 @@ class Driver:
         if freed:
             page = call.http_status if call.refused else None
             ledger.requests.release([one.id for one in freed], page=page)
+            undone = undo_unsent(ledger, [one.id for one in freed])
             ledger.runs.became_less([one.id for one, _ in said], now)
         waits = [(one, each) for one, each in said if isinstance(each, Wait)]
         ledger.requests.say(
@@ -496,7 +498,7 @@ class Driver:
             self._resend.add(call.id)
         if not any(each.holds for _, each in waits) and not freed and waits:
             self._polled.discard(call.id)
-        return [*done, *held, *((one, replace(one, call=None)) for one in freed)]
+        return [*done, *held, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""

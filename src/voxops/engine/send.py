@@ -21,7 +21,7 @@ from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.engine.bind import write
+from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
@@ -232,7 +232,8 @@ class Sender:
         requests = ledger.requests.of_call(call.id)
         if ending.state == "unsent":
             ledger.calls.unsend(call)
-            return Sent(call, ending, stops=stops)
+            undone = undo_unsent(ledger, [one.id for one in requests])
+            return Sent(call, ending, list(undone.values()), stops=stops)
         if ending.state == "refused":
             return self._refused(call, act, event, requests)
         done: list[Request] = []
@@ -311,6 +312,7 @@ class Sender:
         ledger.requests.say(held)
         if kept == "released":
             ledger.requests.release([one.id for one in left], most=most)
+            said += undo_unsent(ledger, [one.id for one in left]).values()
         if act.about == "create":
             ledger.runs.became_less([one.id for one in requests], now)
             self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)

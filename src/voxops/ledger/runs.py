@@ -178,6 +178,16 @@ class Runs(Part):
         )
         return bool(rows)
 
+    def undone(self, ids: Iterable[int]) -> set[int]:
+        """Which of these requests a run names that is undone, and no other that lives."""
+        rows = self._store.query(
+            """SELECT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
+               AND run_rows.reason = '' GROUP BY request
+               HAVING max(undone) AND NOT max(NOT undone AND lease_until > ? AND lease_until <= ?)""",
+            (json.dumps(list(ids)), *self._life()),
+        )
+        return {int(row[0]) for row in rows}
+
     def abandoned(self, run: str) -> int:
         """How many rows of a run somebody has abandoned, or undone, before they were sent."""
         rows = self._store.query(
