@@ -145,8 +145,12 @@ def special() -> dict[str, tuple[Case, int]]:
             4,
         ),
         "lose": (Case("create", more=("lose",), people=False, fates=(*FEW, "slow")), 4),
-        "lose two": (replace(rows, more=("lose", "part"), fates=(*FEW, "partial", "slow")), 4),
-        "lose forget": (Case("create", more=("lose",), people=False, reading=LAG_FORGET, fates=(*FEW, "slow")), 4),
+        # Another part of the sheet, or no key after a 500, within two minutes of the loss: possible, and reported.
+        "lose two": (replace(rows, reports=True, more=("lose", "part"), fates=(*FEW, "partial", "slow")), 4),
+        "lose forget": (
+            Case("create", reports=True, more=("lose",), people=False, reading=LAG_FORGET, fates=(*FEW, "slow")),
+            4,
+        ),
         "pause": (replace(rows, reading=Reading(), bulk=1, more=("pause",), fates=FEW), 4),
         "stuck": (
             Case(

@@ -877,10 +877,8 @@ class Kernel:
                 await self.run(plan)
 
     async def pause(self) -> None:
-        """Pause whatever is being driven."""
-        for execution in self._executions:
-            if not execution.over:
-                await execution.pause()
+        """Pause whatever is being driven, at once: each waits for what of it is under way."""
+        await asyncio.gather(*(execution.pause() for execution in self._executions if not execution.over))
 
     @property
     def busy(self) -> bool:

@@ -284,6 +284,7 @@ def play(world: World, case: Case, event: Event) -> None:
         case ("undo", which):
             kernel = world.alive[which]
             run = kernel.runs()[-1]
+            kernel.paused = False  # the run that undoes is a new one
             kernel.start(kernel.undo(run))
             world.undone |= {f"row {row}" for row in range(case.rows)}
         case ("stuck", which):
@@ -635,7 +636,7 @@ def lost(world: World, case: Case) -> list[str]:
     problems: list[str] = []
     server = world.server
     ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
-    alone = len(ledgers) == 1
+    alone = len(ledgers) == 1 and not world._name  # what a lost ledger has sent may arrive later
     # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
     settles = (
         server.reading.metadata and not server.reading.masked and not server.reading.ignore_keys and not server.deleted
