@@ -196,6 +196,7 @@ class Server:
         self.rows: Counter[str] = Counter()  # posts of each row, whatever they say
         self.numbered = 0  # posts ever created
         self.deleted: set[str] = set()
+        self.deleted_marks: set[str] = set()  # of the attempts whose posts were deleted
         self.violations: list[str] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         for number in range(setting.failed):
@@ -331,6 +332,7 @@ class Server:
         self.gone.append(post)
         self.created[post.born] -= 1
         self.deleted.add(post.born)
+        self.deleted_marks.add(post.metadata.get("voxopsOp", ""))
         self.executed.clear()
         self.rows[post.metadata["voxopsRow"]] -= 1
 
@@ -345,7 +347,10 @@ class Server:
         self.touch(post)
 
     def withdraw(self, post: Post) -> None:
-        """A person withdraws a post."""
+        """A person withdraws a post; its row's next attempt is no second one then."""
+        if post.born in self.created:
+            self.created[post.born] -= 1
+            self.rows[post.metadata["voxopsRow"]] -= 1
         post.status = ["cancelled"] * len(post.status)
         self.touch(post)
 

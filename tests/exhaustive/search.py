@@ -649,7 +649,7 @@ def lost(world: World, case: Case) -> list[str]:
             content = str((request.item.body or {})["content"])
             outcomes[content] = request.outcome
             there = server.created[content]
-            deleted = content in server.deleted and request.item.attempt == 1
+            deleted = request.item.mark in server.deleted_marks
             if request.outcome is Outcome.SUCCEEDED and not (
                 there or deleted or _set(server, request.result_id, content)
             ):
