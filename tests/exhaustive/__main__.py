@@ -184,7 +184,6 @@ def special() -> dict[str, tuple[Case, int]]:
             4,
         ),
         "stale": (Case("update", more=("load", "write", "edit tags", "withdraw"), fates=FEW), 5),
-        "stale ledgers": (Case("update", ledgers=2, more=("load", "write"), fates=FEW), 5),
         "stale retry": (Case("retry", more=("load",), fates=FEW), 4),
         "update and cancel": (Case("update", more=("cancel", "still"), last=True, fates=FEW), 5),
         "update and cancel lag": (Case("update", more=("cancel", "still"), reading=LAG_FORGET, fates=FEW), 4),
@@ -194,7 +193,10 @@ def special() -> dict[str, tuple[Case, int]]:
             Case("move", ledgers=2, more=("move",), reading=READINGS["ignored"], at_once=False, fates=FEW, runs=1),
             5,
         ),
-        "move masked": (Case("move", ledgers=2, reading=Reading(masked=True), at_once=False, fates=FEW, runs=1), 4),
+        "move masked": (
+            Case("move", reading=Reading(masked=True), fates=FEW),
+            4,
+        ),  # where marks are hidden, once in each ledger
         "create and cancel": (replace(rows, rows=1, more=("cancel", "write"), fates=FEW), 5),
         "create and update": (replace(rows, rows=1, more=("update", "cancel"), fates=FEW), 5),
     }
