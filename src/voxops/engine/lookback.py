@@ -128,7 +128,7 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     if hit or others:
         hit += await collided([call for at, call in enumerate(told) if at % step])
         # Where nobody answered us there is no count to compare with: that somebody else was at work then has to do.
-        hit += [call.id for call in posts if call not in told and not call.answered]
+        hit += [call.id for call in posts if not (call.answered or _own_counts(call))]
     deliveries = [call for call in calls if act_named(call.act).about == "delivery"]
     for webhook in sorted({call.subject.parent for call in deliveries}):
         group = [call for call in deliveries if call.subject.parent == webhook]
