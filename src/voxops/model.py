@@ -114,26 +114,6 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened in a run; `progress.fold` turns a Snapshot and an Event into the next Snapshot.
-
-    `kind` is ``planned`` (cells count all items), ``changed`` (cells have negative counts for removed and positive ones for added
-    items), ``phase``, ``waiting`` (`waits` replaces the Snapshot's) or ``note``.
-    """
-
-    kind: str
-    at: datetime
-    cells: tuple[Cell, ...] = ()
-    transitions: tuple[Transition, ...] = ()
-    phase: str = ""
-    waits: Mapping[str, int] = field(default_factory=dict)
-    pace: PaceInfo | None = None
-    requests: int = 0
-    acts: int = 0
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of a run at one instant, for monitors; plain data, drawn as widget, HTML or text.
 
@@ -144,16 +124,16 @@ class Snapshot:
     phase : str
         ``sending``, ``watching``, ``paused``, ``stopped``, ``done``, ``cancelled`` (ended with rows that were never sent) or
         ``blocked`` (ended with blocked rows, which need a person).
+    started_at, updated_at : datetime
+        Server time.
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
-    total, held : int
-        Eligible rows, and rows of the plan that are not eligible.
+    held : int
+        Rows of the plan that are not eligible.
     waits : mapping
         The reason why pending items wait -> their number.
     recent : tuple of Transition
         The last transitions, newest first, at most 8.
-    started_at, updated_at : datetime
-        Server time.
     requests, acts : int
         Calls so far, and how many of them were acts.
     pace : PaceInfo
@@ -166,13 +146,12 @@ class Snapshot:
     action: str
     title: str
     phase: str
-    cells: tuple[Cell, ...]
-    total: int
-    held: int
-    waits: Mapping[str, int]
-    recent: tuple[Transition, ...]
     started_at: datetime
     updated_at: datetime
+    cells: tuple[Cell, ...] = ()
+    held: int = 0
+    waits: Mapping[str, int] = field(default_factory=dict)
+    recent: tuple[Transition, ...] = ()
     requests: int = 0
     acts: int = 0
     pace: PaceInfo = PaceInfo()
@@ -181,6 +160,11 @@ class Snapshot:
     def count(self, outcome: str) -> int:
         """Items with this outcome, over all platforms."""
         return sum(cell.count for cell in self.cells if cell.outcome == outcome)
+
+    @property
+    def total(self) -> int:
+        """Eligible rows."""
+        return sum(cell.count for cell in self.cells)
 
     @property
     def settled(self) -> int:

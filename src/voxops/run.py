@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
 from voxops._support.eventloop import by_id, never_copied, paused, running_cell
-from voxops.engine.job import Job, begin, notify
+from voxops.engine.job import Job, begin
+from voxops.engine.progress import notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot

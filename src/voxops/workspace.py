@@ -25,9 +25,8 @@ from voxops._support.files import short_path
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
-from voxops.engine.execution import Execution
+from voxops.engine.execution import NOTHING, Execution, Nothing
 from voxops.engine.job import Job
-from voxops.engine.nothing import PREFIX, Nothing
 from voxops.engine.things import refuse_unknown, things_of
 from voxops.engine.watching import Watch
 from voxops.errors import ConfigError, LedgerError, PlanError
@@ -175,7 +174,7 @@ class Session(BoardLoader):
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
         if not plan.items and not plan.undo:  # a run of which nothing was sent is undone, too
-            return self._started(partial(Nothing, plan, self.client.now()))
+            return self._started(partial(Nothing, self.client, plan))
         engine = await self._acting()
         run = await engine.bind(
             plan, reason, failures=stop_after_failures, trust_lists=true_or_false("trust_lists", trust_lists)
@@ -211,7 +210,7 @@ class Session(BoardLoader):
             raise ConfigError(
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
-        if run_id.startswith(PREFIX):
+        if run_id.startswith(NOTHING):
             raise LedgerError(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))

@@ -258,7 +258,7 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
     """A second post with a row's mark, within the time in which our own sending can have created it, or of next year."""
     kernel = rig.kernel()
     rig.sandbox.add_fault(*post({"action": "drop", "when": "after"}, path=BULK))
-    seen = kernel.engine.eyes.reader.created
+    seen = kernel.engine.eyes.reader.created.read
 
     async def doubled(since: datetime, **options: Any) -> Any:
         listed = await seen(since, **options)
@@ -266,7 +266,7 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
         listed.take([replace(one, post_id=f"{one.post_id}_twin", **later) for one in tuple(listed.posts.values())])
         return listed
 
-    kernel.engine.eyes.reader.created = doubled  # type: ignore[method-assign]
+    kernel.engine.eyes.reader.created.read = doubled  # type: ignore[method-assign]
     run = kernel.bind(plan_rows(rig, 2))
     snapshot = kernel.go(run)
     assert (snapshot.phase, "have duplicates" in snapshot.note) == (("stopped", True) if ours else ("done", False))

@@ -14,7 +14,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ from voxops.api.states import PostState, TargetState
 from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
 from voxops.engine.execution import Execution
-from voxops.engine.lists import Listed, Look, Walk
+from voxops.engine.lists import Listed, Walk
 from voxops.errors import DecodeError, NotFoundError, TransportError
 from voxops.frames.records import build
 from voxops.ledger.ledger import Ledger
@@ -669,37 +669,49 @@ class Reader:
     """Reads the model at once."""
 
     pages = 0
-    knows_what_waits = True  # what it would read again besides the top is left out: the least that the engine may see
 
     def __init__(self, world: World, client: Client) -> None:
         self._server = world.server
         self._client = client
-        self.walk = self._walked = (-math.inf, -math.inf)
+        self.created = CreatedList(self, world.server, client)
 
-    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
-        await self._read()
-        return {name: self._server.state(self._server.posts[name]) for name in ids if name in self._server.posts}
+    async def posts(self, ids: Iterable[str], _: Sequence[str] = ()) -> dict[str, PostState | None]:
+        await self.learn_time()
+        posts = {name: self._server.posts.get(name) for name in ids}
+        return {name: None if post is None else self._server.state(post) for name, post in posts.items()}
+
+    follow = posts
 
     async def post(self, post_id: str) -> PostState | None:
-        return (await self.posts([post_id], ())).get(post_id)
-
-    async def follow(self, ids: Collection[str]) -> Look:
-        found = await self.posts(ids, ())
-        return Look(found=found, missing=set(ids) - found.keys())
+        return (await self.posts([post_id]))[post_id]
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-        await self._read()
+        await self.learn_time()
         created = {"created_at": "2026-02-01T00:00:00+00:00"}
         return {name: one.seen | created for name, one in self._server.deliveries.items() if name in ids}
 
     async def learn_time(self) -> None:
-        await self._read()
+        await self._client.kernel.awake()
+        await asyncio.sleep(0)
+        self._client.learn()
 
-    async def created(
+
+class CreatedList:
+    """The list of all posts, read at once."""
+
+    knows_what_waits = True  # what it would read again besides the top is left out: the least that the engine may see
+
+    def __init__(self, reader: Reader, server: Server, client: Client) -> None:
+        self._reader = reader
+        self._server = server
+        self._client = client
+        self.walk = self._walked = (-math.inf, -math.inf)
+
+    async def read(
         self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
     ) -> Listed:
         """All that lists show; of what a walk of a short time ago has shown, nothing again where the top is enough."""
-        await self._read()
+        await self._reader.learn_time()
         listed = Listed(read=self._client.now().timestamp())
         now, shown = self._server.world.time, self._server.listed()
         times = {name: datetime.fromisoformat(state.created_at or "").timestamp() for name, state in shown.items()}
@@ -716,11 +728,6 @@ class Reader:
 
     def learnt(self, _: Listed) -> None:
         self.walk = self._walked
-
-    async def _read(self) -> None:
-        await self._client.kernel.awake()
-        await asyncio.sleep(0)
-        self._client.learn()
 
 
 class Writer:

@@ -538,7 +538,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
     return [
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
-        [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.walk],
+        [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.created.walk],
         moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in driver._calls),

@@ -66,8 +66,8 @@ now = datetime(2026, 3, 2, tzinfo=UTC)
 cells = tuple(Cell(text, outcome, 3) for text, outcome in zip(samples, list(Outcome) * 4))
 moves = tuple(Transition(now, text, text, text, 'failed', text) for text in samples[:8])
 for shown in (samples[:8], samples[7:]):
-    Monitor(Snapshot(shown[0], 'retry', shown[1], 'sending', cells, 45, 3, {text: 2 for text in shown},
-            tuple(Transition(now, text, text, text, text, text) for text in shown), now, now, note=' '.join(text[:80] for text in shown)),
+    Monitor(Snapshot(shown[0], 'retry', shown[1], 'sending', now, now, cells, 3, {text: 2 for text in shown},
+            tuple(Transition(now, text, text, text, text, text) for text in shown), note=' '.join(text[:80] for text in shown)),
             on_pause=lambda: None, on_retry=lambda: None).show()
 """
 

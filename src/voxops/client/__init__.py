@@ -11,7 +11,7 @@ from voxops.client._address import is_loopback
 from voxops.client._client import AsyncClient, Permit
 from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Ending, Handle, Kind, delivery_status, ending_of, ending_of_post, noted, outcome_of
+from voxops.client._handles import Ending, Handle, Kind, how_far, noted
 from voxops.client._pages import Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
@@ -37,11 +37,8 @@ __all__ = [
     "SystemClock",
     "Uploaded",
     "account_names",
-    "delivery_status",
-    "ending_of",
-    "ending_of_post",
+    "how_far",
     "is_loopback",
     "noted",
-    "outcome_of",
     "prefetch",
 ]

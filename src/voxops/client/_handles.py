@@ -24,12 +24,9 @@ __all__ = [
     "Handle",
     "Kind",
     "before_act",
-    "delivery_status",
-    "ending_of",
-    "ending_of_post",
     "follow",
+    "how_far",
     "noted",
-    "outcome_of",
     "read_delivery",
 ]
 
@@ -111,32 +108,26 @@ def outcome_of(status: str | None) -> Outcome:
     return Outcome.FAILED if status in TERMINAL_STATUSES or status in _BAD else Outcome.PENDING
 
 
-def ending_of(handle: Handle, record: Mapping[str, Any] | None, now: datetime) -> Ending:
-    """Return the state of a handle's job, `now` in server time; a state from before the act is ignored (rules 18 and 19)."""
-    if record is None:
-        return Ending("gone", Outcome.FAILED, {})
-    if handle.kind == "post":
-        return ending_of_post(handle, read_post(record), now, record)
-    if handle.kind == "delivery":
-        status = delivery_status(handle, next(iter(read_deliveries([record]).values()), {}))
-    else:
-        status = polled_status(handle.kind, record)
-    return Ending(status, outcome_of(status), record)
+def how_far(handle: Handle, read: PostState | Mapping[str, Any] | None, now: datetime) -> tuple[str, Outcome]:
+    """Return status and outcome of a handle's job by what was read of it; a state from before the act is ignored (rules 18 and 19).
 
-
-def ending_of_post(
-    handle: Handle, state: PostState | None, now: datetime, record: Mapping[str, Any] | None = None
-) -> Ending:
-    """Return the state of a handle's post; without an act through the handle, the post's status decides alone."""
-    if state is None:
-        return Ending("gone", Outcome.FAILED, {})
-    shown = (
-        record if record is not None else {"id": state.post_id, "status": state.status, "updatedAt": state.updated_at}
-    )
-    outcome = outcome_of(state.status)
-    if outcome is not Outcome.PENDING and not _believed(handle, state, now):
-        outcome = Outcome.PENDING
-    return Ending(state.status, outcome, shown)
+    Parameters
+    ----------
+    handle : Handle
+        The job.
+    read : PostState, mapping or None
+        The state of a post, the episode of a delivery, the record of another kind; None for one that does not exist.
+    now : datetime
+        Server time.
+    """
+    if read is None:
+        return "gone", Outcome.FAILED
+    if isinstance(read, PostState):
+        outcome = outcome_of(read.status)
+        ended = outcome is not Outcome.PENDING and _believed(handle, read, now)
+        return read.status, outcome if ended else Outcome.PENDING
+    status = delivery_status(handle, read) if handle.kind == "delivery" else polled_status(handle.kind, read)
+    return status, outcome_of(status)
 
 
 def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
@@ -154,9 +145,9 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
     return post_ended(state, tried, None if one is None else str(one))
 
 
-def noted(handle: Handle, state: PostState | None) -> Handle:
+def noted(handle: Handle, state: PostState) -> Handle:
     """Return the handle of a post, which records whether the post was seen in flight (rule 18)."""
-    if state is None or handle.sighted or not sighted(_baseline(handle), state):
+    if handle.sighted or not sighted(_baseline(handle), state):
         return handle
     return replace(handle, sighted=True)
 
@@ -181,11 +172,16 @@ async def follow(handle: Handle, caller: Caller, patience: float = WATCH_FOR) ->
     began, polls = caller.clock.monotonic(), 0
     while True:
         record = await _read(handle, caller)
-        ending = ending_of(handle, record, caller.now())
-        if ending.outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
-            return ending
-        if handle.kind == "post" and record is not None:
-            handle = noted(handle, read_post(record))
+        read: PostState | Mapping[str, Any] | None = record
+        if record is not None and handle.kind == "post":
+            read = read_post(record)
+        elif record is not None and handle.kind == "delivery":
+            read = next(iter(read_deliveries([record]).values()), {})
+        status, outcome = how_far(handle, read, caller.now())
+        if outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
+            return Ending(status, outcome, record or {})
+        if isinstance(read, PostState):
+            handle = noted(handle, read)
         await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**polls))
         polls += 1
 

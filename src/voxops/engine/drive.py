@@ -830,7 +830,7 @@ class Driver:
             if creates:
                 async with self._listing:
                     await eyes.refresh(items, sending=True)
-                    await eyes.listing(waiting=not eyes.reader.knows_what_waits)
+                    await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
@@ -854,7 +854,7 @@ class Driver:
         eyes, now = self._eyes, self._known.now
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
-                await eyes.learn_time()
+                await eyes.reader.learn_time()
             creates = [call for call in calls if act_named(call.act).about == "create"]
             if creates:
                 async with self._listing:

@@ -1,28 +1,34 @@
-"""The execution of a bound plan, as whoever holds the run sees it: pass after pass through the loop, each until nothing moves."""
+"""What a run does with its plan: pass after pass through the loop, each until nothing moves; or nothing, where no row is eligible."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops.acts.plan import Plan
+from voxops.acts.plan import RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
+from voxops.engine.job import Job
 from voxops.engine.lookback import find_duplicates
-from voxops.engine.progress import Reporter
+from voxops.engine.progress import Progress, Reporter
+from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
+    from voxops.client import AsyncClient
     from voxops.engine.engine import Engine
 
+NOTHING = "nothing_"  # begins the ids of runs of plans without an eligible row, which no ledger knows
 
-class Execution:
+
+class Execution(Job):
     """What a run does with its plan.
 
     Parameters
@@ -42,21 +48,16 @@ class Execution:
     def __init__(
         self, engine: Engine, run: str, observer: Observer, *, paused: bool = False, look_back: bool = False
     ) -> None:
-        self.id = run
+        self._reporter = Reporter(engine.client, observer, engine.ledger, run)
+        super().__init__(run, self._reporter)
         self._engine = engine
         self._ledger = engine.ledger
         self._looks_back = look_back
         self._after: asyncio.Task[None] | None = None
-        self._reporter = Reporter(engine.client, engine.ledger, run, observer)
         self.current = Pass(run, paused=paused)
         self.over = False
 
     # Asked by whoever holds the run.
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The newest state."""
-        return self._reporter.snapshot
 
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
@@ -165,3 +166,45 @@ class Execution:
         self._reporter.recount()
         if said is not None:
             self._reporter.say(current, said)
+
+
+class Nothing(Job):
+    """A plan without an eligible row: it is done before it begins, so that Run All goes on.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        For server time.
+    plan : Plan
+        The plan.
+    observer : Observer
+        Nobody hears of it, since nothing changes.
+    """
+
+    def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
+        run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
+        super().__init__(run, Progress(client, observer, run, plan.action, title, phase="done", held=plan.held))
+        self._plan = plan
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self._plan
+
+    def results(self) -> pd.DataFrame:
+        """No row, with the columns of all results."""
+        table = self._plan.table.head(0)
+        table = table.assign(**{name: pd.Series([], dtype=dtype) for name, dtype in RESULT_TYPES.items()})
+        table.attrs = {**self._plan.table.attrs, "run": self.id}
+        if self._plan.key:
+            table = table.assign(campaign=pd.array([], dtype="string"))
+            table.attrs |= {"campaign": self._plan.campaign, "key": self._plan.key}
+        return table
+
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
+        """No post."""
+        return build("posts", []).assign(row=pd.array([], dtype="string"))
+
+    async def verify(self) -> pd.DataFrame:
+        """No cause."""
+        return outcome.verified(self.results(), {}, self._plan.act)

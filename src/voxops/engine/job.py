@@ -1,17 +1,17 @@
-"""What a run does, as whoever holds it sees it, and how whoever follows it is notified."""
+"""What a run does, as whoever holds it sees it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from voxops._support import eventloop
+from voxops.engine.progress import Progress
 from voxops.errors import VoxopsError
-from voxops.model import Clock, Observer, Snapshot
+from voxops.model import Clock, Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
 _GOES_ON = frozenset({"sending", "watching"})  # phases in which a display says that something moves
-_log = logging.getLogger(__name__)
-
-
-def notify(observer: Observer, snapshot: Snapshot) -> None:
-    """Show a new state to who follows a run; a display that breaks stops neither the run nor what the others see."""
-    try:
-        observer.notice(snapshot)
-    except Exception:  # noqa: BLE001
-        _log.exception("what follows %s broke", snapshot.run_id)
 
 
 def begin(job: Job, shown: Observer) -> Future[Snapshot]:
@@ -63,49 +54,76 @@ async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
         task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
-class Job(Protocol):
-    """What a run does: executing a plan, or watching things that somebody else started; one pass after the other."""
+class Job:
+    """What a run does, one pass after the other; here one that has ended before it begins.
 
-    id: str
-    over: bool
+    Parameters
+    ----------
+    run : str
+        Id of the run.
+    progress : Progress
+        How far it is.
+
+    Attributes
+    ----------
+    over : bool
+        Whether the last pass has ended.
+    """
+
+    over = True
+
+    def __init__(self, run: str, progress: Progress) -> None:
+        self.id = run
+        self._progress = progress
 
     @property
     def snapshot(self) -> Snapshot:
         """The newest state."""
-
-    async def go(self) -> Snapshot:
-        """Work until nothing moves any more."""
-
-    async def pause(self, *, withdraw: bool = False) -> None:
-        """Send nothing more; return when no request is under way. `withdraw` gives up what was never sent."""
-
-    async def allow(self, *, trust_lists: bool = False) -> None:
-        """What paused it in the ledger is over; `trust_lists` reads look-alikes only."""
-
-    def resume(self, *, paused: bool = False) -> bool:
-        """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
-
-    def close(self) -> None:
-        """Send nothing more, and end."""
-
-    def notify(self, subject: str) -> bool:
-        """Look at a thing next; False if it is none of this run's, or has ended."""
-
-    def results(self) -> pd.DataFrame:
-        """One row per item, with its outcome."""
-
-    def failed(self, *, stuck: bool = False) -> pd.DataFrame:
-        """The failed rows, fit to be planned again."""
-
-    async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it made, as they are now; or those that were made twice."""
-
-    async def verify(self) -> pd.DataFrame:
-        """Read the things again and compare."""
+        return self._progress.snapshot
 
     @property
     def plan(self) -> Plan | None:
         """The plan, as it was bound; None where nothing was planned."""
+        return None
+
+    async def go(self) -> Snapshot:
+        """Work until nothing moves any more; return the last snapshot."""
+        return self.snapshot
+
+    async def pause(self, *, withdraw: bool = False) -> None:
+        """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
+
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """What paused it in the ledger is over; `trust_lists` reads look-alikes only."""
+
+    def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002
+        """Go on in this pass; True if it is over and another was made ready, which `go` works on."""
+        return False
+
+    def close(self) -> None:
+        """Send nothing more, and end when nothing is under way."""
+
+    def notify(self, subject: str) -> bool:  # noqa: ARG002
+        """Look at a thing next; False if it is none of this run's, or has ended."""
+        return False
+
+    def results(self) -> pd.DataFrame:
+        """One row per item, with its outcome."""
+        raise NotImplementedError
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002
+        """The failed rows, fit to be planned again; `stuck` adds what has hung for ten minutes."""
+        table = self.results()
+        return table[table["outcome"] == Outcome.FAILED]
+
+    async def made(self, *, copies: bool = False) -> pd.DataFrame:
+        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        raise NotImplementedError
+
+    async def verify(self) -> pd.DataFrame:
+        """Read the things again and compare."""
+        raise NotImplementedError
 
     def replan(self) -> Plan | None:
-        """A plan to retry what failed, None where there is no such thing."""
+        """A plan of the next attempt at what failed; it is shown, not run. None where there is no such thing."""
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -73,14 +73,6 @@ def worth_reading(asked: int, pages: int, rested: float, *, last: bool) -> bool:
     if last:  # one request for each is the alternative
         return asked > min(pages, SINGLES) and asked >= pages
     return asked >= WORTH * pages or rested >= min(LONGEST_REST, max(LONGEST_LOOK, 4 * PER_PAGE * pages))
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a look at posts has shown: those that were found, and those that do not exist. Of the others nothing is known now."""
-
-    found: dict[str, PostState] = field(default_factory=dict)
-    missing: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -219,10 +211,6 @@ class CreatedList:
     def learnt(self, listed: Listed) -> None:
         """Read only what is new on top from now on: what was read is in the ledger, and not only in a task that may be cancelled."""
         self._walk = listed.walk
-        self.learnt_waiting(listed)
-
-    def learnt_waiting(self, listed: Listed) -> None:
-        """What waits to go out is in the ledger as it was read."""
         self._waiting = listed.waiting or self._waiting
 
     def _holds(self, walk: Walk, since: datetime) -> bool:
@@ -304,116 +292,105 @@ class Reader:
     ----------
     client : AsyncClient
         The one client of the workspace.
+
+    Attributes
+    ----------
+    created : CreatedList
+        The list of all posts, newest first.
     """
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._list = CreatedList(client)
-        self._listings: dict[str, _Listing] = {}
-        self._last: dict[str, tuple[str, str | None]] = {}
+        self.created = CreatedList(client)
+        self._listings: defaultdict[str, _Listing] = defaultdict(_Listing)
+        self._last: dict[str, PostState] = {}
 
     @property
     def pages(self) -> int:
         """Pages that the last look at the posts in flight has taken."""
-        return self._listing(IN_FLIGHT).pages
+        return self._listings[IN_FLIGHT].pages
 
-    async def follow(self, ids: Collection[str]) -> Look:
+    async def follow(self, ids: Iterable[str]) -> dict[str, PostState | None]:
         """Look at posts that are on their way, as far as it is worth its requests; look again for the others.
 
         Parameters
         ----------
-        ids : collection of str
+        ids : iterable of str
             The posts. None of them is left unread for good: when nothing is in flight any more, all are read.
+
+        Returns
+        -------
+        dict
+            Those that were read, None for one that does not exist.
         """
-        seen, left = Look(), set(ids)
+        left, seen = set(ids), dict[str, PostState | None]()
         if len(left) > SINGLES:
             await self._take(IN_FLIGHT, left, seen)
             for status in self._places(left):
-                asked = left - self._listing(status).absent
-                last = not any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values())
-                if self._is_worth(status, len(asked), last=last):
+                listing, last = self._listings[status], not _any_in_flight(seen)
+                asked, rested = len(left - listing.absent), self._client.clock.monotonic() - listing.read_at
+                if asked and worth_reading(asked, listing.pages, rested, last=last):
                     await self._take(status, left, seen)
-            if any(state.status in IN_FLIGHT_STATUSES for state in seen.found.values()):
-                left = {item for item in left if all(item in self._listing(end).absent for end in ENDS)}
-        for post_id in sorted(left):
-            state = await self.post(post_id)
-            if state is None:
-                seen.missing.add(post_id)
-            else:
-                self._found(seen, {post_id: state})
-        return seen
-
-    def _listing(self, status: str) -> _Listing:
-        """What is known of a list."""
-        return self._listings.setdefault(status, _Listing())
+            if _any_in_flight(seen):
+                left = {item for item in left if all(item in self._listings[end].absent for end in ENDS)}
+        return await self._singly(left, seen)
 
     def _places(self, left: Collection[str]) -> list[str]:
         """Lists in which these posts may be: where posts end, and where several of them were seen last."""
-        last = Counter(self._last[item][0] for item in left if item in self._last)
+        last = Counter(self._last[item].status for item in left if item in self._last)
         return [
             *ENDS,
             *(status for status, count in last.items() if count > SINGLES and status not in {IN_FLIGHT, *ENDS}),
         ]
 
-    def _is_worth(self, status: str, asked: int, *, last: bool) -> bool:
-        """Whether to read a list for so many posts."""
-        listing = self._listing(status)
-        rested = self._client.clock.monotonic() - listing.read_at
-        return asked > 0 and worth_reading(asked, listing.pages, rested, last=last)
-
-    async def _take(self, status: str, left: set[str], seen: Look) -> None:
+    async def _take(self, status: str, left: set[str], seen: dict[str, PostState | None]) -> None:
         """Take what one list shows, and note what it does not hold."""
-        listing = self._listing(status)
-        found: dict[str, PostState] = {}
-        listing.pages, whole = await self._from_list(status, left, found)
+        listing = self._listings[status]
+        listing.pages, whole = await self._from_list(status, left, seen)
         listing.read_at = self._client.clock.monotonic()
-        self._found(seen, found)
         if whole and status != IN_FLIGHT:
             listing.absent |= left
 
-    def _found(self, seen: Look, found: Mapping[str, PostState]) -> None:
-        """Note where posts are; wherever they were not, they may be from now on."""
-        seen.found.update(found)
-        for post_id, state in found.items():
-            self._last[post_id] = (state.status, state.created_at)
-        for listing in self._listings.values():
-            listing.absent -= found.keys()
-
-    async def posts(self, ids: Collection[str], expect: Sequence[str]) -> dict[str, PostState]:
-        """Read posts; one that does not exist is missing from the answer.
+    async def posts(self, ids: Iterable[str], expect: Sequence[str]) -> dict[str, PostState | None]:
+        """Read posts, None for one that does not exist.
 
         Parameters
         ----------
-        ids : collection of str
+        ids : iterable of str
             The posts.
         expect : sequence of str
             Statuses that they are likely to have, the likeliest first.
         """
-        left = set(ids)
-        found: dict[str, PostState] = {}
+        left, seen = set(ids), dict[str, PostState | None]()
         for status in expect:
             if len(left) <= SINGLES:
                 break
-            await self._from_list(status, left, found)
-        for post_id in sorted(left):
-            state = await self.post(post_id)
-            if state is not None:
-                found[post_id] = state
-        self._found(Look(), found)
-        return found
+            await self._from_list(status, left, seen)
+        return await self._singly(left, seen)
 
-    async def _from_list(self, status: str, left: set[str], found: dict[str, PostState]) -> tuple[int, bool]:
+    async def _singly(self, left: Iterable[str], seen: dict[str, PostState | None]) -> dict[str, PostState | None]:
+        """Read these posts by themselves, and note where all are; wherever they were not, they may be from now on."""
+        for post_id in sorted(left):
+            seen[post_id] = await self.post(post_id)
+        found = {post_id: state for post_id, state in seen.items() if state is not None}
+        self._last |= found
+        for listing in self._listings.values():
+            listing.absent -= found.keys()
+        return seen
+
+    async def _from_list(self, status: str, left: set[str], seen: dict[str, PostState | None]) -> tuple[int, bool]:
         """Take posts from one list while its pages are worth their cost: one page against one request for each post left.
 
         Returns how many pages were read, and whether the list holds no more of these posts.
         """
         pages = fruitless = 0
-        oldest = min((self._last.get(item, ("", None))[1] or "" for item in left), default="")
+        known = (self._last.get(item) for item in left)
+        oldest = min(((one and one.created_at) or "" for one in known), default="")
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
             pages += 1
             states = read_posts(page.records)
             hits = left.intersection(states)
-            found.update((post_id, states[post_id]) for post_id in hits)
+            seen.update((post_id, states[post_id]) for post_id in hits)
             left -= hits
             fruitless = 0 if hits else fruitless + 1
             # newest created first, so nothing older than the oldest post can follow
@@ -454,25 +431,6 @@ class Reader:
             )
         return state
 
-    async def created(
-        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
-    ) -> Listed:
-        """Read all posts created since an instant, newest first: see `CreatedList.read`."""
-        return await self._list.read(since, waiting_since=waiting_since, on_top=on_top, first=first)
-
-    @property
-    def knows_what_waits(self) -> bool:
-        """Whether what waits to go out was read a short time ago: see `CreatedList.knows_what_waits`."""
-        return self._list.knows_what_waits
-
-    def learnt(self, listed: Listed) -> None:
-        """What was read is in the ledger: see `CreatedList.learnt`."""
-        self._list.learnt(listed)
-
-    def learnt_waiting(self, listed: Listed) -> None:
-        """What waits to go out is in the ledger as it was read: see `CreatedList.learnt_waiting`."""
-        self._list.learnt_waiting(listed)
-
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
         left = set(ids)
@@ -489,3 +447,7 @@ class Reader:
             if not says_absent(error):
                 raise
         return found
+
+
+def _any_in_flight(seen: Mapping[str, PostState | None]) -> bool:
+    return any(state is not None and state.status in IN_FLIGHT_STATUSES for state in seen.values())

@@ -1,28 +1,23 @@
-"""How far a run is: `fold` turns what happened into the next `Snapshot`; `rate` and `time_left` read it.
-
-Everything here is pure. A run is the fold of its events, so a log, a widget and a test that see the same events see the
-same run. Moves of items add up and so may arrive in any order; phases, waits and notes replace what was there.
-"""
+"""How far a run is, shown to who follows it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from voxops._support import safe
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
-from voxops.engine.job import notify
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.model import OUTCOMES, Cell, Event, Observer, Outcome, Snapshot, Transition
+from voxops.model import OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -33,134 +28,38 @@ FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
 RECENT = 8  # transitions that a Snapshot keeps
+_log = logging.getLogger(__name__)
 
 
-def start(
-    run_id: str,
-    action: str,
-    *,
-    at: datetime,
-    title: str = "",
-    cells: Iterable[Cell] = (),
-    held: int = 0,
-    phase: str = "sending",
-) -> Snapshot:
-    """Return the Snapshot of a run before its first event.
-
-    Parameters
-    ----------
-    run_id, action, title : str
-        Whose progress this is.
-    at : datetime
-        Server time.
-    cells : iterable of Cell
-        All eligible items; they may also come later, in a ``planned`` event.
-    held : int
-        Rows of the plan that were never eligible.
-    phase : str
-        Where it begins.
-    """
-    table = _tidy(cells)
-    total = sum(cell.count for cell in table)
-    return Snapshot(run_id, action, title, phase, table, total, held, {}, (), started_at=at, updated_at=at)
+def notify(observer: Observer, snapshot: Snapshot) -> None:
+    """Show a new state to who follows a run; a display that breaks stops neither the run nor what the others see."""
+    try:
+        observer.notice(snapshot)
+    except Exception:  # noqa: BLE001
+        _log.exception("what follows %s broke", snapshot.run_id)
 
 
-def fold(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Return the Snapshot after an Event.
-
-    ``planned`` replaces cells and total; ``changed`` adds its counts to the cells; ``phase`` replaces phase and note;
-    ``waiting`` replaces the waits; ``note`` replaces the note. Whatever the kind, transitions join the recent ones,
-    requests and acts are added, and a pace replaces the former. Kinds from a later version change nothing else.
-
-    Raises
-    ------
-    ValueError
-        When a ``changed`` event does not keep the total, or takes away more than is there: a fault of the caller, as it
-        would make the monitor lie.
-    """
-    following = replace(
-        snapshot,
-        updated_at=max(snapshot.updated_at, event.at),
-        recent=_newest((*reversed(event.transitions), *snapshot.recent)),
-        requests=snapshot.requests + event.requests,
-        acts=snapshot.acts + event.acts,
-        pace=event.pace or snapshot.pace,
-    )
-    match event.kind:
-        case "planned":
-            cells = _tidy(event.cells)
-            return replace(following, cells=cells, total=sum(cell.count for cell in cells))
-        case "changed":
-            if gain := sum(cell.count for cell in event.cells):
-                raise ValueError(f"a change must keep the number of items, this one adds {gain}")
-            return replace(following, cells=_tidy((*snapshot.cells, *event.cells)))
-        case "phase":
-            return replace(following, phase=event.phase, note=event.text)
-        case "waiting":
-            return replace(following, waits={why: count for why, count in event.waits.items() if count})
-        case "note":
-            return replace(following, note=event.text)
-    return following
-
-
-def cells_of(items: Iterable[tuple[str, str]]) -> tuple[Cell, ...]:
-    """Count (platform, outcome) pairs into cells, sorted by platform, then in the order of the outcomes."""
-    counts = Counter(items)
-    return _tidy(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
-
-
-def rate(snapshot: Snapshot, since: Snapshot | None = None) -> float | None:
-    """Return items settled per second, from `since` (default: the start of the run) to `snapshot`.
-
-    None while no time has passed. A run that was taken up again measures from the Snapshot it began with, so that the
-    night in between doesn't count.
-    """
-    begun = since.updated_at if since else snapshot.started_at
-    seconds = (snapshot.updated_at - begun).total_seconds()
-    if seconds <= 0:
-        return None
-    return (snapshot.settled - (since.settled if since else 0)) / seconds
-
-
-def time_left(snapshot: Snapshot, since: Snapshot | None = None) -> float | None:
-    """Return the seconds until all items are settled at the present `rate`; None if that can't be said."""
-    left = snapshot.total - snapshot.settled
-    if left <= 0:
-        return 0.0
-    speed = rate(snapshot, since)
-    return left / speed if speed and speed > 0 else None
-
-
-def _tidy(cells: Iterable[Cell]) -> tuple[Cell, ...]:
-    """Add up cells of the same place, drop the empty ones, and sort."""
-    counts: Counter[tuple[str, Outcome]] = Counter()
-    for cell in cells:
-        counts[cell.platform, cell.outcome] += cell.count
-    for (platform, outcome), count in counts.items():
-        if count < 0:
-            raise ValueError(f"{-count} more taken from {platform or 'no platform'}, {outcome} than there were")
+def cells_of(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
+    """Items by platform and outcome, by platform, then in the order of the outcomes."""
     places = sorted(counts, key=lambda place: (place[0], OUTCOMES.index(place[1])))
-    return tuple(Cell(*place, counts[place]) for place in places if counts[place])
+    return tuple(Cell(platform, Outcome(outcome), counts[platform, outcome]) for platform, outcome in places)
 
 
-def _newest(transitions: Iterable[Transition]) -> tuple[Transition, ...]:
-    """Keep the newest transitions, newest first; of equal times, the one that comes first."""
-    return tuple(sorted(transitions, key=lambda transition: transition.at, reverse=True)[:RECENT])
-
-
-class Reporter:
-    """Tells an observer how far a run is, by what the ledger knows, which other senders write, too.
+class Progress:
+    """Tells an observer how far a run is.
 
     Parameters
     ----------
     client : AsyncClient
-        For server time and pace.
-    ledger : Ledger
-        The ledger.
-    run : str
-        The run.
+        For server time, requests and pace.
     observer : Observer
         Who is notified of each new snapshot.
+    run, action, title, phase : str
+        Whose progress it is, and where it begins.
+    cells : tuple of Cell
+        All eligible items.
+    held : int
+        Rows of the plan that were never eligible.
 
     Attributes
     ----------
@@ -168,55 +67,89 @@ class Reporter:
         The newest state.
     """
 
-    def __init__(self, client: AsyncClient, ledger: Ledger, run: str, observer: Observer) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        observer: Observer,
+        run: str,
+        action: str,
+        title: str,
+        *,
+        phase: str = "sending",
+        cells: tuple[Cell, ...] = (),
+        held: int = 0,
+    ) -> None:
         self._client = client
-        self._ledger = ledger
-        self._run = run
         self._observer = observer
         self._requests = client.requests
-        self._acts = 0
-        self._pass: Pass | None = None
+        at = client.now()
+        self.snapshot = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+
+    def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
+        """Show a state as the newest one, with the time, the requests, the pace and the moves since the last."""
+        requests, self._requests = self._client.requests - self._requests, self._client.requests
+        recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
+        self.snapshot = replace(
+            snapshot,
+            updated_at=max(snapshot.updated_at, self._client.now()),
+            recent=tuple(recent[:RECENT]),
+            requests=snapshot.requests + requests,
+            pace=self._client.pace,
+        )
+        notify(self._observer, self.snapshot)
+        return self.snapshot
+
+
+class Reporter(Progress):
+    """Tells how far a run is by what the ledger knows, which other senders write, too.
+
+    Parameters
+    ----------
+    client : AsyncClient
+        For server time, requests and pace.
+    observer : Observer
+        Who is notified of each new snapshot.
+    ledger : Ledger
+        The ledger.
+    run : str
+        The run.
+    """
+
+    def __init__(self, client: AsyncClient, observer: Observer, ledger: Ledger, run: str) -> None:
+        self._ledger = ledger
+        self._run = run
         self._held_up = ""
-        head = ledger.runs.head(run)
-        counts = audit.cells(ledger, run)
+        head, counts = ledger.runs.head(run), audit.cells(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
-        self.snapshot = start(run, head.action, at=client.now(), title=title, cells=_cells(counts), held=head.held)
+        super().__init__(client, observer, run, head.action, title, cells=cells_of(counts), held=head.held)
 
     def refresh(self, current: Pass) -> Snapshot:
-        """Fold what has happened since into the snapshot, and notify the observer."""
-        if current is not self._pass:
-            self._pass, self._acts = current, 0  # each pass counts from the beginning
-        at = self._client.now()
+        """Show what has happened since."""
         counts, why = audit.tally(self._ledger, self._run)
-        requests, self._requests = self._client.requests - self._requests, self._client.requests
-        acts, self._acts = current.acts - self._acts, current.acts
-        moves, current.transitions = tuple(current.transitions), []
-        planned = Event(
-            "planned", at, cells=_cells(counts), transitions=moves, pace=self._client.pace, acts=acts, requests=requests
-        )
-        snapshot = fold(self.snapshot, planned)
-        snapshot = fold(snapshot, Event("waiting", at, waits=_with_waits(why, current)))
+        acts, current.acts = current.acts, 0
+        moves, current.transitions = current.transitions, []
+        note = self.snapshot.note
         if self._held_up != self._ledger.held_up:
-            self._held_up = self._ledger.held_up
-            snapshot = fold(snapshot, Event("note", at, text=self._held_up))
+            note = self._held_up = self._ledger.held_up
         phase = _phase(current)
-        if phase != snapshot.phase or current.halted is not None:
-            snapshot = fold(snapshot, Event("phase", at, phase=phase, text=str(current.halted or current.note)))
-        return self._show(snapshot)
+        if phase != self.snapshot.phase or current.halted is not None:
+            note = str(current.halted or current.note)
+        acts += self.snapshot.acts
+        waits = _with_waits(why, current)
+        return self.show(
+            replace(self.snapshot, cells=cells_of(counts), waits=waits, acts=acts, phase=phase, note=note), moves
+        )
 
     def say(self, current: Pass, what: Reason) -> None:
         """Say something in the snapshot, after the pass has ended."""
-        self.refresh(current)
-        self._show(fold(self.snapshot, Event("phase", self._client.now(), phase="blocked", text=str(what))))
+        self.show(replace(self.refresh(current), phase="blocked", note=str(what)))
 
     def recount(self) -> None:
         """Show what has become of rows since the pass ended; the phase stays."""
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            snapshot = fold(
-                self.snapshot, Event("planned", self._client.now(), cells=_cells(audit.cells(self._ledger, self._run)))
-            )
-            if snapshot.cells != self.snapshot.cells:
-                self._show(snapshot)
+            cells = cells_of(audit.cells(self._ledger, self._run))
+            if cells != self.snapshot.cells:
+                self.show(replace(self.snapshot, cells=cells))
 
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
@@ -231,34 +164,17 @@ class Reporter:
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the ledger and in the last snapshot."""
         snapshot = self.refresh(current)
-        left = snapshot.count(Outcome.PENDING) + snapshot.count(Outcome.UNKNOWN)
-        if current.closed and current.halted is None and left:
-            self._ledger.runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
+        runs = self._ledger.runs
+        if current.closed and current.halted is None and snapshot.settled < snapshot.total:
+            runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
             return snapshot
-        if current.halted is None and not (current.paused and self._unsent()):
-            snapshot = self._show(fold(snapshot, Event("phase", self._client.now(), phase=self._last_phase(snapshot))))
-        self._ledger.runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
+        if current.halted is None and not (current.paused and runs.unsent(self._run)):
+            abandoned = runs.abandoned(self._run)
+            needs_somebody = snapshot.count(Outcome.BLOCKED) > abandoned
+            phase = "blocked" if needs_somebody else "cancelled" if abandoned else "done"
+            snapshot = self.show(replace(snapshot, phase=phase, note=""))
+        runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
         return snapshot
-
-    def _last_phase(self, snapshot: Snapshot) -> str:
-        """How a pass that went through has ended."""
-        abandoned = self._ledger.runs.abandoned(self._run)
-        if snapshot.count(Outcome.BLOCKED) > abandoned:
-            return "blocked"
-        return "cancelled" if abandoned else "done"
-
-    def _unsent(self) -> bool:
-        """Whether there is anything that going on might send."""
-        return self._ledger.runs.unsent(self._run)
-
-    def _show(self, snapshot: Snapshot) -> Snapshot:
-        self.snapshot = snapshot
-        notify(self._observer, snapshot)
-        return snapshot
-
-
-def _cells(counts: Counter[tuple[str, str]]) -> tuple[Cell, ...]:
-    return tuple(Cell(platform, Outcome(outcome), count) for (platform, outcome), count in counts.items())
 
 
 def _with_waits(why: Counter[str], current: Pass) -> dict[str, int]:

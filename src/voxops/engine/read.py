@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -61,10 +61,6 @@ class Eyes:
         """Now, as readings count it."""
         return Moment(self._client.now().timestamp(), self._client.clock.monotonic())
 
-    async def learn_time(self) -> None:
-        """Make a small request, whose answer tells the client the server's time."""
-        await self.reader.learn_time()
-
     # Posts and deliveries that acts are about.
 
     async def subjects(self, wanted: Mapping[str, bool], expect: Sequence[str], *, follow: bool = False) -> None:
@@ -84,12 +80,8 @@ class Eyes:
             await self._note({post: await self.reader.post(post)}, moment)
         if posts:
             moment = self.moment()
-            if follow:
-                look = await self.reader.follow(posts)
-                await self._note({**look.found, **dict.fromkeys(look.missing)}, moment)
-            else:
-                found = await self.reader.posts(posts, expect)
-                await self._note({post: found.get(post) for post in posts}, moment)
+            found = await (self.reader.follow(posts) if follow else self.reader.posts(posts, expect))
+            await self._note(found, moment)
         for webhook, names in sorted(webhooks.items()):
             moment = self.moment()
             states = await self.reader.deliveries(webhook, names)
@@ -127,14 +119,14 @@ class Eyes:
             since = min(since, deep - SKEW)
         first = looked_through is not None
         old = utc(moment.at - LOOKBACK_WAITING) if waiting or first else None
-        listed = await self.reader.created(
+        listed = await self.reader.created.read(
             utc(since), waiting_since=old, on_top=deep is None and not first, first=first
         )
         whole = listed.whole or deep is not None or first or self._readings.walked is None
         await self._alone(listed, calls)
         await self._compare(listed)
         await self._commit(partial(self._learn, listed, moment.at, looked_through))
-        self.reader.learnt(listed)
+        self.reader.created.learnt(listed)
         readings = self._readings
         readings.listed = Moment(listed.read if listed.read is not None else moment.at, moment.elapsed)
         if whole:
@@ -285,20 +277,18 @@ class Eyes:
             return
         statuses = Counter(one.status for one in wanted.values())
         likely = [status for status, _ in statuses.most_common() if status not in WAITING_STATUSES]
-        moment = self.moment()
-        found = await self.reader.posts(wanted.keys(), list(dict.fromkeys([*likely, *SINCE])))
-        await self._commit(lambda: note_posts(self._ledger, {post: found.get(post) for post in wanted}, moment.at))
+        await self.posts(wanted, list(dict.fromkeys([*likely, *SINCE])))
 
     async def accounts(self, items: Iterable[Item]) -> None:
         """Read account names, where a plan names accounts so."""
         if any(item.named_accounts for item in items if act_named(item.act).about == "create"):
             self._known.accounts = await account_names(self._client)
 
-    async def posts(self, ids: Collection[str], expect: Sequence[str] = ENDED) -> dict[str, PostState]:
-        """Read posts as they are now, and remember what they show."""
+    async def posts(self, ids: Iterable[str], expect: Sequence[str] = ENDED) -> dict[str, PostState | None]:
+        """Read posts as they are now, None for one that does not exist, and remember what they show."""
         moment = self.moment()
         found = await self.reader.posts(ids, expect)
-        await self._commit(lambda: note_posts(self._ledger, {post: found.get(post) for post in ids}, moment.at))
+        await self._commit(lambda: note_posts(self._ledger, found, moment.at))
         return found
 
 

@@ -10,7 +10,6 @@ from voxops._support import blocks, safe
 from voxops._support.blocks import Block, static_html
 from voxops.acts.plan_display import KINDS
 from voxops.acts.table import ACTS
-from voxops.engine.progress import rate, time_left
 from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME
 
@@ -179,15 +178,19 @@ def _count(outcome: str, count: int) -> str:
 
 
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
-    """Yield the wait for the rate limit, the rate and the time left; then requests and the rate limit."""
-    speed, left = rate(snapshot, since), time_left(snapshot, since)
-    waits = _waits_for_limit(snapshot)
+    """Yield the wait for the rate limit, the rate and the time left; then requests and the rate limit.
+
+    A run that was taken up again measures from the state it began with, so that the night in between doesn't count.
+    """
+    seconds = (snapshot.updated_at - (since.updated_at if since else snapshot.started_at)).total_seconds()
+    speed = (snapshot.settled - (since.settled if since else 0)) / seconds if seconds > 0 else 0.0
+    left, waits = snapshot.total - snapshot.settled, _waits_for_limit(snapshot)
     if waits:
         yield f"waits for the rate limit, {safe.duration(waits)}"
     if speed:
         yield _rate(speed)
-    if left and not waits and snapshot.phase not in ENDED | {"paused"}:
-        yield f"about {safe.duration(left)} left"
+    if left > 0 and speed > 0 and not waits and snapshot.phase not in ENDED | {"paused"}:
+        yield f"about {safe.duration(left / speed)} left"
     yield f"{safe.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
     yield f"{safe.many(snapshot.requests, 'request')}, {snapshot.acts:,} of them acts"
     if snapshot.phase not in ENDED and not waits:
