@@ -707,9 +707,7 @@ class CreatedList:
         self._client = client
         self.walk = self._walked = (-math.inf, -math.inf)
 
-    async def read(
-        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
-    ) -> Listed:
+    async def read(self, since: datetime, *, on_top: bool = False, **_: Any) -> Listed:
         """All that lists show; of what a walk of a short time ago has shown, nothing again where the top is enough."""
         await self._reader.learn_time()
         listed = Listed(read=self._client.now().timestamp())

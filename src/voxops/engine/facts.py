@@ -277,7 +277,7 @@ class Knowledge:
             )
         undecided = proved and any(each.doubtful for each in facts.values())  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
-        return facts, replace(call, state=became, collided=call.collided or bool(found.extra))
+        return facts, replace(call, state=became, collided=call.collided or found.twice)
 
     def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
         """Posts in the window without a mark that may be rows of a create call."""

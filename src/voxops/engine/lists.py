@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from voxops.api.assumptions import deliveries_path
@@ -25,6 +25,7 @@ from voxops.api.timing import (
     LIST_DISORDER,
     LONGEST_LOOK,
     LONGEST_REST,
+    LOOKBACK_WAITING,
     PER_PAGE,
     WAITING_HOLDS_FOR,
     WAITING_SHARE,
@@ -117,34 +118,30 @@ class Walk:
 class Listed:
     """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
 
-    `latest` is the newest ``created_at`` among them; `marked` says that at least one of them shows a mark of ours; `read` is when the
-    first page of all posts came, in server time: what was made after it may be on none of them, however long the others took.
-    `whole` says that all of the list was read back to the instant, and not only its top; `gone` are posts that are remembered and
-    don't exist any more; `walk` and `waiting` are what `CreatedList.learnt` keeps, the latter when the lists of what waits to go out
-    were read, in server time, and how long that took.
+    `read` is when the first page of all posts came, in server time: what was made after it may be on none of them, however long the
+    others took. `whole` says that all of the list was read back to the instant, and not only its top. `walk` and `waiting` are what
+    `CreatedList.learnt` keeps, the latter when the lists of what waits to go out were read, in server time, and how long that took.
     """
 
     posts: dict[str, PostState] = field(default_factory=dict)
-    latest: str | None = None
-    marked: bool = False
     read: float | None = None
     whole: bool = False
-    gone: set[str] = field(default_factory=set)
     walk: Walk | None = field(default=None, repr=False)
     waiting: tuple[float, float] | None = field(default=None, repr=False)
 
+    @property
+    def latest(self) -> str | None:
+        """The newest ``created_at`` among the posts."""
+        return max((state.created_at for state in self.posts.values() if state.created_at), default=None)
+
+    @property
+    def marked(self) -> bool:
+        """Whether a list has shown a mark of ours; of lists a single read says nothing."""
+        return any(state.source == "list" and state.mark is not None for state in self.posts.values())
+
     def take(self, states: Iterable[PostState]) -> None:
         """Note these posts."""
-        for state in states:
-            self.posts[state.post_id] = state
-            self.marked = self.marked or state.mark is not None
-            if state.created_at and state.created_at > (self.latest or ""):
-                self.latest = state.created_at
-
-    def note(self, alone: Mapping[str, PostState | None]) -> None:
-        """Note what posts show that were read each by itself, None for one that does not exist; of lists it says nothing."""
-        self.posts |= {post_id: state for post_id, state in alone.items() if state is not None}
-        self.gone |= {post_id for post_id, state in alone.items() if state is None}
+        self.posts |= {state.post_id: state for state in states}
 
 
 class CreatedList:
@@ -167,28 +164,30 @@ class CreatedList:
         self._comes_late = False
 
     async def read(
-        self, since: datetime, *, waiting_since: datetime | None = None, on_top: bool = False, first: bool = False
+        self, since: datetime, *, waiting: bool = False, on_top: bool = False, first: bool = False
     ) -> Listed:
-        """Read all posts created since an instant; of those that wait to go out, also the older ones since another.
+        """Read all posts created since an instant.
 
         Absence is proved by having passed the instant only where nothing newer can follow; else by the end of the list.
 
         Parameters
         ----------
-        since, waiting_since : datetime
-            The instants.
+        since : datetime
+            The instant.
+        waiting : bool
+            Whether to read older posts, too, that wait to go out.
         on_top : bool
             Whether it is enough to read what is new since a walk that was made and `learnt` a short time ago. Then what is returned
             was read just now, however long a walk takes.
         first : bool
-            Whether the workspace is seen for the first time: what was withdrawn is read back as far as what waits.
+            Whether the workspace is seen for the first time: what waits is read, and what was withdrawn as far back.
         """
         listed = Listed()
-        if waiting_since is not None:
-            began = self._client.now().timestamp()
+        if waiting or first:
+            now = self._client.now()
             for status in (*_ON_THE_WAY, *(_WITHDRAWN if first else ())):
-                await self._list(listed, status, waiting_since)
-            listed.waiting = began, self._client.now().timestamp() - began
+                await self._list(listed, status, now - timedelta(seconds=LOOKBACK_WAITING))
+            listed.waiting = now.timestamp(), (self._client.now() - now).total_seconds()
         walk = self._walk
         if on_top and walk is not None and self._holds(walk, since):
             top = await self._read_top(walk)
@@ -196,9 +195,9 @@ class CreatedList:
                 return _with_top(listed, top)
         walk = await self._go(listed, since)
         listed.whole = True
-        if not (on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and self._holds(walk, since)):
-            return listed
-        return _with_top(listed, await self._read_top(walk))
+        if on_top and walk is not None and walk.took > CREATES_FRESH_FOR / 2 and not self._comes_late:
+            return _with_top(listed, await self._read_top(walk))
+        return listed
 
     @property
     def knows_what_waits(self) -> bool:

@@ -26,13 +26,13 @@ LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may ha
 class Match:
     """What a reading of the list says of the rows of a create call.
 
-    `found` maps a request to its post; `doubtful` are requests that a post may be, and nobody can tell; `extra` are second posts that our
-    own sending created for a row (rule 14).
+    `found` maps a request to its post; `doubtful` are requests that a post may be, and nobody can tell; `twice` says that our own sending
+    created a row twice (rule 14).
     """
 
     found: Mapping[int, str] = field(default_factory=dict)
     doubtful: frozenset[int] = frozenset()
-    extra: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    twice: bool = False
 
 
 def seen_of(state: PostState, began: float) -> Seen:
@@ -88,17 +88,16 @@ def match(
 ) -> Match:
     """Say which posts are these rows: by the mark first, then by what they show; equal rows are matched by number.
 
-    `posts` are all that were read, `unmarked` the candidates as their single reads show them.
+    `posts` are all that were read, `unmarked` those of them that are candidates, as their single reads show them: with marks that lists
+    leave out.
     """
     marked = _by_mark(requests, posts.values())
-    marked = _by_mark(requests, unmarked) | marked  # single reads show the marks that lists leave out
     found = {request: hits[0].post_id for request, hits in marked.items()}
     until = last_sent + SKEW
-    extra = {}
-    for request, hits in marked.items():
-        ours = [state.post_id for state in hits if not state.created_at or _instant(state.created_at) <= until]
-        if len(ours) > 1:
-            extra[request] = ours[1:]
+    twice = any(
+        sum(not state.created_at or _instant(state.created_at) <= until for state in hits) > 1
+        for hits in marked.values()
+    )
     found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
     taken = set(found.values())
     tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
@@ -109,7 +108,7 @@ def match(
         if request.id not in found
         and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
     }
-    return Match(found, frozenset(doubtful), extra)
+    return Match(found, frozenset(doubtful), twice)
 
 
 def _by_mark(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:

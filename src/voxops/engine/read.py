@@ -13,7 +13,7 @@ from voxops.acts.item import Item, Subject
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import LOOKBACK, LOOKBACK_WAITING, PROOF_AFTER, SKEW
+from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
 from voxops.client import account_names
 from voxops.engine import presence
 from voxops.engine.facts import Knowledge, Moment, Readings, utc
@@ -65,23 +65,19 @@ class Eyes:
 
     async def subjects(self, wanted: Mapping[str, bool], expect: Sequence[str], *, follow: bool = False) -> None:
         """Read subjects: those of acts that are read alone by themselves, the others from lists where that costs less."""
-        alone = sorted(subject for subject, single in wanted.items() if single and subject.startswith("post:"))
-        posts = {Subject.parse(each).id for each in wanted if each.startswith("post:")} - {
-            Subject.parse(each).id for each in alone
-        }
-        webhooks: dict[str, set[str]] = {}
-        for each in wanted:
-            if each.startswith("delivery:"):
-                subject = Subject.parse(each)
-                webhooks.setdefault(subject.parent, set()).add(subject.id)
-        for each in alone:
+        subjects = [(Subject.parse(each), single) for each, single in wanted.items()]
+        posts = {subject.id: single for subject, single in subjects if subject.kind == "post"}
+        for post in sorted(post for post, single in posts.items() if single):
             moment = self.moment()
-            post = Subject.parse(each).id
             await self._note({post: await self.reader.post(post)}, moment)
-        if posts:
+        if together := [post for post, single in posts.items() if not single]:
             moment = self.moment()
-            found = await (self.reader.follow(posts) if follow else self.reader.posts(posts, expect))
+            found = await (self.reader.follow(together) if follow else self.reader.posts(together, expect))
             await self._note(found, moment)
+        webhooks: dict[str, list[str]] = {}
+        for subject, _ in subjects:
+            if subject.kind == "delivery":
+                webhooks.setdefault(subject.parent, []).append(subject.id)
         for webhook, names in sorted(webhooks.items()):
             moment = self.moment()
             states = await self.reader.deliveries(webhook, names)
@@ -118,35 +114,32 @@ class Eyes:
         if deep is not None:
             since = min(since, deep - SKEW)
         first = looked_through is not None
-        old = utc(moment.at - LOOKBACK_WAITING) if waiting or first else None
         listed = await self.reader.created.read(
-            utc(since), waiting_since=old, on_top=deep is None and not first, first=first
+            utc(since), waiting=waiting, on_top=deep is None and not first, first=first
         )
-        whole = listed.whole or deep is not None or first or self._readings.walked is None
-        await self._alone(listed, calls)
+        gone = await self._alone(listed, calls)
         await self._compare(listed)
-        await self._commit(partial(self._learn, listed, moment.at, looked_through))
+        await self._commit(partial(self._learn, listed, gone, moment.at, looked_through))
         self.reader.created.learnt(listed)
         readings = self._readings
         readings.listed = Moment(listed.read if listed.read is not None else moment.at, moment.elapsed)
-        if whole:
+        if listed.whole:
             readings.walked, readings.since, readings.window = moment, since, dict(listed.posts)
             readings.alone = {post: state for post, state in readings.alone.items() if post in readings.window}
-            await self._absent(listed, moment, since)
+            await self._absent(listed, since, moment.at)
         else:
             readings.window |= listed.posts
 
-    async def _absent(self, listed: Listed, moment: Moment, since: float) -> None:
+    async def _absent(self, listed: Listed, since: float, began: float) -> None:
         """Read by themselves the posts of this ledger that a walk should have shown, and did not: they were deleted, or never there.
 
         What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 15 and 30).
         """
-        ledger = self._ledger
-        named = ledger.requests.created_between(since, moment.at - PROOF_AFTER)
+        named = self._ledger.requests.created_between(since, began - PROOF_AFTER)
         wanted = {post: request for post, request in named.items() if post not in listed.posts}
-        known = ledger.seen.of_posts(wanted)
+        known = self._ledger.seen.of_posts(wanted)
         for post in sorted(wanted)[:FEW]:
-            if (one := known.get(post)) is not None and one.status == "deleted":
+            if post in known and known[post].status == "deleted":
                 continue
             read = self.moment()
             state = await self.reader.post(post)
@@ -172,18 +165,24 @@ class Eyes:
             return first - LOOKBACK, None
         return now - LOOKBACK, now
 
-    async def _alone(self, listed: Listed, calls: Sequence[Call]) -> None:
-        """Read by themselves the posts that bear no mark in the list and may be rows of creates in doubt (rule 14)."""
-        window = {**self._readings.window, **listed.posts}
+    async def _alone(self, listed: Listed, calls: Sequence[Call]) -> set[str]:
+        """Read by themselves the posts that bear no mark in the list and may be rows of creates in doubt (rule 14).
+
+        Returns those that don't exist any more.
+        """
+        window, alone, gone = {**self._readings.window, **listed.posts}, self._readings.alone, set[str]()
         self._readings.window = window
         wanted: dict[str, None] = {}
         for call in calls:
             wanted |= dict.fromkeys(self._known.unmarked(call, self._ledger.requests.of_call(call.id)))
         for post in wanted:
-            listed_as = window[post]
-            if post not in self._readings.alone or not _same(self._readings.alone[post], listed_as):
-                self._readings.alone[post] = state = await self.reader.post(post)
-                listed.note({post: state})
+            if not _same(alone.get(post), window[post]):
+                alone[post] = state = await self.reader.post(post)
+                if state is None:
+                    gone.add(post)
+                else:
+                    listed.take([state])
+        return gone
 
     async def _compare(self, listed: Listed) -> None:
         """Learn from one post whether lists show metadata as single reads do: an object may be there, and empty or without our marks."""
@@ -194,7 +193,7 @@ class Eyes:
         if (alone := await self.reader.post(fullest.post_id)) is not None:
             self._readings.lists_hide = alone.metadata != fullest.metadata
 
-    def _learn(self, listed: Listed, began: float, looked_through: float | None) -> None:
+    def _learn(self, listed: Listed, gone: Iterable[str], began: float, looked_through: float | None) -> None:
         """Write what the lists have shown."""
         # A post of the future stands on top of the list for days, and would hide what is created until then.
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
@@ -206,7 +205,7 @@ class Eyes:
             shows_marks=listed.marked,
             looked_through=looked_through,
         )
-        note_posts(self._ledger, dict.fromkeys(listed.gone), began)
+        note_posts(self._ledger, dict.fromkeys(gone), began)
         confirm(self._ledger, listed.posts.values())
 
     def strange(self) -> list[str]:
@@ -253,26 +252,18 @@ class Eyes:
         alike = seen.alike(map(asked_hash, bodies), map(shown_of_body, bodies))
         settled = self._client.now().timestamp() - PROOF_AFTER
         anew = {item.row_mark for item in requests if item.attempt > 1}
-        wanted = {
-            one.post_id: one
-            for one in [*of_rows, *alike]
-            if one.status != "deleted"
-            and (
-                (one.row_mark in anew and not sending)  # a list may still show what was deleted a moment ago
-                or not (one.post_id in window and one.source == "list")
-            )
-            and (
-                one.status in NEVER_OUT
-                or (
-                    not sending
-                    and (
-                        one.row_mark in anew
-                        or not one.is_ours
-                        or (one.status in WAITING_STATUSES and one.began < settled)
-                    )
-                )
-            )
-        }
+
+        def is_read(one: Seen) -> bool:
+            if one.status == "deleted":
+                return False
+            if one.row_mark in anew and not sending:
+                return True  # a list may still show what was deleted a moment ago
+            if one.source == "list" and one.post_id in window:
+                return False
+            may_have_gone = not one.is_ours or (one.status in WAITING_STATUSES and one.began < settled)
+            return one.status in NEVER_OUT or (may_have_gone and not sending)
+
+        wanted = {one.post_id: one for one in [*of_rows, *alike] if is_read(one)}
         if not wanted:
             return
         statuses = Counter(one.status for one in wanted.values())
