@@ -37,7 +37,7 @@ from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
-from voxops.errors import DecodeError, NotFoundError, TransportError
+from voxops.errors import DecodeError, TransportError
 from voxops.frames.records import build
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
@@ -647,15 +647,6 @@ class Client:
         self.learn()
         return reply
 
-    async def request(self, method: str, path: str, **_: Any) -> Reply:
-        """Read one post."""
-        await asyncio.sleep(0)
-        self.learn()
-        post = self.world.server.posts.get(path.rsplit("/", 1)[1])
-        if post is None:
-            raise NotFoundError("no such post", status=404, body=json.dumps(error("NOT_FOUND")).encode())
-        return Reply(200, json.dumps(self.world.server.record(post)).encode())
-
     async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
         """The one page of the list of posts."""
         await asyncio.sleep(0)
@@ -684,6 +675,11 @@ class Reader:
 
     async def post(self, post_id: str) -> PostState | None:
         return (await self.posts([post_id]))[post_id]
+
+    async def single(self, post_id: str) -> tuple[Any, PostState] | None:
+        await self.learn_time()
+        post = self._server.posts.get(post_id)
+        return None if post is None else (self._server.record(post), self._server.state(post))
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         await self.learn_time()

@@ -184,7 +184,7 @@ class Knowledge:
         unknown = call.state != "accepted"
         if unknown and act.shows_nothing(requests, state, baseline):
             return self._with(base, requests, (), absent=act.reverts and looked >= PROOF_AFTER), call
-        reply = None if unknown else self._reply(call)
+        reply = None if unknown else self.reply(call)
         moves = act.sends and sighted(baseline, state)
         promised = promised_counts(reply)
         by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
@@ -291,7 +291,7 @@ class Knowledge:
             requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
         )
 
-    def _reply(self, call: Call) -> Any:
+    def reply(self, call: Call) -> Any:
         """What the API answered to the last try; None where that says nothing."""
         from voxops.client import Reply
 

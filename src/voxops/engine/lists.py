@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
@@ -405,12 +406,17 @@ class Reader:
         await self._client.request("GET", "/v1/posts", params={"limit": 1})
 
     async def post(self, post_id: str) -> PostState | None:
-        """Read one post, with the target ids that lists leave out; None if it does not exist.
+        """Read one post, with the target ids that lists leave out; None if it does not exist."""
+        single = await self.single(post_id)
+        return None if single is None else single[1]
+
+    async def single(self, post_id: str) -> tuple[Any, PostState] | None:
+        """Read one post: its record as the API shows it, and its state; None if it does not exist.
 
         An answer that is no such post proves nothing, least of all that there is none: it raises a DecodeError.
         """
         try:
-            reply = await self._client.request("GET", f"/v1/posts/{post_id}")
+            reply = await self._client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")
         except NotFoundError as error:
             if says_absent(error):
                 return None
@@ -422,13 +428,8 @@ class Reader:
             ) from None
         state = read_post(reply.data)
         if state is None or state.post_id != post_id:
-            raise DecodeError(
-                f"{reply.endpoint} answered {reply.status} without that post; whether it exists is not known",
-                endpoint=reply.endpoint,
-                status=reply.status,
-                body=reply.body,
-            )
-        return state
+            raise _unreadable(reply, f"answered {reply.status} without that post; whether it exists is not known")
+        return reply.data, state
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""

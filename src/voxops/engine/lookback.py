@@ -12,15 +12,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
-from voxops.engine.reduce import of_reply
 from voxops.errors import VoxopsError
 from voxops.ledger.copies import copies_of
+from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
 from voxops.model import Outcome
 
@@ -49,18 +48,15 @@ async def find_duplicates(engine: Engine, run: str) -> Reason | None:
 def _recent(engine: Engine, run: str) -> list[Call]:
     """The calls of a run that were sent lately; what failed some time ago is left alone, as a later try is somebody's next attempt."""
     ledger, now = engine.ledger, engine.known.now
-    requests = [row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None]
-    found = ledger.requests.get(requests)
-    well = {one.id for one in found.values() if one.outcome is Outcome.SUCCEEDED}
-    fresh = [
-        call
-        for call in ledger.calls.of_requests(requests)
-        if call.state in {"closed", "accepted"} and now - call.last_sent <= ATTACHED_WITHIN
-    ]
     return [
         call
-        for call in fresh
-        if now - call.end <= COLLISIONS_WITHIN or all(one.id in well for one in ledger.requests.formed_for(call.id))
+        for call in ledger.calls.of_requests(ledger.requests.of_run(run))
+        if call.state in {"closed", "accepted"}
+        and now - call.last_sent <= ATTACHED_WITHIN
+        and (
+            now - call.end <= COLLISIONS_WITHIN
+            or all(one.outcome is Outcome.SUCCEEDED for one in ledger.requests.formed_for(call.id))
+        )
     ]
 
 
@@ -80,30 +76,20 @@ async def _duplicates(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
 
 async def _not_found(engine: Engine, run: str) -> Reason | None:
     """Walk through the list once more when absence is proof, for posts that answers alone have named; what does not exist is blocked."""
-    ledger = engine.ledger
-
-    def named() -> list[Request]:
-        requests = ledger.requests.get(
-            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
-        )
-        return [
-            one
-            for one in requests.values()
-            if one.outcome is Outcome.SUCCEEDED and not one.confirmed and one.call is None
-        ]
-
-    creates = [one for one in named() if act_named(one.item.act).about == "create"]
-    if not creates:
+    requests = engine.ledger.requests
+    named = [
+        one
+        for one in requests.of_run(run).values()
+        if one.outcome is Outcome.SUCCEEDED and not one.confirmed and act_named(one.item.act).about == "create"
+    ]
+    if not named:
         return None
-    last = max((one.settled_at or 0.0) for one in creates)
+    last = max(one.settled_at or 0.0 for one in named)
     await engine.client.clock.sleep(max(last + PROOF_AFTER + 1 - engine.known.now, 0.05))
     await engine.eyes.listing(since=last)
-    gone = [
-        one
-        for one in ledger.requests.get(one.id for one in creates).values()
-        if one.reason is not None and one.reason.code == "not_found"
-    ]
-    return Reason("posts_not_found", rows=len(gone)) if gone else None
+    reasons = [one.reason for one in requests.get(one.id for one in named).values()]
+    gone = sum(reason is not None and reason.code == "not_found" for reason in reasons)
+    return Reason("posts_not_found", rows=gone) if gone else None
 
 
 async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason | None:
@@ -112,23 +98,18 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     later = ledger.calls.has_followed([call.id for call in calls])
     calls = [call for call in calls if call.id not in later]
     posts = [call for call in calls if act_named(call.act).about == "post"]
-    others = any(
-        row.reason is not None and row.reason.code == "changed_since_loaded" for row in ledger.runs.rows(run)
-    ) or any(
-        one.reason is not None and one.reason.code == "changed_since_loaded"
-        for one in ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None).values()
-    )
+    counts = {call.id: _own_counts(engine, call) for call in posts}
 
     async def collided(some: Sequence[Call]) -> list[int]:
-        return [call.id for call in some if _post_collided(call, await reader.post(call.subject.id))]
+        return [call.id for call in some if _is_more(counts[call.id], await reader.post(call.subject.id))]
 
-    told = [call for call in posts if _own_counts(call)]
+    told = [call for call in posts if counts[call.id]]
     step = math.ceil(len(told) / FEW) or 1
     hit = await collided(told[::step])
-    if hit or others:
+    if hit or _others_changed(ledger, run):
         hit += await collided([call for at, call in enumerate(told) if at % step])
         # Where nobody answered us there is no count to compare with: that somebody else was at work then has to do.
-        hit += [call.id for call in posts if not (call.answered or _own_counts(call))]
+        hit += [call.id for call in posts if not (call.answered or counts[call.id])]
     deliveries = [call for call in calls if act_named(call.act).about == "delivery"]
     for webhook in sorted({call.subject.parent for call in deliveries}):
         group = [call for call in deliveries if call.subject.parent == webhook]
@@ -140,26 +121,29 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     return Reason("collisions_found", rows=len(hit))
 
 
-def _own_counts(call: Call) -> dict[tuple[str, str], int]:
+def _others_changed(ledger: Ledger, run: str) -> bool:
+    """Whether a row of a run is blocked since somebody else has changed its post."""
+    rows = ledger.runs.rows(run)
+    requests = ledger.requests.get(row.request for row in rows if row.request is not None)
+    reasons = [row.reason for row in rows] + [one.reason for one in requests.values()]
+    return any(reason is not None and reason.code == "changed_since_loaded" for reason in reasons)
+
+
+def _own_counts(engine: Engine, call: Call) -> dict[tuple[str, str], int]:
     """The retry counts that our own tries make, by target, as far as they are known."""
     baseline = Baseline.read(call.baseline)
     before = {} if baseline is None else {place: target.retry_count for place, target in baseline.targets.items()}
-    return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(_reply(call))
+    return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(
+        engine.known.reply(call)
+    )
 
 
-def _post_collided(call: Call, state: PostState | None) -> bool:
+def _is_more(own: Mapping[tuple[str, str], int], state: PostState | None) -> bool:
     """Whether a target was queued again more often than our own tries account for."""
-    own = _own_counts(call)
     return state is not None and any(
         target.retry_count is not None and target.retry_count > own.get(target.place, target.retry_count)
         for target in state.targets
     )
-
-
-def _reply(call: Call) -> Any:
-    from voxops.client import Reply
-
-    return None if call.reply is None else of_reply(Reply(call.path, call.http_status or 0, {}, call.reply))
 
 
 def _delivery_collided(call: Call, state: Mapping[str, Any] | None) -> bool:

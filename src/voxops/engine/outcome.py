@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 
 from voxops.acts.act import Act
@@ -20,10 +18,10 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
-from voxops.engine.reduce import says_absent
-from voxops.errors import NotFoundError, PlanError
+from voxops.engine.read import note_posts
+from voxops.errors import PlanError
 from voxops.frames.columns import plain_values
-from voxops.frames.records import Columns, build, read_post, read_posts
+from voxops.frames.records import build, read_posts
 from voxops.frames.times import parse_times
 from voxops.ledger import audit
 from voxops.ledger.copies import copies_of
@@ -31,7 +29,6 @@ from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
     from voxops.engine.engine import Engine
 
 _ERRORS = ("error_code", "error_message")
@@ -48,24 +45,20 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     """
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
-    states = _newest(table, audit.seen_states(ledger, run))
-    anew = [bool(state) for state in states]  # whether the failure is another one now: a refused act changed nothing
+    seen = states = _newest(table, audit.seen_states(ledger, run))
     if act.keeps_old_errors():
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
-    wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
     hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
-    wanted |= np.array([row in hang for row in range(len(table))], dtype=bool)
-    stuck = [row in hang for row, keep in enumerate(wanted) if keep]
-    table = table[wanted]
-    states = [state for state, keep in zip(states, wanted, strict=True) if keep]
-    anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
+    failed = (table["outcome"] == Outcome.FAILED).to_list()
+    places = [place for place, has_failed in enumerate(failed) if has_failed or place in hang]
+    rows, states = table.iloc[places], [states[place] for place in places]
+    # A new episode starts at one in everybody's ledger (rule 9); a refused act has begun none, and nothing was seen.
+    anew = act.about != "create" and stuck_before is None
+    attempts = [
+        1 if anew and seen[place] else attempt + 1 for place, attempt in zip(places, rows["attempt"], strict=True)
+    ]
     extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
-    rows = table.drop(columns=list(extra), errors="ignore").assign(attempt=table["attempt"] + 1)
-    if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
-        rows["attempt"] = [
-            1 if new and stuck_before is None else attempt for new, attempt in zip(anew, rows["attempt"], strict=True)
-        ]
-        rows["attempt"] = rows["attempt"].astype("Int64")
+    rows = rows.drop(columns=list(extra), errors="ignore").assign(attempt=pd.array(attempts, dtype="Int64"))
     rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
     if "post_id" in rows.columns:
         opened = {post: state["open"] for post, state in zip(rows["post_id"], states, strict=True) if "open" in state}
@@ -73,7 +66,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     for name in {name for state in states for name in state} & set(rows.columns):
         now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
         rows[name] = _like(now, rows[name])
-    table = act.failed_rows(rows, stuck)
+    table = act.failed_rows(rows, [place in hang for place in places])
     assert isinstance(table, pd.DataFrame)
     return table
 
@@ -81,33 +74,23 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
 async def copies(engine: Engine, run: str) -> pd.DataFrame:
     """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 28)."""
     ledger = engine.ledger
-    requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None)
-    await engine.eyes.refresh([one.item for one in requests.values() if act_named(one.item.act).about == "create"])
+    items = [one.item for one in ledger.requests.of_run(run).values()]
+    await engine.eyes.refresh([item for item in items if act_named(item.act).about == "create"])
     await engine.eyes.listing()
     before = copies_of(ledger, run)
     await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []
     for copy in copies_of(ledger, run):
         for post_id in copy.others:
-            record = await _record(engine.client, post_id)
-            if record is not None:  # else somebody has deleted it meanwhile
-                records.append(record)
+            single = await engine.eyes.reader.single(post_id)
+            if single is not None:  # else somebody has deleted it meanwhile
+                records.append(single[0])
                 rows.append((copy.request.item.label, copy.keep))
     frame = build("posts", records, fetched_at=engine.client.now().isoformat())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),
         copy_of=pd.array([keep for _, keep in rows], dtype="string"),
     )
-
-
-async def _record(client: AsyncClient, post_id: str) -> Any:
-    """A post as the API shows it; None if it does not exist."""
-    try:
-        return (await client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")).data
-    except NotFoundError as error:
-        if says_absent(error):
-            return None
-        raise
 
 
 async def made(engine: Engine, run: str) -> pd.DataFrame:
@@ -122,68 +105,66 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
         If the run is no create.
     """
     ledger, client = engine.ledger, engine.client
-    head = ledger.runs.head(run)
-    if act_named(head.action).about != "create":
-        raise PlanError(
-            f"{run} created no posts: it is a run to {act_named(head.action).verb}; pass a run of vx.plan_create"
-        )
-    rows = [row for row in ledger.runs.rows(run) if row.request is not None]
+    act = act_named(ledger.runs.head(run).action)
+    if act.about != "create":
+        raise PlanError(f"{run} created no posts: it is a run to {act.verb}; pass a run of vx.plan_create")
+    rows = ledger.runs.rows(run)
     requests = ledger.requests.get(row.request for row in rows if row.request is not None)
     labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
-    asked = dict(
-        zip((row.request for row in ledger.runs.rows(run)), audit.planned_rows(ledger, run)["attempt"], strict=True)
-    )
+    asked = dict(zip((row.request for row in rows), audit.planned_rows(ledger, run)["attempt"], strict=True))
     # What a later attempt has created is that one's: a run whose rows were planned as an earlier one has only found it.
-    found_only = {one.result_id for one in requests.values() if one.asked > asked[one.id]}
-    ours = ledger.runs.created(run) - found_only
-    left = set(labels)
-    known = ledger.seen.of_posts(left)
-    created = [one.created for one in known.values() if one.created]
-    oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else client.now()
-    columns = Columns("posts")
-    found: dict[str, PostState | None] = {}
-    if left:
-        async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
-            states = read_posts(page.records)
-            hits = left.intersection(states)
-            columns.extend([record for record in page.records if hits.intersection(read_posts([record]))])
-            found |= {post: states[post] for post in hits}
-            left -= hits
-            times = [datetime.fromisoformat(state.created_at) for state in states.values() if state.created_at]
-            if not left or (times and max(times) < oldest):
-                break
-    alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
-    for begin in range(0, len(alone), _AT_ONCE):
-        some = alone[begin : begin + _AT_ONCE]
-        records = await asyncio.gather(*(_record(client, post) for post in some))
-        columns.extend([record for record in records if record is not None])
-        found |= {
-            post: None if record is None else read_post(record) for post, record in zip(some, records, strict=True)
-        }
-    await engine.eyes.note(found)
-    hidden = {post for post, state in found.items() if state is None}  # reads may lag
-    hidden -= {post for post, one in ledger.seen.of_posts(hidden).items() if one.status == "deleted"}
-    frame = columns.frame()
-    unsent = [one.item.label for one in requests.values() if one.call is None and not one.outcome.final]
+    ours = ledger.runs.created(run) - {one.result_id for one in requests.values() if one.asked > asked[one.id]}
+    records = await _read_now(engine, labels)
+    deleted = {post for post, one in ledger.seen.of_posts(labels).items() if one.status == "deleted"}
+    hidden = {post for post, record in records.items() if record is None} - deleted  # reads may lag
+    shown = [record for record in records.values() if record is not None]
+    frame = build("posts", shown, fetched_at=client.now().isoformat())
     frame.attrs["open_rows"] = [
         [one.item.label, one.item.identity, one.item.attempt]
         for one in requests.values()
         if one.call is not None or one.result_id in hidden
     ]
-    frame.attrs["unsent_rows"] = unsent
-    frame.attrs["fetched_at"] = client.now().isoformat()
+    frame.attrs["unsent_rows"] = [
+        one.item.label for one in requests.values() if one.call is None and not one.outcome.final
+    ]
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
         created_by_run=pd.array([post in ours for post in frame["post_id"]], dtype="boolean"),
     )
 
 
+async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
+    """Read posts as the API shows them now, None for one that does not exist; one that is known to be deleted may be left out."""
+    client, ledger, reader = engine.client, engine.ledger, engine.eyes.reader
+    began, known = client.now(), ledger.seen.of_posts(posts)
+    created = [one.created for one in known.values() if one.created]
+    oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else began
+    records: dict[str, Any] = {}
+    states: dict[str, PostState | None] = {}
+    left = set(posts)
+    if left:
+        async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+            listed = read_posts(page.records)
+            for record in page.records if left.intersection(listed) else ():
+                records |= dict.fromkeys(left.intersection(read_posts([record])), record)
+            states |= {post: listed[post] for post in left.intersection(listed)}
+            left -= listed.keys()
+            times = [datetime.fromisoformat(state.created_at) for state in listed.values() if state.created_at]
+            if not left or (times and max(times) < oldest):
+                break
+    alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
+    for begin in range(0, len(alone), _AT_ONCE):
+        some = alone[begin : begin + _AT_ONCE]
+        for post, single in zip(some, await asyncio.gather(*map(reader.single, some)), strict=True):
+            records[post], states[post] = single or (None, None)
+    await engine.commit(lambda: note_posts(ledger, states, began.timestamp()))
+    return records
+
+
 def abandon(ledger: Ledger, run: str) -> None:
     """Give up what a run never sent, but for what another run wants."""
-    requests = ledger.requests.get(
-        row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
-    )
-    unsent = [one for one in requests.values() if one.call is None and one.outcome is Outcome.PENDING]
+    requests = ledger.requests.of_run(run).values()
+    unsent = [one for one in requests if one.call is None and one.outcome is Outcome.PENDING]
     elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
     ledger.requests.say(
         [replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent if one.id not in elsewhere]

@@ -90,10 +90,6 @@ class Eyes:
             self._readings.subjects[str(Subject("post", post))] = state, moment
         await self._commit(lambda: note_posts(self._ledger, states, moment.at))
 
-    async def note(self, states: Mapping[str, PostState | None]) -> None:
-        """Remember posts that were read just now."""
-        await self._note(states, self.moment())
-
     def note_answer(self, state: PostState) -> None:
         """Remember a post as the answer to a call shows it; inside the transaction that writes the answer."""
         moment = self.moment()

@@ -51,6 +51,10 @@ class Requests(Part):
         """Requests by their ids."""
         return self._find("requests.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
 
+    def of_run(self, run: str) -> dict[int, Request]:
+        """The requests of a run, but for those of rows that were refused when it was bound."""
+        return self._find("requests.id IN (SELECT request FROM run_rows WHERE run = ? AND reason = '')", (run,))
+
     def latest(self, identities: Iterable[str]) -> dict[str, Request]:
         """The highest attempt of each of these identities."""
         found = self._find(
