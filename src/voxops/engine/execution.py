@@ -92,7 +92,7 @@ class Execution(Job):
             return False
         if self._after is not None:
             self._after.cancel()  # it would speak of the pass that is over; this one looks again when it ends
-        self.current = Pass(self.id, paused=paused)
+        self.current = Pass(self.id, paused=paused, acts=self.current.acts)
         self.over = False
         return True
 

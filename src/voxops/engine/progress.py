@@ -126,7 +126,6 @@ class Reporter(Progress):
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
         counts, why = audit.tally(self._ledger, self._run)
-        acts, current.acts = current.acts, 0
         moves, current.transitions = current.transitions, []
         note = self.snapshot.note
         if self._held_up != self._ledger.held_up:
@@ -134,11 +133,15 @@ class Reporter(Progress):
         phase = _phase(current)
         if phase != self.snapshot.phase or current.halted is not None:
             note = str(current.halted or current.note)
-        acts += self.snapshot.acts
-        waits = _with_waits(why, current)
-        return self.show(
-            replace(self.snapshot, cells=cells_of(counts), waits=waits, acts=acts, phase=phase, note=note), moves
+        shown = replace(
+            self.snapshot,
+            phase=phase,
+            cells=cells_of(counts),
+            waits=_with_waits(why, current),
+            acts=current.acts,
+            note=note,
         )
+        return self.show(shown, moves)
 
     def say(self, current: Pass, what: Reason) -> None:
         """Say something in the snapshot, after the pass has ended."""
@@ -181,18 +184,15 @@ def _with_waits(why: Counter[str], current: Pass) -> dict[str, int]:
     """Why rows wait; of those that are not sent yet the loop knows what they wait for."""
     found = Counter(why)
     unsent = found.pop("not sent yet", 0)
-    if current.stopped is not None and unsent:
-        found[str(current.stopped)] += unsent
-        return dict(found)
-    known = Counter(str(reason) for reason in current.waits.values())
-    for said, count in known.most_common():
+    if current.stopped is not None:
+        known = Counter({str(current.stopped): unsent})
+    else:
+        known = Counter(str(reason) for reason in current.waits.values())
+    for said, count in [*known.most_common(), ("not sent yet", unsent)]:
         taken = min(count, unsent)
-        if taken:
-            found[said] += taken
-            unsent -= taken
-    if unsent:
-        found["not sent yet"] += unsent
-    return dict(found)
+        found[said] += taken
+        unsent -= taken
+    return {said: count for said, count in found.items() if count}
 
 
 def _phase(current: Pass) -> str:
