@@ -93,22 +93,21 @@ def match(
     """
     marked = _by_mark(requests, posts.values())
     found = {request: hits[0].post_id for request, hits in marked.items()}
+    found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
+    tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
+    others = [state for state in unmarked if state.post_id not in found.values()]
+    doubtful = frozenset(
+        request.id
+        for request in requests
+        if request.id not in found
+        and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
+    )
     until = last_sent + SKEW
     twice = any(
         sum(not state.created_at or _instant(state.created_at) <= until for state in hits) > 1
         for hits in marked.values()
     )
-    found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
-    taken = set(found.values())
-    tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
-    others = [state for state in unmarked if state.post_id not in taken]
-    doubtful = {
-        request.id
-        for request in requests
-        if request.id not in found
-        and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
-    }
-    return Match(found, frozenset(doubtful), twice)
+    return Match(found, doubtful, twice)
 
 
 def _by_mark(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
@@ -117,34 +116,26 @@ def _by_mark(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[in
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
     """
-    whole: dict[str, list[PostState]] = {}
-    clones: dict[str, list[PostState]] = {}
-    for state in posts:
+    by_mark: dict[str, list[PostState]] = {}
+    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
         if state.mark is not None:
-            clone = state.status == "draft" and state.scheduled_for is None
-            (clones if clone else whole).setdefault(state.mark, []).append(state)
-    by_mark = {mark: hits[-1:] for mark, hits in clones.items()} | whole
+            by_mark.setdefault(state.mark, []).append(state)
     found = {}
     for request in requests:
+        marked = by_mark.get(request.item.mark, [])
+        whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
         asked = asked_hash(request.item.body or {})
-        hits = [state for state in by_mark.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
-        if hits:
-            found[request.id] = sorted(hits, key=lambda state: (state.created_at or "", state.post_id))
+        if hits := [state for state in whole or marked[-1:] if state.marks[3] in {None, asked}]:
+            found[request.id] = hits
     return found
 
 
 def _by_look(requests: Sequence[Request], posts: Sequence[PostState], first_sent: float) -> dict[int, str]:
     """Request -> the post that shows the same content, accounts and time and was created since the send, without a mark."""
-    free: dict[str, list[str]] = {}
+    free: dict[str | None, list[str]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
-        shown = shown_of_state(state)
-        if (
-            shown is not None
-            and state.mark is None
-            and state.created_at is not None
-            and not is_older(state, first_sent)
-        ):
-            free.setdefault(shown, []).append(state.post_id)
+        if state.mark is None and state.created_at is not None and not is_older(state, first_sent):
+            free.setdefault(shown_of_state(state), []).append(state.post_id)
     found = {}
     for request in requests:
         if ids := free.get(shown_of_body(request.item.body or {})):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import quote
 
@@ -45,7 +46,7 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
     if kind not in get_args(Kind):
         raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")
     if isinstance(things, pd.DataFrame):
-        return _of_frame(things, kind)
+        return _of_frame(things, kind)  # type: ignore[arg-type]
     several = isinstance(things, Iterable) and not isinstance(things, str)
     values = list(things) if several else [things]
     if not all(isinstance(value, str | Handle) for value in values):
@@ -57,7 +58,7 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
     return {value if isinstance(value, Handle) else Handle(value, kind): "" for value in values}  # type: ignore[arg-type]
 
 
-def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
+def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Handle, str]:
     """The things of a frame."""
     column = f"{kind}_id"
     wanted = [column, *(["webhook_id"] if kind == "delivery" else [])]
@@ -68,21 +69,18 @@ def _of_frame(frame: pd.DataFrame, kind: str) -> dict[Handle, str]:
         groups = list(map(_platforms, plain_values(frame, "targets")))
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
-    ids = plain_values(frame, column)
-    if kind != "delivery":
-        handles = [None if item is None else Handle(str(item), kind) for item in ids]  # type: ignore[arg-type]
-        return {handle: group for handle, group in zip(handles, groups, strict=True) if handle is not None}
-    known = {wire: plain_values(frame, name) for wire, name in _DELIVERY.items()}
-    befores = [dict(zip(known, values, strict=True)) for values in zip(*known.values(), strict=True)]
-    rows = zip(ids, plain_values(frame, "webhook_id"), befores, groups, strict=True)
-    return {
-        # One that has arrived is not expected to change.
-        Handle(
-            item, "delivery", webhook_id=webhook, before=None if before["success"] else {"id": item, **before}
-        ): group
-        for item, webhook, before, group in rows
-        if item is not None and webhook is not None
-    }
+    names = (column, "webhook_id", *_DELIVERY.values())
+    found: dict[Handle, str] = {}
+    for group, item, webhook, *values in zip(groups, *(plain_values(frame, name) for name in names), strict=True):
+        if item is None or (kind == "delivery" and webhook is None):
+            continue
+        handle = Handle(str(item), kind)
+        if kind == "delivery":
+            before = {"id": item, **dict(zip(_DELIVERY, values, strict=True))}
+            # One that has arrived is not expected to change.
+            handle = replace(handle, webhook_id=webhook, before=None if before["success"] else before)
+        found[handle] = group
+    return found
 
 
 def _platforms(cell: Any) -> str:
