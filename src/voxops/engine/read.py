@@ -210,9 +210,7 @@ class Eyes:
             return []
         return sorted(self._ledger.seen.unknown(self._readings.window))
 
-    async def read_strange(
-        self, posts: Sequence[str], items: Sequence[Item] = (), *, trust_lists: bool = False
-    ) -> None:
+    async def read_strange(self, posts: Sequence[str], items: Sequence[Item], *, trust_lists: bool) -> None:
         """Read these posts one by one, once; where lists are trusted, only those that look like a row that is planned."""
         if trust_lists:
             shown = {shown_of_body(item.body or {}) for item in items}
@@ -311,14 +309,10 @@ def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
         return
     pairs = []
     for request in ledger.requests.unconfirmed(by_mark).values():
-        own = [
-            state
-            for state in by_mark.get(request.item.mark, ())
-            if state.marks[3] in {None, asked_hash(request.item.body or {})}
-        ]
+        asked, named = asked_hash(request.item.body or {}), request.result_id
+        own = [state for state in by_mark.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
         if own:
-            named = next((state for state in own if state.post_id == request.result_id), None)
-            post = named or min(own, key=lambda state: (state.created_at or "", state.post_id))
+            post = min(own, key=lambda state: (state.post_id != named, state.created_at or "", state.post_id))
             pairs.append((post.post_id, request.id))
     if pairs:
         ledger.requests.confirm(pairs)

@@ -109,8 +109,7 @@ class Watch(Job):
         run, title = f"watch_{secrets.token_hex(5)}", f"watch {safe.many(len(self._things), noun, plural)}"
         super().__init__(run, Progress(client, observer, run, WATCH, title, phase="watching", cells=self._cells()))
         self._wake, self._notified = asyncio.Event(), set[str]()
-        self._paused, self._halted = False, ""
-        self.over = False
+        self._paused = self.over = False
 
     async def pause(self, *, withdraw: bool = False) -> None:  # noqa: ARG002  nothing was sent
         """Look no more."""
@@ -118,7 +117,7 @@ class Watch(Job):
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002  nothing is sent, so there is nothing to hold
         """Look again in this pass; True if it is over and another was made ready, which `go` works on."""
-        self._paused, self._halted = False, ""
+        self._paused = False
         again, self.over = self.over, False
         self._wake.set()
         return again
@@ -130,7 +129,7 @@ class Watch(Job):
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if it has ended, or is not followed."""
-        if subject not in self._things or self._things[subject] not in self._left():
+        if subject not in {thing.handle.id for thing in self._left()}:
             return False
         self._notified.add(subject)
         self._wake.set()
@@ -138,10 +137,10 @@ class Watch(Job):
 
     async def go(self) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
-        clock, rng, looks = self._client.clock, random.Random(), 0
+        clock, rng, looks, why = self._client.clock, random.Random(), 0, ""
         until = self._client.now().timestamp() + WATCH_FOR
         due = clock.monotonic()
-        while (left := self._left()) and not (self._paused or self._halted):
+        while (left := self._left()) and not self._paused:
             on_time, notified, self._notified = clock.monotonic() >= due, self._notified, set()
             try:
                 moves = await self._look([thing for thing in left if on_time or thing.handle.id in notified])
@@ -149,28 +148,25 @@ class Watch(Job):
                 moves = []  # an outage of minutes, or a proxy's page, is read through; only the deadline ends the wait
                 self._progress.show(replace(self.snapshot, note=f"{error}; reading goes on"))
             except VoxopsError as error:
-                self._halt(str(error))
+                why = str(error)
                 break
             left = self._left()
             waits = Counter(thing.shown for thing in left)
             self._progress.show(replace(self.snapshot, cells=self._cells(), waits=waits), moves)
             if not any(thing.may_end(until) for thing in left):
-                self._say_why_waiting(left)
+                why = _why_waiting(left)
                 break
             if self._client.now().timestamp() > until:
-                self._halt(f"still pending after {WATCH_FOR / 60:.0f} minutes; look at the dashboard")
+                why = f"still pending after {WATCH_FOR / 60:.0f} minutes; look at the dashboard"
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
                 due = clock.monotonic() + max(interval(looks, rng, self._reader.pages), REFRESH)
             await rest(clock, self._wake, due - clock.monotonic())
         self.over = True
-        phase = "stopped" if self._halted else "paused" if self._paused and self._left() else "done"
-        return self._progress.show(replace(self.snapshot, phase=phase, note=self._halted))
-
-    def _halt(self, why: str) -> None:
-        """Look no more; the first reason counts."""
-        self._halted = self._halted or f"{why.removesuffix('.')}; run.resume() watches on"
+        phase = "stopped" if why else "paused" if self._paused and self._left() else "done"
+        note = f"{why.removesuffix('.')}; run.resume() watches on" if why else ""
+        return self._progress.show(replace(self.snapshot, phase=phase, note=note))
 
     def _left(self) -> list[_Thing]:
         """Things that have not ended."""
@@ -178,14 +174,6 @@ class Watch(Job):
 
     def _cells(self) -> tuple[Cell, ...]:
         return cells_of(Counter((thing.group, str(thing.outcome)) for thing in self._things.values()))
-
-    def _say_why_waiting(self, left: Sequence[_Thing]) -> None:
-        """Nothing of what is left may end soon: it has not ended, and there is a time at which to look again."""
-        if not left:
-            return
-        due = min((thing.due for thing in left if thing.due is not None), default=None)
-        then = "" if due is None else f", the first until {safe.instant(due)}"
-        self._halt(f"{safe.many(len(left), 'post waits for its', 'posts wait for their')} time or for somebody{then}")
 
     async def _look(self, things: Iterable[_Thing]) -> list[Transition]:
         """Read these once; return what changed."""
@@ -258,3 +246,12 @@ class Watch(Job):
         """Read everything once more; see `results`."""
         await self._look(self._things.values())
         return self.results()
+
+
+def _why_waiting(left: Sequence[_Thing]) -> str:
+    """Why nothing of what is left may end soon, and when to look again; ``""`` where all has ended."""
+    if not left:
+        return ""
+    due = min((thing.due for thing in left if thing.due is not None), default=None)
+    then = "" if due is None else f", the first until {safe.instant(due)}"
+    return f"{safe.many(len(left), 'post waits for its', 'posts wait for their')} time or for somebody{then}"
