@@ -41,15 +41,15 @@ demo: $(VENV)/installed  ## Run the main workflow in a terminal, against the emb
 # workers fit two processors.
 TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test: $(VENV)/tools  ## Run all tests; T=ledger runs one package
+test: $(VENV)/tools  ## Run what a change must pass; T=ledger runs one package
 	$(TESTS)
 
 oldest:  ## Test the packages of T with the oldest allowed dependencies, in a separate environment
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## Test the packages of T repeatedly, under load on both processors; N=20 times, LOAD=
-	$(BIN)/python -m tests.flake --times $(or $(N),20) $(if $(LOAD),--load $(LOAD)) -- $(TESTS)
+flake: $(VENV)/tools  ## Test each package 20 times beside a load on all processors; T= N= LOAD= MINUTES=; goes on where it ended
+	$(BIN)/python -m tests.flake $(filter-out tests/%,$(TESTS))
 
 test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile
@@ -74,7 +74,7 @@ bench: $(VENV)/tools  ## Run the benchmarks; writes build/bench.json
 chaos: $(VENV)/tools  ## Kill senders, corrupt answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
 	$(BIN)/python -m tests.chaos
 
-proof: $(VENV)/tools  ## Prove at length what the tests prove on a small scale; PARTS= of it, DEPTH= JOBS= MINUTES=
+proof: $(VENV)/tools  ## Run what a release must pass; goes on where its last call ended; PARTS= of it, DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
 mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1
