@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist licences clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -95,8 +95,10 @@ dist: $(VENV)/tools  ## Build and check wheel and source archive, and test each 
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
 
-licences: $(VENV)/tools  ## List the licences of voxops and its dependencies; X="archive lab" adds these extras
-	$(BIN)/python -m tests.licences $(X)
+audit: $(VENV)/tools  ## Report licences, known vulnerabilities and the wheel's files of what is installed; X="archive lab" adds extras
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install 'pip-audit>=2.9,<3'
+	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)
 
 clean:
 	rm -rf .venv .venv-* build dist
