@@ -170,7 +170,6 @@ class Driver:
         self._latest = -math.inf  # server time, when instants were last waited for
         self._version = -1
         self._happened = 0  # counts what groups may wait for
-        self._background: set[asyncio.Task[Any]] = set()
 
     # Asked by runs.
 
@@ -213,7 +212,7 @@ class Driver:
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
-        for task in [*self._readers.values(), *self._background, *([self._task] if self._task else [])]:
+        for task in [*self._readers.values(), *([self._task] if self._task else [])]:
             task.cancel()
 
     # Beginning.
