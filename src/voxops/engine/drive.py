@@ -24,7 +24,7 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
-from voxops.engine.facts import Gate, canaries_of, gate_of
+from voxops.engine.facts import Gate, Unsent, canaries_of, gate_of
 from voxops.engine.job import rest
 from voxops.engine.opened import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
@@ -225,7 +225,7 @@ class Driver:
         current.paused = current.paused or head.paused or head.undone
         current.note = head.note if head.paused else ""
         rows = ledger.runs.rows(current.run)
-        current.gate = gate_of(ledger, head, None)
+        current.gate = gate_of(ledger, head)
         current.has_canaries = bool(head.canaries)
         await self._commit(ledger.calls.expire)
         await self._commit(lambda: ledger.runs.live([current.run]))
@@ -493,7 +493,7 @@ class Driver:
         requests = self._ledger.requests.get(number for group in groups for number in group.ids)
         unsent = {group: group.unsent(requests) for group in groups}
         gate = replace(current.gate, stopped=current.stopped)
-        facts = self._known.unsent([one for some in unsent.values() for one in some], gate)
+        facts = Unsent(self._known, [one for some in unsent.values() for one in some], gate)
         said = {group: ask(facts, some) for group, some in unsent.items()}
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:

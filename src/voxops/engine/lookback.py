@@ -18,7 +18,7 @@ from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
-from voxops.engine.reduce import of_reply
+from voxops.engine.reduce import decoded
 from voxops.errors import VoxopsError
 from voxops.ledger.copies import copies_of
 from voxops.ledger.records import Call
@@ -144,7 +144,9 @@ def _own_counts(call: Call) -> dict[tuple[str, str], int]:
     """The retry counts that our own tries make, by target, as far as they are known."""
     baseline = Baseline.read(call.baseline)
     before = {} if baseline is None else {place: target.retry_count for place, target in baseline.targets.items()}
-    return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(_reply(call))
+    return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(
+        decoded(call.reply)
+    )
 
 
 def _post_collided(call: Call, state: PostState | None) -> bool:
@@ -154,12 +156,6 @@ def _post_collided(call: Call, state: PostState | None) -> bool:
         target.retry_count is not None and target.retry_count > own.get(target.place, target.retry_count)
         for target in state.targets
     )
-
-
-def _reply(call: Call) -> Any:
-    from voxops.client import Reply
-
-    return None if call.reply is None else of_reply(Reply(call.path, call.http_status or 0, {}, call.reply))
 
 
 def _delivery_collided(call: Call, state: Mapping[str, Any] | None) -> bool:
