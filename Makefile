@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist licences clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -41,15 +41,15 @@ demo: $(VENV)/installed  ## Run the main workflow in a terminal, against the emb
 # workers fit two processors.
 TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test: $(VENV)/tools  ## Run all tests; T=ledger runs one package
+test: $(VENV)/tools  ## Run what a change must pass; T=ledger runs one package
 	$(TESTS)
 
 oldest:  ## Test the packages of T with the oldest allowed dependencies, in a separate environment
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## Test the packages of T repeatedly, under load on both processors; N=20 times, LOAD=
-	$(BIN)/python -m tests.flake --times $(or $(N),20) $(if $(LOAD),--load $(LOAD)) -- $(TESTS)
+flake: $(VENV)/tools  ## Test each package 20 times beside a load on all processors; T= N= LOAD= MINUTES=; goes on where it ended
+	$(BIN)/python -m tests.flake $(filter-out tests/%,$(TESTS))
 
 test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile
@@ -74,7 +74,7 @@ bench: $(VENV)/tools  ## Run the benchmarks; writes build/bench.json
 chaos: $(VENV)/tools  ## Kill senders, corrupt answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
 	$(BIN)/python -m tests.chaos
 
-proof: $(VENV)/tools  ## Prove at length what the tests prove on a small scale; PARTS= of it, DEPTH= JOBS= MINUTES=
+proof: $(VENV)/tools  ## Run what a release must pass; goes on where its last call ended; PARTS= of it, DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
 mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1
@@ -95,8 +95,10 @@ dist: $(VENV)/tools  ## Build and check wheel and source archive, and test each 
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
 
-licences: $(VENV)/tools  ## List the licences of voxops and its dependencies; X="archive lab" adds these extras
-	$(BIN)/python -m tests.licences $(X)
+audit: $(VENV)/tools  ## Report licences, known vulnerabilities and the wheel's files of what is installed; X="archive lab" adds extras
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install 'pip-audit>=2.9,<3'
+	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)
 
 clean:
 	rm -rf .venv .venv-* build dist

@@ -1,20 +1,21 @@
-"""Run a test command often, beside a load on the processors: what is red once in twenty is a defect.
+"""Run the tests of each room often, beside a load on the processors: what is red once in twenty is a defect.
 
-``make flake T=ledger N=20``; LOAD= is how many processors it keeps busy: all by default, none where other work does.
-Prints one line a run, keeps the output of every red one in ``build/flake``, and ends with their number.
+``make flake`` goes through all rooms, ``T=ledger`` names some; N is how often (20), LOAD how many processors it keeps busy (all), MINUTES how
+long a call takes at the most (25). What a run has said is kept in ``build/flake``, in a folder for this state of the sources, so that the next
+call goes on. Prints one line a run; fails if one was red.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-KEPT = Path("build/flake")
+from tests.proof import ROOT, state_of_sources
+
+NOT_DONE = 3  # exit status: nothing was red so far, and the next call goes on
 
 
 def burn() -> None:
@@ -27,35 +28,42 @@ def burn() -> None:
 
 
 def main() -> int:
-    """Run the command; returns how many runs were red."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--load", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("command", nargs="+")
-    options = parser.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
-    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(options.load)]
+    """Run what the environment says; the command that tests a room is given without its folder."""
+    until = time.monotonic() + 60 * float(os.environ.get("MINUTES") or "25")
+    times = int(os.environ.get("N") or "20")
+    processors = int(os.environ.get("LOAD") or os.cpu_count() or 1)
+    every = sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")})
+    rooms = (os.environ.get("T") or " ".join(every)).split()
+    kept = ROOT / "build" / "flake" / state_of_sources()
+    kept.mkdir(parents=True, exist_ok=True)
+    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(processors)]
     for each in load:
         each.start()
-    red = 0
+    red = left = 0
     try:
-        for number in range(1, options.times + 1):
-            begun = time.monotonic()
-            done = subprocess.run(options.command, capture_output=True, text=True, check=False)
-            last = (done.stdout.strip().splitlines() or [""])[-1]
-            print(
-                f"{number:3} {'green' if done.returncode == 0 else 'RED  '} {time.monotonic() - begun:5.0f} s  {last}",
-                flush=True,
-            )
-            if done.returncode:
-                red += 1
-                (KEPT / f"{number:03}.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+        for number in range(1, times + 1):
+            for room in rooms:
+                place = kept / f"{room} {number:03}.txt"
+                if place.exists():
+                    red += place.read_text(encoding="utf-8").startswith("RED")
+                    continue
+                if time.monotonic() > until:
+                    left += 1
+                    continue
+                begun = time.monotonic()
+                command = [*sys.argv[1:], f"tests/{room}"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+                colour = "RED" if done.returncode else "green"
+                last = (done.stdout.strip().splitlines() or [""])[-1]
+                print(f"{room:12} {number:3} {colour:5} {time.monotonic() - begun:5.0f} s  {last}", flush=True)
+                place.write_text(f"{colour}\n{done.stdout}{done.stderr}", encoding="utf-8")
+                red += bool(done.returncode)
     finally:
         for each in load:
             each.terminate()
-    print(f"flake: {red} of {options.times} red")
-    return red
+    print(f"flake: {red} red, {left} of {times * len(rooms)} runs left")
+    return 1 if red else NOT_DONE if left else 0
 
 
 if __name__ == "__main__":
-    sys.exit(min(main(), 1))
+    sys.exit(main())

@@ -16,8 +16,6 @@ SCREENS = Path(__file__).parents[2] / "build" / "screens"  # pictures for people
 IN_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.timeout(600),
-    # Chromium itself crashes now and then, which says nothing of the page; whatever else fails is red at once.
-    pytest.mark.flaky(reruns=1, only_rerun=["TargetClosedError"]),
     pytest.mark.skipif(
         not Path(CHROMIUM).exists() and not os.environ.get("CI"), reason=f"no {CHROMIUM} here; in CI this is a failure"
     ),

@@ -36,7 +36,7 @@ def check(archive: Path) -> None:
     assert not stray, f"{archive.name} holds {stray}"
     if archive.suffix == ".whl":
         top = {name.split("/")[0] for name in found}
-        assert all(name == "voxops" or name.endswith(".dist-info") for name in top), f"{archive.name} holds {top}"
+        assert all(name in {"voxops", "voxburst_sandbox"} or name.endswith(".dist-info") for name in top), f"{archive.name} holds {top}"
 
 
 def smoke(archive: Path) -> None:

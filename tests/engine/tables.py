@@ -28,7 +28,6 @@ from voxops.engine.rules import (
     Send,
     Settle,
     Wait,
-    Yes,
     decide,
     fit,
 )
@@ -219,8 +218,8 @@ FITS = (
     _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 100), size=49, others=NOW - 10, unshared=True, less=NOW - 35),
     _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10, since=NOW - 900),
     _fits(_WHOLE, "create", _block("others_at_work"), size=49, others=NOW - 10, since=NOW - 900.5),
-    _fits(_WHOLE, "create", _wait("short_call", NOW + 100), size=49, unshared=True, less=NOW - 35, walked=NOW),
-    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, walked=NOW - 66),
+    _fits(_WHOLE, "create", _wait("short_call", NOW + 100), size=49, unshared=True, less=NOW - 35, listed=NOW),
+    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, listed=NOW - 66),
     _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, since=NOW - 9999),
     _fits(_SMALL, "create", Cut(25), most=25, others=NOW),
     _fits(_SMALL, "create", Cut(1), size=2, chunk=2, most=1),
@@ -236,12 +235,12 @@ FITS = (
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
     _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),
     _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=6), tries=6),
-    _fits(None, "create", Yes(), most=50, less=NOW, others=NOW),
-    _fits(None, "create", Yes(), size=49, others=NOW - 75),
-    _fits(None, "create", Yes(), size=49, less=NOW - 10),
-    _fits(None, "create", Yes(), size=49, unshared=True, less=NOW - 200, walked=NOW - 65, others=NOW - 75),
-    _fits(None, "retry", Yes(), size=1, most=0),
-    _fits(None, "resend", Yes(), size=1, tries=5),
+    _fits(None, "create", Send(), most=50, less=NOW, others=NOW),
+    _fits(None, "create", Send(), size=49, others=NOW - 75),
+    _fits(None, "create", Send(), size=49, less=NOW - 10),
+    _fits(None, "create", Send(), size=49, unshared=True, less=NOW - 200, listed=NOW - 65, others=NOW - 75),
+    _fits(None, "retry", Send(), size=1, most=0),
+    _fits(None, "resend", Send(), size=1, tries=5),
 )  # fmt: skip
 
 

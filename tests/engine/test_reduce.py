@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from voxops.api.reasons import Reason
-from voxops.client._reply import Reply
 from voxops.engine import reduce
 from voxops.engine.reduce import Event
 from voxops.errors import NotFoundError
@@ -60,4 +59,4 @@ def test_rule_16_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body: 
     [(b'{"id": "p"}', {"id": "p"}), (b"[1]", [1]), (b'"no"', "no"), (b"7", None), (b"true", None), (b"<html>", None)],
 )
 def test_an_answer_is_a_record_a_list_or_a_text(body: bytes, data: Any) -> None:
-    assert reduce.of_reply(Reply("POST /v1/posts/bulk", 200, {}, body)) == data
+    assert reduce.decoded(body) == data

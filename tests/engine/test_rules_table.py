@@ -36,7 +36,6 @@ from voxops.engine.rules import (
     Send,
     Settle,
     Wait,
-    Yes,
     decide,
     fit,
     resend_after,
@@ -217,7 +216,7 @@ def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about: str, done
 FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and field.name != "unshared"]
 CALL_FACTS = st.builds(
     CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), size=st.integers(1, 50), chunk=st.integers(1, 50),
-    unshared=BOOL, less=AGO, walked=AGO, others=AGO, most=st.none() | st.integers(1, 50),
+    unshared=BOOL, less=AGO, listed=AGO, others=AGO, most=st.none() | st.integers(1, 50),
     since=AGO, covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
     **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
@@ -226,7 +225,7 @@ CALL_FACTS = st.builds(
 @given(CALL_FACTS)
 def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known: CallFacts) -> None:
     again = replace(known, kind="resend")
-    assert isinstance(fit(again), Yes) == (
+    assert isinstance(fit(again), Send) == (
         not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
     )
     assert not isinstance(fit(again), Cut)
@@ -238,9 +237,9 @@ def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_bu
     said = fit(known)
     if isinstance(said, Cut):
         assert 0 < said.size < known.size, "it is asked again, of less"
-    if isinstance(said, Yes) and known.size < known.chunk:
+    if isinstance(said, Send) and known.size < known.chunk:
         assert known.others is None or NOW - known.others >= CAMPAIGN_QUIET
-        late = known.less is None or (known.walked is not None and known.walked >= known.less + RESEND_UNANSWERED)
+        late = known.less is None or (known.listed is not None and known.listed >= known.less + RESEND_UNANSWERED)
         assert late or not known.unshared
 
 

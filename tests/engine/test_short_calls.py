@@ -14,7 +14,7 @@ from voxops.acts.create import CREATE
 from voxops.acts.keys import campaign_mark
 from voxops.api.reasons import Reason
 from voxops.engine.facts import Knowledge, Moment, Readings
-from voxops.engine.rules import OTHERS_AT_WORK_FOR, Block, Wait, Yes
+from voxops.engine.rules import OTHERS_AT_WORK_FOR, Block, Send, Wait
 from voxops.engine.send import Group, fitting
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
@@ -65,7 +65,7 @@ def test_rule_27_a_short_call_is_given_up_after_a_quarter_of_an_hour_in_which_it
     another_creates(ledger, clock.now - 10)
     assert fitting(known(ledger, clock), group, [one])[1] == Block(Reason("others_at_work"))
     clock.now += 75
-    assert fitting(known(ledger, clock), group, [one])[1] == Yes()
+    assert fitting(known(ledger, clock), group, [one])[1] == Send()
     another_creates(ledger, clock.now - 10)
     assert isinstance(fitting(known(ledger, clock), group, [one])[1], Wait), "it begins to wait anew"
 
@@ -74,7 +74,7 @@ def test_rule_27_a_half_of_a_refused_batch_is_no_whole_chunk(ledger: Ledger, clo
     rows = add(ledger, *(row(str(number)) for number in range(4)))
     start(ledger, "run", rows)
     call, group = send(ledger, rows), Group("run", CREATE, 1, [one.id for one in rows])
-    assert fitting(known(ledger, clock), group, rows)[1] == Yes(), "all four are the chunk"
+    assert fitting(known(ledger, clock), group, rows)[1] == Send(), "all four are the chunk"
     ledger.calls.end(call, "unknown", now=clock.now, status=400, answered=True)
     ledger.requests.release([one.id for one in rows], most=2)
     ledger.runs.became_less([one.id for one in rows], clock.now)
@@ -82,4 +82,4 @@ def test_rule_27_a_half_of_a_refused_batch_is_no_whole_chunk(ledger: Ledger, clo
     assert len(some) == 2
     assert said == Wait(Reason("short_call"), clock.now + 135)
     clock.now += 135
-    assert fitting(known(ledger, clock), group, rows)[1] == Yes()
+    assert fitting(known(ledger, clock), group, rows)[1] == Send()

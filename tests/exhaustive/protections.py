@@ -21,7 +21,7 @@ from tests.exhaustive.search import Case, Event, Found, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
-from voxops.engine import bind, drive, facts, outcome, presence, read, reduce, rules, send
+from voxops.engine import bind, facts, opened, outcome, presence, read, reduce, rules, send
 from voxops.ledger import calls as calls_module
 from voxops.ledger import seen as seen_module
 from voxops.ledger.calls import Calls
@@ -192,18 +192,15 @@ def status_trusted(target: Any, *_: Any) -> Fate:
 
 
 def own_calls_only(self: Any, calls: Any, *, anew: bool = False) -> None:
-    """Whoever loops reads for the calls of its own runs only."""
-    mine = {call for one in self._passes.values() for call in one.open}
-    known = drive.Driver._take_calls_of_all  # type: ignore[attr-defined]
-    known(self, [call for call in calls if call.id in mine], anew=anew)
+    """The open calls that a run of this kernel may send again, and no others'."""
+    self._take_of_all([call for call in calls if self._sends(call.id)], anew=anew)
 
 
 @contextmanager
 def others_calls_unread() -> Iterator[None]:
-    take = drive.Driver._take_calls
     with (
-        mock.patch.object(drive.Driver, "_take_calls_of_all", take, create=True),
-        mock.patch.object(drive.Driver, "_take_calls", own_calls_only),
+        mock.patch.object(opened.OpenCalls, "_take_of_all", opened.OpenCalls.take, create=True),
+        mock.patch.object(opened.OpenCalls, "take", own_calls_only),
     ):
         yield
 
@@ -280,11 +277,11 @@ REMOVALS = (
     ),
     Removal(
         "a resend waits for 75 s, or 135 s", "11", Case("retry", reading=IGNORED), 3,
-        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(drive, "resend_after", lambda _: 0.0)),
+        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0)),
     ),
     Removal(
         "a resend waits until lists show", "11", Case("create", reading=LATE_AND_FORGOTTEN), 2,
-        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(drive, "resend_after", lambda _: 0.0)),
+        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0)),
     ),
     Removal("retention, where lists show nothing", "12", ONE, 2, fit("remembers its key"), nothing_shown, unsettled=False),
     Removal(

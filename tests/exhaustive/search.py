@@ -535,18 +535,23 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
 
     runs = {run: number for number, run in enumerate(kernel.runs())}
     reader: Any = engine_.eyes.reader
+    opened: Any = driver._open
     return [
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
         [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.created.walk],
         moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
-        sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in driver._calls),
-        [(name, _plain(value, now)) for name, value in sorted(vars(driver).items()) if isinstance(value, set) and name not in _OF_EVENTS],
-        sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in driver._calls.values()),
+        sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in opened.calls),
+        [
+            (name, _plain(value, now))
+            for name, value in sorted((vars(driver) | vars(opened)).items())
+            if isinstance(value, set) and name not in _OF_EVENTS
+        ],
+        sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
-        len(driver._unread), min(driver._looks, 20), round(max(driver._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
-        len(driver._background), len(driver._senders), sorted(driver._readers), sorted(driver._notified),
+        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
+        len(driver._senders), sorted(driver._readers), sorted(driver._notified),
         [
             (runs.get(one.run), [(name, _plain(value, now)) for name, value in vars(one).items() if name not in _OF_EVENTS])
             for one in driver._passes.values()
@@ -556,7 +561,6 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
 
 _OF_EVENTS = {
     "_senders",
-    "_background",
     "run",
     "transitions",
     "idle",

@@ -19,6 +19,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "engine/read.py": (ENGINE,),
     "engine/lists.py": (ENGINE,),
     "engine/drive.py": (ENGINE,),
+    "engine/opened.py": (ENGINE,),
     "engine/outcome.py": (ENGINE,),
     "engine/lookback.py": (ENGINE,),
     "engine/watching.py": (ENGINE,),

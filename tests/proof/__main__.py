@@ -1,7 +1,8 @@
-"""``make proof``: what the test suite proves on a small scale, at length; parts by name, most of them commands of their own.
+"""``make proof``: what a release must pass, in units; a call takes MINUTES (25), and the next one goes on where it has ended.
 
-PARTS chooses parts, all by default; JOBS is how many searches run at once; DEPTH is how many events each search goes, its own by default;
-MINUTES bounds the mutants. What else these commands read from the environment, such as SEED, is theirs.
+PARTS chooses parts, all by default; JOBS is how many units run at once; DEPTH is how many events each search goes, its own by default. What
+else a unit reads from the environment, such as SEED, is its own. What a unit has said is kept in ``build/proof``, in a folder for this state
+of the sources; what is green there is not run again.
 """
 
 from __future__ import annotations
@@ -9,87 +10,123 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.harness import READINGS
-from tests.exhaustive.__main__ import searches
-from tests.power import trace
-from tests.power.check import cut
+from tests.exhaustive.__main__ import NOT_DONE, searches
+from tests.exhaustive.protections import REMOVALS
+from tests.proof import ROOT, state_of_sources
 
-ROOT = Path(__file__).resolve().parents[2]
 JOBS = int(os.environ.get("JOBS", "2"))
+SECONDS = 60 * float(os.environ.get("MINUTES", "25"))
+LONG = (
+    300.0  # seconds that a unit may take which can't be interrupted: it is not begun later than so long before the end
+)
 LAWS = ("acts", "analysis", "archive", "engine", "frames", "ledger")  # rooms with property tests
 
 
-def command(*words: str, **more: str) -> bool:
-    """Run a module, and print what it says once it has ended."""
-    done = subprocess.run(
-        [sys.executable, "-m", *words], env={**os.environ, **more}, cwd=ROOT, check=False, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    print(done.stdout, end="", flush=True)
-    return done.returncode == 0
+@dataclass(frozen=True)
+class Unit:
+    """One command, which is green, red or not done.
+
+    Attributes
+    ----------
+    part, name : str
+        Where it belongs, and what it shows.
+    words : tuple of str
+        The module and its arguments.
+    more : mapping
+        Further variables of its environment.
+    goes_on : bool
+        Whether it can be interrupted, and goes on by itself.
+    """
+
+    part: str
+    name: str
+    words: tuple[str, ...]
+    more: Mapping[str, str] = field(default_factory=dict)
+    goes_on: bool = False
 
 
-def exhaustive() -> Iterator[bool]:
-    """Every history of each search to its depth, begun anew."""
+def units() -> Iterator[Unit]:
+    """All there are, the longest part first."""
     depth = os.environ.get("DEPTH", "").split()
-    with tempfile.TemporaryDirectory(prefix="voxops-proof-") as folder, ThreadPoolExecutor(JOBS) as pool:
-        yield from pool.map(
-            lambda name: command("tests.exhaustive", name, *depth, PART="inf", FOLDER=folder), searches()
-        )
-
-
-def chaos() -> Iterator[bool]:
-    """Senders that are killed, on two ledgers, under each reading."""
+    for name in searches():
+        yield Unit("exhaustive", name, ("tests.exhaustive", name, *depth), goes_on=True)
+    for removal in REMOVALS:
+        yield Unit("protections", removal.name, ("tests.exhaustive.protections", removal.name))
     for reading in READINGS:
-        yield command("tests.chaos", READING=reading, LEDGERS="2")
+        yield Unit("chaos", reading, ("tests.chaos",), {"READING": reading, "LEDGERS": "2"})
+    yield Unit("power", "cuts", ("tests.power",))
+    for room in LAWS:
+        yield Unit("laws", room, ("pytest", "-q", f"tests/{room}"), {"HYPOTHESIS_PROFILE": "thorough"})
+    for room in sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}):
+        yield Unit("release", room, ("pytest", "-q", "-m", "release", f"tests/{room}"))
+    yield Unit("mutants", "of what has changed", ("tests.mutants",), goes_on=True)
 
 
-def power() -> Iterator[bool]:
-    """Power cuts at every send, every word and every change of the disk, where system calls can be traced."""
-    why = trace.why_not()
-    if why:
-        print(f"power: skipped: {why}")
-        yield not os.environ.get("CI")
-        return
-    with tempfile.TemporaryDirectory(prefix="voxops-proof-") as folder:
-        found = cut(Path(folder), rows=100, posts=60, every=1, images=4, seed=int(os.environ.get("SEED", "1")))
-    for problem in [*found.lost, *(f"rows were written to {place}" for place in sorted(set(found.spilled)))]:
-        print(f"power: {problem}")
-    print(f"power: {found.sends} acting sends, {found.words} words, {found.cuts} cuts, {found.torn} torn images")
-    yield found.holds
+class Proof:
+    """One call.
 
+    Parameters
+    ----------
+    folder : Path
+        Where results are kept.
+    until : float
+        When the call ends, by `time.monotonic`.
+    """
 
-def mutants() -> Iterator[bool]:
-    """Mutants of what has changed since they were run last, for a while."""
-    yield command("tests.mutants", MINUTES=os.environ.get("MINUTES", "5"))
+    def __init__(self, folder: Path, until: float) -> None:
+        self._folder = folder
+        self._until = until
+        folder.mkdir(parents=True, exist_ok=True)
 
-
-def laws() -> Iterator[bool]:
-    """Every property test with ten times the examples."""
-    yield command("pytest", "-q", "-n", str(JOBS), *(f"tests/{room}" for room in LAWS), HYPOTHESIS_PROFILE="thorough")
-
-
-PARTS: dict[str, Callable[[], Iterator[bool]]] = {
-    part.__name__: part for part in (exhaustive, chaos, power, mutants, laws)
-}
+    def run(self, unit: Unit) -> str:
+        """Run a unit, unless it is green; its colour."""
+        kept = self._folder / f"{unit.part} {unit.name}.txt".replace(" ", "_").replace("/", "-")
+        if kept.exists():
+            return "green"
+        left = self._until - time.monotonic()
+        if left < (10.0 if unit.goes_on else LONG):
+            return "left"
+        more = {"PART": str(left), "FOLDER": str(self._folder), "MINUTES": str(left / 60), **unit.more}
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", *unit.words], env={**os.environ, **more}, cwd=ROOT, check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        nothing = unit.part == "release" and done.returncode == 5  # no test of this room is marked
+        colour = {0: "green", NOT_DONE: "left"}.get(done.returncode, "green" if nothing else "red")
+        if colour == "green":
+            kept.write_text(done.stdout, encoding="utf-8")
+        last = "\n    ".join(done.stdout.strip().splitlines()[-20 if colour == "red" else -1 :])
+        print(f"{unit.part} {unit.name}: {colour}, {time.monotonic() - begun:.0f} s\n    {last}", flush=True)
+        return colour
 
 
 def main() -> int:
-    """Run the parts that were chosen."""
-    red = []
-    for name in os.environ.get("PARTS", " ".join(PARTS)).split():
-        begun = time.monotonic()
-        found = list(PARTS[name]())
-        red += [name] * (False in found)
-        print(f"{name}: {found.count(True)} of {len(found)} green, {time.monotonic() - begun:.0f} s", flush=True)
-    print("proof:", f"RED: {', '.join(red)}" if red else "green")
-    return int(bool(red))
+    """Run the parts that were chosen: 0 if all is green, 1 if a unit is red, 3 if some are left for the next call."""
+    every = list(units())
+    chosen = os.environ.get("PARTS", "").split() or list(dict.fromkeys(unit.part for unit in every))
+    if strangers := set(chosen) - {unit.part for unit in every}:
+        print(f"PARTS={' '.join(sorted(strangers))}; there are {', '.join(dict.fromkeys(unit.part for unit in every))}")
+        return 2
+    wanted = [unit for part in chosen for unit in every if unit.part == part]
+    proof = Proof(ROOT / "build" / "proof" / state_of_sources(), time.monotonic() + SECONDS)
+    with ThreadPoolExecutor(JOBS) as pool:
+        colours = list(pool.map(proof.run, wanted))
+    for part in chosen:
+        counts = Counter(colour for unit, colour in zip(wanted, colours, strict=True) if unit.part == part)
+        print(f"{part}: {', '.join(f'{count} {colour}' for colour, count in sorted(counts.items()))}")
+    print(
+        "proof:", "RED" if "red" in colours else "green so far; run it again to go on" if "left" in colours else "green"
+    )
+    return 1 if "red" in colours else NOT_DONE if "left" in colours else 0
 
 
 if __name__ == "__main__":

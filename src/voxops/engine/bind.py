@@ -19,7 +19,7 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import STUCK_AFTER
-from voxops.engine.facts import Knowledge, gate_of
+from voxops.engine.facts import Gate, Knowledge, Unsent
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.packing import pack
 from voxops.ledger.ledger import Ledger
@@ -251,7 +251,7 @@ class Binder:
         )
         ledger.runs.live([head.id])
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
-        self._decide(head, wanted)
+        self._decide(wanted)
         return wanted
 
     # Looking rows up.
@@ -444,7 +444,7 @@ class Binder:
 
     # What will not go is said at once.
 
-    def _decide(self, head: RunHead, wanted: Sequence[int]) -> None:
+    def _decide(self, wanted: Sequence[int]) -> None:
         """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
         requests = [
             one
@@ -453,12 +453,8 @@ class Binder:
         ]
         if not requests:
             return
-        gate = replace(gate_of(self._ledger, head, None), canaries={}, first={})
-        unsent = self._known.unsent(requests, gate, binding=True)
-        decisions: list[tuple[Request, Decision]] = []
-        for one in requests:
-            decision = decide(one, act_named(one.item.act).about, unsent.facts(one))
-            decisions.append((one, decision))
+        unsent = Unsent(self._known, requests, Gate(), binding=True)
+        decisions = [(one, decide(one, act_named(one.item.act).about, unsent.facts(one))) for one in requests]
         write(self._ledger, decisions, self._now)
 
 

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,13 +22,13 @@ from voxops._support import safe
 from voxops.acts.item import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
-from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay
-from voxops.engine.bind import undo_unsent, write
-from voxops.engine.facts import Gate, canaries_of, gate_of
+from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
+from voxops.engine.bind import write
+from voxops.engine.facts import Gate, Unsent, canaries_of, gate_of
 from voxops.engine.job import rest
-from voxops.engine.lists import interval
-from voxops.engine.read import ENDED, LIKELY
-from voxops.engine.rules import Block, Decision, Read, Release, Send, Settle, Wait, decide, fit, resend_after
+from voxops.engine.opened import MOST_READINGS, OpenCalls
+from voxops.engine.read import LIKELY
+from voxops.engine.rules import Block, Decision, Read, Settle, Wait
 from voxops.engine.send import Group, Sent, ask, fitting
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger.records import Call
@@ -42,15 +42,11 @@ if TYPE_CHECKING:
     from voxops.engine.send import Sender
 
 WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
-AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
+AT_ONCE = 200  # groups that are decided about in one step
 # Groups that are read for at once: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
 THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
-SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
-MOST_READINGS = (
-    5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
-)
 
 
 @dataclass(eq=False)
@@ -155,15 +151,10 @@ class Driver:
         self._passes: dict[str, Pass] = {}
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._calls: dict[int, Call] = {}
-        self._polled: set[int] = set()  # open calls that are read for on the common timer
-        self._fresh: set[int] = set()  # calls to be looked at: a reading has shown something new of them, or time has
-        self._judged: dict[int, tuple[Any, float]] = {}  # the state that a call was looked at with last, and when
-        self._resend: set[int] = set()  # calls that may be sent again
-        self._stale: Counter[int] = (
-            Counter()
-        )  # call -> readings that would have let it go again, had they not been too old
-        self._resending: set[int] = set()  # and those that wait for their turn
+        self._open = OpenCalls(
+            known, eyes, commit, self._clock, rng, self._call_at, lambda call: self._sender_of(call) is not None
+        )
+        self._resending: set[int] = set()  # calls that wait for their turn to be sent again
         self._due: list[
             tuple[float, int, Any]
         ] = []  # instants of server time: calls to be read for, groups to be looked at
@@ -172,17 +163,13 @@ class Driver:
         self._groups: dict[int, list[tuple[Pass, Group]]] = {}  # request -> the groups that hold it
         self._senders: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
-        self._listing = asyncio.Lock()
         self._notified: set[str] = set()
         self._offer = MOST_OFFERED  # twice what went out upon the last reading: what was read ages
         self._out = 0  # groups that went out since
-        self._looks = 0
-        self._next_poll = self._soonest_poll = 0.0
         self._lived = -math.inf
         self._latest = -math.inf  # server time, when instants were last waited for
         self._version = -1
         self._happened = 0  # counts what groups may wait for
-        self._background: set[asyncio.Task[Any]] = set()
 
     # Asked by runs.
 
@@ -190,8 +177,7 @@ class Driver:
         """Loop over a run until nothing of it moves any more; raises what broke the loop."""
         await self._add(current)
         if self._task is None or self._task.done():
-            self._looks = 0
-            self._next_poll = self._clock.monotonic() + interval(0, self._rng)
+            self._open.begin()
             self._task = asyncio.create_task(self._loop())
         self.wake()
         try:
@@ -211,10 +197,7 @@ class Driver:
         current.parked.clear()
         current.note = ""
         self._known.tries.clear()
-        for call in current.open:
-            if call in self._calls:
-                self._polled.add(call)
-                self._fresh.add(call)
+        self._open.go_on(current.open)
         self.wake()
 
     def notify(self, subject: str) -> None:
@@ -229,7 +212,7 @@ class Driver:
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
-        for task in [*self._readers.values(), *self._background, *([self._task] if self._task else [])]:
+        for task in [*self._readers.values(), *([self._task] if self._task else [])]:
             task.cancel()
 
     # Beginning.
@@ -242,7 +225,7 @@ class Driver:
         current.paused = current.paused or head.paused or head.undone
         current.note = head.note if head.paused else ""
         rows = ledger.runs.rows(current.run)
-        current.gate = gate_of(ledger, head, None)
+        current.gate = gate_of(ledger, head)
         current.has_canaries = bool(head.canaries)
         await self._commit(ledger.calls.expire)
         await self._commit(lambda: ledger.runs.live([current.run]))
@@ -265,7 +248,7 @@ class Driver:
         self._passes[current.run] = current
         for number in requests:
             self._known.tries.pop(number, None)
-        self._take_calls(ledger.calls.open(), anew=True)
+        self._open.take(ledger.calls.open(), anew=True)
 
     def _block_harmed(self, ids: Sequence[int]) -> None:
         """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
@@ -278,28 +261,13 @@ class Driver:
             block = Block(Reason("ledger_changed_by_hand"))
             write(self._ledger, [(one, block) for one in unsent], self._known.now)
 
-    def _take_calls(self, calls: Iterable[Call], *, anew: bool = False) -> None:
-        """Read for these open calls, once at least; where a run begins also for those that are as they were."""
-        for call in calls:
-            known = self._calls.get(call.id)
-            self._calls[call.id] = call
-            if known is None or anew or (known.state, known.tries) != (call.state, call.tries):
-                self._watch(call)
-
-    def _watch(self, call: Call) -> None:
-        """Poll a call, and read for it at the instants at which a reading proves more."""
-        if call.state == "sent":
-            self._polled.discard(call.id)
-            self._at(call.lease_until or self._known.now, "expire", None)
-            return
-        self._polled.add(call.id)
-        self._judged.pop(call.id, None)
-        for seconds in (300.0,) if call.state == "accepted" else (resend_after(call), 300.0):
-            self._at(call.end + seconds, "call", call.id)
-
     def _at(self, instant: float, what: str, thing: Any) -> None:
         self._latest = max(self._latest, self._known.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
+
+    def _call_at(self, instant: float, call: int | None) -> None:
+        """Have an open call read for at an instant, or all of them looked up anew."""
+        self._at(instant, "expire" if call is None else "call", call)
 
     # The loop.
 
@@ -322,7 +290,7 @@ class Driver:
             self._break(error)
 
     def _busy(self) -> bool:
-        return bool(self._senders or self._readers or self._fresh & self._calls.keys())
+        return bool(self._senders or self._readers or self._open.has_news)
 
     def _break(self, error: Exception | None) -> None:
         for current in list(self._passes.values()):
@@ -356,8 +324,8 @@ class Driver:
             self._version = version
             await self._commit(self._ledger.calls.expire)
             opened = self._ledger.calls.open()
-            self._forget(self._calls.keys() - {call.id for call in opened})
-            self._take_calls(opened)
+            self._forget(self._open.calls.keys() - {call.id for call in opened})
+            self._open.take(opened)
             self._follow_others()
             await self._look_again()
 
@@ -365,7 +333,7 @@ class Driver:
         """Follow the calls that another process has sent for rows of our runs, and take up rows that it has let go of."""
         for current in self._passes.values():
             left = self._ledger.runs.left(current.run)
-            current.open |= {call for _, call in left if call in self._calls}
+            current.open |= {call for _, call in left if call in self._open.calls}
             for request in (request for request, call in left if call is None):
                 for each, group in self._groups.get(request, ()):
                     if each is current and group.idle:
@@ -392,125 +360,33 @@ class Driver:
                 current.timed -= 1
                 current.ready.append(group)
             elif what == "call":
-                if thing in self._calls:
-                    self._polled.add(thing)
-                    self._judged.pop(thing, None)
-                    self._next_poll = min(self._next_poll, max(self._clock.monotonic(), self._soonest_poll))
+                self._open.take_due(thing)
             elif what == "expire":
                 self._version = -1  # looked up anew
 
     # Open calls.
 
     async def _look_at_calls(self) -> None:
-        """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
-        fresh, self._fresh = sorted(self._fresh & self._calls.keys()), set()
-        for start in range(0, len(fresh), AT_ONCE):
-            changed: list[tuple[Request, Request]] = await self._commit(
-                partial(self._judge, fresh[start : start + AT_ONCE])
-            )
-            await self._changed(changed)
-            looked_at = [self._calls[each] for each in fresh[start : start + AT_ONCE] if each in self._calls]
-            self._forget(call.id for call in looked_at if call.state == "closed")  # a later plan has abandoned it
-
-    def _judge(self, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
-        """Look at open calls; the requests that have changed, before and after."""
-        ledger, now = self._ledger, self._known.now
-        changed: list[tuple[Request, Request]] = []
-        by_call = ledger.requests.of_calls(numbers)
-        for call in ledger.calls.some(numbers):
-            number, requests = call.id, by_call[call.id]
-            self._calls[number] = call
-            if call.state == "sent":  # until its lease is over
-                self._watch(call)
-            if call.state in {"sent", "closed"} or not requests:
-                continue
-            about = act_named(call.act).about
-            facts, shown = self._known.open(call, requests, resends=False)
-            looked = next(iter(facts.values())).looked
-            if looked is not None:
-                self._judged[number] = self._shown(call), self._clock.monotonic()
-            sends = self._sender_of(number) is not None
-            due = looked is not None and looked >= resend_after(call)
-            if sends and due and call.state in {"unknown", "limited"} and self._stale[number] < MOST_READINGS:
-                verdict = fit(self._known.again(call, requests, facts))
-                if isinstance(verdict, Wait | Block):
-                    shown = replace(shown, reason=verdict.reason)
-                else:
-                    facts = {one: replace(each, resends=True) for one, each in facts.items()}
-            if shown is not call:
-                facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
-            said = [(one, decide(one, about, facts[one.id])) for one in requests]
-            if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
-                self._stale[number] += 1  # it may be sent again once it was just read: that is done at once
-                self._next_poll = min(self._next_poll, self._clock.monotonic())
-            if shown != call:
-                ledger.calls.note([shown])
-            changed += self._write(shown, said, now)
-        return changed
-
-    def _shown(self, call: Call) -> Any:
-        """The state of a call's subject, as it was read last."""
-        return self._known.readings.subjects.get(str(call.subject), (None, None))[0]
-
-    def _is_news(self, call: Call) -> bool:
-        """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
-        state, at = self._judged.get(call.id, (None, -math.inf))
-        of_age = self._clock.monotonic() - at >= COUNT_SETTLES_AFTER
-        return of_age or call.state != "accepted" or self._shown(call) != state
-
-    def _write(self, call: Call, said: Sequence[tuple[Request, Decision]], now: float) -> list[tuple[Request, Request]]:
-        """Write what is decided about the requests of an open call."""
-        ledger = self._ledger
-        done = [(one, each.request) for one, each in said if isinstance(each, Settle)]
-        held = [
-            (one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason))
-            for one, each in said
-            if isinstance(each, Block)
-        ]
-        freed = [one for one, each in said if isinstance(each, Release)]
-        undone: dict[int, Request] = {}
-        if done:
-            ledger.requests.settle([after for _, after in done], now)
-        if held:
-            ledger.requests.detach(one.id for one, _ in held)
-            ledger.requests.say([after for _, after in held])
-        if freed:
-            page = call.http_status if call.refused else None
-            ledger.requests.release([one.id for one in freed], page=page)
-            undone = undo_unsent(ledger, [one.id for one in freed])
-            ledger.runs.became_less([one.id for one, _ in said], now)
-        waits = [(one, each) for one, each in said if isinstance(each, Wait)]
-        ledger.requests.say(
-            [
-                replace(one, outcome=Outcome.PENDING, reason=each.reason)
-                for one, each in waits
-                if each.reason != one.reason or one.outcome is Outcome.BLOCKED
-            ]
-        )
-        if done or held or freed:
-            ledger.calls.close(call.id)
-        if call.collided and act_named(call.act).about == "create":  # our own sending has created a row twice (rule 14)
-            twice = Reason("duplicates_found", rows=len(ledger.requests.duplicated(one.id for one, _ in said)))
-            for current in self._passes.values():
-                if call.id in current.open:
-                    current.halt(twice)
-        if any(isinstance(each, Send) for _, each in said) and not (done or held or freed):
-            self._resend.add(call.id)
-        if not any(each.holds for _, each in waits) and not freed and waits:
-            self._polled.discard(call.id)
-        return [*done, *held, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
+        """Decide for the calls whose subject was read, and let their runs know."""
+        async for looked in self._open.look():
+            for call, why in looked.twice.items():
+                for current in self._passes.values():
+                    if call in current.open:
+                        current.halt(why)
+            await self._changed(looked.changed)
+            self._forget(looked.closed)
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""
-        await self._poll(calls)
-        self._calls |= {call.id: call for call in calls}
+        await self._open.read(calls)
+        self._open.calls |= {call.id: call for call in calls}
         await self._look_at_calls()
 
     async def _changed(self, changed: Sequence[tuple[Request, Request]]) -> None:
         """Requests are settled, blocked or unsent again: runs count them, and what waited for them is looked at."""
         if not changed:
             return
-        self._looks = 0
+        self._open.stir()
         at = self._client.now()
         runs: set[str] = set()
         for before, after in changed:
@@ -553,11 +429,7 @@ class Driver:
     def _forget(self, calls: Iterable[int]) -> None:
         """These calls answer for nothing any more."""
         gone = set(calls)
-        for number in gone:
-            for known in (self._calls, self._judged, self._stale):
-                known.pop(number, None)
-        self._polled -= gone
-        self._resend -= gone
+        self._open.forget(gone)
         for current in self._passes.values() if gone else ():
             current.open -= gone
             self._unpark(current)
@@ -570,9 +442,9 @@ class Driver:
 
     async def _look_for_work(self) -> None:
         """Send calls again that are due, and what may be sent of the runs that loop here, as far as there is room."""
-        for number in sorted(self._resend):
+        for number in sorted(self._open.resend):
             current = self._sender_of(number)
-            self._resend.discard(number)
+            self._open.resend.discard(number)
             if current is not None and number not in self._resending and len(self._senders) < WIDTH:
                 self._resending.add(number)
                 self._spawn(current, self._send_again(current, number))
@@ -621,7 +493,7 @@ class Driver:
         requests = self._ledger.requests.get(number for group in groups for number in group.ids)
         unsent = {group: group.unsent(requests) for group in groups}
         gate = replace(current.gate, stopped=current.stopped)
-        facts = self._known.unsent([one for some in unsent.values() for one in some], gate)
+        facts = Unsent(self._known, [one for some in unsent.values() for one in some], gate)
         said = {group: ask(facts, some) for group, some in unsent.items()}
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
@@ -738,7 +610,7 @@ class Driver:
         """A try has ended: follow its call, and what is unsent again of the group."""
         call = sent.call
         assert call is not None
-        self._looks = 0
+        self._open.stir()
         if sent.stops is not None:
             current.halt(Reason("api_refused", said=str(sent.stops)))
         seconds = 0.0
@@ -748,11 +620,11 @@ class Driver:
         opened = self._ledger.requests.of_call(call.id)
         if opened:
             self._known.tries.update(one.id for one in opened)
-            self._calls[call.id] = call = self._ledger.calls.get(call.id)
+            call = self._ledger.calls.get(call.id)
             for one in opened:
                 for each, _ in self._groups.get(one.id, ()):
                     each.open.add(call.id)
-            self._watch(call)
+            self._open.follow(call)
         if group is not None:
             group.idle = len(opened) == len(group.ids)
             if not group.idle:
@@ -781,19 +653,10 @@ class Driver:
         if self._unread and "unsent" not in self._readers:
             some, self._unread = self._unread, []
             self._read("unsent", self._read_unsent(some))
-        if self._notified and "poll" not in self._readers:
+        if "poll" not in self._readers:
             named, self._notified = self._notified, set()
-            calls = [call for call in self._calls.values() if call.subject.id in named and call.state != "sent"]
-            if calls:
-                self._read("poll", self._poll(calls))
-        if "poll" not in self._readers and self._clock.monotonic() >= self._next_poll:
-            calls = [self._calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
-            if calls:
-                self._read("poll", self._poll(calls))
-
-    def _is_read_for(self, number: int) -> bool:
-        """Whether a polled call is open, and not in flight: its sender, who may be another kernel, has it until its lease ends."""
-        return number in self._calls and self._calls[number].state != "sent"
+            if calls := (self._open.to_read(named) if named else []) or self._open.to_read(()):
+                self._read("poll", self._open.read(calls))
 
     def _read(self, name: str, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -828,7 +691,7 @@ class Driver:
                 wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
             eyes = self._eyes
             if creates:
-                async with self._listing:
+                async with self._open.listing:
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
@@ -848,30 +711,6 @@ class Driver:
 
     def _trusts(self, groups: Sequence[tuple[Pass, Group]]) -> bool:
         return all(self._ledger.runs.head(current.run).trust_lists for current, _ in groups)
-
-    async def _poll(self, calls: Sequence[Call]) -> None:
-        """Read once for open calls."""
-        eyes, now = self._eyes, self._known.now
-        try:
-            if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
-                await eyes.reader.learn_time()
-            creates = [call for call in calls if act_named(call.act).about == "create"]
-            if creates:
-                async with self._listing:
-                    await eyes.listing(creates)
-            acts = [call for call in calls if act_named(call.act).about != "create"]
-            followed = {str(call.subject): False for call in acts if call.state == "accepted"}
-            doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
-            if doubtful:
-                await eyes.subjects(doubtful, ENDED)
-            if followed := {each: False for each in followed if each not in doubtful}:
-                await eyes.subjects(followed, ENDED, follow=True)
-            self._fresh |= {call.id for call in calls if self._is_news(call)}
-        finally:
-            self._looks += 1
-            ended = self._clock.monotonic()
-            self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
-            self._soonest_poll = min(self._next_poll, ended + SOONEST)
 
     # Ending, and sleeping.
 
@@ -894,16 +733,9 @@ class Driver:
         """Whether anything of a run may still go on by itself."""
         if current.sends and (current.ready or current.sendable or current.timed):
             return True
-        if current.sends and current.parked and (self._busy() or any(map(self._call_moves, self._calls))):
+        if current.sends and current.parked and (self._busy() or any(map(self._open.moves, self._open.calls))):
             return True
-        return any(map(self._call_moves, current.open))
-
-    def _call_moves(self, number: int) -> bool:
-        """Whether an open call is in flight, or is read for."""
-        call = self._calls.get(number)
-        return call is not None and (
-            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self._resend))
-        )
+        return any(map(self._open.moves, current.open))
 
     async def _rest(self) -> None:
         """Sleep until something happens, or the earliest instant that is waited for."""
@@ -915,13 +747,13 @@ class Driver:
         seconds = [LIVES / 4]
         if self._due:
             seconds.append(self._due[0][0] - now)
-        if "poll" not in self._readers and any(map(self._is_read_for, self._polled)):
-            seconds.append(self._next_poll - elapsed)
+        if "poll" not in self._readers and (due := self._open.due()) is not None:
+            seconds.append(due - elapsed)
         await rest(self._clock, self._wake, max(min(seconds), 0.01))
 
     def _has_room(self) -> bool:
         """Whether a turn would find something to do at once."""
-        if self._fresh & self._calls.keys():
+        if self._open.has_news:
             return True
         return any(
             current.sends and len(self._senders) < WIDTH and (current.sendable or self._has_offers(current))

@@ -30,7 +30,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
 from voxops.client.names import no_account
 from voxops.engine import presence
-from voxops.engine.reduce import of_reply
+from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, Seen
@@ -184,7 +184,7 @@ class Knowledge:
         unknown = call.state != "accepted"
         if unknown and act.shows_nothing(requests, state, baseline):
             return self._with(base, requests, (), absent=act.reverts and looked >= PROOF_AFTER), call
-        reply = None if unknown else self.reply(call)
+        reply = None if unknown else decoded(call.reply)
         moves = act.sends and sighted(baseline, state)
         promised = promised_counts(reply)
         by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
@@ -291,18 +291,6 @@ class Knowledge:
             requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
         )
 
-    def reply(self, call: Call) -> Any:
-        """What the API answered to the last try; None where that says nothing."""
-        from voxops.client import Reply
-
-        return None if call.reply is None else of_reply(Reply(call.path, call.http_status or 0, {}, call.reply))
-
-    # What is unsent.
-
-    def unsent(self, requests: Sequence[Request], gate: Gate, *, taking: bool = False, binding: bool = False) -> Unsent:
-        """What is known of requests that are in no call, looked up at once."""
-        return Unsent(self, requests, gate, taking=taking, binding=binding)
-
     # Calls.
 
     def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float | None) -> CallFacts:
@@ -322,7 +310,7 @@ class Knowledge:
         return replace(
             facts,
             unshared=any(state != "succeeded" for state in missing),
-            walked=None if readings.listed is None else readings.listed.at,
+            listed=None if readings.listed is None else readings.listed.at,
             others=others,
         )
 
@@ -410,7 +398,13 @@ class Unsent:
     """
 
     def __init__(
-        self, knowledge: Knowledge, requests: Sequence[Request], gate: Gate, *, taking: bool, binding: bool
+        self,
+        knowledge: Knowledge,
+        requests: Sequence[Request],
+        gate: Gate,
+        *,
+        taking: bool = False,
+        binding: bool = False,
     ) -> None:
         self._known = knowledge
         self._binding = binding
@@ -516,14 +510,14 @@ class Unsent:
         return seen.shown is None or not wanted or seen.shown in wanted
 
 
-def gate_of(ledger: Ledger, head: RunHead, stopped: Reason | None) -> Gate:
-    """What holds the rows of a run: the run itself, its canaries, and what must come first."""
+def gate_of(ledger: Ledger, head: RunHead) -> Gate:
+    """What holds the rows of a run beside the run itself: its canaries, and what must come first."""
     rows = ledger.runs.rows(head.id)
     first = {row.request: row.first for row in rows if row.first and row.request is not None}
     if not head.canaries:
-        return Gate(stopped, first=first)
+        return Gate(first=first)
     ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
-    return Gate(stopped, canaries_of(ledger, head.id), ahead, first)
+    return Gate(None, canaries_of(ledger, head.id), ahead, first)
 
 
 def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:

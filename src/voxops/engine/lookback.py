@@ -17,6 +17,7 @@ from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
+from voxops.engine.reduce import decoded
 from voxops.errors import VoxopsError
 from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
@@ -98,7 +99,7 @@ async def _collisions(engine: Engine, run: str, calls: Sequence[Call]) -> Reason
     later = ledger.calls.has_followed([call.id for call in calls])
     calls = [call for call in calls if call.id not in later]
     posts = [call for call in calls if act_named(call.act).about == "post"]
-    counts = {call.id: _own_counts(engine, call) for call in posts}
+    counts = {call.id: _own_counts(call) for call in posts}
 
     async def collided(some: Sequence[Call]) -> list[int]:
         return [call.id for call in some if _is_more(counts[call.id], await reader.post(call.subject.id))]
@@ -129,12 +130,12 @@ def _others_changed(ledger: Ledger, run: str) -> bool:
     return any(reason is not None and reason.code == "changed_since_loaded" for reason in reasons)
 
 
-def _own_counts(engine: Engine, call: Call) -> dict[tuple[str, str], int]:
+def _own_counts(call: Call) -> dict[tuple[str, str], int]:
     """The retry counts that our own tries make, by target, as far as they are known."""
     baseline = Baseline.read(call.baseline)
     before = {} if baseline is None else {place: target.retry_count for place, target in baseline.targets.items()}
     return {place: count + 1 for place, count in before.items() if count is not None} | promised_counts(
-        engine.known.reply(call)
+        decoded(call.reply)
     )
 
 

@@ -15,7 +15,7 @@ from voxops._support import canonical
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason
 from voxops.api.timing import is_ambiguous
-from voxops.errors import DecodeError, NotFoundError
+from voxops.errors import NotFoundError
 
 ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so
@@ -198,10 +198,10 @@ def says_absent(error: NotFoundError) -> bool:
         return False
 
 
-def of_reply(reply: Any) -> Any:
-    """The decoded answer; None if it is no JSON."""
+def decoded(body: bytes | None) -> Any:
+    """An answer as JSON; None where there is none, or it is none."""
     try:
-        data = reply.data
-    except DecodeError:
+        data = canonical.decode(body or b"")
+    except ValueError:
         return None
     return data if isinstance(data, Mapping | list | str) else None

@@ -412,11 +412,6 @@ def resend_after(call: Call) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Yes:
-    """It may be sent."""
-
-
-@dataclass(frozen=True, slots=True)
 class Cut:
     """It may be sent with so many rows at most."""
 
@@ -441,8 +436,8 @@ class CallFacts:
         Whether rows are missing for a reason that another laptop may not share.
     less : float or None
         When the chunk last became less.
-    walked : float or None
-        When the last reading of the whole list began.
+    listed : float or None
+        When the last reading of the list began.
     others : float or None
         When the newest post of the campaign by another ledger was created.
     since : float or None
@@ -468,7 +463,7 @@ class CallFacts:
     chunk: int = 0
     unshared: bool = False
     less: float | None = None
-    walked: float | None = None
+    listed: float | None = None
     others: float | None = None
     since: float | None = None
     most: int | None = None
@@ -514,7 +509,7 @@ def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
     if (
         facts.unshared
         and facts.less is not None
-        and (facts.walked is None or facts.walked < facts.less + RESEND_UNANSWERED)
+        and (facts.listed is None or facts.listed < facts.less + RESEND_UNANSWERED)
     ):
         until = max(until, facts.less + RESEND_UNANSWERED)
     if not until:
@@ -558,11 +553,11 @@ FITS: tuple[Fit, ...] = (
 )  # fmt: skip
 
 
-def fit(facts: CallFacts) -> Yes | Wait | Block | Cut:
-    """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Yes`."""
+def fit(facts: CallFacts) -> Send | Wait | Block | Cut:
+    """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Send`."""
     for row in FITS:
         if row.of in {"all", facts.kind}:
             said = row.guard(facts)
             if said is not None:
                 return said
-    return Yes()
+    return Send()

@@ -24,8 +24,8 @@ from voxops.api.states import PostState
 from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
-from voxops.engine.reduce import Ending, Event, leaves_open, of_reply, reduce, still_runs
-from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, Yes, decide, fit
+from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
+from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -138,7 +138,7 @@ class Sender:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
         ledger, known = self._ledger, self._known
         unsent = group.unsent(ledger.requests.get(group.ids))
-        requests, decisions = ask(known.unsent(unsent, gate, taking=True), unsent)
+        requests, decisions = ask(Unsent(known, unsent, gate, taking=True), unsent)
         write(ledger, decisions, known.now)
         if not requests:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
@@ -198,7 +198,7 @@ class Sender:
 
     async def _answered(self, call: Call, reply: Any) -> Sent:
         """Write what an answer proves."""
-        act, data = act_named(call.act), of_reply(reply)
+        act, data = act_named(call.act), None if reply.broken else decoded(reply.body)
         endpoint = find(call.method, call.path)
 
         def work() -> Sent:
@@ -363,7 +363,7 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
 
 def fitting(
     known: Knowledge, group: Group, requests: Sequence[Request], *, harmed: bool = False
-) -> tuple[list[Request], Yes | Wait | Block]:
+) -> tuple[list[Request], Send | Wait | Block]:
     """As many of these requests as may go in one call, and whether they may go now."""
     rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
     while True:

@@ -1,0 +1,318 @@
+"""The open calls of a ledger, whoever has sent them: when they are read for, and what is decided once they were read."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voxops.acts.item import Request
+from voxops.acts.table import act_named
+from voxops.api.reasons import Reason
+from voxops.api.timing import COUNT_SETTLES_AFTER
+from voxops.engine.bind import undo_unsent
+from voxops.engine.lists import interval
+from voxops.engine.read import ENDED
+from voxops.engine.rules import Block, Decision, Release, Send, Settle, Wait, decide, fit, resend_after
+from voxops.ledger.records import Call
+from voxops.model import Clock, Outcome
+
+if TYPE_CHECKING:
+    from voxops.engine.facts import Knowledge
+    from voxops.engine.read import Commit, Eyes
+
+AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
+SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
+MOST_READINGS = (
+    5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was decided and written about some open calls.
+
+    Attributes
+    ----------
+    changed : list of (Request, Request)
+        Requests that are settled, blocked or unsent again: before, and after.
+    closed : list of int
+        Calls that a later plan has abandoned meanwhile.
+    twice : mapping
+        Call -> how often our own sending has created a row of it twice (rule 14).
+    """
+
+    changed: list[tuple[Request, Request]] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    twice: Mapping[int, Reason] = field(default_factory=dict)
+
+
+class OpenCalls:
+    """The open calls as the loop follows them: they are read for on one timer, and at the instants at which a reading proves more.
+
+    Parameters
+    ----------
+    known : Knowledge
+        What `decide` and `fit` ask.
+    eyes : Eyes
+        Reads.
+    commit : callable
+        Does a piece of work in a transaction of the ledger.
+    clock : Clock
+        Counts seconds.
+    rng : random.Random
+        Source of jitter.
+    at : callable
+        Has `take_due` called with a call at an instant of server time, or with None, where calls are to be looked up anew.
+    sends : callable
+        Whether a run that loops here may send a call again.
+
+    Attributes
+    ----------
+    calls : dict
+        The calls, by id.
+    resend : set of int
+        Those that may be sent again.
+    listing : asyncio.Lock
+        One reading of the list of posts at a time.
+    """
+
+    def __init__(
+        self,
+        known: Knowledge,
+        eyes: Eyes,
+        commit: Commit,
+        clock: Clock,
+        rng: random.Random,
+        at: Callable[[float, int | None], None],
+        sends: Callable[[int], bool],
+    ) -> None:
+        self._known = known
+        self._ledger = known.ledger
+        self._eyes = eyes
+        self._commit = commit
+        self._clock = clock
+        self._rng = rng
+        self._at = at
+        self._sends = sends
+        self.calls: dict[int, Call] = {}
+        self.resend: set[int] = set()
+        self.listing = asyncio.Lock()
+        self._polled: set[int] = set()  # read for on the common timer
+        self._fresh: set[int] = set()  # to be looked at: a reading has shown something new of them, or time has
+        self._judged: dict[int, tuple[Any, float]] = {}  # the state that a call was looked at with last, and when
+        # call -> readings that would have let it go again, had they not been too old
+        self._stale: Counter[int] = Counter()
+        self._looks = 0
+        self._next_poll = self._soonest_poll = 0.0
+
+    # Which there are.
+
+    def take(self, calls: Iterable[Call], *, anew: bool = False) -> None:
+        """Read for these, once at least; where a run begins also for those that are as they were."""
+        for call in calls:
+            known = self.calls.get(call.id)
+            self.calls[call.id] = call
+            if known is None or anew or (known.state, known.tries) != (call.state, call.tries):
+                self.follow(call)
+
+    def follow(self, call: Call) -> None:
+        """Poll a call, and read for it at the instants at which a reading proves more."""
+        self.calls[call.id] = call
+        if call.state == "sent":
+            self._polled.discard(call.id)
+            self._at(call.lease_until or self._known.now, None)
+            return
+        self._polled.add(call.id)
+        self._judged.pop(call.id, None)
+        for seconds in (300.0,) if call.state == "accepted" else (resend_after(call), 300.0):
+            self._at(call.end + seconds, call.id)
+
+    def take_due(self, number: int) -> None:
+        """An instant has come at which a reading proves more."""
+        if number in self.calls:
+            self._polled.add(number)
+            self._judged.pop(number, None)
+            self._next_poll = min(self._next_poll, max(self._clock.monotonic(), self._soonest_poll))
+
+    def go_on(self, numbers: Iterable[int]) -> None:
+        """A run sends again: what is known of its calls is looked at once more."""
+        some = self.calls.keys() & set(numbers)
+        self._polled |= some
+        self._fresh |= some
+
+    def forget(self, numbers: Collection[int]) -> None:
+        """These answer for nothing any more."""
+        for number in numbers:
+            for known in (self.calls, self._judged, self._stale):
+                known.pop(number, None)
+        self._polled.difference_update(numbers)
+        self.resend.difference_update(numbers)
+
+    def moves(self, number: int) -> bool:
+        """Whether a call is in flight, or is read for."""
+        call = self.calls.get(number)
+        return call is not None and (
+            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self.resend))
+        )
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to be looked at."""
+        return bool(self._fresh & self.calls.keys())
+
+    # Reading.
+
+    def begin(self) -> None:
+        """The loop begins: the first reading is due soon."""
+        self.stir()
+        self._next_poll = self._clock.monotonic() + interval(0, self._rng)
+
+    def stir(self) -> None:
+        """Something has happened: readings follow one another fast again."""
+        self._looks = 0
+
+    def due(self) -> float | None:
+        """When the next reading is due, in seconds that this kernel counts; None if there is nothing to read for."""
+        return self._next_poll if any(map(self._is_read_for, self._polled)) else None
+
+    def to_read(self, named: Collection[str]) -> list[Call]:
+        """The calls to read for now: those on subjects that were named, else all that are polled, once that is due."""
+        if named:
+            return [call for call in self.calls.values() if call.subject.id in named and call.state != "sent"]
+        if self._clock.monotonic() < self._next_poll:
+            return []
+        return [self.calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
+
+    def _is_read_for(self, number: int) -> bool:
+        """Whether a polled call is open, and not in flight: its sender, who may be another kernel, has it until its lease ends."""
+        return number in self.calls and self.calls[number].state != "sent"
+
+    async def read(self, calls: Sequence[Call]) -> None:
+        """Read once for open calls."""
+        eyes, now = self._eyes, self._known.now
+        try:
+            if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
+                await eyes.reader.learn_time()
+            creates = [call for call in calls if act_named(call.act).about == "create"]
+            if creates:
+                async with self.listing:
+                    await eyes.listing(creates)
+            acts = [call for call in calls if act_named(call.act).about != "create"]
+            followed = {str(call.subject): False for call in acts if call.state == "accepted"}
+            doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
+            if doubtful:
+                await eyes.subjects(doubtful, ENDED)
+            if followed := {each: False for each in followed if each not in doubtful}:
+                await eyes.subjects(followed, ENDED, follow=True)
+            self._fresh |= {call.id for call in calls if self._is_news(call)}
+        finally:
+            self._looks += 1
+            ended = self._clock.monotonic()
+            self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
+            self._soonest_poll = min(self._next_poll, ended + SOONEST)
+
+    def _shown(self, call: Call) -> Any:
+        """The state of a call's subject, as it was read last."""
+        return self._known.readings.subjects.get(str(call.subject), (None, None))[0]
+
+    def _is_news(self, call: Call) -> bool:
+        """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
+        state, at = self._judged.get(call.id, (None, -math.inf))
+        of_age = self._clock.monotonic() - at >= COUNT_SETTLES_AFTER
+        return of_age or call.state != "accepted" or self._shown(call) != state
+
+    # Deciding.
+
+    async def look(self) -> AsyncIterator[Looked]:
+        """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
+        fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
+        for start in range(0, len(fresh), AT_ONCE):
+            some = fresh[start : start + AT_ONCE]
+            yield await self._commit(partial(self._judge, some))
+
+    def _judge(self, numbers: Sequence[int]) -> Looked:
+        ledger = self._ledger
+        looked, twice = Looked(), {}
+        by_call = ledger.requests.of_calls(numbers)
+        for call in ledger.calls.some(numbers):
+            requests = by_call[call.id]
+            self.calls[call.id] = call
+            if call.state == "sent":  # until its lease is over
+                self.follow(call)
+            if call.state == "closed":
+                looked.closed.append(call.id)
+            if call.state in {"sent", "closed"} or not requests:
+                continue
+            shown, said = self._decide(call, requests)
+            if shown != call:
+                ledger.calls.note([shown])
+            looked.changed.extend(self._write(shown, said))
+            if shown.collided and act_named(call.act).about == "create":
+                rows = ledger.requests.duplicated(one.id for one in requests)
+                twice[call.id] = Reason("duplicates_found", rows=len(rows))
+        return replace(looked, twice=twice)
+
+    def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
+        """What a reading makes of a call, and of each of its requests."""
+        facts, shown = self._known.open(call, requests, resends=False)
+        looked = next(iter(facts.values())).looked
+        if looked is not None:
+            self._judged[call.id] = self._shown(call), self._clock.monotonic()
+        due = looked is not None and looked >= resend_after(call) and call.state in {"unknown", "limited"}
+        if due and self._sends(call.id) and self._stale[call.id] < MOST_READINGS:
+            verdict = fit(self._known.again(call, requests, facts))
+            if isinstance(verdict, Wait | Block):
+                shown = replace(shown, reason=verdict.reason)
+            else:
+                facts = {one: replace(each, resends=True) for one, each in facts.items()}
+        if shown is not call:
+            facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
+        about = act_named(call.act).about
+        said = [(one, decide(one, about, facts[one.id])) for one in requests]
+        if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
+            self._stale[call.id] += 1  # it may be sent again once it was just read: that is done at once
+            self._next_poll = min(self._next_poll, self._clock.monotonic())
+        return shown, said
+
+    def _write(self, call: Call, said: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
+        """Write what is decided about the requests of an open call; those that have changed, before and after."""
+        ledger, now = self._ledger, self._known.now
+        done = [(one, each.request) for one, each in said if isinstance(each, Settle)]
+        held = [
+            (one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason))
+            for one, each in said
+            if isinstance(each, Block)
+        ]
+        freed = [one for one, each in said if isinstance(each, Release)]
+        waits = [(one, each) for one, each in said if isinstance(each, Wait)]
+        undone: dict[int, Request] = {}
+        if done:
+            ledger.requests.settle([after for _, after in done], now)
+        if held:
+            ledger.requests.detach(one.id for one, _ in held)
+            ledger.requests.say([after for _, after in held])
+        if freed:
+            page = call.http_status if call.refused else None
+            ledger.requests.release([one.id for one in freed], page=page)
+            undone = undo_unsent(ledger, [one.id for one in freed])
+            ledger.runs.became_less([one.id for one, _ in said], now)
+        ledger.requests.say(
+            [
+                replace(one, outcome=Outcome.PENDING, reason=each.reason)
+                for one, each in waits
+                if each.reason != one.reason or one.outcome is Outcome.BLOCKED
+            ]
+        )
+        if done or held or freed:
+            ledger.calls.close(call.id)
+        elif any(isinstance(each, Send) for _, each in said):
+            self.resend.add(call.id)
+        if waits and not freed and not any(each.holds for _, each in waits):
+            self._polled.discard(call.id)
+        return [*done, *held, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
