@@ -162,10 +162,7 @@ class Execution(Job):
 
     async def _look_for_duplicates(self, current: Pass) -> None:
         """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
-        said = await find_duplicates(self._engine, self.id)
-        self._reporter.recount()
-        if said is not None:
-            self._reporter.say(current, said)
+        self._reporter.look_back(current, await find_duplicates(self._engine, self.id))
 
 
 class Nothing(Job):

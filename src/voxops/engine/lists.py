@@ -58,25 +58,6 @@ def interval(look: int, rng: random.Random, pages: int = 0) -> float:
     return bound * rng.uniform(0.8, 1.2)
 
 
-def worth_reading(asked: int, pages: int, rested: float, *, last: bool) -> bool:
-    """Whether a list is to be read now.
-
-    Parameters
-    ----------
-    asked : int
-        Posts that may be in it.
-    pages : int
-        Pages that it is expected to take.
-    rested : float
-        Seconds since it was read last.
-    last : bool
-        Whether nothing is in flight any more, so that no post will join those asked for.
-    """
-    if last:  # one request for each is the alternative
-        return asked > min(pages, SINGLES) and asked >= pages
-    return asked >= WORTH * pages or rested >= min(LONGEST_REST, max(LONGEST_LOOK, 4 * PER_PAGE * pages))
-
-
 @dataclass
 class _Listing:
     """What is known of one list: its pages, when it was read last, and which posts it did not hold since they left the flight."""
@@ -84,6 +65,16 @@ class _Listing:
     pages: int = 1
     read_at: float = -math.inf
     absent: set[str] = field(default_factory=set)
+
+    def is_worth_reading(self, asked: int, now: float, *, last: bool) -> bool:
+        """Whether to read it now, for so many posts that may be in it.
+
+        `last` says that nothing is in flight any more, so that no post will join these.
+        """
+        if last:  # one request for each is the alternative
+            return asked > min(self.pages, SINGLES) and asked >= self.pages
+        longest_rest = min(LONGEST_REST, max(LONGEST_LOOK, 4 * PER_PAGE * self.pages))
+        return asked > 0 and (asked >= WORTH * self.pages or now - self.read_at >= longest_rest)
 
 
 # In the order in which posts move: what moves on between two of these lists is in the later one.
@@ -327,9 +318,8 @@ class Reader:
         if len(left) > SINGLES:
             await self._take(IN_FLIGHT, left, seen)
             for status in self._places(left):
-                listing, last = self._listings[status], not _any_in_flight(seen)
-                asked, rested = len(left - listing.absent), self._client.clock.monotonic() - listing.read_at
-                if asked and worth_reading(asked, listing.pages, rested, last=last):
+                listing, now = self._listings[status], self._client.clock.monotonic()
+                if listing.is_worth_reading(len(left - listing.absent), now, last=not _any_in_flight(seen)):
                     await self._take(status, left, seen)
             if _any_in_flight(seen):
                 left = {item for item in left if all(item in self._listings[end].absent for end in ENDS)}

@@ -143,12 +143,11 @@ class Reporter(Progress):
         )
         return self.show(shown, moves)
 
-    def say(self, current: Pass, what: Reason) -> None:
-        """Say something in the snapshot, after the pass has ended."""
-        self.show(replace(self.refresh(current), phase="blocked", note=str(what)))
-
-    def recount(self) -> None:
-        """Show what has become of rows since the pass ended; the phase stays."""
+    def look_back(self, current: Pass, found: Reason | None) -> None:
+        """Show what has become of rows since the pass ended, and what was found then; without that the phase stays."""
+        if found is not None:
+            self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
+            return
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
             cells = cells_of(audit.cells(self._ledger, self._run))
             if cells != self.snapshot.cells:
