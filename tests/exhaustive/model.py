@@ -37,7 +37,7 @@ from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
 from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
-from voxops.errors import DecodeError, TransportError
+from voxops.errors import TransportError
 from voxops.frames.records import build
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
@@ -153,13 +153,7 @@ class Reply:
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def data(self) -> Any:
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            raise DecodeError("no JSON") from None
+    broken: str = ""
 
 
 def error(code: str, message: str = "?") -> dict[str, Any]:

@@ -19,7 +19,7 @@ from voxops.api.timing import WATCH_FOR
 from voxops.client import Handle, how_far, noted
 from voxops.engine.job import Job, rest
 from voxops.engine.lists import Reader, interval
-from voxops.engine.progress import REFRESH, Progress, cells_of
+from voxops.engine.progress import Progress, cells_of
 from voxops.errors import DecodeError, NotFoundError, PlanError, ServerError, TransportError, VoxopsError
 from voxops.frames.records import build
 from voxops.model import WAITING_STATUSES, WATCH, Cell, Observer, Outcome, Snapshot, Transition
@@ -161,7 +161,7 @@ class Watch(Job):
                 break
             if on_time:
                 looks = 0 if moves else looks + 1
-                due = clock.monotonic() + max(interval(looks, rng, self._reader.pages), REFRESH)
+                due = clock.monotonic() + interval(looks, rng, self._reader.pages)
             await rest(clock, self._wake, due - clock.monotonic())
         self.over = True
         phase = "stopped" if why else "paused" if self._paused and self._left() else "done"
