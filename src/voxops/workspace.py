@@ -27,8 +27,7 @@ from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import NOTHING, Execution, Nothing
 from voxops.engine.job import Job
-from voxops.engine.things import refuse_unknown, things_of
-from voxops.engine.watching import Watch
+from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.times import say_zone
 from voxops.ledger import audit

@@ -91,7 +91,7 @@ def match(
     `posts` are all that were read, `unmarked` those of them that are candidates, as their single reads show them: with marks that lists
     leave out.
     """
-    marked = _by_mark(requests, posts.values())
+    marked = _marked(requests, posts.values())
     found = {request: hits[0].post_id for request, hits in marked.items()}
     found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
     tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
@@ -110,19 +110,24 @@ def match(
     return Match(found, doubtful, twice)
 
 
-def _by_mark(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
+def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
+    """Mark -> the posts that bear it, the earliest first."""
+    found: dict[str, list[PostState]] = {}
+    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
+        if state.mark is not None:
+            found.setdefault(state.mark, []).append(state)
+    return found
+
+
+def _marked(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
     """Request -> the posts that bear its mark and were created as it asks, the earliest first.
 
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
     """
-    by_mark: dict[str, list[PostState]] = {}
-    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
-        if state.mark is not None:
-            by_mark.setdefault(state.mark, []).append(state)
-    found = {}
+    marks, found = by_mark(posts), {}
     for request in requests:
-        marked = by_mark.get(request.item.mark, [])
+        marked = marks.get(request.item.mark, [])
         whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
         asked = asked_hash(request.item.body or {})
         if hits := [state for state in whole or marked[-1:] if state.marks[3] in {None, asked}]:

@@ -301,18 +301,13 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
 
 def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
     """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 15)."""
-    by_mark: dict[str, list[PostState]] = {}
-    for state in states:
-        if state.mark is not None:
-            by_mark.setdefault(state.mark, []).append(state)
-    if not by_mark:
-        return
+    marked = presence.by_mark(states)
     pairs = []
-    for request in ledger.requests.unconfirmed(by_mark).values():
+    for request in ledger.requests.unconfirmed(marked).values() if marked else ():
         asked, named = asked_hash(request.item.body or {}), request.result_id
-        own = [state for state in by_mark.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
-        if own:
-            post = min(own, key=lambda state: (state.post_id != named, state.created_at or "", state.post_id))
+        own = [state for state in marked.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
+        if own:  # the earliest, but for the one that the answer named
+            post = min(own, key=lambda state: state.post_id != named)
             pairs.append((post.post_id, request.id))
     if pairs:
         ledger.requests.confirm(pairs)
