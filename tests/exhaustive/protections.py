@@ -130,7 +130,7 @@ class KeySavedAfterTheSend(Ledger):
 class _LeaseIgnored(Calls):
     """Whatever is sent counts as abandoned, and whoever slept may send."""
 
-    def expire(self) -> list[int]:
+    def expire(self) -> int:
         with self._store.atomic() as db:
             db.execute("UPDATE calls SET lease_until = 0 WHERE state = 'sent'")
         return super().expire()

@@ -444,7 +444,7 @@ class Driver:
                 self._stale[number] += 1  # it may be sent again once it was just read: that is done at once
                 self._next_poll = min(self._next_poll, self._clock.monotonic())
             if shown != call:
-                ledger.calls.note([shown])
+                ledger.calls.note(shown)
             changed += self._write(shown, said, now)
         return changed
 

@@ -286,7 +286,8 @@ class Knowledge:
         if not bare:
             return []
         known = self.ledger.seen.of_posts(bare)
-        claimed = {post for post, one in known.items() if one.is_ours} | self.ledger.requests.of_posts(bare).keys()
+        claimed = {post for post, one in known.items() if one.is_ours}
+        claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
         return presence.candidates(
             requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
         )
@@ -309,7 +310,7 @@ class Knowledge:
         """What is known of a new create call."""
         ledger, readings = self.ledger, self.readings
         size, less = ledger.runs.chunk(run, chunk)
-        most, _ = ledger.requests.bounds(one.id for one in requests)
+        most = min((one.most for one in requests if one.most is not None), default=None)
         facts = CallFacts(
             now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
         )
@@ -420,19 +421,22 @@ class Unsent:
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
         creates = [one for one in requests if act_named(one.item.act).about == "create"]
-        others = {str(one.item.subject) for one in requests if act_named(one.item.act).about != "create"}
+        others = {one.item.subject for one in requests if act_named(one.item.act).about != "create"}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
         self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
-        self._in_flight: dict[str | None, list[Request]] = {}
-        for alike, request in ledger.requests.alike_in_flight(self._shown.values()) if creates else ():
-            self._in_flight.setdefault(alike, []).append(request)
-        self._attempts = ledger.requests.attempts_in_flight([one.item.identity for one in creates]) if creates else {}
+        self._in_flight: dict[str | None, list[Request]] = {}  # by identity, and by what a post would show
+        rows = [one.item.identity for one in creates]
+        for one in ledger.requests.in_flight(rows, self._shown.values()) if creates else ():
+            for name in (one.item.identity, one.alike):
+                self._in_flight.setdefault(name, []).append(one)
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
         self._calls: dict[str, list[Call]] = {}
-        for call in ledger.calls.on(others) if others else ():
+        for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
-        self._past = ledger.requests.pasts(others) if others else {}
+        self._past: dict[Subject, list[Request]] = {}
+        for one in ledger.requests.past(*others) if others else ():
+            self._past.setdefault(one.item.subject, []).append(one)
         first = sorted({each for one in requests for each in gate.first.get(one.id, ())})
         self._first = ledger.requests.get(first) if first else {}
 
@@ -455,7 +459,7 @@ class Unsent:
     def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
         shown = self._shown[request.id]
-        others = [*self._attempts.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
+        others = [*self._in_flight.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
         if shown in self._taken:
             others.append(self._taken[shown])
         if alike is None and others:
@@ -491,7 +495,7 @@ class Unsent:
             moment = None  # what lists leave out decides, too
         if moment is None:
             return found
-        past = self._past.get(subject, [])
+        past = self._past.get(request.item.subject, [])
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
         return found | {"read": moment.at, "done": done, "forbidden": forbidden, "kept": self._kept(request)}

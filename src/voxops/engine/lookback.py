@@ -60,7 +60,7 @@ def _recent(engine: Engine, run: str) -> list[Call]:
     return [
         call
         for call in fresh
-        if now - call.end <= COLLISIONS_WITHIN or all(one.id in well for one in ledger.requests.formed_for(call.id))
+        if now - call.end <= COLLISIONS_WITHIN or well.issuperset(ledger.requests.formed_for(call.id))
     ]
 
 

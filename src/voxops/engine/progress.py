@@ -178,7 +178,7 @@ class Reporter:
         self._pass: Pass | None = None
         self._held_up = ""
         head = ledger.runs.head(run)
-        counts = audit.cells(ledger, run)
+        counts, _ = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
         self.snapshot = start(run, head.action, at=client.now(), title=title, cells=_cells(counts), held=head.held)
 
@@ -212,9 +212,8 @@ class Reporter:
     def recount(self) -> None:
         """Show what has become of rows since the pass ended; the phase stays."""
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            snapshot = fold(
-                self.snapshot, Event("planned", self._client.now(), cells=_cells(audit.cells(self._ledger, self._run)))
-            )
+            counts, _ = audit.tally(self._ledger, self._run)
+            snapshot = fold(self.snapshot, Event("planned", self._client.now(), cells=_cells(counts)))
             if snapshot.cells != self.snapshot.cells:
                 self._show(snapshot)
 

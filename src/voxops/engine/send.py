@@ -203,7 +203,6 @@ class Sender:
 
         def work() -> Sent:
             requests = self._ledger.requests.of_call(call.id)
-            _, pages = self._ledger.requests.bounds(one.id for one in requests)
             other = isinstance(data, Mapping) and act.is_of_another(requests, call.path, data)
             event = Event(
                 reply.status,
@@ -213,7 +212,7 @@ class Sender:
                 creates=act.about == "create",
                 decodes=act.decodes(data) and not other and endpoint is not None,
                 polled=endpoint is not None and polled(endpoint) is not None,
-                page=pages == {reply.status},
+                page={one.page for one in requests} == {reply.status},
                 asks_to_wait="retry-after" in reply.headers,
             )
             # What is queued may be about another job, whose name it bears: it was queued all the same.

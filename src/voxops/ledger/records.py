@@ -70,8 +70,9 @@ class Call:
         return self.last_sent if self.ended is None else self.ended
 
 
-CALL_FIELDS = tuple(field.name for field in fields(Call))
-CALL = ", ".join(CALL_FIELDS)
+def columns(record: type[Call | Seen | RunHead]) -> str:
+    """The columns of a record, for a query."""
+    return ", ".join(field.name for field in fields(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,6 @@ class Seen:
         return self.asked == asked if self.asked is not None else self.shown in {None, shown}
 
 
-SEEN = ", ".join(field.name for field in fields(Seen))
-
-
 @dataclass(frozen=True, slots=True)
 class RunHead:
     """A run without its frame.
@@ -152,10 +150,10 @@ class RunRow:
 
 
 def read_call(row: sqlite3.Row) -> Call:
-    """A call from its row, whose columns are `CALL`."""
-    value = dict(zip(CALL_FIELDS, row, strict=True))
+    """A call from its `columns`."""
+    value = dict(row)
     value["subject"] = Subject.parse(value["subject"])
-    value["baseline"] = None if value["baseline"] is None else canonical.decode(value["baseline"])
+    value["baseline"] = canonical.decode(value["baseline"] or "null")
     value["reason"] = stored_reason(value["reason"])
     for name in ("answered", "refused", "resent", "collided"):
         value[name] = bool(value[name])
@@ -172,12 +170,15 @@ def read_request(row: sqlite3.Row) -> Request:
         error_code=row["error_code"],
         error_message=row["error_message"],
         result_id=row["result_id"],
-        seen=None if row["seen"] is None else canonical.decode(row["seen"]),
+        seen=canonical.decode(row["seen"] or "null"),
         settled_at=row["settled"],
         asked=row["asked"],
         position=row["position"] or 0,
         call=row["call"],
         confirmed=bool(row["confirmed"]),
+        alike=row["alike"],
+        most=row["most"],
+        page=row["page"],
     )
 
 
@@ -203,11 +204,6 @@ def stored_reason(text: str) -> Reason | None:
 def reason_text(reason: Reason | None) -> str:
     """A reason as text for the ledger; it may quote a server."""
     return "" if reason is None else canonical.well_formed(reason.stored())
-
-
-def json_or_none(value: Any) -> str | None:
-    """JSON text, None for None."""
-    return None if value is None else canonical.encode(value)
 
 
 def well_formed(text: str | None) -> str | None:
