@@ -92,7 +92,7 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
             record = await _record(engine.client, post_id)
             if record is not None:  # else somebody has deleted it meanwhile
                 records.append(record)
-                rows.append((copy.request.item.label, copy.keep))
+                rows.append((copy.label, copy.keep))
     frame = build("posts", records, fetched_at=engine.client.now().isoformat())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),

@@ -23,9 +23,9 @@ from voxops.api.reasons import Reason, read_reason
 from voxops.frames.columns import table_of
 from voxops.frames.packing import unpack
 from voxops.frames.times import TIME_DTYPE
-from voxops.ledger.copies import copies_of, duplicates_in
+from voxops.ledger.copies import copies_of, duplicates
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import read_item
+from voxops.ledger.records import read_item, stored_reason
 from voxops.ledger.requests import NOW
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
@@ -72,8 +72,8 @@ def _why(text: str) -> tuple[str, str]:
     """Why a row waits: as a code, and for people."""
     if text in _STATES:
         return _STATES[text]
-    reason = read_reason(text)
-    return (reason.code, str(reason)) if isinstance(reason, Reason) else ("unreadable", reason)
+    reason = stored_reason(text)
+    return reason.code, str(reason)
 
 
 def results(ledger: Ledger, run: str) -> pd.DataFrame:
@@ -110,8 +110,8 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     if "status" in table.columns:
         ended["status_before"] = table["status"].astype("string").array
     table = table.assign(
-        **{name: column.where(column.notna(), table[name]) for name, column in sent.items()},
-        **{name: column.array for name, column in ended.items()},
+        **{str(name): column.where(column.notna(), table[name]) for name, column in sent.items()},
+        **{str(name): column.array for name, column in ended.items()},
     )
     table.attrs = {**plan.attrs, "run": run}
     if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 29)
@@ -239,7 +239,7 @@ def history(ledger: Ledger) -> pd.DataFrame:
                                          ORDER BY created, runs.rowid LIMIT 1)
             ORDER BY requests.id"""
     )
-    copies = duplicates_in(ledger)
+    copies = {request: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger).items()}
     times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
     found = [
         {

@@ -177,24 +177,21 @@ def _check_owner(path: Path) -> None:
         )
 
 
+# Words of SQLite's -> what they mean for the person at the keyboard.
+_TROUBLES = (
+    ("locked|busy", "is locked by another program; close it, or give another file (ledger= or --ledger)"),
+    ("full", "can't grow: the disk is full; free some space and run the cell again, nothing is lost"),
+    ("closed database", "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"),
+    ("disk I/O", "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"),
+    ("readonly|read-only", "is read-only; make it writable, or give another file (ledger= or --ledger)"),
+    ("not a database|malformed|corrupt", "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"),
+)  # fmt: skip
+
+
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """Say what a database error means for the person at the keyboard."""
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        what = "is locked by another program; close it, or give another file (ledger= or --ledger)"
-    elif "full" in text:
-        what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
-    elif "closed database" in text:
-        what = "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"
-    elif "disk I/O" in text:
-        what = "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"
-    elif "readonly" in text or "read-only" in text:
-        what = "is read-only; make it writable, or give another file (ledger= or --ledger)"
-    elif "not a database" in text or "malformed" in text or "corrupt" in text:
-        what = "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"
-    else:
-        what = f"can't be used ({text})"
-    return LedgerError(f"the ledger {path} {what}")
+    """Say what a database error means."""
+    said = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
+    return LedgerError(f"the ledger {path} " + next(said, f"can't be used ({error})"))
 
 
 def _verify(db: sqlite3.Connection, path: Path) -> None:

@@ -154,7 +154,7 @@ def read_call(row: sqlite3.Row) -> Call:
     value = dict(row)
     value["subject"] = Subject.parse(value["subject"])
     value["baseline"] = canonical.decode(value["baseline"] or "null")
-    value["reason"] = stored_reason(value["reason"])
+    value["reason"] = stored_reason(value["reason"]) if value["reason"] else None
     for name in ("answered", "refused", "resent", "collided"):
         value[name] = bool(value[name])
     return Call(**value)
@@ -166,7 +166,7 @@ def read_request(row: sqlite3.Row) -> Request:
         id=row["id"],
         item=read_item(row["item"]),
         outcome=Outcome(row["now"]),
-        reason=stored_reason(row["reason"]),
+        reason=stored_reason(row["reason"]) if row["reason"] else None,
         error_code=row["error_code"],
         error_message=row["error_message"],
         result_id=row["result_id"],
@@ -193,10 +193,8 @@ def item_text(item: Item) -> str:
     return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
 
 
-def stored_reason(text: str) -> Reason | None:
-    """A reason as the ledger keeps it; None for none."""
-    if not text:
-        return None
+def stored_reason(text: str) -> Reason:
+    """A reason as the ledger keeps it."""
     found = read_reason(text)
     return found if isinstance(found, Reason) else Reason("unreadable", words=found)
 

@@ -69,7 +69,7 @@ class Runs(Part):
             "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", run
         )
         return [
-            RunRow(row, request, stored_reason(reason), chunk, canary, tuple(json.loads(first)))
+            RunRow(row, request, stored_reason(reason) if reason else None, chunk, canary, tuple(json.loads(first)))
             for row, request, reason, chunk, canary, first in rows
         ]
 
