@@ -225,7 +225,7 @@ def test_undoing_a_run_withdraws_what_comes_of_its_open_creates():
     assert first.seen["of_run"] is True
     assert (later.subject, later.seen, later.path, later.label) == (
         Subject("row", "i"),
-        {"of": "i", "attempt": 2},
+        {"of": "i", "attempt": 2, "row": "c"},
         "",
         "c",
     )

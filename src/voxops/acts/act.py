@@ -22,7 +22,6 @@ Requests: TypeAlias = Sequence[Request]
 Row: TypeAlias = Mapping[str, Any]  # of a frame, as plain values
 Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, and its item; or why it is not
 
-BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
 _MISSING = frozenset(
@@ -46,9 +45,11 @@ class Act:
     reverts : bool
         Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
     bulk : bool
-        Whether the rows of a chunk share a call; else those of one `group` do.
+        Whether the rows of a chunk share a call.
     answers : frozenset of str
         Fields of which a decoded 2xx has one.
+    keeps_old_errors : bool
+        Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own.
     """
 
     name: ClassVar[str]
@@ -59,10 +60,7 @@ class Act:
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
-
-    def group(self, item: Item) -> str:
-        """Items with the same group share a call."""
-        return f"{item.subject} {item.path}"
+    keeps_old_errors: ClassVar[bool] = False
 
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
         """The call of these items; `state` is the post as just read, None while planning."""
@@ -88,7 +86,7 @@ class Act:
 
     def has_passed(self, item: Item, now: datetime) -> bool:
         """Whether the requested time has passed, so that the post would go out at once (rule 6)."""
-        when = item.asks("scheduledFor")
+        when = item.requested.get("scheduledFor")
         return when is not None and datetime.fromisoformat(when) <= now
 
     # Its answer.
@@ -123,10 +121,6 @@ class Act:
     def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
         """The failed rows of a run as the frame that its planner takes; `stuck` says which have never ended."""
         return rows
-
-    def keeps_old_errors(self) -> bool:
-        """Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own."""
-        return False
 
     def replan(self, failed: Any, *, key: str, campaign: str) -> Any:  # noqa: ARG002
         """A plan of the next attempt at failed rows; None where there is none."""

@@ -12,7 +12,7 @@ from voxops._support.canonical import fingerprint
 from voxops.acts.act import Judged, PostAct, Requests, Row
 from voxops.acts.item import Item, Request, Subject, blocked, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import episode_identity, new_item, post_episode, target_rows, why_no_id
+from voxops.acts.rows import episode_identity, post_episode, target_rows, why_no_id
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -145,9 +145,16 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         episode = post_episode(row)
         more = {"of_run": of_run and not again[number], "keep": keep[number]}
         seen = episode | {name: value for name, value in more.items() if value}
-        subject, path = Subject("post", row["post_id"]), f"/v1/posts/{row['post_id']}/cancel"
-        identity = episode_identity("cancel", episode)
-        item = new_item(number, CANCEL.name, subject, row["attempt"], path, identity, seen, cause=row["status"])
+        item = Item(
+            row=number,
+            act=CANCEL.name,
+            identity=episode_identity("cancel", episode),
+            attempt=row["attempt"],
+            subject=Subject("post", row["post_id"]),
+            path=f"/v1/posts/{row['post_id']}/cancel",
+            seen=seen,
+            cause=row["status"],
+        )
         return Reason("not_out_yet"), item
 
     count = len(frame) - len(opened) - len(unsent)
@@ -166,8 +173,8 @@ def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
 
 def of_create(number: int, label: str, create: str, attempt: int) -> Item:
     """An item that withdraws what comes of a create."""
-    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt}
-    return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)
+    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt, "row": label}
+    return Item(number, CANCEL.name, identity, 1, Subject("row", create), "", seen)
 
 
 def _why_not(row: Row, *, ours: bool) -> Reason | None:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from voxops._support.arguments import did_you_mean
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
-from voxops.acts.act import BULK, Act, Judged, Requests, Row, key_of
-from voxops.acts.item import Form, Item, Request, Subject, settled
+from voxops.acts.act import Act, Judged, Requests, Row, key_of
+from voxops.acts.item import BULK, Form, Item, Request, Subject, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.rows import new_item
 from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
@@ -78,9 +77,8 @@ def accounts_of(state: PostState) -> list[str]:
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
-    body = item.body or {}
-    ids = sorted({accounts.get(name, name) for name in body.get("accountIds", ())})
-    return replace(item, body={**body, "accountIds": ids})
+    ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
+    return replace(item, body={**item.requested, "accountIds": ids})
 
 
 class CreateAct(Act):
@@ -163,14 +161,13 @@ CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 def _marked(item: Item) -> dict[str, Any]:
     """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
-    body = dict(item.body or {})
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
         "voxopsCampaign": keys.campaign_mark(item.campaign),
-        "voxopsAsked": asked_hash(body),
+        "voxopsAsked": asked_hash(item.requested),
     }
-    return {**body, "metadata": marks}
+    return {**item.requested, "metadata": marks}
 
 
 def read_items(data: Any, count: int) -> list[dict[str, Any] | None] | None:
@@ -283,24 +280,22 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         if reason is not None:
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
-        item = new_item(
-            number,
-            act.name,
-            Subject("row", names[number]),
-            numbers[number],
-            "/v1/posts" if one_by_one else BULK,
-            names[number],
-            seen,
-            label=labels[number],
-            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
+        item = Item(
+            row=number,
+            act=act.name,
+            identity=names[number],
+            attempt=numbers[number],
+            subject=Subject("row", names[number]),
+            path="/v1/posts" if one_by_one else BULK,
+            seen=seen,
             body=_body_of(row, alone=one_by_one),
+            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
         )
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
-    details = {"campaign": name, "key": key, "one_by_one": one_by_one}
-    return build_plan(act, sheet, judged, reads=reads, **details)
+    return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
 def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.api.reasons import Reason
 from voxops.model import Outcome
+
+BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,16 @@ class Item:
         Number of the deliberate attempt, from 1.
     subject : Subject
         What the act changes.
-    label, platform, account : str
-        For people and for finding the target again; ``""`` where it does not apply.
-    cause : str
-        Group for canaries.
-    method, path : str
+    path, method : str
         The call. A fix names its target as ``platform~account``, since lists show no target ids.
-    body : mapping or None
-        What is requested, without marks. For a create: content, accountIds, scheduledFor and so on.
     seen : mapping
         The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
+    body : mapping or None
+        What is requested, without marks. For a create: content, accountIds, scheduledFor and so on.
+    platform, account : str
+        For finding the target again; ``""`` where it does not apply.
+    cause : str
+        Group for canaries.
     after : tuple of int
         Rows of the same plan that must have succeeded before this one is sent.
     """
@@ -75,24 +76,29 @@ class Item:
     identity: str
     attempt: int
     subject: Subject
-    label: str
-    platform: str
-    account: str
-    cause: str
-    method: str
     path: str
-    body: Mapping[str, Any] | None
     seen: Mapping[str, Any]
+    body: Mapping[str, Any] | None = None
+    method: str = "POST"
+    platform: str = ""
+    account: str = ""
+    cause: str = ""
     after: tuple[int, ...] = ()
 
     @property
-    def requested(self) -> str:
-        """Hash of what is requested."""
-        return fingerprint(self.body)
+    def label(self) -> str:
+        """Its name for people: the row of a create, else the subject's id."""
+        return str(self.seen.get("row", self.subject.id))
 
-    def asks(self, name: str) -> Any:
-        """What is requested of a field; None where it is not."""
-        return (self.body or {}).get(name)
+    @property
+    def group(self) -> str:
+        """Items of a chunk with the same group share a call."""
+        return BULK if self.path == BULK else f"{self.subject} {self.path}"
+
+    @property
+    def requested(self) -> Mapping[str, Any]:
+        """What is requested, by field; empty for an act without a body."""
+        return self.body or {}
 
     @property
     def campaign(self) -> str:
@@ -102,7 +108,7 @@ class Item:
     @property
     def named_accounts(self) -> list[str]:
         """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
-        return [name for name in self.asks("accountIds") or () if ":" in name]
+        return [name for name in self.requested.get("accountIds", ()) if ":" in name]
 
     @property
     def row_mark(self) -> str:

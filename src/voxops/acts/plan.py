@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
-from voxops.acts.act import BULK, Act, Judged, key_of
-from voxops.acts.item import Item
+from voxops.acts.act import Act, Judged, key_of
+from voxops.acts.item import BULK, Item
 from voxops.acts.plan_display import KINDS, how_long, plan_blocks
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
@@ -80,7 +80,6 @@ class Plan:
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
     undo: str = ""  # the run whose creates this plan withdraws
-    one_by_one: bool = False  # each create is a request of its own
 
     @property
     def action(self) -> str:
@@ -105,7 +104,7 @@ class Plan:
     @property
     def cost(self) -> Cost:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
-        acts = sum(len(_calls(self.act, items)) for _, _, items in self.chunks())
+        acts = sum(len(_calls(items)) for _, _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
@@ -125,8 +124,8 @@ class Plan:
         for canary in (True, False):
             items = [item for item in self.items if (item.row in self.first) is canary]
             bulk = sorted((item for item in items if item.path == BULK), key=lambda item: item.identity)
-            calls = [[item] for item in bulk], _calls(self.act, [item for item in items if item.path != BULK])
-            for some in calls:
+            others = _calls([item for item in items if item.path != BULK])
+            for some in ([[item] for item in bulk], others):
                 for start in range(0, len(some), BULK_POSTS):
                     chunk = [item for call in some[start : start + BULK_POSTS] for item in call]
                     found.append((len(found) + 1, canary, chunk))
@@ -168,7 +167,7 @@ class Plan:
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         rows = sorted((item for item in self.items if item.subject.kind == "row"), key=lambda item: item.row)
-        others = _calls(self.act, [item for item in self.items if item.subject.kind != "row"])
+        others = _calls([item for item in self.items if item.subject.kind != "row"])
         tried = Counter[str]()
         first: set[int] = set()
         for items in [*([item] for item in rows), *sorted(others, key=key_of)]:
@@ -254,7 +253,7 @@ def _with_calls(plan: Plan) -> Plan:
 
     chunks, said = plan.chunks(), dict[int, tuple[Any, ...]]()
     for number, _, items in chunks:
-        for call in _calls(plan.act, items):
+        for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
             cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
             said |= {item.row: cells for item in call}
@@ -271,9 +270,9 @@ def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
     return table
 
 
-def _calls(act: Act, items: Sequence[Item]) -> list[list[Item]]:
+def _calls(items: Sequence[Item]) -> list[list[Item]]:
     """The items of each call, of the items of one chunk or of all that go one by one."""
     groups: dict[str, list[Item]] = {}
     for item in items:
-        groups.setdefault(BULK if item.path == BULK else act.group(item), []).append(item)
+        groups.setdefault(item.group, []).append(item)
     return list(groups.values())

@@ -9,7 +9,7 @@ from voxops._support.safe import redact_addresses
 from voxops.acts.act import Act, Judged, Requests, Row, differing
 from voxops.acts.item import Item, Request, Subject, settled
 from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, new_item, why_no_id
+from voxops.acts.rows import episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.evidence import delivery_ended, delivery_untouched
 from voxops.api.reasons import Reason
@@ -106,27 +106,27 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     now, again = fetched_at(deliveries), flags(deliveries, "again")
 
     def judge(number: int, row: Row) -> Judged:
-        if reason := _why_not(row, now, force=force, again=again[number]):
+        if reason := _why_not(row, force=force, again=again[number]):
             return reason, None
         delivery, webhook = row["delivery_id"], row["webhook_id"]
         episode = {name: row[name] for name in DELIVERY_EPISODE}
         more = {"again": again[number], "loaded": None if now is None or force else now.isoformat()}
-        item = new_item(
-            number,
-            REDELIVER.name,
-            Subject("delivery", delivery, webhook),
-            row["attempt"],
-            f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
-            episode_identity("redeliver", episode),
-            episode | {name: value for name, value in more.items() if value},
+        item = Item(
+            row=number,
+            act=REDELIVER.name,
+            identity=episode_identity("redeliver", episode),
+            attempt=row["attempt"],
+            subject=Subject("delivery", delivery, webhook),
+            path=f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
+            seen=episode | {name: value for name, value in more.items() if value},
             platform=row["event_type"] or "",
             account=webhook,
             cause=f"{webhook} {row['status_code'] or row['error'] or ''}".strip(),
         )
         return _why(row), item
 
-    judged = [judge(number, row) for number, row in enumerate(delivery_rows(deliveries))]
-    return build_plan(REDELIVER, deliveries, judged)
+    rows = plain_rows(deliveries, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
+    return build_plan(REDELIVER, deliveries, [judge(number, row) for number, row in enumerate(rows)])
 
 
 def _why(row: Row) -> Reason:
@@ -142,7 +142,7 @@ def _rejected(row: Row) -> bool:
     return isinstance(code, int) and 400 <= code < 500 and code not in MAY_PASS
 
 
-def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) -> Reason | None:
+def _why_not(row: Row, *, force: bool, again: bool) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
     if nothing := why_no_id(row, "delivery_id", "webhook_id"):
         return nothing
@@ -152,7 +152,6 @@ def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) ->
         return Reason("already_delivered")
     if _rejected(row) and not again:
         return Reason("receiver_rejected", status=row["status_code"])
-    age = age_of(row, now)
-    if age is None:
+    if row["age"] is None:
         return Reason("delivery_age_unknown")
-    return Reason("delivery_young") if age < SERVER_RETRIES_FOR else None
+    return Reason("delivery_young") if row["age"] < SERVER_RETRIES_FOR else None

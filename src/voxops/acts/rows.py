@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
 from voxops._support.canonical import fingerprint
 from voxops.acts.act import MESSAGES, TIMES, Row
-from voxops.acts.item import Item, Subject
 from voxops.api.evidence import common_time
 from voxops.api.reasons import Reason
-from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
-from voxops.frames.records import DELIVERY_EPISODE
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES
 from voxops.sheets.rules import errors_of
 
 if TYPE_CHECKING:
@@ -43,56 +36,12 @@ _FIT = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTargets:
-    """Targets of one post that are not published: all of them, and those that are in flight and not chosen by hand."""
-
-    count: int
-    moving: int  # nothing may touch a post with such a target (rule 3)
-
-
-def open_targets(frame: pd.DataFrame, rows: Sequence[Row]) -> dict[str, OpenTargets]:
-    """What is open per post: as the frame shows it, or more where the posts had more before the frame was filtered."""
-    now = fetched_at(frame)
-    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
-    failed, in_flight, chosen = Counter[str](), Counter[str](), Counter[str]()
-    for row, again in zip(rows, repeated(rows), strict=True):
-        if again:
-            continue
-        post = row["post_id"] or ""
-        failed[post] += row["status"] == "failed"
-        if row["status"] in IN_FLIGHT_STATUSES:
-            in_flight[post] += 1
-            chosen[post] += why_no_act(row, now) is None
-    opened = {}
-    for post in {row["post_id"] or "" for row in rows}:
-        before = known.get(post, [0, 0])
-        moving = max(in_flight[post], before[1])
-        opened[post] = OpenTargets(max(failed[post], before[0]) + moving, moving - chosen[post])
-    return opened
-
-
-def repeated(rows: Sequence[Row]) -> list[bool]:
-    """Which rows are about a target that an earlier row is about."""
-    places = [(row["post_id"], row["platform"], row["account_id"]) for row in rows]
-    first = {place: number for number, place in reversed(list(enumerate(places)))}
-    return [first[place] != number for number, place in enumerate(places)]
-
-
 def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
     """When the frame was loaded, in server time; None for a frame of unknown origin."""
     import pandas as pd
 
     fetched = frame.attrs.get("fetched_at")
     return None if fetched is None else pd.Timestamp(fetched)
-
-
-def age_of(row: Row, now: pd.Timestamp | None) -> timedelta | None:
-    """Age of the row's last change when it was loaded; None if that is unknown."""
-    if now is None or row["_stamp"] is None:
-        return None
-    age: timedelta = (now - row["_stamp"]).to_pytimedelta()
-    return age
 
 
 def why_no_id(row: Row, *columns: str) -> Reason | None:
@@ -106,31 +55,6 @@ def why_no_id(row: Row, *columns: str) -> Reason | None:
         if _NO_ID.search(value) or not value.isprintable():
             return Reason("id_malformed", what=name, value=safe.plain(repr(value), 60))
     return None
-
-
-def why_no_act(row: Row, now: pd.Timestamp | None) -> Reason | None:
-    """Why no act may touch this target, whatever its verdict; None if one may."""
-    if nothing := why_no_id(row, "post_id"):
-        return nothing
-    if row["platform"] is None or row["account_id"] is None:
-        return Reason("target_missing")
-    if not isinstance(row["account_id"], str):
-        return why_no_id(row, "account_id")
-    status = row["status"]
-    if status == "published":
-        return Reason("already_published")
-    if status == "failed":
-        return None
-    if row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
-        return Reason("post_not_failed", status=row["post_status"])
-    if status not in IN_FLIGHT_STATUSES:
-        return Reason("target_not_failed", status=status or "of unknown status")
-    age = age_of(row, now)
-    if age is None:
-        return Reason("in_flight_age_unknown", status=status)
-    if age < STUCK_AFTER:
-        return Reason("in_flight", status=status)
-    return None if row["retryable"] else Reason("in_flight_stuck", status=status)
 
 
 def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
@@ -153,30 +77,20 @@ def post_episode(row: Row) -> dict[str, Any]:
     return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
 
 
-def new_item(
-    number: int, act: str, subject: Subject, attempt: int, path: str, identity: str, seen: Row, **more: Any
-) -> Item:
-    """An item; without `more` it is a POST without a body, labelled by its subject."""
-    details = {"label": subject.id, "platform": "", "account": "", "cause": "", "method": "POST", "body": None} | more
-    return Item(
-        row=number, act=act, identity=identity, attempt=attempt, subject=subject, path=path, seen=seen, **details
-    )
-
-
 def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows of a posts or targets frame as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1."""
-    return _rows(frame, _TARGET, stamp="updated_at", flag="retryable")
+    """Rows of a posts or targets frame, as of `plain_rows`."""
+    return plain_rows(frame, _TARGET, stamp="updated_at", flag="retryable")
 
 
-def delivery_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows of a deliveries frame as plain values, as in `target_rows`."""
-    return _rows(frame, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
+def plain_rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+    """Rows as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1.
 
-
-def _rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
-    """Rows as dicts; `stamp` also comes as a Timestamp under ``_stamp``."""
+    ``age`` is the time from `stamp` to the load of the frame; None if that is unknown.
+    """
+    now = fetched_at(frame)
+    ages = [None if now is None or at is None else now - at for at in instants(frame, stamp)]
     columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
-    columns |= {"_stamp": instants(frame, stamp), flag: flags(frame, flag), "attempt": attempts(frame)}
+    columns |= {"age": ages, flag: flags(frame, flag), "attempt": attempts(frame)}
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 

@@ -22,7 +22,6 @@ from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import (
     episode_identity,
     fetched_at,
-    new_item,
     post_episode,
     target_rows,
     why_no_id,
@@ -76,7 +75,7 @@ class Update(PostAct):
         """A named change also writes its marks, beside the whole metadata as just read."""
         form, (item,) = super().form(items), items
         metadata = None if state is None else _metadata(item, state)
-        return form if metadata is None else replace(form, body=canonical({**(item.body or {}), "metadata": metadata}))
+        return form if metadata is None else replace(form, body=canonical({**item.requested, "metadata": metadata}))
 
     def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
         """Block what has changed since the frame was loaded, what the frame showed of it included."""
@@ -94,7 +93,7 @@ class Update(PostAct):
         """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
         if state is None:
             return None
-        item, body = request.item, request.item.body or {}
+        item, body = request.item, request.item.requested
         name, (before, surely) = item.seen.get("change", ""), _values_before(request, state, past)
         shows = _compared(body, state)
         same = [field for field in before if keys.value_mark(body[field]) in before[field]]
@@ -123,7 +122,7 @@ class Update(PostAct):
         for request in requests:
             if state is None or state.post_id != request.item.subject.id or _waits_as_draft(request.item, state):
                 continue  # a draft may be scheduled in a moment: readings tell
-            shows = _compared(request.item.body or {}, state, loosely=True)
+            shows = _compared(request.item.requested, state, loosely=True)
             other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
             if other:
                 done.append(_not_as_asked(request, Reason("shows_another", fields=other)))
@@ -141,7 +140,7 @@ class Update(PostAct):
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
         """Neither as requested nor changed by anybody."""
         done = any(
-            _shows(request.item.body or {}, state) and not _waits_as_draft(request.item, state) for request in requests
+            _shows(request.item.requested, state) and not _waits_as_draft(request.item, state) for request in requests
         )
         return untouched(state, baseline) and not done
 
@@ -163,7 +162,7 @@ class Update(PostAct):
             if request.outcome.final:
                 continue
             loosely = moved_on and not _shows(_as_shown(request.item), state)
-            shows = _compared(request.item.body or {}, state, loosely=loosely)
+            shows = _compared(request.item.requested, state, loosely=loosely)
             if all(shows.values()) and not _waits_as_draft(request.item, state):
                 done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
             elif all(shows.values()) and late:
@@ -193,7 +192,7 @@ def _values_before(request: Request, state: PostState, past: Requests) -> tuple[
 
     And the fields of which it is known that they were set.
     """
-    item, found = request.item, {field: set[str]() for field in request.item.body or {}}
+    item, found = request.item, {field: set[str]() for field in request.item.requested}
     surely = set[str]()
     name = item.seen.get("change", "")
     for one in past:
@@ -202,11 +201,9 @@ def _values_before(request: Request, state: PostState, past: Requests) -> tuple[
         )
         if one.item.act != item.act or failed:
             continue
-        for field in (
-            found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()
-        ):
-            found[field].add(keys.value_mark(one.item.asks(field)))
-            if one.outcome.final or _compared(one.item.body or {}, state)[field]:
+        for field in found.keys() & one.item.requested.keys() if name in {"", one.item.seen.get("change", "")} else ():
+            found[field].add(keys.value_mark(one.item.requested.get(field)))
+            if one.outcome.final or _compared(one.item.requested, state)[field]:
                 surely.add(field)
     marks = (state.metadata or {}).get("voxopsChanges")
     for field in found if name and isinstance(marks, Mapping) else ():
@@ -232,8 +229,7 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
     ):
         return None
     marks = {
-        keys.change_mark(name, field, state.post_id): keys.value_mark(value)
-        for field, value in (item.body or {}).items()
+        keys.change_mark(name, field, state.post_id): keys.value_mark(value) for field, value in item.requested.items()
     }
     return {**shown, "voxopsChanges": {**before, **marks}}
 
@@ -241,12 +237,12 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
     shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
-    return {field: shown[name] for field, name in names if item.asks(field) and shown.get(name)}
+    return {field: shown[name] for field, name in names if item.requested.get(field) and shown.get(name)}
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
-    text, now = item.asks("content") or "", state.content or ""
+    text, now = item.requested.get("content") or "", state.content or ""
     shown = (item.seen.get("shown") or {}).get("content") or ""
     beginning = shown.rstrip(".… ")
     cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
@@ -299,7 +295,7 @@ def _shows(body: Row, state: PostState, *, loosely: bool = False) -> bool:
 
 def _waits_as_draft(item: Item, state: PostState) -> bool:
     """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
-    return state.status == "draft" and "scheduledFor" in (item.body or {})
+    return state.status == "draft" and "scheduledFor" in item.requested
 
 
 def plan_update(
@@ -405,12 +401,18 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
             change = keys.campaign_name(well_formed(str(values["change"])))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
-        subject, path, more = (
-            Subject("post", row["post_id"]),
-            f"/v1/posts/{row['post_id']}",
-            {"cause": row["status"], "body": body},
+        item = Item(
+            row=number,
+            act=UPDATE.name,
+            identity=identity,
+            attempt=row["attempt"],
+            subject=Subject("post", row["post_id"]),
+            path=f"/v1/posts/{row['post_id']}",
+            seen=seen,
+            body=body,
+            method="PATCH",
+            cause=row["status"],
         )
-        item = new_item(number, UPDATE.name, subject, row["attempt"], path, identity, seen, method="PATCH", **more)
         return Reason("new_values", fields=", ".join(_NAMES.get(name, name) for name in sorted(body))), item
 
     return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])

@@ -322,7 +322,7 @@ class Binder:
         tags = [
             one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
         ]
-        ours = [one.item.asks("tags") for one in tags if one.item.asks("tags") is not None]
+        ours = [one.item.requested["tags"] for one in tags if "tags" in one.item.requested]
         shows = not _SHOWN & set(differs) or post.shown in {None, shown_of_body(body)}
         return shows and bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ())
 

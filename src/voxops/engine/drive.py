@@ -255,7 +255,7 @@ class Driver:
             if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
                 continue
             act = act_named(request.item.act)
-            place = ("chunk", row.chunk) if act.bulk else (act.name, act.group(request.item), row.canary is not None)
+            place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group, row.canary is not None)
             group = groups.setdefault(place, Group(current.run, act, row.chunk, []))
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))

@@ -50,7 +50,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     table = audit.results(ledger, run)
     states = _newest(table, audit.seen_states(ledger, run))
     anew = [bool(state) for state in states]  # whether the failure is another one now: a refused act changed nothing
-    if act.keeps_old_errors():
+    if act.keeps_old_errors:
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     wanted = (table["outcome"] == Outcome.FAILED).to_numpy(dtype=bool)
     hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)

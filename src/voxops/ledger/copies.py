@@ -53,7 +53,7 @@ def _alike(request: Request, live: Sequence[Seen]) -> list[Seen]:
 
     What bears the mark and differs is another use of the post.
     """
-    body = request.item.body or {}
+    body = request.item.requested
     asked, shown = asked_hash(body), shown_of_body(body)
     as_asked = [post for post in live if (post.asked == asked if post.shown is None else post.shown == shown)]
     if len(as_asked) > 1:
