@@ -69,11 +69,15 @@ class Act:
 
     # Before it is sent.
 
-    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
+    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:
         """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.
 
         `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
         """
+        return Reason(f"{self.about}_gone") if state is None else self.why_not(item, state, past)
+
+    def why_not(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
+        """Why the state of a subject that exists forbids the act."""
         return None
 
     def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
@@ -137,9 +141,9 @@ class PostAct(Act):
         """The post, or what is queued of it; a 2xx that bears an error is neither."""
         return super().decodes(data) and not bears_error(data)
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:  # noqa: ARG002
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded."""
-        return Reason("post_gone") if state is None else changed_since_loaded(item.seen, state)
+        return changed_since_loaded(item.seen, state)
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """The post is named in the path."""
@@ -150,12 +154,21 @@ class PostAct(Act):
         return untouched(state, baseline)
 
     def settle_reading(
-        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
+        self,
+        requests: Requests,
+        state: PostState,
+        tried: Attempted,
+        reply: Any = None,  # noqa: ARG002
     ) -> list[Request]:
         """Requests that the present state of the post settles or blocks, or that are pending for a reason.
 
         `reply` is the answer to an accepted try.
         """
+        found = (self.became(request, state, tried) for request in requests)
+        return [one for one in found if one is not None]
+
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
+        """The request, as the present state of the post settles or blocks it, or with why it waits; None where it says nothing."""
         raise NotImplementedError
 
 

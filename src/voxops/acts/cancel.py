@@ -35,58 +35,48 @@ class Cancel(PostAct):
     reverts = True
     answers = frozenset({"id", "status"})
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Only what has not gone out can be withdrawn."""
-        if state is not None and state.status not in _NOT_OUT:
+        if state.status not in _NOT_OUT:
             return Reason("not_cancellable", status=state.status)
-        return super().forbids(item, state, past)
+        return super().why_not(item, state, past)
 
-    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
-        if state is None:
-            return None
-        before = [one for one in past if one.id != request.id and one.outcome is not Outcome.FAILED]
-        if (
-            request.item.seen.get("of_run")
-            and state.status in _NOT_OUT
-            and any(one.item.act == self.name for one in before)
-        ):
+        withdrawn = any(
+            one.item.act == self.name and one.id != request.id and one.outcome is not Outcome.FAILED for one in past
+        )
+        if withdrawn and request.item.seen.get("of_run") and state.status in _NOT_OUT:
             return Reason("put_back")
-        return next(iter(_settle([request], state.status)), None)
+        return _ended(request, state.status)
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post."""
-        return _settle(requests, str(data.get("status", "")).lower())
+        found = (_ended(request, str(data.get("status", "")).lower()) for request in requests)
+        return [one for one in found if one is not None]
 
-    def settle_reading(
-        self,
-        requests: Requests,
-        state: PostState,
-        tried: Attempted,
-        reply: Any = None,  # noqa: ARG002
-    ) -> list[Request]:
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The status of the post decides, whoever withdrew it. One that waits to go out and was changed since is blocked.
 
         Somebody may have put it back; nothing tells whether the cancel took effect before.
         """
-        moved = tried.baseline is not None and not untouched(state, tried.baseline)
-        if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
-            return [blocked(request, Reason("changed_since_cancel", status=state.status)) for request in requests]
-        return _settle(requests, state.status)
+        if state.status in _NOT_OUT and tried.since >= RESEND_UNANSWERED and not untouched(state, tried.baseline):
+            return blocked(request, Reason("changed_since_cancel", status=state.status))
+        return _ended(request, state.status)
 
     def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
         """Whether it is cancelled now."""
         return state is not None and state.status == "cancelled"
 
 
-def _settle(requests: Requests, status: str) -> list[Request]:
-    """Outcomes of a cancel from the post's status; none while it still waits to go out."""
+def _ended(request: Request, status: str) -> Request | None:
+    """A cancel as the status of its post settles it; None while that still waits to go out."""
     if status == "cancelled":
-        return [settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id) for request in requests]
+        return settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id)
     if status in TERMINAL_STATUSES or status in IN_FLIGHT_STATUSES:
         why = str(Reason("too_late", status=status))
-        return [settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for request in requests]
-    return []
+        return settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why)
+    return None
 
 
 CANCEL = Cancel()

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support.arguments import did_you_mean
-from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
+from voxops._support.canonical import as_read, canonical, fingerprint, row_key
 from voxops.acts import keys
 from voxops.acts.act import Act, Judged, Requests, Row, key_of
 from voxops.acts.item import BULK, Form, Item, Request, Subject, settled
@@ -26,9 +27,6 @@ from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Ou
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
 from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
@@ -61,13 +59,8 @@ def shown_of_state(state: PostState) -> str | None:
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
     """Fingerprint of content as it is read, accounts and time."""
-    return _shown(content, tuple(sorted(set(accounts))), when)
-
-
-@lru_cache(keys.KEPT)
-def _shown(content: str, accounts: tuple[str, ...], when: str) -> str:
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
-    return fingerprint("shown", as_read(content), accounts, moment.isoformat())
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
 def accounts_of(state: PostState) -> list[str]:
@@ -104,16 +97,20 @@ class CreateAct(Act):
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
-        items = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
-        metadata = [each.get("metadata") for each in items if isinstance(each, Mapping)]
-        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)} - {None}
-        return not shown <= {request.item.mark for request in requests}
+        posts = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
+        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
+        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)}
+        return not shown <= {None, *(request.item.mark for request in requests)}
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
-        places = _places(requests)
-        items = read_items(data, places) or [None] * places
-        return [_settle(request, items[request.position]) for request in requests]
+        items = read_items(data)
+        return [
+            settled(request, **items[request.position])
+            if request.position in items
+            else replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
+            for request in requests
+        ]
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
@@ -170,23 +167,20 @@ def _marked(item: Item) -> dict[str, Any]:
     return {**item.requested, "metadata": marks}
 
 
-def read_items(data: Any, count: int) -> list[dict[str, Any] | None] | None:
+def read_items(data: Any) -> dict[int, dict[str, Any]]:
     """Read the answer to a batch by ``index`` (rule 15).
 
     Returns
     -------
-    list or None
-        The result of each item; None where the index or the post is missing, doubled or says nothing, and for all where the first
-        index is missing, since items may be counted from one. None for an answer without items.
+    dict
+        Index -> the result of an item; without those whose index or post is missing, doubled or says nothing. Empty where the first
+        index is missing, since items may be counted from one.
     """
-    results = _results(data)
-    if results is None:
-        return None
-    rows = read_bulk_results(results)
+    rows = read_bulk_results(_results(data) or [])
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
-    items: list[dict[str, Any] | None] = [None] * count
+    items: dict[int, dict[str, Any]] = {}
     for index, status, post_id, code, message in rows if times[0] else ():
-        if index is None or not 0 <= index < count or times[index] > 1:
+        if index is None or times[index] > 1:
             continue
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
             items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
@@ -205,18 +199,6 @@ def _results(data: Any) -> list[Any] | None:
             return list(data[name])
     around = (_results(data.get(name)) for name in ("data", "error", "details"))
     return next((found for found in around if found is not None), None)
-
-
-def _places(requests: Requests) -> int:
-    """Items that the answer to a batch may have."""
-    return 1 + max((request.position for request in requests), default=-1)
-
-
-def _settle(request: Request, item: Row | None) -> Request:
-    """Outcome of a row from its item; an unreadable one leaves it unknown."""
-    if item is None:
-        return replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
-    return settled(request, **item)
 
 
 def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
@@ -328,7 +310,7 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     if campaign is not None and not isinstance(campaign, str):
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
     if campaign is not None:
-        return keys.campaign_name(well_formed(campaign)), True
+        return keys.campaign_name(campaign), True
     if "campaign" in frame.columns:
         names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
         if len(names) > 1:
@@ -347,7 +329,7 @@ def _campaign_in(value: Any) -> str:
             f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
             "posts every row again; pass campaign=, or read the column as text"
         )
-    return keys.campaign_name(well_formed(value or ""))
+    return keys.campaign_name(value or "")
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

@@ -8,22 +8,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta, timezone, tzinfo
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from os.path import commonprefix
+from typing import Any
 
-from voxops._support import safe
+import pandas as pd
+
+from voxops._support import blocks, safe
 from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
+from voxops._support.safe import redact_address, short_address
 from voxops.acts.act import Act, Judged, key_of
 from voxops.acts.item import BULK, Item
-from voxops.acts.plan_display import KINDS, how_long, plan_blocks
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
 from voxops.frames.columns import attempt_in, plain_values
-
-if TYPE_CHECKING:
-    import pandas as pd
+from voxops.frames.nested import is_missing
+from voxops.frames.records import targets_in
+from voxops.frames.times import shown_zone
+from voxops.sheets.rules import readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -31,6 +36,28 @@ PLAN_TYPES = {
     "idempotency_key": "string", "request": "string",
 }  # fmt: skip
 PLAN_COLUMNS = tuple(PLAN_TYPES)
+ROWS = 12  # rows shown of what would be sent
+KINDS = 12  # kinds of reasons shown of what is not eligible
+_MOST = 4  # columns by which a row is known
+_TARGET = ("post_id", "row_id", "platform", "account_name", "content", "cause")
+_POST = ("post_id", "row_id", "row", "targets", "scheduled_for", "content")
+_DELIVERY = ("delivery_id", "event_type", "url", "status_code", "created_at")
+# Field of a request -> the column of its value before, and the new one.
+_ASKED = {
+    "scheduledFor": ("scheduled_for", "new_scheduled_for"),
+    "content": ("content", "new_content"),
+    "tags": ("tags", "new_tags"),
+    "accountIds": ("targets", "new_account_ids"),
+    "mediaUrl": ("", "new_media_url"),
+}
+_HEADS = {
+    "targets": "accounts", "url": "endpoint", "status_code": "status", "new_scheduled_for": "new time", "new_content": "new content",
+    "new_tags": "new tags", "new_account_ids": "new accounts", "new_media_url": "new media",
+}  # fmt: skip
+_TIMES = frozenset({"scheduled_for", "new_scheduled_for", "created_at"})
+_ADDRESSES = frozenset({"url", "new_media_url"})
+_ID, _TEXT, _ADDRESS = 12, 60, 40  # characters shown
+_BEFORE = 24  # characters before the place where two texts part
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
     "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
@@ -185,7 +212,7 @@ class Plan:
 
     def _blocks(self) -> list[Block]:
         """Return what the plan shows, for whatever draws it."""
-        return plan_blocks(self, reasons(self))
+        return plan_blocks(self)
 
     def _repr_html_(self) -> str:
         return static_html(self._blocks(), name="plan")
@@ -226,8 +253,6 @@ def build_plan(
 
     A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
     """
-    import pandas as pd
-
     items: dict[Any, Item] = {}
     why: list[Reason] = []
     for reason, item in judged:
@@ -249,16 +274,14 @@ def build_plan(
 
 def _with_calls(plan: Plan) -> Plan:
     """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
-    import pandas as pd
-
-    chunks, said = plan.chunks(), dict[int, tuple[Any, ...]]()
+    chunks, said = plan.chunks(), {}
     for number, _, items in chunks:
         for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
             cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
             said |= {item.row: cells for item in call}
-    rows = [said.get(row, (pd.NA,) * 3) for row in range(len(plan.table))]
-    columns = {name: [row[at] for row in rows] for at, name in enumerate(("batch", "idempotency_key", "request"))}
+    cells = pd.DataFrame.from_dict(said, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
+    columns = cells.reindex(range(len(plan.table))).to_dict("list")
     items = [item for _, _, items in chunks for item in items]
     return replace(plan, table=_typed(plan.table, columns), items=tuple(items))
 
@@ -276,3 +299,108 @@ def _calls(items: Sequence[Item]) -> list[list[Item]]:
     for item in items:
         groups.setdefault(item.group, []).append(item)
     return list(groups.values())
+
+
+# What a plan shows: a table that a manager could read, the same in every kernel and in a diff.
+
+
+def plan_blocks(plan: Plan) -> list[Block]:
+    """Return what a plan says: what it costs, what would be sent, and why the rest would not."""
+    cost = plan.cost
+    heading = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
+    costs = f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {how_long(cost)}."
+    parts = [blocks.heading(heading, "Nothing has been sent."), blocks.line(costs)]
+    if plan.canaries:
+        said = f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+        parts.append(blocks.line(said))
+    if plan.eligible:
+        parts += _sample(plan)
+    if held := kinds(reasons(plan)):
+        lines = [(safe.number(n), blocks.cell(why, limit=200)) for why, n in held[:KINDS]]
+        parts += [blocks.heading("Not eligible, and why"), blocks.table(("rows", "reason"), lines, [0])]
+        if (more := len(held) - KINDS) > 0:
+            parts.append(blocks.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
+    return parts
+
+
+def how_long(cost: Cost) -> str:
+    """Say how long a plan takes at the rate limit, which is the least that it can take."""
+    least = (
+        "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+    )
+    return f"{least} at {safe.number(cost.rate)} a minute"
+
+
+def _sample(plan: Plan) -> list[Block]:
+    """The first rows that would be sent."""
+    sent = plan.table[plan.table["eligible"]]
+    names = [*_names(plan, sent), "reason"]
+    zones = {name: _zone(sent, name) for name in names if name in _TIMES}
+    # Where all are the first attempt, or in the first batch, there is no need to say so.
+    counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
+    lines = []
+    for row in sent.head(ROWS).to_dict("records"):
+        key = "–" if is_missing(row["idempotency_key"]) else row["idempotency_key"]
+        cells = [
+            *(_cell(name, row, zones.get(name)) for name in names),
+            *(blocks.cell(safe.number(row[name])) for name in counts),
+        ]
+        act = blocks.cell(row["act"].partition("_")[0], "" if is_missing(row["request"]) else row["request"])
+        lines.append((*cells, act, blocks.cell(safe.clip(key, 7), key)))
+    heads = [_HEADS.get(name, name) for name in names]
+    heads = [
+        safe.zoned(head, zones[name]) if zones.get(name) else head for name, head in zip(names, heads, strict=True)
+    ]
+    heads += [*counts, "request", "key"]
+    numeric = range(len(names), len(names) + len(counts))
+    parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
+    if more := plan.eligible - len(lines):
+        parts.append(blocks.line(f"and {safe.number(more)} more; plan.frame has them all"))
+    return parts
+
+
+def _names(plan: Plan, sent: pd.DataFrame) -> list[str]:
+    """The columns shown, each that is about to change followed by what it becomes."""
+    created = (plan.key, "accounts", "account_ids", "scheduled_for", "content")
+    known = {"delivery": _DELIVERY, "create": created}.get(plan.act.about, _TARGET if "platform" in sent else _POST)
+    names = [name for name in known if name in sent and not sent[name].map(is_missing).all()]
+    names = names if known in {_DELIVERY, _POST} else names[:_MOST]
+    asked = {name for item in plan.items for name in item.requested} if plan.act.about == "post" else ()
+    for old, new in (pair for name, pair in _ASKED.items() if name in asked):
+        names = [*(name for name in names if name != old), *(name for name in (old, new) if name in sent)]
+    return names
+
+
+def _zone(sent: pd.DataFrame, name: str) -> str | tzinfo | None:
+    """The zone of a column's times: the frame's, else the offset that all share; None where each has its own, as in the sheet."""
+    times = sent[name]
+    if "tz" in sent.attrs or isinstance(times.dtype, pd.DatetimeTZDtype):
+        return shown_zone(sent)
+    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
+
+
+def _cell(name: str, row: dict[Any, Any], zone: str | tzinfo | None) -> Block:
+    """A value: times in the zone; ids and addresses lose their middle, long text is cut; all of it shows on hovering."""
+    value: Any = row[name]
+    if is_missing(value):
+        return blocks.cell("–")
+    if name in _TIMES:
+        when = readable_time(value)
+        if when is None:
+            return blocks.cell(value)
+        local = when if zone is None else pd.Timestamp(when).tz_convert(zone)
+        return blocks.cell(f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if zone is None else ""), value)
+    if name in _ADDRESSES:
+        return blocks.cell(safe.middle(short_address(value), _ADDRESS), redact_address(value))
+    if name == "targets":
+        value = [f"{each.platform}: {each.account_name or each.account_id or '–'}" for each in targets_in(value)]
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
+    if name.endswith("_id"):
+        return blocks.cell(safe.middle(value, _ID), value)
+    # Of a text that takes another's place both begin shortly before they part.
+    other = row.get({"content": "new_content", "new_content": "content"}.get(name, ""))
+    said, others = (safe.plain(text, 10_000) if isinstance(text, str) else "" for text in (value, other))
+    start = len(commonprefix([said, others])) - _BEFORE if others and max(len(said), len(others)) > _TEXT else 0
+    return blocks.cell(value if start <= 0 else f"…{said[start:]}", value, limit=_TEXT)

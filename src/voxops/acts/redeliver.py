@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support.safe import redact_addresses
 from voxops.acts.act import Act, Judged, Requests, Row, differing
@@ -11,7 +13,6 @@ from voxops.acts.item import Item, Request, Subject, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
-from voxops.api.evidence import delivery_ended, delivery_untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
@@ -19,9 +20,6 @@ from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Redeliver(Act):
@@ -31,10 +29,8 @@ class Redeliver(Act):
     verb = "redeliver"
     about = "delivery"
 
-    def forbids(self, item: Item, state: Row | None, past: Requests) -> Reason | None:  # noqa: ARG002
+    def why_not(self, item: Item, state: Row, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""
-        if state is None:
-            return Reason("delivery_gone")
         loaded, created = item.seen.get("loaded"), state.get("created_at")
         if loaded and created and datetime.fromisoformat(loaded) - datetime.fromisoformat(created) < SERVER_RETRIES_FOR:
             return Reason("delivery_young")
@@ -44,10 +40,6 @@ class Redeliver(Act):
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         seen, before = request.item.seen, any(one.id != request.id for one in past)
         return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
-
-    def ended(self, baseline: Row, state: Row, *, long_ago: bool) -> bool:
-        """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""
-        return delivery_ended(baseline, state) or (long_ago and not delivery_untouched(baseline, state))
 
     def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
         """Outcomes of a redelivery that has been tried."""

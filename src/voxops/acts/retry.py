@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
 from voxops.acts.item import Form, Item, Request, Subject, settled
@@ -19,9 +21,6 @@ from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome, Verdict
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 
@@ -47,8 +46,35 @@ class TargetAct(PostAct):
         The API tries a platform several times by itself (contract: PLAY), so a failed target has failed only when its whole post
         is terminal. `reply`, the answer to an accepted try without consequences, settles what it lists as skipped.
         """
-        done = [found for request in requests if (found := _settle(request, state, tried)) is not None]
-        return done or (_skipped(requests, reply) if tried.since >= PROOF_AFTER else [])
+        return super().settle_reading(requests, state, tried) or (
+            _skipped(requests, reply) if tried.since >= PROOF_AFTER else []
+        )
+
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
+        """The outcome of a target whose try has ended, or why it waits; None where nothing shows a sign of a try."""
+        target = state.target(request.item.platform, request.item.account)
+        if target is None:
+            return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
+        seen = {
+            "post_status": state.status,
+            "updated_at": state.updated_at,
+            "open": [state.failed_targets, state.open_targets - state.failed_targets],
+        }
+        match fate_of(target, state, tried):
+            case Fate.SUCCEEDED:
+                return settled(
+                    request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen
+                )
+            case Fate.MOVING if state.status in WAITING_STATUSES:
+                return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
+            case Fate.MOVING:
+                reason = Reason("publishing", status=target.status or state.status or "queued")
+                return replace(request, outcome=Outcome.PENDING, reason=reason)
+            case Fate.FAILED:
+                seen |= {"status": "failed", "error_code": target.error_code, "error_message": target.error_message}
+                code = target.error_code or str(target.status).upper()
+                return settled(request, Outcome.FAILED, seen=seen, error_code=code, error_message=target.error_message)
+        return None
 
     def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """By the target as it is now: recovered, failed with the same cause or another, or pending."""
@@ -60,31 +86,6 @@ class TargetAct(PostAct):
             return cause, "recovered" if target.status == "published" else "pending"
         now = judge(target.error_code, target.platform, target.error_message, target.status, state.status)
         return cause, "failed_same" if now.cause == cause else "failed_other"
-
-
-def _settle(request: Request, state: PostState, tried: Attempted) -> Request | None:
-    """What the present state of a post settles of one target; None where it shows no sign of a try."""
-    target = state.target(request.item.platform, request.item.account)
-    if target is None:
-        return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
-    seen = {
-        "post_status": state.status,
-        "updated_at": state.updated_at,
-        "open": [state.failed_targets, state.open_targets - state.failed_targets],
-    }
-    match fate_of(target, state, tried):
-        case Fate.SUCCEEDED:
-            return settled(request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen)
-        case Fate.MOVING if state.status in WAITING_STATUSES:
-            return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
-        case Fate.MOVING:
-            reason = Reason("publishing", status=target.status or state.status or "queued")
-            return replace(request, outcome=Outcome.PENDING, reason=reason)
-        case Fate.FAILED:
-            seen |= {"status": "failed", "error_code": target.error_code, "error_message": target.error_message}
-            code = target.error_code or str(target.status).upper()
-            return settled(request, Outcome.FAILED, seen=seen, error_code=code, error_message=target.error_message)
-    return None
 
 
 def _skipped(requests: Requests, reply: Any) -> list[Request]:
@@ -112,8 +113,6 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
-        import pandas as pd
-
         known = rows[[name for name in _TRIAGED if name in rows.columns]]
         found = triage(rows.drop(columns=known.columns))
         for name, column in known.items():
@@ -142,10 +141,8 @@ class Fix(TargetAct):
             return form
         return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Another target that was fixed from the same load may have moved the status and time stamp of the post."""
-        if state is None:
-            return Reason("post_gone")
         shared = ("post_status", "updated_at")
         moved = any(
             one.item.act == self.name and all(one.item.seen.get(name) == item.seen.get(name) for name in shared)
@@ -256,8 +253,6 @@ def _judged(
     frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]
 ) -> tuple[list[dict[str, Any]], dict[Any, tuple[int, int]], list[Reason | None]]:
     """Rows, what is open of their posts, and why each is not sent."""
-    import pandas as pd
-
     rows = list(target_rows(frame))
     places = pd.Series([tuple(row[name] for name in TARGET_EPISODE[:3]) for row in rows], dtype=object)
     twice = places.duplicated().to_list()

@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support import safe
 from voxops._support.canonical import fingerprint
@@ -16,9 +18,6 @@ from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempts, flags, instants, plain_values
 from voxops.sheets.rules import errors_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # What a failure of a target is, and nothing that another listing could leave out (rule 4).
 TARGET_EPISODE = (
@@ -38,8 +37,6 @@ _FIT = {
 
 def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
     """When the frame was loaded, in server time; None for a frame of unknown origin."""
-    import pandas as pd
-
     fetched = frame.attrs.get("fetched_at")
     return None if fetched is None else pd.Timestamp(fetched)
 

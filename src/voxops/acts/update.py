@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support import safe
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time, well_formed
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time
 from voxops.acts import keys
 from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
 from voxops.acts.create import accounts_of
@@ -39,9 +41,6 @@ from voxops.frames.records import read_post
 from voxops.frames.times import placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Column -> the field that it changes. Fields that no reading shows, such as media, are not here: nothing could settle a change of them.
 FIELDS = {
@@ -77,10 +76,8 @@ class Update(PostAct):
         metadata = None if state is None else _metadata(item, state)
         return form if metadata is None else replace(form, body=canonical({**item.requested, "metadata": metadata}))
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, what the frame showed of it included."""
-        if state is None:
-            return super().forbids(item, state, past)
         if state.status not in OPEN:
             return Reason("not_changeable", status=state.status)
         if state.source == "single" and state.version is None:
@@ -89,31 +86,24 @@ class Update(PostAct):
             return changed
         return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
 
-    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
-        if state is None:
-            return None
         item, body = request.item, request.item.requested
         name, (before, surely) = item.seen.get("change", ""), _values_before(request, state, past)
         shows = _compared(body, state)
         same = [field for field in before if keys.value_mark(body[field]) in before[field]]
-        done = settled(request, Outcome.SUCCEEDED, result_id=item.label)
         if name and before.keys() == body.keys():
             if (item.seen.get("by") or same == list(before)) and (surely == body.keys() or all(shows.values())):
-                return done
+                return _done(request)
             other = [field for field in before if field not in same] or list(before)
         else:  # what the API has kept in its own way is as requested
-            shows |= {
-                field: kept or shows[field]
-                for field, kept in _compared(body, state, loosely=True).items()
-                if field in same
-            }
+            kept = _compared(body, state, loosely=True)
+            shows |= {field: kept[field] or shows[field] for field in same}
             other = [field for field in before if shows[field] is False]
         if other:
-            return Reason(
-                "changed_before", fields=", ".join(sorted(other)), name=f"change={name!r}" if name else "no name"
-            )
-        return done if all(shows.values()) and not _waits_as_draft(item, state) else None
+            fields = ", ".join(sorted(other))
+            return Reason("changed_before", fields=fields, name=f"change={name!r}" if name else "no name")
+        return _done(request) if all(shows.values()) and not _waits_as_draft(item, state) else None
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post: changed, unless it shows something else than requested."""
@@ -124,10 +114,7 @@ class Update(PostAct):
                 continue  # a draft may be scheduled in a moment: readings tell
             shows = _compared(request.item.requested, state, loosely=True)
             other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
-            if other:
-                done.append(_not_as_asked(request, Reason("shows_another", fields=other)))
-            else:
-                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+            done.append(_not_as_asked(request, Reason("shows_another", fields=other)) if other else _done(request))
         return done
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
@@ -139,37 +126,23 @@ class Update(PostAct):
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
         """Neither as requested nor changed by anybody."""
-        done = any(
-            _shows(request.item.requested, state) and not _waits_as_draft(request.item, state) for request in requests
-        )
+        items = (request.item for request in requests)
+        done = any(_shows(item.requested, state) and not _waits_as_draft(item, state) for item in items)
         return untouched(state, baseline) and not done
 
-    def settle_reading(
-        self,
-        requests: Requests,
-        state: PostState,
-        tried: Attempted,
-        reply: Any = None,  # noqa: ARG002
-    ) -> list[Request]:
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """As requested is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be in flight any more.
 
         Its version has moved on, so a request that still comes would be refused.
         """
-        moved_on = tried.baseline is None or not untouched(state, tried.baseline)
+        item, moved_on = request.item, not untouched(state, tried.baseline)
         late = moved_on and tried.since >= RESEND_UNANSWERED
-        done = []
-        for request in requests:
-            if request.outcome.final:
-                continue
-            loosely = moved_on and not _shows(_as_shown(request.item), state)
-            shows = _compared(request.item.requested, state, loosely=loosely)
-            if all(shows.values()) and not _waits_as_draft(request.item, state):
-                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
-            elif all(shows.values()) and late:
-                done.append(_not_as_asked(request, Reason("still_a_draft")))
-            elif False in shows.values() and late:
-                done.append(blocked(request, Reason("changed_since_sent")))
-        return done
+        shows = _compared(item.requested, state, loosely=moved_on and not _shows(_as_shown(item), state)).values()
+        if all(shows) and not _waits_as_draft(item, state):
+            return _done(request)
+        if all(shows) and late:
+            return _not_as_asked(request, Reason("still_a_draft"))
+        return blocked(request, Reason("changed_since_sent")) if False in shows and late else None
 
     def holds(self, row: Row, state: PostState | None) -> bool:
         """Whether it shows the fields as requested."""
@@ -181,6 +154,10 @@ class Update(PostAct):
 
 
 UPDATE = Update()
+
+
+def _done(request: Request) -> Request:
+    return settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id)
 
 
 def _not_as_asked(request: Request, why: Reason) -> Request:
@@ -199,16 +176,17 @@ def _values_before(request: Request, state: PostState, past: Requests) -> tuple[
         failed = one.outcome is Outcome.FAILED and (
             one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
         )
-        if one.item.act != item.act or failed:
+        if failed or one.item.act != item.act or name not in {"", one.item.seen.get("change", "")}:
             continue
-        for field in found.keys() & one.item.requested.keys() if name in {"", one.item.seen.get("change", "")} else ():
-            found[field].add(keys.value_mark(one.item.requested.get(field)))
+        for field in found.keys() & one.item.requested.keys():
+            found[field].add(keys.value_mark(one.item.requested[field]))
             if one.outcome.final or _compared(one.item.requested, state)[field]:
                 surely.add(field)
     marks = (state.metadata or {}).get("voxopsChanges")
-    for field in found if name and isinstance(marks, Mapping) else ():
-        if mark := dict(marks or ()).get(keys.change_mark(name, field, state.post_id)):
-            found[field].add(as_mark(mark) or "")
+    if name and isinstance(marks, Mapping):
+        written = {field: marks.get(keys.change_mark(name, field, state.post_id)) for field in found}
+        for field in filter(written.get, found):
+            found[field].add(as_mark(written[field]) or "")
             surely.add(field)
     return {field: values for field, values in found.items() if values}, surely
 
@@ -362,9 +340,10 @@ def plan_update(
             "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
         )
     if change is not None:
-        if not isinstance(change, str) or not keys.campaign_name(well_formed(change)):
+        name = keys.campaign_name(change) if isinstance(change, str) else ""
+        if not name:
             raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
-        posts = posts.assign(change=keys.campaign_name(well_formed(change)))
+        posts = posts.assign(change=name)
     if to is not None:
         several = isinstance(to, Iterable) and not isinstance(to, str)
         times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
@@ -382,14 +361,13 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
     """The plan of one change per post; `drafts` says whether drafts may get a time."""
     now = fetched_at(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
-    moment = None if now is None else now.to_pydatetime()
 
     def judge(number: int, row: Row) -> Judged:
         values = {name: column[number] for name, column in columns.items()}
         if reason := _why_not(row, values, drafts=drafts, by=by):
             return reason, None
         body, episode = asked(values), post_episode(row)
-        if reason := _why_not_asked(body, values, moment, draft=row["status"] == "draft"):
+        if reason := _why_not_asked(body, values, now, draft=row["status"] == "draft"):
             return reason, None
         shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
         seen: dict[str, Any] = {
@@ -398,7 +376,7 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
         }
         identity = episode_identity("update", episode, body)
         if values["change"]:
-            change = keys.campaign_name(well_formed(str(values["change"])))
+            change = keys.campaign_name(str(values["change"]))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
         item = Item(
@@ -451,15 +429,11 @@ def _why_not_asked(body: Row, values: Row, now: datetime | None, *, draft: bool)
 
 def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
     """Times as a column."""
-    import pandas as pd
-
     return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
 
 
 def _for_each(to: Any, posts: pd.DataFrame) -> Any:
     """One time per row, in the order of the frame; whether each is fit is decided per row."""
-    import pandas as pd
-
     if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
         raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
     if isinstance(to, pd.Series):
@@ -476,8 +450,6 @@ def _for_each(to: Any, posts: pd.DataFrame) -> Any:
 
 def _time(to: Any, tz: str) -> str:
     """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
-    import pandas as pd
-
     zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
     refusal = PlanError(
         f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
@@ -507,8 +479,6 @@ def _later(text: str, step: timedelta) -> str | None:
 
 def _step(by: Any) -> timedelta:
     """How much later."""
-    import pandas as pd
-
     refusal = PlanError(
         f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
         "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"

@@ -18,6 +18,7 @@ from voxops.api.assumptions import KEY_EARLY
 from voxops.api.evidence import (
     Attempted,
     Baseline,
+    delivery_ended,
     delivery_untouched,
     is_newer,
     next_try,
@@ -243,10 +244,13 @@ class Knowledge:
         self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
         """What the present record of a delivery makes of an act on it (rule 19)."""
-        baseline, long_ago = call.baseline or {}, (base.looked or 0.0) >= PROOF_AFTER
-        if act.ended(baseline, state, long_ago=long_ago and call.state == "accepted"):
+        baseline = call.baseline or {}
+        touched = not delivery_untouched(baseline, state)
+        # After long a count that rose alone is the same result again.
+        same_again = touched and call.state == "accepted" and (base.looked or 0.0) >= PROOF_AFTER
+        if delivery_ended(baseline, state) or same_again:
             return self._with(base, requests, act.settle_reading(requests, state))
-        if call.state == "unknown" and not delivery_untouched(baseline, state):
+        if call.state == "unknown" and touched:
             base = replace(base, doubtful=Reason("changed_in_doubt"))
         return {one.id: base for one in requests}
 
