@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -122,9 +121,14 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     """
     undo, frame, opened, unsent = "", posts, [], []  # type: str, Any, list[Any], list[str]
     if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
-        undo, frame = posts.id, posts.made()
-        opened, unsent = (list(frame.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
-        frame = _with_rows(frame, [*(label for label, _, _ in opened), *unsent])
+        undo, made = posts.id, posts.made()
+        opened, unsent = (list(made.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
+        labels = [
+            *(label for label, _, _ in opened),
+            *unsent,
+        ]  # below the posts, so that no row is left out without a word
+        frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
+        frame.loc[len(made) :, "row"] = labels
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
     ours = flags(frame, "created_by_run") if of_run else [True] * len(frame)
@@ -152,13 +156,6 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     judged += [(Reason("withdrawn_when_created"), of_create(count + at, *row)) for at, row in enumerate(opened)]
     judged += [(Reason("never_sent"), None)] * len(unsent)
     return build_plan(CANCEL, frame, judged, undo=undo)
-
-
-def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """The posts of a run, and below them its rows without a post: none is left out without a word."""
-    frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
-    frame.loc[len(made) :, "row"] = labels
-    return frame
 
 
 def of_create(number: int, label: str, create: str, attempt: int) -> Item:

@@ -51,21 +51,15 @@ def shown_of_body(body: Row) -> str:
 
 def shown_of_state(state: PostState) -> str | None:
     """Fingerprint of what a post shows; None where it does not show all of it."""
-    accounts = accounts_of(state)
-    if state.content is None or state.scheduled_for is None or not accounts:
+    if state.content is None or state.scheduled_for is None or not state.accounts:
         return None
-    return shown_hash(state.content, accounts, state.scheduled_for)
+    return shown_hash(state.content, state.accounts, state.scheduled_for)
 
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
     """Fingerprint of content as it is read, accounts and time."""
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
     return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
-
-
-def accounts_of(state: PostState) -> list[str]:
-    """The accounts of a post, as far as it shows them."""
-    return [target.account_id for target in state.targets if target.account_id]
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:

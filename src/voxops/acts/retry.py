@@ -196,16 +196,12 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
-    rows, opened, why = _judged(triaged, _why_not_retry)
-    picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
+    rows = _judged(triaged, _why_not_retry)
+    picked = Counter(row["post_id"] for row, reason in rows if reason is None)
     judged: list[Judged] = []
-    for number, (row, reason) in enumerate(zip(rows, why, strict=True)):
-        if reason is None:
-            count, _ = opened[row["post_id"]]
-            body = None if picked[row["post_id"]] == count else {}  # of a fix that changes nothing
-            judged.append((_why_retry(row), _item(number, row, "retry", body)))
-        else:
-            judged.append((reason, None))
+    for number, (row, reason) in enumerate(rows):
+        body = None if picked[row["post_id"]] == row["open"] else {}  # of a fix that changes nothing
+        judged.append((reason, None) if reason else (_why_retry(row), _item(number, row, "retry", body)))
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)
 
@@ -240,53 +236,40 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     if "new_content" not in frame.columns:
         need_columns(frame, ["new_media_url"], maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
-    rows, _, why = _judged(frame, _why_not_fix)
     judged: list[Judged] = []
-    for number, (row, reason) in enumerate(zip(rows, why, strict=True)):
+    for number, (row, reason) in enumerate(_judged(frame, _why_not_fix)):
         body = _fix_body(row)
-        why_sent = Reason("new_values", fields=" and ".join(sorted(body)))
-        judged.append((reason, None) if reason else (why_sent, _item(number, row, "fix", body)))
+        why = Reason("new_values", fields=" and ".join(sorted(body)))
+        judged.append((reason, None) if reason else (why, _item(number, row, "fix", body)))
     return build_plan(FIX, frame, judged)
 
 
-def _judged(
-    frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]
-) -> tuple[list[dict[str, Any]], dict[Any, tuple[int, int]], list[Reason | None]]:
-    """Rows, what is open of their posts, and why each is not sent."""
+def _judged(frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]) -> list[tuple[Row, Reason | None]]:
+    """Rows, each with how many targets of its post are `open`, and why it is not sent.
+
+    What is open is what the frame shows, or more where the posts had more before the frame was filtered. Nothing may touch a post with
+    a target in flight that was not chosen by hand (rule 3).
+    """
     rows = list(target_rows(frame))
     places = pd.Series([tuple(row[name] for name in TARGET_EPISODE[:3]) for row in rows], dtype=object)
     twice = places.duplicated().to_list()
-    opened = _open_targets(frame, [row for row, again in zip(rows, twice, strict=True) if not again])
-    why = [
-        Reason("target_twice")
-        if again
-        else _why_no_act(row)
-        or why_not(row)
-        or (Reason("other_target_publishing") if opened[row["post_id"]][1] else None)
-        for row, again in zip(rows, twice, strict=True)
-    ]
-    return rows, opened, why
-
-
-def _open_targets(frame: pd.DataFrame, rows: Sequence[Row]) -> dict[Any, tuple[int, int]]:
-    """Post -> how many of its targets are not published, and how many of these are in flight and not chosen by hand.
-
-    As the frame shows it, or more where the posts had more before the frame was filtered. Nothing may touch a post with a target of
-    the latter kind (rule 3).
-    """
-    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
     failed, in_flight, chosen = Counter[Any](), Counter[Any](), Counter[Any]()
-    for row in rows:
-        failed[row["post_id"]] += row["status"] == "failed"
-        if row["status"] in IN_FLIGHT_STATUSES:
-            in_flight[row["post_id"]] += 1
-            chosen[row["post_id"]] += _why_no_act(row) is None
-    opened = {}
-    for post in failed:
-        failed_before, moving_before = known.get(post, [0, 0])
+    for row, again in zip(rows, twice, strict=True):
+        if not again:
+            failed[row["post_id"]] += row["status"] == "failed"
+            in_flight[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES
+            chosen[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES and _why_no_act(row) is None
+    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
+    judged: list[tuple[Row, Reason | None]] = []
+    for row, again in zip(rows, twice, strict=True):
+        post = row["post_id"]
+        failed_before, moving_before = known.get(post, (0, 0))
         moving = max(in_flight[post], moving_before)
-        opened[post] = max(failed[post], failed_before) + moving, moving - chosen[post]
-    return opened
+        reason = Reason("target_twice") if again else _why_no_act(row) or why_not(row)
+        if reason is None and moving > chosen[post]:
+            reason = Reason("other_target_publishing")
+        judged.append(({**row, "open": max(failed[post], failed_before) + moving}, reason))
+    return judged
 
 
 def _why_no_act(row: Row) -> Reason | None:

@@ -15,10 +15,9 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import safe
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
 from voxops.acts import keys
 from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
-from voxops.acts.create import accounts_of
 from voxops.acts.item import Form, Item, Request, Subject, blocked, settled
 from voxops.acts.plan import Plan, build_plan
 from voxops.acts.rows import (
@@ -38,7 +37,7 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import need_posts, plain_values, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.records import read_post
-from voxops.frames.times import placed, plain_units, shown_zone
+from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
 
@@ -260,7 +259,7 @@ def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str
     if (when := body.get("scheduledFor")) is not None:
         to_the_minute = datetime.fromisoformat(when).replace(second=0, microsecond=0).isoformat()
         found["scheduledFor"] = any(same_time(state.scheduled_for, each) for each in (when, *[to_the_minute] * loosely))
-    for name, values in (("tags", state.tags), ("accountIds", accounts_of(state) or None)):
+    for name, values in (("tags", state.tags), ("accountIds", state.accounts or None)):
         if name in body and values is not None:
             found[name] = sorted(set(values)) == sorted(set(body[name]))
     return found
@@ -346,11 +345,11 @@ def plan_update(
         posts = posts.assign(change=name)
     if to is not None:
         several = isinstance(to, Iterable) and not isinstance(to, str)
-        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        times = _for_each(to, posts) if several else parse_times([_time(to, shown_zone(posts))] * len(posts))
         return _planned(posts.assign(new_scheduled_for=times), drafts=False)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-        times = _utc([text and _later(text, step) for text in old])
+        times = parse_times([text and _later(text, step) for text in old])
         return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=True)
     if not any(name in posts.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
@@ -363,20 +362,15 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
 
     def judge(number: int, row: Row) -> Judged:
-        values = {name: column[number] for name, column in columns.items()}
-        if reason := _why_not(row, values, drafts=drafts, by=by):
+        row = {**row, **{name: column[number] for name, column in columns.items()}}
+        shown = {"scheduled_for": utc_text(row["scheduled_for"]), "content": row["content"]}
+        body, episode = asked(row), post_episode(row)
+        if reason := _why_not(row, drafts=drafts, by=by) or _why_not_asked(body, row, shown, now):
             return reason, None
-        body, episode = asked(values), post_episode(row)
-        if reason := _why_not_asked(body, values, now, draft=row["status"] == "draft"):
-            return reason, None
-        shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
-        seen: dict[str, Any] = {
-            **episode,
-            "shown": {name: text for name, text in shown.items() if name in frame.columns},
-        }
         identity = episode_identity("update", episode, body)
-        if values["change"]:
-            change = keys.campaign_name(str(values["change"]))
+        seen = {**episode, "shown": {name: text for name, text in shown.items() if name in frame.columns}}
+        if row["change"]:
+            change = keys.campaign_name(str(row["change"]))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
         item = Item(
@@ -396,40 +390,37 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
     return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])
 
 
-def _why_not(row: Row, values: Row, *, drafts: bool, by: bool) -> Reason | None:
+def _why_not(row: Row, *, drafts: bool, by: bool) -> Reason | None:
     """Why a post can't be changed; None if it can."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
     if row["status"] not in OPEN:
         return Reason("not_changeable", status=row["status"])
-    new, old = values["new_scheduled_for"], values["scheduled_for"]
+    new = row["new_scheduled_for"]
     if row["status"] == "draft" and not drafts and (by or new is not None):
         return Reason("draft_would_go_out")
-    return Reason("time_unmovable", value=str(old)[:40]) if by and new is None else None
+    return Reason("time_unmovable", value=str(row["scheduled_for"])[:40]) if by and new is None else None
 
 
-def _why_not_asked(body: Row, values: Row, now: datetime | None, *, draft: bool) -> Reason | None:
-    """Why what is requested can't be; None if it can."""
+def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Reason | None:
+    """Why what is requested can't be; None if it can. `shown` is what the frame shows now."""
     if not body:
         return Reason("nothing_requested", columns=", ".join(FIELDS))
     if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
         return Reason("accounts_form")
     raw = {_SHEET.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
-        raw["scheduled_for"] = values["new_scheduled_for"]
+        raw["scheduled_for"] = row["new_scheduled_for"]
     if reason := why_unfit(now, **raw):
         return reason
-    old = {"scheduledFor": utc_text(values["scheduled_for"]), "content": values["content"]}
-    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
-    same = body.keys() <= old.keys() and all(
-        same_time(value, old[name]) if name == "scheduledFor" else value == old[name] for name, value in body.items()
+    if row["status"] == "draft" and "scheduledFor" in body:  # also with the time that it has: so it gets scheduled
+        return None
+    as_shown = {"scheduledFor": shown["scheduled_for"], "content": shown["content"]}
+    same = body.keys() <= as_shown.keys() and all(
+        same_time(value, as_shown[name]) if name == "scheduledFor" else value == as_shown[name]
+        for name, value in body.items()
     )
-    return Reason("unchanged") if same and not lets_out else None
-
-
-def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
-    """Times as a column."""
-    return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
+    return Reason("unchanged") if same else None
 
 
 def _for_each(to: Any, posts: pd.DataFrame) -> Any:
@@ -471,10 +462,9 @@ def _time(to: Any, tz: str) -> str:
 def _later(text: str, step: timedelta) -> str | None:
     """A time moved by a step; None where no calendar has it."""
     try:
-        moved = datetime.fromisoformat(text) + step
+        return (datetime.fromisoformat(text) + step).isoformat()
     except OverflowError:
         return None
-    return moved.isoformat() if in_calendar(moved) else None
 
 
 def _step(by: Any) -> timedelta:

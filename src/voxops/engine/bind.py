@@ -362,7 +362,7 @@ class Binder:
             return None
         content = body.get("content", state.content)
         when = body.get("scheduledFor", state.scheduled_for)
-        accounts = body.get("accountIds") or [target.account_id for target in state.targets if target.account_id]
+        accounts = body.get("accountIds") or state.accounts
         return shown_hash(content, accounts, when) if content and when and accounts else None
 
     def _abandon_others(self, known: Known) -> None:
