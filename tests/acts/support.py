@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxops.acts.item import Form, Item, Request, Subject
+from voxops.acts.act import Form, Item, Request, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 

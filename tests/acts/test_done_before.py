@@ -11,9 +11,9 @@ import pytest
 from tests.acts.support import item, request
 
 from voxops.acts import keys
+from voxops.acts.act import Request, Subject
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE
-from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import FIX, RETRY
 from voxops.acts.update import NOT_AS_ASKED, UPDATE, plan_update

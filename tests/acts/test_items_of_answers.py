@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.acts.support import item, request
 
+from voxops.acts.act import Subject
 from voxops.acts.create import read_items
-from voxops.acts.item import Subject
 from voxops.acts.table import act_named
 from voxops.model import Outcome
 

@@ -11,10 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.acts.support import item, request
 
-from voxops.acts.act import changed_since_loaded
+from voxops.acts.act import Request, Subject, changed_since_loaded
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, read_items
-from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS

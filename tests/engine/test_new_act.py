@@ -11,11 +11,9 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 
 from voxburst_sandbox import Fault
-from voxops.acts.act import Judged, PostAct, Row
-from voxops.acts.item import Item, Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
+from voxops.acts.act import Item, Judged, PostAct, Request, Row, Subject, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows
 from voxops.acts.retry import plan_retry
-from voxops.acts.rows import episode_identity, post_episode, target_rows
 from voxops.acts.table import ACTS
 from voxops.api.evidence import Attempted
 from voxops.api.reasons import Reason

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.acts.support import item
 
+from voxops.acts.act import Item, Request, Subject
 from voxops.acts.create import CREATE
-from voxops.acts.item import Item, Request, Subject
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.ledger.filled import NOW, START, add, retry, row, send, start
 
-from voxops.acts.item import blocked, settled
+from voxops.acts.act import blocked, settled
 from voxops.api.reasons import Reason
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger

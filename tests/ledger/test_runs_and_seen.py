@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send, start
 
-from voxops.acts.item import Request, blocked, settled
+from voxops.acts.act import Request, blocked, settled
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError

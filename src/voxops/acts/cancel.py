@@ -8,10 +8,8 @@ from typing import Any, Protocol
 import pandas as pd
 
 from voxops._support.canonical import fingerprint
-from voxops.acts.act import Judged, PostAct, Requests, Row
-from voxops.acts.item import Item, Request, Subject, blocked, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import episode_identity, post_episode, target_rows, why_no_id
+from voxops.acts.act import Item, Judged, PostAct, Request, Requests, Row, Subject, blocked, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows, why_no_id
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState

@@ -14,8 +14,7 @@ import pandas as pd
 from voxops._support.arguments import did_you_mean
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key
 from voxops.acts import keys
-from voxops.acts.act import Act, Judged, Requests, Row, key_of
-from voxops.acts.item import BULK, Form, Item, Request, Subject, settled
+from voxops.acts.act import BULK, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
 from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason

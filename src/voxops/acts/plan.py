@@ -5,10 +5,12 @@ Planners see only frames (rule 1) and stand in the module of their act; the engi
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from math import ceil
 from os.path import commonprefix
 from typing import Any
@@ -18,17 +20,18 @@ import pandas as pd
 from voxops._support import blocks, safe
 from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
+from voxops._support.canonical import fingerprint
 from voxops._support.safe import redact_address, short_address
-from voxops.acts.act import Act, Judged, key_of
-from voxops.acts.item import BULK, Item
+from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
+from voxops.api.evidence import common_time
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
-from voxops.frames.columns import attempt_in, plain_values
+from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.frames.nested import is_missing
 from voxops.frames.records import targets_in
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import readable_time
+from voxops.sheets.rules import errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -274,16 +277,16 @@ def build_plan(
 
 def _with_calls(plan: Plan) -> Plan:
     """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
-    chunks, said = plan.chunks(), {}
-    for number, _, items in chunks:
+    said: dict[int, tuple[Any, ...]] = {}
+    for number, _, items in plan.chunks():
         for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
-            cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
-            said |= {item.row: cells for item in call}
-    cells = pd.DataFrame.from_dict(said, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
-    columns = cells.reindex(range(len(plan.table))).to_dict("list")
-    items = [item for _, _, items in chunks for item in items]
-    return replace(plan, table=_typed(plan.table, columns), items=tuple(items))
+            cells = number, key_of(call) if path and not named else None, f"{call[0].method} {path}" if path else None
+            said |= dict.fromkeys((item.row for item in call), cells)
+    columns = pd.DataFrame.from_dict(said, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
+    by_row = {item.row: item for item in plan.items}
+    table = _typed(plan.table, columns.reindex(range(len(plan.table))).to_dict("list"))
+    return replace(plan, table=table, items=tuple(by_row[row] for row in said))
 
 
 def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
@@ -299,6 +302,94 @@ def _calls(items: Sequence[Item]) -> list[list[Item]]:
     for item in items:
         groups.setdefault(item.group, []).append(item)
     return list(groups.values())
+
+
+# Rows of posts, targets and deliveries frames as plain values.
+
+# What a failure of a target is, and nothing that another listing could leave out (rule 4).
+TARGET_EPISODE = (
+    "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
+)  # fmt: skip
+_TARGET_ROW = (*TARGET_EPISODE, "cause", "verdict", "remedy", "new_content", "new_media_url")
+_NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
+_NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
+# A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
+_WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
+# A row of a sheet that has no fault.
+_FIT = {
+    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "scheduled_for": "8000-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
+    """When the frame was loaded, in server time; None for a frame of unknown origin."""
+    fetched = frame.attrs.get("fetched_at")
+    return None if fetched is None else pd.Timestamp(fetched)
+
+
+def why_no_id(row: Row, *columns: str) -> Reason | None:
+    """Why a row names nothing to act on: an id is missing, or has what no id has, as in an edited file; None if it does."""
+    for column in columns:
+        name, value = column.replace("_", " "), row[column]
+        if value is None or value == "":
+            return Reason("id_missing", what=name)
+        if not isinstance(value, str):
+            return Reason("id_was_number", what=name, value=repr(value))
+        if _NO_ID.search(value) or not value.isprintable():
+            return Reason("id_malformed", what=name, value=safe.plain(repr(value), 60))
+    return None
+
+
+def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
+    """Why new values can't be requested, by the rules of a sheet; None if they can."""
+    if not isinstance(
+        text := values.get("content", ""), str
+    ):  # a number that a file has made of a text, or what is none
+        return Reason("content_not_text", kind=type(text).__name__)
+    return next((each.reason for each in errors_of(_FIT | values, now)), None)
+
+
+def episode_identity(action: str, seen: Row, *more: Any) -> str:
+    """Fingerprint of an episode, alike for all readings of it: messages are left out, and times are cut to the second (rule 4)."""
+    times = {name: common_time(seen[name]) for name in TIMES & seen.keys()}
+    return fingerprint(action, {name: value for name, value in seen.items() if name not in MESSAGES} | times, *more)
+
+
+def post_episode(row: Row) -> dict[str, Any]:
+    """The state of a whole post as a frame of posts showed it (rule 4)."""
+    return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+
+
+def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a posts or targets frame, as of `plain_rows`."""
+    return plain_rows(frame, _TARGET_ROW, stamp="updated_at", flag="retryable")
+
+
+def plain_rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+    """Rows as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1.
+
+    ``age`` is the time from `stamp` to the load of the frame; None if that is unknown.
+    """
+    now = fetched_at(frame)
+    ages = [None if now is None or at is None else now - at for at in instants(frame, stamp)]
+    columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
+    columns |= {"age": ages, flag: flags(frame, flag), "attempt": attempts(frame)}
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _read(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
+    if name in TIMES:
+        return [None if when is None else when.isoformat() for when in instants(frame, name)]
+    values = plain_values(frame, name)
+    for row, value in enumerate(values):
+        if isinstance(value, list | tuple | set | dict | bytes) or (isinstance(value, float) and math.isinf(value)):
+            raise PlanError(f"row {row}: {name} is {safe.plain(repr(value), 60)}; it must be text or a number")
+    if name in _NUMBERS | _WORDS:
+        values = [as_whole_number(value) for value in values]
+    return [None if value is None else str(value) for value in values] if name in _WORDS else values
 
 
 # What a plan shows: a table that a manager could read, the same in every kernel and in a diff.

@@ -8,10 +8,8 @@ from typing import Any
 import pandas as pd
 
 from voxops._support.safe import redact_addresses
-from voxops.acts.act import Act, Judged, Requests, Row, differing
-from voxops.acts.item import Item, Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import episode_identity, fetched_at, plain_rows, why_no_id
+from voxops.acts.act import Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState

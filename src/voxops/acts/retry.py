@@ -10,10 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
-from voxops.acts.item import Form, Item, Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import TARGET_EPISODE, episode_identity, target_rows, why_no_id, why_unfit
+from voxops.acts.act import Form, Item, Judged, PostAct, Request, Requests, Row, Subject, changed_since_loaded, settled
+from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
 from voxops.analysis.triage import judge, triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason

@@ -17,10 +17,22 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
 from voxops.acts import keys
-from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
-from voxops.acts.item import Form, Item, Request, Subject, blocked, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import (
+from voxops.acts.act import (
+    Form,
+    Item,
+    Judged,
+    PostAct,
+    Request,
+    Requests,
+    Row,
+    Subject,
+    blocked,
+    changed_since_loaded,
+    settled,
+)
+from voxops.acts.plan import (
+    Plan,
+    build_plan,
     episode_identity,
     fetched_at,
     post_episode,

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxops._support.canonical import as_kept
-from voxops.acts.act import Act
+from voxops.acts.act import Act, Item, Request, Subject, settled
 from voxops.acts.cancel import of_create
 from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
-from voxops.acts.item import Item, Request, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason

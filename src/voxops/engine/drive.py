@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
-from voxops.acts.item import Request
+from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, Backoff, delay

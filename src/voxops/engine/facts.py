@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, PostAct
+from voxops.acts.act import Act, PostAct, Request, Subject, blocked, settled
 from voxops.acts.create import asked_hash, shown_of_body
-from voxops.acts.item import Request, Subject, blocked, settled
 from voxops.acts.redeliver import Redeliver
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY

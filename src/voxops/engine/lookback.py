@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.item import Request
+from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, promised_counts
 from voxops.api.reasons import Reason

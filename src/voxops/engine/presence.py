@@ -10,8 +10,8 @@ from typing import Any
 
 from voxops._support.canonical import as_read
 from voxops.acts import keys
+from voxops.acts.act import Request, settled
 from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
-from voxops.acts.item import Request, settled
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState

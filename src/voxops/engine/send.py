@@ -13,9 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act
+from voxops.acts.act import Act, Request, settled
 from voxops.acts.create import asked_hash, shown_of_body
-from voxops.acts.item import Request, settled
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled

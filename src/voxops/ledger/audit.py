@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._support import canonical
 from voxops._support.files import write_file
 from voxops._support.safe import cell
-from voxops.acts.item import Subject
+from voxops.acts.act import Subject
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from voxops._support.canonical import fingerprint, json_text
-from voxops.acts.item import Form, Request, Subject
+from voxops.acts.act import Form, Request, Subject
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
 from voxops.ledger.records import Call, columns, read_call, reason_text

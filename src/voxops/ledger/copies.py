@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from voxops.acts.act import Request
 from voxops.acts.create import asked_hash, shown_of_body
-from voxops.acts.item import Request
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
 

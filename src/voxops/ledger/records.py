@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from voxops._support import canonical
-from voxops.acts.item import Item, Request, Subject
+from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason, read_reason
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from voxops._support.canonical import fingerprint, json_text
-from voxops.acts.item import Item, Request, Subject
+from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason
 from voxops.ledger.records import item_text, read_request, reason_text, well_formed
 from voxops.ledger.store import SOME, Part
