@@ -40,7 +40,7 @@ from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
 from voxops.frames.packing import pack as pack_anew
-from voxops.ledger.copies import duplicates
+from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.runs import LIVES
 from voxops.model import Outcome

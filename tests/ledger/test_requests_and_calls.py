@@ -69,7 +69,7 @@ def test_a_call_is_written_whole_and_clears_what_blocked_its_rows(ledger: Ledger
 
 def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
-    call = send(ledger, [one], act="retry")
+    call = send(ledger, [one])
     ended(ledger, call, answered=True, reason=WHY)
     call = ledger.calls.get(call.id)
     ledger.calls.note(replace(call, state="accepted", sighted=NOW, reason=WHY))
@@ -84,7 +84,7 @@ def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) 
 
 def test_what_a_reading_has_shown_is_noted_of_the_try_that_it_was_about(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
-    call = send(ledger, [one], act="retry")
+    call = send(ledger, [one])
     said = replace(call, state="accepted", sighted=NOW)
     assert change(ledger, lambda: ledger.calls.note(said)) == (None, {}), "in flight, it has not ended"
     ended(ledger, call)
@@ -270,9 +270,9 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
 
 def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger: Ledger) -> None:
     half = "half \ud83d"
-    odd = replace(row("one"), label=half, seen={"error_message": half, "count": 2**70})
+    odd = replace(row("one"), seen={"row": half, "error_message": half, "count": 2**70})
     (one,) = add(ledger, odd)
-    assert one.item.seen == {"error_message": half, "count": 2**70}
+    assert one.item.seen == {"row": half, "error_message": half, "count": 2**70}
     ended(ledger, send(ledger, [one]), reason=Reason("answered", status=500, said=half))
     ledger.requests.settle([settled(one, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], NOW)
     assert (now(ledger, one).error_message, now(ledger, one).seen) == ("half ?", {"is": half})
@@ -324,13 +324,13 @@ def test_creates_are_found_by_their_posts_and_marks(ledger: Ledger) -> None:
 
 def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_another(ledger: Ledger) -> None:
     one, two, three = add(ledger, retry("p"), retry("p", "again"), retry("q"))
-    first = send(ledger, [one], act="retry")
+    first = send(ledger, [one])
     ended(ledger, first)
     assert [call.id for call in ledger.calls.on([str(one.item.subject), "post::none"])] == [first.id]
     ledger.requests.settle([settled(one, Outcome.SUCCEEDED)], NOW)
     ledger.calls.close(first.id)
     assert ledger.calls.on([str(one.item.subject)]) == []
-    second, other = send(ledger, [two], act="retry"), send(ledger, [three], act="retry")
+    second, other = send(ledger, [two]), send(ledger, [three])
     assert ledger.calls.has_followed([first.id, second.id, other.id]) == {first.id}
     assert [call.id for call in ledger.calls.of_requests([one.id, two.id])] == [first.id, second.id]
     _, changed = change(ledger, lambda: ledger.calls.note_collided([first.id]))

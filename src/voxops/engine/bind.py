@@ -245,9 +245,7 @@ class Binder:
             for item in items
         ]
         frame = pack(plan._stored_table())
-        ledger.runs.start(
-            head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame
-        )
+        ledger.runs.start(head, run_rows, reason=reason, frame=frame)
         ledger.runs.live([head.id])
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(head, wanted)

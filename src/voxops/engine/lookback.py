@@ -20,7 +20,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
 from voxops.engine.reduce import of_reply
 from voxops.errors import VoxopsError
-from voxops.ledger.copies import copies_of
+from voxops.ledger.audit import copies_of
 from voxops.ledger.records import Call
 from voxops.model import Outcome
 

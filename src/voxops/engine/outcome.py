@@ -26,7 +26,6 @@ from voxops.frames.columns import plain_values
 from voxops.frames.records import Columns, build, read_post, read_posts
 from voxops.frames.times import parse_times
 from voxops.ledger import audit
-from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
@@ -84,10 +83,10 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
     requests = ledger.requests.get(row.request for row in ledger.runs.rows(run) if row.request is not None)
     await engine.eyes.refresh([one.item for one in requests.values() if act_named(one.item.act).about == "create"])
     await engine.eyes.listing()
-    before = copies_of(ledger, run)
+    before = audit.copies_of(ledger, run)
     await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []
-    for copy in copies_of(ledger, run):
+    for copy in audit.copies_of(ledger, run):
         for post_id in copy.others:
             record = await _record(engine.client, post_id)
             if record is not None:  # else somebody has deleted it meanwhile

@@ -154,8 +154,7 @@ class Sender:
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
         return ledger.calls.send(
-            form, requests, run=group.run, act=act.name, subject=subject, baseline=_baseline(state), credential=known.credential, owner=self._owner,
-            now=known.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
         )  # fmt: skip
 
     def take_again(self, number: int, gate: Gate) -> Call | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,8 @@ import pandas as pd
 from voxops._support import canonical
 from voxops._support.files import write_file
 from voxops._support.safe import cell
-from voxops.acts.act import Subject
+from voxops.acts.act import Request, Subject
+from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
@@ -23,9 +24,8 @@ from voxops.api.reasons import Reason, read_reason
 from voxops.frames.columns import table_of
 from voxops.frames.packing import unpack
 from voxops.frames.times import TIME_DTYPE
-from voxops.ledger.copies import copies_of, duplicates
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import read_item, stored_reason
+from voxops.ledger.records import Seen, read_item, stored_reason
 from voxops.ledger.requests import NOW
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
@@ -173,6 +173,60 @@ def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
 def _instant(seconds: float | None) -> datetime | None:
     """Seconds since the epoch as a time in UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+# Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 28).
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One row of a run that more than one live post was created for: the post to `keep`, and the `others`; `row` is its number."""
+
+    row: int
+    label: str
+    keep: str
+    others: tuple[str, ...]
+
+
+def copies_of(ledger: Ledger, run: str) -> list[Copy]:
+    """Rows of a run for which more than one live post shows what was requested, or what their own post shows."""
+    rows = {row.request: row.row for row in ledger.runs.rows(run) if row.request is not None and row.reason is None}
+    found = duplicates(ledger, rows)
+    labels = {one.id: one.item.label for one in ledger.requests.get(found).values()}
+    copies = [Copy(rows[request], labels[request], keep, tuple(others)) for request, (keep, *others) in found.items()]
+    return sorted(copies, key=lambda copy: copy.row)
+
+
+def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> dict[int, list[str]]:
+    """Request -> the live posts that were created for it, where there are several: the one to keep first.
+
+    That is a published one, else the earliest created, else the smallest id. Of these requests, or of all.
+    """
+    requests = ledger.requests.duplicated(ids)
+    by_mark: dict[str | None, list[Seen]] = {}
+    for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
+        by_mark.setdefault(post.row_mark, []).append(post)
+    found = {}
+    for one in requests:
+        alike = _alike(one, [post for post in by_mark.get(one.item.row_mark, []) if post.is_live])
+        alike.sort(key=lambda post: (post.status != "published", post.created, post.post_id))
+        if len(alike) > 1:
+            found[one.id] = [post.post_id for post in alike]
+    return found
+
+
+def _alike(request: Request, live: Sequence[Seen]) -> list[Seen]:
+    """Several posts of a row that are what was requested, or else what its own post shows, since an API may escape texts.
+
+    What bears the mark and differs is another use of the post.
+    """
+    body = request.item.requested
+    asked, shown = asked_hash(body), shown_of_body(body)
+    as_asked = [post for post in live if (post.asked == asked if post.shown is None else post.shown == shown)]
+    if len(as_asked) > 1:
+        return as_asked
+    own = {post.shown for post in live if post.post_id == request.result_id and post.shown}
+    return [post for post in live if (post.asked == asked if post.shown is None else post.shown in own)]
 
 
 def count_runs(ledger: Ledger) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from voxops._support.canonical import fingerprint, json_text
-from voxops.acts.act import Form, Request, Subject
+from voxops.acts.act import Form, Request
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
 from voxops.ledger.records import Call, columns, read_call, reason_text
@@ -26,16 +26,15 @@ class Calls(Part):
         requests: Sequence[Request],
         *,
         run: str,
-        act: str,
-        subject: Subject,
         baseline: Mapping[str, Any] | None,
         credential: str,
         owner: str,
         now: float,
     ) -> Call:
         """Write a new call as sent, in the transaction that decides about it (rule 8)."""
+        item = requests[0].item
         values = (
-            run, act, form.method, form.path, form.body, form.key, str(subject), json_text(baseline), credential,
+            run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
             _hash(form.method, form.path, form.body, form.key), len(requests), now, now, owner, self._store.now() + self._store.lease,
         )  # fmt: skip
         with self._store.atomic() as db:

@@ -160,25 +160,20 @@ def read_call(row: sqlite3.Row) -> Call:
     return Call(**value)
 
 
+_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "most", "page")  # of a request
+
+
 def read_request(row: sqlite3.Row) -> Request:
-    """A request from its row of the view of `requests` (see `requests.REQUEST`)."""
+    """A request from its row of the view in `requests`."""
     return Request(
-        id=row["id"],
+        **{name: row[name] for name in _AS_KEPT},
         item=read_item(row["item"]),
         outcome=Outcome(row["now"]),
         reason=stored_reason(row["reason"]) if row["reason"] else None,
-        error_code=row["error_code"],
-        error_message=row["error_message"],
-        result_id=row["result_id"],
         seen=canonical.decode(row["seen"] or "null"),
         settled_at=row["settled"],
-        asked=row["asked"],
         position=row["position"] or 0,
-        call=row["call"],
         confirmed=bool(row["confirmed"]),
-        alike=row["alike"],
-        most=row["most"],
-        page=row["page"],
     )
 
 

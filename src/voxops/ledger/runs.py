@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
 
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
@@ -14,29 +15,19 @@ from voxops.ledger.store import SOME, Part
 
 LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
 
+_HEAD = columns(RunHead)
+
 
 class Runs(Part):
     """The runs of a ledger."""
 
-    def start(
-        self,
-        head: RunHead,
-        rows: Iterable[RunRow],
-        chunks: Iterable[tuple[int, int]],
-        *,
-        reason: str | None,
-        frame: bytes,
-    ) -> None:
-        """Write a run with its rows and the sizes of its chunks."""
+    def start(self, head: RunHead, rows: Iterable[RunRow], *, reason: str | None, frame: bytes) -> None:
+        """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, canaries, held, failures, trust_lists)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, head.canaries,
-                    head.held, head.failures, head.trust_lists,
-                ),
-            )  # fmt: skip
+                f"""INSERT INTO runs ({_HEAD}, reason, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (*astuple(head), well_formed(reason), _whoami()),
+            )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
                 "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -45,8 +36,9 @@ class Runs(Part):
                     for row in rows
                 ],
             )  # fmt: skip
-            db.executemany(
-                "INSERT INTO chunks (run, chunk, size) VALUES (?, ?, ?)", [(head.id, *chunk) for chunk in chunks]
+            self._store.write(
+                "INSERT INTO chunks (run, chunk, size) SELECT run, chunk, count(*) FROM run_rows WHERE run = ? GROUP BY chunk",
+                head.id,
             )
 
     def head(self, run: str) -> RunHead:
@@ -57,7 +49,7 @@ class Runs(Part):
         LedgerError
             If there is no such run.
         """
-        rows = self._store.query(f"SELECT {columns(RunHead)} FROM runs WHERE id = ?", run)
+        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", run)
         if not rows:
             raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
