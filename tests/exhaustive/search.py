@@ -611,7 +611,7 @@ def unreported(world: World) -> list[str]:
     told = {
         request.item.row_mark
         for kernel in world.alive
-        for request in kernel.ledger.requests.get(duplicates(kernel.ledger)).values()
+        for request, _ in duplicates(kernel.ledger)
     }
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
     return [

@@ -15,7 +15,7 @@ from voxops._support.arguments import did_you_mean
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key
 from voxops.acts import keys
 from voxops.acts.act import BULK, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
-from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
+from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
@@ -28,7 +28,7 @@ from voxops.sheets.files import Places
 from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
 
 # Columns that would name no row any more once it is planned or done.
-_FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
+_FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
@@ -249,7 +249,6 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins = row_names(sheet, key), flags(sheet, "twin")
     names = [fingerprint("create", name, label) for label in labels]
-    numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
 
     def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
@@ -259,7 +258,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             row=number,
             act=act.name,
             identity=names[number],
-            attempt=numbers[number],
+            attempt=attempt_in(row["attempt"]) or 1,
             subject=Subject("row", names[number]),
             path="/v1/posts" if one_by_one else BULK,
             seen=seen,
@@ -300,17 +299,15 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     An empty column names none, and one that reads like a number may have been written in another way: rows that the ledger knows
     under another name only are blocked then.
     """
-    if campaign is not None and not isinstance(campaign, str):
-        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
-    if campaign is not None:
+    if isinstance(campaign, str):
         return keys.campaign_name(campaign), True
-    if "campaign" in frame.columns:
-        names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
-        if len(names) > 1:
-            raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-        name = names.pop() if names else ""
-        if name:
-            return name, not _LIKE_A_NUMBER.fullmatch(name)
+    if campaign is not None:
+        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
+    names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
+    if len(names) > 1:
+        raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
+    if name := "".join(names):
+        return name, not _LIKE_A_NUMBER.fullmatch(name)
     known = frame.attrs.get("campaign")
     return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
 

@@ -38,7 +38,6 @@ PLAN_TYPES = {
     "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
     "idempotency_key": "string", "request": "string",
 }  # fmt: skip
-PLAN_COLUMNS = tuple(PLAN_TYPES)
 ROWS = 12  # rows shown of what would be sent
 KINDS = 12  # kinds of reasons shown of what is not eligible
 _MOST = 4  # columns by which a row is known
@@ -289,7 +288,7 @@ def _with_calls(plan: Plan) -> Plan:
     return replace(plan, table=table, items=tuple(by_row[row] for row in said))
 
 
-def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
     """The frame with columns of a plan."""
     table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
     table.attrs = dict(frame.attrs)
@@ -430,18 +429,16 @@ def _sample(plan: Plan) -> list[Block]:
     # Where all are the first attempt, or in the first batch, there is no need to say so.
     counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
     lines = []
-    for row in sent.head(ROWS).to_dict("records"):
-        key = "–" if is_missing(row["idempotency_key"]) else row["idempotency_key"]
-        cells = [
-            *(_cell(name, row, zones.get(name)) for name in names),
-            *(blocks.cell(safe.number(row[name])) for name in counts),
-        ]
-        act = blocks.cell(row["act"].partition("_")[0], "" if is_missing(row["request"]) else row["request"])
-        lines.append((*cells, act, blocks.cell(safe.clip(key, 7), key)))
-    heads = [_HEADS.get(name, name) for name in names]
-    heads = [
-        safe.zoned(head, zones[name]) if zones.get(name) else head for name, head in zip(names, heads, strict=True)
-    ]
+    for row in sent.head(ROWS).fillna({"idempotency_key": "–", "request": ""}).to_dict("records"):
+        cells = [_cell(name, row, zones.get(name)) for name in names]
+        cells += [blocks.cell(safe.number(row[name])) for name in counts]
+        cells.append(blocks.cell(row["act"].partition("_")[0], row["request"]))
+        cells.append(blocks.cell(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]))
+        lines.append(cells)
+    heads = []
+    for name in names:
+        head, zone = _HEADS.get(name, name), zones.get(name)
+        heads.append(safe.zoned(head, zone) if zone else head)
     heads += [*counts, "request", "key"]
     numeric = range(len(names), len(names) + len(counts))
     parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]

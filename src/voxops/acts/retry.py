@@ -15,7 +15,7 @@ from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity,
 from voxops.analysis.triage import judge, triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
-from voxops.api.states import PostState
+from voxops.api.states import PostState, TargetState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome, Verdict
@@ -77,13 +77,17 @@ class TargetAct(PostAct):
     def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """By the target as it is now: recovered, failed with the same cause or another, or pending."""
         cause = row["cause"] if isinstance(row.get("cause"), str) else "not triaged"
-        target = state and state.target(row["platform"], row["account_id"])
+        target = _target(state, row["platform"], row["account_id"])
         if row["outcome"] in {"pending", "unknown"} or state is None or target is None:
             return cause, "pending"
         if target.status != "failed":
             return cause, "recovered" if target.status == "published" else "pending"
         now = judge(target.error_code, target.platform, target.error_message, target.status, state.status)
         return cause, "failed_same" if now.cause == cause else "failed_other"
+
+
+def _target(state: PostState | None, platform: str, account: str) -> TargetState | None:
+    return None if state is None else state.target(platform, account)
 
 
 def _skipped(requests: Requests, reply: Any) -> list[Request]:
@@ -134,7 +138,7 @@ class Fix(TargetAct):
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
         """The path has the target's id once a reading has shown it; the key has platform and account."""
         form, (item,) = super().form(items), items
-        target = state and state.target(item.platform, item.account)
+        target = _target(state, item.platform, item.account)
         if target is None or target.target_id is None:
             return form
         return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
@@ -151,7 +155,7 @@ class Fix(TargetAct):
 
     def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
         """Without the id of its target nothing names it (rule 3)."""
-        target = state and state.target(items[0].platform, items[0].account)
+        target = _target(state, items[0].platform, items[0].account)
         return Reason("target_without_id") if target is not None and target.target_id is None else None
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
@@ -198,7 +202,9 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     picked = Counter(row["post_id"] for row, reason in rows if reason is None)
     judged: list[Judged] = []
     for number, (row, reason) in enumerate(rows):
-        body = None if picked[row["post_id"]] == row["open"] else {}  # of a fix that changes nothing
+        body: dict[str, Any] | None = (
+            None if picked[row["post_id"]] == row["open"] else {}
+        )  # of a fix that changes nothing
         judged.append((reason, None) if reason else (_why_retry(row), _item(number, row, "retry", body)))
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)

@@ -225,14 +225,14 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
 
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
-    shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
+    shown, names = item.seen.get("shown", {}), (("content", "content"), ("scheduledFor", "scheduled_for"))
     return {field: shown[name] for field, name in names if item.requested.get(field) and shown.get(name)}
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
     text, now = item.requested.get("content") or "", state.content or ""
-    shown = (item.seen.get("shown") or {}).get("content") or ""
+    shown = item.seen.get("shown", {}).get("content") or ""
     beginning = shown.rstrip(".… ")
     cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
     return bool(beginning) and cut and as_read(shown) != as_read(now)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from voxops.acts.act import Act
-from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
+from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
@@ -58,7 +58,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     table = table[wanted]
     states = [state for state, keep in zip(states, wanted, strict=True) if keep]
     anew = [state for state, keep in zip(anew, wanted, strict=True) if keep]
-    extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
+    extra = {*PLAN_TYPES, *RESULT_TYPES} - {"attempt", *_ERRORS}
     rows = table.drop(columns=list(extra), errors="ignore").assign(attempt=table["attempt"] + 1)
     if act.about != "create":  # a new episode starts at one in everybody's ledger (rule 9)
         rows["attempt"] = [

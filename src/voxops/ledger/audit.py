@@ -192,13 +192,12 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
     """Rows of a run for which more than one live post shows what was requested, or what their own post shows."""
     rows = {row.request: row.row for row in ledger.runs.rows(run) if row.request is not None and row.reason is None}
     found = duplicates(ledger, rows)
-    labels = {one.id: one.item.label for one in ledger.requests.get(found).values()}
-    copies = [Copy(rows[request], labels[request], keep, tuple(others)) for request, (keep, *others) in found.items()]
+    copies = [Copy(rows[one.id], one.item.label, keep, tuple(others)) for one, (keep, *others) in found]
     return sorted(copies, key=lambda copy: copy.row)
 
 
-def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> dict[int, list[str]]:
-    """Request -> the live posts that were created for it, where there are several: the one to keep first.
+def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[Request, list[str]]]:
+    """Requests for which several live posts were created, each with these: the one to keep first.
 
     That is a published one, else the earliest created, else the smallest id. Of these requests, or of all.
     """
@@ -206,12 +205,12 @@ def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> dict[int, li
     by_mark: dict[str | None, list[Seen]] = {}
     for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
         by_mark.setdefault(post.row_mark, []).append(post)
-    found = {}
+    found = []
     for one in requests:
         alike = _alike(one, [post for post in by_mark.get(one.item.row_mark, []) if post.is_live])
         alike.sort(key=lambda post: (post.status != "published", post.created, post.post_id))
         if len(alike) > 1:
-            found[one.id] = [post.post_id for post in alike]
+            found.append((one, [post.post_id for post in alike]))
     return found
 
 
@@ -293,7 +292,7 @@ def history(ledger: Ledger) -> pd.DataFrame:
                                          ORDER BY created, runs.rowid LIMIT 1)
             ORDER BY requests.id"""
     )
-    copies = {request: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger).items()}
+    copies = {one.id: f"duplicates exist: {', '.join(others)}" for one, (_, *others) in duplicates(ledger)}
     times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
     found = [
         {

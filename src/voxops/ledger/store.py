@@ -85,7 +85,7 @@ class Store:
 
     def _execute_first(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
-        began, pause, said = time.monotonic(), 0.001, ""
+        began, pause = time.monotonic(), 0.001
         try:
             while True:
                 try:
@@ -94,18 +94,16 @@ class Store:
                     waited = time.monotonic() - began
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > PATIENCE:
                         raise
-                if waited > QUIET and not said:
+                if waited > QUIET and not self.held_up:
                     does = "reading" if self._is_read_only() else "writing"
-                    said = (
+                    self.held_up = (
                         f"another process is {does} the ledger {self.path}; this goes on as soon as that one has ended"
                     )
-                    self.held_up = said
-                    _log.warning("%s", said)
+                    _log.warning("%s", self.held_up)
                 self._lock.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:
-            if said:
-                self.held_up = ""
+            self.held_up = ""
 
     def _is_read_only(self) -> bool:
         """Whether nobody writes the file, so that whoever holds up a writer reads it."""
