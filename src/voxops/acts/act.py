@@ -208,6 +208,8 @@ class Act:
         Whether the rows of a chunk share a call.
     answers : frozenset of str
         Fields of which a decoded 2xx has one.
+    gone : Reason
+        Why it is blocked where its subject does not exist.
     keeps_old_errors : bool
         Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own.
     """
@@ -221,6 +223,7 @@ class Act:
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
     keeps_old_errors: ClassVar[bool] = False
+    gone: ClassVar[Reason] = Reason("post_gone")
 
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
         """The call of these items; `state` is the post as just read, None while planning."""
@@ -234,7 +237,7 @@ class Act:
 
         `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
         """
-        return Reason(f"{self.about}_gone") if state is None else self.why_not(item, state, past)
+        return self.gone if state is None else self.why_not(item, state, past)
 
     def why_not(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
         """Why the state of a subject that exists forbids the act."""

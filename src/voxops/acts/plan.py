@@ -107,7 +107,7 @@ class Plan:
     canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
     first: frozenset[int] = frozenset()  # rows that are canaries
     reads: int = 0  # requests that read the subjects before the acts are sent
-    why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
+    why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
 
     @property
@@ -162,7 +162,7 @@ class Plan:
 
     def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
-        return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
+        return self.table.assign(reason=[why.stored() for why in self.why])
 
     def canary(self, n: int = 3) -> Plan:
         """Return a plan that tries the first `n` rows of each cause first.
@@ -236,7 +236,7 @@ def summary(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
+def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
     held = Counter(why for why, eligible in rows if not eligible)

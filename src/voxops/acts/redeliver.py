@@ -26,6 +26,7 @@ class Redeliver(Act):
     name = "redeliver"
     verb = "redeliver"
     about = "delivery"
+    gone = Reason("delivery_gone")
 
     def why_not(self, item: Item, state: Row, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""

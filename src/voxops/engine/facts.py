@@ -161,8 +161,7 @@ class Knowledge:
         if looked is None or moment is None:
             return {one.id: base for one in requests}, call
         if state is None:
-            gone = Reason("delivery_gone" if act.about == "delivery" else "post_gone")
-            found = [blocked(one, gone) for one in requests] if looked >= PROOF_AFTER else []
+            found = [blocked(one, act.gone) for one in requests] if looked >= PROOF_AFTER else []
             return self._with(base, requests, found), call
         if isinstance(act, Redeliver):
             return self._open_delivery(act, call, requests, state, base), call

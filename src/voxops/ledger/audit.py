@@ -25,7 +25,7 @@ from voxops.frames.columns import table_of
 from voxops.frames.packing import unpack
 from voxops.frames.times import TIME_DTYPE
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Seen, read_item, stored_reason
+from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
@@ -72,7 +72,7 @@ def _why(text: str) -> tuple[str, str]:
     """Why a row waits: as a code, and for people."""
     if text in _STATES:
         return _STATES[text]
-    reason = stored_reason(text)
+    reason = read_reason(text)
     return reason.code, str(reason)
 
 
@@ -349,13 +349,12 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     )
 
 
-def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason | str, ...]]:
+def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason, ...]]:
     """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
     table = unpack(ledger.runs.frame(run))
-    texts = table["reason"].fillna("").astype(str).to_list()
-    known = {text: read_reason(text) for text in set(texts)}
-    why = tuple(known[text] for text in texts)
-    return table.assign(reason=pd.array([str(each) for each in why], dtype="string")), why
+    known = {text: read_reason(text) for text in table["reason"].unique()}
+    why = tuple(known[text] for text in table["reason"])
+    return table.assign(reason=pd.array(list(map(str, why)), dtype="string")), why
 
 
 def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:

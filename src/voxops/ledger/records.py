@@ -154,7 +154,7 @@ def read_call(row: sqlite3.Row) -> Call:
     value = dict(row)
     value["subject"] = Subject.parse(value["subject"])
     value["baseline"] = canonical.decode(value["baseline"] or "null")
-    value["reason"] = stored_reason(value["reason"]) if value["reason"] else None
+    value["reason"] = read_reason(value["reason"]) if value["reason"] else None
     for name in ("answered", "refused", "resent", "collided"):
         value[name] = bool(value[name])
     return Call(**value)
@@ -169,7 +169,7 @@ def read_request(row: sqlite3.Row) -> Request:
         **{name: row[name] for name in _AS_KEPT},
         item=read_item(row["item"]),
         outcome=Outcome(row["now"]),
-        reason=stored_reason(row["reason"]) if row["reason"] else None,
+        reason=read_reason(row["reason"]) if row["reason"] else None,
         seen=canonical.decode(row["seen"] or "null"),
         settled_at=row["settled"],
         position=row["position"] or 0,
@@ -186,12 +186,6 @@ def read_item(text: str) -> Item:
 def item_text(item: Item) -> str:
     """An item as text for the ledger."""
     return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
-
-
-def stored_reason(text: str) -> Reason:
-    """A reason as the ledger keeps it."""
-    found = read_reason(text)
-    return found if isinstance(found, Reason) else Reason("unreadable", words=found)
 
 
 def reason_text(reason: Reason | None) -> str:

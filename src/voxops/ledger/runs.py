@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple
 
+from voxops.api.reasons import read_reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
-from voxops.ledger.records import RunHead, RunRow, columns, reason_text, stored_reason, well_formed
+from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
 from voxops.ledger.requests import NOW
 from voxops.ledger.store import SOME, Part
 
@@ -61,7 +62,7 @@ class Runs(Part):
             "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", run
         )
         return [
-            RunRow(row, request, stored_reason(reason) if reason else None, chunk, canary, tuple(json.loads(first)))
+            RunRow(row, request, read_reason(reason) if reason else None, chunk, canary, tuple(json.loads(first)))
             for row, request, reason, chunk, canary, first in rows
         ]
 
