@@ -121,10 +121,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
         undo, made = posts.id, posts.made()
         opened, unsent = (list(made.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
-        labels = [
-            *(label for label, _, _ in opened),
-            *unsent,
-        ]  # below the posts, so that no row is left out without a word
+        # Below the posts its rows without one: none is left out without a word.
+        labels = [*(label for label, _, _ in opened), *unsent]
         frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
         frame.loc[len(made) :, "row"] = labels
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
