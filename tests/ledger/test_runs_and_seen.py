@@ -34,8 +34,8 @@ def test_a_run_is_found_as_it_was_bound(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     head = RunHead("run", "create", "c", "row_id", 1, 3, START, failures=5, trust_lists=True)
     rows = [
-        RunRow(0, one.id, None, 1, "cause", ()),
-        RunRow(2, two.id, Reason("paused"), 2, None, (one.id,)),
+        RunRow(0, one.id, None, 1, "cause"),
+        RunRow(2, two.id, Reason("paused"), 2),
         RunRow(3, None, Reason("never_sent"), 2),
     ]
     ledger.runs.start(head, rows, reason="ticket \ud83d", frame=b"frame")

@@ -76,8 +76,6 @@ class Item:
         For finding the target again; ``""`` where it does not apply.
     cause : str
         Group for canaries.
-    after : tuple of int
-        Rows of the same plan that must have succeeded before this one is sent.
     """
 
     row: int
@@ -92,7 +90,6 @@ class Item:
     platform: str = ""
     account: str = ""
     cause: str = ""
-    after: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:

@@ -240,7 +240,6 @@ class Binder:
                 reasons.get(item.row),
                 where[item.row][0],
                 item.cause if where[item.row][1] else None,
-                tuple(request for row in item.after if (request := rows.get(row)) is not None),
             )
             for item in items
         ]
@@ -450,7 +449,7 @@ class Binder:
         ]
         if not requests:
             return
-        gate = replace(gate_of(self._ledger, head, None), canaries={}, first={})
+        gate = replace(gate_of(self._ledger, head, None), canaries={})
         unsent = self._known.unsent(requests, gate, binding=True)
         decisions: list[tuple[Request, Decision]] = []
         for one in requests:

@@ -97,7 +97,6 @@ class Gate:
     stopped: Reason | None = None
     canaries: Mapping[str, Reason] = field(default_factory=dict)
     ahead: frozenset[int] = frozenset()  # requests that are canaries themselves
-    first: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Knowledge:
@@ -439,8 +438,6 @@ class Unsent:
         self._past: dict[Subject, list[Request]] = {}
         for one in ledger.requests.past(*others) if others else ():
             self._past.setdefault(one.item.subject, []).append(one)
-        first = sorted({each for one in requests for each in gate.first.get(one.id, ())})
-        self._first = ledger.requests.get(first) if first else {}
 
     def take(self, request: Request) -> None:
         """It goes into the call that is written now."""
@@ -451,10 +448,9 @@ class Unsent:
         """What is known of one of them."""
         gate, act = self._gate, act_named(request.item.act)
         canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
-        first = tuple(self._first[each].outcome for each in gate.first.get(request.id, ()) if each in self._first)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
-        if act.about != "create" and request.item.subject.kind == "row":  # of a create that has not ended
-            first = (*first, Outcome.PENDING)
+        # What comes of a create is withdrawn once that has ended.
+        first = (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
         passed = act.has_passed(request.item, self._now)
         return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
 
@@ -523,13 +519,12 @@ class Unsent:
 
 
 def gate_of(ledger: Ledger, head: RunHead, stopped: Reason | None) -> Gate:
-    """What holds the rows of a run: the run itself, its canaries, and what must come first."""
-    rows = ledger.runs.rows(head.id)
-    first = {row.request: row.first for row in rows if row.first and row.request is not None}
+    """What holds the rows of a run: the run itself, and its canaries."""
     if not head.canaries:
-        return Gate(stopped, first=first)
+        return Gate(stopped)
+    rows = ledger.runs.rows(head.id)
     ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
-    return Gate(stopped, canaries_of(ledger, head.id), ahead, first)
+    return Gate(stopped, canaries_of(ledger, head.id), ahead)
 
 
 def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:

@@ -72,7 +72,7 @@ SCHEMA = """
     CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL);
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
-        reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT, first TEXT NOT NULL,
+        reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT,
         PRIMARY KEY (run, row)
     ) WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);

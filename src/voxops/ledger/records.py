@@ -12,7 +12,6 @@ from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason, read_reason
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-_ITEM = tuple(field.name for field in fields(Item) if field.name not in {"subject", "after"})
 NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
@@ -139,14 +138,13 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary; rows that must succeed before."""
+    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary."""
 
     row: int
     request: int | None
     reason: Reason | None = None
     chunk: int = 0
     canary: str | None = None
-    first: tuple[int, ...] = ()
 
 
 def read_call(row: sqlite3.Row) -> Call:
@@ -185,7 +183,9 @@ def read_item(text: str) -> Item:
 
 def item_text(item: Item) -> str:
     """An item as text for the ledger."""
-    return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
+    return canonical.encode(
+        {field.name: getattr(item, field.name) for field in fields(Item)} | {"subject": str(item.subject)}
+    )
 
 
 def reason_text(reason: Reason | None) -> str:

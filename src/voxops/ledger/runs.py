@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple
@@ -31,9 +30,9 @@ class Runs(Part):
             )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
-                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary), json.dumps(row.first))
+                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary))
                     for row in rows
                 ],
             )  # fmt: skip
@@ -59,11 +58,11 @@ class Runs(Part):
     def rows(self, run: str) -> list[RunRow]:
         """The rows of a run, in the order of its plan."""
         rows = self._store.query(
-            "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", run
+            "SELECT row, request, reason, chunk, canary FROM run_rows WHERE run = ? ORDER BY row", run
         )
         return [
-            RunRow(row, request, read_reason(reason) if reason else None, chunk, canary, tuple(json.loads(first)))
-            for row, request, reason, chunk, canary, first in rows
+            RunRow(row, request, read_reason(reason) if reason else None, chunk, canary)
+            for row, request, reason, chunk, canary in rows
         ]
 
     def frame(self, run: str) -> bytes:
