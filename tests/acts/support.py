@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxops.acts.item import Form, Item, Request, Subject
+from voxops.acts.act import Form, Item, Request, Subject
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 
@@ -15,8 +15,7 @@ def calls(plan: Plan) -> list[list[Item]]:
     for _, _, items in plan.chunks():
         groups: dict[str, list[Item]] = {}
         for item in items:
-            act = act_named(item.act)
-            groups.setdefault("" if act.bulk else act.group(item), []).append(item)
+            groups.setdefault(item.group, []).append(item)
         found += groups.values()
     return found
 
@@ -35,7 +34,7 @@ def item(act: str, subject: Subject, path: str, body: dict[str, Any] | None = No
     """A row of a plan; `seen` may have its platform and account."""
     method = "PATCH" if act == "update" else "POST"
     platform, account = (str(seen.get(name, "")) for name in ("platform", "account_id"))
-    return Item(0, act, "i", 1, subject, subject.id, platform, account, "", method, path, body, seen)
+    return Item(0, act, "i", 1, subject, path, seen, body, method, platform, account)
 
 
 def request(wanted: Item, number: int = 1, **details: Any) -> Request:

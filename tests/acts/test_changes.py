@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from tests.acts.support import item, keys_of, request
 
+from voxops.acts.act import Request, Subject
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.item import Request, Subject
 from voxops.acts.update import UPDATE, plan_update
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.reasons import Reason

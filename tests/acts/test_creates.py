@@ -122,7 +122,7 @@ def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
 
 def test_one_by_one_each_row_is_a_create_of_its_own():
     plan = plan_create(rows(content=["hello", ""]), key="row_id", one_by_one=True)
-    assert (plan.eligible, plan.one_by_one) == (1, True)
+    assert (plan.eligible, plan.items[0].path) == (1, "/v1/posts")
     assert {form.path for form in forms(plan)} == {"/v1/posts"}
 
 

@@ -39,13 +39,13 @@ def test_the_frame_tells_the_plan_row_by_row():
     frame = campaign(3).assign(note=["a", "b", "c"])
     frame.loc[1, "content"] = " "
     plan = plan_create(frame, key="row_id")
-    assert list(plan.frame.columns) == [*frame.columns, *plans.PLAN_COLUMNS]
+    assert list(plan.frame.columns) == [*frame.columns, *plans.PLAN_TYPES]
     assert plan.frame["eligible"].tolist() == [True, False, True]
     assert plan.frame["reason_code"].tolist() == ["ready", "content_required", "ready"]
     assert plan.frame["reason"].tolist() == [str(why) for why in plan.why]
     held = plan.frame.loc[1, ["act", "batch", "idempotency_key", "request"]]
     assert held.isna().all()
-    dtypes = {name: str(plan.frame[name].dtype) for name in plans.PLAN_COLUMNS}
+    dtypes = {name: str(plan.frame[name].dtype) for name in plans.PLAN_TYPES}
     assert dtypes == {
         "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64", "idempotency_key": "string", "request": "string",
     }  # fmt: skip

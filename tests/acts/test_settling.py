@@ -11,10 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.acts.support import item, request
 
-from voxops.acts.act import changed_since_loaded
+from voxops.acts.act import Request, Subject, changed_since_loaded
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, read_items
-from voxops.acts.item import Request, Subject
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS
@@ -92,13 +91,12 @@ ENTRIES = st.fixed_dictionaries(
 @example([{"index": 0, "status": "created", "postId": " "}], 1)
 @example([{"index": 0, "status": "created", "postId": "a "}], 1)
 def test_bulk_items_are_found_by_their_index_alone(entries, count):
-    items = read_items({"results": entries}, count)
-    assert items is not None
-    assert len(items) == count
+    items = read_items({"results": entries})
     places = {entry["index"] for entry in entries}
     from_one = 0 not in places
     posts = Counter(entry.get("postId", "") for entry in entries)
-    for index, found in enumerate(items):
+    for index in range(count):
+        found = items.get(index)
         mine = [entry for entry in entries if entry["index"] == index]
         if found is None:
             post = mine[0].get("postId", "") if mine else ""
@@ -111,10 +109,10 @@ def test_bulk_items_are_found_by_their_index_alone(entries, count):
             assert found["outcome"] is Outcome.FAILED or posts[found["result_id"]] == 1, "two rows are not one post"
 
 
-@given(ANYTHING, st.integers(1, 5))
-def test_no_answer_whatever_breaks_the_reading(data, count):
-    items = read_items(data, count)
-    assert items is None or len(items) == count
+@given(ANYTHING)
+def test_no_answer_whatever_breaks_the_reading(data):
+    outcomes = {found["outcome"] for found in read_items(data).values()}
+    assert outcomes <= {Outcome.SUCCEEDED, Outcome.FAILED}
 
 
 def test_unreadable_items_are_unknown_and_the_others_settled():
@@ -144,7 +142,6 @@ def test_targets_settle_when_the_whole_post_has_ended():
     done = RETRY.settle_reading(members, ended, before)
     assert [one.outcome for one in done] == [Outcome.SUCCEEDED, Outcome.FAILED]
     assert done[1].error_message == "no"
-    assert RETRY.settle_reading([replace(members[0], outcome=Outcome.FAILED)], ended, before) == []
 
 
 def test_the_same_failure_again_settles_only_once_the_post_was_seen_on_its_way():

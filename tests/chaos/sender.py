@@ -102,7 +102,7 @@ async def work(wanted: dict[str, Any]) -> None:
         return runs
 
     def left(*outcomes: str) -> int:
-        counts = [audit.cells(ledger, run) for run in runs]
+        counts = [audit.tally(ledger, run)[0] for run in runs]
         return sum(found for each in counts for (_, outcome), found in each.items() if outcome in outcomes)
 
     runs = await bind() if wanted["again"] or not noted.exists() else json.loads(noted.read_text("utf-8"))

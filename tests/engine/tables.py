@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.acts.support import item, request
 
-from voxops.acts.item import Request, Subject, blocked, settled
+from voxops.acts.act import Request, Subject, blocked, settled
 from voxops.api.reasons import Reason
 from voxops.engine import bind, reduce, rules
 from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place

@@ -11,11 +11,9 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes
 
 from voxburst_sandbox import Fault
-from voxops.acts.act import Judged, PostAct, Row
-from voxops.acts.item import Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
+from voxops.acts.act import Item, Judged, PostAct, Request, Row, Subject, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows
 from voxops.acts.retry import plan_retry
-from voxops.acts.rows import episode_identity, new_item, post_episode, target_rows
 from voxops.acts.table import ACTS
 from voxops.api.evidence import Attempted
 from voxops.api.reasons import Reason
@@ -62,7 +60,7 @@ def plan_unpublish(posts: pd.DataFrame) -> Plan:
         episode, post = post_episode(row), row["post_id"]
         identity = episode_identity("unpublish", episode)
         path = f"/v1/posts/{post}/unpublish"
-        item = new_item(number, UNPUBLISH.name, Subject("post", post), row["attempt"], path, identity, episode)
+        item = Item(number, UNPUBLISH.name, identity, row["attempt"], Subject("post", post), path, episode)
         return Reason("publishing", status="published"), item
 
     return build_plan(UNPUBLISH, posts, [judge(*each) for each in enumerate(target_rows(posts))])

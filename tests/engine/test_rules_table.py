@@ -20,7 +20,7 @@ from tests.engine.tables import (
     a_call,
 )
 
-from voxops.acts.item import blocked
+from voxops.acts.act import blocked
 from voxops.api.reasons import SENTENCES, Reason
 from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
 from voxops.engine import reduce, rules

@@ -77,6 +77,7 @@ def test_rule_27_a_half_of_a_refused_batch_is_no_whole_chunk(ledger: Ledger, clo
     assert fitting(known(ledger, clock), group, rows)[1] == Send(), "all four are the chunk"
     ledger.calls.end(call, "unknown", now=clock.now, status=400, answered=True)
     ledger.requests.release([one.id for one in rows], most=2)
+    rows = list(ledger.requests.get(group.ids).values())
     ledger.runs.became_less([one.id for one in rows], clock.now)
     some, said = fitting(known(ledger, clock), group, rows)
     assert len(some) == 2

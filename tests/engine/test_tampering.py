@@ -34,9 +34,9 @@ def test_rule_25_a_call_that_was_changed_by_hand_is_never_sent_again(rig: Rig, c
     [
         "item = replace(item, 'campaign', 'other')",
         "hash = 'mine'",
-        "identity = identity || 'x'",
-        "attempt = 2",
-        "subject = 'row::other'",
+        "item = json_set(item, '$.identity', 'x')",
+        "item = json_set(item, '$.attempt', 2)",
+        "item = json_set(item, '$.subject', 'row::other')",
     ],
 )
 def test_rule_25_a_request_that_was_changed_by_hand_is_never_sent(rig: Rig, cell: str) -> None:

@@ -130,7 +130,7 @@ class KeySavedAfterTheSend(Ledger):
 class _LeaseIgnored(Calls):
     """Whatever is sent counts as abandoned, and whoever slept may send."""
 
-    def expire(self) -> list[int]:
+    def expire(self) -> int:
         with self._store.atomic() as db:
             db.execute("UPDATE calls SET lease_until = 0 WHERE state = 'sent'")
         return super().expire()
@@ -152,7 +152,7 @@ def anybody(self: Any, group: Any, gate: Any) -> Any:
     state, _ = self._known.readings.subjects.get(str(subject), (None, None))
     form = group.act.form([one.item for one in requests], state)
     return self._ledger.calls.send(
-        form, requests, run=group.run, act=group.act.name, subject=subject, baseline=send._baseline(state),
+        form, requests, run=group.run, baseline=send._baseline(state),
         credential=self._known.credential, owner=self._owner, now=self._known.now,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
 from voxops.frames.packing import pack as pack_anew
-from voxops.ledger.copies import duplicates_in
+from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
@@ -615,7 +615,7 @@ def unreported(world: World) -> list[str]:
     told = {
         request.item.row_mark
         for kernel in world.alive
-        for request in kernel.ledger.requests.get(duplicates_in(kernel.ledger)).values()
+        for request, _ in duplicates(kernel.ledger)
     }
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
     return [

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.acts.support import item
 
+from voxops.acts.act import Item, Request, Subject
 from voxops.acts.create import CREATE
-from voxops.acts.item import Item, Request, Subject
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow
 
@@ -51,8 +51,6 @@ def send(ledger: Ledger, requests: Sequence[Request], owner: str = "me", **optio
     form = CREATE.form([one.item for one in requests])
     details = {
         "run": "run",
-        "act": "create",
-        "subject": requests[0].item.subject,
         "baseline": {"x": 1},
         "credential": "c",
         **options,
@@ -72,7 +70,7 @@ def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: 
         "created": ledger.now(),
         **head,
     }
-    ledger.runs.start(RunHead(run, **details), rows, [(1, len(rows))], reason=None, frame=b"")
+    ledger.runs.start(RunHead(run, **details), rows, reason=None, frame=b"")
 
 
 Cells = dict[tuple[Any, ...], Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.ledger.filled import NOW, START, add, retry, row, send, start
 
-from voxops.acts.item import blocked, settled
+from voxops.acts.act import blocked, settled
 from voxops.api.reasons import Reason
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -49,10 +49,10 @@ def test_the_trail_tells_every_row_and_guards_formulas(ledger: Ledger, tmp_path:
 
 def test_the_trail_does_not_call_sent_what_never_was(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
-    ledger.calls.unsend(send(ledger, [one], act="retry"))
+    ledger.calls.unsend(send(ledger, [one]))
     assert audit.history(ledger)[["first_sent_at", "last_sent_at", "idempotency_key"]].isna().all(axis=None)
     assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == set()
-    send(ledger, [one], act="retry")
+    send(ledger, [one])
     assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == {"p"}
 
 

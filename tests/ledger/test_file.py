@@ -123,7 +123,7 @@ def _race(path: str, out: Any) -> None:
         with ledger.atomic():
             one = ledger.requests.get([request])[request]
             if one.call is None:
-                won.append(send(ledger, [one], act="retry").key)
+                won.append(send(ledger, [one]).key)
     out.put(won)
     ledger.close()
 

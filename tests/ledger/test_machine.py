@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 from tests.ledger.filled import Clock, add, row, send
 
-from voxops.acts.item import blocked, settled
+from voxops.acts.act import blocked, settled
 from voxops.api.reasons import Reason
 from voxops.ledger import calls
 from voxops.ledger.ledger import Ledger

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send, start
 
-from voxops.acts.item import Request, blocked, settled
+from voxops.acts.act import Request, blocked, settled
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
@@ -34,16 +34,15 @@ def test_a_run_is_found_as_it_was_bound(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     head = RunHead("run", "create", "c", "row_id", 1, 3, START, failures=5, trust_lists=True)
     rows = [
-        RunRow(0, one.id, None, 1, "cause", ()),
-        RunRow(2, two.id, Reason("paused"), 2, None, (one.id,)),
+        RunRow(0, one.id, None, 1, "cause"),
+        RunRow(2, two.id, Reason("paused"), 2),
         RunRow(3, None, Reason("never_sent"), 2),
     ]
-    ledger.runs.start(head, rows, [(1, 1), (2, 2)], reason="ticket \ud83d", frame=b"frame")
+    ledger.runs.start(head, rows, reason="ticket \ud83d", frame=b"frame")
     assert ledger.runs.head("run") == head
     assert ledger.runs.rows("run") == rows
     assert ledger.runs.frame("run") == b"frame"
     assert ledger.runs.chunk("run", 2) == (2, None)
-    assert ledger.runs.chunk("run", 3) == (0, None)
     for ask in (ledger.runs.head, ledger.runs.frame):
         with pytest.raises(LedgerError, match="no run other in this ledger"):
             ask("other")
@@ -112,9 +111,9 @@ def test_runs_count_what_is_unsent_abandoned_and_failed(ledger: Ledger) -> None:
 def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
     start(ledger, "run", [one], action="retry")
-    send(ledger, [one], act="retry")
+    send(ledger, [one])
     for state, unsent in (("unknown", True), ("accepted", False), ("limited", True)):
-        ledger.query("UPDATE calls SET state = ?", (state,))
+        ledger.query("UPDATE calls SET state = ?", state)
         assert ledger.runs.unsent("run") is unsent
 
 
@@ -139,7 +138,7 @@ def test_rule_07_canaries_are_counted_by_cause(ledger: Ledger) -> None:
         RunRow(4, items[4].id, Reason("withdrawn_since", post="p", status="s", attempt=2), 1, "b"),
         RunRow(5, None, chunk=2),
     ]
-    ledger.runs.start(RunHead("run", "create", "c", "row_id", 3, 0), rows, [(1, 5)], reason=None, frame=b"")
+    ledger.runs.start(RunHead("run", "create", "c", "row_id", 3, 0), rows, reason=None, frame=b"")
     done(ledger, items[0])
     failed(ledger, items[1])
     ledger.calls.end(send(ledger, [items[2]]), "unknown", now=NOW)

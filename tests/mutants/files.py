@@ -33,12 +33,10 @@ FILES: dict[str, tuple[str, ...]] = {
     "acts/act.py": (ACTS, ENGINE),
     "acts/cancel.py": (ACTS, ENGINE),
     "acts/create.py": ("tests/acts/test_creates.py", ACTS, ENGINE),
-    "acts/item.py": (ACTS, LEDGER),
     "acts/keys.py": ("tests/acts/test_golden_keys.py", ACTS),
     "acts/plan.py": ("tests/acts/test_plan*.py", ACTS, ENGINE),
     "acts/redeliver.py": ("tests/acts/test_retries.py", ACTS, ENGINE),
     "acts/retry.py": ("tests/acts/test_retries.py", ACTS, ENGINE),
-    "acts/rows.py": ("tests/acts/test_plan_rows.py", ACTS),
     "acts/update.py": ("tests/acts/test_changes.py", ACTS, ENGINE),
     "api/evidence.py": ("tests/api/test_evidence.py", "tests/acts/test_settling.py"),
 }

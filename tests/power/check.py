@@ -285,7 +285,7 @@ def _judge_ledger(image: Path, moment: Moment, end: End) -> Iterator[str]:
             rows = ledger.query(
                 f"""SELECT {NOW} FROM run_rows JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = requests.call
                     WHERE run = ? ORDER BY row""",
-                (one["run"],),
+                one["run"],
             )
             if (now := [str(outcome) for (outcome,) in rows]) != one["outcomes"]:
                 yield f"what was said of run {one['run']} is not in the ledger: {one['outcomes']} became {now}"

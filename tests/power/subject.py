@@ -63,7 +63,7 @@ def main(arguments: str) -> None:
             ledger.query(
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) "
                 "SELECT x FROM (SELECT x, 'row 1 of the campaign' || hex(randomblob(400)) AS y FROM n ORDER BY y)",
-                (SPILLING,),
+                SPILLING,
             )
             archive = ws.archive(folder / "history" / "archive")
             for _ in range(2):

@@ -1,28 +1,184 @@
-"""What an act is: everything in which retry, fix, cancel, update, create and redeliver differ, as one object per act.
+"""What an analyst wants once (`Item`, `Request`), and what can be done about it: an act is everything in which they differ.
 
-`table` lists them. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
+`table` lists the acts. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
 Nothing here reads or sends: states, answers and evidence are arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from voxops._support.canonical import canonical
-from voxops.acts.item import Form, Item, Request
-from voxops.acts.keys import stable_key
+from voxops.acts import keys
 from voxops.api.error_bodies import bears_error
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
+from voxops.model import Outcome
+
+BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about.
+
+    Attributes
+    ----------
+    kind : str
+        ``post``, ``delivery``, or ``row`` (a create, whose post does not exist yet).
+    id : str
+        Which one.
+    parent : str
+        The webhook of a delivery; ``""`` for other kinds.
+    """
+
+    kind: str
+    id: str
+    parent: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Subject:
+        """The subject that a ledger stores as `text`."""
+        kind, parent, name = text.split(":", 2)
+        return cls(kind, name, parent)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.parent}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One eligible row of a plan.
+
+    Attributes
+    ----------
+    row : int
+        Position in ``plan.frame``.
+    act : str
+        Name of the act; a plan may hold several.
+    identity : str
+        What the row is, for ever: the same failure, or the same row of the same campaign, has the same identity.
+    attempt : int
+        Number of the deliberate attempt, from 1.
+    subject : Subject
+        What the act changes.
+    path, method : str
+        The call. A fix names its target as ``platform~account``, since lists show no target ids.
+    seen : mapping
+        The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
+    body : mapping or None
+        What is requested, without marks. For a create: content, accountIds, scheduledFor and so on.
+    platform, account : str
+        For finding the target again; ``""`` where it does not apply.
+    cause : str
+        Group for canaries.
+    """
+
+    row: int
+    act: str
+    identity: str
+    attempt: int
+    subject: Subject
+    path: str
+    seen: Mapping[str, Any]
+    body: Mapping[str, Any] | None = None
+    method: str = "POST"
+    platform: str = ""
+    account: str = ""
+    cause: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name for people: the row of a create, else the subject's id."""
+        return str(self.seen.get("row", self.subject.id))
+
+    @property
+    def group(self) -> str:
+        """Items of a chunk with the same group share a call."""
+        return BULK if self.path == BULK else f"{self.subject} {self.path}"
+
+    @property
+    def requested(self) -> Mapping[str, Any]:
+        """What is requested, by field; empty for an act without a body."""
+        return self.body or {}
+
+    @property
+    def campaign(self) -> str:
+        """The campaign of a create; ``""`` for other acts."""
+        return str(self.seen.get("campaign", ""))
+
+    @property
+    def named_accounts(self) -> list[str]:
+        """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
+        return [name for name in self.requested.get("accountIds", ()) if ":" in name]
+
+    @property
+    def row_mark(self) -> str:
+        """The mark of any attempt at this create."""
+        return keys.row_mark(self.campaign, self.label)
+
+    @property
+    def mark(self) -> str:
+        """The mark of this attempt at this create."""
+        return keys.mark(self.campaign, self.label, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One HTTP request for one or more items: its bytes, and the key that they give."""
+
+    method: str
+    path: str
+    body: bytes | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
+
+    `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
+    it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
+    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show,
+    `most` the size of the largest call that may carry it, `page` the status under which a proxy's page refused it.
+    """
+
+    id: int
+    item: Item
+    outcome: Outcome = Outcome.PENDING
+    reason: Reason | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    result_id: str | None = None
+    seen: Mapping[str, Any] | None = None
+    settled_at: float | None = None
+    asked: int = 1
+    position: int = 0
+    call: int | None = None
+    confirmed: bool = False
+    alike: str | None = None
+    most: int | None = None
+    page: int | None = None
+
+
+def settled(request: Request, outcome: Outcome, **result: Any) -> Request:
+    """The request with its final outcome."""
+    return replace(request, outcome=outcome, reason=None, **result)
+
+
+def blocked(request: Request, reason: Reason) -> Request:
+    """The request, which a person must look at."""
+    return replace(request, outcome=Outcome.BLOCKED, reason=reason)
+
 
 Requests: TypeAlias = Sequence[Request]
 Row: TypeAlias = Mapping[str, Any]  # of a frame, as plain values
 Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, and its item; or why it is not
 
-BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
 _MISSING = frozenset(
@@ -46,9 +202,13 @@ class Act:
     reverts : bool
         Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
     bulk : bool
-        Whether the rows of a chunk share a call; else those of one `group` do.
+        Whether the rows of a chunk share a call.
     answers : frozenset of str
         Fields of which a decoded 2xx has one.
+    gone : Reason
+        Why it is blocked where its subject does not exist.
+    keeps_old_errors : bool
+        Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own.
     """
 
     name: ClassVar[str]
@@ -59,10 +219,8 @@ class Act:
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
-
-    def group(self, item: Item) -> str:
-        """Items with the same group share a call."""
-        return f"{item.subject} {item.path}"
+    keeps_old_errors: ClassVar[bool] = False
+    gone: ClassVar[Reason] = Reason("post_gone")
 
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
         """The call of these items; `state` is the post as just read, None while planning."""
@@ -71,11 +229,15 @@ class Act:
 
     # Before it is sent.
 
-    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
+    def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:
         """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.
 
         `past` are requests of this ledger on the subject that may have left, the oldest first; also in `done_before`.
         """
+        return self.gone if state is None else self.why_not(item, state, past)
+
+    def why_not(self, item: Item, state: Any, past: Requests) -> Reason | None:  # noqa: ARG002
+        """Why the state of a subject that exists forbids the act."""
         return None
 
     def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
@@ -88,7 +250,7 @@ class Act:
 
     def has_passed(self, item: Item, now: datetime) -> bool:
         """Whether the requested time has passed, so that the post would go out at once (rule 6)."""
-        when = item.asks("scheduledFor")
+        when = item.requested.get("scheduledFor")
         return when is not None and datetime.fromisoformat(when) <= now
 
     # Its answer.
@@ -124,10 +286,6 @@ class Act:
         """The failed rows of a run as the frame that its planner takes; `stuck` says which have never ended."""
         return rows
 
-    def keeps_old_errors(self) -> bool:
-        """Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own."""
-        return False
-
     def replan(self, failed: Any, *, key: str, campaign: str) -> Any:  # noqa: ARG002
         """A plan of the next attempt at failed rows; None where there is none."""
         return None
@@ -143,9 +301,9 @@ class PostAct(Act):
         """The post, or what is queued of it; a 2xx that bears an error is neither."""
         return super().decodes(data) and not bears_error(data)
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:  # noqa: ARG002
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded."""
-        return Reason("post_gone") if state is None else changed_since_loaded(item.seen, state)
+        return changed_since_loaded(item.seen, state)
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """The post is named in the path."""
@@ -156,12 +314,21 @@ class PostAct(Act):
         return untouched(state, baseline)
 
     def settle_reading(
-        self, requests: Requests, state: PostState, tried: Attempted, reply: Any = None
+        self,
+        requests: Requests,
+        state: PostState,
+        tried: Attempted,
+        reply: Any = None,  # noqa: ARG002
     ) -> list[Request]:
         """Requests that the present state of the post settles or blocks, or that are pending for a reason.
 
         `reply` is the answer to an accepted try.
         """
+        found = (self.became(request, state, tried) for request in requests)
+        return [one for one in found if one is not None]
+
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
+        """The request, as the present state of the post settles or blocks it, or with why it waits; None where it says nothing."""
         raise NotImplementedError
 
 
@@ -169,7 +336,7 @@ def key_of(items: Sequence[Item]) -> str:
     """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 9)."""
     rows = sorted(items, key=lambda item: item.identity)
     names = [[item.identity, item.attempt] for item in rows]
-    return stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)
+    return keys.stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)
 
 
 def changed_since_loaded(seen: Row, state: PostState, *ignored: str) -> Reason | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 import pandas as pd
 
 from voxops._support.canonical import fingerprint
-from voxops.acts.act import Judged, PostAct, Requests, Row
-from voxops.acts.item import Item, Request, Subject, blocked, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import episode_identity, new_item, post_episode, target_rows, why_no_id
+from voxops.acts.act import Item, Judged, PostAct, Request, Requests, Row, Subject, blocked, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows, why_no_id
 from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -35,58 +32,48 @@ class Cancel(PostAct):
     reverts = True
     answers = frozenset({"id", "status"})
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Only what has not gone out can be withdrawn."""
-        if state is not None and state.status not in _NOT_OUT:
+        if state.status not in _NOT_OUT:
             return Reason("not_cancellable", status=state.status)
-        return super().forbids(item, state, past)
+        return super().why_not(item, state, past)
 
-    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
-        if state is None:
-            return None
-        before = [one for one in past if one.id != request.id and one.outcome is not Outcome.FAILED]
-        if (
-            request.item.seen.get("of_run")
-            and state.status in _NOT_OUT
-            and any(one.item.act == self.name for one in before)
-        ):
+        withdrawn = any(
+            one.item.act == self.name and one.id != request.id and one.outcome is not Outcome.FAILED for one in past
+        )
+        if withdrawn and request.item.seen.get("of_run") and state.status in _NOT_OUT:
             return Reason("put_back")
-        return next(iter(_settle([request], state.status)), None)
+        return _ended(request, state.status)
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post."""
-        return _settle(requests, str(data.get("status", "")).lower())
+        found = (_ended(request, str(data.get("status", "")).lower()) for request in requests)
+        return [one for one in found if one is not None]
 
-    def settle_reading(
-        self,
-        requests: Requests,
-        state: PostState,
-        tried: Attempted,
-        reply: Any = None,  # noqa: ARG002
-    ) -> list[Request]:
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The status of the post decides, whoever withdrew it. One that waits to go out and was changed since is blocked.
 
         Somebody may have put it back; nothing tells whether the cancel took effect before.
         """
-        moved = tried.baseline is not None and not untouched(state, tried.baseline)
-        if state.status in _NOT_OUT and moved and tried.since >= RESEND_UNANSWERED:
-            return [blocked(request, Reason("changed_since_cancel", status=state.status)) for request in requests]
-        return _settle(requests, state.status)
+        if state.status in _NOT_OUT and tried.since >= RESEND_UNANSWERED and not untouched(state, tried.baseline):
+            return blocked(request, Reason("changed_since_cancel", status=state.status))
+        return _ended(request, state.status)
 
     def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
         """Whether it is cancelled now."""
         return state is not None and state.status == "cancelled"
 
 
-def _settle(requests: Requests, status: str) -> list[Request]:
-    """Outcomes of a cancel from the post's status; none while it still waits to go out."""
+def _ended(request: Request, status: str) -> Request | None:
+    """A cancel as the status of its post settles it; None while that still waits to go out."""
     if status == "cancelled":
-        return [settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id) for request in requests]
+        return settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id)
     if status in TERMINAL_STATUSES or status in IN_FLIGHT_STATUSES:
         why = str(Reason("too_late", status=status))
-        return [settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why) for request in requests]
-    return []
+        return settled(request, Outcome.FAILED, error_code="TOO_LATE", error_message=why)
+    return None
 
 
 CANCEL = Cancel()
@@ -132,9 +119,12 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     """
     undo, frame, opened, unsent = "", posts, [], []  # type: str, Any, list[Any], list[str]
     if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
-        undo, frame = posts.id, posts.made()
-        opened, unsent = (list(frame.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
-        frame = _with_rows(frame, [*(label for label, _, _ in opened), *unsent])
+        undo, made = posts.id, posts.made()
+        opened, unsent = (list(made.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
+        # Below the posts its rows without one: none is left out without a word.
+        labels = [*(label for label, _, _ in opened), *unsent]
+        frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
+        frame.loc[len(made) :, "row"] = labels
     need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
     of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
     ours = flags(frame, "created_by_run") if of_run else [True] * len(frame)
@@ -145,9 +135,16 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         episode = post_episode(row)
         more = {"of_run": of_run and not again[number], "keep": keep[number]}
         seen = episode | {name: value for name, value in more.items() if value}
-        subject, path = Subject("post", row["post_id"]), f"/v1/posts/{row['post_id']}/cancel"
-        identity = episode_identity("cancel", episode)
-        item = new_item(number, CANCEL.name, subject, row["attempt"], path, identity, seen, cause=row["status"])
+        item = Item(
+            row=number,
+            act=CANCEL.name,
+            identity=episode_identity("cancel", episode),
+            attempt=row["attempt"],
+            subject=Subject("post", row["post_id"]),
+            path=f"/v1/posts/{row['post_id']}/cancel",
+            seen=seen,
+            cause=row["status"],
+        )
         return Reason("not_out_yet"), item
 
     count = len(frame) - len(opened) - len(unsent)
@@ -157,17 +154,10 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     return build_plan(CANCEL, frame, judged, undo=undo)
 
 
-def _with_rows(made: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """The posts of a run, and below them its rows without a post: none is left out without a word."""
-    frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
-    frame.loc[len(made) :, "row"] = labels
-    return frame
-
-
 def of_create(number: int, label: str, create: str, attempt: int) -> Item:
     """An item that withdraws what comes of a create."""
-    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt}
-    return new_item(number, CANCEL.name, Subject("row", create), 1, "", identity, seen, label=label)
+    identity, seen = fingerprint("withdraw", create, attempt), {"of": create, "attempt": attempt, "row": label}
+    return Item(number, CANCEL.name, identity, 1, Subject("row", create), "", seen)
 
 
 def _why_not(row: Row, *, ours: bool) -> Reason | None:

@@ -7,16 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support.arguments import did_you_mean
-from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
+from voxops._support.canonical import as_read, canonical, fingerprint, row_key
 from voxops.acts import keys
-from voxops.acts.act import BULK, Act, Judged, Requests, Row, key_of
-from voxops.acts.item import Form, Item, Request, Subject, settled
-from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan, build_plan
-from voxops.acts.rows import new_item
+from voxops.acts.act import BULK, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
+from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
@@ -28,11 +27,8 @@ from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
 from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # Columns that would name no row any more once it is planned or done.
-_FILLED = {*PLAN_COLUMNS, *RESULT_TYPES, "campaign"}
+_FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
@@ -54,33 +50,21 @@ def shown_of_body(body: Row) -> str:
 
 def shown_of_state(state: PostState) -> str | None:
     """Fingerprint of what a post shows; None where it does not show all of it."""
-    accounts = accounts_of(state)
-    if state.content is None or state.scheduled_for is None or not accounts:
+    if state.content is None or state.scheduled_for is None or not state.accounts:
         return None
-    return shown_hash(state.content, accounts, state.scheduled_for)
+    return shown_hash(state.content, state.accounts, state.scheduled_for)
 
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
     """Fingerprint of content as it is read, accounts and time."""
-    return _shown(content, tuple(sorted(set(accounts))), when)
-
-
-@lru_cache(keys.KEPT)
-def _shown(content: str, accounts: tuple[str, ...], when: str) -> str:
     moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
-    return fingerprint("shown", as_read(content), accounts, moment.isoformat())
-
-
-def accounts_of(state: PostState) -> list[str]:
-    """The accounts of a post, as far as it shows them."""
-    return [target.account_id for target in state.targets if target.account_id]
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
-    body = item.body or {}
-    ids = sorted({accounts.get(name, name) for name in body.get("accountIds", ())})
-    return replace(item, body={**body, "accountIds": ids})
+    ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
+    return replace(item, body={**item.requested, "accountIds": ids})
 
 
 class CreateAct(Act):
@@ -106,16 +90,20 @@ class CreateAct(Act):
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
-        items = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
-        metadata = [each.get("metadata") for each in items if isinstance(each, Mapping)]
-        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)} - {None}
-        return not shown <= {request.item.mark for request in requests}
+        posts = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
+        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
+        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)}
+        return not shown <= {None, *(request.item.mark for request in requests)}
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
-        places = _places(requests)
-        items = read_items(data, places) or [None] * places
-        return [_settle(request, items[request.position]) for request in requests]
+        items = read_items(data)
+        return [
+            settled(request, **items[request.position])
+            if request.position in items
+            else replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
+            for request in requests
+        ]
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
@@ -163,33 +151,29 @@ CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 def _marked(item: Item) -> dict[str, Any]:
     """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
-    body = dict(item.body or {})
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
         "voxopsCampaign": keys.campaign_mark(item.campaign),
-        "voxopsAsked": asked_hash(body),
+        "voxopsAsked": asked_hash(item.requested),
     }
-    return {**body, "metadata": marks}
+    return {**item.requested, "metadata": marks}
 
 
-def read_items(data: Any, count: int) -> list[dict[str, Any] | None] | None:
+def read_items(data: Any) -> dict[int, dict[str, Any]]:
     """Read the answer to a batch by ``index`` (rule 15).
 
     Returns
     -------
-    list or None
-        The result of each item; None where the index or the post is missing, doubled or says nothing, and for all where the first
-        index is missing, since items may be counted from one. None for an answer without items.
+    dict
+        Index -> the result of an item; without those whose index or post is missing, doubled or says nothing. Empty where the first
+        index is missing, since items may be counted from one.
     """
-    results = _results(data)
-    if results is None:
-        return None
-    rows = read_bulk_results(results)
+    rows = read_bulk_results(_results(data) or [])
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
-    items: list[dict[str, Any] | None] = [None] * count
+    items: dict[int, dict[str, Any]] = {}
     for index, status, post_id, code, message in rows if times[0] else ():
-        if index is None or not 0 <= index < count or times[index] > 1:
+        if index is None or times[index] > 1:
             continue
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
             items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
@@ -208,18 +192,6 @@ def _results(data: Any) -> list[Any] | None:
             return list(data[name])
     around = (_results(data.get(name)) for name in ("data", "error", "details"))
     return next((found for found in around if found is not None), None)
-
-
-def _places(requests: Requests) -> int:
-    """Items that the answer to a batch may have."""
-    return 1 + max((request.position for request in requests), default=-1)
-
-
-def _settle(request: Request, item: Row | None) -> Request:
-    """Outcome of a row from its item; an unreadable one leaves it unknown."""
-    if item is None:
-        return replace(request, outcome=Outcome.UNKNOWN, reason=Reason("item_unreadable"))
-    return settled(request, **item)
 
 
 def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
@@ -277,30 +249,27 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins = row_names(sheet, key), flags(sheet, "twin")
     names = [fingerprint("create", name, label) for label in labels]
-    numbers = [attempt_in(value) or 1 for value in plain_values(sheet, "attempt")]
 
     def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
-        item = new_item(
-            number,
-            act.name,
-            Subject("row", names[number]),
-            numbers[number],
-            "/v1/posts" if one_by_one else BULK,
-            names[number],
-            seen,
-            label=labels[number],
-            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
+        item = Item(
+            row=number,
+            act=act.name,
+            identity=names[number],
+            attempt=attempt_in(row["attempt"]) or 1,
+            subject=Subject("row", names[number]),
+            path="/v1/posts" if one_by_one else BULK,
+            seen=seen,
             body=_body_of(row, alone=one_by_one),
+            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
         )
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
-    details = {"campaign": name, "key": key, "one_by_one": one_by_one}
-    return build_plan(act, sheet, judged, reads=reads, **details)
+    return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
 def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
@@ -330,17 +299,15 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     An empty column names none, and one that reads like a number may have been written in another way: rows that the ledger knows
     under another name only are blocked then.
     """
-    if campaign is not None and not isinstance(campaign, str):
-        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
+    if isinstance(campaign, str):
+        return keys.campaign_name(campaign), True
     if campaign is not None:
-        return keys.campaign_name(well_formed(campaign)), True
-    if "campaign" in frame.columns:
-        names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
-        if len(names) > 1:
-            raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-        name = names.pop() if names else ""
-        if name:
-            return name, not _LIKE_A_NUMBER.fullmatch(name)
+        raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
+    names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
+    if len(names) > 1:
+        raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
+    if name := "".join(names):
+        return name, not _LIKE_A_NUMBER.fullmatch(name)
     known = frame.attrs.get("campaign")
     return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
 
@@ -352,7 +319,7 @@ def _campaign_in(value: Any) -> str:
             f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
             "posts every row again; pass campaign=, or read the column as text"
         )
-    return keys.campaign_name(well_formed(value or ""))
+    return keys.campaign_name(value or "")
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

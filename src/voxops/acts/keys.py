@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text
+from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text, well_formed
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
 _TYPOGRAPHIC = str.maketrans("‘’‐‑–—", "''----")
@@ -83,5 +83,5 @@ def campaign_name(name: str) -> str:
 
     It is folded until it stays as it is, since small letters may compose anew and results are planned again.
     """
-    folded = " ".join(fold_text(name).translate(_TYPOGRAPHIC).casefold().split())
+    folded = " ".join(fold_text(well_formed(name)).translate(_TYPOGRAPHIC).casefold().split())
     return folded if folded == name else campaign_name(folded)

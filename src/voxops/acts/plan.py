@@ -5,32 +5,61 @@ Planners see only frames (rule 1) and stand in the module of their act; the engi
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone, tzinfo
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from os.path import commonprefix
+from typing import Any
 
-from voxops._support import safe
+import pandas as pd
+
+from voxops._support import blocks, safe
 from voxops._support.arguments import whole_number
 from voxops._support.blocks import Block, static_html
-from voxops.acts.act import BULK, Act, Judged, key_of
-from voxops.acts.item import Item
-from voxops.acts.plan_display import KINDS, how_long, plan_blocks
+from voxops._support.canonical import fingerprint
+from voxops._support.safe import redact_address, short_address
+from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
+from voxops.api.evidence import common_time
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
-from voxops.frames.columns import attempt_in, plain_values
-
-if TYPE_CHECKING:
-    import pandas as pd
+from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
+from voxops.frames.nested import is_missing
+from voxops.frames.records import targets_in
+from voxops.frames.times import shown_zone
+from voxops.sheets.rules import errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
     "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
     "idempotency_key": "string", "request": "string",
 }  # fmt: skip
-PLAN_COLUMNS = tuple(PLAN_TYPES)
+ROWS = 12  # rows shown of what would be sent
+KINDS = 12  # kinds of reasons shown of what is not eligible
+_MOST = 4  # columns by which a row is known
+_TARGET = ("post_id", "row_id", "platform", "account_name", "content", "cause")
+_POST = ("post_id", "row_id", "row", "targets", "scheduled_for", "content")
+_DELIVERY = ("delivery_id", "event_type", "url", "status_code", "created_at")
+# Field of a request -> the column of its value before, and the new one.
+_ASKED = {
+    "scheduledFor": ("scheduled_for", "new_scheduled_for"),
+    "content": ("content", "new_content"),
+    "tags": ("tags", "new_tags"),
+    "accountIds": ("targets", "new_account_ids"),
+    "mediaUrl": ("", "new_media_url"),
+}
+_HEADS = {
+    "targets": "accounts", "url": "endpoint", "status_code": "status", "new_scheduled_for": "new time", "new_content": "new content",
+    "new_tags": "new tags", "new_account_ids": "new accounts", "new_media_url": "new media",
+}  # fmt: skip
+_TIMES = frozenset({"scheduled_for", "new_scheduled_for", "created_at"})
+_ADDRESSES = frozenset({"url", "new_media_url"})
+_ID, _TEXT, _ADDRESS = 12, 60, 40  # characters shown
+_BEFORE = 24  # characters before the place where two texts part
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
     "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
@@ -78,9 +107,8 @@ class Plan:
     canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
     first: frozenset[int] = frozenset()  # rows that are canaries
     reads: int = 0  # requests that read the subjects before the acts are sent
-    why: tuple[Reason | str, ...] = field(default=(), repr=False)  # of each row; a text where a ledger kept no code
+    why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
-    one_by_one: bool = False  # each create is a request of its own
 
     @property
     def action(self) -> str:
@@ -105,7 +133,7 @@ class Plan:
     @property
     def cost(self) -> Cost:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
-        acts = sum(len(_calls(self.act, items)) for _, _, items in self.chunks())
+        acts = sum(len(_calls(items)) for _, _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
@@ -125,8 +153,8 @@ class Plan:
         for canary in (True, False):
             items = [item for item in self.items if (item.row in self.first) is canary]
             bulk = sorted((item for item in items if item.path == BULK), key=lambda item: item.identity)
-            calls = [[item] for item in bulk], _calls(self.act, [item for item in items if item.path != BULK])
-            for some in calls:
+            others = _calls([item for item in items if item.path != BULK])
+            for some in ([[item] for item in bulk], others):
                 for start in range(0, len(some), BULK_POSTS):
                     chunk = [item for call in some[start : start + BULK_POSTS] for item in call]
                     found.append((len(found) + 1, canary, chunk))
@@ -134,7 +162,7 @@ class Plan:
 
     def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
-        return self.table.assign(reason=[why.stored() if isinstance(why, Reason) else why for why in self.why])
+        return self.table.assign(reason=[why.stored() for why in self.why])
 
     def canary(self, n: int = 3) -> Plan:
         """Return a plan that tries the first `n` rows of each cause first.
@@ -168,7 +196,7 @@ class Plan:
         if self.canaries:
             raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         rows = sorted((item for item in self.items if item.subject.kind == "row"), key=lambda item: item.row)
-        others = _calls(self.act, [item for item in self.items if item.subject.kind != "row"])
+        others = _calls([item for item in self.items if item.subject.kind != "row"])
         tried = Counter[str]()
         first: set[int] = set()
         for items in [*([item] for item in rows), *sorted(others, key=key_of)]:
@@ -186,7 +214,7 @@ class Plan:
 
     def _blocks(self) -> list[Block]:
         """Return what the plan shows, for whatever draws it."""
-        return plan_blocks(self, reasons(self))
+        return plan_blocks(self)
 
     def _repr_html_(self) -> str:
         return static_html(self._blocks(), name="plan")
@@ -208,7 +236,7 @@ def summary(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def reasons(plan: Plan) -> list[tuple[Reason | str, int]]:
+def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
     held = Counter(why for why, eligible in rows if not eligible)
@@ -227,8 +255,6 @@ def build_plan(
 
     A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
     """
-    import pandas as pd
-
     items: dict[Any, Item] = {}
     why: list[Reason] = []
     for reason, item in judged:
@@ -250,30 +276,219 @@ def build_plan(
 
 def _with_calls(plan: Plan) -> Plan:
     """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
-    import pandas as pd
-
-    chunks, said = plan.chunks(), dict[int, tuple[Any, ...]]()
-    for number, _, items in chunks:
-        for call in _calls(plan.act, items):
+    said: dict[int, tuple[Any, ...]] = {}
+    for number, _, items in plan.chunks():
+        for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
-            cells = number, key_of(call) if path and not named else pd.NA, f"{call[0].method} {path}" if path else pd.NA
-            said |= {item.row: cells for item in call}
-    rows = [said.get(row, (pd.NA,) * 3) for row in range(len(plan.table))]
-    columns = {name: [row[at] for row in rows] for at, name in enumerate(("batch", "idempotency_key", "request"))}
-    items = [item for _, _, items in chunks for item in items]
-    return replace(plan, table=_typed(plan.table, columns), items=tuple(items))
+            cells = number, key_of(call) if path and not named else None, f"{call[0].method} {path}" if path else None
+            said |= dict.fromkeys((item.row for item in call), cells)
+    columns = pd.DataFrame.from_dict(said, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
+    by_row = {item.row: item for item in plan.items}
+    table = _typed(plan.table, columns.reindex(range(len(plan.table))).to_dict("list"))
+    return replace(plan, table=table, items=tuple(by_row[row] for row in said))
 
 
-def _typed(frame: pd.DataFrame, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
     """The frame with columns of a plan."""
     table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
     table.attrs = dict(frame.attrs)
     return table
 
 
-def _calls(act: Act, items: Sequence[Item]) -> list[list[Item]]:
+def _calls(items: Sequence[Item]) -> list[list[Item]]:
     """The items of each call, of the items of one chunk or of all that go one by one."""
     groups: dict[str, list[Item]] = {}
     for item in items:
-        groups.setdefault(BULK if item.path == BULK else act.group(item), []).append(item)
+        groups.setdefault(item.group, []).append(item)
     return list(groups.values())
+
+
+# Rows of posts, targets and deliveries frames as plain values.
+
+# What a failure of a target is, and nothing that another listing could leave out (rule 4).
+TARGET_EPISODE = (
+    "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
+)  # fmt: skip
+_TARGET_ROW = (*TARGET_EPISODE, "cause", "verdict", "remedy", "new_content", "new_media_url")
+_NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
+_NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
+# A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
+_WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
+# A row of a sheet that has no fault.
+_FIT = {
+    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "scheduled_for": "8000-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+def fetched_at(frame: pd.DataFrame) -> pd.Timestamp | None:
+    """When the frame was loaded, in server time; None for a frame of unknown origin."""
+    fetched = frame.attrs.get("fetched_at")
+    return None if fetched is None else pd.Timestamp(fetched)
+
+
+def why_no_id(row: Row, *columns: str) -> Reason | None:
+    """Why a row names nothing to act on: an id is missing, or has what no id has, as in an edited file; None if it does."""
+    for column in columns:
+        name, value = column.replace("_", " "), row[column]
+        if value is None or value == "":
+            return Reason("id_missing", what=name)
+        if not isinstance(value, str):
+            return Reason("id_was_number", what=name, value=repr(value))
+        if _NO_ID.search(value) or not value.isprintable():
+            return Reason("id_malformed", what=name, value=safe.plain(repr(value), 60))
+    return None
+
+
+def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
+    """Why new values can't be requested, by the rules of a sheet; None if they can."""
+    if not isinstance(
+        text := values.get("content", ""), str
+    ):  # a number that a file has made of a text, or what is none
+        return Reason("content_not_text", kind=type(text).__name__)
+    return next((each.reason for each in errors_of(_FIT | values, now)), None)
+
+
+def episode_identity(action: str, seen: Row, *more: Any) -> str:
+    """Fingerprint of an episode, alike for all readings of it: messages are left out, and times are cut to the second (rule 4)."""
+    times = {name: common_time(seen[name]) for name in TIMES & seen.keys()}
+    return fingerprint(action, {name: value for name, value in seen.items() if name not in MESSAGES} | times, *more)
+
+
+def post_episode(row: Row) -> dict[str, Any]:
+    """The state of a whole post as a frame of posts showed it (rule 4)."""
+    return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
+
+
+def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of a posts or targets frame, as of `plain_rows`."""
+    return plain_rows(frame, _TARGET_ROW, stamp="updated_at", flag="retryable")
+
+
+def plain_rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+    """Rows as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1.
+
+    ``age`` is the time from `stamp` to the load of the frame; None if that is unknown.
+    """
+    now = fetched_at(frame)
+    ages = [None if now is None or at is None else now - at for at in instants(frame, stamp)]
+    columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
+    columns |= {"age": ages, flag: flags(frame, flag), "attempt": attempts(frame)}
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _read(frame: pd.DataFrame, name: str) -> list[Any]:
+    """A column as plain values that are the same after a detour through a file: times in one form, counts whole."""
+    if name in TIMES:
+        return [None if when is None else when.isoformat() for when in instants(frame, name)]
+    values = plain_values(frame, name)
+    for row, value in enumerate(values):
+        if isinstance(value, list | tuple | set | dict | bytes) or (isinstance(value, float) and math.isinf(value)):
+            raise PlanError(f"row {row}: {name} is {safe.plain(repr(value), 60)}; it must be text or a number")
+    if name in _NUMBERS | _WORDS:
+        values = [as_whole_number(value) for value in values]
+    return [None if value is None else str(value) for value in values] if name in _WORDS else values
+
+
+# What a plan shows: a table that a manager could read, the same in every kernel and in a diff.
+
+
+def plan_blocks(plan: Plan) -> list[Block]:
+    """Return what a plan says: what it costs, what would be sent, and why the rest would not."""
+    cost = plan.cost
+    heading = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
+    costs = f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {how_long(cost)}."
+    parts = [blocks.heading(heading, "Nothing has been sent."), blocks.line(costs)]
+    if plan.canaries:
+        said = f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+        parts.append(blocks.line(said))
+    if plan.eligible:
+        parts += _sample(plan)
+    if held := kinds(reasons(plan)):
+        lines = [(safe.number(n), blocks.cell(why, limit=200)) for why, n in held[:KINDS]]
+        parts += [blocks.heading("Not eligible, and why"), blocks.table(("rows", "reason"), lines, [0])]
+        if (more := len(held) - KINDS) > 0:
+            parts.append(blocks.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
+    return parts
+
+
+def how_long(cost: Cost) -> str:
+    """Say how long a plan takes at the rate limit, which is the least that it can take."""
+    least = (
+        "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+    )
+    return f"{least} at {safe.number(cost.rate)} a minute"
+
+
+def _sample(plan: Plan) -> list[Block]:
+    """The first rows that would be sent."""
+    sent = plan.table[plan.table["eligible"]]
+    names = [*_names(plan, sent), "reason"]
+    zones = {name: _zone(sent, name) for name in names if name in _TIMES}
+    # Where all are the first attempt, or in the first batch, there is no need to say so.
+    counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
+    lines = []
+    for row in sent.head(ROWS).fillna({"idempotency_key": "–", "request": ""}).to_dict("records"):
+        cells = [_cell(name, row, zones.get(name)) for name in names]
+        cells += [blocks.cell(safe.number(row[name])) for name in counts]
+        cells.append(blocks.cell(row["act"].partition("_")[0], row["request"]))
+        cells.append(blocks.cell(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]))
+        lines.append(cells)
+    heads = []
+    for name in names:
+        head, zone = _HEADS.get(name, name), zones.get(name)
+        heads.append(safe.zoned(head, zone) if zone else head)
+    heads += [*counts, "request", "key"]
+    numeric = range(len(names), len(names) + len(counts))
+    parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
+    if more := plan.eligible - len(lines):
+        parts.append(blocks.line(f"and {safe.number(more)} more; plan.frame has them all"))
+    return parts
+
+
+def _names(plan: Plan, sent: pd.DataFrame) -> list[str]:
+    """The columns shown, each that is about to change followed by what it becomes."""
+    created = (plan.key, "accounts", "account_ids", "scheduled_for", "content")
+    known = {"delivery": _DELIVERY, "create": created}.get(plan.act.about, _TARGET if "platform" in sent else _POST)
+    names = [name for name in known if name in sent and not sent[name].map(is_missing).all()]
+    names = names if known in {_DELIVERY, _POST} else names[:_MOST]
+    asked = {name for item in plan.items for name in item.requested} if plan.act.about == "post" else ()
+    for old, new in (pair for name, pair in _ASKED.items() if name in asked):
+        names = [*(name for name in names if name != old), *(name for name in (old, new) if name in sent)]
+    return names
+
+
+def _zone(sent: pd.DataFrame, name: str) -> str | tzinfo | None:
+    """The zone of a column's times: the frame's, else the offset that all share; None where each has its own, as in the sheet."""
+    times = sent[name]
+    if "tz" in sent.attrs or isinstance(times.dtype, pd.DatetimeTZDtype):
+        return shown_zone(sent)
+    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
+    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
+
+
+def _cell(name: str, row: dict[Any, Any], zone: str | tzinfo | None) -> Block:
+    """A value: times in the zone; ids and addresses lose their middle, long text is cut; all of it shows on hovering."""
+    value: Any = row[name]
+    if is_missing(value):
+        return blocks.cell("–")
+    if name in _TIMES:
+        when = readable_time(value)
+        if when is None:
+            return blocks.cell(value)
+        local = when if zone is None else pd.Timestamp(when).tz_convert(zone)
+        return blocks.cell(f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if zone is None else ""), value)
+    if name in _ADDRESSES:
+        return blocks.cell(safe.middle(short_address(value), _ADDRESS), redact_address(value))
+    if name == "targets":
+        value = [f"{each.platform}: {each.account_name or each.account_id or '–'}" for each in targets_in(value)]
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
+    if name.endswith("_id"):
+        return blocks.cell(safe.middle(value, _ID), value)
+    # Of a text that takes another's place both begin shortly before they part.
+    other = row.get({"content": "new_content", "new_content": "content"}.get(name, ""))
+    said, others = (safe.plain(text, 10_000) if isinstance(text, str) else "" for text in (value, other))
+    start = len(commonprefix([said, others])) - _BEFORE if others and max(len(said), len(others)) > _TEXT else 0
+    return blocks.cell(value if start <= 0 else f"…{said[start:]}", value, limit=_TEXT)

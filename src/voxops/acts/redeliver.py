@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support.safe import redact_addresses
-from voxops.acts.act import Act, Judged, Requests, Row, differing
-from voxops.acts.item import Item, Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import age_of, delivery_rows, episode_identity, fetched_at, new_item, why_no_id
+from voxops.acts.act import Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
-from voxops.api.evidence import delivery_ended, delivery_untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
@@ -20,9 +19,6 @@ from voxops.frames.columns import flags, need_columns
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 class Redeliver(Act):
     """One request per delivery; it is queued, and the delivery's record changes when it has been tried."""
@@ -30,11 +26,10 @@ class Redeliver(Act):
     name = "redeliver"
     verb = "redeliver"
     about = "delivery"
+    gone = Reason("delivery_gone")
 
-    def forbids(self, item: Item, state: Row | None, past: Requests) -> Reason | None:  # noqa: ARG002
+    def why_not(self, item: Item, state: Row, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""
-        if state is None:
-            return Reason("delivery_gone")
         loaded, created = item.seen.get("loaded"), state.get("created_at")
         if loaded and created and datetime.fromisoformat(loaded) - datetime.fromisoformat(created) < SERVER_RETRIES_FOR:
             return Reason("delivery_young")
@@ -44,10 +39,6 @@ class Redeliver(Act):
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
         seen, before = request.item.seen, any(one.id != request.id for one in past)
         return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
-
-    def ended(self, baseline: Row, state: Row, *, long_ago: bool) -> bool:
-        """Whether a delivery was tried again and the try has ended; after long a count that rose alone is the same result again."""
-        return delivery_ended(baseline, state) or (long_ago and not delivery_untouched(baseline, state))
 
     def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
         """Outcomes of a redelivery that has been tried."""
@@ -106,27 +97,27 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     now, again = fetched_at(deliveries), flags(deliveries, "again")
 
     def judge(number: int, row: Row) -> Judged:
-        if reason := _why_not(row, now, force=force, again=again[number]):
+        if reason := _why_not(row, force=force, again=again[number]):
             return reason, None
         delivery, webhook = row["delivery_id"], row["webhook_id"]
         episode = {name: row[name] for name in DELIVERY_EPISODE}
         more = {"again": again[number], "loaded": None if now is None or force else now.isoformat()}
-        item = new_item(
-            number,
-            REDELIVER.name,
-            Subject("delivery", delivery, webhook),
-            row["attempt"],
-            f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
-            episode_identity("redeliver", episode),
-            episode | {name: value for name, value in more.items() if value},
+        item = Item(
+            row=number,
+            act=REDELIVER.name,
+            identity=episode_identity("redeliver", episode),
+            attempt=row["attempt"],
+            subject=Subject("delivery", delivery, webhook),
+            path=f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
+            seen=episode | {name: value for name, value in more.items() if value},
             platform=row["event_type"] or "",
             account=webhook,
             cause=f"{webhook} {row['status_code'] or row['error'] or ''}".strip(),
         )
         return _why(row), item
 
-    judged = [judge(number, row) for number, row in enumerate(delivery_rows(deliveries))]
-    return build_plan(REDELIVER, deliveries, judged)
+    rows = plain_rows(deliveries, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
+    return build_plan(REDELIVER, deliveries, [judge(number, row) for number, row in enumerate(rows)])
 
 
 def _why(row: Row) -> Reason:
@@ -142,7 +133,7 @@ def _rejected(row: Row) -> bool:
     return isinstance(code, int) and 400 <= code < 500 and code not in MAY_PASS
 
 
-def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) -> Reason | None:
+def _why_not(row: Row, *, force: bool, again: bool) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
     if nothing := why_no_id(row, "delivery_id", "webhook_id"):
         return nothing
@@ -152,7 +143,6 @@ def _why_not(row: Row, now: pd.Timestamp | None, *, force: bool, again: bool) ->
         return Reason("already_delivered")
     if _rejected(row) and not again:
         return Reason("receiver_rejected", status=row["status_code"])
-    age = age_of(row, now)
-    if age is None:
+    if row["age"] is None:
         return Reason("delivery_age_unknown")
-    return Reason("delivery_young") if age < SERVER_RETRIES_FOR else None
+    return Reason("delivery_young") if row["age"] < SERVER_RETRIES_FOR else None

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voxops.acts.act import PostAct, Requests, Row, changed_since_loaded
-from voxops.acts.item import Form, Item, Request, Subject, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import (
-    TARGET_EPISODE,
-    OpenTargets,
-    episode_identity,
-    fetched_at,
-    new_item,
-    open_targets,
-    repeated,
-    target_rows,
-    why_no_act,
-    why_unfit,
-)
+import pandas as pd
+
+from voxops.acts.act import Form, Item, Judged, PostAct, Request, Requests, Row, Subject, changed_since_loaded, settled
+from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
 from voxops.analysis.triage import judge, triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
-from voxops.api.states import PostState
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.states import PostState, TargetState
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
-from voxops.model import WAITING_STATUSES, Outcome, Verdict
-
-if TYPE_CHECKING:
-    import pandas as pd
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome, Verdict
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 
@@ -40,6 +27,7 @@ class TargetAct(PostAct):
     """An act that sends targets of a post again; what it queued ends by itself."""
 
     answers = frozenset({"id", "status", "retriedPlatforms", "platformId"})
+    keeps_old_errors = True  # a refused act changed nothing, so its target still shows the error that it was planned by
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:
         """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 18).
@@ -56,14 +44,40 @@ class TargetAct(PostAct):
         The API tries a platform several times by itself (contract: PLAY), so a failed target has failed only when its whole post
         is terminal. `reply`, the answer to an accepted try without consequences, settles what it lists as skipped.
         """
-        left = [request for request in requests if not request.outcome.final]
-        done = [found for request in left if (found := _settle(request, state, tried)) is not None]
-        return done or (_skipped(left, reply) if tried.since >= PROOF_AFTER else [])
+        return super().settle_reading(requests, state, tried) or (
+            _skipped(requests, reply) if tried.since >= PROOF_AFTER else []
+        )
+
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
+        """The outcome of a target whose try has ended, or why it waits; None where nothing shows a sign of a try."""
+        target = state.target(request.item.platform, request.item.account)
+        if target is None:
+            return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
+        seen = {
+            "post_status": state.status,
+            "updated_at": state.updated_at,
+            "open": [state.failed_targets, state.open_targets - state.failed_targets],
+        }
+        match fate_of(target, state, tried):
+            case Fate.SUCCEEDED:
+                return settled(
+                    request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen
+                )
+            case Fate.MOVING if state.status in WAITING_STATUSES:
+                return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
+            case Fate.MOVING:
+                reason = Reason("publishing", status=target.status or state.status or "queued")
+                return replace(request, outcome=Outcome.PENDING, reason=reason)
+            case Fate.FAILED:
+                seen |= {"status": "failed", "error_code": target.error_code, "error_message": target.error_message}
+                code = target.error_code or str(target.status).upper()
+                return settled(request, Outcome.FAILED, seen=seen, error_code=code, error_message=target.error_message)
+        return None
 
     def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """By the target as it is now: recovered, failed with the same cause or another, or pending."""
         cause = row["cause"] if isinstance(row.get("cause"), str) else "not triaged"
-        target = None if state is None else state.target(row["platform"], row["account_id"])
+        target = _target(state, row["platform"], row["account_id"])
         if row["outcome"] in {"pending", "unknown"} or state is None or target is None:
             return cause, "pending"
         if target.status != "failed":
@@ -71,34 +85,9 @@ class TargetAct(PostAct):
         now = judge(target.error_code, target.platform, target.error_message, target.status, state.status)
         return cause, "failed_same" if now.cause == cause else "failed_other"
 
-    def keeps_old_errors(self) -> bool:
-        """A refused act changed nothing, so its target still shows the error that it was planned by."""
-        return True
 
-
-def _settle(request: Request, state: PostState, tried: Attempted) -> Request | None:
-    """What the present state of a post settles of one target; None where it shows no sign of a try."""
-    target = state.target(request.item.platform, request.item.account)
-    if target is None:
-        return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
-    seen = {
-        "post_status": state.status,
-        "updated_at": state.updated_at,
-        "open": [state.failed_targets, state.open_targets - state.failed_targets],
-    }
-    match fate_of(target, state, tried):
-        case Fate.SUCCEEDED:
-            return settled(request, Outcome.SUCCEEDED, result_id=target.platform_post_id or state.post_id, seen=seen)
-        case Fate.MOVING if state.status in WAITING_STATUSES:
-            return replace(request, outcome=Outcome.PENDING, reason=Reason("post_waits", status=state.status))
-        case Fate.MOVING:
-            reason = Reason("publishing", status=target.status or state.status or "queued")
-            return replace(request, outcome=Outcome.PENDING, reason=reason)
-        case Fate.FAILED:
-            errors = {"error_code": target.error_code, "error_message": target.error_message}
-            found = {**errors, "error_code": target.error_code or str(target.status).upper()}
-            return settled(request, Outcome.FAILED, seen={**seen, "status": "failed", **errors}, **found)
-    return None
+def _target(state: PostState | None, platform: str, account: str) -> TargetState | None:
+    return None if state is None else state.target(platform, account)
 
 
 def _skipped(requests: Requests, reply: Any) -> list[Request]:
@@ -126,8 +115,6 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
-        import pandas as pd
-
         known = rows[[name for name in _TRIAGED if name in rows.columns]]
         found = triage(rows.drop(columns=known.columns))
         for name, column in known.items():
@@ -151,15 +138,13 @@ class Fix(TargetAct):
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
         """The path has the target's id once a reading has shown it; the key has platform and account."""
         form, (item,) = super().form(items), items
-        target = None if state is None else state.target(item.platform, item.account)
+        target = _target(state, item.platform, item.account)
         if target is None or target.target_id is None:
             return form
         return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Another target that was fixed from the same load may have moved the status and time stamp of the post."""
-        if state is None:
-            return Reason("post_gone")
         shared = ("post_status", "updated_at")
         moved = any(
             one.item.act == self.name and all(one.item.seen.get(name) == item.seen.get(name) for name in shared)
@@ -170,7 +155,7 @@ class Fix(TargetAct):
 
     def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
         """Without the id of its target nothing names it (rule 3)."""
-        target = None if state is None else state.target(items[0].platform, items[0].account)
+        target = _target(state, items[0].platform, items[0].account)
         return Reason("target_without_id") if target is not None and target.target_id is None else None
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
@@ -213,16 +198,14 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
     need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
-    rows, opened, why = _judged(triaged, _why_not_retry)
-    picked = Counter(row["post_id"] for row, reason in zip(rows, why, strict=True) if reason is None)
-    whole = {post for post, count in picked.items() if count == opened[post].count}
-    judged = [
-        (
-            reason or _why_retry(row),
-            None if reason else _item(number, row, "retry", None if row["post_id"] in whole else {}),
-        )
-        for number, row, reason in zip(range(len(rows)), rows, why, strict=True)
-    ]
+    rows = _judged(triaged, _why_not_retry)
+    picked = Counter(row["post_id"] for row, reason in rows if reason is None)
+    judged: list[Judged] = []
+    for number, (row, reason) in enumerate(rows):
+        body: dict[str, Any] | None = (
+            None if picked[row["post_id"]] == row["open"] else {}
+        )  # of a fix that changes nothing
+        judged.append((reason, None) if reason else (_why_retry(row), _item(number, row, "retry", body)))
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)
 
@@ -257,31 +240,64 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     if "new_content" not in frame.columns:
         need_columns(frame, ["new_media_url"], maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
-    rows, _, why = _judged(frame, _why_not_fix)
-    judged = [
-        (reason, None)
-        if reason
-        else (Reason("new_values", fields=" and ".join(sorted(body))), _item(number, row, "fix", body))
-        for number, row, body, reason in zip(range(len(rows)), rows, map(_fix_body, rows), why, strict=True)
-    ]
+    judged: list[Judged] = []
+    for number, (row, reason) in enumerate(_judged(frame, _why_not_fix)):
+        body = _fix_body(row)
+        why = Reason("new_values", fields=" and ".join(sorted(body)))
+        judged.append((reason, None) if reason else (why, _item(number, row, "fix", body)))
     return build_plan(FIX, frame, judged)
 
 
-def _judged(
-    frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]
-) -> tuple[list[dict[str, Any]], dict[str, OpenTargets], list[Reason | None]]:
-    """Rows, what is open of their posts, and why each is not sent."""
-    rows, now = list(target_rows(frame)), fetched_at(frame)
-    opened = open_targets(frame, rows)
-    why = [
-        Reason("target_twice")
-        if again
-        else why_no_act(row, now)
-        or why_not(row)
-        or (Reason("other_target_publishing") if opened[row["post_id"]].moving else None)
-        for row, again in zip(rows, repeated(rows), strict=True)
-    ]
-    return rows, opened, why
+def _judged(frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]) -> list[tuple[Row, Reason | None]]:
+    """Rows, each with how many targets of its post are `open`, and why it is not sent.
+
+    What is open is what the frame shows, or more where the posts had more before the frame was filtered. Nothing may touch a post with
+    a target in flight that was not chosen by hand (rule 3).
+    """
+    rows = list(target_rows(frame))
+    places = pd.Series([tuple(row[name] for name in TARGET_EPISODE[:3]) for row in rows], dtype=object)
+    twice = places.duplicated().to_list()
+    failed, in_flight, chosen = Counter[Any](), Counter[Any](), Counter[Any]()
+    for row, again in zip(rows, twice, strict=True):
+        if not again:
+            failed[row["post_id"]] += row["status"] == "failed"
+            in_flight[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES
+            chosen[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES and _why_no_act(row) is None
+    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
+    judged: list[tuple[Row, Reason | None]] = []
+    for row, again in zip(rows, twice, strict=True):
+        post = row["post_id"]
+        failed_before, moving_before = known.get(post, (0, 0))
+        moving = max(in_flight[post], moving_before)
+        reason = Reason("target_twice") if again else _why_no_act(row) or why_not(row)
+        if reason is None and moving > chosen[post]:
+            reason = Reason("other_target_publishing")
+        judged.append(({**row, "open": max(failed[post], failed_before) + moving}, reason))
+    return judged
+
+
+def _why_no_act(row: Row) -> Reason | None:
+    """Why no act may touch this target, whatever its verdict; None if one may."""
+    if nothing := why_no_id(row, "post_id"):
+        return nothing
+    if row["platform"] is None or row["account_id"] is None:
+        return Reason("target_missing")
+    if not isinstance(row["account_id"], str):
+        return why_no_id(row, "account_id")
+    status = row["status"]
+    if status == "published":
+        return Reason("already_published")
+    if status == "failed":
+        return None
+    if row["post_status"] in WAITING_STATUSES | WITHDRAWN_STATUSES:
+        return Reason("post_not_failed", status=row["post_status"])
+    if status not in IN_FLIGHT_STATUSES:
+        return Reason("target_not_failed", status=status or "of unknown status")
+    if row["age"] is None:
+        return Reason("in_flight_age_unknown", status=status)
+    if row["age"] < STUCK_AFTER:
+        return Reason("in_flight", status=status)
+    return None if row["retryable"] else Reason("in_flight_stuck", status=status)
 
 
 def _item(number: int, row: Row, action: str, body: dict[str, Any] | None) -> Item:
@@ -289,14 +305,14 @@ def _item(number: int, row: Row, action: str, body: dict[str, Any] | None) -> It
     seen = {name: row[name] for name in TARGET_EPISODE}
     post, platform, account = (row[name] for name in TARGET_EPISODE[:3])
     path = f"/v1/posts/{post}/retry" if body is None else f"/v1/posts/{post}/platforms/{platform}~{account}/fix"
-    return new_item(
-        number,
-        RETRY.name if body is None else FIX.name,
-        Subject("post", post),
-        row["attempt"],
-        path,
-        episode_identity(action, seen),
-        seen,
+    return Item(
+        row=number,
+        act=RETRY.name if body is None else FIX.name,
+        identity=episode_identity(action, seen),
+        attempt=row["attempt"],
+        subject=Subject("post", post),
+        path=path,
+        seen=seen,
         platform=platform,
         account=account,
         cause=row["cause"] or row["error_code"] or "",
@@ -328,7 +344,7 @@ def _why_not_fix(row: Row) -> Reason | None:
         return Reason("new_value_missing")
     if not str(body.get("mediaUrl", "https://")).startswith("https://"):
         return Reason("new_media_form")
-    return why_unfit(**{name: value for name, value in body.items() if name == "content"})
+    return why_unfit(content=body.get("content", "as it is"))
 
 
 def _fix_body(row: Row) -> dict[str, Any]:

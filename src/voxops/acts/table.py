@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from voxops.acts.act import Act
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, CREATE_ONE
@@ -15,7 +13,7 @@ from voxops.errors import LedgerError
 ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE)}
 
 
-def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
+def act_named(name: str) -> Act:
     """The act of a stored request or run.
 
     Raises
@@ -23,6 +21,6 @@ def act_named(name: str, acts: Mapping[str, Act] = ACTS) -> Act:
     LedgerError
         If there is no such act: the ledger was changed by hand, or written by a version that knows more.
     """
-    if name not in acts:
+    if name not in ACTS:
         raise LedgerError(f"the ledger has an unknown act, {name[:40]!r}; nothing of it is sent")
-    return acts[name]
+    return ACTS[name]

@@ -10,19 +10,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from voxops._support import safe
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, in_calendar, typed_time, well_formed
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
 from voxops.acts import keys
-from voxops.acts.act import Judged, PostAct, Requests, Row, changed_since_loaded
-from voxops.acts.create import accounts_of
-from voxops.acts.item import Form, Item, Request, Subject, blocked, settled
-from voxops.acts.plan import Plan, build_plan
-from voxops.acts.rows import (
+from voxops.acts.act import (
+    Form,
+    Item,
+    Judged,
+    PostAct,
+    Request,
+    Requests,
+    Row,
+    Subject,
+    blocked,
+    changed_since_loaded,
+    settled,
+)
+from voxops.acts.plan import (
+    Plan,
+    build_plan,
     episode_identity,
     fetched_at,
-    new_item,
     post_episode,
     target_rows,
     why_no_id,
@@ -37,12 +49,9 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import need_posts, plain_values, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.records import read_post
-from voxops.frames.times import placed, plain_units, shown_zone
+from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Column -> the field that it changes. Fields that no reading shows, such as media, are not here: nothing could settle a change of them.
 FIELDS = {
@@ -76,12 +85,10 @@ class Update(PostAct):
         """A named change also writes its marks, beside the whole metadata as just read."""
         form, (item,) = super().form(items), items
         metadata = None if state is None else _metadata(item, state)
-        return form if metadata is None else replace(form, body=canonical({**(item.body or {}), "metadata": metadata}))
+        return form if metadata is None else replace(form, body=canonical({**item.requested, "metadata": metadata}))
 
-    def forbids(self, item: Item, state: PostState | None, past: Requests) -> Reason | None:
+    def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, what the frame showed of it included."""
-        if state is None:
-            return super().forbids(item, state, past)
         if state.status not in OPEN:
             return Reason("not_changeable", status=state.status)
         if state.source == "single" and state.version is None:
@@ -90,31 +97,24 @@ class Update(PostAct):
             return changed
         return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
 
-    def done_before(self, request: Request, state: PostState | None, past: Requests) -> Request | Reason | None:
+    def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
-        if state is None:
-            return None
-        item, body = request.item, request.item.body or {}
+        item, body = request.item, request.item.requested
         name, (before, surely) = item.seen.get("change", ""), _values_before(request, state, past)
         shows = _compared(body, state)
         same = [field for field in before if keys.value_mark(body[field]) in before[field]]
-        done = settled(request, Outcome.SUCCEEDED, result_id=item.label)
         if name and before.keys() == body.keys():
             if (item.seen.get("by") or same == list(before)) and (surely == body.keys() or all(shows.values())):
-                return done
+                return _done(request)
             other = [field for field in before if field not in same] or list(before)
         else:  # what the API has kept in its own way is as requested
-            shows |= {
-                field: kept or shows[field]
-                for field, kept in _compared(body, state, loosely=True).items()
-                if field in same
-            }
+            kept = _compared(body, state, loosely=True)
+            shows |= {field: kept[field] or shows[field] for field in same}
             other = [field for field in before if shows[field] is False]
         if other:
-            return Reason(
-                "changed_before", fields=", ".join(sorted(other)), name=f"change={name!r}" if name else "no name"
-            )
-        return done if all(shows.values()) and not _waits_as_draft(item, state) else None
+            fields = ", ".join(sorted(other))
+            return Reason("changed_before", fields=fields, name=f"change={name!r}" if name else "no name")
+        return _done(request) if all(shows.values()) and not _waits_as_draft(item, state) else None
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post: changed, unless it shows something else than requested."""
@@ -123,12 +123,9 @@ class Update(PostAct):
         for request in requests:
             if state is None or state.post_id != request.item.subject.id or _waits_as_draft(request.item, state):
                 continue  # a draft may be scheduled in a moment: readings tell
-            shows = _compared(request.item.body or {}, state, loosely=True)
+            shows = _compared(request.item.requested, state, loosely=True)
             other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
-            if other:
-                done.append(_not_as_asked(request, Reason("shows_another", fields=other)))
-            else:
-                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
+            done.append(_not_as_asked(request, Reason("shows_another", fields=other)) if other else _done(request))
         return done
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
@@ -140,37 +137,23 @@ class Update(PostAct):
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
         """Neither as requested nor changed by anybody."""
-        done = any(
-            _shows(request.item.body or {}, state) and not _waits_as_draft(request.item, state) for request in requests
-        )
+        items = (request.item for request in requests)
+        done = any(_shows(item.requested, state) and not _waits_as_draft(item, state) for item in items)
         return untouched(state, baseline) and not done
 
-    def settle_reading(
-        self,
-        requests: Requests,
-        state: PostState,
-        tried: Attempted,
-        reply: Any = None,  # noqa: ARG002
-    ) -> list[Request]:
+    def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """As requested is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be in flight any more.
 
         Its version has moved on, so a request that still comes would be refused.
         """
-        moved_on = tried.baseline is None or not untouched(state, tried.baseline)
+        item, moved_on = request.item, not untouched(state, tried.baseline)
         late = moved_on and tried.since >= RESEND_UNANSWERED
-        done = []
-        for request in requests:
-            if request.outcome.final:
-                continue
-            loosely = moved_on and not _shows(_as_shown(request.item), state)
-            shows = _compared(request.item.body or {}, state, loosely=loosely)
-            if all(shows.values()) and not _waits_as_draft(request.item, state):
-                done.append(settled(request, Outcome.SUCCEEDED, result_id=request.item.label))
-            elif all(shows.values()) and late:
-                done.append(_not_as_asked(request, Reason("still_a_draft")))
-            elif False in shows.values() and late:
-                done.append(blocked(request, Reason("changed_since_sent")))
-        return done
+        shows = _compared(item.requested, state, loosely=moved_on and not _shows(_as_shown(item), state)).values()
+        if all(shows) and not _waits_as_draft(item, state):
+            return _done(request)
+        if all(shows) and late:
+            return _not_as_asked(request, Reason("still_a_draft"))
+        return blocked(request, Reason("changed_since_sent")) if False in shows and late else None
 
     def holds(self, row: Row, state: PostState | None) -> bool:
         """Whether it shows the fields as requested."""
@@ -184,6 +167,10 @@ class Update(PostAct):
 UPDATE = Update()
 
 
+def _done(request: Request) -> Request:
+    return settled(request, Outcome.SUCCEEDED, result_id=request.item.subject.id)
+
+
 def _not_as_asked(request: Request, why: Reason) -> Request:
     return settled(request, Outcome.FAILED, error_code=NOT_AS_ASKED, error_message=str(why))
 
@@ -193,25 +180,24 @@ def _values_before(request: Request, state: PostState, past: Requests) -> tuple[
 
     And the fields of which it is known that they were set.
     """
-    item, found = request.item, {field: set[str]() for field in request.item.body or {}}
+    item, found = request.item, {field: set[str]() for field in request.item.requested}
     surely = set[str]()
     name = item.seen.get("change", "")
     for one in past:
         failed = one.outcome is Outcome.FAILED and (
             one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
         )
-        if one.item.act != item.act or failed:
+        if failed or one.item.act != item.act or name not in {"", one.item.seen.get("change", "")}:
             continue
-        for field in (
-            found.keys() & (one.item.body or {}).keys() if name in {"", one.item.seen.get("change", "")} else ()
-        ):
-            found[field].add(keys.value_mark(one.item.asks(field)))
-            if one.outcome.final or _compared(one.item.body or {}, state)[field]:
+        for field in found.keys() & one.item.requested.keys():
+            found[field].add(keys.value_mark(one.item.requested[field]))
+            if one.outcome.final or _compared(one.item.requested, state)[field]:
                 surely.add(field)
     marks = (state.metadata or {}).get("voxopsChanges")
-    for field in found if name and isinstance(marks, Mapping) else ():
-        if mark := dict(marks or ()).get(keys.change_mark(name, field, state.post_id)):
-            found[field].add(as_mark(mark) or "")
+    if name and isinstance(marks, Mapping):
+        written = {field: marks.get(keys.change_mark(name, field, state.post_id)) for field in found}
+        for field in filter(written.get, found):
+            found[field].add(as_mark(written[field]) or "")
             surely.add(field)
     return {field: values for field, values in found.items() if values}, surely
 
@@ -232,22 +218,21 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
     ):
         return None
     marks = {
-        keys.change_mark(name, field, state.post_id): keys.value_mark(value)
-        for field, value in (item.body or {}).items()
+        keys.change_mark(name, field, state.post_id): keys.value_mark(value) for field, value in item.requested.items()
     }
     return {**shown, "voxopsChanges": {**before, **marks}}
 
 
 def _as_shown(item: Item) -> dict[str, Any]:
     """What the frame showed of a text and a time that a change is about: a post that still shows both was not changed there."""
-    shown, names = item.seen.get("shown") or {}, (("content", "content"), ("scheduledFor", "scheduled_for"))
-    return {field: shown[name] for field, name in names if item.asks(field) and shown.get(name)}
+    shown, names = item.seen.get("shown", {}), (("content", "content"), ("scheduledFor", "scheduled_for"))
+    return {field: shown[name] for field, name in names if item.requested.get(field) and shown.get(name)}
 
 
 def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     """Whether a new text has what the frame showed of the old one, and that was cut: what was behind would be lost."""
-    text, now = item.asks("content") or "", state.content or ""
-    shown = (item.seen.get("shown") or {}).get("content") or ""
+    text, now = item.requested.get("content") or "", state.content or ""
+    shown = item.seen.get("shown", {}).get("content") or ""
     beginning = shown.rstrip(".… ")
     cut = beginning in text and len(now) > len(beginning) and same_text(shown, now)
     return bool(beginning) and cut and as_read(shown) != as_read(now)
@@ -286,7 +271,7 @@ def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str
     if (when := body.get("scheduledFor")) is not None:
         to_the_minute = datetime.fromisoformat(when).replace(second=0, microsecond=0).isoformat()
         found["scheduledFor"] = any(same_time(state.scheduled_for, each) for each in (when, *[to_the_minute] * loosely))
-    for name, values in (("tags", state.tags), ("accountIds", accounts_of(state) or None)):
+    for name, values in (("tags", state.tags), ("accountIds", state.accounts or None)):
         if name in body and values is not None:
             found[name] = sorted(set(values)) == sorted(set(body[name]))
     return found
@@ -299,7 +284,7 @@ def _shows(body: Row, state: PostState, *, loosely: bool = False) -> bool:
 
 def _waits_as_draft(item: Item, state: PostState) -> bool:
     """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
-    return state.status == "draft" and "scheduledFor" in (item.body or {})
+    return state.status == "draft" and "scheduledFor" in item.requested
 
 
 def plan_update(
@@ -366,16 +351,17 @@ def plan_update(
             "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
         )
     if change is not None:
-        if not isinstance(change, str) or not keys.campaign_name(well_formed(change)):
+        name = keys.campaign_name(change) if isinstance(change, str) else ""
+        if not name:
             raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
-        posts = posts.assign(change=keys.campaign_name(well_formed(change)))
+        posts = posts.assign(change=name)
     if to is not None:
         several = isinstance(to, Iterable) and not isinstance(to, str)
-        times = _for_each(to, posts) if several else _utc([_time(to, shown_zone(posts))] * len(posts))
+        times = _for_each(to, posts) if several else parse_times([_time(to, shown_zone(posts))] * len(posts))
         return _planned(posts.assign(new_scheduled_for=times), drafts=False)
     if by is not None:
         step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-        times = _utc([text and _later(text, step) for text in old])
+        times = parse_times([text and _later(text, step) for text in old])
         return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=True)
     if not any(name in posts.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
@@ -386,78 +372,71 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
     """The plan of one change per post; `drafts` says whether drafts may get a time."""
     now = fetched_at(frame)
     columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
-    moment = None if now is None else now.to_pydatetime()
 
     def judge(number: int, row: Row) -> Judged:
-        values = {name: column[number] for name, column in columns.items()}
-        if reason := _why_not(row, values, drafts=drafts, by=by):
+        row = {**row, **{name: column[number] for name, column in columns.items()}}
+        shown = {"scheduled_for": utc_text(row["scheduled_for"]), "content": row["content"]}
+        body, episode = asked(row), post_episode(row)
+        if reason := _why_not(row, drafts=drafts, by=by) or _why_not_asked(body, row, shown, now):
             return reason, None
-        body, episode = asked(values), post_episode(row)
-        if reason := _why_not_asked(body, values, moment, draft=row["status"] == "draft"):
-            return reason, None
-        shown = {"scheduled_for": utc_text(values["scheduled_for"]), "content": values["content"]}
-        seen: dict[str, Any] = {
-            **episode,
-            "shown": {name: text for name, text in shown.items() if name in frame.columns},
-        }
         identity = episode_identity("update", episode, body)
-        if values["change"]:
-            change = keys.campaign_name(well_formed(str(values["change"])))
+        seen = {**episode, "shown": {name: text for name, text in shown.items() if name in frame.columns}}
+        if row["change"]:
+            change = keys.campaign_name(str(row["change"]))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
-        subject, path, more = (
-            Subject("post", row["post_id"]),
-            f"/v1/posts/{row['post_id']}",
-            {"cause": row["status"], "body": body},
+        item = Item(
+            row=number,
+            act=UPDATE.name,
+            identity=identity,
+            attempt=row["attempt"],
+            subject=Subject("post", row["post_id"]),
+            path=f"/v1/posts/{row['post_id']}",
+            seen=seen,
+            body=body,
+            method="PATCH",
+            cause=row["status"],
         )
-        item = new_item(number, UPDATE.name, subject, row["attempt"], path, identity, seen, method="PATCH", **more)
         return Reason("new_values", fields=", ".join(_NAMES.get(name, name) for name in sorted(body))), item
 
     return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])
 
 
-def _why_not(row: Row, values: Row, *, drafts: bool, by: bool) -> Reason | None:
+def _why_not(row: Row, *, drafts: bool, by: bool) -> Reason | None:
     """Why a post can't be changed; None if it can."""
     if nothing := why_no_id(row, "post_id"):
         return nothing
     if row["status"] not in OPEN:
         return Reason("not_changeable", status=row["status"])
-    new, old = values["new_scheduled_for"], values["scheduled_for"]
+    new = row["new_scheduled_for"]
     if row["status"] == "draft" and not drafts and (by or new is not None):
         return Reason("draft_would_go_out")
-    return Reason("time_unmovable", value=str(old)[:40]) if by and new is None else None
+    return Reason("time_unmovable", value=str(row["scheduled_for"])[:40]) if by and new is None else None
 
 
-def _why_not_asked(body: Row, values: Row, now: datetime | None, *, draft: bool) -> Reason | None:
-    """Why what is requested can't be; None if it can."""
+def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Reason | None:
+    """Why what is requested can't be; None if it can. `shown` is what the frame shows now."""
     if not body:
         return Reason("nothing_requested", columns=", ".join(FIELDS))
     if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
         return Reason("accounts_form")
     raw = {_SHEET.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
-        raw["scheduled_for"] = values["new_scheduled_for"]
+        raw["scheduled_for"] = row["new_scheduled_for"]
     if reason := why_unfit(now, **raw):
         return reason
-    old = {"scheduledFor": utc_text(values["scheduled_for"]), "content": values["content"]}
-    lets_out = draft and "scheduledFor" in body  # also with the time that it has: so it gets scheduled
-    same = body.keys() <= old.keys() and all(
-        same_time(value, old[name]) if name == "scheduledFor" else value == old[name] for name, value in body.items()
+    if row["status"] == "draft" and "scheduledFor" in body:  # also with the time that it has: so it gets scheduled
+        return None
+    as_shown = {"scheduledFor": shown["scheduled_for"], "content": shown["content"]}
+    same = body.keys() <= as_shown.keys() and all(
+        same_time(value, as_shown[name]) if name == "scheduledFor" else value == as_shown[name]
+        for name, value in body.items()
     )
-    return Reason("unchanged") if same and not lets_out else None
-
-
-def _utc(times: Sequence[Any]) -> pd.DatetimeIndex:
-    """Times as a column."""
-    import pandas as pd
-
-    return pd.DatetimeIndex(pd.to_datetime(pd.Series(times, dtype="object"), utc=True, format="ISO8601")).as_unit("us")
+    return Reason("unchanged") if same else None
 
 
 def _for_each(to: Any, posts: pd.DataFrame) -> Any:
     """One time per row, in the order of the frame; whether each is fit is decided per row."""
-    import pandas as pd
-
     if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
         raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
     if isinstance(to, pd.Series):
@@ -474,8 +453,6 @@ def _for_each(to: Any, posts: pd.DataFrame) -> Any:
 
 def _time(to: Any, tz: str) -> str:
     """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
-    import pandas as pd
-
     zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
     refusal = PlanError(
         f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
@@ -497,16 +474,13 @@ def _time(to: Any, tz: str) -> str:
 def _later(text: str, step: timedelta) -> str | None:
     """A time moved by a step; None where no calendar has it."""
     try:
-        moved = datetime.fromisoformat(text) + step
+        return (datetime.fromisoformat(text) + step).isoformat()
     except OverflowError:
         return None
-    return moved.isoformat() if in_calendar(moved) else None
 
 
 def _step(by: Any) -> timedelta:
     """How much later."""
-    import pandas as pd
-
     refusal = PlanError(
         f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
         "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"

@@ -115,7 +115,7 @@ def settable(state: PostState) -> dict[str, Any]:
     shown = {
         "content": state.content if state.source == "single" else None,  # lists may cut it
         "scheduled_for": when,
-        "accounts": sorted(target.account_id for target in state.targets if target.account_id),
+        "accounts": sorted(state.accounts),
         "tags": None if state.tags is None else sorted(state.tags),
         "metadata": state.metadata,
     }

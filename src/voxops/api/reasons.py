@@ -310,14 +310,14 @@ class _Gap:
     __repr__ = __str__ = lambda _: "…"
 
 
-def read_reason(text: str) -> Reason | str:
-    """The reason that a ledger keeps, or the text as it is where that is none of this catalogue."""
+def read_reason(text: str) -> Reason:
+    """The reason that a ledger keeps, with the text as its words where that is none of this catalogue."""
     try:
         code, params, place = json.loads(text)
         found = Reason(code, **params).at(place)
         str(found)
     except (ValueError, TypeError, LookupError):
-        return text
+        return Reason("unreadable", words=text)
     return found
 
 

@@ -107,6 +107,11 @@ class PostState:
         return next((target for target in self.targets if target.place == place), None)
 
     @property
+    def accounts(self) -> list[str]:
+        """The accounts of the post, as far as it shows them."""
+        return [target.account_id for target in self.targets if target.account_id]
+
+    @property
     def failed_targets(self) -> int:
         """How many targets failed."""
         return sum(target.status == "failed" for target in self.targets)

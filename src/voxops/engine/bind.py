@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxops._support.canonical import as_kept
-from voxops.acts.act import Act
+from voxops.acts.act import Act, Item, Request, Subject, settled
 from voxops.acts.cancel import of_create
 from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
-from voxops.acts.item import Item, Request, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
@@ -241,14 +240,11 @@ class Binder:
                 reasons.get(item.row),
                 where[item.row][0],
                 item.cause if where[item.row][1] else None,
-                tuple(request for row in item.after if (request := rows.get(row)) is not None),
             )
             for item in items
         ]
         frame = pack(plan._stored_table())
-        ledger.runs.start(
-            head, run_rows, [(number, len(some)) for number, _, some in chunks], reason=reason, frame=frame
-        )
+        ledger.runs.start(head, run_rows, reason=reason, frame=frame)
         ledger.runs.live([head.id])
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(wanted)
@@ -322,7 +318,7 @@ class Binder:
         tags = [
             one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
         ]
-        ours = [one.item.asks("tags") for one in tags if one.item.asks("tags") is not None]
+        ours = [one.item.requested["tags"] for one in tags if "tags" in one.item.requested]
         shows = not _SHOWN & set(differs) or post.shown in {None, shown_of_body(body)}
         return shows and bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ())
 
@@ -362,7 +358,7 @@ class Binder:
             return None
         content = body.get("content", state.content)
         when = body.get("scheduledFor", state.scheduled_for)
-        accounts = body.get("accountIds") or [target.account_id for target in state.targets if target.account_id]
+        accounts = body.get("accountIds") or state.accounts
         return shown_hash(content, accounts, when) if content and when and accounts else None
 
     def _abandon_others(self, known: Known) -> None:

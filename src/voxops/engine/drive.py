@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
-from voxops.acts.item import Request
+from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
@@ -238,7 +238,7 @@ class Driver:
             if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
                 continue
             act = act_named(request.item.act)
-            place = ("chunk", row.chunk) if act.bulk else (act.name, act.group(request.item), row.canary is not None)
+            place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group, row.canary is not None)
             group = groups.setdefault(place, Group(current.run, act, row.chunk, []))
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))

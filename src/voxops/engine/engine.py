@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.item import Request, Subject, settled
+from voxops.acts.act import Request, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason

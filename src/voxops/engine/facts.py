@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, PostAct
+from voxops.acts.act import Act, PostAct, Request, Subject, blocked, settled
 from voxops.acts.create import asked_hash, shown_of_body
-from voxops.acts.item import Request, Subject, blocked, settled
 from voxops.acts.redeliver import Redeliver
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.evidence import (
     Attempted,
     Baseline,
+    delivery_ended,
     delivery_untouched,
     is_newer,
     next_try,
@@ -97,7 +97,6 @@ class Gate:
     stopped: Reason | None = None
     canaries: Mapping[str, Reason] = field(default_factory=dict)
     ahead: frozenset[int] = frozenset()  # requests that are canaries themselves
-    first: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Knowledge:
@@ -161,8 +160,7 @@ class Knowledge:
         if looked is None or moment is None:
             return {one.id: base for one in requests}, call
         if state is None:
-            gone = Reason("delivery_gone" if act.about == "delivery" else "post_gone")
-            found = [blocked(one, gone) for one in requests] if looked >= PROOF_AFTER else []
+            found = [blocked(one, act.gone) for one in requests] if looked >= PROOF_AFTER else []
             return self._with(base, requests, found), call
         if isinstance(act, Redeliver):
             return self._open_delivery(act, call, requests, state, base), call
@@ -243,10 +241,13 @@ class Knowledge:
         self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
         """What the present record of a delivery makes of an act on it (rule 19)."""
-        baseline, long_ago = call.baseline or {}, (base.looked or 0.0) >= PROOF_AFTER
-        if act.ended(baseline, state, long_ago=long_ago and call.state == "accepted"):
+        baseline = call.baseline or {}
+        touched = not delivery_untouched(baseline, state)
+        # After long a count that rose alone is the same result again.
+        same_again = touched and call.state == "accepted" and (base.looked or 0.0) >= PROOF_AFTER
+        if delivery_ended(baseline, state) or same_again:
             return self._with(base, requests, act.settle_reading(requests, state))
-        if call.state == "unknown" and not delivery_untouched(baseline, state):
+        if call.state == "unknown" and touched:
             base = replace(base, doubtful=Reason("changed_in_doubt"))
         return {one.id: base for one in requests}
 
@@ -286,7 +287,8 @@ class Knowledge:
         if not bare:
             return []
         known = self.ledger.seen.of_posts(bare)
-        claimed = {post for post, one in known.items() if one.is_ours} | self.ledger.requests.of_posts(bare).keys()
+        claimed = {post for post, one in known.items() if one.is_ours}
+        claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
         return presence.candidates(
             requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
         )
@@ -297,7 +299,7 @@ class Knowledge:
         """What is known of a new create call."""
         ledger, readings = self.ledger, self.readings
         size, less = ledger.runs.chunk(run, chunk)
-        most, _ = ledger.requests.bounds(one.id for one in requests)
+        most = min((one.most for one in requests if one.most is not None), default=None)
         facts = CallFacts(
             now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
         )
@@ -414,21 +416,22 @@ class Unsent:
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
         creates = [one for one in requests if act_named(one.item.act).about == "create"]
-        others = {str(one.item.subject) for one in requests if act_named(one.item.act).about != "create"}
+        others = {one.item.subject for one in requests if act_named(one.item.act).about != "create"}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
         self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
-        self._in_flight: dict[str | None, list[Request]] = {}
-        for alike, request in ledger.requests.alike_in_flight(self._shown.values()) if creates else ():
-            self._in_flight.setdefault(alike, []).append(request)
-        self._attempts = ledger.requests.attempts_in_flight([one.item.identity for one in creates]) if creates else {}
+        self._in_flight: dict[str | None, list[Request]] = {}  # by identity, and by what a post would show
+        rows = [one.item.identity for one in creates]
+        for one in ledger.requests.in_flight(rows, self._shown.values()) if creates else ():
+            for name in (one.item.identity, one.alike):
+                self._in_flight.setdefault(name, []).append(one)
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
         self._calls: dict[str, list[Call]] = {}
-        for call in ledger.calls.on(others) if others else ():
+        for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
-        self._past = ledger.requests.pasts(others) if others else {}
-        first = sorted({each for one in requests for each in gate.first.get(one.id, ())})
-        self._first = ledger.requests.get(first) if first else {}
+        self._past: dict[Subject, list[Request]] = {}
+        for one in ledger.requests.past(*others) if others else ():
+            self._past.setdefault(one.item.subject, []).append(one)
 
     def take(self, request: Request) -> None:
         """It goes into the call that is written now."""
@@ -439,17 +442,16 @@ class Unsent:
         """What is known of one of them."""
         gate, act = self._gate, act_named(request.item.act)
         canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
-        first = tuple(self._first[each].outcome for each in gate.first.get(request.id, ()) if each in self._first)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
-        if act.about != "create" and request.item.subject.kind == "row":  # of a create that has not ended
-            first = (*first, Outcome.PENDING)
+        # What comes of a create is withdrawn once that has ended.
+        first = (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
         passed = act.has_passed(request.item, self._now)
         return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
 
     def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
         shown = self._shown[request.id]
-        others = [*self._attempts.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
+        others = [*self._in_flight.get(request.item.identity, ()), *self._in_flight.get(shown, ())]
         if shown in self._taken:
             others.append(self._taken[shown])
         if alike is None and others:
@@ -485,7 +487,7 @@ class Unsent:
             moment = None  # what lists leave out decides, too
         if moment is None:
             return found
-        past = self._past.get(subject, [])
+        past = self._past.get(request.item.subject, [])
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
         return found | {"read": moment.at, "done": done, "forbidden": forbidden, "kept": self._kept(request)}
@@ -511,13 +513,12 @@ class Unsent:
 
 
 def gate_of(ledger: Ledger, head: RunHead) -> Gate:
-    """What holds the rows of a run beside the run itself: its canaries, and what must come first."""
-    rows = ledger.runs.rows(head.id)
-    first = {row.request: row.first for row in rows if row.first and row.request is not None}
+    """What holds the rows of a run beside the run itself: its canaries."""
     if not head.canaries:
-        return Gate(first=first)
+        return Gate()
+    rows = ledger.runs.rows(head.id)
     ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
-    return Gate(None, canaries_of(ledger, head.id), ahead, first)
+    return Gate(None, canaries_of(ledger, head.id), ahead)
 
 
 def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:

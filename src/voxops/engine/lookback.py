@@ -19,7 +19,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import ATTACHED_WITHIN, COLLISIONS_WITHIN, PROOF_AFTER, RESEND_ANSWERED, RESEND_UNANSWERED
 from voxops.engine.reduce import decoded
 from voxops.errors import VoxopsError
-from voxops.ledger.copies import copies_of
+from voxops.ledger.audit import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
 from voxops.model import Outcome
@@ -49,15 +49,14 @@ async def find_duplicates(engine: Engine, run: str) -> Reason | None:
 def _recent(engine: Engine, run: str) -> list[Call]:
     """The calls of a run that were sent lately; what failed some time ago is left alone, as a later try is somebody's next attempt."""
     ledger, now = engine.ledger, engine.known.now
+    requests = ledger.requests.of_run(run)
+    well = {one.id for one in requests.values() if one.outcome is Outcome.SUCCEEDED}
     return [
         call
-        for call in ledger.calls.of_requests(ledger.requests.of_run(run))
+        for call in ledger.calls.of_requests(requests)
         if call.state in {"closed", "accepted"}
         and now - call.last_sent <= ATTACHED_WITHIN
-        and (
-            now - call.end <= COLLISIONS_WITHIN
-            or all(one.outcome is Outcome.SUCCEEDED for one in ledger.requests.formed_for(call.id))
-        )
+        and (now - call.end <= COLLISIONS_WITHIN or well.issuperset(ledger.requests.formed_for(call.id)))
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts.item import Request
+from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import COUNT_SETTLES_AFTER
@@ -251,7 +251,7 @@ class OpenCalls:
                 continue
             shown, said = self._decide(call, requests)
             if shown != call:
-                ledger.calls.note([shown])
+                ledger.calls.note(shown)
             looked.changed.extend(self._write(shown, said))
             if shown.collided and act_named(call.act).about == "create":
                 rows = ledger.requests.duplicated(one.id for one in requests)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from voxops.acts.act import Act
-from voxops.acts.plan import PLAN_COLUMNS, RESULT_TYPES, Plan
+from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
@@ -24,7 +24,6 @@ from voxops.frames.columns import plain_values
 from voxops.frames.records import build, read_posts
 from voxops.frames.times import parse_times
 from voxops.ledger import audit
-from voxops.ledger.copies import copies_of
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
@@ -46,7 +45,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
     seen = states = _newest(table, audit.seen_states(ledger, run))
-    if act.keeps_old_errors():
+    if act.keeps_old_errors:
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
     failed = (table["outcome"] == Outcome.FAILED).to_list()
@@ -57,7 +56,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     attempts = [
         1 if anew and seen[place] else attempt + 1 for place, attempt in zip(places, rows["attempt"], strict=True)
     ]
-    extra = {*PLAN_COLUMNS, *RESULT_TYPES} - {"attempt", *_ERRORS}
+    extra = {*PLAN_TYPES, *RESULT_TYPES} - {"attempt", *_ERRORS}
     rows = rows.drop(columns=list(extra), errors="ignore").assign(attempt=pd.array(attempts, dtype="Int64"))
     rows.attrs = {name: value for name, value in table.attrs.items() if name != "open_targets"}
     if "post_id" in rows.columns:
@@ -77,15 +76,15 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
     items = [one.item for one in ledger.requests.of_run(run).values()]
     await engine.eyes.refresh([item for item in items if act_named(item.act).about == "create"])
     await engine.eyes.listing()
-    before = copies_of(ledger, run)
+    before = audit.copies_of(ledger, run)
     await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []
-    for copy in copies_of(ledger, run):
+    for copy in audit.copies_of(ledger, run):
         for post_id in copy.others:
             single = await engine.eyes.reader.single(post_id)
             if single is not None:  # else somebody has deleted it meanwhile
                 records.append(single[0])
-                rows.append((copy.request.item.label, copy.keep))
+                rows.append((copy.label, copy.keep))
     frame = build("posts", records, fetched_at=engine.client.now().isoformat())
     return frame.assign(
         row=pd.array([label for label, _ in rows], dtype="string"),

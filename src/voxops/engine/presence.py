@@ -10,8 +10,8 @@ from typing import Any
 
 from voxops._support.canonical import as_read
 from voxops.acts import keys
-from voxops.acts.create import accounts_of, asked_hash, shown_of_body, shown_of_state
-from voxops.acts.item import Request, settled
+from voxops.acts.act import Request, settled
+from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -166,7 +166,7 @@ def could_be(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
     """
     if state.mark is not None or (marks and state.has_metadata):
         return False
-    accounts, content, when = accounts_of(state), state.content, state.scheduled_for
+    accounts, content, when = state.accounts, state.content, state.scheduled_for
     elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
     at_another_time = (
         when is not None

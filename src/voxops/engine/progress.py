@@ -119,7 +119,8 @@ class Reporter(Progress):
         self._ledger = ledger
         self._run = run
         self._held_up = ""
-        head, counts = ledger.runs.head(run), audit.cells(ledger, run)
+        head = ledger.runs.head(run)
+        counts, _ = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
         super().__init__(client, observer, run, head.action, title, cells=cells_of(counts), held=head.held)
 
@@ -149,8 +150,8 @@ class Reporter(Progress):
             self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
             return
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            cells = cells_of(audit.cells(self._ledger, self._run))
-            if cells != self.snapshot.cells:
+            counts, _ = audit.tally(self._ledger, self._run)
+            if (cells := cells_of(counts)) != self.snapshot.cells:
                 self.show(replace(self.snapshot, cells=cells))
 
     async def follow(self, current: Pass) -> None:

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voxops.acts.act import Item, Subject
 from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
-from voxops.acts.item import Item, Subject
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState

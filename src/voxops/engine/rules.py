@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from voxops.acts.item import Request
+from voxops.acts.act import Request
 from voxops.api.reasons import Reason
 from voxops.api.timing import (
     CAMPAIGN_QUIET,

@@ -13,9 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act
+from voxops.acts.act import Act, Request, settled
 from voxops.acts.create import asked_hash, shown_of_body
-from voxops.acts.item import Request, settled
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
@@ -155,8 +154,7 @@ class Sender:
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
         return ledger.calls.send(
-            form, requests, run=group.run, act=act.name, subject=subject, baseline=_baseline(state), credential=known.credential, owner=self._owner,
-            now=known.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
         )  # fmt: skip
 
     def take_again(self, number: int, gate: Gate) -> Call | None:
@@ -203,7 +201,6 @@ class Sender:
 
         def work() -> Sent:
             requests = self._ledger.requests.of_call(call.id)
-            _, pages = self._ledger.requests.bounds(one.id for one in requests)
             other = isinstance(data, Mapping) and act.is_of_another(requests, call.path, data)
             event = Event(
                 reply.status,
@@ -213,7 +210,7 @@ class Sender:
                 creates=act.about == "create",
                 decodes=act.decodes(data) and not other and endpoint is not None,
                 polled=endpoint is not None and polled(endpoint) is not None,
-                page=pages == {reply.status},
+                page={one.page for one in requests} == {reply.status},
                 asks_to_wait="retry-after" in reply.headers,
             )
             # What is queued may be about another job, whose name it bears: it was queued all the same.

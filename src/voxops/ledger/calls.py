@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from voxops._support.canonical import fingerprint
-from voxops.acts.item import Form, Request, Subject
+from voxops._support.canonical import fingerprint, json_text
+from voxops.acts.act import Form, Request
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
-from voxops.ledger.records import CALL, Call, json_or_none, read_call, reason_text
-from voxops.ledger.store import Part
+from voxops.ledger.records import Call, columns, read_call, reason_text
+from voxops.ledger.store import SOME, Part
 
+_CALL = columns(Call)
 # The call as it was handed to its sender.
 _ITS_OWN = "id = ? AND state = 'sent' AND owner = ? AND tries = ?"
 
@@ -26,16 +26,15 @@ class Calls(Part):
         requests: Sequence[Request],
         *,
         run: str,
-        act: str,
-        subject: Subject,
         baseline: Mapping[str, Any] | None,
         credential: str,
         owner: str,
         now: float,
     ) -> Call:
         """Write a new call as sent, in the transaction that decides about it (rule 8)."""
+        item = requests[0].item
         values = (
-            run, act, form.method, form.path, form.body, form.key, str(subject), json_or_none(baseline), credential,
+            run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
             _hash(form.method, form.path, form.body, form.key), len(requests), now, now, owner, self._store.now() + self._store.lease,
         )  # fmt: skip
         with self._store.atomic() as db:
@@ -45,68 +44,51 @@ class Calls(Part):
                 values,
             )
             call = int(cursor.lastrowid or 0)
-            db.executemany(
-                "INSERT INTO call_rows (call, position, request) VALUES (?, ?, ?)",
-                [(call, at, one.id) for at, one in enumerate(requests)],
+            ids = [one.id for one in requests]
+            self._store.write(
+                "INSERT INTO call_rows (call, position, request) SELECT ?, key, value FROM json_each(?)", call, ids
             )
-            db.executemany(
-                "UPDATE requests SET call = ?, blocked = 0, reason = '' WHERE id = ?",
-                [(call, one.id) for one in requests],
-            )
+            self._store.write(f"UPDATE requests SET call = ?, blocked = 0, reason = '' WHERE id {SOME}", call, ids)
         return self.get(call)
 
     def send_again(self, call: Call, *, owner: str, now: float) -> Call:
         """Write a further try of a call that may have had an effect, under its key."""
-        lease = self._store.now() + self._store.lease
-        with self._store.atomic() as db:
-            db.execute(
-                """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0, owner = ?, lease_until = ?,
-                   resent = 1, sighted = NULL, reason = '' WHERE id = ?""",
-                (now, owner, lease, call.id),
-            )
+        self._store.write(
+            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0, owner = ?, lease_until = ?,
+               resent = 1, sighted = NULL, reason = '' WHERE id = ?""",
+            now, owner, self._store.now() + self._store.lease, call.id,
+        )  # fmt: skip
         return self.get(call.id)
 
     def get(self, call: int) -> Call:
         """One call."""
-        return read_call(self._store.query(f"SELECT {CALL} FROM calls WHERE id = ?", (call,))[0])
+        return self.some([call])[0]
 
     def some(self, ids: Iterable[int]) -> list[Call]:
         """Calls by their ids, in order."""
-        rows = self._store.query(
-            f"SELECT {CALL} FROM calls WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (json.dumps(list(ids)),),
-        )
-        return [read_call(row) for row in rows]
+        return self._find(f"id {SOME}", ids)
 
     def open(self) -> list[Call]:
         """Every call that still answers for a request."""
-        return [
-            read_call(row) for row in self._store.query(f"SELECT {CALL} FROM calls WHERE state <> 'closed' ORDER BY id")
-        ]
+        return self._find("state <> 'closed'")
 
     def on(self, subjects: Iterable[str]) -> list[Call]:
         """Open calls on these subjects (rule 2)."""
-        rows = self._store.query(
-            f"SELECT {CALL} FROM calls WHERE state <> 'closed' AND subject IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (json.dumps(list(subjects)),),
-        )
-        return [read_call(row) for row in rows]
+        return self._find(f"state <> 'closed' AND subject {SOME}", subjects)
 
     def of_requests(self, ids: Iterable[int]) -> list[Call]:
         """Every call that was formed for one of these requests, closed ones included."""
-        rows = self._store.query(
-            f"""SELECT {CALL} FROM calls WHERE id IN (SELECT call FROM call_rows WHERE request IN (SELECT value FROM json_each(?)))
-                ORDER BY id""",
-            (json.dumps(list(ids)),),
-        )
-        return [read_call(row) for row in rows]
+        return self._find(f"id IN (SELECT call FROM call_rows WHERE request {SOME})", ids)
+
+    def _find(self, where: str, *values: Any) -> list[Call]:
+        return list(map(read_call, self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)))
 
     def has_followed(self, calls: Iterable[int]) -> set[int]:
         """Which of these calls were followed by another one on their subject: its counts tell of later ones."""
         rows = self._store.query(
-            """SELECT DISTINCT one.id FROM calls AS one JOIN calls AS later USING (subject)
-               WHERE later.id > one.id AND one.id IN (SELECT value FROM json_each(?))""",
-            (json.dumps(list(calls)),),
+            f"""SELECT DISTINCT one.id FROM calls AS one JOIN calls AS later USING (subject)
+                WHERE later.id > one.id AND one.id {SOME}""",
+            calls,
         )
         return {int(call) for (call,) in rows}
 
@@ -123,16 +105,16 @@ class Calls(Part):
 
     def unsend(self, call: Call) -> None:
         """Nothing of a try has happened: it is as before, also where its lease was over by then; not if another one has followed."""
-        with self._store.atomic() as db:
-            changed = db.execute(
+        with self._store.atomic():
+            changed = self._store.write(
                 """UPDATE calls SET state = 'unknown', tries = tries - 1, owner = NULL, lease_until = NULL
                    WHERE id = ? AND tries = ? AND state IN ('sent', 'unknown')""",
-                (call.id, call.tries),
-            ).rowcount
+                call.id, call.tries,
+            )  # fmt: skip
             if changed and call.tries == 1:  # what has not been sent is in no call
-                db.execute("UPDATE requests SET call = NULL WHERE call = ?", (call.id,))
-                db.execute("DELETE FROM call_rows WHERE call = ?", (call.id,))
-                db.execute("DELETE FROM calls WHERE id = ?", (call.id,))
+                self._store.write("UPDATE requests SET call = NULL WHERE call = ?", call.id)
+                self._store.write("DELETE FROM call_rows WHERE call = ?", call.id)
+                self._store.write("DELETE FROM calls WHERE id = ?", call.id)
 
     def end(
         self,
@@ -147,57 +129,45 @@ class Calls(Part):
         reason: Reason | None = None,
     ) -> bool:
         """Write how a try ended; False if it is not the call's last try any more."""
-        with self._store.atomic() as db:
-            changed = db.execute(
+        with self._store.atomic():
+            changed = self._store.write(
                 f"""UPDATE calls SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, refused = ?, reason = ?, owner = NULL,
                     lease_until = NULL WHERE {_ITS_OWN}""",
-                (state, status, reply, answered, now, refused, reason_text(reason), *_own(call)),
-            ).rowcount
+                state, status, reply, answered, now, refused, reason_text(reason), call.id, call.owner, call.tries,
+            )  # fmt: skip
             self.close(call.id)
         return bool(changed)
 
     def close(self, call: int) -> None:
         """Close a call that answers for no request any more."""
-        with self._store.atomic() as db:
-            db.execute(
-                """UPDATE calls SET state = 'closed' WHERE id = ? AND state <> 'sent'
-                   AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.call = calls.id)""",
-                (call,),
-            )
+        self._store.write(
+            """UPDATE calls SET state = 'closed' WHERE id = ? AND state <> 'sent'
+               AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.call = calls.id)""",
+            call,
+        )
 
-    def expire(self) -> list[int]:
-        """Every call in flight whose lease has run out is unknown: its sender died or sleeps (rule 21).
+    def expire(self) -> int:
+        """Every call in flight whose lease has run out is unknown: its sender died or sleeps (rule 21). Return how many.
 
         A lease that ends later than any could was taken before the clock was set back, and is over.
         """
-        with self._store.atomic() as db:
-            now = self._store.now()
-            rows = db.execute(
-                "SELECT id FROM calls WHERE state = 'sent' AND NOT (? < lease_until AND lease_until <= ? + ?)",
-                (now, now, self._store.lease + CLOCKS_DIFFER),
-            ).fetchall()
-            db.executemany("UPDATE calls SET state = 'unknown', owner = NULL, lease_until = NULL WHERE id = ?", rows)
-        return [int(call) for (call,) in rows]
+        now = self._store.now()
+        return self._store.write(
+            """UPDATE calls SET state = 'unknown', owner = NULL, lease_until = NULL
+               WHERE state = 'sent' AND NOT (? < lease_until AND lease_until <= ?)""",
+            now, now + self._store.lease + CLOCKS_DIFFER,
+        )  # fmt: skip
 
-    def note(self, calls: Iterable[Call]) -> None:
-        """Write what readings have shown of calls: their state, when their subject was seen in flight, counts below, and why they wait."""
-        with self._store.atomic() as db:
-            db.executemany(
-                "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state NOT IN ('sent', 'closed')",
-                [
-                    (one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries)
-                    for one in calls
-                ],
-            )  # fmt: skip
+    def note(self, one: Call) -> None:
+        """Write what readings have shown of a call: its state, when its subject was seen in flight, counts below, and why it waits."""
+        self._store.write(
+            "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state NOT IN ('sent', 'closed')",
+            one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries,
+        )  # fmt: skip
 
     def note_collided(self, calls: Iterable[int]) -> None:
         """Somebody else has done the same at the same moment (rule 31)."""
-        with self._store.atomic() as db:
-            db.executemany("UPDATE calls SET collided = 1 WHERE id = ?", [(call,) for call in calls])
-
-
-def _own(call: Call) -> tuple[int, str | None, int]:
-    return call.id, call.owner, call.tries
+        self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)
 
 
 def _hash(*parts: Any) -> str:

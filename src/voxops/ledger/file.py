@@ -15,18 +15,19 @@ from pathlib import Path
 from voxops._support.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
-__all__ = ["APPLICATION_ID", "SCHEMA_HASH", "default_path", "explain", "open_database"]
-
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
 BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process that writes it
 
 SCHEMA = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE requests (
-        id INTEGER PRIMARY KEY,
-        act TEXT NOT NULL, identity TEXT NOT NULL, attempt INTEGER NOT NULL, asked INTEGER NOT NULL,
-        subject TEXT NOT NULL, label TEXT NOT NULL, platform TEXT NOT NULL, campaign TEXT NOT NULL,
-        requested TEXT NOT NULL, mark TEXT, alike TEXT, item TEXT NOT NULL, hash TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, item TEXT NOT NULL, hash TEXT NOT NULL,
+        act TEXT NOT NULL AS (json_extract(item, '$.act')) STORED,
+        identity TEXT NOT NULL AS (json_extract(item, '$.identity')) STORED,
+        attempt INTEGER NOT NULL AS (json_extract(item, '$.attempt')) STORED,
+        subject TEXT NOT NULL AS (json_extract(item, '$.subject')) STORED,
+        campaign TEXT NOT NULL AS (coalesce(json_extract(item, '$.seen.campaign'), '')) STORED,
+        label TEXT NOT NULL, platform TEXT NOT NULL, mark TEXT, alike TEXT, asked INTEGER NOT NULL,
         outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'failed')),
         blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
         error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
@@ -71,7 +72,7 @@ SCHEMA = """
     CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL);
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
-        reason TEXT NOT NULL DEFAULT '', chunk INTEGER NOT NULL, canary TEXT, first TEXT,
+        reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT,
         PRIMARY KEY (run, row)
     ) WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);
@@ -176,24 +177,21 @@ def _check_owner(path: Path) -> None:
         )
 
 
+# Words of SQLite's -> what they mean for the person at the keyboard.
+_TROUBLES = (
+    ("locked|busy", "is locked by another program; close it, or give another file (ledger= or --ledger)"),
+    ("full", "can't grow: the disk is full; free some space and run the cell again, nothing is lost"),
+    ("closed database", "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"),
+    ("disk I/O", "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"),
+    ("readonly|read-only", "is read-only; make it writable, or give another file (ledger= or --ledger)"),
+    ("not a database|malformed|corrupt", "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"),
+)  # fmt: skip
+
+
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """Say what a database error means for the person at the keyboard."""
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        what = "is locked by another program; close it, or give another file (ledger= or --ledger)"
-    elif "full" in text:
-        what = "can't grow: the disk is full; free some space and run the cell again, nothing is lost"
-    elif "closed database" in text:
-        what = "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"
-    elif "disk I/O" in text:
-        what = "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"
-    elif "readonly" in text or "read-only" in text:
-        what = "is read-only; make it writable, or give another file (ledger= or --ledger)"
-    elif "not a database" in text or "malformed" in text or "corrupt" in text:
-        what = "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"
-    else:
-        what = f"can't be used ({text})"
-    return LedgerError(f"the ledger {path} {what}")
+    """Say what a database error means."""
+    said = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
+    return LedgerError(f"the ledger {path} " + next(said, f"can't be used ({error})"))
 
 
 def _verify(db: sqlite3.Connection, path: Path) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from voxops._support import canonical
-from voxops.acts.item import Item, Request, Subject
+from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason, read_reason
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
-_ITEM = tuple(field.name for field in fields(Item) if field.name not in {"subject", "after"})
 NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 
 
@@ -70,8 +69,9 @@ class Call:
         return self.last_sent if self.ended is None else self.ended
 
 
-CALL_FIELDS = tuple(field.name for field in fields(Call))
-CALL = ", ".join(CALL_FIELDS)
+def columns(record: type[Call | Seen | RunHead]) -> str:
+    """The columns of a record, for a query."""
+    return ", ".join(field.name for field in fields(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,6 @@ class Seen:
         return self.asked == asked if self.asked is not None else self.shown in {None, shown}
 
 
-SEEN = ", ".join(field.name for field in fields(Seen))
-
-
 @dataclass(frozen=True, slots=True)
 class RunHead:
     """A run without its frame.
@@ -141,42 +138,39 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary; rows that must succeed before."""
+    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary."""
 
     row: int
     request: int | None
     reason: Reason | None = None
     chunk: int = 0
     canary: str | None = None
-    first: tuple[int, ...] = ()
 
 
 def read_call(row: sqlite3.Row) -> Call:
-    """A call from its row, whose columns are `CALL`."""
-    value = dict(zip(CALL_FIELDS, row, strict=True))
+    """A call from its `columns`."""
+    value = dict(row)
     value["subject"] = Subject.parse(value["subject"])
-    value["baseline"] = None if value["baseline"] is None else canonical.decode(value["baseline"])
-    value["reason"] = stored_reason(value["reason"])
+    value["baseline"] = canonical.decode(value["baseline"] or "null")
+    value["reason"] = read_reason(value["reason"]) if value["reason"] else None
     for name in ("answered", "refused", "resent", "collided"):
         value[name] = bool(value[name])
     return Call(**value)
 
 
+_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "most", "page")  # of a request
+
+
 def read_request(row: sqlite3.Row) -> Request:
-    """A request from its row of the view of `requests` (see `requests.REQUEST`)."""
+    """A request from its row of the view in `requests`."""
     return Request(
-        id=row["id"],
+        **{name: row[name] for name in _AS_KEPT},
         item=read_item(row["item"]),
         outcome=Outcome(row["now"]),
-        reason=stored_reason(row["reason"]),
-        error_code=row["error_code"],
-        error_message=row["error_message"],
-        result_id=row["result_id"],
-        seen=None if row["seen"] is None else canonical.decode(row["seen"]),
+        reason=read_reason(row["reason"]) if row["reason"] else None,
+        seen=canonical.decode(row["seen"] or "null"),
         settled_at=row["settled"],
-        asked=row["asked"],
         position=row["position"] or 0,
-        call=row["call"],
         confirmed=bool(row["confirmed"]),
     )
 
@@ -189,25 +183,14 @@ def read_item(text: str) -> Item:
 
 def item_text(item: Item) -> str:
     """An item as text for the ledger."""
-    return canonical.encode({name: getattr(item, name) for name in _ITEM} | {"subject": str(item.subject)})
-
-
-def stored_reason(text: str) -> Reason | None:
-    """A reason as the ledger keeps it; None for none."""
-    if not text:
-        return None
-    found = read_reason(text)
-    return found if isinstance(found, Reason) else Reason("unreadable", words=found)
+    return canonical.encode(
+        {field.name: getattr(item, field.name) for field in fields(Item)} | {"subject": str(item.subject)}
+    )
 
 
 def reason_text(reason: Reason | None) -> str:
     """A reason as text for the ledger; it may quote a server."""
     return "" if reason is None else canonical.well_formed(reason.stored())
-
-
-def json_or_none(value: Any) -> str | None:
-    """JSON text, None for None."""
-    return None if value is None else canonical.encode(value)
 
 
 def well_formed(text: str | None) -> str | None:

@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
 
+from voxops.api.reasons import read_reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
-from voxops.ledger.records import RunHead, RunRow, reason_text, stored_reason, well_formed
+from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
 from voxops.ledger.requests import NOW
-from voxops.ledger.store import Part
+from voxops.ledger.store import SOME, Part
 
 LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
 
-_HEAD = "id, action, campaign, key_column, canaries, held, created, paused, undone, failures, trust_lists, note"
+_HEAD = columns(RunHead)
 
 
 class Runs(Part):
     """The runs of a ledger."""
 
-    def start(
-        self,
-        head: RunHead,
-        rows: Iterable[RunRow],
-        chunks: Iterable[tuple[int, int]],
-        *,
-        reason: str | None,
-        frame: bytes,
-    ) -> None:
-        """Write a run with its rows and the sizes of its chunks."""
+    def start(self, head: RunHead, rows: Iterable[RunRow], *, reason: str | None, frame: bytes) -> None:
+        """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                """INSERT INTO runs (id, action, campaign, key_column, reason, who, created, canaries, held, failures, trust_lists)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    head.id, head.action, head.campaign, head.key_column, well_formed(reason), _whoami(), head.created, head.canaries,
-                    head.held, head.failures, head.trust_lists,
-                ),
-            )  # fmt: skip
+                f"""INSERT INTO runs ({_HEAD}, reason, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (*astuple(head), well_formed(reason), _whoami()),
+            )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
-                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary), json.dumps(row.first) if row.first else None)
+                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary))
                     for row in rows
                 ],
             )  # fmt: skip
-            db.executemany(
-                "INSERT INTO chunks (run, chunk, size) VALUES (?, ?, ?)", [(head.id, *chunk) for chunk in chunks]
+            self._store.write(
+                "INSERT INTO chunks (run, chunk, size) SELECT run, chunk, count(*) FROM run_rows WHERE run = ? GROUP BY chunk",
+                head.id,
             )
 
     def head(self, run: str) -> RunHead:
@@ -59,33 +49,26 @@ class Runs(Part):
         LedgerError
             If there is no such run.
         """
-        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", (run,))
+        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", run)
         if not rows:
             raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
-        value = dict(zip(_HEAD.split(", "), rows[0], strict=True))
-        return RunHead(
-            **{
-                **value,
-                "paused": bool(value["paused"]),
-                "undone": bool(value["undone"]),
-                "trust_lists": bool(value["trust_lists"]),
-            }
-        )
+        value = dict(rows[0])
+        return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone", "trust_lists")})
 
     def rows(self, run: str) -> list[RunRow]:
         """The rows of a run, in the order of its plan."""
         rows = self._store.query(
-            "SELECT row, request, reason, chunk, canary, first FROM run_rows WHERE run = ? ORDER BY row", (run,)
+            "SELECT row, request, reason, chunk, canary FROM run_rows WHERE run = ? ORDER BY row", run
         )
         return [
-            RunRow(row[0], row[1], stored_reason(row[2]), row[3], row[4], tuple(json.loads(row[5])) if row[5] else ())
-            for row in rows
+            RunRow(row, request, read_reason(reason) if reason else None, chunk, canary)
+            for row, request, reason, chunk, canary in rows
         ]
 
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        return bytes(self._store.query("SELECT frame FROM frames WHERE run = ?", (run,))[0][0])
+        return bytes(self._store.query("SELECT frame FROM frames WHERE run = ?", run)[0][0])
 
     def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
         """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
@@ -93,24 +76,23 @@ class Runs(Part):
         Each with the runs that do and in which canaries go before it; the empty name stands for one in which none do.
         """
         rows = self._store.query(
-            """SELECT request, CASE WHEN canaries AND canary IS NULL THEN id ELSE '' END FROM run_rows JOIN runs ON runs.id = run
-               WHERE request IN (SELECT value FROM json_each(?)) AND run_rows.reason = '' AND NOT paused AND NOT undone
-                 AND lease_until > ? AND lease_until <= ?""",
-            (json.dumps(list(ids)), *self._life()),
-        )
+            f"""SELECT request, CASE WHEN canaries AND canary IS NULL THEN id ELSE '' END FROM run_rows JOIN runs ON runs.id = run
+                WHERE request {SOME} AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ? AND lease_until <= ?""",
+            ids, *self._life(),
+        )  # fmt: skip
         found: dict[int, set[str]] = {}
         for request, run in rows:
-            found.setdefault(int(request), set()).add(str(run))
+            found.setdefault(request, set()).add(run)
         return found
 
     def wanted_elsewhere(self, ids: Iterable[int], run: str) -> set[int]:
         """Which of these requests another run names that is not undone, and lives."""
         rows = self._store.query(
-            """SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
-               AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ? AND lease_until <= ?""",
-            (json.dumps(list(ids)), run, *self._life()),
-        )
-        return {int(request) for (request,) in rows}
+            f"""SELECT request FROM run_rows JOIN runs ON runs.id = run
+                WHERE request {SOME} AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ? AND lease_until <= ?""",
+            ids, run, *self._life(),
+        )  # fmt: skip
+        return {request for (request,) in rows}
 
     def _life(self) -> tuple[float, float]:
         """Between which instants the lease of a run that lives ends; later none could that was taken before the clock was set back."""
@@ -119,30 +101,23 @@ class Runs(Part):
 
     def live(self, runs: Iterable[str]) -> None:
         """These runs are looped over: they live for a while."""
-        with self._store.atomic() as db:
-            db.executemany(
-                "UPDATE runs SET lease_until = ? WHERE id = ?", [(self._store.now() + LIVES, run) for run in runs]
-            )
+        self._store.write(f"UPDATE runs SET lease_until = ? WHERE id {SOME}", self._store.now() + LIVES, runs)
 
     def pause(self, run: str, *, paused: bool) -> None:
         """Pause a run, or let it send again."""
-        with self._store.atomic() as db:
-            db.execute("UPDATE runs SET paused = ? WHERE id = ?", (paused, run))
+        self._store.write("UPDATE runs SET paused = ? WHERE id = ?", paused, run)
 
     def undo(self, run: str) -> None:
         """A later plan withdraws what a run created: it never sends again."""
-        with self._store.atomic() as db:
-            db.execute("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", (run,))
+        self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", run)
 
     def trust_lists(self, run: str) -> None:
         """A run reads look-alikes only, where lists show no marks."""
-        with self._store.atomic() as db:
-            db.execute("UPDATE runs SET trust_lists = 1 WHERE id = ?", (run,))
+        self._store.write("UPDATE runs SET trust_lists = 1 WHERE id = ?", run)
 
     def finish(self, run: str, *, state: str, note: str) -> None:
         """Note how a pass over a run ended; nobody loops over it any more."""
-        with self._store.atomic() as db:
-            db.execute("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", (state, note, run))
+        self._store.write("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", state, note, run)
 
     def created(self, run: str) -> set[str]:
         """Posts that a run created: those that it sent, or that a run sent which it repeats.
@@ -156,44 +131,44 @@ class Runs(Part):
                  AND (calls.by_run = run_rows.run OR NOT EXISTS (
                    SELECT request FROM run_rows AS own WHERE own.run = run_rows.run AND request IS NOT NULL
                    EXCEPT SELECT request FROM run_rows AS sent WHERE sent.run = calls.by_run))""",
-            (run,),
+            run,
         )
-        return {str(post) for (post,) in rows}
+        return {post for (post,) in rows}
 
     def left(self, run: str) -> list[tuple[int, int | None]]:
         """Requests of a run that are neither settled nor blocked, each with its open call."""
         rows = self._store.query(
             """SELECT requests.id, call FROM run_rows JOIN requests ON requests.id = request
                WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked""",
-            (run,),
+            run,
         )
-        return [(int(request), call) for request, call in rows]
+        return [(request, call) for request, call in rows]
 
     def unsent(self, run: str) -> bool:
         """Whether a run has rows that going on might send."""
         rows = self._store.query(
             """SELECT 1 FROM run_rows JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = call
                WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked AND coalesce(calls.state, 'unknown') <> 'accepted' LIMIT 1""",
-            (run,),
+            run,
         )
         return bool(rows)
 
     def undone(self, ids: Iterable[int]) -> set[int]:
         """Which of these requests a run names that is undone, and no other that lives."""
         rows = self._store.query(
-            """SELECT request FROM run_rows JOIN runs ON runs.id = run WHERE request IN (SELECT value FROM json_each(?))
-               AND run_rows.reason = '' GROUP BY request
-               HAVING max(undone) AND NOT max(NOT undone AND lease_until > ? AND lease_until <= ?)""",
-            (json.dumps(list(ids)), *self._life()),
-        )
-        return {int(row[0]) for row in rows}
+            f"""SELECT request FROM run_rows JOIN runs ON runs.id = run WHERE request {SOME}
+                AND run_rows.reason = '' GROUP BY request
+                HAVING max(undone) AND NOT max(NOT undone AND lease_until > ? AND lease_until <= ?)""",
+            ids, *self._life(),
+        )  # fmt: skip
+        return {request for (request,) in rows}
 
     def abandoned(self, run: str) -> int:
         """How many rows of a run somebody has abandoned, or undone, before they were sent."""
         rows = self._store.query(
             """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND outcome = '' AND blocked
                AND (requests.reason LIKE '["cancelled"%' OR requests.reason LIKE '["undone"%')""",
-            (run,),
+            run,
         )
         return int(rows[0][0])
 
@@ -201,7 +176,7 @@ class Runs(Part):
         """How many rows of a run have failed."""
         rows = self._store.query(
             "SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND run_rows.reason = '' AND outcome = 'failed'",
-            (run,),
+            run,
         )
         return int(rows[0][0])
 
@@ -211,7 +186,7 @@ class Runs(Part):
             f"""SELECT canary, CASE WHEN run_rows.reason <> '' THEN 'blocked' ELSE {NOW} END AS now, count(*) AS n
                 FROM run_rows LEFT JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = requests.call
                 WHERE run = ? AND canary IS NOT NULL GROUP BY 1, 2""",
-            (run,),
+            run,
         )
         found: dict[str, Counter[str]] = {}
         for row in rows:
@@ -222,17 +197,15 @@ class Runs(Part):
 
     def chunk(self, run: str, chunk: int) -> tuple[int, float | None]:
         """How many rows the plan lets go in a chunk, and when it last became less."""
-        rows = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", (run, chunk))
-        return (int(rows[0][0]), rows[0][1]) if rows else (0, None)
+        ((size, less),) = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", run, chunk)
+        return size, less
 
     def became_less(self, requests: Iterable[int], now: float) -> None:
         """The chunks of these requests have lost a row for a reason that another laptop may not share."""
-        with self._store.atomic() as db:
-            db.execute(
-                """UPDATE chunks SET less = ? WHERE (run, chunk) IN (
-                       SELECT run, chunk FROM run_rows WHERE request IN (SELECT value FROM json_each(?)))""",
-                (now, json.dumps(list(requests))),
-            )
+        self._store.write(
+            f"UPDATE chunks SET less = ? WHERE (run, chunk) IN (SELECT run, chunk FROM run_rows WHERE request {SOME})",
+            now, requests,
+        )  # fmt: skip
 
     def chunk_rows(self, run: str, chunk: int) -> list[tuple[int | None, str]]:
         """The rows of a chunk: request, and what it is now: its outcome, ``blocked``, ``unsent`` or ``open``."""
@@ -240,9 +213,9 @@ class Runs(Part):
             """SELECT request, CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' WHEN outcome <> '' THEN outcome
                    WHEN call IS NOT NULL THEN 'open' WHEN blocked THEN 'blocked' ELSE 'unsent' END AS now
                FROM run_rows LEFT JOIN requests ON requests.id = request WHERE run = ? AND chunk = ?""",
-            (run, chunk),
-        )
-        return [(row["request"], row["now"]) for row in rows]
+            run, chunk,
+        )  # fmt: skip
+        return [(request, now) for request, now in rows]
 
 
 def _whoami() -> str:

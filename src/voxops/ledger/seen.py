@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
+from typing import Any
 
-from voxops.ledger.records import SEEN, Seen
-from voxops.ledger.store import Part
+from voxops.ledger.records import Seen, columns
+from voxops.ledger.store import SOME, Part
 
 LISTS_SETTLE = 75.0  # seconds after which a list may replace what an answer or a single read showed
 
-_PLACES = ", ".join("?" for _ in fields(Seen))
+_SEEN = columns(Seen)
 _VALUES = attrgetter(*(field.name for field in fields(Seen)))
 # The same second: lists may cut times. A state with an older stamp never replaces a newer one; at equal stamps, and for what is gone, a
 # list replaces what an answer or a single read showed only if it began well after that.
@@ -54,9 +54,9 @@ class SeenPosts(Part):
     ) -> None:
         """Remember posts as they were seen, up to when the lists were read, and whether they show our marks."""
         posts = list(posts)
-        with self._store.atomic() as db:
-            db.executemany(
-                f"""INSERT INTO seen ({SEEN}) VALUES ({_PLACES}) ON CONFLICT (post_id) DO UPDATE SET
+        with self._store.atomic():
+            self._store.write_each(
+                f"""INSERT INTO seen ({_SEEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
                     since = CASE WHEN excluded.status = seen.status THEN seen.since ELSE excluded.began END,
                     status = excluded.status, created = CASE WHEN excluded.created <> '' THEN excluded.created ELSE seen.created END,
                     updated = coalesce(excluded.updated, seen.updated), op_mark = coalesce(excluded.op_mark, seen.op_mark),
@@ -64,12 +64,10 @@ class SeenPosts(Part):
                     campaign_mark = coalesce(excluded.campaign_mark, seen.campaign_mark), shown = coalesce(excluded.shown, seen.shown),
                     began = excluded.began, source = excluded.source
                     WHERE {_NEWER}""",
-                list(map(_VALUES, posts)),
+                map(_VALUES, posts),
             )
-            db.executemany(
-                "UPDATE seen SET alone = 1 WHERE post_id = ? AND NOT alone",
-                [(one.post_id,) for one in posts if one.source == "single"],
-            )
+            alone = [one.post_id for one in posts if one.source == "single"]
+            self._store.write(f"UPDATE seen SET alone = 1 WHERE post_id {SOME}", alone)
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
             if shows_marks and not self.lists_show_marks:
@@ -79,32 +77,24 @@ class SeenPosts(Part):
 
     def of_rows(self, row_marks: Iterable[str], op_marks: Iterable[str] = ()) -> list[Seen]:
         """Posts that bear the mark of one of these rows or attempts, the earliest first."""
-        return self._find(
-            "row_mark IN (SELECT value FROM json_each(?)) OR op_mark IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(row_marks)), json.dumps(list(op_marks))),
-        )
+        return self._find(f"row_mark {SOME} OR op_mark {SOME}", row_marks, op_marks)
 
     def alike(self, asked: Iterable[str], shown: Iterable[str]) -> list[Seen]:
         """Posts that were requested so, whatever they show since, or that look so (rule 26)."""
-        return self._find(
-            "asked IN (SELECT value FROM json_each(?)) OR shown IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(asked)), json.dumps(list(shown))),
-        )
+        return self._find(f"asked {SOME} OR shown {SOME}", asked, shown)
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
         """Posts by their ids."""
-        return {
-            one.post_id: one
-            for one in self._find("post_id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
-        }
+        return {one.post_id: one for one in self._find(f"post_id {SOME}", ids)}
 
     def unknown(self, ids: Iterable[str]) -> set[str]:
         """Which of these posts this ledger has never read by themselves, nor seen with a mark."""
-        known = self._store.query(
-            "SELECT post_id FROM seen WHERE post_id IN (SELECT value FROM json_each(?)) AND (alone OR op_mark IS NOT NULL)",
-            (json.dumps(wanted := list(ids)),),
+        rows = self._store.query(
+            """SELECT value FROM json_each(?) WHERE NOT EXISTS (
+                   SELECT 1 FROM seen WHERE post_id = value AND (alone OR op_mark IS NOT NULL))""",
+            ids,
         )
-        return set(wanted) - {row[0] for row in known}
+        return {post for (post,) in rows}
 
     def last_by_others(self, campaign_mark: str | None) -> float | None:
         """When the newest post that this ledger did not create was created, of a campaign or, for None, of all; None for none."""
@@ -112,15 +102,10 @@ class SeenPosts(Part):
             f"""SELECT max(created) FROM seen WHERE {"campaign_mark = ?" if campaign_mark is not None else "? IS NULL"}
                 AND NOT EXISTS (SELECT 1 FROM requests WHERE result_id = seen.post_id
                                 AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id))""",
-            (campaign_mark,),
+            campaign_mark,
         )
-        return None if not rows[0][0] else instant(rows[0][0])
+        return datetime.fromisoformat(rows[0][0]).timestamp() if rows[0][0] else None
 
-    def _find(self, where: str, values: Sequence[object]) -> list[Seen]:
-        rows = self._store.query(f"SELECT {SEEN} FROM seen WHERE {where} ORDER BY created, post_id", values)
+    def _find(self, where: str, *values: Any) -> list[Seen]:
+        rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", *values)
         return [Seen(*row) for row in rows]
-
-
-def instant(text: str) -> float:
-    """ISO text as seconds since the epoch."""
-    return datetime.fromisoformat(text).timestamp()

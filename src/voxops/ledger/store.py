@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from voxops.api.timing import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
 
-__all__ = ["Part", "Store"]
-
+SOME = "IN (SELECT value FROM json_each(?))"  # of a collection that is bound as one value
 TICK = 0.5  # seconds between two notes of the latest time
 PATIENCE = 300.0  # seconds for which other processes are waited for
 QUIET = 1.0  # seconds of them that pass without a word
@@ -52,15 +52,14 @@ class Store:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
-        self.path = path
         self.lease = lease
         self.clock = clock
         self.held_up = ""
         self._lock = threading.Condition()  # of a lock that a thread may take again
         self._depth = 0
-        self._noted = (-math.inf, -math.inf)
+        self._noted = -math.inf
         self._db = open_database(path)
-        self._file = path.expanduser().absolute()
+        self.path = path.expanduser().absolute()
         self._opened = self._look()
         self._salt = self.meta("salt")
 
@@ -72,7 +71,7 @@ class Store:
     def _look(self) -> tuple[int, int] | None:
         """Which file the ledger's name stands for; None for none."""
         with suppress(OSError):
-            found = self._file.stat()
+            found = self.path.stat()
             return found.st_dev, found.st_ino
         return None
 
@@ -80,13 +79,13 @@ class Store:
         """Raise a LedgerError unless the file that is open here is the one that others find: they see neither its locks nor its rows."""
         if self._opened is None or self._look() != self._opened:
             raise LedgerError(
-                f"the ledger {self._file} was removed or replaced, or can't be reached, since this kernel opened it; "
+                f"the ledger {self.path} was removed or replaced, or can't be reached, since this kernel opened it; "
                 "restart the kernel and run the notebook again: nothing is sent twice"
             )
 
     def _execute_first(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
-        began, pause, said = time.monotonic(), 0.001, ""
+        began, pause = time.monotonic(), 0.001
         try:
             while True:
                 try:
@@ -95,18 +94,16 @@ class Store:
                     waited = time.monotonic() - began
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > PATIENCE:
                         raise
-                if waited > QUIET and not said:
+                if waited > QUIET and not self.held_up:
                     does = "reading" if self._is_read_only() else "writing"
-                    said = (
-                        f"another process is {does} the ledger {self._file}; this goes on as soon as that one has ended"
+                    self.held_up = (
+                        f"another process is {does} the ledger {self.path}; this goes on as soon as that one has ended"
                     )
-                    self.held_up = said
-                    _log.warning("%s", said)
+                    _log.warning("%s", self.held_up)
                 self._lock.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:
-            if said:
-                self.held_up = ""
+            self.held_up = ""
 
     def _is_read_only(self) -> bool:
         """Whether nobody writes the file, so that whoever holds up a writer reads it."""
@@ -199,16 +196,28 @@ class Store:
                 db.execute("RELEASE piece")
         return done
 
-    def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Read rows."""
+    def query(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """Read rows. A collection among the values is bound as a JSON array, for ``json_each(?)``."""
+        bound = list(map(_bound, values))
         with self._lock:
             try:
                 if self._depth:
-                    return self._db.execute(sql, values).fetchall()
+                    return self._db.execute(sql, bound).fetchall()
                 self._check_file()
-                return self._execute_first(sql, values).fetchall()
+                return self._execute_first(sql, bound).fetchall()
             except sqlite3.Error as error:
                 raise explain(error, self.path) from None
+
+    def write(self, sql: str, *values: Any) -> int:
+        """Execute a statement in a transaction, with values as for `query`; return how many rows it changed."""
+        with self.atomic() as db:
+            return db.execute(sql, list(map(_bound, values))).rowcount
+
+    def write_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute a statement for each of these rows of values, in one transaction."""
+        if values := list(rows):
+            with self.atomic() as db:
+                db.executemany(sql, values)
 
     def version(self) -> int:
         """A number that changes when another process has written the file."""
@@ -216,15 +225,14 @@ class Store:
 
     def meta(self, name: str) -> str | None:
         """A remembered value."""
-        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        rows = self.query("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def set_meta(self, name: str, value: str) -> str:
         """Remember a value and return it."""
-        with self.atomic() as db:
-            db.execute(
-                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
-            )
+        self.write(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
+        )
         return value
 
     def belong_to(self, workspace: str, host: str) -> None:
@@ -258,17 +266,20 @@ class Store:
         return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
 
     def note_time(self, server_now: float) -> None:
-        """Remember the latest server time and the ledger's own, to half a second; neither goes back."""
-        times = (server_now, self.clock())
-        if all(now < noted + TICK for now, noted in zip(times, self._noted, strict=True)):
+        """Remember the latest server time, to half a second; it never goes back."""
+        if server_now < self._noted + TICK:
             return
-        with self.atomic() as db:
-            db.executemany(
-                """INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-                   WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
-                list(zip(("latest_server", "latest"), map(repr, times), strict=True)),
-            )
-        self._noted = times
+        self.write(
+            """INSERT INTO meta VALUES ('latest_server', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+               WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
+            repr(server_now),
+        )
+        self._noted = server_now
+
+
+def _bound(value: Any) -> Any:
+    """A value as SQLite takes it: a collection as a JSON array."""
+    return json.dumps(list(value)) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
 
 
 class Part:

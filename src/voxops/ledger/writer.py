@@ -12,13 +12,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from voxops.errors import ConfigError
 from voxops.ledger.ledger import Ledger
-
-__all__ = ["Writer"]
 
 T = TypeVar("T")
 
@@ -28,11 +27,10 @@ URGENT, PATIENT = 0.003, 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Work for the ledger, who waits for it, and until when it may wait for company."""
+    """Work for the ledger, what becomes of it, and until when it may wait for company."""
 
     work: Callable[[], Any]
-    done: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
+    done: Future[Any]
     until: float
 
 
@@ -74,13 +72,13 @@ class Writer:
         """Hand a piece of work to the thread and wait for it."""
         if self._closed:
             raise ConfigError("this workspace is closed; call vx.connect() again")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
+        done: Future[T] = Future()
+        done.set_running_or_notify_cancel()  # nobody can cancel it any more
+        written = asyncio.wrap_future(done)
         self.unwritten += 1
-        done.add_done_callback(self._written)
-        self._pieces.put(_Piece(work, done, loop, time.monotonic() + patience))
-        result: T = await asyncio.shield(done)
-        return result
+        written.add_done_callback(self._written)
+        self._pieces.put(_Piece(work, done, time.monotonic() + patience))
+        return await asyncio.shield(written)
 
     def _written(self, _: asyncio.Future[Any]) -> None:
         """Count a piece that is done."""
@@ -125,14 +123,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001  whatever it is belongs to those who wait for it
             results = [error] * len(group)
         for piece, result in zip(group, results, strict=True):
-            piece.loop.call_soon_threadsafe(_tell, piece.done, result)
-
-
-def _tell(done: asyncio.Future[Any], result: Any) -> None:
-    """Hand a result over; on the loop of whoever waits."""
-    if done.cancelled():
-        return
-    if isinstance(result, Exception):
-        done.set_exception(result)
-    else:
-        done.set_result(result)
+            if isinstance(result, Exception):
+                piece.done.set_exception(result)
+            else:
+                piece.done.set_result(result)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from voxops._support import blocks, safe
 from voxops._support.blocks import Block, static_html
-from voxops.acts.plan_display import KINDS
+from voxops.acts.plan import KINDS
 from voxops.acts.table import ACTS
 from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views._palette import OTHER, OUTCOME

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import safe
-from voxops.acts.plan import PLAN_COLUMNS, Plan
+from voxops.acts.plan import PLAN_TYPES, Plan
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
@@ -51,7 +51,7 @@ def triage_report(
     """Make the report of a triage and of the retry that followed, if any; see `voxops.report`."""
     rows = most_rows(rows)
     if triaged is None and isinstance(planned := getattr(getattr(run, "plan", None), "frame", None), pd.DataFrame):
-        triaged = planned.drop(columns=[*PLAN_COLUMNS], errors="ignore")
+        triaged = planned.drop(columns=[*PLAN_TYPES], errors="ignore")
         if "targets" in triaged and "cause" not in triaged:
             triaged = triage(targets(triaged))  # an act on whole posts
     maker = "Use vx.triage(posts), or pass deliveries, ws.deliveries(...), or the run of a plan."
