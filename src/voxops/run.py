@@ -182,7 +182,7 @@ class Run:
         eventloop.run(self._job.pause())
         return self
 
-    def resume(self, *, trust_lists: bool = False) -> Run:
+    def resume(self, *, trust_lists: bool = False, foreign: bool = False) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
@@ -192,6 +192,13 @@ class Run:
         trust_lists : bool
             Where lists show no metadata, read by themselves only the posts that look like a row, and not all that this ledger has not
             seen yet. A post that was moved or mended since is then not found: its row is created again.
+        foreign : bool
+            Go on with a run that another user began, or this one on another machine.
+
+        Raises
+        ------
+        LedgerError
+            If somebody else began it, and `foreign` is False: look at what would be sent first.
 
         Examples
         --------
@@ -200,13 +207,14 @@ class Run:
         """
         if self._session is not None:
             self._session.usable()
-        eventloop.run(self._resume(trust_lists=true_or_false("trust_lists", trust_lists)))
+        trust_lists, foreign = true_or_false("trust_lists", trust_lists), true_or_false("foreign", foreign)
+        eventloop.run(self._resume(trust_lists=trust_lists, foreign=foreign))
         return self
 
-    async def _resume(self, *, trust_lists: bool = False) -> None:
+    async def _resume(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
-        await self._job.allow(trust_lists=trust_lists)
+        await self._job.allow(trust_lists=trust_lists, foreign=foreign)
         if self._job.resume():
             self._future = begin(self._own_job, self)
 

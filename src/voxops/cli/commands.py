@@ -25,7 +25,7 @@ from voxops._support import safe
 from voxops._support.files import make_folder, unwritable, write_file
 from voxops._support.safe import below_all, many, plain, printable
 from voxops.api.matrix import MATRIX, matrix, polled
-from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
+from voxops.errors import AuthError, ConfigError, LedgerError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
@@ -320,7 +320,11 @@ def run_resume(options: argparse.Namespace) -> int:
             raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")
         run = ws.attach(options.run)
         if not options.look:
-            run.resume(trust_lists=options.trust_lists)
+            try:
+                run.resume(trust_lists=options.trust_lists, foreign=options.foreign)
+            except LedgerError:  # somebody else began it: what would be sent is seen before the error is
+                print_frame(_in_brief(run.results().query("outcome in ['pending', 'unknown']")))
+                raise
         results = run.wait(options.timeout).results()
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]

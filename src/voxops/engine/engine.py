@@ -20,6 +20,7 @@ from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
+from voxops.ledger.file import home
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import RunHead
 from voxops.ledger.writer import Writer
@@ -96,6 +97,7 @@ class Engine:
             self.known.now,
             failures=failures,
             trust_lists=trust_lists,
+            home=home(),
         )
 
         def work() -> None:

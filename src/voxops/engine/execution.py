@@ -17,8 +17,10 @@ from voxops.engine.drive import Pass
 from voxops.engine.job import Job
 from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import Progress, Reporter
+from voxops.errors import LedgerError
 from voxops.frames.records import build
 from voxops.ledger import audit
+from voxops.ledger.file import home
 from voxops.model import Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -72,11 +74,17 @@ class Execution(Job):
             for groups in (self.current.ready, self.current.sendable, self.current.parked):
                 groups.clear()
 
-    async def allow(self, *, trust_lists: bool = False) -> None:
-        """The run may send again: what paused it is over."""
+    async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
+        """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
         head = self._ledger.runs.head(self.id)
+        if head.home != home() and not foreign:
+            raise LedgerError(
+                f"{self.id} was begun by another user or on another machine; run.results() shows in its pending and unknown rows what "
+                "would be sent. Resume it with foreign=True, or voxops resume --foreign, if you would send the same"
+            )
 
         def work() -> None:
+            self._ledger.runs.adopt(self.id)
             if trust_lists:
                 self._ledger.runs.trust_lists(self.id)
             if not head.undone:

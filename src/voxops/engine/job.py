@@ -93,8 +93,8 @@ class Job:
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
 
-    async def allow(self, *, trust_lists: bool = False) -> None:
-        """What paused it in the ledger is over; `trust_lists` reads look-alikes only."""
+    async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
+        """What paused it in the ledger is over; `trust_lists` reads look-alikes only, `foreign` goes on with somebody else's."""
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002
         """Go on in this pass; True if it is over and another was made ready, which `go` works on."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 import re
+import secrets
 import sqlite3
 import threading
 import warnings
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 from voxops._support.files import flush_folder, make_folder
@@ -18,10 +21,11 @@ from voxops.errors import LedgerError
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
 BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process that writes it
 
+# What an editor writes past these types and checks is found when the file is opened.
 SCHEMA = """
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE requests (
-        id INTEGER PRIMARY KEY, item TEXT NOT NULL, hash TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, item TEXT NOT NULL CHECK (json_type(item) = 'object'), hash TEXT NOT NULL,
         act TEXT NOT NULL AS (json_extract(item, '$.act')) STORED,
         identity TEXT NOT NULL AS (json_extract(item, '$.identity')) STORED,
         attempt INTEGER NOT NULL AS (json_extract(item, '$.attempt')) STORED,
@@ -30,11 +34,12 @@ SCHEMA = """
         label TEXT NOT NULL, platform TEXT NOT NULL, mark TEXT, alike TEXT, asked INTEGER NOT NULL,
         outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'succeeded', 'failed')),
         blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
-        error_code TEXT, error_message TEXT, result_id TEXT, seen TEXT, settled REAL,
+        error_code TEXT, error_message TEXT, result_id TEXT,
+        seen TEXT CHECK (json_type(seen) = 'object'), settled REAL CHECK (settled BETWEEN 0 AND 1e11),
         confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), most INTEGER, page INTEGER,
-        created REAL NOT NULL,
+        created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11),
         UNIQUE (identity, attempt)
-    );
+    ) STRICT;
     CREATE INDEX requests_by_subject ON requests (subject);
     CREATE INDEX requests_by_label ON requests (label);
     CREATE INDEX requests_by_result ON requests (result_id) WHERE result_id IS NOT NULL;
@@ -45,47 +50,49 @@ SCHEMA = """
     CREATE TABLE calls (
         id INTEGER PRIMARY KEY, by_run TEXT NOT NULL, -- the run that sent it first
         act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
-        subject TEXT NOT NULL, baseline TEXT, credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
+        subject TEXT NOT NULL, baseline TEXT CHECK (json_type(baseline) = 'object'), credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
-        tries INTEGER NOT NULL, first_sent REAL NOT NULL, last_sent REAL NOT NULL, ended REAL,
+        tries INTEGER NOT NULL,
+        first_sent REAL NOT NULL CHECK (first_sent BETWEEN 0 AND 1e11), last_sent REAL NOT NULL CHECK (last_sent BETWEEN 0 AND 1e11),
+        ended REAL CHECK (ended BETWEEN 0 AND 1e11),
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
         owner TEXT, lease_until REAL,
         refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
-    );
+    ) STRICT;
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
     CREATE INDEX calls_by_subject ON calls (subject);
     CREATE TABLE call_rows (
         call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
         void INTEGER NOT NULL DEFAULT 0, -- it is proved that nothing of it happened
         PRIMARY KEY (call, position)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
     CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        created REAL NOT NULL, canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        home TEXT NOT NULL, created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), canaries INTEGER NOT NULL, held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
         paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
         lease_until REAL NOT NULL DEFAULT 0
-    );
+    ) STRICT;
     -- apart from its run, which is read before each send and written every few seconds
-    CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL);
+    CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL) STRICT;
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
         reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT,
         PRIMARY KEY (run, row)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);
     CREATE TABLE chunks (
         run TEXT NOT NULL REFERENCES runs (id), chunk INTEGER NOT NULL, size INTEGER NOT NULL, less REAL,
         PRIMARY KEY (run, chunk)
-    ) WITHOUT ROWID;
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE seen (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
         op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
         began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL,
         alone INTEGER NOT NULL DEFAULT 0 -- it was read by itself
-    );
+    ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
     CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
@@ -107,6 +114,24 @@ def default_path(host: str, workspace_id: str) -> Path:
     import platformdirs  # most processes that import voxops open no ledger
 
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
+
+
+@cache
+def home() -> str:
+    """Who writes here: a random name in the user's data folder, one for all kernels of a user on a machine (rule 25)."""
+    import platformdirs
+
+    path = Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home"
+    try:
+        make_folder(path.parent)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
+        ):
+            file.write(secrets.token_hex(16))
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):  # no such folder, or none to be written: at least the machine and the user
+        return hashlib.sha256(f"{platform.node()} {Path.home()}".encode()).hexdigest()[:32]
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -188,7 +213,7 @@ _TROUBLES = (
 )  # fmt: skip
 
 
-def explain(error: sqlite3.Error, path: Path) -> LedgerError:
+def explain(error: Exception, path: Path) -> LedgerError:
     """Say what a database error means."""
     said = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
     return LedgerError(f"the ledger {path} " + next(said, f"can't be used ({error})"))
@@ -207,16 +232,28 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
             f"the ledger {path} was made by another version of voxops; finish its runs with the version that made it, "
             "and give another file to this one (ledger= or --ledger)"
         )
-    strange = db.execute("SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1").fetchone()
-    if strange is not None:
-        raise LedgerError(
-            f"the ledger {path} holds a {strange[0]} that voxops never makes; somebody has changed it by hand"
-        )
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if _tables(db) != _own_tables():
+        raise LedgerError(f"the ledger {path} holds tables that voxops never makes; somebody has changed it by hand")
+    try:
+        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except UnicodeDecodeError:  # it names what is no text
+        found = "text that is none"
     if found != "ok":
         raise LedgerError(
             f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"
         )
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """What a file is made of: tables and indexes, and views and triggers, which ours never are."""
+    return {tuple(row) for row in db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+
+
+@cache
+def _own_tables() -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        return _tables(db)
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:

@@ -119,7 +119,7 @@ class Seen:
 class RunHead:
     """A run without its frame.
 
-    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said last of how it goes.
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said last of how it goes; `home` says who began it, as `file.home` does.
     """
 
     id: str
@@ -134,6 +134,7 @@ class RunHead:
     failures: int | None = None
     trust_lists: bool = False
     note: str = ""
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)

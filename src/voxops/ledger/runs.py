@@ -9,6 +9,7 @@ from dataclasses import astuple
 from voxops.api.reasons import read_reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
+from voxops.ledger.file import home
 from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
 from voxops.ledger.requests import NOW
 from voxops.ledger.store import SOME, Part
@@ -25,7 +26,7 @@ class Runs(Part):
         """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                f"""INSERT INTO runs ({_HEAD}, reason, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                f"""INSERT INTO runs ({_HEAD}, reason, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (*astuple(head), well_formed(reason), _whoami()),
             )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
@@ -68,7 +69,12 @@ class Runs(Part):
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        return bytes(self._store.query("SELECT frame FROM frames WHERE run = ?", run)[0][0])
+        rows = self._store.query("SELECT frame FROM frames WHERE run = ?", run)
+        if not rows:
+            raise LedgerError(
+                f"the ledger {self._store.path} has lost the plan of {run}; somebody has changed it by hand"
+            )
+        return bytes(rows[0][0])
 
     def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
         """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
@@ -106,6 +112,10 @@ class Runs(Part):
     def pause(self, run: str, *, paused: bool) -> None:
         """Pause a run, or let it send again."""
         self._store.write("UPDATE runs SET paused = ? WHERE id = ?", paused, run)
+
+    def adopt(self, run: str) -> None:
+        """A run that somebody else began is ours from now on."""
+        self._store.write("UPDATE runs SET home = ? WHERE id = ?", home(), run)
 
     def undo(self, run: str) -> None:
         """A later plan withdraws what a run created: it never sends again."""

@@ -205,7 +205,7 @@ class Store:
                     return self._db.execute(sql, bound).fetchall()
                 self._check_file()
                 return self._execute_first(sql, bound).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise explain(error, self.path) from None
 
     def write(self, sql: str, *values: Any) -> int:

@@ -1,0 +1,119 @@
+"""A run that another user or machine began is looked at before it goes on; a ledger that an editor has altered is refused in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.chaos.rig import Rig, outcomes
+
+from voxburst_sandbox import Sandbox
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
+from voxops.cli import main
+from voxops.errors import LedgerError
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
+        sandbox.reset(empty=True)
+        made = Rig(sandbox, tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def run(rig: Rig) -> str:
+    """A run of two creates, bound on another laptop, of which nothing was sent; its ledger is here."""
+    kernel = rig.kernel()
+    run = kernel.bind(plan_create(rig.campaign(2), key="row_id"))
+    with kernel.ledger.atomic() as db:
+        db.execute("UPDATE runs SET home = 'another laptop'")
+    return run
+
+
+def test_what_another_laptop_began_goes_on_only_where_that_is_meant(rig: Rig, run: str) -> None:
+    (kernel,) = rig.kernels
+    execution = kernel.execution(run, paused=True)
+    with pytest.raises(LedgerError, match="begun by another user or on another machine"):
+        eventloop.run(execution.allow())
+    assert rig.acts() == []
+    assert outcomes(execution.results()) == {"pending": 2}, "so that it can be looked at"
+    eventloop.run(execution.allow(foreign=True))
+    kernel.go(run)
+    assert rig.effects("post.create") == 2
+    eventloop.run(kernel.execution(run, paused=True).allow())  # it is ours from now on
+
+
+def test_a_plan_of_ones_own_is_never_asked(rig: Rig, run: str) -> None:
+    """The colleague's rows are in the own plan, too: that it asks for them is enough."""
+    (kernel,) = rig.kernels
+    assert outcomes(kernel.run(plan_create(rig.campaign(2), key="row_id"))) == {"succeeded": 2}
+    assert rig.effects("post.create") == 2
+
+
+def test_the_command_shows_what_would_be_sent_and_ends_with_2(
+    rig: Rig, run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXBURST_API_KEY", rig.sandbox.api_key)
+    path = rig.folder / "ledger.sqlite"
+    assert main(["resume", run, "--url", rig.sandbox.url, "--ledger", str(path)]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("pending") == 2
+    assert "--foreign" in said.err
+    assert rig.acts() == []
+
+
+# Table, column and what an editor has made of it.
+ALTERED = [
+    ("requests", "created", "''"),
+    ("requests", "created", "-1e308"),
+    ("requests", "seen", "'1'"),
+    ("requests", "seen", "x'ff00'"),
+    ("requests", "item", "'[]'"),
+    ("requests", "attempt_", "json_set(item, '$.attempt', 'x')"),
+    ("calls", "tries", "'nan'"),
+    ("runs", "created", "4e18"),
+    ("frames", "frame", "-1.5"),
+    ("frames", "run", "'another'"),
+]
+
+
+def _write(path: Path, sql: str, values: list[tuple[str, ...]]) -> None:
+    """Write past types and checks, as an editor of bytes may."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema=ON")
+        db.execute("PRAGMA ignore_check_constraints=ON")
+        db.executemany(sql, values)
+
+
+@pytest.mark.parametrize(("table", "column", "value"), ALTERED)
+def test_what_no_ledger_holds_is_refused_in_words(rig: Rig, run: str, table: str, column: str, value: str) -> None:
+    """Strict types and checks are the file's own; an editor writes past them, and `quick_check` finds it as the file is opened."""
+    (kernel,) = rig.kernels
+    kernel.go(run)
+    path = rig.folder / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+    lax = {
+        name: sql.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID") for name, sql in tables.items()
+    }
+    _write(path, "UPDATE sqlite_master SET sql = ? WHERE name = ?", [(sql, name) for name, sql in lax.items()])
+    _write(path, f"UPDATE {table} SET {'item' if column.endswith('_') else column} = {value}", [()])
+    _write(path, "UPDATE sqlite_master SET sql = ? WHERE name = ?", [(sql, name) for name, sql in tables.items()])
+
+    def read() -> None:
+        with closing(Ledger(path)) as ledger:
+            audit.results(ledger, run)
+            audit.runs(ledger)
+            audit.history(ledger)
+            audit.plan_of(ledger, run)
+
+    with pytest.raises(LedgerError):
+        read()
