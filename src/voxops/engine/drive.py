@@ -25,7 +25,7 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Gate, Unsent, canaries_of, gate_of
-from voxops.engine.job import rest
+from voxops.engine.lists import rest
 from voxops.engine.opened import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
 from voxops.engine.rules import Block, Decision, Read, Settle, Wait

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from voxops._support import eventloop
 from voxops.engine.progress import Progress
 from voxops.errors import VoxopsError
-from voxops.model import Clock, Observer, Outcome, Snapshot
+from voxops.model import Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,20 +37,6 @@ def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) 
             else f"It broke down, which is a fault of voxops: {type(error).__name__}."
         )
         shown.notice(replace(job.snapshot, phase="stopped", note=why))
-
-
-async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
-    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
-    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    wake.clear()
-    for task in ended:
-        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 class Job:

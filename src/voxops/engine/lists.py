@@ -7,6 +7,7 @@ then, and in between only what has come on top of it is read.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections import Counter, defaultdict
@@ -36,7 +37,7 @@ from voxops.api.timing import (
 from voxops.engine.reduce import says_absent
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
-from voxops.model import IN_FLIGHT_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, Clock
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient, Reply
@@ -56,6 +57,20 @@ def interval(look: int, rng: random.Random, pages: int = 0) -> float:
     """
     bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
     return bound * rng.uniform(0.8, 1.2)
+
+
+async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
+    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
+    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    wake.clear()
+    for task in ended:
+        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 @dataclass

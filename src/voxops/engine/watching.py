@@ -18,8 +18,8 @@ from voxops._support import safe
 from voxops.api.states import PostState
 from voxops.api.timing import WATCH_FOR
 from voxops.client import Handle, Kind, how_far, noted
-from voxops.engine.job import Job, rest
-from voxops.engine.lists import Reader, interval
+from voxops.engine.job import Job
+from voxops.engine.lists import Reader, interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
     ConfigError,
