@@ -197,7 +197,7 @@ class Run:
 
         Raises
         ------
-        LedgerError
+        ConfigError
             If somebody else began it, and `foreign` is False: look at what would be sent first.
 
         Examples

@@ -270,7 +270,7 @@ def _spoil(path: Path, how: str) -> None:
         ("other", "made by another version of voxops; finish its runs with the version that made it"),
         ("damaged", "damaged"),
         ("folder", "can't be written"),
-        ("trigger", "holds a trigger that voxops never makes"),
+        ("trigger", "has other tables than voxops makes"),
     ],
 )
 def test_a_file_that_is_no_good_ledger_is_refused_with_the_way_out(path: Path, how: str, words: str) -> None:

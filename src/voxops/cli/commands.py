@@ -25,7 +25,7 @@ from voxops._support import safe
 from voxops._support.files import make_folder, unwritable, write_file
 from voxops._support.safe import below_all, many, plain, printable
 from voxops.api.matrix import MATRIX, matrix, polled
-from voxops.errors import AuthError, ConfigError, LedgerError, PlanError, VoxopsError
+from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
@@ -322,7 +322,7 @@ def run_resume(options: argparse.Namespace) -> int:
         if not options.look:
             try:
                 run.resume(trust_lists=options.trust_lists, foreign=options.foreign)
-            except LedgerError:  # somebody else began it: what would be sent is seen before the error is
+            except ConfigError:  # somebody else began it: what would be sent is seen before the error is
                 print_frame(_in_brief(run.results().query("outcome in ['pending', 'unknown']")))
                 raise
         results = run.wait(options.timeout).results()

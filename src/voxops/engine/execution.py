@@ -17,7 +17,7 @@ from voxops.engine.drive import Pass
 from voxops.engine.job import Job
 from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import Progress, Reporter
-from voxops.errors import LedgerError
+from voxops.errors import ConfigError
 from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.ledger.file import home
@@ -78,7 +78,7 @@ class Execution(Job):
         """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
         head = self._ledger.runs.head(self.id)
         if head.home != home() and not foreign:
-            raise LedgerError(
+            raise ConfigError(
                 f"{self.id} was begun by another user or on another machine; run.results() shows in its pending and unknown rows what "
                 "would be sent. Resume it with foreign=True, or voxops resume --foreign, if you would send the same"
             )

@@ -233,7 +233,7 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
             "and give another file to this one (ledger= or --ledger)"
         )
     if _tables(db) != _own_tables():
-        raise LedgerError(f"the ledger {path} holds tables that voxops never makes; somebody has changed it by hand")
+        raise LedgerError(f"the ledger {path} has other tables than voxops makes; somebody has changed it by hand")
     try:
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     except UnicodeDecodeError:  # it names what is no text
