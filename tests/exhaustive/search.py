@@ -612,11 +612,7 @@ def verdict(world: World, case: Case) -> list[str]:
 
 def unreported(world: World) -> list[str]:
     """Rows for which there are two live posts, and no ledger tells of it (rule 28)."""
-    told = {
-        request.item.row_mark
-        for kernel in world.alive
-        for request, _ in duplicates(kernel.ledger)
-    }
+    told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
     return [
         f"a row was created {count} times, and nobody is told"

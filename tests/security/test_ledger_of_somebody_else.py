@@ -46,7 +46,7 @@ def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str
     run = kernel.bind(plan_retry(kernel.triaged()) if kind == "retry" else plan_create(rig.campaign(2), key="row_id"))
     values = ", ".join(f"'$.{each.replace(' = ', chr(39) + ', ', 1)}" for each in CHANGES[change].split(", "))
     with kernel.ledger.atomic() as db:
-        db.execute(f"UPDATE requests SET item = json_set(item, {values})")
+        db.execute(f"UPDATE requests SET item = json_set(item, {values}) WHERE id = 1")
     kernel.go(run)
     assert rig.acts() == []
     assert set(kernel.results(run)["reason_code"]) == {"ledger_changed_by_hand"}
