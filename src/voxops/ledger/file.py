@@ -171,7 +171,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         except BaseException:
             db.close()  # so that a file that is refused can be moved away
             raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(error, path) from None
     return db
 
@@ -209,7 +209,7 @@ _TROUBLES = (
     ("closed database", "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"),
     ("disk I/O", "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"),
     ("readonly|read-only", "is read-only; make it writable, or give another file (ledger= or --ledger)"),
-    ("not a database|malformed|corrupt", "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"),
+    ("not a database|malformed|corrupt|decode", "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"),
 )  # fmt: skip
 
 
@@ -234,10 +234,7 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         )
     if _tables(db) != _own_tables():
         raise LedgerError(f"the ledger {path} has other tables than voxops makes; somebody has changed it by hand")
-    try:
-        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except UnicodeDecodeError:  # it names what is no text
-        found = "text that is none"
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise LedgerError(
             f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"

@@ -10,6 +10,7 @@ from typing import Any
 from voxops._support import canonical
 from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason, read_reason
+from voxops.errors import LedgerError
 from voxops.model import WITHDRAWN_STATUSES, Outcome
 
 NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
@@ -177,9 +178,18 @@ def read_request(row: sqlite3.Row) -> Request:
 
 
 def read_item(text: str) -> Item:
-    """An item as the ledger keeps it."""
-    value = canonical.decode(text)
-    return Item(**{**value, "subject": Subject.parse(value["subject"])})
+    """An item as the ledger keeps it.
+
+    Raises
+    ------
+    LedgerError
+        If it is none, since somebody has changed it by hand.
+    """
+    try:
+        value = canonical.decode(text)
+        return Item(**{**value, "subject": Subject.parse(value["subject"])})
+    except (ValueError, TypeError, KeyError):
+        raise LedgerError("the ledger holds a row that voxops never wrote; somebody has changed it by hand") from None
 
 
 def item_text(item: Item) -> str:
