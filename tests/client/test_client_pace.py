@@ -83,12 +83,6 @@ def test_gap_grows_as_requests_run_out_and_is_never_negative(
     assert (gap(narrow, in_flight, resets_in) == math.inf) == (left <= in_flight)
 
 
-def test_first_requests_go_at_once_when_nothing_is_known() -> None:
-    clock = Clock()
-    assert asyncio.run(go(paced(clock), clock)) == 0.0
-    assert clock.slept == []
-
-
 def test_requests_slow_down_before_the_limit_and_never_exceed_it() -> None:
     clock = Clock()
 
@@ -402,28 +396,6 @@ def test_a_429_pauses_every_concurrent_call_once(client: AsyncClient, sandbox: S
     assert [reply.status for reply in work.result(PATIENCE)] == [200] * 6
     assert len(sandbox.requests()) == client.requests == 12
     assert sum(clock.slept) == pytest.approx(5.0, abs=1.01)
-
-
-@pytest.mark.parametrize("as_date", [False, True])
-def test_retry_after_is_read_in_both_forms(client: AsyncClient, sandbox: Sandbox, clock: Any, as_date: bool) -> None:
-    sandbox.set_switches(retry_after_date=as_date)
-    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=30))
-    eventloop.run(client.identity())
-    assert sum(clock.slept) == pytest.approx(30.0, abs=1.01)
-
-
-def test_a_pause_beyond_max_wait_stops_with_the_time_to_come_back(sandbox: Sandbox) -> None:
-    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=900))
-
-    async def main() -> None:
-        async with AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=60) as client:
-            with pytest.raises(WaitTooLong, match=r"come back after 2026-03-02 09:1\d:\d\d UTC"):
-                await client.identity()
-            with pytest.raises(WaitTooLong):
-                await client.posts.get("post_1")
-            assert client.requests == 1
-
-    asyncio.run(main())
 
 
 def test_a_persistent_429_is_raised_with_its_pause(client: AsyncClient, sandbox: Sandbox) -> None:

@@ -82,12 +82,6 @@ def test_a_single_object_is_taken_bare_or_wrapped() -> None:
         single(reply([1]))
 
 
-def test_date_and_request_id() -> None:
-    answer = reply({}, date="Mon, 02 Mar 2026 09:00:00 GMT", x_request_id="req_1")
-    assert answer.date == datetime(2026, 3, 2, 9, tzinfo=UTC) and answer.request_id == "req_1"
-    assert reply({}).date is None and reply({}).request_id is None and reply({}, date="yesterday").date is None
-
-
 # --- errors ---------------------------------------------------------------------------------------------------------------------
 
 KINDS = {
@@ -108,11 +102,6 @@ def test_the_class_depends_on_the_status_only(status: int, kind: type[ApiError])
     found = error({"error": {"code": "SOMETHING", "message": "no"}}, status, x_request_id="req_9")
     assert type(found) is kind
     assert (found.status, found.code, found.request_id) == (status, "SOMETHING", "req_9")
-
-
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 207])
-def test_a_success_is_no_error(status: int) -> None:
-    assert error_of(reply(b"", status)) is None
 
 
 @pytest.mark.parametrize(
@@ -160,6 +149,11 @@ def test_a_long_message_is_cut_and_put_on_one_line() -> None:
 def test_a_configuration_error_says_what_to_do(status: int, hint: str) -> None:
     body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
     assert hint in str(error(body, status))
+
+
+def test_a_success_is_no_error_and_carries_its_request_id() -> None:
+    assert [error_of(reply(b"", status)) for status in (200, 201, 202, 204, 207)] == [None] * 5
+    assert (reply({}, x_request_id="req_1").request_id, reply({}).request_id, reply({}).date) == ("req_1", None, None)
 
 
 def test_retry_after_is_read() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pandas as pd
 import pytest
@@ -15,9 +12,8 @@ import pytest
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.api import assumptions
-from voxops.api.matrix import MATRIX, find, polled
-from voxops.client import UNSET, AsyncClient, Handle, Page, PostFields
-from voxops.errors import ConflictError, DecodeError, NotFoundError, ValidationError
+from voxops.client import UNSET, AsyncClient, Page, PostFields
+from voxops.errors import ConflictError, ValidationError
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))
 IMAGE = {"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 10}
@@ -52,108 +48,6 @@ class World:
 @pytest.fixture
 def world(sandbox: Sandbox) -> World:
     return World(sandbox)
-
-
-async def scheduled(client: AsyncClient, world: World) -> str:
-    return str((await client.posts.create(world.fields(scheduled_for=LATER)))["id"])
-
-
-async def recurring(client: AsyncClient, world: World) -> str:
-    post = await scheduled(client, world)
-    await client.posts.set_recurrence(post, {"frequency": "WEEKLY"})
-    return post
-
-
-async def callback(client: AsyncClient, world: World) -> Any:
-    link = await client.accounts.connect("linkedin", "https://app.example/back")
-    with urlopen(link["url"]) as answer:  # the account's owner consents
-        agreed = json.loads(answer.read())
-    return await client.accounts.callback("linkedin", agreed["code"], agreed["state"])
-
-
-async def put(client: AsyncClient, folder: Path) -> Any:
-    file = folder / "a.jpg"
-    file.write_bytes(b"x" * 10)
-    return await client.uploads.send(file)
-
-
-async def uploaded(client: AsyncClient, folder: Path) -> str:
-    return str((await put(client, folder)).media_id)
-
-
-Row = Callable[[AsyncClient, World, Path], Coroutine[Any, Any, Any]]
-
-
-async def chain(first: Coroutine[Any, Any, str], then: Callable[[str], Coroutine[Any, Any, Any]]) -> Any:
-    return await then(await first)
-
-
-ROWS: dict[int, Row] = {
-    1: lambda c, w, _: c.posts.create(w.fields()),
-    2: lambda c, w, _: chain(scheduled(c, w), lambda post: c.posts.update(post, PostFields(content="other"))),
-    3: lambda c, w, _: chain(scheduled(c, w), c.posts.delete),
-    4: lambda c, w, _: chain(scheduled(c, w), c.posts.publish),
-    5: lambda c, w, _: c.posts.retry(w.failed.id),
-    6: lambda c, w, _: chain(scheduled(c, w), c.posts.cancel),
-    7: lambda c, w, _: c.posts.clone(w.published),
-    8: lambda c, w, _: c.posts.duplicate(w.published),
-    9: lambda c, w, _: c.posts.unpublish(w.published),
-    10: lambda c, w, _: c.posts.fix(w.failed.id, w.target, content="mended"),
-    11: lambda c, w, _: c.posts.bulk([w.fields(scheduled_for=LATER), w.fields(scheduled_for=LATER, tags=["b"])]),
-    12: lambda c, w, _: c.posts.bulk_video(
-        [{"content": "v", "accountIds": [w.account], "mediaId": w.media, "scheduledFor": "2026-04-01T09:00:00Z"}]
-    ),
-    13: lambda c, w, _: c.posts.validate(content="x", platforms=["twitter"], media_ids=[w.media]),
-    14: lambda c, w, _: recurring(c, w),
-    15: lambda c, w, _: chain(recurring(c, w), lambda post: c.posts.update_recurrence(post, {"frequency": "DAILY"})),
-    16: lambda c, w, _: chain(recurring(c, w), c.posts.delete_recurrence),
-    17: lambda c, w, _: c.accounts.connect("LinkedIn"),
-    18: lambda c, w, _: callback(c, w),
-    19: lambda c, w, _: c.accounts.delete(w.account),
-    20: lambda c, w, _: c.accounts.refresh(w.account),
-    21: lambda c, w, _: c.accounts.test(w.account),
-    22: lambda c, w, _: c.accounts.select_page(w.facebook, "page_1", "One"),
-    23: lambda c, w, _: c.accounts.backfill(w.account),
-    24: lambda c, w, _: c.uploads.presign("a.jpg", "image/jpeg", 10),
-    25: lambda c, w, _: c.media.delete(w.media),
-    26: lambda c, w, _: c.media.validate(w.media),
-    27: lambda c, w, _: c.media.register("https://cdn.example/a.jpg", "image/jpeg", filename="a.jpg"),
-    28: lambda c, w, _: c.uploads.bulk_presign([IMAGE, IMAGE]),
-    29: lambda c, w, _: c.uploads.bulk_video_urls([{"filename": "v.mp4", "contentType": "video/mp4", "sizeBytes": 10}]),
-    30: lambda c, w, _: c.media.bulk_validate([w.media, "media_nowhere"]),
-    31: lambda c, w, _: c.media.import_from_url("https://cdn.example/a.jpg"),
-    32: lambda c, w, _: c.media.import_from_drive("file-1"),
-    33: lambda c, w, folder: put(c, folder),
-    34: lambda c, w, _: c.webhooks.create("https://hooks.example/x", ["post.failed"]),
-    35: lambda c, w, _: c.webhooks.update(w.webhook, enabled=False),
-    36: lambda c, w, _: c.webhooks.delete(w.webhook),
-    37: lambda c, w, _: c.webhooks.rotate_secret(w.webhook),
-    38: lambda c, w, _: c.webhooks.test(w.webhook),
-    39: lambda c, w, _: c.webhooks.retry_delivery(w.webhook, w.delivery),
-}
-
-
-def test_every_row_has_a_method() -> None:
-    assert list(ROWS) == [row.row for row in MATRIX]
-
-
-@pytest.mark.parametrize("number", ROWS)
-def test_the_method_of_a_row_calls_its_endpoint(
-    client: AsyncClient, sandbox: Sandbox, world: World, tmp_path: Path, number: int
-) -> None:
-    answer = eventloop.run(ROWS[number](client, world, tmp_path))
-    row = MATRIX[number - 1]
-    request = next(one for one in reversed(sandbox.requests()) if one["method"] == row.method)
-    if row.method == "PUT":
-        assert request["path"].startswith("/upload/") and request["api_key"] == "" and request["key"] is None
-    else:
-        assert find(request["method"], request["path"]) == row
-        assert request["key"] is not None
-    assert 200 <= request["status"] < 300
-    if row.is_async:
-        handles = answer if isinstance(answer, tuple) else [answer]
-        assert all(isinstance(handle, Handle) and handle.kind == polled(row) and handle.id for handle in handles)
-        assert handles[0].accepted
 
 
 def test_a_delivery_s_handle_names_its_webhook(client: AsyncClient, world: World) -> None:
@@ -217,30 +111,6 @@ def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
     eventloop.run(main())
 
 
-@pytest.mark.parametrize(
-    "switches",
-    [
-        {"pagination": "snake"},
-        {"pagination": "camel"},
-        {"wrapped_objects": True},
-        {"accounts_envelope": "accounts", "webhooks_envelope": "webhooks"},
-    ],
-)
-def test_the_reads_with_the_other_switches(
-    client: AsyncClient, sandbox: Sandbox, world: World, switches: dict[str, Any]
-) -> None:
-    sandbox.set_switches(**switches)
-
-    async def main() -> None:
-        assert await count(client.posts.list()) == 500
-        assert await count(client.accounts.list(status="all", page_size=100)) == 12
-        assert await count(client.webhooks.list()) == 3
-        assert (await client.posts.get(world.published))["id"] == world.published
-        assert (await client.posts.create(world.fields()))["status"] == "draft"
-
-    eventloop.run(main())
-
-
 # --- particulars ----------------------------------------------------------------------------------------------------------------
 
 
@@ -264,48 +134,6 @@ def test_a_stale_version_is_a_conflict(client: AsyncClient, sandbox: Sandbox, wo
         assert cleared["scheduledFor"] == "2026-04-01T07:00:00.000Z" and cleared["content"] == "mine"
 
     eventloop.run(main())
-
-
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_delete_is_read_with_and_without_a_body(
-    client: AsyncClient, sandbox: Sandbox, world: World, empty: bool
-) -> None:
-    sandbox.set_switches(delete_204=empty)
-
-    async def main() -> dict[str, Any]:
-        post = await scheduled(client, world)
-        answer = await client.posts.delete(post)
-        with pytest.raises(NotFoundError):
-            await client.posts.get(post)
-        return answer
-
-    assert bool(eventloop.run(main())) is not empty
-
-
-@pytest.mark.parametrize(("items", "status"), [(["good", "good"], 201), (["good", "bad"], 207), (["bad", "bad"], 207)])
-def test_the_items_of_a_bulk_are_read_in_every_case(
-    client: AsyncClient, sandbox: Sandbox, world: World, items: list[str], status: int
-) -> None:
-    accounts = {"good": world.account, "bad": "acc_nowhere"}
-    posts = [
-        PostFields(content=f"{number}", account_ids=[accounts[item]], scheduled_for=LATER)
-        for number, item in enumerate(items)
-    ]
-    answer = eventloop.run(client.posts.bulk(posts))
-    assert [result["status"] for result in answer["results"]] == [
-        {"good": "created", "bad": "failed"}[item] for item in items
-    ]
-    assert sandbox.requests(acting=True)[-1]["status"] == status
-
-
-def test_a_bulk_that_is_refused_as_a_whole_is_an_error(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
-    sandbox.add_fault(
-        Fault("status", path="/v1/posts/bulk", status=422, code="VALIDATION_ERROR"),
-        Fault("garbage", path="/v1/posts/bulk", body="json", status=201),
-    )
-    posts = [world.fields(scheduled_for=LATER)]
-    with pytest.raises((ValidationError, DecodeError)):
-        eventloop.run(client.posts.bulk(posts))
 
 
 def test_a_dry_run_creates_nothing(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
@@ -502,7 +330,3 @@ def test_limits_are_checked_before_anything_is_sent(
 )
 def test_the_polled_status_of_a_job(kind: str, record: dict[str, Any], status: str) -> None:
     assert assumptions.polled_status(kind, record) == status
-
-
-def test_a_key_expires_here_before_it_does_at_the_server() -> None:
-    assert pd.Timedelta(assumptions.KEY_RETENTION).total_seconds() > assumptions.KEY_EARLY > 0
