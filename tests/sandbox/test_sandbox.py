@@ -64,18 +64,10 @@ def test_wrong_queries_are_refused(api, params, code):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
 
 
-def test_listed_posts_show_less_than_single_ones(api):
-    listed = walk(api, "/posts", status="failed")[0]
-    single = api.get(f"/posts/{listed['id']}").json()
-    assert {"postPlatformId", "retryCount"}.isdisjoint(listed["platforms"][0])
-    assert {"postPlatformId", "retryCount"} <= set(single["platforms"][0])
-    assert set(listed) == set(single)
-
-
 # -- the seeded campaign ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 7, 42])
+@pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.release) for seed in (1, 42))])
 def test_every_seed_has_the_failures_of_a_real_campaign(seed):
     world = Sandbox(seed=seed).world
     targets = [target for post in world.posts.values() for target in post.targets]
@@ -130,11 +122,6 @@ def test_the_history_has_a_bad_hour_a_lost_day_and_deliveries_that_never_arrived
 
 
 # -- who may do what --------------------------------------------------------------------------------------------------
-
-
-def test_identity_and_health(api):
-    assert api.get("/auth/me").json() == {"workspaceId": "ws_test", "workspaceName": "Alder Coffee", "plan": "PRO"}
-    assert api.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic vb_test_sandbox"}])
@@ -257,6 +244,7 @@ def script(sandbox: Sandbox) -> list[tuple[int, bytes, dict]]:
     return answers
 
 
+@pytest.mark.release
 def test_two_starts_answer_with_the_same_bytes():
     runs = []
     for _ in range(2):

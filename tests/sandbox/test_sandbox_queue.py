@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from tests.sandbox.support import draft
 
 from voxburst_sandbox import Sandbox, Switches
 from voxburst_sandbox.bodies import LIMITS
 
-
-@pytest.fixture
-def sandbox():
-    switches = Switches(failure_rate=0.0, recovery_rate=1.0, silent_webhooks=True)
-    with Sandbox(posts=500, deliveries=0, rate_limit=None, switches=switches) as running:
-        yield running
+SANDBOX = {"posts": 500, "deliveries": 0}
+SWITCHES = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
 
 
 def failed_post(sandbox: Sandbox, code: str, targets: int | None = None, cap: int = 2):
@@ -31,13 +28,8 @@ def target(api: httpx.Client, post_id: str, target_id: str) -> dict:
     return next(entry for entry in post["platforms"] if entry["postPlatformId"] == target_id)
 
 
-def draft(api: httpx.Client, platform: str = "facebook") -> dict:
-    chosen = next(a["id"] for a in api.get("/accounts").json()["data"] if a["platform"] == platform)
-    return api.post("/posts", json={"content": "A draft", "accountIds": [chosen], "saveAsDraft": True}).json()
-
-
 def test_a_publication_goes_through_the_queue(sandbox, api):
-    post = draft(api)
+    post = draft(api, "facebook")
     answer = api.post(f"/posts/{post['id']}/publish")
     assert (answer.status_code, answer.json()["status"]) == (202, "publishing")
     seen = [post["updatedAt"]]
@@ -188,7 +180,7 @@ def test_a_stuck_target_is_requeued_and_a_fresh_one_is_not(sandbox, api):
     assert wanted in [effect["target"] for effect in sandbox.effects("target.requeue")]
     sandbox.advance(60)
     assert target(api, stuck.id, wanted)["status"] == "published"
-    post = draft(api)
+    post = draft(api, "facebook")
     api.post(f"/posts/{post['id']}/publish")
     while api.get(f"/posts/{post['id']}").json()["platforms"][0]["status"] != "publishing":
         sandbox.advance(0.5)
@@ -213,6 +205,7 @@ def test_a_cancelled_post_never_goes_out(sandbox, api):
     assert scheduled.id not in [effect["post"] for effect in sandbox.effects("target.publish")]
 
 
+@pytest.mark.release
 def test_outcomes_depend_on_seed_and_subject_not_on_order():
     def run(backwards: bool) -> dict[str, str]:
         switches = Switches(recovery_rate=0.5, silent_webhooks=True)

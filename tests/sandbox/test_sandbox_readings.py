@@ -8,30 +8,21 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import client
+from tests.sandbox.support import again, client
 
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox
 
 MARK = {"voxopsOp": "mark-1"}
 
 
-@pytest.fixture(scope="module")
-def _server():
-    with Sandbox(posts=500, deliveries=0, rate_limit=None) as running:
-        yield running
+SANDBOX = {"posts": 500, "deliveries": 0}
 
 
 @pytest.fixture
 def start(_server) -> Callable[..., Sandbox]:
-    """Begin again under other readings; by default nothing fails."""
-
-    def begin(*, empty: bool = True, **changes: Any) -> Sandbox:
-        plain = {name: getattr(Switches(), name) for name in Switches.__dataclass_fields__}
-        _server.set_switches(**{**plain, "failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True, **changes})
-        _server.reset(empty=empty)
-        return _server
-
-    return begin
+    """Begin again under other readings; by default nothing is there and nothing fails."""
+    calm = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
+    return lambda *, empty=True, **changes: again(_server, empty=empty, **{**calm, **changes})
 
 
 @pytest.fixture
@@ -226,20 +217,6 @@ def test_a_queue_that_holds_shows_nothing_of_a_retry_or_fix(start, api, way):
     assert [(entry["target"], entry["cause"], entry["again"]) for entry in requeued] == [(target_id, way, False)]
 
 
-def test_a_second_retry_in_a_queue_that_holds_counts_as_a_duplicate(start, api):
-    sandbox = start(empty=False, queue_hold_seconds=600)
-    post_id, target_id = failed(sandbox)
-    for _ in range(2):
-        assert api.post(f"/posts/{post_id}/retry").status_code == 202
-        sandbox.advance(420)
-    sandbox.advance(1_200)
-    assert [entry["again"] for entry in sandbox.effects("target.requeue")] == [False, True]
-    assert {(entry["kind"], entry["subject"]) for entry in sandbox.duplicates()} == {
-        ("target.requeue", target_id),
-        ("target.publish", target_id),
-    }
-
-
 def test_a_retry_after_the_first_has_ended_is_no_duplicate(start, api):
     sandbox = start(empty=False, recovery_rate=0.0)
     post_id, _ = failed(sandbox)
@@ -272,16 +249,6 @@ def test_a_post_withdrawn_while_the_queue_holds_it_does_not_go_out(start, api):
     sandbox.advance(3 * 86_400)
     assert api.get(f"/posts/{key}").json()["status"] == "cancelled"
     assert sandbox.effects("target.publish") == []
-
-
-def test_a_status_may_linger_while_the_count_rises(start, api):
-    sandbox = start(empty=False, linger_failed_seconds=3)
-    post_id, target_id = failed(sandbox)
-    before = shown(api, post_id, target_id)
-    api.post(f"/posts/{post_id}/retry")
-    assert shown(api, post_id, target_id) == (*before[:3], before[3] + 1)
-    sandbox.advance(3)
-    assert shown(api, post_id, target_id)[2] == "pending"
 
 
 # -- actors ---------------------------------------------------------------------------------------------------------------

@@ -107,13 +107,12 @@ def test_a_reset_clears_the_file_too(tmp_path):
         assert len(sandbox.world.accounts) == 12
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_prints_where_it_is_and_ends_cleanly(number):
+def test_the_command_prints_where_it_is_and_ends_cleanly():
     with process() as (running, remote, line):
         assert re.fullmatch(r"sandbox: url=http://127\.0\.0\.1:\d+ key=vb_test_sandbox workspace=ws_\w+\n", line)
         assert httpx.get(remote.url + "/v1/health", headers=AUTH, trust_env=False).status_code == 200
         remote.close()
-        running.send_signal(number)
+        running.send_signal(signal.SIGINT)
         assert running.wait(PATIENCE) == 0
         assert running.stderr.read() == ""
 
