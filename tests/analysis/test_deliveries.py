@@ -239,10 +239,13 @@ def test_hours_of_a_place_with_half_an_hour_of_offset_begin_at_its_own_full_hour
     assert [time.isoformat() for time in stats["hour"]] == ["2026-03-01T05:00:00+05:30", "2026-03-01T06:00:00+05:30"]
 
 
-def test_a_day_that_has_no_midnight_begins_when_it_begins():
+def test_a_day_that_has_no_midnight_begins_when_it_begins_and_one_that_has_two_at_the_first():
     times = pd.to_datetime(["2026-04-24T12:00Z", "2026-04-23T12:00Z"]).as_unit("us")  # Cairo skips 00:00 on the 24th
     stats = deliveries.stats(history(2).assign(created_at=times), "day", tz="Africa/Cairo")
     assert [time.isoformat() for time in stats["day"]] == ["2026-04-23T00:00:00+02:00", "2026-04-24T01:00:00+03:00"]
+    times = pd.to_datetime(["2026-11-01T04:30Z", "2026-11-01T05:30Z"]).as_unit("us")  # both at 00:30 in Havana
+    stats = deliveries.stats(history(2).assign(created_at=times), "day", tz="America/Havana")
+    assert [time.isoformat() for time in stats["day"]] == ["2026-11-01T00:00:00-04:00"]
 
 
 # --- the same numbers everywhere ------------------------------------------------------------------------------------------
@@ -398,6 +401,8 @@ def test_a_long_silence_cuts_an_outage_and_endpoints_are_apart():
     rows = [{**BAD, "at": number} for number in range(6)] + [{**BAD, "at": 600 + number} for number in range(6)]
     assert len(outages(log_of(*({**row} for row in rows)))) == 2
     assert len(outages(log_of(*({**row} for row in rows)), gap="12h")) == 1
+    assert len(outages(log_of(*({**row} for row in rows)), gap="595min")) == 1, "exactly the pause that is allowed"
+    assert len(outages(log_of(*({**row} for row in rows)), gap="594min")) == 2
     mixed = [{**row, "url": f"https://{number % 4}.example"} for number, row in enumerate(rows)]
     assert outages(log_of(*mixed)).empty
 

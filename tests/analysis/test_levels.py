@@ -119,6 +119,13 @@ def test_it_burns_only_when_both_windows_do() -> None:
     assert level(over, **asked)["burn_long"] == pytest.approx(30 / 110 / 0.1)
 
 
+def test_a_delivery_is_in_a_window_by_when_it_was_due_and_not_by_when_it_was_created() -> None:
+    """Two minutes before the window, and due three minutes after its beginning; or due before it."""
+    asked = {"windows": ("3D", "1h"), "within": "5min"}
+    assert level(log(delivery(62, None), delivery(30)), **asked)["burn_short"] == pytest.approx(0.5 / 0.1)
+    assert level(log(delivery(66, None), delivery(30)), **asked)["burn_short"] == 0
+
+
 def test_too_few_deliveries_have_no_verdict() -> None:
     frame = log(*[delivery(60 * 24 * 9)] * 99, *[delivery(60 * 24 * 9, None, url="https://b")] * 100)
     table = vx.deliveries.levels(frame).set_index("url")

@@ -55,6 +55,19 @@ def test_a_time_without_an_offset_is_one_of_the_zone_that_somebody_has_named(val
     assert window(value, None, NOW, "Europe/Berlin")[0] == pd.Timestamp(time)
 
 
+@pytest.mark.parametrize(
+    ("zone", "noon", "begins"),
+    [
+        ("America/Havana", "2026-11-01T17:00Z", "2026-11-01T04:00Z"),  # its midnight comes twice
+        ("Africa/Cairo", "2026-04-24T09:00Z", "2026-04-23T22:00Z"),  # it has none
+    ],
+)
+def test_today_begins_at_the_first_instant_of_the_day(zone, noon, begins):
+    now = datetime.fromisoformat(noon)
+    assert window("today", None, now, zone)[0] == pd.Timestamp(begins)
+    assert window(None, "tomorrow", now - timedelta(days=1), zone)[1] == pd.Timestamp(begins)
+
+
 @pytest.mark.parametrize("value", ["2026-03-29T02:30", "2025-10-26T02:30"])
 def test_a_time_that_is_not_there_once_is_refused(value):
     with pytest.raises(ConfigError, match="is skipped or repeated in Europe/Berlin, where clocks change then"):

@@ -12,7 +12,7 @@ from tests.frames.makers import NOW, UTC_US, target
 
 from voxops._support.canonical import in_calendar
 from voxops.frames.nested import Target
-from voxops.frames.records import Columns, build, targets, times_text
+from voxops.frames.records import Columns, build, read_post, read_posts, targets, times_text
 from voxops.frames.schemas import to_bool
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import utc_text
@@ -39,7 +39,7 @@ def test_counts_are_read_leniently_and_what_is_lost_is_said(sent, count):
 
 @pytest.mark.parametrize(
     ("sent", "said"),
-    [(True, True), (False, False), (1, True), (0, False), ("true", True), ("FALSE", False), ("yes", True), (None, None), ("maybe", None), ([], None)],
+    [(True, True), (False, False), (1, True), (0, False), ("true", True), ("FALSE", False), ("yes", True), ("1", True), ("no", False), (" No ", False), ("0", False), (None, None), ("maybe", None), ([], None)],
 )  # fmt: skip
 def test_to_bool(sent, said):
     assert to_bool(sent) is said
@@ -251,3 +251,19 @@ def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never)
     assert frame["scheduled_for"].isna().all()
     assert frame.attrs["unread"] == {"scheduled_for": 1}
     assert utc_text(never) is None
+
+
+def test_states_of_posts_are_read_in_any_casing_and_shape():
+    record = {
+        "id": "post_1",
+        "status": "PARTIAL",
+        "updatedAt": "2026-03-02T09:00:00.000Z",
+        "metadata": {"voxopsOp": "a" * 32},
+        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
+    }
+    state = read_posts([record])["post_1"]
+    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
+    assert state.updated_at == "2026-03-02T09:00:00+00:00"
+    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
+    assert bare is not None
+    assert (bare.mark, bare.has_metadata) == (None, False)
