@@ -20,7 +20,10 @@ from voxops.archive.store import Store
 from voxops.frames.records import build, targets
 
 ROWS, DAYS = 6_000, 12
-GROUPINGS: list[list[str]] = [[], ["day"], ["endpoint", "event"], ["hour", "webhook"]]
+GROUPINGS = [
+    ["endpoint", "event"],
+    *(pytest.param(by, marks=pytest.mark.release) for by in ([], ["day"], ["hour", "webhook"])),
+]
 # Warnings of Dask's own start and stop, not ours.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -123,7 +126,7 @@ def count_causes(path: Path) -> pd.DataFrame:
     return cause_partial(vx.triage(read_part(path)))
 
 
-@pytest.mark.parametrize("by", GROUPINGS, ids="+".join)
+@pytest.mark.parametrize("by", GROUPINGS, ids=str)
 def test_files_on_two_workers_give_the_same_digits(
     cluster: Any, archive: Archive, log: pd.DataFrame, by: list[str]
 ) -> None:
@@ -137,6 +140,7 @@ def test_files_on_two_workers_give_the_same_digits(
     pd.testing.assert_frame_equal(archive.stats(by=by), table, check_exact=True)
 
 
+@pytest.mark.release
 def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
     import dask
     from dask import dataframe
@@ -148,6 +152,7 @@ def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log:
     pd.testing.assert_frame_equal(table.astype({"url": expected["url"].dtype}), expected, check_exact=True)
 
 
+@pytest.mark.release
 def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archive, posts: pd.DataFrame) -> None:
     import dask
 
@@ -186,6 +191,7 @@ def map_in_pandas(
     return pa.concat_tables(out).to_pandas()
 
 
+@pytest.mark.release
 def test_as_spark_would_run_it(log: pd.DataFrame, archive: Archive) -> None:
     def count(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:

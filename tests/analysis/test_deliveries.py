@@ -91,7 +91,7 @@ FLIGHT = {"success": False, "statusCode": None, "latencyMs": None, "error": None
 
 @pytest.fixture(scope="module")
 def log() -> pd.DataFrame:
-    return history(100_000)
+    return history(20_000)
 
 
 # --- by hand -----------------------------------------------------------------------------------------------------------------
@@ -144,11 +144,6 @@ def test_the_shares_delivered_by_an_attempt_grow_towards_the_success_rate(by, lo
     settled = (delivery_state(log) != "in flight").sum()
     for name, most in DELIVERED_BY.items():
         assert deliveries.stats(log)[name].tolist() == [(done & (log["retry_count"] + 1 <= most)).sum() / settled]
-
-
-def test_a_negative_latency_is_a_clock_and_no_latency():
-    stats = deliveries.stats(log_of({"latencyMs": -5}, {"latencyMs": 7}))
-    assert stats.loc[0, ["deliveries", "p50_ms", "p99_ms"]].tolist() == [2, 7, 7]
 
 
 def test_a_missing_endpoint_is_a_group_of_its_own():
@@ -330,37 +325,11 @@ def test_duckdb_finds_the_same_numbers_to_the_last_digit(by, log):
 def test_files_give_the_same_numbers_one_by_one(log, tmp_path):
     for number, (_, day) in enumerate(log.groupby(log["created_at"].dt.date)):
         day.to_parquet(tmp_path / f"{number:02}.parquet")
-    for by in BY:
+    for by in ((), ["day", "webhook"]):
         parts = (partial(pd.read_parquet(path), by) for path in sorted(tmp_path.glob("*.parquet")))
         pd.testing.assert_frame_equal(finish(merge(parts)), deliveries.stats(log, by), check_dtype=by == ())
     partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would pass it on
     pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), deliveries.stats(log, "day"))
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_dask_gives_the_same_numbers_by_a_tree_of_merges_on_two_workers(log, tmp_path):
-    dask = pytest.importorskip("dask")
-    distributed = pytest.importorskip("distributed")
-    paths = []
-    for number in range(8):
-        log.iloc[number::8].to_parquet(tmp_path / f"{number}.parquet")
-        paths.append(str(tmp_path / f"{number}.parquet"))
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "30s"}),
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            local_directory=str(tmp_path / "dask"),
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        parts = client.map(lambda path: partial(pd.read_parquet(path), ["day", "endpoint"]), paths)
-        while len(parts) > 1:
-            parts = [client.submit(merge, *parts[at : at + 2]) for at in range(0, len(parts), 2)]
-        tree = client.gather(parts[0])
-    pd.testing.assert_frame_equal(finish(tree), deliveries.stats(log, ["day", "endpoint"]), check_dtype=False)
 
 
 # --- outages -----------------------------------------------------------------------------------------------------------------

@@ -104,27 +104,6 @@ def test_sql_counts_the_same_in_the_windows_of_the_outages(log: pd.DataFrame) ->
         assert mine["end"] < mine["recovered_at"] < mine["end"] + slack
 
 
-def test_sql_finds_failures_ahead_from_either_end_of_each_outage(log: pd.DataFrame) -> None:
-    """The definition: no beginning and no end of a stretch has as many successes as failures, and neither does a neighbourhood."""
-    found = outages(log, at_least=20)
-    extremes = sql(
-        f"""
-        WITH {SETTLED},
-        inside AS (
-            SELECT o.url, o.start, s.place, s.score FROM outages AS o JOIN settled AS s
-            ON s.url = o.url AND s.created_at BETWEEN o.start AND o."end"
-        )
-        SELECT min(heads) AS heads, min(tails) AS tails FROM (
-            SELECT sum(score) OVER (PARTITION BY url, start ORDER BY place) AS heads,
-                   sum(score) OVER (PARTITION BY url, start ORDER BY place DESC) AS tails FROM inside
-        )
-        """,
-        log=log,
-        outages=found,
-    )
-    assert extremes.iloc[0].tolist() == [1, 1]
-
-
 def test_sql_finds_the_same_copies(log: pd.DataFrame) -> None:
     found = duplicates(log)
     theirs = sql(
