@@ -16,15 +16,7 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxops import deliveries
-from voxops.analysis.statistics import (
-    DELIVERED_BY,
-    SPANS,
-    deduplicate,
-    delivery_state,
-    finish,
-    merge,
-    partial,
-)
+from voxops.analysis.statistics import DELIVERED_BY, SPANS, deduplicate, delivery_state, finish, merge, partial
 from voxops.deliveries import _maximal, duplicates, outages
 from voxops.errors import PlanError
 from voxops.frames.records import build
@@ -534,13 +526,7 @@ def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
 
 
 @pytest.mark.parametrize(
-    "count",
-    [
-        deliveries.stats,
-        outages,
-        deliveries.lost,
-        lambda log: deliveries.levels(log, at_least=10),
-    ],
+    "count", [deliveries.stats, outages, deliveries.lost, lambda log: deliveries.levels(log, at_least=10)]
 )
 def test_a_delivery_of_two_logs_that_overlap_counts_once(count):
     """Three failures among twenty successes are no outage; six would be one."""

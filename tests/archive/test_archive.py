@@ -203,10 +203,7 @@ def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path: Path) -> None
     with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "ledger") as ws:
         archive = ws.archive(tmp_path / "history")
         archive.sync()
-        shown = [
-            [post("2026-03-05"), post("2025-01-01"), post("2026-03-04")],
-            [post("2026-03-03"), post("2026-03-01")],
-        ]
+        shown = [[post("2026-03-05"), post("2025-01-01"), post("2026-03-04")], [post("2026-03-03"), post("2026-03-01")]]
         archive.sync()
         same(archive.posts(), ws.posts(), "post_id")
 

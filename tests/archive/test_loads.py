@@ -201,10 +201,7 @@ def test_an_archive_that_cannot_serve_is_refused_when_connecting(
     with pytest.raises(ConfigError, match="which archive"):
         plain.archive()
     assert ws.archive().path == tmp_path / "history"
-    with (
-        Sandbox(seed=9, speed=0, posts=1, deliveries=1) as other,
-        pytest.raises(ConfigError, match="has workspace"),
-    ):
+    with Sandbox(seed=9, speed=0, posts=1, deliveries=1) as other, pytest.raises(ConfigError, match="has workspace"):
         vx.connect(sandbox=other, archive=tmp_path / "history")
 
 

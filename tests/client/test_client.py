@@ -25,12 +25,7 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.client import AsyncClient, Secret, SystemClock, _transport
 from voxops.client._address import base_url, safe_path
-from voxops.errors import (
-    ApiError,
-    ConfigError,
-    ValidationError,
-    VoxopsError,
-)
+from voxops.errors import ApiError, ConfigError, ValidationError, VoxopsError
 
 
 class Server:

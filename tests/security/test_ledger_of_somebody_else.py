@@ -54,10 +54,7 @@ def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "CREATE VIEW sent AS SELECT 1",
-        "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM requests; END",
-    ],
+    ["CREATE VIEW sent AS SELECT 1", "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM requests; END"],
 )
 def test_views_and_triggers_are_refused(tmp_path: Path, statement: str):
     Ledger(tmp_path / "ledger.sqlite").close()

@@ -734,11 +734,7 @@ def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_pa
 def test_an_encoding_that_there_is_not_or_that_does_not_fit_is_said(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode("cp1252"))
-    for encoding, said in {
-        "latin-99": "is unknown",
-        "utf-8": "is not text in utf-8",
-        7: "must be the name of",
-    }.items():
+    for encoding, said in {"latin-99": "is unknown", "utf-8": "is not text in utf-8", 7: "must be the name of"}.items():
         with pytest.raises(PlanError, match=said):
             read_campaign(path, encoding=encoding)
     path.write_bytes(f"{HEADER}\na,Grüße,twitter:@brand,2026-03-04T10:00:00Z\n".encode())
