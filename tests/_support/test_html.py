@@ -81,21 +81,6 @@ def test_plain_examples(text: object, line: str) -> None:
     assert safe.plain(text) == line
 
 
-@given(ANY)
-def test_no_cell_starts_a_formula(text: str) -> None:
-    value = safe.cell(text)
-    assert isinstance(value, str)
-    assert not value.lstrip(" \u00a0\ufeff").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    value.encode()
-
-
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+49 30", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\ufeff=cmd|' /C calc'!A0"]
-)
-def test_formulas_are_guarded_by_an_apostrophe(text: str) -> None:
-    assert str(safe.cell(text)).startswith("'")
-
-
 @pytest.mark.parametrize("value", ["plain", "a=b", "", 3, -2.5, None])
 def test_what_is_no_formula_stays_as_it_is(value: object) -> None:
     assert safe.cell(value) == value

@@ -14,6 +14,7 @@ from concurrent import futures
 
 import pytest
 
+import voxops
 from voxops._support import eventloop
 
 
@@ -32,8 +33,9 @@ LONG = 100.0
 
 
 def script(body: str) -> subprocess.CompletedProcess[str]:
-    """Run a script of its own; every warning is an error there."""
-    head = "import asyncio, os, signal, sys, threading, time\nfrom voxops._support import eventloop\n"
+    """Run a script of its own, with the loop and without the rest of the package; every warning is an error there."""
+    bare = f"package = types.ModuleType('voxops')\npackage.__path__ = {voxops.__path__!r}\nsys.modules['voxops'] = package\n"
+    head = f"import asyncio, os, signal, sys, threading, time, types\n{bare}from voxops._support import eventloop\n"
     head += f"AT_ONCE, LONG = {AT_ONCE}, {LONG}\n"
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", head + textwrap.dedent(body)],
@@ -206,7 +208,11 @@ def test_the_signal_handler_is_put_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-INTERRUPTED = """
+@pytest.mark.parametrize("way", ["a cell", "an async cell", "an awaited call"])
+def test_an_interrupt_cancels_the_work_at_once(way: str) -> None:
+    """In an async cell the kernel turns SIGINT into "cancel the cell's task", which a loop that is blocked never sees."""
+    done = script(
+        f"""
     log = []
     eventloop.GRACE = LONG
     async def work():
@@ -217,65 +223,25 @@ INTERRUPTED = """
             await asyncio.sleep(0.1)
             log.append("request cancelled")
             raise
-"""
-
-
-def test_an_interrupt_of_a_blocking_call_cancels_the_work_at_once() -> None:
-    done = script(
-        INTERRUPTED
-        + """
-    began = time.monotonic()
-    try:
-        eventloop.run(work())
-    except KeyboardInterrupt:
-        print("interrupted", log, time.monotonic() - began < AT_ONCE)
     async def again():
         return "alive"
+    async def cell():
+        task = asyncio.current_task()
+        signal.signal(signal.SIGINT, lambda *_: task.cancel())
+        await eventloop.arun(work()) if {way == "an awaited call"} else eventloop.run(work())
+    began = time.monotonic()
+    loop = asyncio.new_event_loop()
+    try:
+        eventloop.run(work()) if {way == "a cell"} else loop.run_until_complete(cell())
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        print(type(error).__name__, log, time.monotonic() - began < AT_ONCE)
+    loop.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(eventloop.run(again()))
     """
     )
-    assert done.stdout.splitlines() == ["interrupted ['request cancelled'] True", "alive"], done.stderr
-
-
-def test_an_interrupt_reaches_a_blocking_call_in_an_async_cell() -> None:
-    # The kernel turns SIGINT into "cancel the cell's task" there, which a loop that is blocked never sees.
-    done = script(
-        INTERRUPTED
-        + """
-    async def cell():
-        task = asyncio.current_task()
-        signal.signal(signal.SIGINT, lambda *_: task.cancel())
-        began = time.monotonic()
-        try:
-            eventloop.run(work())
-        except KeyboardInterrupt:
-            print("interrupted", log, time.monotonic() - began < AT_ONCE)
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(cell())
-    loop.close()
-    """
-    )
-    assert done.stdout.splitlines() == ["interrupted ['request cancelled'] True"], done.stderr
-
-
-def test_an_interrupt_of_an_awaited_call_is_noticed_by_an_idle_loop() -> None:
-    done = script(
-        INTERRUPTED
-        + """
-    async def cell():
-        task = asyncio.current_task()
-        signal.signal(signal.SIGINT, lambda *_: task.cancel())
-        began = time.monotonic()
-        try:
-            await eventloop.arun(work())
-        except asyncio.CancelledError:
-            print("cancelled", log, time.monotonic() - began < AT_ONCE)
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(cell())
-    loop.close()
-    """
-    )
-    assert done.stdout.splitlines() == ["cancelled ['request cancelled'] True"], done.stderr
+    kind = "CancelledError" if way == "an awaited call" else "KeyboardInterrupt"
+    assert done.stdout.splitlines() == [f"{kind} ['request cancelled'] True", "alive"], done.stderr
 
 
 def test_an_ignored_interrupt_stays_ignored_and_other_threads_set_no_handler() -> None:
@@ -332,12 +298,3 @@ def test_the_process_ends_while_work_goes_on() -> None:
     """
     )
     assert done.returncode == 0 and done.stdout == "end\n" and done.stderr == ""
-
-
-def test_importing_starts_nothing_and_patches_nothing() -> None:
-    done = script(
-        """
-    print(threading.active_count(), hasattr(asyncio, "_nest_patched"), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-    """
-    )
-    assert done.stdout == "1 False True\n", done.stderr

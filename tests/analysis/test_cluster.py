@@ -162,24 +162,6 @@ def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archi
     pd.testing.assert_frame_equal(archive.causes(), table, check_exact=True)
 
 
-def test_duckdb_gives_the_same_digits(archive: Archive) -> None:
-    table = archive.sql(
-        """
-        SELECT url, count(*) AS deliveries,
-            count(*) FILTER (success) AS succeeded,
-            count(*) FILTER (NOT success AND (status_code IS NOT NULL OR latency_ms IS NOT NULL OR error IS NOT NULL)) AS failed,
-            quantile_disc(latency_ms, 0.5) FILTER (latency_ms >= 0) AS p50_ms,
-            quantile_disc(latency_ms, 0.95) FILTER (latency_ms >= 0) AS p95_ms,
-            quantile_disc(latency_ms, 0.99) FILTER (latency_ms >= 0) AS p99_ms
-        FROM deliveries GROUP BY url ORDER BY url
-        """
-    )
-    ours = archive.stats(by="endpoint")
-    pd.testing.assert_frame_equal(ours[list(table.columns)], table, check_exact=True)
-    rate = (table["succeeded"] / (table["succeeded"] + table["failed"])).rename("success_rate")
-    pd.testing.assert_series_equal(ours["success_rate"], rate, check_exact=True)
-
-
 def map_in_pandas(
     function: Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]], tables: list[pa.Table]
 ) -> pd.DataFrame:

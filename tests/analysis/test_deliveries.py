@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxops import deliveries
-from voxops.analysis.statistics import DELIVERED_BY, SPANS, deduplicate, delivery_state, finish, merge, partial
+from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, finish, merge, partial
 from voxops.deliveries import _maximal, duplicates, outages
 from voxops.errors import PlanError
 from voxops.frames.records import build
@@ -258,60 +258,6 @@ def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
     for name, share in (("p50_ms", Fraction(1, 2)), ("p95_ms", Fraction(19, 20)), ("p99_ms", Fraction(99, 100))):
         expected = known[ceil(share * len(known)) - 1] if known else None
         assert (None if pd.isna(stats[name]) else stats[name]) == expected
-
-
-SQL = """
-    WITH known AS (
-        SELECT *, CASE WHEN success THEN 'succeeded'
-                       WHEN NOT success AND coalesce(CAST(status_code AS VARCHAR), CAST(latency_ms AS VARCHAR), error) IS NOT NULL
-                       THEN 'failed' ELSE 'in flight' END AS state
-        FROM log)
-    SELECT {keys}
-           count(*) AS deliveries,
-           count(*) FILTER (state = 'succeeded') AS succeeded,
-           count(*) FILTER (state = 'failed') AS failed,
-           count(*) FILTER (state = 'in flight') AS in_flight,
-           count(*) FILTER (state = 'succeeded') / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS success_rate,
-           count(*) FILTER (success AND retry_count = 0) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_1,
-           count(*) FILTER (success AND retry_count < 2) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_2,
-           count(*) FILTER (success AND retry_count < 3) / nullif(count(*) FILTER (state <> 'in flight'), 0)::DOUBLE AS delivered_by_3,
-           sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END)::BIGINT AS attempts,
-           sum(retry_count + CASE state WHEN 'in flight' THEN 0 ELSE 1 END) / count(*)::DOUBLE AS attempts_mean,
-           quantile_disc(latency_ms, 0.50) AS p50_ms,
-           quantile_disc(latency_ms, 0.95) AS p95_ms,
-           quantile_disc(latency_ms, 0.99) AS p99_ms
-    FROM known GROUP BY ALL ORDER BY ALL
-"""
-KEYS = {
-    (): "",
-    "endpoint": "url,",
-    ("endpoint", "event"): "url, event_type,",
-    "hour": "epoch_us(date_trunc('hour', created_at)) AS hour,",
-    "day": "epoch_us(date_trunc('day', created_at)) AS day,",
-    "week": "epoch_us(date_trunc('week', created_at)) AS week,",
-    "month": "epoch_us(date_trunc('month', created_at)) AS month,",
-}
-
-
-def by_duckdb(log: pd.DataFrame, keys: str, sql: str = SQL) -> pd.DataFrame:
-    duckdb = pytest.importorskip("duckdb")
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("log", log)
-        return connection.execute(sql.format(keys=keys)).df()
-
-
-@pytest.mark.parametrize("by", KEYS)
-def test_duckdb_finds_the_same_numbers_to_the_last_digit(by, log):
-    ours, theirs = deliveries.stats(log, list(by) if isinstance(by, tuple) else by), by_duckdb(log, KEYS[by])
-    assert list(ours.columns) == list(theirs.columns)
-    for name in ours.columns:
-        if name in SPANS:
-            assert (ours[name].astype("int64") == theirs[name]).all()
-        else:
-            assert (
-                ours[name].astype(object).tolist() == theirs[name].astype(ours[name].dtype).astype(object).tolist()
-            ), name
 
 
 def test_files_give_the_same_numbers_one_by_one(log, tmp_path):

@@ -98,17 +98,6 @@ def test_a_header_may_come_as_bytes_and_nothing_else():
         verify_signature(b"{}", 7, "s")
 
 
-@pytest.mark.parametrize("header", [None, "", "sha256=", "sha1=00", "garbage", "sha256=é", "sha256"])
-def test_what_is_no_signature_is_not_genuine(header):
-    assert verify_signature(b"{}", header, "secret") is False
-
-
-@pytest.mark.parametrize("secrets", ["", [], ["good", ""]])
-def test_without_a_secret_nobody_can_sign(secrets):
-    with pytest.raises(ConfigError):
-        verify_signature(b"{}", signed(b"{}", ""), secrets)
-
-
 def test_the_decoded_body_is_refused():
     with pytest.raises(TypeError, match="raw body"):
         verify_signature("{}", "sha256=00", "secret")  # type: ignore[arg-type]
@@ -351,18 +340,6 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
         log["delivery_id"][0],
         True,
         "post.published",
-    )
-
-
-def test_the_public_names_are_these():
-    """A function and a module share the name; the function must win."""
-    import voxops as vx
-
-    assert (vx.webhooks.events, vx.webhooks.join_events, vx.webhooks.parse_event, vx.webhooks.verify_signature) == (
-        events,
-        join_events,
-        parse_event,
-        verify_signature,
     )
 
 
