@@ -136,11 +136,6 @@ def test_a_stale_version_is_a_conflict(client: AsyncClient, sandbox: Sandbox, wo
     eventloop.run(main())
 
 
-def test_a_dry_run_creates_nothing(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
-    answer = eventloop.run(client.posts.bulk([world.fields()], dry_run=True))
-    assert [result["status"] for result in answer["results"]] == ["valid"] and sandbox.effects("post.create") == []
-
-
 # --- limits ---------------------------------------------------------------------------------------------------------------------
 
 NAIVE = datetime(2026, 4, 1, 9)

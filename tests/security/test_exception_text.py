@@ -1,4 +1,4 @@
-"""What a server says loses what steers a terminal before it is part of an exception or a repr (point 6 of the review of leaks)."""
+"""What a server says steers no terminal: not in an exception, not in a repr, not from a command (point 6 of the review of leaks)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import unicodedata
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,9 @@ from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._support import eventloop
+from voxops import cli
+from voxops._support import eventloop, safe
+from voxops.cli import commands
 from voxops.client import AsyncClient, Reply
 from voxops.client._reply import error_of
 from voxops.errors import ApiError
@@ -94,3 +97,28 @@ def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.Monkey
     with vx.connect(sandbox=sandbox) as ws:
         assert harmless(repr(ws)) and harmless(ws._repr_html_())
         assert eventloop.run(ws.client.identity())["workspaceName"] == EVIL, "what the API sent is kept as it is"
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_printable_text_is_harmless_and_keeps_its_lines(text: str) -> None:
+    shown = safe.printable(text)
+    assert harmless(shown.replace("\n", ""))
+    shown.encode()
+
+
+def test_lines_and_blanks_stay() -> None:
+    assert safe.printable("  a   b\n    c\r\nd") == "  a   b\n    c\nd"
+    assert safe.printable("\x1b[1mbold\x1b[0m") == "bold"
+
+
+def test_what_commands_print_is_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(_: object) -> int:
+        raise vx.errors.VoxopsError(f"the API says: {EVIL}")
+
+    monkeypatch.setattr(commands, "run_triage", refuse)
+    assert cli.main(["triage", "--sandbox"]) == 1
+    commands.say(EVIL)
+    commands.print_frame(pd.DataFrame({EVIL: [EVIL]}))
+    printed, said = capsys.readouterr()
+    assert said.startswith("voxops: the API says: ")
+    assert harmless((printed + said).replace("\n", ""))
