@@ -16,23 +16,23 @@ ANY = st.text(st.characters(exclude_categories=()))
 
 
 @given(ANY)
-def test_escaped_text_holds_no_markup(text: str) -> None:
+def test_escaped_text_holds_no_markup(text):
     shown = safe.escape(text)
     assert not set(shown) & set("<>\"'")
     assert html.unescape(shown) == safe.plain(text)
 
 
 @given(ANY)
-def test_parted_text_is_the_escaped_text_with_places_to_break(text: str) -> None:
+def test_parted_text_is_the_escaped_text_with_places_to_break(text):
     assert safe.parted(text).replace("<wbr>", "") == safe.escape(text).replace("\u200b", "")
 
 
-def test_one_thing_is_one_and_no_more() -> None:
+def test_one_thing_is_one_and_no_more():
     assert [safe.many(count, "row") for count in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
     assert [safe.many(count, "delivery", "deliveries") for count in (1, 2)] == ["1 delivery", "2 deliveries"]
 
 
-def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
+def test_words_are_parted_after_joints_and_never_within_an_entity():
     assert safe.parted("TOKEN_EXPIRED a.example/in 1.91 end.") == "TOKEN_<wbr>EXPIRED a.<wbr>example/<wbr>in 1.91 end."
     # Accounts of a campaign are parted between each other and before the name, not in the middle of it.
     assert (
@@ -46,14 +46,14 @@ def test_words_are_parted_after_joints_and_never_within_an_entity() -> None:
 
 
 @given(ANY, st.integers(3, 40))
-def test_a_middle_cut_out_leaves_both_ends(text: str, limit: int) -> None:
+def test_a_middle_cut_out_leaves_both_ends(text, limit):
     shown, whole = safe.middle(text, limit), safe.plain(text)
     assert len(shown) <= limit
     assert shown == whole or (whole.startswith(shown.partition("…")[0]) and whole.endswith(shown[-(limit // 2) :]))
 
 
 @given(ANY, st.integers(1, 300))
-def test_plain_text_is_one_short_line_that_any_file_can_hold(text: str, limit: int) -> None:
+def test_plain_text_is_one_short_line_that_any_file_can_hold(text, limit):
     line = safe.plain(text, limit)
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
@@ -77,12 +77,12 @@ def test_plain_text_is_one_short_line_that_any_file_can_hold(text: str, limit: i
         (0, "0"),
     ],
 )
-def test_plain_examples(text: object, line: str) -> None:
+def test_plain_examples(text, line):
     assert safe.plain(text) == line
 
 
 @pytest.mark.parametrize("value", ["plain", "a=b", "", 3, -2.5, None])
-def test_what_is_no_formula_stays_as_it_is(value: object) -> None:
+def test_what_is_no_formula_stays_as_it_is(value):
     assert safe.cell(value) == value
 
 
@@ -104,11 +104,11 @@ def test_what_is_no_formula_stays_as_it_is(value: object) -> None:
         ("12-30", "12-30"),
     ],
 )
-def test_markdown_shows_text_and_calls_nobody(text: str, markdown: str) -> None:
+def test_markdown_shows_text_and_calls_nobody(text, markdown):
     assert safe.markdown(text) == markdown
 
 
-def test_a_chat_shows_text_and_calls_nobody() -> None:
+def test_a_chat_shows_text_and_calls_nobody():
     text = "<!channel> @here see [x](https://evil.example) & <https://evil.example|your bank>\nnext"
     shown = safe.chat(text)
     assert not set("<>\n") & set(shown)
@@ -128,17 +128,17 @@ def test_a_chat_shows_text_and_calls_nobody() -> None:
         (200_000, "2 days"),
     ],
 )
-def test_durations_as_a_person_says_them(seconds: float, said: str) -> None:
+def test_durations_as_a_person_says_them(seconds, said):
     assert safe.duration(seconds) == said
 
 
-def test_times_name_their_zone() -> None:
+def test_times_name_their_zone():
     at = datetime(2026, 11, 3, 14, 2, 10, tzinfo=UTC)
     assert (safe.instant(at), safe.instant(at, day=False)) == ("2026-11-03 14:02:10 UTC", "14:02:10 UTC")
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
-def test_a_bar_divides_its_width_by_the_amounts(amounts: list[int]) -> None:
+def test_a_bar_divides_its_width_by_the_amounts(amounts):
     drawn = blocks.draw_blocks([blocks.bar(blocks.part(f"part {at}", "#009E73", n) for at, n in enumerate(amounts))])
     widths = [float(piece.split("%")[0]) for piece in drawn.split("width:")[2:] if "%" in piece.split(";")[0]]
     assert len(widths) == sum(amount > 0 for amount in amounts)
@@ -146,7 +146,7 @@ def test_a_bar_divides_its_width_by_the_amounts(amounts: list[int]) -> None:
 
 
 @given(ANY)
-def test_text_in_a_template_is_only_ever_text(text: str) -> None:
+def test_text_in_a_template_is_only_ever_text(text):
     drawn = safe.html('<b title="{}">{}</b>', text, text)
     assert drawn.count("<") == 2
     assert drawn.count('"') == 2
@@ -154,7 +154,7 @@ def test_text_in_a_template_is_only_ever_text(text: str) -> None:
 
 
 @given(st.lists(ANY, max_size=4))
-def test_a_table_escapes_what_is_no_markup(cells: list[str]) -> None:
+def test_a_table_escapes_what_is_no_markup(cells):
     drawn = safe.table(cells, [cells, [safe.html("<b>{}</b>", cell) for cell in cells]])
     assert drawn.count("<b>") == len(cells)
     assert drawn.count("<td") == 2 * len(cells)

@@ -46,14 +46,14 @@ def script(body: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread() -> None:
+def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread():
     seen = {eventloop.run(where()), asyncio.run(eventloop.arun(where())), eventloop.submit(where()).result(LONG)}
     ((name, _),) = seen
     assert name == "voxops-loop"
     assert next(thread for thread in threading.enumerate() if thread.name == name).daemon
 
 
-def test_many_threads_share_it() -> None:
+def test_many_threads_share_it():
     seen: list[tuple[str, int]] = []
     threads = [threading.Thread(target=lambda: seen.append(eventloop.run(where()))) for _ in range(20)]
     for thread in threads:
@@ -63,7 +63,7 @@ def test_many_threads_share_it() -> None:
     assert len(seen) == 20 and len(set(seen)) == 1
 
 
-def test_run_works_inside_a_running_loop_and_leaves_it_alone() -> None:
+def test_run_works_inside_a_running_loop_and_leaves_it_alone():
     async def cell() -> int:
         before = asyncio.get_running_loop()
         assert eventloop.run(where())[1] != id(before)
@@ -78,14 +78,14 @@ def test_run_works_inside_a_running_loop_and_leaves_it_alone() -> None:
     [eventloop.run, lambda coro: asyncio.run(eventloop.arun(coro)), lambda coro: eventloop.submit(coro).result(LONG)],
     ids=["run", "arun", "submit"],
 )
-def test_errors_come_through(way) -> None:
+def test_errors_come_through(way):
     with pytest.raises(ZeroDivisionError, match="the work's own error"):
         way(fail())
     with pytest.raises(TimeoutError):
         way(asyncio.wait_for(asyncio.sleep(LONG), 0.01))
 
 
-def test_work_that_cancels_itself_says_so() -> None:
+def test_work_that_cancels_itself_says_so():
     async def gives_up() -> None:
         raise asyncio.CancelledError
 
@@ -95,7 +95,7 @@ def test_work_that_cancels_itself_says_so() -> None:
         asyncio.run(eventloop.arun(gives_up()))
 
 
-def test_a_blocking_call_on_the_private_loop_is_refused_and_an_awaitable_is_not() -> None:
+def test_a_blocking_call_on_the_private_loop_is_refused_and_an_awaitable_is_not():
     async def inner() -> tuple[str, int]:
         with pytest.raises(RuntimeError, match="would deadlock"):
             eventloop.run(where())
@@ -106,9 +106,7 @@ def test_a_blocking_call_on_the_private_loop_is_refused_and_an_awaitable_is_not(
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_cancelling_an_awaited_call_cancels_the_work_and_waits_for_its_end(
-    stubborn: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancelling_an_awaited_call_cancels_the_work_and_waits_for_its_end(stubborn, monkeypatch):
     monkeypatch.setattr(eventloop, "GRACE", LONG)
     log: list[str] = []
 
@@ -138,7 +136,7 @@ def test_cancelling_an_awaited_call_cancels_the_work_and_waits_for_its_end(
     assert log == ["begun", "ended"]
 
 
-def test_work_that_will_not_end_does_not_hold_an_interrupted_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_will_not_end_does_not_hold_an_interrupted_caller(monkeypatch):
     monkeypatch.setattr(eventloop, "GRACE", 0.1)
     over = threading.Event()
 
@@ -159,7 +157,7 @@ def test_work_that_will_not_end_does_not_hold_an_interrupted_caller(monkeypatch:
     over.set()
 
 
-def test_what_is_cancelled_at_once_has_had_its_first_step_and_is_cancelled_once() -> None:
+def test_what_is_cancelled_at_once_has_had_its_first_step_and_is_cancelled_once():
     """It may be a pause, which must not be undone by a second interrupt."""
     log: list[str] = []
 
@@ -184,7 +182,7 @@ def test_what_is_cancelled_at_once_has_had_its_first_step_and_is_cancelled_once(
     assert log == ["begun", "ended in peace"]
 
 
-def test_cancelling_a_submitted_future_cancels_the_work() -> None:
+def test_cancelling_a_submitted_future_cancels_the_work():
     begun, cancelled = threading.Event(), threading.Event()
 
     async def work() -> None:
@@ -199,7 +197,7 @@ def test_cancelling_a_submitted_future_cancels_the_work() -> None:
     assert future.cancel() and cancelled.wait(AT_ONCE)
 
 
-def test_the_signal_handler_is_put_back() -> None:
+def test_the_signal_handler_is_put_back():
     before = signal.getsignal(signal.SIGINT)
     eventloop.run(where())
     assert signal.getsignal(signal.SIGINT) is before
@@ -209,7 +207,7 @@ def test_the_signal_handler_is_put_back() -> None:
 
 
 @pytest.mark.parametrize("way", ["a cell", "an async cell", "an awaited call"])
-def test_an_interrupt_cancels_the_work_at_once(way: str) -> None:
+def test_an_interrupt_cancels_the_work_at_once(way):
     """In an async cell the kernel turns SIGINT into "cancel the cell's task", which a loop that is blocked never sees."""
     done = script(
         f"""
@@ -244,7 +242,7 @@ def test_an_interrupt_cancels_the_work_at_once(way: str) -> None:
     assert done.stdout.splitlines() == [f"{kind} ['request cancelled'] True", "alive"], done.stderr
 
 
-def test_an_ignored_interrupt_stays_ignored_and_other_threads_set_no_handler() -> None:
+def test_an_ignored_interrupt_stays_ignored_and_other_threads_set_no_handler():
     done = script(
         """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -265,7 +263,7 @@ def test_an_ignored_interrupt_stays_ignored_and_other_threads_set_no_handler() -
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_process_gets_a_loop_of_its_own() -> None:
+def test_a_forked_process_gets_a_loop_of_its_own():
     done = script(
         """
     import warnings
@@ -286,7 +284,7 @@ def test_a_forked_process_gets_a_loop_of_its_own() -> None:
     assert done.stdout.splitlines() == ["True", "True"], done.stderr
 
 
-def test_the_process_ends_while_work_goes_on() -> None:
+def test_the_process_ends_while_work_goes_on():
     done = script(
         """
     async def forever():

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops import deliveries as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
@@ -120,7 +119,7 @@ def test_posts_that_fit_alike_are_not_guessed_among():
     assert about(log(("del_1", "post.failed", 0, None)), many)["why_post_code"] == "several_posts_fit"
 
 
-def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_of_one_moment_are_guessed_once(monkeypatch):
     """Posts of one request share an instant: comparing each delivery with each post would be quadratic."""
     guess, guessed = module._guess, []
     monkeypatch.setattr(module, "_guess", lambda *arguments: guessed.append(arguments) or guess(*arguments))
@@ -139,7 +138,7 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     assert table["odds"].dropna().to_list() == [round(11 / (11 + 29 + 0.05), 3)]
 
 
-def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
+def test_a_post_that_was_published_and_changed_nearby_counts_once():
     twice = posts(("post_b", "published", 0, "acc_1"), ("post_a", "published", 0, "acc_1"))
     twice["published_at"] -= pd.Timedelta("4s")
     said = about(log(("del_1", "post.published", 0, None)), twice)
@@ -161,7 +160,7 @@ def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
     ]
 
 
-def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> None:
+def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
     """The sandbox knows which post each event was about; the seeded history is about none, so it counts what is named there in vain."""
     owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "linkedin")
     with vx.connect(sandbox=sandbox) as ws:
@@ -189,7 +188,7 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> No
     assert (seeded["about"] == "likely").mean() < 0.1
 
 
-def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets() -> None:
+def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets():
     outages = pd.DataFrame(
         {"url": ["https://hooks.example/T0/secret?token=abc"] * 2, "start": [AT, AT], "recovered_at": [pd.NaT, AT]}
     )

@@ -127,9 +127,7 @@ def count_causes(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("by", GROUPINGS, ids=str)
-def test_files_on_two_workers_give_the_same_digits(
-    cluster: Any, archive: Archive, log: pd.DataFrame, by: list[str]
-) -> None:
+def test_files_on_two_workers_give_the_same_digits(cluster, archive, log, by):
     import dask
 
     parts = [dask.delayed(count)(path, by) for path in archive.files("deliveries")]
@@ -141,7 +139,7 @@ def test_files_on_two_workers_give_the_same_digits(
 
 
 @pytest.mark.release
-def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log: pd.DataFrame) -> None:
+def test_a_dask_frame_gives_the_same_digits(cluster, archive, log):
     import dask
     from dask import dataframe
 
@@ -153,7 +151,7 @@ def test_a_dask_frame_gives_the_same_digits(cluster: Any, archive: Archive, log:
 
 
 @pytest.mark.release
-def test_causes_on_two_workers_give_the_same_digits(cluster: Any, archive: Archive, posts: pd.DataFrame) -> None:
+def test_causes_on_two_workers_give_the_same_digits(cluster, archive, posts):
     import dask
 
     parts = [dask.delayed(count_causes)(path) for path in archive.files("targets")]
@@ -174,7 +172,7 @@ def map_in_pandas(
 
 
 @pytest.mark.release
-def test_as_spark_would_run_it(log: pd.DataFrame, archive: Archive) -> None:
+def test_as_spark_would_run_it(log, archive):
     def count(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield partial(batch, ["endpoint"]).astype({"url": "str", "state": "str"})

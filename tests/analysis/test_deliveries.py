@@ -393,7 +393,7 @@ def test_an_event_id_column_is_evidence():
     assert duplicates(log)[["evidence", "copies"]].to_numpy().tolist() == [["same event", 2]]
 
 
-def test_copies_are_counted_together_and_not_group_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_counted_together_and_not_group_by_group(monkeypatch):
     """Two logs that were joined hold every delivery twice; a frame of each group would take minutes."""
     each = "a frame of each group was made"
     monkeypatch.setattr(pd.api.typing.DataFrameGroupBy, "__iter__", lambda _: pytest.fail(each))

@@ -61,7 +61,7 @@ def indexed(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("call", ON_TRIAGED)
-def test_two_joined_triaged_frames_count_what_one_does(frames: Frames, call: str) -> None:
+def test_two_joined_triaged_frames_count_what_one_does(frames, call):
     triaged = frames["triaged"]
     expected = ON_TRIAGED[call](triaged)
     assert len(expected)
@@ -74,7 +74,7 @@ def test_two_joined_triaged_frames_count_what_one_does(frames: Frames, call: str
         pd.testing.assert_frame_equal(ON_TRIAGED[call](joined), expected)
 
 
-def test_what_has_recovered_is_no_cause_any_more(frames: Frames) -> None:
+def test_what_has_recovered_is_no_cause_any_more(frames):
     failed = frames["triaged"][frames["triaged"]["status"].eq("failed")]
     well = failed.assign(status="published", updated_at=failed["updated_at"] + pd.Timedelta("1h"))
     joined = pd.concat([failed, vx.triage(well)])
@@ -83,14 +83,14 @@ def test_what_has_recovered_is_no_cause_any_more(frames: Frames) -> None:
 
 
 @pytest.mark.parametrize("call", ON_TRIAGED)
-def test_triaged_frames_may_be_indexed_by_their_columns(frames: Frames, call: str) -> None:
+def test_triaged_frames_may_be_indexed_by_their_columns(frames, call):
     triaged = frames["triaged"]
     same = ON_TRIAGED[call](indexed(triaged, "post_id", "cause", "updated_at", "platform"))
     pd.testing.assert_frame_equal(same, ON_TRIAGED[call](triaged))
 
 
 @pytest.mark.parametrize("call", ON_LOG)
-def test_logs_may_be_indexed_by_their_columns(frames: Frames, call: str) -> None:
+def test_logs_may_be_indexed_by_their_columns(frames, call):
     log = frames["log"]
     expected = ON_LOG[call](log)
     assert len(expected)
@@ -99,6 +99,6 @@ def test_logs_may_be_indexed_by_their_columns(frames: Frames, call: str) -> None
     )
 
 
-def test_indexed_targets_are_compared_row_by_row(frames: Frames) -> None:
+def test_indexed_targets_are_compared_row_by_row(frames):
     triaged = indexed(frames["triaged"], "post_id")
     pd.testing.assert_frame_equal(vx.compare(triaged, triaged), vx.compare(frames["triaged"], frames["triaged"]))

@@ -79,7 +79,7 @@ SETTLED = """
 """
 
 
-def test_sql_counts_the_same_in_the_windows_of_the_outages(log: pd.DataFrame) -> None:
+def test_sql_counts_the_same_in_the_windows_of_the_outages(log):
     found = outages(log, at_least=20)
     assert {url[-1] for url in found["url"]} == {"a", "c"}
     theirs = sql(
@@ -104,7 +104,7 @@ def test_sql_counts_the_same_in_the_windows_of_the_outages(log: pd.DataFrame) ->
         assert mine["end"] < mine["recovered_at"] < mine["end"] + slack
 
 
-def test_sql_finds_the_same_copies(log: pd.DataFrame) -> None:
+def test_sql_finds_the_same_copies(log):
     found = duplicates(log)
     theirs = sql(
         """
@@ -129,7 +129,7 @@ def test_sql_finds_the_same_copies(log: pd.DataFrame) -> None:
     )
 
 
-def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
+def test_sql_finds_the_same_losses(log):
     found = deliveries.lost(log, now=NOW)
     theirs = sql(
         """
@@ -151,7 +151,7 @@ def test_sql_finds_the_same_losses(log: pd.DataFrame) -> None:
     assert found["created_at"].is_monotonic_increasing
 
 
-def test_an_outage_of_which_nothing_was_delivered_is_not_called_delivered_by_retries() -> None:
+def test_an_outage_of_which_nothing_was_delivered_is_not_called_delivered_by_retries():
     times = pd.date_range("2026-03-01T00:00Z", periods=12, freq="5min")
     records = [
         {"id": f"d{n}", "webhookId": "w", "eventType": "post.failed", "url": "https://a.example", "success": n >= 6 and n != 7,

@@ -467,13 +467,13 @@ def test_what_the_api_skipped_for_good_goes_to_a_person():
     assert find_rule("SKIPPED", "twitter", "retry limit reached").source == "observed"
 
 
-def test_people_without_rows_are_not_named_in_a_category() -> None:
+def test_people_without_rows_are_not_named_in_a_category():
     assert names_of(
         pd.Series(["tom.b", "tom.b", "maria.k"]).astype(pd.CategoricalDtype(["aisha.r", "maria.k", "tom.b"]))
     ) == ("tom.b (2), maria.k (1)")
 
 
-def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
+def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other():
     texts = ["cut \ud83d here", "cut \ud83d here", None]
     rows = pd.DataFrame({"group": [1, 1, 2], "example": pd.array(texts, dtype=STRING_DTYPE)})
     table = Tally(keys=("group",), totals={"example": "min"}).group(rows)

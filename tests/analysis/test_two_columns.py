@@ -59,7 +59,7 @@ GOOD = [
 ]
 
 
-def test_day_and_hour_are_one_time_in_every_form(tmp_path: Path) -> None:
+def test_day_and_hour_are_one_time_in_every_form(tmp_path):
     path = csv(tmp_path, *[(day, hour) for day, hour, _ in GOOD])
     found = read_campaign(path, tz="Europe/Berlin", dayfirst=True)
     assert times(found) == [expected for *_, expected in GOOD]
@@ -70,9 +70,7 @@ def test_day_and_hour_are_one_time_in_every_form(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tz", [None, "America/New_York"])
 @pytest.mark.parametrize("heads", [("Tag (Europe/Berlin)", "Uhrzeit"), ("Tag", "Uhrzeit (Europe/Berlin)")], ids=str)
-def test_cells_of_a_workbook_and_the_zone_of_either_head(
-    tmp_path: Path, heads: tuple[str, str], tz: str | None
-) -> None:
+def test_cells_of_a_workbook_and_the_zone_of_either_head(tmp_path, heads, tz):
     rows = [
         (date(2026, 3, 14), time(9)),
         (date(2026, 3, 14), "9:30"),
@@ -100,9 +98,7 @@ def test_cells_of_a_workbook_and_the_zone_of_either_head(
         ("2026-03-29", "2:30", "time_unreadable", "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
     ],
 )
-def test_what_is_not_one_time_is_an_error_with_its_cell(
-    tmp_path: Path, day: str, hour: str, code: str, words: str | None
-) -> None:
+def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path, day, hour, code, words):
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
     (finding,) = findings(found, now=CHECKED).to_dict("records")
     assert finding["code"] == code
@@ -124,11 +120,11 @@ def test_what_is_not_one_time_is_an_error_with_its_cell(
     ],
     ids=str,
 )
-def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day: Any, clock: Any, expected: Any) -> None:
+def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day, clock, expected):
     assert joined_time(day, clock) == expected
 
 
-def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_path: Path) -> None:
+def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_path):
     """As in our own files, with times in one column."""
     path = workbook(
         tmp_path, (date(2026, 3, 14), None), (date(2026, 3, 15), time(9)), heads=("date (Europe/Berlin)", "time")
@@ -136,31 +132,31 @@ def test_a_day_without_an_hour_is_no_midnight_where_a_head_names_the_zone(tmp_pa
     assert times(read_campaign(path)) == ["2026-03-14 (a day without an hour)", "2026-03-15T09:00:00+01:00"]
 
 
-def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path: Path) -> None:
+def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path):
     path = workbook(tmp_path, (date(2026, 3, 14), time(9)), (date(2026, 3, 15), time(9)))
     with pytest.raises(PlanError, match=r"D2, D3: times of Excel have no time zone; .*tz='Europe/Berlin'"):
         read_campaign(path)
 
 
-def test_texts_without_a_zone_are_left_for_the_check(tmp_path: Path) -> None:
+def test_texts_without_a_zone_are_left_for_the_check(tmp_path):
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00")))
     (finding,) = findings(found, now=CHECKED).to_dict("records")
     assert finding["code"] == "time_without_offset"
 
 
-def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) -> None:
+def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path):
     path = workbook(tmp_path, (date(2027, 4, 3), time(9)), ("13/11/2027", "9:00"))
     with pytest.raises(PlanError, match="D2 are dates, none after the 12th of a month, and D3 numeric texts"):
         read_campaign(path, tz="Europe/Berlin", dayfirst=True)
 
 
-def test_two_zones_are_one_too_many(tmp_path: Path) -> None:
+def test_two_zones_are_one_too_many(tmp_path):
     path = csv(tmp_path, ("2026-03-04", "9:00"), heads="date (Europe/Berlin),time (Asia/Tokyo)")
     with pytest.raises(PlanError, match="the heads of date and time name two zones, Asia/Tokyo and Europe/Berlin"):
         read_campaign(path)
 
 
-def test_a_time_of_its_own_comes_before_the_two(tmp_path: Path) -> None:
+def test_a_time_of_its_own_comes_before_the_two(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text(
         f"{','.join(HEADS)},scheduled_for,date (Asia/Tokyo),time\nr1,Hi,twitter:@brand,2026-03-04T10:00:00Z,2027-01-01,7:00\n"
@@ -173,12 +169,12 @@ def test_a_time_of_its_own_comes_before_the_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("heads", ["date,hour", "day,time", "Datum,Uhrzeit"])
-def test_one_of_the_two_is_no_time_and_the_error_says_how_both_are_called(tmp_path: Path, heads: str) -> None:
+def test_one_of_the_two_is_no_time_and_the_error_says_how_both_are_called(tmp_path, heads):
     with pytest.raises(PlanError, match=r"no column scheduled_for\. .*are in two columns, call them date and time"):
         read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), heads=heads))
 
 
-def test_heads_below_a_title_are_found_by_date_and_time_too(tmp_path: Path) -> None:
+def test_heads_below_a_title_are_found_by_date_and_time_too(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text("date;our plan\n\nrow_id;content;accounts;date;time\nr1;Hi;twitter:@brand;2026-03-04;9:00\n")
     with pytest.raises(PlanError, match=r"read_campaign\(path, header=3\)"):

@@ -47,14 +47,14 @@ def holds_what_the_api_shows(archive: Archive, ws: vx.Workspace) -> None:
     same(archive.deliveries(), ws.deliveries(), "delivery_id")
 
 
-def test_it_holds_what_the_api_shows(unfilled: Archive, ws: vx.Workspace) -> None:
+def test_it_holds_what_the_api_shows(unfilled, ws):
     done = unfilled.sync()
     assert done.posts == 500
     holds_what_the_api_shows(unfilled, ws)
     assert unfilled.posts()["created_at"].is_monotonic_decreasing
 
 
-def test_questions_of_a_month_are_those_of_the_frames(archive: Archive, ws: vx.Workspace) -> None:
+def test_questions_of_a_month_are_those_of_the_frames(archive, ws):
     posts, log = ws.posts(), ws.deliveries()
     pd.testing.assert_frame_equal(
         archive.levels("10min", 0.97, at_least=20), vx.deliveries.levels(log, "10min", 0.97, at_least=20)
@@ -68,9 +68,7 @@ def test_questions_of_a_month_are_those_of_the_frames(archive: Archive, ws: vx.W
     pd.testing.assert_frame_equal(archive.stats(by="event", since="50h"), vx.deliveries.stats(recent, by="event"))
 
 
-def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
-    archive: Archive, ws: vx.Workspace
-) -> None:
+def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(archive, ws):
     """A span ends before its end, so that two months that meet at a midnight count no post twice."""
     posts = ws.posts()
     created = posts["created_at"]
@@ -86,7 +84,7 @@ def test_causes_of_a_month_that_is_over_are_those_of_the_posts_created_in_it(
     assert whole["count"].sum() == vx.causes(vx.triage(vx.targets(day)))["count"].sum(), "the last day is whole"
 
 
-def test_an_archive_shows_what_it_holds(ws: vx.Workspace, tmp_path: Path) -> None:
+def test_an_archive_shows_what_it_holds(ws, tmp_path):
     archive = ws.archive(tmp_path / "<b>history")
     assert archive._repr_html_().count("nothing here yet: archive.sync()") == 2
     archive.sync()
@@ -106,7 +104,7 @@ def test_an_archive_shows_what_it_holds(ws: vx.Workspace, tmp_path: Path) -> Non
         lambda archive: archive.causes()["count"].sum(),
     ],
 )
-def test_an_archive_that_was_never_filled_says_so_once(ws: vx.Workspace, tmp_path: Path, read: Any) -> None:
+def test_an_archive_that_was_never_filled_says_so_once(ws, tmp_path, read):
     archive = ws.archive(tmp_path / "histroy")
     with pytest.warns(UserWarning, match=r"nothing here yet: .*histroy\. .*archive\.sync\(\)") as said:
         assert read(archive) == 0
@@ -115,23 +113,21 @@ def test_an_archive_that_was_never_filled_says_so_once(ws: vx.Workspace, tmp_pat
     assert not archive.path.exists()
 
 
-def test_an_archive_without_records_is_one(tmp_path: Path) -> None:
+def test_an_archive_without_records_is_one(tmp_path):
     with Sandbox(empty=True) as sandbox, vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         archive = ws.archive(tmp_path / "history")
         archive.sync()
         assert archive.posts().empty
 
 
-def test_a_file_is_no_archive(ws: vx.Workspace, tmp_path: Path) -> None:
+def test_a_file_is_no_archive(ws, tmp_path):
     file = tmp_path / "pre.py"
     file.write_text("mine")
     with pytest.raises(ConfigError, match=r"takes a folder, and .*pre\.py is a file"):
         ws.archive(file)
 
 
-def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
-    unfilled: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(unfilled, ws, monkeypatch):
     # else the whole list has fewer pages than there are lists of what is open
     monkeypatch.setattr(sync, "PAGE_RECORDS", 10)
     first = unfilled.sync()
@@ -146,7 +142,7 @@ def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     assert second.deliveries <= (~unfilled.deliveries(since="8D")["success"]).sum()
 
 
-def test_changes_of_old_records_are_found(archive: Archive, ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_changes_of_old_records_are_found(archive, ws, sandbox):
     log = ws.deliveries(since="7D", success=False)
     failed = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     ws.run(vx.plan_retry(failed)).wait()
@@ -156,7 +152,7 @@ def test_changes_of_old_records_are_found(archive: Archive, ws: vx.Workspace, sa
     holds_what_the_api_shows(archive, ws)
 
 
-def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: vx.Workspace) -> None:
+def test_a_deleted_post_is_noted_and_not_asked_for_again(archive, ws):
     posts = archive.posts()
     draft = posts[posts["status"] == "draft"]["post_id"].iloc[-1]
     eventloop.run(ws.client.posts.delete(draft))
@@ -167,7 +163,7 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive: Archive, ws: v
     assert archive.sync().files == 0
 
 
-def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_is_one_part_of_an_address(archive, ws, monkeypatch):
     """Else the request goes to another path, which answers 404, and the post counts as deleted."""
     now = ws.client.now().isoformat()
     odd = build("posts", [{"id": "post/odd?", "status": "scheduled", "createdAt": now, "updatedAt": now}])
@@ -184,7 +180,7 @@ def test_an_id_is_one_part_of_an_address(archive: Archive, ws: vx.Workspace, mon
     assert "/v1/posts/post%2Fodd%3F" in asked
 
 
-def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path: Path) -> None:
+def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path):
     """As where a platform's own old posts are imported: one of last year stands among those of today."""
 
     def post(day: str) -> dict[str, Any]:
@@ -208,7 +204,7 @@ def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path: Path) -> None
         same(archive.posts(), ws.posts(), "post_id")
 
 
-def test_a_file_of_another_version_is_taken_up(archive: Archive, ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_file_of_another_version_is_taken_up(archive, ws, sandbox):
     """Unknown columns of a later version are left out, and absent ones are missing until a record is read again."""
     for kind, lacking in (("posts", "content_type"), ("targets", "retry_count"), ("deliveries", "response_body")):
         for path in archive.files(kind):
@@ -221,13 +217,13 @@ def test_a_file_of_another_version_is_taken_up(archive: Archive, ws: vx.Workspac
     same(archive.posts(status=["failed", "published"]), ws.posts(status=["failed", "published"]), "post_id")
 
 
-def test_full_reads_everything_again(unfilled: Archive) -> None:
+def test_full_reads_everything_again(unfilled):
     first = unfilled.sync()
     again = unfilled.sync(full=True)
     assert (again.posts, again.files) == (first.posts, 0)
 
 
-def test_since_reads_less_and_later_only_the_rest(unfilled: Archive, ws: vx.Workspace) -> None:
+def test_since_reads_less_and_later_only_the_rest(unfilled, ws):
     part = unfilled.sync(since="5D")
     assert unfilled.deliveries()["created_at"].min() >= pd.Timestamp(ws.client.now()) - pd.Timedelta("5D")
     whole = unfilled.sync()
@@ -236,7 +232,7 @@ def test_since_reads_less_and_later_only_the_rest(unfilled: Archive, ws: vx.Work
 
 
 @pytest.mark.parametrize("place", [0, None], ids=["first", "all"])
-def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive: Archive, place: int | None) -> None:
+def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive, place):
     stats, rows = archive.stats(by="endpoint"), len(archive.deliveries())
     names = list(archive.sql("SELECT * FROM deliveries LIMIT 0").columns)
     files = archive.files("deliveries")
@@ -258,7 +254,7 @@ def test_files_with_other_columns_are_counted_and_asked_like_the_others(archive:
     assert {tuple(read_part(path, ["url", "event_type"]).columns) for path in files} == {("url", "event_type")}
 
 
-def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.Workspace) -> None:
+def test_filters_and_columns_give_what_the_frame_would(archive, ws):
     log = archive.deliveries()
     some = archive.deliveries(since="10D", until="3D", success=True, columns=["delivery_id", "error"])
     now = pd.Timestamp(archive._store.state()["synced_at"])
@@ -281,7 +277,7 @@ def test_filters_and_columns_give_what_the_frame_would(archive: Archive, ws: vx.
         archive.posts(columns=["colour"])
 
 
-def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Workspace) -> None:
+def test_words_are_read_as_those_of_the_workspace(archive, ws):
     for status in ("FAILED", ["Failed", "PARTIAL"], "all", []):
         same(archive.posts(status=status), ws.posts(status=status), "post_id")
     assert len(archive.posts(status=[])) == len(archive.targets(status=())) == 0, "of a selection without rows"
@@ -299,7 +295,7 @@ def test_words_are_read_as_those_of_the_workspace(archive: Archive, ws: vx.Works
             call()
 
 
-def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
+def test_days_outside_the_span_are_never_opened(archive):
     oldest = archive.files("deliveries")[0]
     oldest.write_bytes(b"not Parquet at all")
     assert len(archive.deliveries(since="5D")) > 0
@@ -309,7 +305,7 @@ def test_days_outside_the_span_are_never_opened(archive: Archive) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:nothing here yet")
-def test_an_empty_archive_has_the_same_columns_and_dtypes(unfilled: Archive) -> None:
+def test_an_empty_archive_has_the_same_columns_and_dtypes(unfilled):
     for kind in ("posts", "deliveries"):
         empty = getattr(unfilled, kind)()
         assert len(empty) == 0
@@ -320,7 +316,7 @@ def test_an_empty_archive_has_the_same_columns_and_dtypes(unfilled: Archive) -> 
     assert unfilled.sql("SELECT count(*) AS n FROM posts")["n"].tolist() == [0]
 
 
-def test_sql_reads_the_files(archive: Archive) -> None:
+def test_sql_reads_the_files(archive):
     log = archive.deliveries()
     table = archive.sql(
         "SELECT event_type, count(*) AS n, sum(latency_ms) AS total, max(created_at) AS newest FROM deliveries "
@@ -347,7 +343,7 @@ def test_sql_reads_the_files(archive: Archive) -> None:
     assert archive.sql("SELECT count(*) AS n FROM posts, unnest(targets)")["n"].tolist() == [len(archive.targets())]
 
 
-def test_a_second_writer_is_refused(archive: Archive) -> None:
+def test_a_second_writer_is_refused(archive):
     held = "import sqlite3, sys; lock = sqlite3.connect(sys.argv[1], isolation_level=None); lock.execute('BEGIN EXCLUSIVE'); "
     held += "print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", held, str(archive.path / ".lock")]
@@ -361,7 +357,7 @@ def test_a_second_writer_is_refused(archive: Archive) -> None:
     assert archive.sync().posts > 0
 
 
-def test_a_full_disk_is_said_and_the_next_sync_is_whole(unfilled: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_the_next_sync_is_whole(unfilled, monkeypatch):
     def full(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
@@ -371,12 +367,12 @@ def test_a_full_disk_is_said_and_the_next_sync_is_whole(unfilled: Archive, monke
     assert unfilled.sync().posts == 500
 
 
-def test_another_workspaces_archive_is_refused(archive: Archive, ws: vx.Workspace) -> None:
+def test_another_workspaces_archive_is_refused(archive, ws):
     with pytest.raises(ConfigError, match="choose another folder"):
         Archive(archive.path, ws.client, workspace="ws_other").sync()
 
 
-def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_days_and_weeks_are_those_of_the_workspace(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "berlin.sqlite", tz="Asia/Kolkata") as ws:
         archive = ws.archive(tmp_path / "kolkata")
         archive.sync()
@@ -386,7 +382,7 @@ def test_days_and_weeks_are_those_of_the_workspace(sandbox: Sandbox, tmp_path: P
         assert str(archive.stats("day", tz="UTC")["day"].dtype) == "datetime64[us, UTC]"
 
 
-def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "tokyo.sqlite", tz="Asia/Tokyo") as ws:
         archive = ws.archive(tmp_path / "tokyo")
         archive.sync("2026-02-20")
@@ -399,14 +395,14 @@ def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox: Sandbox, tmp_pat
         same(archive.posts("yesterday"), ws.posts(since="yesterday"), "post_id")
 
 
-def test_without_a_client_it_can_only_be_read(archive: Archive) -> None:
+def test_without_a_client_it_can_only_be_read(archive):
     reader = Archive(archive.path)
     assert len(reader.posts()) == 500
     with pytest.raises(ConfigError, match="no client"):
         reader.sync()
 
 
-def test_the_command_syncs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_syncs(tmp_path, capsys):
     assert main(["archive", "sync", str(tmp_path / "history"), "--sandbox"]) == 0
     assert capsys.readouterr().out.startswith("500 posts and ")
     assert len(Archive(tmp_path / "history").posts()) == 500
@@ -435,9 +431,7 @@ archive.sync()
 
 
 @pytest.mark.parametrize("renames", [1, 21, *(pytest.param(at, marks=pytest.mark.release) for at in (0, 11, 20, 50))])
-def test_a_kill_in_the_middle_loses_and_doubles_nothing(
-    unfilled: Archive, ws: vx.Workspace, sandbox: Sandbox, renames: int
-) -> None:
+def test_a_kill_in_the_middle_loses_and_doubles_nothing(unfilled, ws, sandbox, renames):
     arguments = [sandbox.url, sandbox.api_key, str(unfilled.path), ws.id, str(renames)]
     died = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, timeout=250)
     assert died.returncode == -signal.SIGKILL
@@ -448,9 +442,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(
     holds_what_the_api_shows(unfilled, ws)
 
 
-def test_a_failed_sync_goes_on_where_it_was(
-    unfilled: Archive, ws: vx.Workspace, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_sync_goes_on_where_it_was(unfilled, ws, sandbox, monkeypatch):
     monkeypatch.setattr(sync, "BLOCK", 100)
     log = ws.deliveries()
     longest = log["webhook_id"].value_counts().index[0]
@@ -475,7 +467,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def test_hostile_records_come_back_as_they_are(tmp_path: Path) -> None:
+def test_hostile_records_come_back_as_they_are(tmp_path):
     posts = build("posts", HOSTILE)
     store = Store(tmp_path)
     with store.writing():
@@ -491,7 +483,7 @@ def test_hostile_records_come_back_as_they_are(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(targets(back), targets(posts))
 
 
-def test_a_record_that_shows_its_time_later_is_there_once(tmp_path: Path) -> None:
+def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
     archive = Archive(tmp_path / "history")
     for at in (None, "2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"):
         records = [{"id": "d1", "success": True, "createdAt": at}, {"id": "d2", "success": True, "createdAt": None}]
@@ -501,7 +493,7 @@ def test_a_record_that_shows_its_time_later_is_there_once(tmp_path: Path) -> Non
         assert archive.stats()["deliveries"].to_list() == [2]
 
 
-def test_tables_and_frames_turn_into_each_other(ws: vx.Workspace) -> None:
+def test_tables_and_frames_turn_into_each_other(ws):
     posts = ws.posts(limit=50)
     pd.testing.assert_frame_equal(to_frame(to_table("posts", posts)), posts.reset_index(drop=True))
 
@@ -513,7 +505,7 @@ spans = st.lists(st.tuples(hours, hours).map(lambda pair: (min(pair), max(pair))
 
 
 @given(spans, hours, hours)
-def test_the_gaps_are_the_hours_that_no_span_holds(read, one, two) -> None:
+def test_the_gaps_are_the_hours_that_no_span_holds(read, one, two):
     """Hour by hour, whatever overlaps, touches or contains another."""
     start, end = min(one, two), max(one, two)
     at = [(_NOON + timedelta(hours=low), _NOON + timedelta(hours=high)) for low, high in read]
@@ -538,7 +530,7 @@ def test_the_gaps_are_the_hours_that_no_span_holds(read, one, two) -> None:
         ("deleted", 1, 1, False),
     ],
 )
-def test_a_post_is_open_while_it_may_change(status: str, changed: int | None, created: int, is_open: bool) -> None:
+def test_a_post_is_open_while_it_may_change(status, changed, created, is_open):
     last = pd.Timestamp(_NOON)
     ago = [pd.NaT if days is None else last - pd.Timedelta(days=days) for days in (changed, created)]
     posts = pd.DataFrame({"post_id": ["p"], "status": [status], "updated_at": [ago[0]], "created_at": [ago[1]]})
@@ -548,13 +540,13 @@ def test_a_post_is_open_while_it_may_change(status: str, changed: int | None, cr
 
 
 @given(st.lists(instants, min_size=1), st.integers(0, 5))
-def test_near_instants_make_one_span(times, hours) -> None:
+def test_near_instants_make_one_span(times, hours):
     found = near(times, hours * 3600)
     assert all(any(low <= each <= high for low, high in found) for each in times)
     assert all((after[0] - before[1]).total_seconds() > hours * 3600 for before, after in pairwise(found))
 
 
-def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, owner_field="owner") as ws:
         archive = ws.archive(tmp_path)
         archive.sync()
@@ -569,7 +561,7 @@ def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandb
         assert "owner" not in archive.targets(columns=["post_id"])
 
 
-def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(archive: Archive) -> None:
+def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(archive):
     with pytest.raises(ConfigError, match=r"the archive's posts have no column post_idd; they have .*post_id"):
         archive.posts(columns=["post_idd"])
     with pytest.raises(ConfigError, match=r"columns= names post_id twice"):
@@ -578,7 +570,7 @@ def test_columns_that_there_are_not_are_the_question_s_fault_and_not_the_file_s(
 
 
 @pytest.mark.parametrize("by", ["endpoint", "day"])
-def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive: Archive, by: str) -> None:
+def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive, by):
     whole = archive.stats(by)
     pd.testing.assert_frame_equal(archive.stats(by, since="1000-01-01Z", until="8999-12-31Z"), whole)
     pd.testing.assert_frame_equal(archive.stats(by, since="0001-01-01T00:00Z", until="9999-12-31Z"), whole)
@@ -587,7 +579,7 @@ def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive: Archive, by:
         assert archive.files("deliveries", **span) == []
 
 
-def test_small_files_that_are_damaged_are_named_with_what_to_do(archive: Archive) -> None:
+def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):
     lock, state = archive.path / ".lock", archive.path / "archive.json"
     lock.write_bytes(b"no database" * 100)
     with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it \(it has no data\), and sync again"):

@@ -21,7 +21,7 @@ import pytest
 from tests.security import raw
 from tests.security.leaks import KEY, leaks
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.client import AsyncClient, Secret, SystemClock, _transport
 from voxops.client._address import base_url, safe_path
@@ -93,7 +93,7 @@ def ask(url: str, work: Callable[[AsyncClient], Any], **options: Any) -> Any:
         ("http://127.8.9.1", "http://127.8.9.1"),
     ],
 )
-def test_the_address_is_taken_with_or_without_v1(url: str, wanted: str) -> None:
+def test_the_address_is_taken_with_or_without_v1(url, wanted):
     assert base_url(url) == wanted
     assert AsyncClient(KEY, url=url).url == wanted
 
@@ -115,7 +115,7 @@ def test_the_address_is_taken_with_or_without_v1(url: str, wanted: str) -> None:
         ("https://api.voxburst.io/v1?x=1", "after"),
     ],
 )
-def test_an_invalid_address_is_refused_with_a_remedy(url: str, what: str) -> None:
+def test_an_invalid_address_is_refused_with_a_remedy(url, what):
     with pytest.raises(ConfigError, match=what) as caught:
         AsyncClient(KEY, url=url)
     assert "word@" not in str(caught.value)
@@ -134,19 +134,19 @@ def test_an_invalid_address_is_refused_with_a_remedy(url: str, what: str) -> Non
         "http://host.example/v1/hunter2",
     ],
 )
-def test_a_possible_secret_in_the_address_is_not_quoted(url: str) -> None:
+def test_a_possible_secret_in_the_address_is_not_quoted(url):
     with pytest.raises(ConfigError, match="url=") as caught:
         AsyncClient(KEY, url=url)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["api.example.com/v1", "10.0.0.1:8765", "localhost:8765/", "api-2.example.com:443/v1/"])
-def test_a_plain_host_without_a_scheme_is_quoted(url: str) -> None:
+def test_a_plain_host_without_a_scheme_is_quoted(url):
     with pytest.raises(ConfigError, match=f"write https://{url}$"):
         AsyncClient(KEY, url=url)
 
 
-def test_paths_are_below_the_api_and_escaped() -> None:
+def test_paths_are_below_the_api_and_escaped():
     assert safe_path("/posts") == safe_path("/v1/posts") == "/v1/posts"
     assert safe_path("/v1/posts/a b?c#d") == "/v1/posts/a%20b%3Fc%23d"
     assert safe_path("/v1/posts/a%2Fb") == "/v1/posts/a%2Fb"
@@ -165,7 +165,7 @@ def test_paths_are_below_the_api_and_escaped() -> None:
 
 
 @pytest.mark.parametrize("hostile", ["../../admin", "..", "a/b", "a?status=all", "a#b", "é\r\nX-Evil: 1", "%2e%2e"])
-def test_an_id_is_escaped_into_one_segment(serve: Callable[..., Server], hostile: str) -> None:
+def test_an_id_is_escaped_into_one_segment(serve, hostile):
     server = serve(lambda _: (200, {}, b'{"id": "x"}'))
     try:
         ask(server.url, lambda client: client.posts.get(hostile))
@@ -179,25 +179,25 @@ def test_an_id_is_escaped_into_one_segment(serve: Callable[..., Server], hostile
 
 
 @pytest.mark.parametrize("key", ["", "   ", None])
-def test_a_missing_key_names_its_variable_and_argument(key: Any) -> None:
+def test_a_missing_key_names_its_variable_and_argument(key):
     with pytest.raises(ConfigError, match="set VOXBURST_API_KEY or pass api_key="):
         AsyncClient(key)
 
 
 @pytest.mark.parametrize("key", ["vb_live_a b", "vb_live_é", "vb_live_a\r\nX: y", "vb_live_\x00"])
-def test_a_key_that_does_not_fit_into_a_header_is_refused_and_not_quoted(key: str) -> None:
+def test_a_key_that_does_not_fit_into_a_header_is_refused_and_not_quoted(key):
     with pytest.raises(ConfigError) as caught:
         AsyncClient(key)
     assert leaks(caught.value, Counter()) == [] and "vb_live" not in str(caught.value)
 
 
-def test_a_wrapped_key_is_in_no_caller_s_frame() -> None:
+def test_a_wrapped_key_is_in_no_caller_s_frame():
     secret = Secret(f"  {KEY}\n")
     assert repr(secret) == str(secret) == f"{secret}" == "***"
     assert AsyncClient(secret).fingerprint(lambda key: key == KEY) is True
 
 
-def test_the_key_is_in_no_repr_no_vars_and_no_pickle() -> None:
+def test_the_key_is_in_no_repr_no_vars_and_no_pickle():
     client = AsyncClient(KEY)
     assert repr(client) == "<AsyncClient https://api.voxburst.io>"
     todo: list[Any] = [client]
@@ -216,7 +216,7 @@ def ours_only(error: BaseException) -> bool:
     return not any(re.search("httpx|httpcore|h11|anyio", name) for name in frames)
 
 
-def test_a_cancelled_call_shows_neither_key_nor_library(serve: Callable[..., Server]) -> None:
+def test_a_cancelled_call_shows_neither_key_nor_library(serve):
     go = threading.Event()
     server = serve(lambda _: (go.wait(10), (200, {}, b"{}"))[1])
 
@@ -235,7 +235,7 @@ def test_a_cancelled_call_shows_neither_key_nor_library(serve: Callable[..., Ser
     go.set()
 
 
-def test_the_key_stays_with_its_host_when_redirected(serve: Callable[..., Server]) -> None:
+def test_the_key_stays_with_its_host_when_redirected(serve):
     other = serve(lambda _: (200, {}, b"{}"))
     server = serve(lambda _: (307, {"Location": f"{other.url}/v1/auth/me"}, b""))
     with pytest.raises(ApiError, match="Redirects are not followed") as caught:
@@ -244,9 +244,7 @@ def test_the_key_stays_with_its_host_when_redirected(serve: Callable[..., Server
     assert server.seen[0]["headers"]["authorization"] == f"Bearer {KEY}"
 
 
-def test_a_proxy_of_the_environment_gets_no_plain_http(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_of_the_environment_gets_no_plain_http(serve, monkeypatch):
     proxy, server = serve(lambda _: (200, {}, b"{}")), serve(lambda _: (200, {}, b"{}"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url)
@@ -254,7 +252,7 @@ def test_a_proxy_of_the_environment_gets_no_plain_http(
     assert proxy.seen == [] and len(server.seen) == 1
 
 
-def test_cookies_are_neither_kept_nor_sent(serve: Callable[..., Server]) -> None:
+def test_cookies_are_neither_kept_nor_sent(serve):
     server = serve(lambda _: (200, {"Set-Cookie": "session=1; Path=/"}, b"{}"))
 
     async def twice(client: AsyncClient) -> None:
@@ -268,7 +266,7 @@ def test_cookies_are_neither_kept_nor_sent(serve: Callable[..., Server]) -> None
 # --- requests -------------------------------------------------------------------------------------------------------------------
 
 
-def test_every_request_has_the_required_headers(serve: Callable[..., Server]) -> None:
+def test_every_request_has_the_required_headers(serve):
     server = serve(lambda _: (200, {}, b"{}"))
 
     async def main(client: AsyncClient) -> None:
@@ -312,7 +310,7 @@ def test_every_request_has_the_required_headers(serve: Callable[..., Server]) ->
         {"idempotency_key": ""},
     ],
 )
-def test_a_request_that_can_t_be_encoded_is_not_sent(serve: Callable[..., Server], bad: dict[str, Any]) -> None:
+def test_a_request_that_can_t_be_encoded_is_not_sent(serve, bad):
     server = serve(lambda _: (200, {}, b"{}"))
     with pytest.raises(ValidationError, match="nothing was sent") as caught:
         ask(server.url, lambda client: client.request("POST", "/v1/posts/p1/retry", **bad))
@@ -340,7 +338,7 @@ def free_port() -> Iterator[str]:
         yield f"127.0.0.1:{free.getsockname()[1]}"
 
 
-def test_the_network_fails_in_words_and_not_in_the_library_s(sandbox: Sandbox) -> None:
+def test_the_network_fails_in_words_and_not_in_the_library_s(sandbox):
     with free_port() as there:
         text = failing(f"http://{there}")
     assert f"no server answers at {there}" in text and "VOXBURST_API_URL" in text
@@ -352,7 +350,7 @@ def test_the_network_fails_in_words_and_not_in_the_library_s(sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("proxy", ["HTTPS_PROXY", "ALL_PROXY"])
-def test_an_unreachable_proxy_is_not_taken_for_the_api(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_proxy_is_not_taken_for_the_api(proxy, monkeypatch):
     for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -365,7 +363,7 @@ def test_an_unreachable_proxy_is_not_taken_for_the_api(proxy: str, monkeypatch: 
         assert f"no server answers at {there}" in failing(f"https://{there}")
 
 
-def test_no_answer_in_time(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer_in_time(serve, monkeypatch):
     monkeypatch.setattr(_transport, "_WHOLE", 1000.0)  # else a process suspended for two seconds exceeds both timeouts
     go = threading.Event()
     server = serve(lambda _: (len(server.seen) == 1 or go.wait(60), (200, {}, b"{}"))[1])
@@ -383,19 +381,19 @@ def test_no_answer_in_time(serve: Callable[..., Server], monkeypatch: pytest.Mon
     assert "did not answer in time" in text and "unknown" not in text
 
 
-def test_a_web_page_instead_of_the_api(serve: Callable[..., Server]) -> None:
+def test_a_web_page_instead_of_the_api(serve):
     for status in (200, 404, 403):
         server = serve(lambda _, status=status: (status, {"Content-Type": "text/html"}, b"<!doctype html><h1>hello"))
         text = failing(server.url)
         assert "a web page" in text and "VOXBURST_API_URL" in text
 
 
-def test_a_wrong_key(sandbox: Sandbox) -> None:
+def test_a_wrong_key(sandbox):
     text = failing(sandbox.url)
     assert "401 UNAUTHORIZED" in text and "VOXBURST_API_KEY" in text
 
 
-def test_an_error_over_the_wire_keeps_status_code_request_id_and_bytes(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_an_error_over_the_wire_keeps_status_code_request_id_and_bytes(client, sandbox):
     sandbox.add_fault(Fault("status", path="/v1/auth/me", status=422, code="VALIDATION_ERROR", times=None))
     with pytest.raises(
         ValidationError, match=r"^GET /v1/auth/me answered 422 VALIDATION_ERROR: injected by a"
@@ -408,7 +406,7 @@ def test_an_error_over_the_wire_keeps_status_code_request_id_and_bytes(client: A
 # --- identity, time, life -------------------------------------------------------------------------------------------------------
 
 
-def test_identity_health_and_the_server_s_time(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_identity_health_and_the_server_s_time(client, sandbox):
     assert eventloop.run(client.identity())["workspaceId"] == sandbox.workspace_id
     assert eventloop.run(client.health())["status"] == "ok"
     assert client.now() == sandbox.now() == datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -417,7 +415,7 @@ def test_identity_health_and_the_server_s_time(client: AsyncClient, sandbox: San
     assert client.now() == datetime(2026, 3, 3, 9, tzinfo=UTC)
 
 
-def test_a_client_is_bound_to_one_loop_and_rebinds_after_it_has_closed(sandbox: Sandbox) -> None:
+def test_a_client_is_bound_to_one_loop_and_rebinds_after_it_has_closed(sandbox):
     client = AsyncClient(sandbox.api_key, url=sandbox.url)
 
     async def use() -> None:
@@ -435,7 +433,7 @@ def test_a_client_is_bound_to_one_loop_and_rebinds_after_it_has_closed(sandbox: 
     asyncio.run(elsewhere())
 
 
-def test_a_client_can_be_closed_after_its_loop(sandbox: Sandbox) -> None:
+def test_a_client_can_be_closed_after_its_loop(sandbox):
     """As in a script that calls ``asyncio.run`` for each step."""
     client = AsyncClient(sandbox.api_key, url=sandbox.url)
     for _ in range(2):
@@ -449,6 +447,6 @@ def test_a_client_can_be_closed_after_its_loop(sandbox: Sandbox) -> None:
         eventloop.run(client.identity())
 
 
-def test_an_invalid_concurrency_is_refused() -> None:
+def test_an_invalid_concurrency_is_refused():
     with pytest.raises(ConfigError, match="concurrency"):
         AsyncClient(KEY, concurrency=0)

@@ -43,20 +43,20 @@ values = st.recursive(
 
 
 @given(values)
-def test_json_round_trips(value: Any) -> None:
+def test_json_round_trips(value):
     assert decode(json.dumps(value).encode()) == value
     assert decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
 
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**40 + 1, -(10**25) - 7])
-def test_whole_numbers_stay_exact_however_long(number: int) -> None:
+def test_whole_numbers_stay_exact_however_long(number):
     for text in (f'{{"id":{number}}}', f'{{"id": {number} }}', f"[{number}]", str(number)):
         read = decode(text.encode())
         found = read["id"] if isinstance(read, dict) else read[0] if isinstance(read, list) else read
         assert found == number and type(found) is int
 
 
-def test_invalid_but_common_json_is_read() -> None:
+def test_invalid_but_common_json_is_read():
     assert math.isnan(decode(b'{"rate": NaN}')["rate"])
     assert decode(b"[Infinity, -Infinity]") == [math.inf, -math.inf]
     assert decode(rb'{"content": "\ud83d cut"}') == {"content": "\ud83d cut"}
@@ -64,18 +64,18 @@ def test_invalid_but_common_json_is_read() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
-def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body: bytes) -> None:
+def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body):
     with pytest.raises(DecodeError, match="GET /v1/posts answered 200") as caught:
         _ = reply(body).data
     assert caught.value.body == body and caught.value.endpoint == "GET /v1/posts" and caught.value.status == 200
     assert caught.value.__context__ is None
 
 
-def test_an_empty_body_is_none() -> None:
+def test_an_empty_body_is_none():
     assert reply(b"").data is None and reply(b" \n").data is None and single(reply(b"")) == {}
 
 
-def test_a_single_object_is_taken_bare_or_wrapped() -> None:
+def test_a_single_object_is_taken_bare_or_wrapped():
     assert single(reply({"id": "a", "data": {"x": 1}})) == {"id": "a", "data": {"x": 1}}
     assert single(reply({"data": {"id": "a"}})) == {"id": "a"}
     with pytest.raises(DecodeError, match="one object"):
@@ -98,7 +98,7 @@ def error(body: Any, status: int = 400, **headers: str) -> ApiError:
 
 
 @pytest.mark.parametrize(("status", "kind"), KINDS.items())
-def test_the_class_depends_on_the_status_only(status: int, kind: type[ApiError]) -> None:
+def test_the_class_depends_on_the_status_only(status, kind):
     found = error({"error": {"code": "SOMETHING", "message": "no"}}, status, x_request_id="req_9")
     assert type(found) is kind
     assert (found.status, found.code, found.request_id) == (status, "SOMETHING", "req_9")
@@ -123,14 +123,14 @@ def test_the_class_depends_on_the_status_only(status: int, kind: type[ApiError])
         ({"error": {"code": None, "message": {"deep": 1}, "details": None}}, "", "", {}),
     ],
 )  # fmt: skip
-def test_every_shape_of_error_is_read(body: Any, code: str, message: str, details: Mapping[str, Any]) -> None:
+def test_every_shape_of_error_is_read(body, code, message, details):
     found = error(body)
     assert found.code == code and found.details == details
     assert str(found).startswith("POST /v1/posts answered 400") and (not message or message in str(found))
     assert found.body == (body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def test_a_long_message_is_cut_and_put_on_one_line() -> None:
+def test_a_long_message_is_cut_and_put_on_one_line():
     text = str(error({"error": {"code": "X", "message": "a\nb " + "z" * 5_000}}))
     assert "\n" not in text and len(text) < 600 and "a b z" in text
 
@@ -146,24 +146,24 @@ def test_a_long_message_is_cut_and_put_on_one_line() -> None:
         (502, "a web page"),
     ],
 )
-def test_a_configuration_error_says_what_to_do(status: int, hint: str) -> None:
+def test_a_configuration_error_says_what_to_do(status, hint):
     body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
     assert hint in str(error(body, status))
 
 
-def test_a_success_is_no_error_and_carries_its_request_id() -> None:
+def test_a_success_is_no_error_and_carries_its_request_id():
     assert [error_of(reply(b"", status)) for status in (200, 201, 202, 204, 207)] == [None] * 5
     assert (reply({}, x_request_id="req_1").request_id, reply({}).request_id, reply({}).date) == ("req_1", None, None)
 
 
-def test_retry_after_is_read() -> None:
+def test_retry_after_is_read():
     now = "Mon, 02 Mar 2026 09:00:00 GMT"
     for after, seconds in (("7", 7.0), ("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)):
         found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after, date=now)
         assert isinstance(found, RateLimitError) and found.retry_after == seconds
 
 
-def test_items_are_read_whatever_the_http_status() -> None:
+def test_items_are_read_whatever_the_http_status():
     for status in (200, 201, 207, 422):
         assert with_items(reply({"results": []}, status)) == {"results": []}
     with pytest.raises(ValidationError):
@@ -203,7 +203,7 @@ ROWS = [{"id": "a"}, {"id": "b"}]
         ({"contacts": ROWS, "page": 1, "limit": 50}, None),
     ],
 )
-def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
+def test_every_envelope_is_read(body, cursor):
     page = read_page(reply(body))
     assert page.records == ROWS
     assert page.cursor == cursor
@@ -211,12 +211,12 @@ def test_every_envelope_is_read(body: Any, cursor: str | None) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b""])
-def test_a_body_that_is_not_a_list_names_the_endpoint(body: Any) -> None:
+def test_a_body_that_is_not_a_list_names_the_endpoint(body):
     with pytest.raises(DecodeError, match="GET /v1/posts answered with something that is not a list"):
         read_page(reply(body))
 
 
-def test_more_records_without_a_cursor_are_not_taken_for_the_end() -> None:
+def test_more_records_without_a_cursor_are_not_taken_for_the_end():
     with pytest.raises(DecodeError, match="gives no cursor"):
         read_page(reply({"data": ROWS, "pagination": {"hasMore": True}}))
 
@@ -247,24 +247,24 @@ def at(cursor: str | None) -> dict[str, Any]:
     return {"data": ROWS, "pagination": {"nextCursor": cursor}}
 
 
-def test_pages_follow_the_cursor_and_keep_the_query() -> None:
+def test_pages_follow_the_cursor_and_keep_the_query():
     read, asked, error = walk([at("c1"), at("c2"), at(None)], {"status": "failed", "limit": 2})
     assert error is None and len(read) == 3
     assert asked == [{"status": "failed", "limit": 2, **({"cursor": c} if c else {})} for c in (None, "c1", "c2")]
 
 
 @pytest.mark.parametrize("answers", [["c1", "c1"], ["c1", "c2", "c1"], ["c1", "c2", "c3", "c3"]])
-def test_a_cursor_that_repeats_ends_with_an_error_and_not_in_a_loop(answers: list[str]) -> None:
+def test_a_cursor_that_repeats_ends_with_an_error_and_not_in_a_loop(answers):
     read, asked, error = walk([at(cursor) for cursor in answers])
     assert error is not None and "repeats a cursor" in str(error)
     assert len(read) == len(asked) == len(answers)
 
 
-def test_a_cursor_that_repeats_the_one_it_began_with() -> None:
+def test_a_cursor_that_repeats_the_one_it_began_with():
     assert walk([at("c0")], {"cursor": "c0"})[2] is not None
 
 
-def test_a_list_that_counts_its_pages_is_read_to_its_end() -> None:
+def test_a_list_that_counts_its_pages_is_read_to_its_end():
     full = {"contacts": ROWS, "limit": 2}
     read, asked, error = walk([full | {"page": 1}, full | {"page": 2}, {"contacts": [], "page": 3, "limit": 2}])
     assert error is None and len(read) == 3 and [query.get("page") for query in asked] == [None, "2", "3"]
@@ -278,7 +278,7 @@ def test_a_list_that_counts_its_pages_is_read_to_its_end() -> None:
         {"page": 1, "limit": 2, "total": 3, "totalPages": 2},
     ],
 )
-def test_pages_are_counted_in_the_pagination_as_well(first: dict[str, Any]) -> None:
+def test_pages_are_counted_in_the_pagination_as_well(first):
     last = {"data": ROWS[:1], "pagination": first | {"page": 2}}
     read, asked, error = walk([{"data": ROWS, "pagination": first}, last])
     assert error is None
@@ -289,7 +289,7 @@ def test_pages_are_counted_in_the_pagination_as_well(first: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}]
 )
-def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside: dict[str, Any]) -> None:
+def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside):
     read, _, error = walk([{"data": ROWS, **beside}])
     assert "counts 3 records, but gives no way to read more than 2" in str(error)
     assert len(read) == 1, "the caller still gets the first page"
@@ -297,7 +297,7 @@ def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside: dict[s
     assert walk([{"data": [], **beside}])[2] is None
 
 
-def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
+def test_a_list_that_ignores_the_page_number_does_not_loop():
     assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
 
 
@@ -311,7 +311,7 @@ def test_a_list_that_ignores_the_page_number_does_not_loop() -> None:
         ("", None),
     ],
 )
-def test_an_invalid_date_is_ignored(said: str, date: datetime | None) -> None:
+def test_an_invalid_date_is_ignored(said, date):
     assert Reply("GET /v1/posts", 200, {"date": said}, b"").date == date
 
 

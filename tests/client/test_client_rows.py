@@ -50,17 +50,17 @@ def world(sandbox: Sandbox) -> World:
     return World(sandbox)
 
 
-def test_a_delivery_s_handle_names_its_webhook(client: AsyncClient, world: World) -> None:
+def test_a_delivery_s_handle_names_its_webhook(client, world):
     handle = eventloop.run(client.webhooks.retry_delivery(world.webhook, world.delivery))
     assert (handle.id, handle.webhook_id, handle.accepted["status"]) == (world.delivery, world.webhook, "queued")
 
 
-def test_bulk_handles_say_which_item_was_not_queued(client: AsyncClient, world: World) -> None:
+def test_bulk_handles_say_which_item_was_not_queued(client, world):
     good, bad = eventloop.run(client.media.bulk_validate([world.media, "media_nowhere"]))
     assert (good.accepted["status"], bad.accepted["status"]) == ("queued", "failed")
 
 
-def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox: Sandbox, client: AsyncClient) -> None:
+def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox, client):
     sandbox.add_fault(Fault("status", path="/v1/media/*/validate", status=422, code="VALIDATION_ERROR"))
     with pytest.raises(ValidationError):
         eventloop.run(client.media.validate("media_of_bulk_1"))
@@ -73,7 +73,7 @@ async def count(pages: AsyncIterator[Page]) -> int:
     return sum([len(page.records) async for page in pages])
 
 
-def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
+def test_the_reads(client, sandbox, world):
     async def main() -> None:
         assert await count(client.posts.list()) == 500
         failed = [record async for page in client.posts.list(status="failed", page_size=7) for record in page.records]
@@ -114,16 +114,14 @@ def test_the_reads(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
 # --- particulars ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(
-    client: AsyncClient, sandbox: Sandbox, world: World
-) -> None:
+def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(client, sandbox, world):
     sandbox.set_switches(publish_on_create=True)
     assert eventloop.run(client.posts.create(world.fields()))["status"] == "draft"
     sandbox.advance(600)
     assert sandbox.effects("target.publish") == []
 
 
-def test_a_stale_version_is_a_conflict(client: AsyncClient, sandbox: Sandbox, world: World) -> None:
+def test_a_stale_version_is_a_conflict(client, sandbox, world):
     async def main() -> None:
         post = await client.posts.create(world.fields())
         sandbox.advance(5)
@@ -188,9 +186,7 @@ NAIVE = datetime(2026, 4, 1, 9)
         ({"media": b"media_1"}, "media", ""),
     ],
 )  # fmt: skip
-def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(
-    client: AsyncClient, fields: dict[str, Any], field: str, code: str
-) -> None:
+def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(client, fields, field, code):
     made = PostFields(**{"content": "x", "account_ids": ["acc_1"], **fields})
     for send in (client.posts.create(made), client.posts.update("post_1", made), client.posts.bulk([made])):
         with pytest.raises(ValidationError, match="nothing was sent") as caught:
@@ -200,7 +196,7 @@ def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(
     assert client.requests == 0
 
 
-def test_fields_at_their_limit_are_sent_under_their_api_names() -> None:
+def test_fields_at_their_limit_are_sent_under_their_api_names():
     fields = PostFields(
         content="x" * 10_000, account_ids=("acc_1",), scheduled_for=LATER, content_type="image", media=["media_1"], tags=["a"],
         platform_overrides={"twitter": {"content": "short"}}, first_comment="y" * 2_200, first_comment_delay=60,
@@ -296,9 +292,7 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
 
 
 @pytest.mark.parametrize(("what", "call"), LIMITS, ids=[f"{number}" for number in range(len(LIMITS))])
-def test_limits_are_checked_before_anything_is_sent(
-    client: AsyncClient, what: str, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]]
-) -> None:
+def test_limits_are_checked_before_anything_is_sent(client, what, call):
     async def main() -> None:
         await call(client)
 
@@ -323,5 +317,5 @@ def test_limits_are_checked_before_anything_is_sent(
         ("account", {"status": "active", "backfill": None}, ""),
     ],
 )
-def test_the_polled_status_of_a_job(kind: str, record: dict[str, Any], status: str) -> None:
+def test_the_polled_status_of_a_job(kind, record, status):
     assert assumptions.polled_status(kind, record) == status

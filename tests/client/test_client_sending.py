@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -47,13 +46,13 @@ Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
     ],
     ids=lambda fault: f"{fault.action}-{fault.status}",
 )
-def test_reads_are_sent_again(client: AsyncClient, sandbox: Sandbox, fault: Fault) -> None:
+def test_reads_are_sent_again(client, sandbox, fault):
     sandbox.add_fault(fault)
     assert eventloop.run(client.identity())["plan"] == "PRO"
     assert client.requests == len(sandbox.requests()) == 3
 
 
-def test_reads_are_abandoned_after_five_tries(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+def test_reads_are_abandoned_after_five_tries(client, sandbox, clock):
     sandbox.add_fault(Fault("drop", times=None))
     with pytest.raises(TransportError, match=r"the connection to 127\.0\.0\.1:[0-9]+ broke$"):
         eventloop.run(client.identity())
@@ -62,14 +61,14 @@ def test_reads_are_abandoned_after_five_tries(client: AsyncClient, sandbox: Sand
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409])
-def test_a_refused_read_is_not_sent_again(client: AsyncClient, sandbox: Sandbox, status: int) -> None:
+def test_a_refused_read_is_not_sent_again(client, sandbox, status):
     sandbox.add_fault(Fault("status", status=status, code="X", times=None))
     with pytest.raises(Exception, match=f"answered {status} X"):
         eventloop.run(client.identity())
     assert client.requests == 1
 
 
-def test_only_the_failed_page_of_a_list_is_read_again(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
     sandbox.add_fault(Fault("drop", path="/v1/posts", nth=3))
 
     async def main() -> list[str]:
@@ -107,9 +106,7 @@ def _account(sandbox: Sandbox) -> None:
     ],
     ids=lambda fault: str(fault.get("status", "drop")),
 )
-def test_a_write_without_effect_is_sent_again_under_one_key(
-    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any]
-) -> None:
+def test_a_write_without_effect_is_sent_again_under_one_key(client, sandbox, fault):
     """Those that may have had one: `tests/conformance`, for each row."""
     sandbox.add_fault(Fault(method="POST", path="/v1/posts", times=2, **fault))
     post = eventloop.run(client.posts.create(fields()))
@@ -118,7 +115,7 @@ def test_a_write_without_effect_is_sent_again_under_one_key(
     assert [effect["post"] for effect in sandbox.effects("post.create")] == [post["id"]]
 
 
-def test_two_writes_have_two_keys_and_a_given_key_is_used(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_two_writes_have_two_keys_and_a_given_key_is_used(client, sandbox):
     async def main() -> list[str]:
         made = [await client.posts.create(fields()) for _ in range(2)]
         made += [await client.posts.create(fields(), idempotency_key="the-same-key") for _ in range(2)]
@@ -130,7 +127,7 @@ def test_two_writes_have_two_keys_and_a_given_key_is_used(client: AsyncClient, s
     assert len(set(keys)) == 3 and keys[2:] == ["the-same-key"] * 2
 
 
-def test_a_conflicting_key_is_never_replaced(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_conflicting_key_is_never_replaced(client, sandbox):
     async def main() -> None:
         await client.posts.create(fields(), idempotency_key="the-same-key")
         with pytest.raises(ConflictError) as caught:
@@ -141,7 +138,7 @@ def test_a_conflicting_key_is_never_replaced(client: AsyncClient, sandbox: Sandb
     assert client.requests == 1
 
 
-def test_a_write_without_a_row_is_sent_once_by_raw_only(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_write_without_a_row_is_sent_once_by_raw_only(client, sandbox):
     with pytest.raises(
         ValidationError, match=r"no row of the matrix governs POST /v1/posts/p/approve; send it once with client.raw"
     ):
@@ -154,14 +151,14 @@ def test_a_write_without_a_row_is_sent_once_by_raw_only(client: AsyncClient, san
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_raw_is_never_sent_again_and_generates_no_key(client: AsyncClient, sandbox: Sandbox, method: str) -> None:
+def test_raw_is_never_sent_again_and_generates_no_key(client, sandbox, method):
     sandbox.add_fault(Fault("status", status=503, times=1))
     with pytest.raises(ServerError):
         eventloop.run(client.raw(method, "/v1/posts", json={"a": 1} if method == "POST" else None))
     assert client.requests == 1 and sandbox.requests()[-1]["key"] is None
 
 
-def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait_too_long(sandbox: Sandbox) -> None:
+def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait_too_long(sandbox):
     sandbox.add_fault(
         Fault("status", method="POST", path="/v1/posts", status=503, headers={"Retry-After": "3600"}, when="after")
     )
@@ -191,7 +188,7 @@ def operation(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_batch_is_read_item_by_item(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_batch_is_read_item_by_item(client, sandbox):
     answer = eventloop.run(client.batch([operation(1), operation(2, body={"content": ""}), operation(3)]))
     assert [result["status"] for result in answer["results"]] == [201, 400, 201]
     assert answer["summary"] == {"total": 3, "succeeded": 2, "failed": 1, "skipped": 0}
@@ -199,7 +196,7 @@ def test_a_batch_is_read_item_by_item(client: AsyncClient, sandbox: Sandbox) -> 
     assert stopped["summary"]["skipped"] == 1 and len(sandbox.effects("post.create")) == 2
 
 
-def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_batch_is_sent_once(client, sandbox):
     sandbox.add_fault(Fault("drop", path="/v1/batch", when="after", times=None))
     with pytest.raises(TransportError):
         eventloop.run(client.batch([operation(1)]))
@@ -220,9 +217,7 @@ def test_a_batch_is_sent_once(client: AsyncClient, sandbox: Sandbox) -> None:
         ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
     ],
 )
-def test_the_limits_of_a_batch_are_checked_before_it_is_sent(
-    client: AsyncClient, operations: list[dict[str, Any]], what: str
-) -> None:
+def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations, what):
     with pytest.raises(ValidationError, match=what):
         eventloop.run(client.batch(operations))
     assert client.requests == 0
@@ -241,9 +236,7 @@ KEY = "00000000-0000-4000-8000-000000000001"
         ({"action": "status", "status": 404}, 404),
     ],
 )
-def test_a_permit_is_one_try_and_returns_any_status(
-    client: AsyncClient, sandbox: Sandbox, fault: dict[str, Any], status: int
-) -> None:
+def test_a_permit_is_one_try_and_returns_any_status(client, sandbox, fault, status):
     sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
 
     async def main() -> int:
@@ -255,7 +248,7 @@ def test_a_permit_is_one_try_and_returns_any_status(
     assert request["key"] == KEY and request["body"] == "" and client.requests == 1
 
 
-def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_permit_says_whether_the_request_may_have_arrived(client, sandbox):
     sandbox.add_fault(Fault("drop", path="/v1/posts", when="after", times=None))
 
     async def main(one: AsyncClient) -> TransportError:
@@ -278,7 +271,7 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client: AsyncClient,
     assert not unsent.sent and "no server answers" in str(unsent)
 
 
-def test_a_permit_allows_one_try_inside_its_block(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_permit_allows_one_try_inside_its_block(client, sandbox):
     async def main() -> None:
         async with client.permit() as permit:
             await permit.send("POST", "/v1/posts/p1/retry", None, KEY)
@@ -293,7 +286,7 @@ def test_a_permit_allows_one_try_inside_its_block(client: AsyncClient, sandbox: 
     assert len(sandbox.requests(acting=True)) == 1
 
 
-def test_an_unused_permit_frees_its_slot(sandbox: Sandbox) -> None:
+def test_an_unused_permit_frees_its_slot(sandbox):
     async def main() -> None:
         async with AsyncClient(sandbox.api_key, url=sandbox.url, concurrency=1) as client:
             for _ in range(3):
@@ -308,7 +301,7 @@ def test_an_unused_permit_frees_its_slot(sandbox: Sandbox) -> None:
     asyncio.run(main())
 
 
-def test_a_permit_shares_the_pace(client: AsyncClient, sandbox: Sandbox, clock: Any) -> None:
+def test_a_permit_shares_the_pace(client, sandbox, clock):
     sandbox.add_fault(Fault("retry_after", path="/v1/posts/p1/retry", seconds=20))
 
     async def main() -> None:
@@ -321,7 +314,7 @@ def test_a_permit_shares_the_pace(client: AsyncClient, sandbox: Sandbox, clock: 
     eventloop.run(main())
 
 
-def test_no_caller_swallows_a_pause_that_is_too_long(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_no_caller_swallows_a_pause_that_is_too_long(sandbox, tmp_path):
     """Callers that handle other API errors per account, file or post, or at connect, let it through."""
     file = tmp_path / "a.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
@@ -352,7 +345,7 @@ def test_no_caller_swallows_a_pause_that_is_too_long(sandbox: Sandbox, tmp_path:
 # --- many at once ---------------------------------------------------------------------------------------------------------------
 
 
-def test_concurrency_is_limited_before_the_pool(sandbox: Sandbox) -> None:
+def test_concurrency_is_limited_before_the_pool(sandbox):
     sandbox.add_fault(Fault("delay", path="/v1/auth/me", seconds=0.05, times=None))
 
     async def main() -> float:
@@ -374,7 +367,7 @@ def test_concurrency_is_limited_before_the_pool(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_client_works_on_in_a_forked_process(client: AsyncClient) -> None:
+def test_a_client_works_on_in_a_forked_process(client):
     assert eventloop.run(client.identity())["plan"] == "PRO"
     reading, writing = os.pipe()
     child = os.fork()
@@ -395,7 +388,7 @@ def test_a_client_works_on_in_a_forked_process(client: AsyncClient) -> None:
 # --- the last instant -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_try_whose_precondition_fails_is_not_sent(client: AsyncClient, sandbox: Sandbox) -> None:
+def test_a_try_whose_precondition_fails_is_not_sent(client, sandbox):
     """The precondition is checked on a new and on a reused connection; an aborted try does not affect the next one."""
     asked: list[int] = []
 
@@ -427,9 +420,7 @@ def test_a_try_whose_precondition_fails_is_not_sent(client: AsyncClient, sandbox
     assert asked == [0, 0, 0, 1, 2, 2], "once per try, before the server receives it"
 
 
-def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(
-    client: AsyncClient, sandbox: Sandbox
-) -> None:
+def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(client, sandbox):
     """A laptop may fall asleep there. The server can't act on half a request, but the client can't prove that it didn't."""
     answers = iter([True, False, True, True])
 

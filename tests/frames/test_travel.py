@@ -137,7 +137,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], name: str) -> None:
+def test_it_comes_back_as_it_was(frames, name):
     frame = frames[name]
     for way, travel in WAYS.items():
         back = from_arrow(travel(frame), like=frame)
@@ -148,7 +148,7 @@ def test_it_comes_back_as_it_was(frames: dict[str, pd.DataFrame], name: str) -> 
         assert back.attrs == frame.attrs
 
 
-def test_no_public_frame_is_missing() -> None:
+def test_no_public_frame_is_missing():
     """Whatever says that it returns a frame is in the list above."""
     holders = {
         "vx": vx,
@@ -176,7 +176,7 @@ def keys(plan: vx.Plan) -> list[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_same_keys_are_planned(frames: dict[str, pd.DataFrame], way: str) -> None:
+def test_the_same_keys_are_planned(frames, way):
     plans = {"triaged": vx.plan_retry, "posts": vx.plan_cancel, "deliveries": vx.plan_redeliver}
     plans |= {"archived deliveries": vx.plan_redeliver, "archived posts": vx.plan_cancel}
     for name, planner in plans.items():
@@ -189,7 +189,7 @@ def test_the_same_keys_are_planned(frames: dict[str, pd.DataFrame], way: str) ->
         assert keys(again) == keys(first)
 
 
-def test_other_tools_see_lists_and_structs() -> None:
+def test_other_tools_see_lists_and_structs():
     posts = two_posts()
     exploded = _polars(posts).explode("targets").unnest("targets", separator=".")
     assert exploded["targets.platform"].to_list()[:3] == ["twitter", "bluesky", "threads"]
@@ -201,7 +201,7 @@ def test_other_tools_see_lists_and_structs() -> None:
 
 
 @given(st.lists(st.sampled_from(ODD), max_size=4), st.lists(st.sampled_from(ODD), max_size=4))
-def test_whatever_the_server_sends_travels(metadata: list[Any], tags: list[Any]) -> None:
+def test_whatever_the_server_sends_travels(metadata, tags):
     records = [{"id": "p", "metadata": each, "tags": tags, "platforms": [each]} for each in metadata]
     posts = build("posts", records)
     for way, travel in WAYS.items():
@@ -210,7 +210,7 @@ def test_whatever_the_server_sends_travels(metadata: list[Any], tags: list[Any])
         assert list(back["targets"]) == list(posts["targets"]), way
 
 
-def test_selecting_joining_and_changing_keeps_targets_what_they_are() -> None:
+def test_selecting_joining_and_changing_keeps_targets_what_they_are():
     posts = some_posts(9)
     pieces = pd.concat([posts.sort_values("post_id", ascending=False), posts.iloc[::3]])
     assert isinstance(pieces["targets"].array, TargetsArray)
@@ -229,19 +229,19 @@ def test_selecting_joining_and_changing_keeps_targets_what_they_are() -> None:
     assert all(isinstance(cell, Targets) for cell in posts["targets"].astype(object))
 
 
-def test_json_cells_that_differ_have_one_type() -> None:
+def test_json_cells_that_differ_have_one_type():
     cells = JsonArray._from_sequence([{}, {"a": 1}, {"a": "x"}, [1, "y"], None, "text"])
     table = pa.table(pd.DataFrame({"metadata": cells}))
     assert table.schema.field("metadata").type == pa.string()
     assert list(from_arrow(table)["metadata"]) == list(cells)
 
 
-def test_what_is_not_arrow_is_refused() -> None:
+def test_what_is_not_arrow_is_refused():
     with pytest.raises(ConfigError, match="list can't be read as Arrow"):
         from_arrow([1])
 
 
-def test_numbers_and_times_stay_what_they_are_or_are_refused_by_name() -> None:
+def test_numbers_and_times_stay_what_they_are_or_are_refused_by_name():
     most = 2**63 - 1
     columns = {
         "categories": pd.Categorical([1, None]),
@@ -261,13 +261,13 @@ def test_numbers_and_times_stay_what_they_are_or_are_refused_by_name() -> None:
         from_arrow(pa.table({"at": pa.array([2**60], pa.timestamp("s"))}))
 
 
-def test_a_name_that_two_columns_have_is_said() -> None:
+def test_a_name_that_two_columns_have_is_said():
     with pytest.raises(ConfigError, match="two columns are named 'a'"):
         from_arrow(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))
 
 
 @pytest.mark.parametrize("make", [_polars, pa.Table.from_pydict], ids=["polars", "pyarrow"])
-def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: Any) -> None:
+def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make):
     frame = make({"delivery_id": ["d1"]})
     whose = f"not a {type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
     with pytest.raises(PlanError, match=rf"{whose}\. Use vx\.from_arrow\(frame\)"):
@@ -277,7 +277,7 @@ def test_a_frame_of_another_library_is_named_with_the_call_that_reads_it(make: A
             use(frame)
 
 
-def test_times_that_lost_their_zone_on_the_way_get_none_by_guess() -> None:
+def test_times_that_lost_their_zone_on_the_way_get_none_by_guess():
     """Other tools return them in any zone, such as the local one."""
     posts = build("posts", two_posts())
     with duckdb.connect() as connection:

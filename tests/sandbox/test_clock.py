@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
-
-from voxburst_sandbox import Sandbox
 
 
 @pytest.mark.parametrize(
@@ -27,9 +23,7 @@ from voxburst_sandbox import Sandbox
         ("reset", [], "the body must be an object, not list"),
     ],
 )
-def test_a_step_that_makes_no_sense_is_refused_and_changes_nothing(
-    sandbox: Sandbox, call: str, body: Any, said: str
-) -> None:
+def test_a_step_that_makes_no_sense_is_refused_and_changes_nothing(sandbox, call, body, said):
     before = httpx.get(f"{sandbox.url}/_sandbox/state").json()["now"]
     answer = httpx.post(f"{sandbox.url}/_sandbox/{call}", json=body)
     assert (answer.status_code, answer.json()) == (400, {"error": said})

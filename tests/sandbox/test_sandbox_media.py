@@ -37,7 +37,7 @@ def test_row_33_takes_the_bytes_and_tells_the_webhooks(sandbox, api):
 @pytest.mark.parametrize(("extra", "status"), [
     ({"Authorization": "Bearer vb_test_sandbox"}, 400), ({"Cookie": "a=b"}, 400), ({"Content-Type": "image/png"}, 403),
 ])  # fmt: skip
-def test_the_storage_refuses_what_is_not_its_own(sandbox, api, extra: dict[str, str], status: int):
+def test_the_storage_refuses_what_is_not_its_own(sandbox, api, extra, status):
     media, link = upload(api)
     answer = httpx.put(link["uploadUrl"], content=b"bytes", headers=link["uploadHeaders"] | extra, trust_env=False)
     assert answer.status_code == status
@@ -83,7 +83,7 @@ def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api):
 @pytest.mark.parametrize("change", [
     {"sizeBytes": 20 * 1024 * 1024 + 1}, {"sizeBytes": 0}, {"contentType": "image/bmp"}, {"filename": ""},
 ])  # fmt: skip
-def test_a_file_that_can_not_be_taken_is_refused(sandbox, api, change: dict[str, Any]):
+def test_a_file_that_can_not_be_taken_is_refused(sandbox, api, change):
     assert api.post("/media/upload", json=FILE | change).status_code == 400
 
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from pathlib import Path
 
 import httpx
 import pytest
@@ -103,7 +102,7 @@ def test_the_commands_on_the_page_work():
                 assert not done.stdout.startswith('{"error"'), (line, done.stdout)
 
 
-def test_it_speaks_https_with_a_certificate_that_is_kept(tmp_path: Path):
+def test_it_speaks_https_with_a_certificate_that_is_kept(tmp_path):
     for _ in range(2):
         with Sandbox(posts=5, deliveries=0, rate_limit=None, tls=tmp_path / "tls") as sandbox:
             assert {url.split(":")[0] for url in (sandbox.url, sandbox.storage_url, sandbox.receiver_url)} == {"https"}
@@ -164,7 +163,7 @@ def test_ports_can_be_fixed_and_a_taken_one_is_named():
             Sandbox(posts=5, deliveries=0, storage_port=99_999).start()
 
 
-def test_the_command_prints_the_certificate(tmp_path: Path):
+def test_the_command_prints_the_certificate(tmp_path):
     command = [
         sys.executable,
         "-m",

@@ -27,7 +27,7 @@ def fill(root: Path) -> None:
         store.save(store.state())
 
 
-def test_other_peoples_files_stay(tmp_path: Path) -> None:
+def test_other_peoples_files_stay(tmp_path):
     fill(tmp_path / "history")
     kept = [
         tmp_path / "history" / "thesis.new",
@@ -42,7 +42,7 @@ def test_other_peoples_files_stay(tmp_path: Path) -> None:
     assert all(path.read_text() == "mine" for path in kept)
 
 
-def test_what_a_killed_sync_left_aside_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_sync_left_aside_is_removed(tmp_path):
     fill(tmp_path)
     left = [tmp_path / "archive.json.new", tmp_path / "posts" / "day=2026-03-02" / "part-0.parquet.new"]
     for path in left:
@@ -51,7 +51,7 @@ def test_what_a_killed_sync_left_aside_is_removed(tmp_path: Path) -> None:
     assert not any(path.exists() for path in left)
 
 
-def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
+def test_nothing_is_removed_through_a_link(tmp_path):
     fill(tmp_path / "history")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -62,7 +62,7 @@ def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["letter.txt", "posts/day=2026-03-02", "posts/notes.txt", ".bashrc"])
-def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
     if name.startswith("posts/day"):  # a table that a first sync has begun, beside something else
@@ -72,7 +72,7 @@ def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path:
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_a_first_sync_that_was_killed_goes_on(tmp_path: Path) -> None:
+def test_a_first_sync_that_was_killed_goes_on(tmp_path):
     store = Store(tmp_path)
     with store.writing():
         store.merge({"posts": posts()})  # and no state
@@ -81,7 +81,7 @@ def test_a_first_sync_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert list(store.files("posts")) == ["2026-03-02"]
 
 
-def test_others_cannot_read_it(tmp_path: Path) -> None:
+def test_others_cannot_read_it(tmp_path):
     before = os.umask(0o022)
     try:
         fill(tmp_path / "history")

@@ -52,7 +52,7 @@ def secret(tmp_path: Path) -> Path:
         "SELECT 1; COPY posts TO '{folder}/stolen.csv'",
     ],
 )
-def test_it_reads_and_writes_nothing_else(tmp_path: Path, secret: Path, query: str) -> None:
+def test_it_reads_and_writes_nothing_else(tmp_path, secret, query):
     archive = filled(tmp_path / "history")
     mine = pd.DataFrame({"key": ["vb_live_1"]})  # a frame of the caller's
     before = sorted(tmp_path.iterdir())
@@ -63,7 +63,7 @@ def test_it_reads_and_writes_nothing_else(tmp_path: Path, secret: Path, query: s
     assert len(mine) == 1
 
 
-def test_it_leaves_no_folder_where_one_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_leaves_no_folder_where_one_works(tmp_path, monkeypatch):
     archive = filled(tmp_path / "history")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -72,7 +72,7 @@ def test_it_leaves_no_folder_where_one_works(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", ["arch[1]", "a*", "wh?t", "it's"])
-def test_a_folder_reads_itself_whatever_its_name(tmp_path: Path, name: str) -> None:
+def test_a_folder_reads_itself_whatever_its_name(tmp_path, name):
     for other in ("arch1", "ab", "what"):
         filled(tmp_path / other, "another")
     archive = filled(tmp_path / name, "its own")
@@ -83,7 +83,7 @@ def test_a_folder_reads_itself_whatever_its_name(tmp_path: Path, name: str) -> N
     assert archive.sql("SELECT count(*) AS n FROM deliveries")["n"].tolist() == [0]
 
 
-def test_whoever_wants_more_says_so(tmp_path: Path, secret: Path) -> None:
+def test_whoever_wants_more_says_so(tmp_path, secret):
     archive = filled(tmp_path / "history")
     found = archive.sql(f"SELECT key FROM read_csv('{secret}'), posts", allow_file_access=True)
     assert found["key"].tolist() == ["vb_live_1"]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 
 
-def test_every_test_and_file_that_it_names_is_there() -> None:
+def test_every_test_and_file_that_it_names_is_there():
     tests = set(re.findall(r"`(test_\w+\.py)`", TEXT))
     assert len(tests) >= 9
     assert not [name for name in tests if not (ROOT / "tests" / "security" / name).is_file()]
@@ -20,7 +20,7 @@ def test_every_test_and_file_that_it_names_is_there() -> None:
     assert not [path for path in paths if not (ROOT / path).exists()]
 
 
-def test_every_requirement_and_extra_is_explained() -> None:
+def test_every_requirement_and_extra_is_explained():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]]
     assert not [name for name in names if name not in TEXT]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops import cli
 from voxops._support import eventloop, safe
 from voxops.cli import commands
@@ -59,7 +58,7 @@ def refused(body: Any, **headers: str) -> ApiError:
         EVIL,
     ],
 )
-def test_an_exception_is_text(body: Any) -> None:
+def test_an_exception_is_text(body):
     error = refused(body, x_request_id=EVIL)
     for text in (str(error), repr(error), error.code, error.request_id or "", "".join(error._render_traceback_())):
         assert harmless(text)
@@ -68,14 +67,14 @@ def test_an_exception_is_text(body: Any) -> None:
 
 
 @given(code=st.text(st.characters(exclude_categories=())), message=st.text(st.characters(exclude_categories=())))
-def test_no_text_of_a_server_steers_a_terminal(code: str, message: str) -> None:
+def test_no_text_of_a_server_steers_a_terminal(code, message):
     error = refused({"error": {"code": code, "message": message}}, x_request_id=message)
     for text in (str(error), error.code, error.request_id or ""):
         assert harmless(text)
         text.encode()
 
 
-def test_over_the_wire() -> None:
+def test_over_the_wire():
     body = json.dumps({"error": {"code": "X", "message": EVIL}}).encode()
 
     async def ask(url: str) -> None:
@@ -87,7 +86,7 @@ def test_over_the_wire() -> None:
     assert harmless(str(caught.value))
 
 
-def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_s_name_is_text(sandbox, monkeypatch):
     real = AsyncClient.identity
 
     async def named(self: AsyncClient) -> dict[str, Any]:
@@ -100,18 +99,18 @@ def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.Monkey
 
 
 @given(st.text(st.characters(exclude_categories=())))
-def test_printable_text_is_harmless_and_keeps_its_lines(text: str) -> None:
+def test_printable_text_is_harmless_and_keeps_its_lines(text):
     shown = safe.printable(text)
     assert harmless(shown.replace("\n", ""))
     shown.encode()
 
 
-def test_lines_and_blanks_stay() -> None:
+def test_lines_and_blanks_stay():
     assert safe.printable("  a   b\n    c\r\nd") == "  a   b\n    c\nd"
     assert safe.printable("\x1b[1mbold\x1b[0m") == "bold"
 
 
-def test_what_commands_print_is_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_commands_print_is_text(monkeypatch, capsys):
     def refuse(_: object) -> int:
         raise vx.errors.VoxopsError(f"the API says: {EVIL}")
 

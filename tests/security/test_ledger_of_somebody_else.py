@@ -39,7 +39,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["retry", pytest.param("create", marks=pytest.mark.release)])
-def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str):
+def test_what_was_changed_by_hand_is_never_sent(rig, change, kind):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()) if kind == "retry" else plan_create(rig.campaign(2), key="row_id"))
@@ -55,7 +55,7 @@ def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str
     "statement",
     ["CREATE VIEW sent AS SELECT 1", "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM requests; END"],
 )
-def test_views_and_triggers_are_refused(tmp_path: Path, statement: str):
+def test_views_and_triggers_are_refused(tmp_path, statement):
     Ledger(tmp_path / "ledger.sqlite").close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite")
     db.execute(statement)
@@ -66,7 +66,7 @@ def test_views_and_triggers_are_refused(tmp_path: Path, statement: str):
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have owners on POSIX systems")
-def test_a_ledger_that_others_can_write_is_warned_of(tmp_path: Path):
+def test_a_ledger_that_others_can_write_is_warned_of(tmp_path):
     Ledger(tmp_path / "ledger.sqlite").close()
     (tmp_path / "ledger.sqlite").chmod(0o666)
     with pytest.warns(UserWarning, match="others can write"):

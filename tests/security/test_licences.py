@@ -23,7 +23,7 @@ PINNED = {
 NAMED = {"httpx", "pandas", "ipywidgets", "nest-asyncio", "matplotlib"}
 
 
-def test_every_licence_of_the_base_installation_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_licence_of_the_base_installation_is_known(capsys):
     assert licences.main([]) == 0
     assert capsys.readouterr().out.rstrip().endswith("all licences known")
 
@@ -40,11 +40,11 @@ def test_every_licence_of_the_base_installation_is_known(capsys: pytest.CaptureF
         ("", True),
     ],
 )
-def test_a_licence_that_is_not_on_the_list_must_be_read(licence: str, read: bool) -> None:
+def test_a_licence_that_is_not_on_the_list_must_be_read(licence, read):
     assert licences.unknown(licence) is read
 
 
-def test_what_the_metadata_say_first_counts() -> None:
+def test_what_the_metadata_say_first_counts():
     trove = ["License :: OSI Approved", "License :: OSI Approved :: MIT License"]
     assert licences.licence_of({"License-Expression": "ISC", "License": "x"}, trove) == "ISC"
     assert licences.licence_of({"License": "x"}, trove) == "MIT License"
@@ -52,13 +52,13 @@ def test_what_the_metadata_say_first_counts() -> None:
     assert licences.licence_of({}, []) == ""
 
 
-def test_the_base_installation_holds_what_the_readme_promises() -> None:
+def test_the_base_installation_holds_what_the_readme_promises():
     base = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
     assert base >= NAMED
     assert base >= {"starlette", "uvicorn", "rich"}, "vx.connect(sandbox=True) and make demo need them"
 
 
-def test_the_build_backend_is_pinned_with_all_that_it_needs() -> None:
+def test_the_build_backend_is_pinned_with_all_that_it_needs():
     wanted = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
     assert {canonicalize_name(each.name) for each in wanted} <= PINNED
     # The backend's own requirements; it is not installed where the tests run, so its list is kept here.
@@ -67,7 +67,7 @@ def test_the_build_backend_is_pinned_with_all_that_it_needs() -> None:
     assert re.search(r"PIP_BUILD_CONSTRAINT\s*:?=", makefile), "the environment that builds is constrained, too"
 
 
-def test_every_requirement_of_the_base_installation_is_pinned() -> None:
+def test_every_requirement_of_the_base_installation_is_pinned():
     missing = {canonicalize_name(each.metadata["Name"]) for each in licences.closure("voxops")} - PINNED - {"voxops"}
     assert missing == set()
     assert distribution("voxops").version == PROJECT["project"]["version"]

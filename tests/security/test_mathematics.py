@@ -53,6 +53,6 @@ def displays(sandbox: Sandbox) -> dict[str, str]:
         return {name: thing._repr_html_() for name, thing in shown.items()}
 
 
-def test_every_display_is_marked(displays: dict[str, str]) -> None:
+def test_every_display_is_marked(displays):
     for name, markup in displays.items():
         assert Roots(markup).bare == "", f"MathJax would read the {name}"

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +41,7 @@ HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
         ("https://" + "a" * 70_000, AWAY, None),
     ],
 )
-def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url: str, api: str, host: str | None) -> None:
+def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, host):
     if host is not None:
         assert upload_host(url, api=api) == host
         return
@@ -50,7 +49,7 @@ def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url: str, ap
         upload_host(url, api=api)
 
 
-def test_headers_for_the_storage_are_those_that_an_object_store_signs() -> None:
+def test_headers_for_the_storage_are_those_that_an_object_store_signs():
     wanted = {
         "Content-Type": "image/jpeg",
         "content-md5": "x",
@@ -66,7 +65,7 @@ def test_headers_for_the_storage_are_those_that_an_object_store_signs() -> None:
     assert _storage_headers({**wanted, **others}) == wanted
 
 
-def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
     query = f"X-Amz-Signature={SIGNATURE}&X-Amz-Expires=900"
@@ -87,14 +86,14 @@ def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path: Path, caplog: 
     assert SIGNATURE not in caplog.text
 
 
-def test_the_address_that_a_report_goes_to_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_that_a_report_goes_to_is_in_no_log(caplog):
     with caplog.at_level(logging.DEBUG), serve(answer(b"")) as server:
         assert post_json(f"{server.url}/services/T012/B034/{SIGNATURE}?key={SIGNATURE}", b"{}") == 200
     assert "HTTP Request: POST" in caplog.text
     assert SIGNATURE not in caplog.text
 
 
-def test_no_signature_is_logged_and_no_foreign_header_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_signature_is_logged_and_no_foreign_header_sent(tmp_path, caplog):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
 

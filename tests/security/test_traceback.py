@@ -82,7 +82,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("url", HOSTS, ids=range(len(HOSTS)))
-def test_an_address_that_the_http_library_refuses_is_refused_by_us_without_the_key(url: str) -> None:
+def test_an_address_that_the_http_library_refuses_is_refused_by_us_without_the_key(url):
     error = checked(lambda: asyncio.run(called(url, lambda client: client.identity())))
     assert isinstance(error, VoxopsError)
 
@@ -92,12 +92,12 @@ PATHS = ["/v1/posts/" + "a" * 70_000, "/v1/posts/\ud83d", "/v1/posts/\x00\x1b", 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_path_that_can_t_be_written_is_refused_without_the_key(path: str, method: str) -> None:
+def test_a_path_that_can_t_be_written_is_refused_without_the_key(path, method):
     error = checked(lambda: asyncio.run(called(NOBODY, lambda client: client.raw(method, path))))
     assert isinstance(error, VoxopsError)
 
 
-def test_an_id_of_the_server_that_is_too_long_shows_no_key() -> None:
+def test_an_id_of_the_server_that_is_too_long_shows_no_key():
     """The id comes out of a list, as it does in a notebook, and goes into the next address."""
     body = b'{"data":[{"id":"' + b"x" * 70_000 + b'"}]}'
     with serve(answer(body)) as server:
@@ -122,7 +122,7 @@ BODIES = st.recursive(
 
 
 @given(host=TEXT, prefix=st.sampled_from(["https://", "http://", "https://127.0.0.1:", "http://[", ""]))
-def test_no_address_brings_the_key_out(host: str, prefix: str) -> None:
+def test_no_address_brings_the_key_out(host, prefix):
     checked(lambda: AsyncClient(KEY, url=prefix + host))
 
 
@@ -133,9 +133,7 @@ def test_no_address_brings_the_key_out(host: str, prefix: str) -> None:
     body=BODIES,
     key=st.none() | TEXT,
 )
-def test_no_request_brings_the_key_out(
-    run: Any, method: str, path: str, query: dict[str, Any], body: Any, key: str | None
-) -> None:
+def test_no_request_brings_the_key_out(run, method, path, query, body, key):
     async def use(client: AsyncClient) -> None:
         await client.raw(method, path, params=query, json=body, idempotency_key=key)
 
@@ -143,7 +141,7 @@ def test_no_request_brings_the_key_out(
 
 
 @given(one=VALUES, two=TEXT)
-def test_no_id_brings_the_key_out(run: Any, one: Any, two: str) -> None:
+def test_no_id_brings_the_key_out(run, one, two):
     async def use(client: AsyncClient) -> None:
         for call in (
             lambda: client.posts.get(one),
@@ -169,13 +167,13 @@ def test_no_id_brings_the_key_out(run: Any, one: Any, two: str) -> None:
     ],
     ids=range(8),
 )  # fmt: skip
-def test_no_answer_brings_the_key_out(reply: bytes) -> None:
+def test_no_answer_brings_the_key_out(reply):
     with serve(reply) as server:
         error = checked(lambda: asyncio.run(called(server.url, lambda client: client.identity())))
     assert isinstance(error, VoxopsError)
 
 
-def test_the_search_finds_a_key_that_is_there() -> None:
+def test_the_search_finds_a_key_that_is_there():
     """The search itself would find the header in a library's frame, where the key once was."""
     import httpx
 
@@ -188,12 +186,12 @@ def test_the_search_finds_a_key_that_is_there() -> None:
     assert leaks(error, Counter()) != []
 
 
-def test_a_client_that_can_t_be_made_says_why() -> None:
+def test_a_client_that_can_t_be_made_says_why():
     with pytest.raises(ConfigError, match=r"U\+200B"):
         AsyncClient(KEY, url="https://api.vox\u200bburst.io")
 
 
-def test_the_search_walks_the_frames_of_our_own() -> None:
+def test_the_search_walks_the_frames_of_our_own():
     count: Counter[str] = Counter()
     error = raised(lambda: asyncio.run(called(NOBODY, lambda client: client.raw("GET", PATHS[0]))))
     assert error is not None and leaks(error, count) == []

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 from tests.sheets.offline import findings
 
-from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
 from voxops.client import AccountNames
@@ -58,7 +57,7 @@ def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
 
 @pytest.mark.parametrize("named", ["Termin", "Termin (Europe/Berlin)", "termin"])
 @pytest.mark.parametrize("tz", [None, "America/New_York"])
-def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path: Path, named: str, tz: str | None) -> None:
+def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path, named, tz):
     text = "row_id,content,accounts,Termin (Europe/Berlin)\nr1,Hello,twitter:@brand,2027-03-04 10:00\n"
     found = read_campaign(written(tmp_path, text), columns={named: "scheduled_for"}, tz=tz)
     assert found["scheduled_for"].to_list() == ["2027-03-04T10:00:00+01:00"], (
@@ -457,7 +456,7 @@ def test_two_spellings_of_an_account_are_one():
 @pytest.mark.parametrize(
     "name", ["twitter:@aldercoffee", "twitter:aldercoffee", "Twitter:@AlderCoffee", "TWITTER: aldercoffee "]
 )
-def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox: Sandbox, name: str):
+def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox, name):
     import voxops as vx
 
     frame = one(accounts=name)
@@ -521,7 +520,7 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     assert plan.eligible == 117 - 4 - 1 - 1 - 2 - 1 - 1  # as many as have no error, but for the time that has passed
 
 
-def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox: Sandbox):
+def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox):
     import httpx
 
     with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}) as http:
@@ -549,7 +548,7 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
         {"scheduled_for": "2027-03-10T09:00:00+01:00"},
     ],
 )
-def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise: dict[str, str]) -> None:
+def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise):
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = findings(sheet)
     assert found.loc[found["code"] == "duplicate_post", "level"].to_list() == ["error"]
@@ -566,13 +565,13 @@ CAFE = {
 
 
 @pytest.mark.parametrize("meant", [(True, False), (False, True), (True, True)])
-def test_a_twin_that_is_meant_is_ready(meant: tuple[bool, bool]) -> None:
+def test_a_twin_that_is_meant_is_ready(meant):
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
     assert findings(sheet).empty
     assert plan_create(sheet, key="row_id").eligible == 2
 
 
-def test_a_row_that_is_held_itself_holds_no_other() -> None:
+def test_a_row_that_is_held_itself_holds_no_other():
     """Instagram requires media. The row below has some, and duplicates no row that goes out."""
     bare = {**CAFE, "accounts": "instagram:@alder"}
     sheet = pd.DataFrame([bare, {**bare, "row_id": "2", "media": "med_1"}]).astype("string")
@@ -580,14 +579,14 @@ def test_a_row_that_is_held_itself_holds_no_other() -> None:
     assert plan_create(sheet, key="row_id").frame["reason_code"].to_list()[1] == "ready"
 
 
-def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise() -> None:
+def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise():
     sheet = pd.DataFrame([CAFE, CAFE]).drop(columns="row_id").astype("string").assign(number=[7, 8])
     duplicate = Reason("duplicate_post", other="the row at position 0")
     assert duplicate.sentence() in set(findings(sheet.assign(row_id=None))["message"])
     assert plan_create(sheet, key="number").why == (Reason("ready"), Reason("duplicate_post", other="row 7"))
 
 
-def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_two_encodings_is_refused(tmp_path):
     """Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled."""
     path = tmp_path / "joined.csv"
     rows = [f"{HEADER}\n".encode(), "a,Grüße,acc,x,,,\n".encode(), "b,Käse,acc,x,,,\n".encode("cp1252")]
@@ -601,13 +600,13 @@ def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "error", ["#N/A", "#NV", "#NAME?", "#WERT!", "#¿NOMBRE?", "#¡VALOR!", "#DIV/0!", "########", "Err:502"]
 )
-def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path: Path, error: str) -> None:
+def test_errors_of_a_spreadsheet_in_a_csv_file_are_refused_with_their_cells(tmp_path, error):
     text = f"{HEADER}\na,Hi,acc,x,{error},,\nb, {error} ,acc,x,,,\n"
     with pytest.raises(PlanError, match=r"E2, B3: the cell has an error of the spreadsheet"):
         read_campaign(written(tmp_path, text, "utf-8"))
 
 
-def test_a_text_that_is_about_an_error_is_none(tmp_path: Path) -> None:
+def test_a_text_that_is_about_an_error_is_none(tmp_path):
     text = f"{HEADER}\na,#NAME? is what Excel says,acc,x,,,#spring!\n"
     frame = read_campaign(written(tmp_path, text, "utf-8"))
     assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
@@ -635,12 +634,12 @@ def corrupt(folder: Path, *, comment: bytes) -> Path:
 @pytest.mark.parametrize(
     "comment", [b"<!--" + b"<c>" * 300_000 + b"-->", b"<!--<c r='Z9' t=\"e\"></c>-->"], ids=["without an end", "a cell"]
 )
-def test_a_comment_in_a_workbook_is_no_cell(tmp_path: Path, comment: bytes) -> None:
+def test_a_comment_in_a_workbook_is_no_cell(tmp_path, comment):
     """A search for the end of each of them would take hours."""
     assert len(read_campaign(corrupt(tmp_path, comment=comment))) == 1
 
 
-def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_LARGEST", 500_000)
     with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
         read_campaign(corrupt(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
@@ -692,17 +691,17 @@ NO_REASON = ["error", "not_valid", Reason("not_valid").sentence(), None]
         ({"TWITTER": {"valid": False, "warnings": "so-so it is"}}, {}, [["warning", None, "so-so it is", None], NO_REASON]),
     ],
 )  # fmt: skip
-def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms: Any, more: Any, expected: list[list[Any]]):
+def test_what_the_api_says_of_a_row_is_read_in_every_shape(platforms, more, expected):
     assert checked(platforms, **more) == expected
 
 
 @pytest.mark.parametrize("platforms", [[{"platform": "TWITTER", "valid": True}], {"TWITTER": True}, "TWITTER", 7])
-def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms: Any):
+def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms):
     with pytest.raises(DecodeError, match="POST /v1/posts/validate returned platforms that are not objects"):
         checked(platforms, valid=True)
 
 
-def test_the_api_checks_the_first_comment_too(sandbox: Sandbox):
+def test_the_api_checks_the_first_comment_too(sandbox):
     import voxops as vx
 
     with vx.connect(sandbox=sandbox) as ws:

@@ -60,7 +60,7 @@ def signed(body: bytes, secret: str) -> str:
 
 
 @pytest.mark.parametrize("times", [9, 10])
-def test_a_payload_may_be_wrapped_nine_times(times: int):
+def test_a_payload_may_be_wrapped_nine_times(times):
     payload = sdk({"postId": "post_1"})
     for _ in range(times):
         payload = {"type": "webhook", "payload": payload}
@@ -75,7 +75,7 @@ def test_a_payload_may_be_wrapped_nine_times(times: int):
 
 
 @given(body=st.binary(max_size=200), secret=st.text(min_size=1, max_size=40).filter(str.strip), at=st.integers(0, 199))
-def test_only_the_very_bytes_under_the_very_secret_are_genuine(body: bytes, secret: str, at: int):
+def test_only_the_very_bytes_under_the_very_secret_are_genuine(body, secret, at):
     header = signed(body, secret)
     assert verify_signature(body, header, secret)
     assert not verify_signature(body + b" ", header, secret)
@@ -247,7 +247,7 @@ def test_a_file_without_a_webhook_is_said_to_be_one(tmp_path):
 
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_row_says_what_the_genuine_copy_said(bare: bool, turned: bool):
+def test_a_row_says_what_the_genuine_copy_said(bare, turned):
     body = json.dumps(docs(NEWEST))
     genuine = {"headers": {"X-VoxBurst-Signature": signed(body.encode(), "s")}, "body": body}
     other = docs({"id": "post_1", "status": "FAILED", "content": "forged"}, "post.failed")
