@@ -61,13 +61,6 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
             make_folder(path)
 
 
-def test_written_again_it_is_replaced(tmp_path):
-    write_file(tmp_path / "report.csv", "one")
-    write_file(tmp_path / "report.csv", b"two")
-    assert (tmp_path / "report.csv").read_text() == "two"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
-
-
 def test_a_wider_file_of_before_becomes_private(tmp_path):
     (tmp_path / "report.csv").write_text("one")
     (tmp_path / "report.csv").chmod(0o666)

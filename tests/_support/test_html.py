@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -130,11 +129,6 @@ def test_a_chat_shows_text_and_calls_nobody():
 )
 def test_durations_as_a_person_says_them(seconds, said):
     assert safe.duration(seconds) == said
-
-
-def test_times_name_their_zone():
-    at = datetime(2026, 11, 3, 14, 2, 10, tzinfo=UTC)
-    assert (safe.instant(at), safe.instant(at, day=False)) == ("2026-11-03 14:02:10 UTC", "14:02:10 UTC")
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))

@@ -53,16 +53,6 @@ def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread():
     assert next(thread for thread in threading.enumerate() if thread.name == name).daemon
 
 
-def test_many_threads_share_it():
-    seen: list[tuple[str, int]] = []
-    threads = [threading.Thread(target=lambda: seen.append(eventloop.run(where()))) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(LONG)
-    assert len(seen) == 20 and len(set(seen)) == 1
-
-
 def test_run_works_inside_a_running_loop_and_leaves_it_alone():
     async def cell() -> int:
         before = asyncio.get_running_loop()

@@ -120,6 +120,15 @@ def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
         }
 
 
+@pytest.mark.parametrize("find", [outages, duplicates, deliveries.lost])
+def test_nothing_found_has_the_same_dtypes(find):
+    full = find(log_of(*({**BAD, "at": 0, "id": f"d{n % 5}"} for n in range(9))))
+    assert len(full)
+    for part in (log_of(), log_of(OK)):
+        pd.testing.assert_series_equal(find(part).dtypes, full.dtypes)
+        assert find(part).empty
+
+
 def test_a_group_without_a_settled_delivery_or_a_latency_has_no_rate_and_no_quantile():
     stats = deliveries.stats(log_of({**FLIGHT, "url": "https://b.example"}, OK), "endpoint").set_index("url")
     assert stats.loc["https://b.example", ["success_rate", *DELIVERED_BY, "p50_ms", "p99_ms"]].isna().all()
@@ -260,16 +269,6 @@ def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
         assert (None if pd.isna(stats[name]) else stats[name]) == expected
 
 
-def test_files_give_the_same_numbers_one_by_one(log, tmp_path):
-    for number, (_, day) in enumerate(log.groupby(log["created_at"].dt.date)):
-        day.to_parquet(tmp_path / f"{number:02}.parquet")
-    for by in ((), ["day", "webhook"]):
-        parts = (partial(pd.read_parquet(path), by) for path in sorted(tmp_path.glob("*.parquet")))
-        pd.testing.assert_frame_equal(finish(merge(parts)), deliveries.stats(log, by), check_dtype=by == ())
-    partial(log, "day").to_parquet(tmp_path / "partial")  # as Spark's mapInPandas would pass it on
-    pd.testing.assert_frame_equal(finish(pd.read_parquet(tmp_path / "partial")), deliveries.stats(log, "day"))
-
-
 # --- outages -----------------------------------------------------------------------------------------------------------------
 
 
@@ -317,13 +316,6 @@ def test_a_long_silence_cuts_an_outage_and_endpoints_are_apart():
 def test_what_is_in_flight_or_has_no_time_or_endpoint_is_no_failure():
     rows = [*[{**FLIGHT}] * 9, *[{**BAD, "url": None}] * 9, *[{**BAD, "createdAt": None}] * 9]
     assert outages(log_of(*({**row} for row in rows))).empty
-
-
-def test_outages_of_nothing_have_the_same_dtypes():
-    full = outages(log_of(*[BAD] * 9))
-    for part in (log_of(), log_of(OK), log_of(BAD)):
-        pd.testing.assert_series_equal(outages(part).dtypes, full.dtypes)
-        assert outages(part).empty
 
 
 @given(st.lists(st.sampled_from([1, -1]), max_size=40))
@@ -404,14 +396,6 @@ def test_copies_are_counted_together_and_not_group_by_group(monkeypatch):
     assert found["url"].fillna("none").to_list() == ["none", *[log["url"].iloc[0]] * 2], "that of the first"
     assert found[["copies", "delivered"]].to_numpy().tolist() == [[2, 2], [2, 0], [2, 2]]
     assert ((found["last_at"] - found["first_at"]) == pd.Timedelta("1h")).all()
-
-
-def test_duplicates_of_nothing_have_the_same_dtypes():
-    full = duplicates(log_of({"at": 0}, {"at": 0}))
-    assert len(full) == 1
-    for part in (log_of(), log_of(OK)):
-        pd.testing.assert_series_equal(duplicates(part).dtypes, full.dtypes)
-        assert duplicates(part).empty
 
 
 def test_lost_deliveries_are_what_redelivery_is_for():

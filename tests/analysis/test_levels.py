@@ -98,13 +98,6 @@ def test_a_budget_that_is_just_spent_is_neither_overdrawn_nor_burning(target, co
     assert worse["burning"]
 
 
-def test_a_target_that_is_just_met_is_met():
-    nine_of_ten = log(*[delivery(60)] * 9, delivery(60, None))
-    assert level(nine_of_ten)["met"]
-    assert level(nine_of_ten)["budget_left"] == pytest.approx(0)
-    assert not level(nine_of_ten, target=0.91)["met"]
-
-
 def test_it_burns_only_when_both_windows_do():
     day = 24 * 60
     old = [delivery(20 * day)] * 500

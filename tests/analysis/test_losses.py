@@ -70,40 +70,6 @@ def sql(query: str, **tables: pd.DataFrame) -> pd.DataFrame:
         return connection.execute(query).df()
 
 
-SETTLED = """
-    settled AS (
-        SELECT *, row_number() OVER (PARTITION BY url ORDER BY created_at, number) AS place,
-               CASE WHEN NOT success OR retry_count > 0 THEN 1 ELSE -1 END AS score
-        FROM (SELECT *, row_number() OVER () AS number FROM log) WHERE success IS NOT NULL
-    )
-"""
-
-
-def test_sql_counts_the_same_in_the_windows_of_the_outages(log):
-    found = outages(log, at_least=20)
-    assert {url[-1] for url in found["url"]} == {"a", "c"}
-    theirs = sql(
-        f"""
-        WITH {SETTLED}
-        SELECT count(*) AS deliveries, count(*) FILTER (score = 1) AS failed_first, count(*) FILTER (NOT success) AS lost,
-               avg(CASE WHEN score = 1 THEN 1.0 ELSE 0.0 END) AS failure_rate
-        FROM outages AS o JOIN settled AS s ON s.url = o.url AND s.created_at BETWEEN o.start AND o."end"
-        GROUP BY o.url, o.start ORDER BY o.start, o.url
-        """,
-        log=log,
-        outages=found,
-    )
-    for name in ("deliveries", "failed_first", "lost"):
-        assert theirs[name].tolist() == found[name].tolist()
-    assert theirs["failure_rate"].tolist() == pytest.approx(found["failure_rate"].tolist())
-    for name, begin, end, _ in DOWN:
-        (mine,) = found[found["url"].str.endswith(name)].to_dict("records")
-        slack = pd.Timedelta("15min")
-        assert pd.Timestamp(begin) - slack < mine["start"] < pd.Timestamp(begin) + slack
-        assert pd.Timestamp(end) - slack < mine["end"] < pd.Timestamp(end) + slack
-        assert mine["end"] < mine["recovered_at"] < mine["end"] + slack
-
-
 def test_sql_finds_the_same_copies(log):
     found = duplicates(log)
     theirs = sql(

@@ -110,17 +110,6 @@ def test_findings_name_the_cell_as_people_see_it(ws, tmp_path):
     assert ws.check(pd.DataFrame([GOOD | {"content": None}]), ask=False)[["cell", "sheet_row"]].isna().all(axis=None)
 
 
-@pytest.mark.parametrize(
-    ("time", "code"), [("14.03.2026 10:00", "time_ambiguous"), ("2026-03-14 10:00", "time_without_offset")]
-)
-def test_a_time_that_arguments_would_make_readable_names_them(tmp_path, time, code):
-    path = tmp_path / "x.csv"
-    path.write_text(f"row_id,content,accounts,scheduled_for\na,x,twitter:@aldercoffee,{time}\n")
-    assert vx.plan_create(vx.read_campaign(path), key="row_id").why == (Reason(code, value=time).at("D2"),)
-    read = vx.read_campaign(path, tz="Europe/Berlin", dayfirst=True)
-    assert vx.plan_create(read, key="row_id").frame["eligible"].all()
-
-
 def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,z\n")

@@ -138,12 +138,6 @@ def test_dates_of_excel_without_a_zone_are_refused_with_their_cells(tmp_path):
         read_campaign(path)
 
 
-def test_texts_without_a_zone_are_left_for_the_check(tmp_path):
-    found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00")))
-    (finding,) = findings(found, now=CHECKED).to_dict("records")
-    assert finding["code"] == "time_without_offset"
-
-
 def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path):
     path = workbook(tmp_path, (date(2027, 4, 3), time(9)), ("13/11/2027", "9:00"))
     with pytest.raises(PlanError, match="D2 are dates, none after the 12th of a month, and D3 numeric texts"):
@@ -166,12 +160,6 @@ def test_a_time_of_its_own_comes_before_the_two(tmp_path):
     assert times(found) == ["2026-03-04T10:00:00Z"]
     assert "tz" not in found.attrs
     assert found.loc[0, ["date", "time"]].to_list() == ["2027-01-01", "7:00"]
-
-
-@pytest.mark.parametrize("heads", ["date,hour", "day,time", "Datum,Uhrzeit"])
-def test_one_of_the_two_is_no_time_and_the_error_says_how_both_are_called(tmp_path, heads):
-    with pytest.raises(PlanError, match=r"no column scheduled_for\. .*are in two columns, call them date and time"):
-        read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), heads=heads))
 
 
 def test_heads_below_a_title_are_found_by_date_and_time_too(tmp_path):

@@ -25,11 +25,10 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.archive import Archive, read_part, sync
-from voxops.archive.store import Store, to_table
+from voxops.archive.store import Store
 from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames.arrow import to_frame
 from voxops.frames.records import build, targets
 
 
@@ -491,11 +490,6 @@ def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
             archive._store.merge({"deliveries": build("deliveries", records)})
         assert archive.deliveries()["delivery_id"].sort_values().to_list() == ["d1", "d2"]
         assert archive.stats()["deliveries"].to_list() == [2]
-
-
-def test_tables_and_frames_turn_into_each_other(ws):
-    posts = ws.posts(limit=50)
-    pd.testing.assert_frame_equal(to_frame(to_table("posts", posts)), posts.reset_index(drop=True))
 
 
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

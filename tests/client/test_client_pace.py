@@ -393,13 +393,6 @@ def test_a_429_pauses_every_concurrent_call_once(client, sandbox, clock):
     assert sum(clock.slept) == pytest.approx(5.0, abs=1.01)
 
 
-def test_a_persistent_429_is_raised_with_its_pause(client, sandbox):
-    sandbox.add_fault(Fault("retry_after", path="/v1/auth/me", seconds=2, times=None))
-    with pytest.raises(RateLimitError) as caught:
-        eventloop.run(client.identity())
-    assert caught.value.retry_after == 2.0 and client.requests == 5
-
-
 def test_the_rate_limit_is_never_hit_by_one_client():
     with Sandbox(speed=0, rate_limit=40, posts=5, deliveries=0) as sandbox:
         clock = VirtualTime(sandbox.advance)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from voxops.client import Page, Reply
 from voxops.client._pages import pages, read_page
-from voxops.client._reply import decode, error_of, single, with_items
+from voxops.client._reply import decode, error_of, single
 from voxops.errors import (
     ApiError,
     AuthError,
@@ -161,15 +161,6 @@ def test_retry_after_is_read():
     for after, seconds in (("7", 7.0), ("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)):
         found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after, date=now)
         assert isinstance(found, RateLimitError) and found.retry_after == seconds
-
-
-def test_items_are_read_whatever_the_http_status():
-    for status in (200, 201, 207, 422):
-        assert with_items(reply({"results": []}, status)) == {"results": []}
-    with pytest.raises(ValidationError):
-        with_items(reply({"error": {"code": "VALIDATION_ERROR"}}, 422))
-    with pytest.raises(DecodeError, match="outcome of its items is unknown"):
-        with_items(reply({"ok": True}, 207))
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------------------

@@ -84,13 +84,6 @@ def test_an_injected_refusal_may_name_what_it_refuses(sandbox, api, body):
     assert answer.json()["error"] == {"code": "VALIDATION_ERROR", "message": "injected by a fault", "details": details}
 
 
-def test_a_pause_is_asked_for_and_nothing_happens(sandbox, api, body):
-    sandbox.add_fault(Fault("retry_after", method="POST", seconds=7))
-    answer = api.post("/posts", json=body, headers=KEY)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
-    assert created(sandbox) == 0
-
-
 def test_a_jump_of_the_clock_forgets_the_key(sandbox, api, body):
     api.post("/posts", json=body, headers=KEY)
     sandbox.add_fault(Fault("advance", method="POST", path="/v1/posts", seconds=90_000))

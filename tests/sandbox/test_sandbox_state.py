@@ -127,6 +127,13 @@ def test_a_port_in_use_is_said_in_one_line():
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_a_sandbox_starts_once():
+    with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
+        sandbox.start()
+    with pytest.raises(RuntimeError, match="was stopped; make another one"):
+        sandbox.start()
+
+
 def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
     state = tmp_path / "state.db"
     with Sandbox(state=state, posts=1, deliveries=0), pytest.raises(OSError, match="another sandbox is using it"):
@@ -143,15 +150,3 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path):
     with pytest.raises(OSError, match="can't be opened"):
         Sandbox(state=tmp_path / "none" / "state.db")
     assert other.read_text().startswith("not a database")
-
-
-def test_a_sandbox_starts_once():
-    with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
-        sandbox.start()
-
-
-def test_a_sandbox_that_was_stopped_is_not_started_again():
-    with Sandbox(posts=1, deliveries=0) as sandbox:
-        pass
-    with pytest.raises(RuntimeError, match="was stopped; make another one"):
-        sandbox.start()

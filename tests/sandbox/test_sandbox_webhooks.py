@@ -170,11 +170,13 @@ def test_a_secret_is_shown_once(api):
     assert "secret" not in api.get(f"/webhooks/{webhook['id']}").json()
 
 
-def test_an_address_off_this_machine_is_never_called(sandbox, api):
-    webhook = subscribe(api, "https://198.51.100.7/hook", "*")
+@pytest.mark.parametrize(
+    ("url", "error"), [("https://198.51.100.7/hook", "loopback"), ("http://127.0.0.1:9/hook", "connection failed")]
+)
+def test_only_this_machine_is_called(api, url, error):
+    webhook = subscribe(api, url, "*")
     record = api.post("/webhooks/test", json={"webhookId": webhook["id"]}).json()["data"]
-    assert (record["success"], record["statusCode"]) == (False, None)
-    assert "loopback" in record["error"]
+    assert (record["success"], record["statusCode"], error in record["error"]) == (False, None, True)
 
 
 def test_a_receiver_of_ones_own_may_ask_the_api_before_it_answers(sandbox, api):
@@ -207,12 +209,6 @@ def test_a_receiver_of_ones_own_may_ask_the_api_before_it_answers(sandbox, api):
     assert asked == [200]
     assert (record["success"], record["statusCode"]) == (True, 204)
     assert record["latencyMs"] < 10_000
-
-
-def test_nobody_listens(sandbox, api):
-    webhook = subscribe(api, "http://127.0.0.1:9/hook", "*")
-    record = api.post("/webhooks/test", json={"webhookId": webhook["id"]}).json()["data"]
-    assert (record["success"], record["error"]) == (False, "connection failed")
 
 
 @pytest.mark.parametrize("wrong", [

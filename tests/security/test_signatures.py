@@ -29,10 +29,6 @@ def test_no_header_is_more_than_true_or_false(body, header):
     assert vx.webhooks.verify_signature(body, signature(body), SECRET) is True
 
 
-def test_a_header_with_half_an_emoji_is_false():
-    assert vx.webhooks.verify_signature(b"{}", "sha256=\ud83d" + signature(b"{}")[8:], SECRET) is False
-
-
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_body_of_any_buffer_is_verified_and_read(kind):
     body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1"}}'
