@@ -173,6 +173,16 @@ def test_a_key_is_forgotten_after_its_retention(sandbox, api):
     assert len(sandbox.effects("post.create")) == 2
 
 
+def test_a_refusal_is_stored_too_and_a_key_is_good_for_no_other_path(sandbox, api):
+    post = draft(api)
+    api.post(f"/posts/{post['id']}/cancel")
+    first, second = (api.post(f"/posts/{post['id']}/publish", headers=KEY) for _ in range(2))
+    assert first.status_code == second.status_code == 409
+    assert sandbox.requests()[-1]["replay"] is True
+    elsewhere = api.post(f"/posts/{post['id']}/cancel", headers=KEY)
+    assert (elsewhere.status_code, elsewhere.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+
+
 def test_equal_json_is_the_same_body_only_where_the_reading_says_so(sandbox, api):
     one = b'{"content":"x","accountIds":["%s"]}' % account(api, "facebook").encode()
     two = one.replace(b'":"x"', b'": "x"')

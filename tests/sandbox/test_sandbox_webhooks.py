@@ -164,10 +164,11 @@ def test_a_test_call_waits_for_the_result_and_is_fine_with_a_rejection(sandbox, 
     assert (answer.json()["data"]["success"], answer.json()["data"]["statusCode"]) == (False, 410)
 
 
-def test_a_secret_is_shown_once(api):
+def test_a_secret_is_shown_once_and_rotated_on_each_call(api):
     webhook = subscribe(api, "https://mine.example/hook", "*")
-    assert webhook["secret"]
     assert "secret" not in api.get(f"/webhooks/{webhook['id']}").json()
+    path, key = f"/webhooks/{webhook['id']}/rotate-secret", {"Idempotency-Key": "rotate-0001"}
+    assert len({webhook["secret"], *(api.post(path, headers=key).json()["secret"] for _ in range(2))}) == 3
 
 
 @pytest.mark.parametrize(
