@@ -61,19 +61,19 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
             make_folder(path)
 
 
-def test_a_wider_file_of_before_becomes_private(tmp_path):
-    (tmp_path / "report.csv").write_text("one")
-    (tmp_path / "report.csv").chmod(0o666)
-    write_file(tmp_path / "report.csv", "two")
-    assert mode(tmp_path / "report.csv") == 0o600
-
-
-def test_a_link_is_replaced_and_not_followed(tmp_path):
+def test_a_file_is_replaced_and_a_link_is_not_followed(tmp_path):
+    """What was readable for others becomes private; line ends stay, and a long name has room aside."""
     (tmp_path / "precious").write_text("mine")
-    (tmp_path / "report.csv").symlink_to(tmp_path / "precious")
-    write_file(tmp_path / "report.csv", "new")
+    name = "ü" * 125 + ".csv"
+    (tmp_path / name).write_text("one")
+    (tmp_path / name).chmod(0o666)
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    for target in (name, "link"):
+        write_file(tmp_path / target, "a\r\nb\nü")
+        assert (tmp_path / target).read_bytes() == "a\r\nb\nü".encode()
+        assert (mode(tmp_path / target), (tmp_path / target).is_symlink()) == (0o600, False)
     assert (tmp_path / "precious").read_text() == "mine"
-    assert not (tmp_path / "report.csv").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["precious", name, "link"])
 
 
 @pytest.mark.parametrize("target", ["precious", "nothing"])
@@ -101,17 +101,6 @@ def test_a_pipe_or_a_folder_is_not_replaced(tmp_path):
     for name in ("pipe", "folder"):
         with pytest.raises(FileExistsError, match="is not a file"):
             write_file(tmp_path / name, "x")
-
-
-def test_a_long_name_has_room_aside(tmp_path):
-    name = "ü" * 125 + ".csv"
-    write_file(tmp_path / name, "x")
-    assert (tmp_path / name).read_text() == "x"
-
-
-def test_text_keeps_its_line_ends(tmp_path):
-    write_file(tmp_path / "report.csv", "a\r\nb\nü")
-    assert (tmp_path / "report.csv").read_bytes() == "a\r\nb\nü".encode()
 
 
 def test_nothing_takes_the_place_of_a_database(tmp_path):
