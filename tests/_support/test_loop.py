@@ -63,11 +63,9 @@ def test_run_works_inside_a_running_loop_and_leaves_it_alone():
     assert asyncio.run(cell())
 
 
-@pytest.mark.parametrize(
-    "way",
-    [eventloop.run, lambda coro: asyncio.run(eventloop.arun(coro)), lambda coro: eventloop.submit(coro).result(LONG)],
-    ids=["run", "arun", "submit"],
-)
+@pytest.mark.parametrize("way", [
+    eventloop.run, lambda coro: asyncio.run(eventloop.arun(coro)), lambda coro: eventloop.submit(coro).result(LONG),
+], ids=["run", "arun", "submit"])  # fmt: skip
 def test_errors_come_through(way):
     with pytest.raises(ZeroDivisionError, match="the work's own error"):
         way(fail())

@@ -46,16 +46,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "packages", "picked"),
-    [
-        ("7.4.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
-        ("6.31.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
-        ("6.31.0", ("nest_asyncio",), "nest_asyncio"),
-        ("7.0.1", ("nest_asyncio",), "nest_asyncio"),
-        (None, ("nest_asyncio",), "nest_asyncio"),
-    ],
-)
+@pytest.mark.parametrize(("kernel", "packages", "picked"), [
+    ("7.4.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
+    ("6.31.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"), ("6.31.0", ("nest_asyncio",), "nest_asyncio"),
+    ("7.0.1", ("nest_asyncio",), "nest_asyncio"), (None, ("nest_asyncio",), "nest_asyncio"),
+])  # fmt: skip
 def test_what_loses_no_cells_is_picked(world, kernel, packages, picked):
     world.install(kernel, *packages)
     assert vx.allow_nested_loops() == picked

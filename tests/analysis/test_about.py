@@ -99,15 +99,10 @@ def test_an_account_that_the_answer_names_decides():
     assert said["why_post_code"] == "guessed_by_answer_among"
 
 
-@pytest.mark.parametrize(
-    ("kind", "seconds", "why"),
-    [
-        ("account.error", 0, "event_about_other"),
-        ("post.failed", 4000, "no_post_at_that_time"),
-        ("post.failed", -90_000, "older_than_posts"),
-        ("post.paused", 0, "event_of_unknown_moment"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "seconds", "why"), [
+    ("account.error", 0, "event_about_other"), ("post.failed", 4000, "no_post_at_that_time"),
+    ("post.failed", -90_000, "older_than_posts"), ("post.paused", 0, "event_of_unknown_moment"),
+])  # fmt: skip
 def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
     said = about(log(("del_1", kind, seconds, None)), posts(("post_a", "failed", 0, "acc_1")))
     assert (said["about"], said["why_post_code"]) == ("unknown", why)

@@ -39,20 +39,15 @@ def recorded(log: pd.DataFrame) -> pd.DataFrame:
 
 
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "causes": vx.causes,
-    "causes by week": lambda triaged: vx.causes(triaged, by="week"),
+    "causes": vx.causes, "causes by week": lambda triaged: vx.causes(triaged, by="week"),
     "causes against": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
-    "report": lambda triaged: vx.report(triaged).frames["causes"],
-    "plot": bars,
-}
+    "report": lambda triaged: vx.report(triaged).frames["causes"], "plot": bars,
+}  # fmt: skip
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
-    "levels": vx.deliveries.levels,
-    "outages": vx.deliveries.outages,
-    "duplicates": vx.deliveries.duplicates,
-    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
-    "join_events": recorded,
-}
+    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]), "levels": vx.deliveries.levels,
+    "outages": vx.deliveries.outages, "duplicates": vx.deliveries.duplicates,
+    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True), "join_events": recorded,
+}  # fmt: skip
 
 
 def indexed(frame: pd.DataFrame, *names: str) -> pd.DataFrame:

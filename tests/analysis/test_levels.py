@@ -157,18 +157,12 @@ def test_parts_in_any_order_give_the_same(records, rng):
     assert (whole["deliveries"] == whole[["in_time", "late", "failed", "unknown"]].sum(axis=1)).all()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "why"),
-    [
-        ({"target": 1}, "share between 0 and 1"),
-        ({"target": 99}, "share between 0 and 1"),
-        ({"within": "soon"}, "not a length of time"),
-        ({"windows": ("6h", "3D")}, "longer than the second"),
-        ({"windows": "3D"}, "two lengths of time"),
-        ({"windows": 5}, "two lengths of time"),
-        ({"at_least": 0}, "whole number"),
-    ],
-)
+@pytest.mark.parametrize(("wrong", "why"), [
+    ({"target": 1}, "share between 0 and 1"), ({"target": 99}, "share between 0 and 1"),
+    ({"within": "soon"}, "not a length of time"), ({"windows": ("6h", "3D")}, "longer than the second"),
+    ({"windows": "3D"}, "two lengths of time"), ({"windows": 5}, "two lengths of time"),
+    ({"at_least": 0}, "whole number"),
+])  # fmt: skip
 def test_what_is_no_objective_is_refused(wrong, why):
     with pytest.raises(ConfigError, match=why):
         vx.deliveries.levels(log(delivery(60)), **wrong)

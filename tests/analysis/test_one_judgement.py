@@ -36,26 +36,13 @@ def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool
     return fit(ws.check(frame, ask=False)), plan, fit(ws.check(frame))
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [
-        {},
-        {"content": " "},
-        {"tags": "['spring', 'offer']"},
-        {"content": "x" * 10_001},
-        {"accounts": None},
-        {"accounts": "twitter @aldercoffee"},
-        {"accounts": "@aldercoffee"},
-        {"accounts": "instagram:@aldercoffee"},
-        {"first_comment": "x" * 2_201},
-        {"scheduled_for": None},
-        {"scheduled_for": "2026-03-04 10:00"},
-        {"scheduled_for": "04.03.2026 10:00"},
-        {"scheduled_for": "tomorrow"},
-        {"scheduled_for": "2026-03-04T10:00:00 (does not exist in Europe/Berlin)"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("cells", [
+    {}, {"content": " "}, {"tags": "['spring', 'offer']"}, {"content": "x" * 10_001}, {"accounts": None},
+    {"accounts": "twitter @aldercoffee"}, {"accounts": "@aldercoffee"}, {"accounts": "instagram:@aldercoffee"},
+    {"first_comment": "x" * 2_201}, {"scheduled_for": None}, {"scheduled_for": "2026-03-04 10:00"},
+    {"scheduled_for": "04.03.2026 10:00"}, {"scheduled_for": "tomorrow"},
+    {"scheduled_for": "2026-03-04T10:00:00 (does not exist in Europe/Berlin)"},
+], ids=str)  # fmt: skip
 def test_all_three_agree_on_each_row(ws, cells):
     check, plan, valid = judged(ws, pd.DataFrame([GOOD | cells], dtype="string"))
     assert check == plan == valid == [not cells]

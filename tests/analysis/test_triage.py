@@ -28,20 +28,13 @@ FINAL = {
 }  # fmt: skip
 PUBLISHED = sorted(AGAIN | FINAL)
 VERDICTS = {
-    "RATE_LIMITED": Verdict.RETRY,
-    "SERVICE_UNAVAILABLE": Verdict.RETRY,
-    "INTERNAL_ERROR": Verdict.RETRY,
-    "TOKEN_EXPIRED": Verdict.RECONNECT,
-    "ACCOUNT_DISCONNECTED": Verdict.RECONNECT,
-    "CONTENT_TOO_LONG": Verdict.FIX_CONTENT,
-    "MEDIA_ASPECT_RATIO": Verdict.FIX_MEDIA,
-    "MEDIA_TOO_LARGE": Verdict.FIX_MEDIA,
-    "MEDIA_FORMAT_NOT_SUPPORTED": Verdict.FIX_MEDIA,
-    "LIMIT_EXCEEDED": Verdict.UPGRADE,
-    "PUBLISH_ERROR": Verdict.SUPPORT,
-    "E_4711": Verdict.SUPPORT,
+    "RATE_LIMITED": Verdict.RETRY, "SERVICE_UNAVAILABLE": Verdict.RETRY, "INTERNAL_ERROR": Verdict.RETRY,
+    "TOKEN_EXPIRED": Verdict.RECONNECT, "ACCOUNT_DISCONNECTED": Verdict.RECONNECT,
+    "CONTENT_TOO_LONG": Verdict.FIX_CONTENT, "MEDIA_ASPECT_RATIO": Verdict.FIX_MEDIA,
+    "MEDIA_TOO_LARGE": Verdict.FIX_MEDIA, "MEDIA_FORMAT_NOT_SUPPORTED": Verdict.FIX_MEDIA,
+    "LIMIT_EXCEEDED": Verdict.UPGRADE, "PUBLISH_ERROR": Verdict.SUPPORT, "E_4711": Verdict.SUPPORT,
     "SKIPPED": Verdict.SUPPORT,
-}
+}  # fmt: skip
 
 
 def failed(*errors, status="failed", platform="twitter"):
@@ -99,19 +92,12 @@ def test_a_rule_for_one_platform_comes_before_the_one_for_all():
     assert "4:5" not in judge("MEDIA_ASPECT_RATIO", "facebook", None).remedy
 
 
-@pytest.mark.parametrize(
-    ("message", "verdict"),
-    [
-        ("Too many requests", Verdict.RETRY),
-        ("The access token has expired", Verdict.RECONNECT),
-        ("This text is too long", Verdict.FIX_CONTENT),
-        ("Aspect ratio 2:1 is not supported", Verdict.FIX_MEDIA),
-        ("HTTP 503", Verdict.RETRY),
-        ("Your plan allows ten posts", Verdict.UPGRADE),
-        ("upstream timeout", Verdict.SUPPORT),
-        ("the moon is full", Verdict.SUPPORT),
-    ],
-)
+@pytest.mark.parametrize(("message", "verdict"), [
+    ("Too many requests", Verdict.RETRY), ("The access token has expired", Verdict.RECONNECT),
+    ("This text is too long", Verdict.FIX_CONTENT), ("Aspect ratio 2:1 is not supported", Verdict.FIX_MEDIA),
+    ("HTTP 503", Verdict.RETRY), ("Your plan allows ten posts", Verdict.UPGRADE), ("upstream timeout", Verdict.SUPPORT),
+    ("the moon is full", Verdict.SUPPORT),
+])  # fmt: skip
 @pytest.mark.parametrize("code", [None, "PUBLISH_ERROR", "E_4711"])
 def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, message, verdict):
     said = judge(code, "x", message)
@@ -123,26 +109,16 @@ def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, 
 # --- verdicts by status -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "post_status", "verdict", "has_cause"),
-    [
-        ("failed", "failed", Verdict.RETRY, True),
-        ("failed", "partial", Verdict.RETRY, True),
-        ("failed", "publishing", Verdict.RETRY, True),
-        ("failed", "cancelled", Verdict.NOTHING, False),
-        ("failed", "archived", Verdict.NOTHING, False),
-        ("published", "partial", Verdict.NOTHING, False),
-        ("publishing", "publishing", Verdict.WAIT, True),
-        ("pending", "partial", Verdict.WAIT, True),
-        ("pending", "scheduled", Verdict.WAIT, False),
-        ("pending", "draft", Verdict.WAIT, False),
-        (None, "failed", Verdict.RETRY, True),
-        (None, "draft", Verdict.WAIT, False),
-        (None, "published", Verdict.NOTHING, False),
-        ("throttled", "partial", Verdict.SUPPORT, True),
-        (None, None, Verdict.SUPPORT, True),
-    ],
-)
+@pytest.mark.parametrize(("status", "post_status", "verdict", "has_cause"), [
+    ("failed", "failed", Verdict.RETRY, True), ("failed", "partial", Verdict.RETRY, True),
+    ("failed", "publishing", Verdict.RETRY, True), ("failed", "cancelled", Verdict.NOTHING, False),
+    ("failed", "archived", Verdict.NOTHING, False), ("published", "partial", Verdict.NOTHING, False),
+    ("publishing", "publishing", Verdict.WAIT, True), ("pending", "partial", Verdict.WAIT, True),
+    ("pending", "scheduled", Verdict.WAIT, False), ("pending", "draft", Verdict.WAIT, False),
+    (None, "failed", Verdict.RETRY, True), (None, "draft", Verdict.WAIT, False),
+    (None, "published", Verdict.NOTHING, False), ("throttled", "partial", Verdict.SUPPORT, True),
+    (None, None, Verdict.SUPPORT, True),
+])  # fmt: skip
 def test_only_what_failed_is_asked_why(status, post_status, verdict, has_cause):
     said = judge("RATE_LIMITED", "x", "slow down", status, post_status)
     assert said.verdict == verdict
@@ -177,17 +153,10 @@ def test_what_is_stuck_is_so_in_a_frame_that_comes_back_from_a_file(dtype):
     assert triage(under_way("2026-03-02T08:50:01Z").astype({"updated_at": dtype}))["verdict"].item() == "wait"
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        under_way("2026-03-02T08:50:01Z"),
-        under_way(STUCK, None),
-        under_way(None),
-        under_way(STUCK).drop(columns="updated_at"),
-        under_way(STUCK).assign(updated_at="soon"),
-    ],
-    ids=["young", "never read", "no time", "no column", "no time but words"],
-)
+@pytest.mark.parametrize("frame", [
+    under_way("2026-03-02T08:50:01Z"), under_way(STUCK, None), under_way(None),
+    under_way(STUCK).drop(columns="updated_at"), under_way(STUCK).assign(updated_at="soon"),
+], ids=["young", "never read", "no time", "no column", "no time but words"])  # fmt: skip
 def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
     assert triage(frame)["verdict"].item() == "wait"
 
@@ -207,30 +176,22 @@ def test_what_waits_for_its_time_is_never_stuck():
 # --- fingerprints -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("message", "cause"),
-    [
-        ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
-        ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
-        ("expired at 2026-03-01T09:00:00.123Z", "expired at <time>"),
-        ("expired at 2026-03-01 09:00:00", "expired at <time>"),
-        ("mail jonas.w@alder.example about it", "mail <mail> about it"),
-        ("see https://alder.example/s/1?a=2#x", "see <url>"),
-        ('field "campaign name" is wrong', "field <text> is wrong"),
-        ("field 'campaign name' is wrong", "field <text> is wrong"),
-        ("it can't be, and it won't be", "it can't be, and it won't be"),
-        ("media media_b2f6ajmku5vu2xjv2beq6l4u not found", "media <id> not found"),
-        ("request 550e8400-e29b-41d4-a716-446655440000 failed", "request <id> failed"),
-        ("trace 4f9a12bc77de failed", "trace <id> failed"),
-        ("at 0xDEADBEEF", "at <id>"),
-        ("(request k3v7q2m9x1ab)", "(request <id>)"),
-        ("ratio 0.42:1 is outside 4:5 to 1.91:1", "ratio <n> is outside <n> to <n>"),
-        ("99.5% of 1,000,000 bytes", "<n> of <n> bytes"),
-        ("a\n\tb\x00 c", "a b c"),
-        ("  \n ", ""),
-        (None, ""),
-    ],
-)
+@pytest.mark.parametrize(("message", "cause"), [
+    ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
+    ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
+    ("expired at 2026-03-01T09:00:00.123Z", "expired at <time>"),
+    ("expired at 2026-03-01 09:00:00", "expired at <time>"),
+    ("mail jonas.w@alder.example about it", "mail <mail> about it"),
+    ("see https://alder.example/s/1?a=2#x", "see <url>"), ('field "campaign name" is wrong', "field <text> is wrong"),
+    ("field 'campaign name' is wrong", "field <text> is wrong"),
+    ("it can't be, and it won't be", "it can't be, and it won't be"),
+    ("media media_b2f6ajmku5vu2xjv2beq6l4u not found", "media <id> not found"),
+    ("request 550e8400-e29b-41d4-a716-446655440000 failed", "request <id> failed"),
+    ("trace 4f9a12bc77de failed", "trace <id> failed"), ("at 0xDEADBEEF", "at <id>"),
+    ("(request k3v7q2m9x1ab)", "(request <id>)"),
+    ("ratio 0.42:1 is outside 4:5 to 1.91:1", "ratio <n> is outside <n> to <n>"),
+    ("99.5% of 1,000,000 bytes", "<n> of <n> bytes"), ("a\n\tb\x00 c", "a b c"), ("  \n ", ""), (None, ""),
+])  # fmt: skip
 def test_variable_parts_are_taken_out_of_a_message(message, cause):
     assert message_template(message) == cause
 

@@ -51,12 +51,10 @@ def times(frame: pd.DataFrame) -> list[str]:
 
 
 GOOD = [
-    ("2026-03-04", "9:00", "2026-03-04T09:00:00+01:00"),
-    ("2026-03-04", "09:00:30", "2026-03-04T09:00:30+01:00"),
-    ("04.03.2026", "9:30 Uhr", "2026-03-04T09:30:00+01:00"),
-    ("4/3/2026", "12:05 a.m.", "2026-03-04T00:05:00+01:00"),
+    ("2026-03-04", "9:00", "2026-03-04T09:00:00+01:00"), ("2026-03-04", "09:00:30", "2026-03-04T09:00:30+01:00"),
+    ("04.03.2026", "9:30 Uhr", "2026-03-04T09:30:00+01:00"), ("4/3/2026", "12:05 a.m.", "2026-03-04T00:05:00+01:00"),
     (" 2026-07-04 ", " 9 PM ", "2026-07-04T21:00:00+02:00"),
-]
+]  # fmt: skip
 
 
 def test_day_and_hour_are_one_time_in_every_form(tmp_path):
@@ -83,21 +81,16 @@ def test_cells_of_a_workbook_and_the_zone_of_either_head(tmp_path, heads, tz):
     assert found.attrs["tz"] == "Europe/Berlin"
 
 
-@pytest.mark.parametrize(
-    ("day", "hour", "code", "words"),
-    [
-        ("", "9:00", "time_unreadable", "9:00 (an hour without a day)"),
-        ("2026-03-05", "", "time_without_hour", "2026-03-05"),
-        ("2026-03-05", "noon", "time_unreadable", "2026-03-05 noon"),
-        ("2026-03-05", "25:00", "time_unreadable", "2026-03-05 25:00"),
-        ("2026-03-05", "9", "time_unreadable", "2026-03-05 9"),
-        ("2026-03-05", "17.45", "time_unreadable", "2026-03-05 17.45"),
-        ("2026-03-05", '"10,30"', "time_unreadable", "2026-03-05 10,30"),
-        ("2026-03-05", "10:30.5", "time_unreadable", "2026-03-05 10:30.5"),
-        ("", "", "time_missing", None),
-        ("2026-03-29", "2:30", "time_unreadable", "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
-    ],
-)
+@pytest.mark.parametrize(("day", "hour", "code", "words"), [
+    ("", "9:00", "time_unreadable", "9:00 (an hour without a day)"),
+    ("2026-03-05", "", "time_without_hour", "2026-03-05"), ("2026-03-05", "noon", "time_unreadable", "2026-03-05 noon"),
+    ("2026-03-05", "25:00", "time_unreadable", "2026-03-05 25:00"),
+    ("2026-03-05", "9", "time_unreadable", "2026-03-05 9"),
+    ("2026-03-05", "17.45", "time_unreadable", "2026-03-05 17.45"),
+    ("2026-03-05", '"10,30"', "time_unreadable", "2026-03-05 10,30"),
+    ("2026-03-05", "10:30.5", "time_unreadable", "2026-03-05 10:30.5"), ("", "", "time_missing", None),
+    ("2026-03-29", "2:30", "time_unreadable", "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
+])  # fmt: skip
 def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path, day, hour, code, words):
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
     (finding,) = findings(found, now=CHECKED).to_dict("records")
@@ -106,20 +99,12 @@ def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path, day, hour, cod
     assert (finding["column"], finding["cell"]) == ("scheduled_for", "D3")
 
 
-@pytest.mark.parametrize(
-    ("day", "clock", "expected"),
-    [
-        (datetime(2026, 3, 4, 8), time(9), "2026-03-04 08:00:00 09:00:00"),
-        (date(2026, 3, 4), 0.375, "2026-03-04 0.375"),
-        (46085.0, time(9), "46085.0 09:00:00"),
-        ("", time(9), "09:00:00 (an hour without a day)"),
-        (date(2026, 3, 4), "", date(2026, 3, 4)),
-        (datetime(2026, 3, 4), "", date(2026, 3, 4)),
-        (datetime(2026, 3, 4, 8), "", datetime(2026, 3, 4, 8)),
-        ("", " ", ""),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("day", "clock", "expected"), [
+    (datetime(2026, 3, 4, 8), time(9), "2026-03-04 08:00:00 09:00:00"), (date(2026, 3, 4), 0.375, "2026-03-04 0.375"),
+    (46085.0, time(9), "46085.0 09:00:00"), ("", time(9), "09:00:00 (an hour without a day)"),
+    (date(2026, 3, 4), "", date(2026, 3, 4)), (datetime(2026, 3, 4), "", date(2026, 3, 4)),
+    (datetime(2026, 3, 4, 8), "", datetime(2026, 3, 4, 8)), ("", " ", ""),
+], ids=str)  # fmt: skip
 def test_two_hours_or_bare_numbers_are_shown_and_not_guessed(day, clock, expected):
     assert joined_time(day, clock) == expected
 

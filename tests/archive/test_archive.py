@@ -93,16 +93,11 @@ def test_an_archive_shows_what_it_holds(ws, tmp_path):
     assert "&lt;b&gt;history" in shown and "<b>" not in shown
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda archive: archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum(),
-        lambda archive: archive.stats(by="day")["deliveries"].sum(),
-        lambda archive: archive.levels()["deliveries"].sum(),
-        lambda archive: len(archive.posts()),
-        lambda archive: archive.causes()["count"].sum(),
-    ],
-)
+@pytest.mark.parametrize("read", [
+    lambda archive: archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum(),
+    lambda archive: archive.stats(by="day")["deliveries"].sum(), lambda archive: archive.levels()["deliveries"].sum(),
+    lambda archive: len(archive.posts()), lambda archive: archive.causes()["count"].sum(),
+])  # fmt: skip
 def test_an_archive_that_was_never_filled_says_so_once(ws, tmp_path, read):
     archive = ws.archive(tmp_path / "histroy")
     with pytest.warns(UserWarning, match=r"nothing here yet: .*histroy\. .*archive\.sync\(\)") as said:

@@ -17,21 +17,18 @@ from voxops.archive.store import Store
 from voxops.errors import ConfigError
 
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
-    "all posts": lambda ws: ws.posts(),
-    "posts since": lambda ws: ws.posts(since="10D", until="1D"),
+    "all posts": lambda ws: ws.posts(), "posts since": lambda ws: ws.posts(since="10D", until="1D"),
     "failed": lambda ws: ws.posts(status=["failed", "partial"], since="20D"),
-    "published": lambda ws: ws.posts(status="published"),
-    "platform": lambda ws: ws.posts(platform=["x", "threads"]),
+    "published": lambda ws: ws.posts(status="published"), "platform": lambda ws: ws.posts(platform=["x", "threads"]),
     "status and platform": lambda ws: ws.posts(status="scheduled", platform="instagram"),
     "limit": lambda ws: ws.posts(limit=120),
     "limit and status": lambda ws: ws.posts(status=["published", "failed"], limit=40),
-    "all deliveries": lambda ws: ws.deliveries(),
-    "deliveries since": lambda ws: ws.deliveries(since="9D"),
+    "all deliveries": lambda ws: ws.deliveries(), "deliveries since": lambda ws: ws.deliveries(since="9D"),
     "old deliveries": lambda ws: ws.deliveries(since="20D", until="12D"),
     "lost deliveries": lambda ws: ws.deliveries(success=False),
     "one event": lambda ws: ws.deliveries(event_type=["post.failed", "post.published"], since="15D"),
     "one webhook": lambda ws: ws.deliveries(webhook=ws.webhooks()["webhook_id"].iloc[0], success=True),
-}
+}  # fmt: skip
 LIVE = [name for name in LOADS if name not in {"all posts", "posts since", "all deliveries", "deliveries since"}]
 
 

@@ -23,11 +23,9 @@ from voxburst_sandbox.store import Delivery
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _FINAL = {"published", "cancelled", "unpublished", "archived"}
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
-    "posts": lambda ws: ws.posts(),
-    "deliveries": lambda ws: ws.deliveries(),
-    "failed": lambda ws: ws.posts(status=["failed", "partial"]),
-    "lost": lambda ws: ws.deliveries(success=False),
-}
+    "posts": lambda ws: ws.posts(), "deliveries": lambda ws: ws.deliveries(),
+    "failed": lambda ws: ws.posts(status=["failed", "partial"]), "lost": lambda ws: ws.deliveries(success=False),
+}  # fmt: skip
 WHOLE, TRIAGE = ("posts", "deliveries"), ("failed", "lost")
 
 

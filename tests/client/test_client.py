@@ -79,61 +79,38 @@ def ask(url: str, work: Callable[[AsyncClient], Any], **options: Any) -> Any:
 # --- the address ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("url", "wanted"),
-    [
-        ("https://api.voxburst.io", "https://api.voxburst.io"),
-        ("https://api.voxburst.io/", "https://api.voxburst.io"),
-        ("https://api.voxburst.io/v1", "https://api.voxburst.io"),
-        (" https://api.voxburst.io/v1/ ", "https://api.voxburst.io"),
-        ("https://proxy.example:8443/voxburst/v1", "https://proxy.example:8443/voxburst"),
-        ("http://127.0.0.1:9000/v1", "http://127.0.0.1:9000"),
-        ("http://localhost:9000", "http://localhost:9000"),
-        ("http://[::1]:9000/v1/", "http://[::1]:9000"),
-        ("http://127.8.9.1", "http://127.8.9.1"),
-    ],
-)
+@pytest.mark.parametrize(("url", "wanted"), [
+    ("https://api.voxburst.io", "https://api.voxburst.io"), ("https://api.voxburst.io/", "https://api.voxburst.io"),
+    ("https://api.voxburst.io/v1", "https://api.voxburst.io"),
+    (" https://api.voxburst.io/v1/ ", "https://api.voxburst.io"),
+    ("https://proxy.example:8443/voxburst/v1", "https://proxy.example:8443/voxburst"),
+    ("http://127.0.0.1:9000/v1", "http://127.0.0.1:9000"), ("http://localhost:9000", "http://localhost:9000"),
+    ("http://[::1]:9000/v1/", "http://[::1]:9000"), ("http://127.8.9.1", "http://127.8.9.1"),
+])  # fmt: skip
 def test_the_address_is_taken_with_or_without_v1(url, wanted):
     assert base_url(url) == wanted
     assert AsyncClient(KEY, url=url).url == wanted
 
 
-@pytest.mark.parametrize(
-    ("url", "what"),
-    [
-        ("api.voxburst.io", "write https://api.voxburst.io"),
-        ("ftp://api.voxburst.io", "not a valid web address"),
-        ("https://", "not a valid web address"),
-        ("https://host:port", "not a valid web address"),
-        ("https://[bad", "not a valid web address"),
-        ("http://api.voxburst.io", "plain http"),
-        ("http://127.0.0.1.evil.example", "plain http"),
-        ("http://localhost.evil.example", "plain http"),
-        ("http://10.0.0.1", "plain http"),
-        ("http://0.0.0.0", "plain http"),
-        ("https://user:word@api.voxburst.io", "user name"),
-        ("https://api.voxburst.io/v1?x=1", "after"),
-    ],
-)
+@pytest.mark.parametrize(("url", "what"), [
+    ("api.voxburst.io", "write https://api.voxburst.io"), ("ftp://api.voxburst.io", "not a valid web address"),
+    ("https://", "not a valid web address"), ("https://host:port", "not a valid web address"),
+    ("https://[bad", "not a valid web address"), ("http://api.voxburst.io", "plain http"),
+    ("http://127.0.0.1.evil.example", "plain http"), ("http://localhost.evil.example", "plain http"),
+    ("http://10.0.0.1", "plain http"), ("http://0.0.0.0", "plain http"),
+    ("https://user:word@api.voxburst.io", "user name"), ("https://api.voxburst.io/v1?x=1", "after"),
+])  # fmt: skip
 def test_an_invalid_address_is_refused_with_a_remedy(url, what):
     with pytest.raises(ConfigError, match=what) as caught:
         AsyncClient(KEY, url=url)
     assert "word@" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "admin:hunter2@api.example.com/v1",
-        "api.example.com/v1?token=hunter2",
-        "api.example.com#hunter2",
-        "api.example.com/hunter2",
-        "vb_live_abc.hunter2",
-        "eyJhbGciOi.eyJzdWIiOi.hunter2",
-        "localhost:hunter2",
-        "http://host.example/v1/hunter2",
-    ],
-)
+@pytest.mark.parametrize("url", [
+    "admin:hunter2@api.example.com/v1", "api.example.com/v1?token=hunter2", "api.example.com#hunter2",
+    "api.example.com/hunter2", "vb_live_abc.hunter2", "eyJhbGciOi.eyJzdWIiOi.hunter2", "localhost:hunter2",
+    "http://host.example/v1/hunter2",
+])  # fmt: skip
 def test_a_possible_secret_in_the_address_is_not_quoted(url):
     with pytest.raises(ConfigError, match="url=") as caught:
         AsyncClient(KEY, url=url)
@@ -299,17 +276,10 @@ def test_every_request_has_the_required_headers(serve):
     assert fix["headers"]["idempotency-key"] == "my-key"
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"json": {"x": float("nan")}},
-        {"json": {1, 2}},
-        {"params": {"x": object()}},
-        {"params": {"at": datetime(2026, 3, 2)}},
-        {"idempotency_key": "a b"},
-        {"idempotency_key": ""},
-    ],
-)
+@pytest.mark.parametrize("bad", [
+    {"json": {"x": float("nan")}}, {"json": {1, 2}}, {"params": {"x": object()}},
+    {"params": {"at": datetime(2026, 3, 2)}}, {"idempotency_key": "a b"}, {"idempotency_key": ""},
+])  # fmt: skip
 def test_a_request_that_can_t_be_encoded_is_not_sent(serve, bad):
     server = serve(lambda _: (200, {}, b"{}"))
     with pytest.raises(ValidationError, match="nothing was sent") as caught:

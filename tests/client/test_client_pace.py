@@ -229,14 +229,10 @@ def test_an_invalid_retry_after_neither_hangs_nor_raises(after):
         assert after == "1e400" and "come back after" in str(error)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"x_ratelimit_remaining": "many"},
-        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "60"},
-        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"},
-    ],
-)
+@pytest.mark.parametrize("headers", [
+    {"x_ratelimit_remaining": "many"}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "60"},
+    {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1e300"},
+])  # fmt: skip
 def test_invalid_rate_headers_are_ignored(headers):
     clock = Clock()
     pace = paced(clock)

@@ -135,17 +135,10 @@ def test_a_long_message_is_cut_and_put_on_one_line():
     assert "\n" not in text and len(text) < 600 and "a b z" in text
 
 
-@pytest.mark.parametrize(
-    ("status", "hint"),
-    [
-        (401, "VOXBURST_API_KEY"),
-        (402, "quota"),
-        (403, "scope"),
-        (307, "final address"),
-        (404, "VOXBURST_API_URL"),
-        (502, "a web page"),
-    ],
-)
+@pytest.mark.parametrize(("status", "hint"), [
+    (401, "VOXBURST_API_KEY"), (402, "quota"), (403, "scope"), (307, "final address"), (404, "VOXBURST_API_URL"),
+    (502, "a web page"),
+])  # fmt: skip
 def test_a_configuration_error_says_what_to_do(status, hint):
     body: Any = b"<!DOCTYPE html><html>" if status in (404, 502) else {"error": {"code": "X", "message": "m"}}
     assert hint in str(error(body, status))
@@ -168,32 +161,22 @@ def test_retry_after_is_read():
 ROWS = [{"id": "a"}, {"id": "b"}]
 
 
-@pytest.mark.parametrize(
-    ("body", "cursor"),
-    [
-        ({"data": ROWS, "pagination": {"has_more": True, "next_cursor": "c1", "limit": 2}}, "c1"),
-        ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}, "c1"),
-        (
-            {"data": ROWS, "pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}},
-            "c1",
-        ),
-        ({"data": ROWS, "pagination": {"nextCursor": 17}}, "17"),
-        ({"data": ROWS, "hasMore": True, "nextCursor": "c1"}, "c1"),
-        ({"data": ROWS, "pagination": {"has_more": False, "next_cursor": "c1"}}, None),
-        ({"data": ROWS, "pagination": {"next_cursor": None}}, None),
-        ({"data": ROWS, "pagination": {"next_cursor": ""}}, None),
-        ({"data": ROWS, "pagination": None}, None),
-        ({"data": ROWS}, None),
-        ({"webhooks": ROWS}, None),
-        ({"posts": ROWS, "warnings": []}, None),
-        ({"data": {"posts": ROWS}}, None),
-        ({"data": {"posts": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}}, "c1"),
-        ({"data": {"posts": ROWS, "hasMore": True, "nextCursor": "c1"}}, "c1"),
-        ({"data": {"posts": ROWS}, "pagination": {"nextCursor": "c1"}}, "c1"),
-        (ROWS, None),
-        ({"contacts": ROWS, "page": 1, "limit": 50}, None),
-    ],
-)
+@pytest.mark.parametrize(("body", "cursor"), [
+    ({"data": ROWS, "pagination": {"has_more": True, "next_cursor": "c1", "limit": 2}}, "c1"),
+    ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}, "c1"),
+    ({"data": ROWS, "pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}}, "c1"),
+    ({"data": ROWS, "pagination": {"nextCursor": 17}}, "17"),
+    ({"data": ROWS, "hasMore": True, "nextCursor": "c1"}, "c1"),
+    ({"data": ROWS, "pagination": {"has_more": False, "next_cursor": "c1"}}, None),
+    ({"data": ROWS, "pagination": {"next_cursor": None}}, None),
+    ({"data": ROWS, "pagination": {"next_cursor": ""}}, None), ({"data": ROWS, "pagination": None}, None),
+    ({"data": ROWS}, None), ({"webhooks": ROWS}, None), ({"posts": ROWS, "warnings": []}, None),
+    ({"data": {"posts": ROWS}}, None),
+    ({"data": {"posts": ROWS, "pagination": {"hasMore": True, "nextCursor": "c1"}}}, "c1"),
+    ({"data": {"posts": ROWS, "hasMore": True, "nextCursor": "c1"}}, "c1"),
+    ({"data": {"posts": ROWS}, "pagination": {"nextCursor": "c1"}}, "c1"), (ROWS, None),
+    ({"contacts": ROWS, "page": 1, "limit": 50}, None),
+])  # fmt: skip
 def test_every_envelope_is_read(body, cursor):
     page = read_page(reply(body))
     assert page.records == ROWS
@@ -261,14 +244,10 @@ def test_a_list_that_counts_its_pages_is_read_to_its_end():
     assert error is None and len(read) == 3 and [query.get("page") for query in asked] == [None, "2", "3"]
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        {"page": 1, "limit": 2, "total": 3},
-        {"page": 1, "totalPages": 2},
-        {"page": 1, "limit": 2, "total": 3, "totalPages": 2},
-    ],
-)
+@pytest.mark.parametrize("first", [
+    {"page": 1, "limit": 2, "total": 3}, {"page": 1, "totalPages": 2},
+    {"page": 1, "limit": 2, "total": 3, "totalPages": 2},
+])  # fmt: skip
 def test_pages_are_counted_in_the_pagination_as_well(first):
     last = {"data": ROWS[:1], "pagination": first | {"page": 2}}
     read, asked, error = walk([{"data": ROWS, "pagination": first}, last])
@@ -292,16 +271,11 @@ def test_a_list_that_ignores_the_page_number_does_not_loop():
     assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
 
 
-@pytest.mark.parametrize(
-    ("said", "date"),
-    [
-        ("Mon, 02 Mar 2026 09:00:00 GMT", datetime(2026, 3, 2, 9, tzinfo=UTC)),
-        ("Mon, 02 Mar 2026 09:00:00 +0100", datetime(2026, 3, 2, 8, tzinfo=UTC)),
-        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
-        ("yesterday", None),
-        ("", None),
-    ],
-)
+@pytest.mark.parametrize(("said", "date"), [
+    ("Mon, 02 Mar 2026 09:00:00 GMT", datetime(2026, 3, 2, 9, tzinfo=UTC)),
+    ("Mon, 02 Mar 2026 09:00:00 +0100", datetime(2026, 3, 2, 8, tzinfo=UTC)), ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+    ("yesterday", None), ("", None),
+])  # fmt: skip
 def test_an_invalid_date_is_ignored(said, date):
     assert Reply("GET /v1/posts", 200, {"date": said}, b"").date == date
 

@@ -230,30 +230,22 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("platforms: 0 entries", lambda c: c.posts.validate(content="x", platforms=[])),
     ("platforms: takes a list", lambda c: c.posts.validate(content="x", platforms="twitter")),
     ("mediaUrl: must be an https", lambda c: c.posts.fix("p", "t", media_url="http://x.example/a.jpg")),
-    (
-        "refreshMedia: can't be used",
-        lambda c: c.posts.fix("p", "t", media_url="https://x.example/a.jpg", refresh_media=True),
-    ),
+    ("refreshMedia: can't be used", lambda c: c.posts.fix("p", "t", media_url="https://x.example/a.jpg", refresh_media=True)),
     ("content: 10,001 characters", lambda c: c.posts.fix("p", "t", content="x" * 10_001)),
     ("id: '' is not a valid id", lambda c: c.posts.get("")),
     ("id: None is not a valid id", lambda c: c.posts.cancel(None)),
     ("pageId", lambda c: c.accounts.select_page("a", None)),
     ("must be an http or https address", lambda c: c.webhooks.create("ftp://x", ["*"])),
     ("events", lambda c: c.webhooks.create("https://x.example", [])),
-    ("events", lambda c: c.webhooks.update("w", events="*")),
-    ("nothing to change", lambda c: c.webhooks.update("w")),
-    ("webhookId", lambda c: c.webhooks.test("")),
-    ("has no offset", lambda c: anext(c.posts.list(since=NAIVE))),
+    ("events", lambda c: c.webhooks.update("w", events="*")), ("nothing to change", lambda c: c.webhooks.update("w")),
+    ("webhookId", lambda c: c.webhooks.test("")), ("has no offset", lambda c: anext(c.posts.list(since=NAIVE))),
     ("url: must be an https", lambda c: c.media.register("http://x.example/a.jpg", "image/jpeg")),
     ("url: must be an https", lambda c: c.media.import_from_url("file:///etc/passwd")),
     ("fileId", lambda c: c.media.import_from_drive("")),
     ("mediaIds: 101 entries", lambda c: c.media.bulk_validate(["m"] * 101)),
     ("files: 101 entries", lambda c: c.uploads.bulk_presign([IMAGE] * 101)),
     ("contentType: 'image/bmp' is not a valid content type", lambda c: c.uploads.presign("a.bmp", "image/bmp", 10)),
-    (
-        "sizeBytes: a.jpg: 20,971,521 bytes, 1 to 20,971,520",
-        lambda c: c.uploads.presign("a.jpg", "image/jpeg", 20 * 1024**2 + 1),
-    ),
+    ("sizeBytes: a.jpg: 20,971,521 bytes, 1 to 20,971,520", lambda c: c.uploads.presign("a.jpg", "image/jpeg", 20 * 1024**2 + 1)),
     ("sizeBytes", lambda c: c.uploads.presign("a.srt", "text/srt", 0)),
     ("filename", lambda c: c.uploads.presign("../a.jpg", "image/jpeg", 10)),
     ("videos: 21,", lambda c: c.uploads.bulk_video_urls([{**VIDEO, "sizeBytes": 1024**3 + 1}] * 20)),
@@ -263,10 +255,7 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("platforms: takes a list of non-empty texts", lambda c: c.posts.validate(content="x", platforms=[5])),
     (r"media\[0\]: takes a mapping", lambda c: c.posts.validate(content="x", platforms=["x"], media=["m"])),
     (r"videos\[0\]: takes a mapping", lambda c: c.posts.bulk_video(["abc"])),
-    (
-        r"videos\[1\].scheduledFor: .* has no offset",
-        lambda c: c.posts.bulk_video([{}, {"scheduledFor": "2026-04-01T09:00"}]),
-    ),
+    (r"videos\[1\].scheduledFor: .* has no offset", lambda c: c.posts.bulk_video([{}, {"scheduledFor": "2026-04-01T09:00"}])),
     (r"videos\[0\].content: 10,001 characters", lambda c: c.posts.bulk_video([{"content": "x" * 10_001}])),
     ("sizeBytes: a.jpg: '5' is not a whole number", lambda c: c.uploads.presign("a.jpg", "image/jpeg", "5")),
     ("sizeBytes", lambda c: c.uploads.presign("a.jpg", "image/jpeg", True)),
@@ -274,10 +263,7 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     ("contentType", lambda c: c.uploads.presign("a.jpg", ["image/jpeg"], 5)),
     (r"files\[0\]: takes a mapping", lambda c: c.uploads.bulk_presign(["a.jpg"])),
     ("sizeBytes: .*'abc'", lambda c: c.uploads.bulk_presign([{**IMAGE, "sizeBytes": "abc"}])),
-    (
-        "contentType: 'image/jpeg' is not a valid content type; one of video/mp4",
-        lambda c: c.uploads.bulk_video_urls([IMAGE]),
-    ),
+    ("contentType: 'image/jpeg' is not a valid content type; one of video/mp4", lambda c: c.uploads.bulk_video_urls([IMAGE])),
     ("sizeBytes: v.mp4: -1 bytes", lambda c: c.uploads.bulk_video_urls([{**VIDEO, "sizeBytes": -1}])),
     (r"videos\[0\]: takes a mapping", lambda c: c.uploads.bulk_video_urls(["v.mp4"])),
     ("mediaIds: None is not a valid id", lambda c: c.media.bulk_validate([None])),
@@ -288,7 +274,7 @@ LIMITS: list[tuple[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]]] = [
     (r"operations\[0\]: takes a mapping", lambda c: c.batch(["x"])),
     ("platform: 5 is not a valid id", lambda c: c.accounts.connect(5)),
     ("events: takes a list", lambda c: c.webhooks.create("https://x.example", 5)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("what", "call"), LIMITS, ids=[f"{number}" for number in range(len(LIMITS))])
@@ -304,18 +290,13 @@ def test_limits_are_checked_before_anything_is_sent(client, what, call):
 # --- assumptions ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "record", "status"),
-    [
-        ("post", {"status": "PUBLISHING"}, "publishing"),
-        ("post", {}, ""),
-        ("media", {"status": "READY", "metadata": {"importStatus": "completed"}}, "ready"),
-        ("media", {"status": "pending", "metadata": {"importStatus": "Importing"}}, "importing"),
-        ("media", {"status": "pending", "metadata": None}, "pending"),
-        ("account", {"status": "active", "backfill": {"status": "processing"}}, "processing"),
-        ("account", {"status": "active"}, ""),
-        ("account", {"status": "active", "backfill": None}, ""),
-    ],
-)
+@pytest.mark.parametrize(("kind", "record", "status"), [
+    ("post", {"status": "PUBLISHING"}, "publishing"), ("post", {}, ""),
+    ("media", {"status": "READY", "metadata": {"importStatus": "completed"}}, "ready"),
+    ("media", {"status": "pending", "metadata": {"importStatus": "Importing"}}, "importing"),
+    ("media", {"status": "pending", "metadata": None}, "pending"),
+    ("account", {"status": "active", "backfill": {"status": "processing"}}, "processing"),
+    ("account", {"status": "active"}, ""), ("account", {"status": "active", "backfill": None}, ""),
+])  # fmt: skip
 def test_the_polled_status_of_a_job(kind, record, status):
     assert assumptions.polled_status(kind, record) == status

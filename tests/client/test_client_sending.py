@@ -34,18 +34,11 @@ Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
 # --- reads ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault("drop", times=2),
-        Fault("truncate", times=2),
-        Fault("status", status=500, times=2),
-        Fault("status", status=503, code="SERVICE_UNAVAILABLE", times=2),
-        Fault("status", status=408, times=2),
-        Fault("retry_after", seconds=3, times=2),
-    ],
-    ids=lambda fault: f"{fault.action}-{fault.status}",
-)
+@pytest.mark.parametrize("fault", [
+    Fault("drop", times=2), Fault("truncate", times=2), Fault("status", status=500, times=2),
+    Fault("status", status=503, code="SERVICE_UNAVAILABLE", times=2), Fault("status", status=408, times=2),
+    Fault("retry_after", seconds=3, times=2),
+], ids=lambda fault: f"{fault.action}-{fault.status}")  # fmt: skip
 def test_reads_are_sent_again(client, sandbox, fault):
     sandbox.add_fault(fault)
     assert eventloop.run(client.identity())["plan"] == "PRO"
@@ -97,15 +90,10 @@ def _account(sandbox: Sandbox) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"action": "drop"},
-        {"action": "status", "status": 503},
-        {"action": "status", "status": 409, "code": "IDEMPOTENCY_IN_PROGRESS"},
-    ],
-    ids=lambda fault: str(fault.get("status", "drop")),
-)
+@pytest.mark.parametrize("fault", [
+    {"action": "drop"}, {"action": "status", "status": 503},
+    {"action": "status", "status": 409, "code": "IDEMPOTENCY_IN_PROGRESS"},
+], ids=lambda fault: str(fault.get("status", "drop")))  # fmt: skip
 def test_a_write_without_effect_is_sent_again_under_one_key(client, sandbox, fault):
     """Those that may have had one: `tests/conformance`, for each row."""
     sandbox.add_fault(Fault(method="POST", path="/v1/posts", times=2, **fault))
@@ -203,20 +191,15 @@ def test_a_batch_is_sent_once(client, sandbox):
     assert client.requests == 1 and len(sandbox.effects("post.create")) == 1
 
 
-@pytest.mark.parametrize(
-    ("operations", "what"),
-    [
-        ([], "1 to 100 allowed"),
-        ([operation(n) for n in range(101)], "101 entries"),
-        ([operation(1), operation(1)], "two have the same id"),
-        ([operation(1, id="x" * 65)], "1 to 64"),
-        ([operation(1, method="GET")], "POST, PATCH or DELETE"),
-        ([operation(1, path="/v1/billing")], "must begin with /v1/ and one of posts"),
-        ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
-        ([operation(1, body={"x": "y" * 102_400})], "102,400 allowed"),
-        ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
-    ],
-)
+@pytest.mark.parametrize(("operations", "what"), [
+    ([], "1 to 100 allowed"), ([operation(n) for n in range(101)], "101 entries"),
+    ([operation(1), operation(1)], "two have the same id"), ([operation(1, id="x" * 65)], "1 to 64"),
+    ([operation(1, method="GET")], "POST, PATCH or DELETE"),
+    ([operation(1, path="/v1/billing")], "must begin with /v1/ and one of posts"),
+    ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
+    ([operation(1, body={"x": "y" * 102_400})], "102,400 allowed"),
+    ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
+])  # fmt: skip
 def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations, what):
     with pytest.raises(ValidationError, match=what):
         eventloop.run(client.batch(operations))
@@ -228,14 +211,10 @@ def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations,
 KEY = "00000000-0000-4000-8000-000000000001"
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [
-        ({"action": "status", "status": 503}, 503),
-        ({"action": "retry_after"}, 429),
-        ({"action": "status", "status": 404}, 404),
-    ],
-)
+@pytest.mark.parametrize(("fault", "status"), [
+    ({"action": "status", "status": 503}, 503), ({"action": "retry_after"}, 429),
+    ({"action": "status", "status": 404}, 404),
+])  # fmt: skip
 def test_a_permit_is_one_try_and_returns_any_status(client, sandbox, fault, status):
     sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
 

@@ -80,16 +80,10 @@ def test_memory_stays_constant_whatever_the_size(client, sandbox, tmp_path):
     assert peak < 8 * MEGABYTE, f"{peak / MEGABYTE:.1f} MB"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"action": "drop"},
-        {"action": "drop", "when": "after"},
-        {"action": "status", "status": 503},
-        {"action": "status", "status": 500, "when": "after"},
-    ],
-    ids=lambda fault: "-".join(map(str, fault.values())),
-)
+@pytest.mark.parametrize("fault", [
+    {"action": "drop"}, {"action": "drop", "when": "after"}, {"action": "status", "status": 503},
+    {"action": "status", "status": 500, "when": "after"},
+], ids=lambda fault: "-".join(map(str, fault.values())))  # fmt: skip
 def test_a_put_that_failed_is_sent_again(client, sandbox, photo, fault):
     sandbox.add_fault(Fault(path="/upload/**", times=2, **fault))
     done = eventloop.run(client.uploads.send(photo))
@@ -97,15 +91,10 @@ def test_a_put_that_failed_is_sent_again(client, sandbox, photo, fault):
     assert {effect["media"] for effect in sandbox.effects("media.upload")} == {done.media_id}
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        ({"action": "drop"}, TransportError),
-        ({"action": "status", "status": 503}, ServerError),
-        ({"action": "status", "status": 403}, ApiError),
-        ({"action": "status", "status": 400}, ApiError),
-    ],
-)
+@pytest.mark.parametrize(("fault", "kind"), [
+    ({"action": "drop"}, TransportError), ({"action": "status", "status": 503}, ServerError),
+    ({"action": "status", "status": 403}, ApiError), ({"action": "status", "status": 400}, ApiError),
+])  # fmt: skip
 def test_a_put_that_keeps_failing_is_abandoned(client, sandbox, photo, fault, kind):
     sandbox.add_fault(Fault(path="/upload/**", times=None, **fault))
     with pytest.raises(kind):
@@ -211,17 +200,11 @@ def test_bytes_that_arrive_between_two_reads_are_noticed(client, sandbox, photo)
     assert len(status_reads) == 2 and len(sandbox.effects("media.create")) == 2
 
 
-@pytest.mark.parametrize(
-    ("record", "arrived"),
-    [
-        ({"id": "m1", "status": "processing"}, True),
-        ({"id": "m1", "status": "READY"}, True),
-        ({"id": "m1", "status": "pending"}, False),
-        ({"id": "m1", "status": "uploading"}, False),
-        ({"id": "m1", "status": None}, False),
-        ({"id": "m1"}, False),
-    ],
-)
+@pytest.mark.parametrize(("record", "arrived"), [
+    ({"id": "m1", "status": "processing"}, True), ({"id": "m1", "status": "READY"}, True),
+    ({"id": "m1", "status": "pending"}, False), ({"id": "m1", "status": "uploading"}, False),
+    ({"id": "m1", "status": None}, False), ({"id": "m1"}, False),
+])  # fmt: skip
 def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, tmp_path, record, arrived):
     storage = ["400 Bad Request", "200 OK"]  # the first batch fails and leaves its receipt
 
@@ -324,15 +307,10 @@ def test_two_batches_that_share_a_receipt_keep_each_other_s_files(client, sandbo
 OTHER = json.dumps({"version": 1, "url": "https://api.voxburst.io", "files": {}})
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        *((text, "not a receipt") for text in ("", "{}", "[]", "null", '{"url": "x"}', "\x00")),
-        (OTHER, r"to https://api.voxburst.io, not to http://127"),
-        (None, r"receipt .* can't be read"),
-    ],
-    ids=range(8),
-)
+@pytest.mark.parametrize(("content", "words"), [
+    *((text, "not a receipt") for text in ("", "{}", "[]", "null", '{"url": "x"}', "\x00")),
+    (OTHER, r"to https://api.voxburst.io, not to http://127"), (None, r"receipt .* can't be read"),
+], ids=range(8))  # fmt: skip
 def test_a_file_that_is_no_receipt_of_this_api_is_refused_and_kept(client, photos, tmp_path, content, words):
     receipt = tmp_path if content is None else tmp_path / "receipt.json"
     if content is not None:
@@ -370,16 +348,10 @@ def test_the_same_file_twice_is_one_upload(client, sandbox, photo):
 # --- files and addresses --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("a.JPG", "image/jpeg"),
-        ("b.mov", "video/quicktime"),
-        ("c.srt", "text/srt"),
-        ("d.vtt", "text/vtt"),
-        ("e.webp", "image/webp"),
-    ],
-)
+@pytest.mark.parametrize(("name", "kind"), [
+    ("a.JPG", "image/jpeg"), ("b.mov", "video/quicktime"), ("c.srt", "text/srt"), ("d.vtt", "text/vtt"),
+    ("e.webp", "image/webp"),
+])  # fmt: skip
 def test_the_type_is_derived_from_the_name(tmp_path, name, kind):
     (tmp_path / name).write_bytes(b"x")
     assert source_of(tmp_path / name, None).content_type == kind

@@ -149,17 +149,10 @@ def test_the_last_line_counts():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://api.voxburst.io",
-        "http://192.0.2.1:80",
-        "http://localhost.example",
-        "nonsense",
-        "http://[",
-        "https://user@127.0.0.1.example/v1",
-    ],
-)
+@pytest.mark.parametrize("url", [
+    "https://api.voxburst.io", "http://192.0.2.1:80", "http://localhost.example", "nonsense", "http://[",
+    "https://user@127.0.0.1.example/v1",
+])  # fmt: skip
 def test_writing_elsewhere_is_refused(url):
     with pytest.raises(ConfigError, match="only a sandbox on this machine"):
         check(url, write=True, report=lambda _: pytest.fail("reported a row"))

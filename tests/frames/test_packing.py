@@ -144,17 +144,11 @@ def test_a_float_nullable_column_keeps_nan_and_na_apart():
     assert np.isnan(again._data[0])
 
 
-@pytest.mark.parametrize(
-    ("frame", "words"),
-    [
-        (pd.DataFrame({"x": pd.period_range("2026", periods=2, freq="D")}), "Column 'x': A column of dtype period"),
-        (pd.DataFrame({"x": [object()]}), "Column 'x': A value of type object"),
-        (
-            pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(4000), [])]),
-            "can't be stored",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("frame", "words"), [
+    (pd.DataFrame({"x": pd.period_range("2026", periods=2, freq="D")}), "Column 'x': A column of dtype period"),
+    (pd.DataFrame({"x": [object()]}), "Column 'x': A value of type object"),
+    (pd.DataFrame({"x": [[[]]]}).assign(x=[__import__("functools").reduce(lambda a, _: [a], range(4000), [])]), "can't be stored"),
+])  # fmt: skip
 def test_what_has_no_json_form_is_refused_in_words(frame, words):
     with pytest.raises(PlanError, match=words):
         pack(frame)
@@ -187,12 +181,10 @@ def test_a_frame_of_another_version_is_refused():
 
 
 ZONES = {
-    "UTC-08:00": timezone(-timedelta(hours=8), "PST"),
-    "UTC-03:30": timezone(-timedelta(hours=3, minutes=30)),
-    "UTC+02:00": tz.tzoffset("CEST", 7200),
-    "UTC": timezone(timedelta(seconds=90)),
+    "UTC-08:00": timezone(-timedelta(hours=8), "PST"), "UTC-03:30": timezone(-timedelta(hours=3, minutes=30)),
+    "UTC+02:00": tz.tzoffset("CEST", 7200), "UTC": timezone(timedelta(seconds=90)),
     "Asia/Kolkata": ZoneInfo("Asia/Kolkata"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ZONES)

@@ -41,11 +41,9 @@ POST = {
     "createdAt": T, "updatedAt": T, "platforms": [TARGET], "media": [], "tags": [], "metadata": {}, "workspaceId": "ws_1",
 }  # fmt: skip
 UPPER = {
-    **POST,
-    "status": "FAILED",
-    "contentType": "TEXT",
+    **POST, "status": "FAILED", "contentType": "TEXT",
     "platforms": [{**TARGET, "platform": "TWITTER", "status": "FAILED"}],
-}
+}  # fmt: skip
 SNAKE = {
     "id": "post_1", "content": "News", "status": "failed", "content_type": "text", "scheduled_for": None, "published_at": None,
     "created_at": T, "updated_at": T, "tags": [], "metadata": {}, "workspace_id": "ws_1",
@@ -56,14 +54,9 @@ ACCOUNT = {
     "status": "active", "connectedAt": T,
 }  # fmt: skip
 WEBHOOK = {
-    "id": "wh_1",
-    "url": "https://a.example/x",
-    "events": ["*"],
-    "enabled": True,
-    "lastDeliveryAt": None,
-    "failureCount": 0,
-    "createdAt": T,
-}
+    "id": "wh_1", "url": "https://a.example/x", "events": ["*"], "enabled": True, "lastDeliveryAt": None,
+    "failureCount": 0, "createdAt": T,
+}  # fmt: skip
 ACTIVE = {name: value for name, value in WEBHOOK.items() if name != "enabled"} | {"active": True}
 DELIVERY = {
     "id": "del_1", "webhookId": "wh_1", "eventType": "post.failed", "url": "https://a.example/x", "statusCode": 500, "latencyMs": 40,
@@ -73,27 +66,17 @@ DELIVERY = {
 # Kind -> path's own name of the list, the call that lists, and the records that mean the same.
 LISTS: dict[str, tuple[Callable[[AsyncClient], Any], str, list[dict[str, Any]]]] = {
     "posts": (lambda c: listed(c.posts.list()), "posts", [POST, UPPER, SNAKE]),
-    "accounts": (
-        lambda c: listed(c.accounts.list()),
-        "accounts",
-        [ACCOUNT, {**ACCOUNT, "platform": "TWITTER", "status": "ACTIVE"}],
-    ),
+    "accounts": (lambda c: listed(c.accounts.list()), "accounts", [ACCOUNT, {**ACCOUNT, "platform": "TWITTER", "status": "ACTIVE"}]),
     "webhooks": (lambda c: listed(c.webhooks.list()), "webhooks", [WEBHOOK, ACTIVE]),
-    "deliveries": (
-        lambda c: listed(c.webhooks.deliveries("wh_1")),
-        "deliveries",
-        [DELIVERY, {**DELIVERY, "latencyMs": "40"}],
-    ),
-}
+    "deliveries": (lambda c: listed(c.webhooks.deliveries("wh_1")), "deliveries", [DELIVERY, {**DELIVERY, "latencyMs": "40"}]),
+}  # fmt: skip
 ENVELOPES: dict[str, Callable[[list[Any], str], Any]] = {
     "A": lambda records, _: {"data": records, "pagination": {"has_more": False, "next_cursor": None, "limit": 20}},
     "A without limit": lambda records, _: {"data": records, "pagination": {"has_more": False, "next_cursor": None}},
     "B": lambda records, _: {"data": records, "pagination": {"hasMore": False, "nextCursor": None}},
-    "C": lambda records, name: {name: records},
-    "D": lambda records, name: {name: records, "page": 1, "limit": 20},
-    "no pagination": lambda records, _: {"data": records},
-    "bare": lambda records, _: records,
-}
+    "C": lambda records, name: {name: records}, "D": lambda records, name: {name: records, "page": 1, "limit": 20},
+    "no pagination": lambda records, _: {"data": records}, "bare": lambda records, _: records,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES)

@@ -43,11 +43,9 @@ def _polars(frame: Any) -> Any:
 
 
 WAYS: dict[str, Callable[[pd.DataFrame], Any]] = {
-    "parquet": lambda frame: pd.read_parquet(BytesIO(frame.to_parquet())),
-    "polars": _polars,
-    "duckdb": _duckdb,
+    "parquet": lambda frame: pd.read_parquet(BytesIO(frame.to_parquet())), "polars": _polars, "duckdb": _duckdb,
     "stream": lambda frame: pa.RecordBatchReader.from_stream(frame).read_all(),
-}
+}  # fmt: skip
 CAMPAIGN = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "acc_1"}, dtype="string")
 CAMPAIGN["scheduled_for"] = pd.array(["2026-03-05T09:00Z", None], dtype="string")
 for _name in ("media", "first_comment", "tags"):

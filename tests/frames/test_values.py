@@ -46,23 +46,15 @@ def test_to_bool(sent, said):
     assert build("deliveries", [{"success": sent}])["success"].tolist() == [pd.NA if said is None else said]
 
 
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00.123Z", "2026-03-02T09:00:00.123Z"),
-        ("2026-03-02T09:00:00.123456Z", "2026-03-02T09:00:00.123456Z"),
-        ("2026-03-02T09:00:00.123456789Z", "2026-03-02T09:00:00.123456Z"),
-        ("2026-03-02T11:00:00+02:00", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T04:00:00-05:00", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00+0000", "2026-03-02T09:00:00Z"),
-        ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"),
-        (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
-        ("8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z"),
-        ("1000-01-01T00:00:00Z", "1000-01-01T00:00:00Z"),
-    ],
-)
+@pytest.mark.parametrize(("text", "time"), [
+    ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"), ("2026-03-02T09:00:00.123Z", "2026-03-02T09:00:00.123Z"),
+    ("2026-03-02T09:00:00.123456Z", "2026-03-02T09:00:00.123456Z"),
+    ("2026-03-02T09:00:00.123456789Z", "2026-03-02T09:00:00.123456Z"),
+    ("2026-03-02T11:00:00+02:00", "2026-03-02T09:00:00Z"), ("2026-03-02T04:00:00-05:00", "2026-03-02T09:00:00Z"),
+    ("2026-03-02T09:00:00+0000", "2026-03-02T09:00:00Z"), ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
+    ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"), (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
+    ("8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z"), ("1000-01-01T00:00:00Z", "1000-01-01T00:00:00Z"),
+])  # fmt: skip
 def test_times_are_read_in_every_form_the_api_may_send(text, time):
     expected = pd.Timestamp(datetime.fromisoformat(time)).as_unit("us")
     for others in ([], [None], ["2026-03-02T09:00:00Z"], ["2026-03-02T09:00:00+01:00", "garbage", 5]):
@@ -93,26 +85,16 @@ def test_any_time_that_python_can_write_is_read_back(times):
         assert one == other or (edge and None in (one, other))  # the calendar ends in UTC, not in the time's own zone
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "message"),
-    [
-        (None, None, None),
-        ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
-        ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
-        ({"Code": "X_1", "Message": None}, "X_1", None),
-        ({"message": "only words"}, None, "only words"),
-        ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
-        ({"field": "content", "issue": "is too long"}, None, "is too long"),
-        ("Token expired", None, "Token expired"),
-        ("RATE_LIMITED", "RATE_LIMITED", None),
-        ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
-        ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"),
-        ([], None, None),
-        ("", None, None),
-        ({"odd": 1}, None, '{"odd":1}'),
-        (17, None, "17"),
-    ],
-)
+@pytest.mark.parametrize(("error", "code", "message"), [
+    (None, None, None), ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
+    ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
+    ({"Code": "X_1", "Message": None}, "X_1", None), ({"message": "only words"}, None, "only words"),
+    ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
+    ({"field": "content", "issue": "is too long"}, None, "is too long"), ("Token expired", None, "Token expired"),
+    ("RATE_LIMITED", "RATE_LIMITED", None), ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
+    ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"), ([], None, None), ("", None, None),
+    ({"odd": 1}, None, '{"odd":1}'), (17, None, "17"),
+])  # fmt: skip
 def test_errors_of_every_shape(error, code, message):
     row = target(platform="x", error=error)
     assert (None if pd.isna(row["error_code"]) else row["error_code"]) == code
@@ -124,14 +106,10 @@ def test_flat_error_fields_win_over_nothing():
     assert (row["error_code"], row["error_message"]) == ("A_B", "m")
 
 
-@pytest.mark.parametrize(
-    "platforms",
-    [
-        ["TWITTER", "linkedin"],
-        [{"platform": "Twitter"}, {"platform": "LINKEDIN"}],
-        {"TWITTER": {"status": "x"}, "linkedin": {}},
-    ],
-)
+@pytest.mark.parametrize("platforms", [
+    ["TWITTER", "linkedin"], [{"platform": "Twitter"}, {"platform": "LINKEDIN"}],
+    {"TWITTER": {"status": "x"}, "linkedin": {}},
+])  # fmt: skip
 def test_platforms_as_names_objects_or_a_map(platforms):
     rows = targets(build("posts", [{"id": "p", "platforms": platforms}]))
     assert list(rows["platform"]) == ["twitter", "linkedin"]

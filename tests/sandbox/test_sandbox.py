@@ -159,15 +159,10 @@ def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
         assert "server" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "code"),
-    [
-        ("/posts/post_unknown", 404, "NOT_FOUND"),
-        ("/posts/%20%3B", 400, "BAD_REQUEST"),
-        ("/posts/%0A", 404, "NOT_FOUND"),
-        ("/nothing", 404, "NOT_FOUND"),
-    ],
-)
+@pytest.mark.parametrize(("path", "status", "code"), [
+    ("/posts/post_unknown", 404, "NOT_FOUND"), ("/posts/%20%3B", 400, "BAD_REQUEST"), ("/posts/%0A", 404, "NOT_FOUND"),
+    ("/nothing", 404, "NOT_FOUND"),
+])  # fmt: skip
 def test_what_is_not_there(api, path, status, code):
     answer = api.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
@@ -216,23 +211,19 @@ def test_time_stands_still_until_it_is_moved_and_never_runs_back(sandbox):
         sandbox.advance(-1)
 
 
-@pytest.mark.parametrize(
-    ("call", "body", "said"),
-    [
-        ("speed", {"speed": -5}, "speed must be a number from 0, in virtual seconds per second, not -5.0"),
-        ("speed", {"speed": "nan"}, "speed must be a number from 0, in virtual seconds per second, not nan"),
-        ("speed", {"speed": "inf"}, "speed must be a number from 0, in virtual seconds per second, not inf"),
-        ("speed", [], "the body must be an object, not list"),
-        ("advance", {"seconds": -1}, "the clock can't go back by 1.0 s"),
-        ("advance", {"seconds": 1e12}, "the clock can't go on by 1000000000000.0 s: it would leave the calendar"),
-        ("advance", {"seconds": "inf"}, "the clock can't go on by inf s: it would leave the calendar"),
-        ("advance", {"seconds": "nan"}, "the clock can't go on by nan s: it would leave the calendar"),
-        ("advance", [], "the body must be an object, not list"),
-        ("advance", {}, "missing a required argument: 'seconds'"),
-        ("advance", {"seconds": 1, "minutes": 1}, "got an unexpected keyword argument 'minutes'"),
-        ("reset", [], "the body must be an object, not list"),
-    ],
-)
+@pytest.mark.parametrize(("call", "body", "said"), [
+    ("speed", {"speed": -5}, "speed must be a number from 0, in virtual seconds per second, not -5.0"),
+    ("speed", {"speed": "nan"}, "speed must be a number from 0, in virtual seconds per second, not nan"),
+    ("speed", {"speed": "inf"}, "speed must be a number from 0, in virtual seconds per second, not inf"),
+    ("speed", [], "the body must be an object, not list"),
+    ("advance", {"seconds": -1}, "the clock can't go back by 1.0 s"),
+    ("advance", {"seconds": 1e12}, "the clock can't go on by 1000000000000.0 s: it would leave the calendar"),
+    ("advance", {"seconds": "inf"}, "the clock can't go on by inf s: it would leave the calendar"),
+    ("advance", {"seconds": "nan"}, "the clock can't go on by nan s: it would leave the calendar"),
+    ("advance", [], "the body must be an object, not list"), ("advance", {}, "missing a required argument: 'seconds'"),
+    ("advance", {"seconds": 1, "minutes": 1}, "got an unexpected keyword argument 'minutes'"),
+    ("reset", [], "the body must be an object, not list"),
+])  # fmt: skip
 def test_a_step_that_makes_no_sense_is_refused_and_changes_nothing(sandbox, call, body, said):
     before = httpx.get(f"{sandbox.url}/_sandbox/state").json()["now"]
     answer = httpx.post(f"{sandbox.url}/_sandbox/{call}", json=body)
@@ -317,25 +308,18 @@ def test_switches_change_the_shapes(sandbox, api):
     assert {"postPlatformId", "retryCount"}.isdisjoint(single["platforms"][0])
 
 
-@pytest.mark.parametrize(
-    ("changes", "path", "check"),
-    [
-        ({"pagination": "snake"}, "/posts", lambda d: set(d["pagination"]) == {"has_more", "next_cursor", "limit"}),
-        ({"pagination": "camel"}, "/posts", lambda d: set(d["pagination"]) == {"hasMore", "nextCursor", "limit"}),
-        ({"pagination": "none"}, "/posts", lambda d: set(d) == {"data"}),
-        ({"accounts_envelope": "accounts"}, "/accounts", lambda d: set(d) == {"accounts"}),
-        ({"webhooks_envelope": "webhooks"}, "/webhooks", lambda d: set(d) == {"webhooks"}),
-        (
-            {"webhook_flag": "active"},
-            "/webhooks",
-            lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0],
-        ),
-        ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
-        ({"error_shape": "pair"}, "/none", lambda d: (d["error"], type(d["message"])) == ("NOT_FOUND", str)),
-        ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),
-        ({"no_identity": True}, "/auth/me", lambda d: d["error"]["code"] == "NOT_FOUND"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "path", "check"), [
+    ({"pagination": "snake"}, "/posts", lambda d: set(d["pagination"]) == {"has_more", "next_cursor", "limit"}),
+    ({"pagination": "camel"}, "/posts", lambda d: set(d["pagination"]) == {"hasMore", "nextCursor", "limit"}),
+    ({"pagination": "none"}, "/posts", lambda d: set(d) == {"data"}),
+    ({"accounts_envelope": "accounts"}, "/accounts", lambda d: set(d) == {"accounts"}),
+    ({"webhooks_envelope": "webhooks"}, "/webhooks", lambda d: set(d) == {"webhooks"}),
+    ({"webhook_flag": "active"}, "/webhooks", lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0]),
+    ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
+    ({"error_shape": "pair"}, "/none", lambda d: (d["error"], type(d["message"])) == ("NOT_FOUND", str)),
+    ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),
+    ({"no_identity": True}, "/auth/me", lambda d: d["error"]["code"] == "NOT_FOUND"),
+])  # fmt: skip
 def test_each_shape_can_be_chosen(sandbox, api, changes, path, check):
     sandbox.set_switches(**changes)
     assert check(api.get(path).json())

@@ -8,27 +8,21 @@ from tests.sandbox.support import KEY, account, draft, walk
 # -- creating ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("change", "code", "field"),
-    [
-        ({"content": ""}, "VALIDATION_ERROR", "content"),
-        ({"content": 5}, "VALIDATION_ERROR", "content"),
-        ({"content": None}, "VALIDATION_ERROR", "content"),
-        ({"content": "x" * 10_001}, "CONTENT_TOO_LONG", "content"),
-        ({"content": "x" * 281}, "CONTENT_TOO_LONG", "content"),
-        ({"accountIds": []}, "VALIDATION_ERROR", "accountIds"),
-        ({"accountIds": [1]}, "VALIDATION_ERROR", "accountIds"),
-        ({"accountIds": ["acc_none"]}, "ACCOUNT_NOT_FOUND", "accountIds[0]"),
-        ({"scheduledFor": "2026-04-01T10:00:00"}, "INVALID_DATE", "scheduledFor"),
-        ({"contentType": "POEM"}, "CONTENT_TYPE_NOT_SUPPORTED", "contentType"),
-        ({"metadata": {"note": "x" * 1001}}, "METADATA_LIMIT", "metadata.note"),
-        ({"metadata": []}, "VALIDATION_ERROR", "metadata"),
-        ({"firstCommentDelay": 61}, "VALIDATION_ERROR", "firstCommentDelay"),
-        ({"media": ["media_none"]}, "VALIDATION_ERROR", "media[0]"),
-        ({"threadPosts": [{"sequence": 2, "content": "x"}]}, "VALIDATION_ERROR", "threadPosts"),
-        ({"threadPosts": [{"sequence": 1}]}, "VALIDATION_ERROR", "threadPosts[0]"),
-    ],
-)
+@pytest.mark.parametrize(("change", "code", "field"), [
+    ({"content": ""}, "VALIDATION_ERROR", "content"), ({"content": 5}, "VALIDATION_ERROR", "content"),
+    ({"content": None}, "VALIDATION_ERROR", "content"), ({"content": "x" * 10_001}, "CONTENT_TOO_LONG", "content"),
+    ({"content": "x" * 281}, "CONTENT_TOO_LONG", "content"), ({"accountIds": []}, "VALIDATION_ERROR", "accountIds"),
+    ({"accountIds": [1]}, "VALIDATION_ERROR", "accountIds"),
+    ({"accountIds": ["acc_none"]}, "ACCOUNT_NOT_FOUND", "accountIds[0]"),
+    ({"scheduledFor": "2026-04-01T10:00:00"}, "INVALID_DATE", "scheduledFor"),
+    ({"contentType": "POEM"}, "CONTENT_TYPE_NOT_SUPPORTED", "contentType"),
+    ({"metadata": {"note": "x" * 1001}}, "METADATA_LIMIT", "metadata.note"),
+    ({"metadata": []}, "VALIDATION_ERROR", "metadata"),
+    ({"firstCommentDelay": 61}, "VALIDATION_ERROR", "firstCommentDelay"),
+    ({"media": ["media_none"]}, "VALIDATION_ERROR", "media[0]"),
+    ({"threadPosts": [{"sequence": 2, "content": "x"}]}, "VALIDATION_ERROR", "threadPosts"),
+    ({"threadPosts": [{"sequence": 1}]}, "VALIDATION_ERROR", "threadPosts[0]"),
+])  # fmt: skip
 def test_a_wrong_post_is_not_created_and_its_field_is_named(sandbox, api, change, code, field):
     answer = api.post("/posts", json={"content": "fine", "accountIds": [account(api, "twitter")], **change})
     assert answer.status_code == (422 if code == "METADATA_LIMIT" else 400)

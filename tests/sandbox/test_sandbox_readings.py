@@ -311,15 +311,12 @@ def test_posts_wait_for_approval_and_may_be_old(start, api):
     assert api.get(f"/posts/{key}").json()["status"] == "draft"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "word"),
-    [
-        ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
-        ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
-        ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
-        ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
-    ],
-)
+@pytest.mark.parametrize(("path", "body", "word"), [
+    ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
+    ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
+    ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
+    ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
+])  # fmt: skip
 def test_control_calls_refuse_what_makes_no_sense(start, path, body, word):
     sandbox = start()
     answer = httpx.post(f"{sandbox.url}/_sandbox/{path}", json=body, trust_env=False)

@@ -29,29 +29,15 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT * FROM read_csv('{folder}/secret.csv')",
-        "SELECT * FROM '{folder}/secret.csv'",
-        "SELECT * FROM read_text('{folder}/secret.csv')",
-        "SELECT * FROM read_parquet('{folder}/secret.parquet')",
-        "SELECT * FROM parquet_metadata('{folder}/secret.parquet')",
-        "SELECT * FROM glob('{folder}/*')",
-        "SELECT * FROM query('SELECT * FROM read_text(''{folder}/secret.csv'')')",
-        "COPY posts TO '{folder}/stolen.csv'",
-        "ATTACH '{folder}/new.duckdb'",
-        "EXPORT DATABASE '{folder}/export'",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        "SET enable_external_access = true",
-        "RESET allowed_paths",
-        "SET allowed_directories = ['/']",
-        "SELECT * FROM mine",
-        "SELECT 1; SELECT 2",
-        "SELECT 1; COPY posts TO '{folder}/stolen.csv'",
-    ],
-)
+@pytest.mark.parametrize("query", [
+    "SELECT * FROM read_csv('{folder}/secret.csv')", "SELECT * FROM '{folder}/secret.csv'",
+    "SELECT * FROM read_text('{folder}/secret.csv')", "SELECT * FROM read_parquet('{folder}/secret.parquet')",
+    "SELECT * FROM parquet_metadata('{folder}/secret.parquet')", "SELECT * FROM glob('{folder}/*')",
+    "SELECT * FROM query('SELECT * FROM read_text(''{folder}/secret.csv'')')", "COPY posts TO '{folder}/stolen.csv'",
+    "ATTACH '{folder}/new.duckdb'", "EXPORT DATABASE '{folder}/export'", "INSTALL httpfs", "LOAD httpfs",
+    "SET enable_external_access = true", "RESET allowed_paths", "SET allowed_directories = ['/']", "SELECT * FROM mine",
+    "SELECT 1; SELECT 2", "SELECT 1; COPY posts TO '{folder}/stolen.csv'",
+])  # fmt: skip
 def test_it_reads_and_writes_nothing_else(tmp_path, secret, query):
     archive = filled(tmp_path / "history")
     mine = pd.DataFrame({"key": ["vb_live_1"]})  # a frame of the caller's

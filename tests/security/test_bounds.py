@@ -128,16 +128,11 @@ def test_a_write_whose_answer_is_too_large_has_its_status():
         _ = reply.data
 
 
-@pytest.mark.parametrize(
-    ("body", "encoding", "error"),
-    [
-        (b"not gzip", "gzip", TransportError),
-        (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", TransportError),
-        (zlib.compress(b"{}"), "deflate", DecodeError),
-        (b"{}", "br", DecodeError),
-        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
-    ],
-)
+@pytest.mark.parametrize(("body", "encoding", "error"), [
+    (b"not gzip", "gzip", TransportError), (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", TransportError),
+    (zlib.compress(b"{}"), "deflate", DecodeError), (b"{}", "br", DecodeError),
+    (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
+])  # fmt: skip
 def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body, encoding, error):
     with serve(answer(body, Content_Encoding=encoding)) as server, pytest.raises(error):
         asked(server.url, lambda client: client.identity())

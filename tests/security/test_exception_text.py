@@ -47,17 +47,10 @@ def refused(body: Any, **headers: str) -> ApiError:
     return error
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"error": {"code": EVIL, "message": EVIL}},
-        {"error": EVIL},
-        {"message": EVIL},
-        {"error": EVIL, "message": EVIL},
-        [EVIL],
-        EVIL,
-    ],
-)
+@pytest.mark.parametrize("body", [
+    {"error": {"code": EVIL, "message": EVIL}}, {"error": EVIL}, {"message": EVIL}, {"error": EVIL, "message": EVIL},
+    [EVIL], EVIL,
+])  # fmt: skip
 def test_an_exception_is_text(body):
     error = refused(body, x_request_id=EVIL)
     for text in (str(error), repr(error), error.code, error.request_id or "", "".join(error._render_traceback_())):

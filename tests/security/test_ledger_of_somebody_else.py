@@ -19,14 +19,10 @@ from voxops.ledger.ledger import Ledger
 
 CHANGES = {
     "a delete of an account": "method = 'DELETE', path = '/v1/accounts/acc_1'",
-    "a new webhook": "path = '/v1/webhooks', body = json('{}')",
-    "another post": "path = '/v1/posts/post_x/retry'",
-    "another row": "identity = 'mine'",
-    "another attempt": "attempt = 7",
-    "other bytes": "body = json('{\"media\":[]}')",
-    "another act": "act = 'cancel'",
-    "no act": "act = 'boost'",
-}
+    "a new webhook": "path = '/v1/webhooks', body = json('{}')", "another post": "path = '/v1/posts/post_x/retry'",
+    "another row": "identity = 'mine'", "another attempt": "attempt = 7",
+    "other bytes": "body = json('{\"media\":[]}')", "another act": "act = 'cancel'", "no act": "act = 'boost'",
+}  # fmt: skip
 
 
 @pytest.fixture

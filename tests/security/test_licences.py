@@ -28,18 +28,11 @@ def test_every_licence_of_the_base_installation_is_known(capsys):
     assert capsys.readouterr().out.rstrip().endswith("all licences known")
 
 
-@pytest.mark.parametrize(
-    ("licence", "read"),
-    [
-        ("MIT", False),
-        ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", False),
-        ("MIT License; Apache Software License", False),
-        ("GPL-3.0-or-later", True),
-        ("MIT AND AGPL-3.0-only", True),
-        ("Proprietary", True),
-        ("", True),
-    ],
-)
+@pytest.mark.parametrize(("licence", "read"), [
+    ("MIT", False), ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", False),
+    ("MIT License; Apache Software License", False), ("GPL-3.0-or-later", True), ("MIT AND AGPL-3.0-only", True),
+    ("Proprietary", True), ("", True),
+])  # fmt: skip
 def test_a_licence_that_is_not_on_the_list_must_be_read(licence, read):
     assert licences.unknown(licence) is read
 

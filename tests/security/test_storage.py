@@ -21,26 +21,17 @@ SIGNATURE = "c0ffee5161a7012e"
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
 
 
-@pytest.mark.parametrize(
-    ("url", "api", "host"),
-    [
-        ("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=1", AWAY, "bucket.s3.amazonaws.com"),
-        ("https://bucket.s3.amazonaws.com/key", HERE, "bucket.s3.amazonaws.com"),
-        ("http://127.0.0.1:9000/key", HERE, "127.0.0.1"),
-        ("http://localhost:9000/key", "http://[::1]:80", "localhost"),
-        ("http://127.0.0.1:9000/key", AWAY, None),
-        ("http://localhost/admin", AWAY, None),
-        ("http://[::1]:2375/containers/create", AWAY, None),
-        ("http://storage.example/key", HERE, None),
-        ("https://user:word@storage.example/key", AWAY, None),
-        ("https://storage.example\\@evil.example/", AWAY, None),
-        ("https://[::1].evil.example/", AWAY, None),
-        ("https://stor\u200bage.example/key", AWAY, None),
-        ("https://storage.example/\r\nHost: x", AWAY, None),
-        ("ftp://storage.example", AWAY, None),
-        ("https://" + "a" * 70_000, AWAY, None),
-    ],
-)
+@pytest.mark.parametrize(("url", "api", "host"), [
+    ("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=1", AWAY, "bucket.s3.amazonaws.com"),
+    ("https://bucket.s3.amazonaws.com/key", HERE, "bucket.s3.amazonaws.com"),
+    ("http://127.0.0.1:9000/key", HERE, "127.0.0.1"), ("http://localhost:9000/key", "http://[::1]:80", "localhost"),
+    ("http://127.0.0.1:9000/key", AWAY, None), ("http://localhost/admin", AWAY, None),
+    ("http://[::1]:2375/containers/create", AWAY, None), ("http://storage.example/key", HERE, None),
+    ("https://user:word@storage.example/key", AWAY, None), ("https://storage.example\\@evil.example/", AWAY, None),
+    ("https://[::1].evil.example/", AWAY, None), ("https://stor\u200bage.example/key", AWAY, None),
+    ("https://storage.example/\r\nHost: x", AWAY, None), ("ftp://storage.example", AWAY, None),
+    ("https://" + "a" * 70_000, AWAY, None),
+])  # fmt: skip
 def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, host):
     if host is not None:
         assert upload_host(url, api=api) == host

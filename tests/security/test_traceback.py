@@ -63,22 +63,12 @@ def run() -> Iterator[Callable[[Callable[[AsyncClient], Any]], Any]]:
 
 
 HOSTS = [
-    "https://api.vox\u200bburst.io",
-    "https://api.vox\u00adburst.io",
-    "http://[::1].evil.example",
-    "https://[::1].evil.example",
-    "https://api.voxburst.io\u202e",
-    "https://xn--zz--.example",
-    "https://" + "a" * 70_000 + ".example",
-    "https://api.voxburst.io/" + "a" * 70_000,
-    "https://\ud83d.example",
-    "https://a.example\\@b.example",
-    "https://a.example:99999",
-    "https://ex ample.com",
-    "https://a..example",
-    "https://%zz.example",
-    "https://" + "é" * 80 + ".example",
-]
+    "https://api.vox\u200bburst.io", "https://api.vox\u00adburst.io", "http://[::1].evil.example",
+    "https://[::1].evil.example", "https://api.voxburst.io\u202e", "https://xn--zz--.example",
+    "https://" + "a" * 70_000 + ".example", "https://api.voxburst.io/" + "a" * 70_000, "https://\ud83d.example",
+    "https://a.example\\@b.example", "https://a.example:99999", "https://ex ample.com", "https://a..example",
+    "https://%zz.example", "https://" + "é" * 80 + ".example",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", HOSTS, ids=range(len(HOSTS)))

@@ -106,24 +106,16 @@ def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
     assert len(findings(empty)) == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no column row_id, content, accounts, scheduled_for"),
-        (
-            "row_id,text\n1,2",
-            r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}",
-        ),
-        (HEADER + ",content\n", "column content more than once"),
-        (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
-        (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
-        ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for its source file"),
-        ("\ufeff\n <HTML><body><table>", "is an HTML page, .*save it as xlsx"),
-        ("<!DOCTYPE html>\n<html>", "is an HTML page"),
-        ('<?xml version="1.0"?><Workbook/>', "is XML; open it in Excel"),
-        (r"{\rtf1 row_id", "is a text document"),
-    ],
-)
+@pytest.mark.parametrize(("text", "words"), [
+    ("", "no column row_id, content, accounts, scheduled_for"),
+    ("row_id,text\n1,2", r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}"),
+    (HEADER + ",content\n", "column content more than once"), (HEADER + "\na,b,c,d,e,f,g,h\n", "row 2 has more cells"),
+    (HEADER + "\n" + "x" * 200_000, "not a CSV file"),
+    ("%PDF-1.7\n%\n", r"sheet\.csv is a PDF; ask for its source file"),
+    ("\ufeff\n <HTML><body><table>", "is an HTML page, .*save it as xlsx"),
+    ("<!DOCTYPE html>\n<html>", "is an HTML page"), ('<?xml version="1.0"?><Workbook/>', "is XML; open it in Excel"),
+    (r"{\rtf1 row_id", "is a text document"),
+])  # fmt: skip
 def test_what_is_no_campaign_is_refused_in_words(tmp_path, text, words):
     with pytest.raises(PlanError, match=words):
         read_campaign(written(tmp_path, text))
@@ -231,16 +223,9 @@ def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
         read_campaign(path, header=3)
 
 
-@pytest.mark.parametrize(
-    ("media", "fits"),
-    [
-        ("spring.jpg", False),
-        ("a b/Film.MOV", False),
-        ("media_1", True),
-        ("https://x.example/a.jpg", True),
-        ("x.y", True),
-    ],
-)
+@pytest.mark.parametrize(("media", "fits"), [
+    ("spring.jpg", False), ("a b/Film.MOV", False), ("media_1", True), ("https://x.example/a.jpg", True), ("x.y", True),
+])  # fmt: skip
 def test_the_name_of_a_file_is_no_media(media, fits):
     assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["media_file_name"])
 
@@ -260,21 +245,14 @@ def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
 NAMES = "row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
 
 
-@pytest.mark.parametrize(
-    ("heads", "columns", "words"),
-    [
-        ("Text,Kanal,Tag,Uhrzeit", {"Text": "content", "Kanal": "accounts", "Tag": "date", "Uhrzeit": "time"}, [NAMES]),
-        ("Text,Kanal,date,time,Owner", {"Text": "content", "Kanal": "accounts"}, ["has no column row_id.", NAMES]),
-        ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
-        ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
-        ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
-        (
-            "row_id,content,accounts,date",
-            {},
-            ["no column scheduled_for.", "are in two columns, call them date and time"],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("heads", "columns", "words"), [
+    ("Text,Kanal,Tag,Uhrzeit", {"Text": "content", "Kanal": "accounts", "Tag": "date", "Uhrzeit": "time"}, [NAMES]),
+    ("Text,Kanal,date,time,Owner", {"Text": "content", "Kanal": "accounts"}, ["has no column row_id.", NAMES]),
+    ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
+    ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
+    ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
+    ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
+])  # fmt: skip
 def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
     with pytest.raises(PlanError) as refused:
         read_campaign(written(tmp_path, f"{heads}\na,b,c,d"), columns=columns)
@@ -353,32 +331,20 @@ def test_what_is_no_text_is_not_posted_as_python_writes_it(content):
     assert codes(frame) == []
 
 
-@pytest.mark.parametrize(
-    ("cells", "code"),
-    [
-        ({"row_id": None}, "row_id_missing"),
-        ({"content": None}, "content_required"),
-        ({"content": "  "}, "content_required"),
-        ({"content": "x" * 10_001, "accounts": "acc_1"}, "content_too_long"),
-        ({"accounts": None}, "account_required"),
-        ({"accounts": " ; "}, "account_required"),
-        ({"accounts": "@brand"}, "account_form"),
-        ({"accounts": "twitter:"}, "account_form"),
-        ({"accounts": "twitter:https://x.com/brand"}, "account_form"),
-        ({"accounts": ":@brand"}, "account_form"),
-        ({"accounts": "twitter:@"}, "account_form"),
-        ({"accounts": "twitter:@a, facebook:@a"}, "account_form"),
-        ({"accounts": "twitter:@a facebook:@a"}, "account_form"),
-        ({"accounts": "Instagram:@brand"}, "media_required"),
-        ({"first_comment": "x" * 2_201}, "comment_too_long"),
-        ({"scheduled_for": None}, "time_missing"),
-        ({"scheduled_for": "2026-03-04 10:00"}, "time_without_offset"),
-        ({"scheduled_for": "2026-03-04T10:00:00"}, "time_without_offset"),
-        ({"scheduled_for": "04.03.2026 10:00"}, "time_ambiguous"),
-        ({"scheduled_for": "tomorrow"}, "time_unreadable"),
-        ({"scheduled_for": "2026-03-02T09:00:00Z"}, "time_past"),
-    ],
-)
+@pytest.mark.parametrize(("cells", "code"), [
+    ({"row_id": None}, "row_id_missing"), ({"content": None}, "content_required"),
+    ({"content": "  "}, "content_required"), ({"content": "x" * 10_001, "accounts": "acc_1"}, "content_too_long"),
+    ({"accounts": None}, "account_required"), ({"accounts": " ; "}, "account_required"),
+    ({"accounts": "@brand"}, "account_form"), ({"accounts": "twitter:"}, "account_form"),
+    ({"accounts": "twitter:https://x.com/brand"}, "account_form"), ({"accounts": ":@brand"}, "account_form"),
+    ({"accounts": "twitter:@"}, "account_form"), ({"accounts": "twitter:@a, facebook:@a"}, "account_form"),
+    ({"accounts": "twitter:@a facebook:@a"}, "account_form"), ({"accounts": "Instagram:@brand"}, "media_required"),
+    ({"first_comment": "x" * 2_201}, "comment_too_long"), ({"scheduled_for": None}, "time_missing"),
+    ({"scheduled_for": "2026-03-04 10:00"}, "time_without_offset"),
+    ({"scheduled_for": "2026-03-04T10:00:00"}, "time_without_offset"),
+    ({"scheduled_for": "04.03.2026 10:00"}, "time_ambiguous"), ({"scheduled_for": "tomorrow"}, "time_unreadable"),
+    ({"scheduled_for": "2026-03-02T09:00:00Z"}, "time_past"),
+])  # fmt: skip
 def test_each_mistake_that_stops_a_row_is_an_error(cells, code):
     assert codes(one(**cells), "error") == [code]
     (line,) = findings(one(**cells), now=NOW).itertuples()
@@ -392,16 +358,10 @@ def test_an_account_with_half_a_surrogate_pair_is_an_error():
     assert codes(frame, "error") == ["account_form"]
 
 
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("2026-03-20", "time_without_hour"),
-        ("20.03.2026", "time_without_hour"),
-        ("2026-02-31", "time_unreadable"),
-        ("03/20/2026 9:00 AM", "time_ambiguous"),
-        ("20.03.2026 09:00", "time_ambiguous"),
-    ],
-)
+@pytest.mark.parametrize(("text", "code"), [
+    ("2026-03-20", "time_without_hour"), ("20.03.2026", "time_without_hour"), ("2026-02-31", "time_unreadable"),
+    ("03/20/2026 9:00 AM", "time_ambiguous"), ("20.03.2026 09:00", "time_ambiguous"),
+])  # fmt: skip
 @pytest.mark.parametrize("arguments", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
 def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, code, arguments):
     """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
@@ -527,18 +487,12 @@ def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_no
     assert states.value_counts().drop("ready").to_dict() == {"missing": 1, "pending": 1, "failed": 1}
 
 
-@pytest.mark.parametrize(
-    "otherwise",
-    [
-        {},
-        {"accounts": "facebook:@alder;linkedin:@alder"},
-        {"accounts": "linkedin:@alder;facebook:@alder;facebook:@alder"},
-        {"content": "Caf\u00e9  for all "},
-        {"content": "Cafe\u0301 for all"},
-        {"content": "Caf\u00e9\r\nfor all"},
-        {"scheduled_for": "2027-03-10T09:00:00+01:00"},
-    ],
-)
+@pytest.mark.parametrize("otherwise", [
+    {}, {"accounts": "facebook:@alder;linkedin:@alder"},
+    {"accounts": "linkedin:@alder;facebook:@alder;facebook:@alder"}, {"content": "Caf\u00e9  for all "},
+    {"content": "Cafe\u0301 for all"}, {"content": "Caf\u00e9\r\nfor all"},
+    {"scheduled_for": "2027-03-10T09:00:00+01:00"},
+])  # fmt: skip
 def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherwise):
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = findings(sheet)
@@ -736,16 +690,10 @@ def some_sheet(**columns):
     return pd.DataFrame([{**row, **columns}])
 
 
-@pytest.mark.parametrize(
-    ("column", "meant"),
-    [
-        ("medai", "media"),
-        ("First coment", "first_comment"),
-        ("Tag", "tags"),
-        ("contenttype", "content_type"),
-        ("attempts", "attempt"),
-    ],
-)
+@pytest.mark.parametrize(("column", "meant"), [
+    ("medai", "media"), ("First coment", "first_comment"), ("Tag", "tags"), ("contenttype", "content_type"),
+    ("attempts", "attempt"),
+])  # fmt: skip
 @pytest.mark.parametrize("judge", [findings, partial(plan_create, key="row_id")])
 def test_a_column_that_nearly_is_ours_is_warned_of_and_those_of_one_s_own_are_not(judge, column, meant):
     with pytest.warns(UserWarning, match=f"^column '{column}' is ignored; if you mean '{meant}', rename it"):
