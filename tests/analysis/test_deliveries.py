@@ -8,6 +8,7 @@ from functools import reduce
 from itertools import pairwise
 from math import ceil
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -295,6 +296,8 @@ def test_an_outage_that_goes_on_has_not_recovered_and_one_healed_by_retries_lost
     (found,) = outages(log).to_dict("records")
     assert found["recovered_at"] is pd.NaT
     assert (found["lost"], found["symptom"]) == (0, "delivered by retries")
+    (found,) = outages(log_of(*[{**BAD, "statusCode": None, "error": None}] * 7)).to_dict("records")
+    assert (found["lost"], found["symptom"]) == (7, "no answer")
 
 
 def test_single_failures_are_never_an_outage_however_many():
@@ -370,6 +373,47 @@ def test_duplicates_are_recognised_by_their_evidence():
     ]  # fmt: skip
     assert found["delivery_ids"].tolist() == [("a", "b"), ("c", "d"), ("e", "e")]
     assert duplicates(log, possible=False)["evidence"].tolist() == ["same event", "same delivery"]
+
+
+DELIVERY = st.fixed_dictionaries({
+    "webhookId": st.sampled_from(["w", "v"]), "eventType": st.sampled_from(["post.published", "post.failed"]), "at": st.integers(0, 2),
+    "success": st.sampled_from([True, False, None]), "statusCode": st.sampled_from([200, 500, 422, 408, 429, None]),
+    "responseBody": st.sampled_from(['{"received":"evt_1"}', "evt_2", "OK", None]),
+})  # fmt: skip
+NAMED = "named AS (SELECT *, nullif(regexp_extract(coalesce(response_body, ''), 'evt_\\w+'), '') AS event FROM log)"
+COPIES = f"""
+    WITH {NAMED}, once AS (SELECT * FROM named QUALIFY row_number() OVER (PARTITION BY delivery_id) = 1)
+    SELECT 'same delivery' AS evidence, count(*) AS copies, count(*) FILTER (success) AS delivered
+    FROM named GROUP BY delivery_id HAVING count(*) > 1
+    UNION ALL
+    SELECT 'same event', count(*), count(*) FILTER (success) FROM once WHERE event IS NOT NULL GROUP BY webhook_id, event HAVING count(*) > 1
+    UNION ALL
+    SELECT 'same instant', count(*), count(*) FILTER (success) FROM once GROUP BY webhook_id, event_type, created_at
+    HAVING count(*) > 1 AND count(DISTINCT event) <= 1 AND count(event) < count(*)
+"""
+LOST = f"""
+    WITH {NAMED}
+    SELECT DISTINCT delivery_id, CASE WHEN status_code BETWEEN 400 AND 499 AND status_code NOT IN (408, 429) THEN 'rejected'
+                                      WHEN status_code IS NULL THEN 'no_answer' ELSE 'receiver_failed' END AS why
+    FROM named AS n WHERE NOT success
+    AND NOT EXISTS (SELECT 1 FROM named AS m WHERE m.success AND m.webhook_id = n.webhook_id AND m.event = n.event)
+"""
+
+
+@given(st.lists(DELIVERY, max_size=12), st.integers(0, 3))
+def test_sql_finds_the_same_copies_and_losses(rows, twice):
+    log = log_of(*map(dict, rows))
+    log = pd.concat([log, log.head(twice)], ignore_index=True)  # a page that was listed twice
+    with duckdb.connect() as connection:
+        connection.register("log", log)
+        copies, losses = (set(map(tuple, connection.execute(query).fetchall())) for query in (COPIES, LOST))
+        number = len(connection.execute(COPIES).fetchall())
+    found, missing = duplicates(log), deliveries.lost(log, now=pd.Timestamp("2026-03-03T12:00Z"))
+    assert set(found[["evidence", "copies", "delivered"]].itertuples(index=False, name=None)) == copies
+    assert len(found) == number
+    assert set(missing[["delivery_id", "reason_code"]].itertuples(index=False, name=None)) == losses
+    assert missing["delivery_id"].is_unique
+    assert missing["created_at"].is_monotonic_increasing
 
 
 def test_a_word_of_the_receivers_own_is_no_event():
