@@ -87,9 +87,6 @@ def log() -> pd.DataFrame:
     return history(20_000)
 
 
-# --- by hand -----------------------------------------------------------------------------------------------------------------
-
-
 def test_counts_rates_and_quantiles_of_a_log_that_fits_on_a_page():
     log = log_of(
         {"latencyMs": 10}, {"latencyMs": 20, "retryCount": 2}, {**BAD, "latencyMs": 30, "retryCount": 5}, {**FLIGHT, "retryCount": 1},
@@ -188,9 +185,6 @@ def test_missing_columns_are_named():
         merge([])
 
 
-# --- days and hours -------------------------------------------------------------------------------------------------------
-
-
 def test_a_day_is_a_day_of_the_place_also_when_the_clock_changes():
     hours = pd.date_range("2026-03-28T00:00Z", "2026-03-30T23:00Z", freq="h", unit="us")
     log = history(len(hours)).assign(created_at=hours)
@@ -245,9 +239,6 @@ def test_a_day_that_has_no_midnight_begins_when_it_begins_and_one_that_has_two_a
     assert [time.isoformat() for time in stats["day"]] == ["2026-11-01T00:00:00-04:00"]
 
 
-# --- the same numbers everywhere ------------------------------------------------------------------------------------------
-
-
 @given(st.lists(st.integers(0, 400), max_size=5), st.sampled_from(BY), st.integers(0, 3), st.randoms())
 def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng):
     whole = history(400, seed, days=3)
@@ -268,9 +259,6 @@ def test_quantiles_are_nearest_ranks_of_the_sorted_latencies(latencies):
     for name, share in (("p50_ms", Fraction(1, 2)), ("p95_ms", Fraction(19, 20)), ("p99_ms", Fraction(99, 100))):
         expected = known[ceil(share * len(known)) - 1] if known else None
         assert (None if pd.isna(stats[name]) else stats[name]) == expected
-
-
-# --- outages -----------------------------------------------------------------------------------------------------------------
 
 
 def test_an_outage_is_found_with_its_edges_and_its_symptom():
@@ -347,9 +335,6 @@ def test_stretches_are_the_maximal_ones_by_definition(scores):
 @pytest.mark.parametrize("pattern", [[-1], [1], [1, -1], [1, -1, -1], [1, 1, -1], [-1] * 9 + [1]])
 def test_finding_stretches_takes_time_in_proportion(pattern):
     assert len(_maximal(pattern * (600_000 // len(pattern)))) <= 300_000
-
-
-# --- duplicates and losses -----------------------------------------------------------------------------------------------------
 
 
 def test_duplicates_are_recognised_by_their_evidence():
@@ -494,9 +479,6 @@ def test_days_are_those_of_the_workspace_unless_another_zone_is_named(log):
     finally:
         del log.attrs["tz"]
     assert str(deliveries.stats(log, "day")["day"].dtype) == "datetime64[us, UTC]"
-
-
-# --- joined --------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,6 @@ def failed(*errors, status="failed", platform="twitter"):
     )
 
 
-# --- the table --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("code", PUBLISHED)
 def test_each_published_code_has_a_rule_with_the_published_retryability(code):
     rule = find_rule(code, "twitter", "whatever the message says: rate limit, timeout")
@@ -104,9 +101,6 @@ def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, 
     assert said.verdict == verdict
     assert said.retryable is False
     assert said.remedy.endswith("(a guess from the message)") == (message != "the moon is full")
-
-
-# --- verdicts by status -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("status", "post_status", "verdict", "has_cause"), [
@@ -169,13 +163,6 @@ def test_a_frame_that_has_lost_when_it_was_read_was_not_read_before_its_latest_c
     assert triage(both.assign(updated_at=both["updated_at"].max()))["verdict"].tolist() == ["wait", "wait"]
 
 
-def test_what_waits_for_its_time_is_never_stuck():
-    assert triage(under_way(STUCK, status="pending", post_status="scheduled"))["cause"].isna().all()
-
-
-# --- fingerprints -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("message", "cause"), [
     ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
     ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
@@ -229,9 +216,6 @@ def test_hostile_messages_take_no_time(part):
         message = part * (1_000_000 // len(part))
         assert message_template(message) == message_template(message[:10_000]), "what goes on for ever is one message"
         assert len(message_template(message)) <= 120
-
-
-# --- frames -----------------------------------------------------------------------------------------------------------------
 
 
 def test_triage_adds_four_columns_and_changes_nothing_else():
@@ -337,14 +321,6 @@ def test_forms_of_causes_that_there_are_not_are_refused():
     with pytest.raises(ConfigError, match="by= or against="):
         causes(triaged, by="week", against="7D")
 
-
-def test_the_analyst_may_overrule_in_pandas():
-    triaged = triage(failed({"code": "E_4711"}))
-    triaged["retryable"] = True
-    assert causes(triaged)["retryable"].tolist() == [1]
-
-
-# --- causes -----------------------------------------------------------------------------------------------------------------
 
 CODES = ["RATE_LIMITED", "TOKEN_EXPIRED", "E_4711", None]
 

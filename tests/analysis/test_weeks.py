@@ -86,12 +86,6 @@ def test_a_frame_that_was_cut_or_ends_early_is_not_compared_as_if_it_were_whole(
             vx.causes(failures(*rows), against=span)
 
 
-def test_empty_weeks_have_the_same_columns():
-    full, empty = vx.causes(failures(("x", 1)), against="7D"), vx.causes(failures(("x", 1)).head(0), against="7D")
-    assert list(full.columns) == list(empty.columns)
-    assert len(empty) == 0
-
-
 class Run:
     """A run as far as it is compared."""
 

@@ -281,9 +281,6 @@ def test_a_slot_is_freed_after_an_error_or_a_cancellation():
     asyncio.run(main())
 
 
-# --- the server's clock ---------------------------------------------------------------------------------------------------------
-
-
 @given(
     st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30),
     st.floats(-1e6, 1e6),
@@ -370,9 +367,6 @@ def test_a_stepped_clock_counts_in_milliseconds():
         asyncio.run(clock.sleep(0.0101))
     assert moved == [0.011] * 3
     assert clock.monotonic() == pytest.approx(0.033)
-
-
-# --- over real sockets ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_429_pauses_every_concurrent_call_once(client, sandbox, clock):

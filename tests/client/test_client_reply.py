@@ -33,8 +33,6 @@ def reply(body: Any, status: int = 200, endpoint: str = "GET /v1/posts", **heade
     return Reply(endpoint, status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
-# --- JSON -----------------------------------------------------------------------------------------------------------------------
-
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -81,8 +79,6 @@ def test_a_single_object_is_taken_bare_or_wrapped():
     with pytest.raises(DecodeError, match="one object"):
         single(reply([1]))
 
-
-# --- errors ---------------------------------------------------------------------------------------------------------------------
 
 KINDS = {
     400: ValidationError, 401: AuthError, 402: AuthError, 403: AuthError, 404: NotFoundError, 409: ConflictError,
@@ -155,8 +151,6 @@ def test_retry_after_is_read():
         found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after, date=now)
         assert isinstance(found, RateLimitError) and found.retry_after == seconds
 
-
-# --- lists ----------------------------------------------------------------------------------------------------------------------
 
 ROWS = [{"id": "a"}, {"id": "b"}]
 

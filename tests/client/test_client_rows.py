@@ -66,9 +66,6 @@ def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox, client
         eventloop.run(client.media.validate("media_of_bulk_1"))
 
 
-# --- reads ----------------------------------------------------------------------------------------------------------------------
-
-
 async def count(pages: AsyncIterator[Page]) -> int:
     return sum([len(page.records) async for page in pages])
 
@@ -111,9 +108,6 @@ def test_the_reads(client, sandbox, world):
     eventloop.run(main())
 
 
-# --- particulars ----------------------------------------------------------------------------------------------------------------
-
-
 def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(client, sandbox, world):
     sandbox.set_switches(publish_on_create=True)
     assert eventloop.run(client.posts.create(world.fields()))["status"] == "draft"
@@ -133,8 +127,6 @@ def test_a_stale_version_is_a_conflict(client, sandbox, world):
 
     eventloop.run(main())
 
-
-# --- limits ---------------------------------------------------------------------------------------------------------------------
 
 NAIVE = datetime(2026, 4, 1, 9)
 
@@ -285,9 +277,6 @@ def test_limits_are_checked_before_anything_is_sent(client, what, call):
     with pytest.raises(ValidationError, match=what) as caught:
         eventloop.run(main())
     assert caught.value.status == 0 and client.requests == 0
-
-
-# --- assumptions ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("kind", "record", "status"), [

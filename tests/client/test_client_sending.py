@@ -11,12 +11,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
 from voxops.api.matrix import may_resend
-from voxops.client import AsyncClient, PostFields
+from voxops.client import AsyncClient, PostFields, _calls
+from voxops.client._calls import KeyBook, freeze
 from voxops.connection import _identity
 from voxops.errors import (
     ConfigError,
@@ -30,8 +33,6 @@ from voxops.errors import (
 from voxops.loading.accounts import check_up
 
 Write = Callable[[AsyncClient], Coroutine[Any, Any, Any]]
-
-# --- reads ----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [
@@ -69,9 +70,6 @@ def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
 
     ids = eventloop.run(main())
     assert len(ids) == len(set(ids)) == 500 and client.requests == 6
-
-
-# --- writes ---------------------------------------------------------------------------------------------------------------------
 
 
 def fields(**more: Any) -> PostFields:
@@ -163,9 +161,6 @@ def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait
     assert len(sandbox.effects("post.create")) == 1
 
 
-# --- batch ----------------------------------------------------------------------------------------------------------------------
-
-
 def operation(number: int, **more: Any) -> dict[str, Any]:
     return {
         "id": f"op-{number}",
@@ -205,8 +200,6 @@ def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations,
         eventloop.run(client.batch(operations))
     assert client.requests == 0
 
-
-# --- planned acts ---------------------------------------------------------------------------------------------------------------
 
 KEY = "00000000-0000-4000-8000-000000000001"
 
@@ -321,9 +314,6 @@ def test_no_caller_swallows_a_pause_that_is_too_long(sandbox, tmp_path):
     assert sandbox.requests(acting=True) == []
 
 
-# --- many at once ---------------------------------------------------------------------------------------------------------------
-
-
 def test_concurrency_is_limited_before_the_pool(sandbox):
     sandbox.add_fault(Fault("delay", path="/v1/auth/me", seconds=0.05, times=None))
 
@@ -362,9 +352,6 @@ def test_a_client_works_on_in_a_forked_process(client):
     os.close(reading)
     os.close(writing)
     assert eventloop.run(client.identity())["plan"] == "PRO"
-
-
-# --- the last instant -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_try_whose_precondition_fails_is_not_sent(client, sandbox):
@@ -433,3 +420,55 @@ def test_certificates_that_can_not_be_read_are_named_by_their_variable(tmp_path,
         ConfigError, match=r"^SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
     ):
         AsyncClient("vb_live_of_nobody_at_all", url="https://127.0.0.1:9")
+
+
+frozen = st.builds(
+    lambda method, path, body: (method, path, body),
+    st.sampled_from(["POST", "PATCH", "DELETE"]),
+    st.sampled_from(["/v1/posts", "/v1/posts/a", "/v1/media"]),
+    st.one_of(st.none(), st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), max_size=2)),
+)
+
+
+@given(first=frozen, second=frozen)
+def test_a_key_belongs_to_one_request_however_often_it_is_sent(first, second):
+    book = KeyBook()
+    for _ in range(3):
+        book.check(freeze(first[0], first[1], json=first[2], key="the-key-1"))
+    other = freeze(second[0], second[1], json=second[2], key="the-key-1")
+    if first == second:
+        book.check(other)
+        return
+    with pytest.raises(ConflictError) as caught:
+        book.check(other)
+    assert (caught.value.status, caught.value.code) == (0, "IDEMPOTENCY_CONFLICT")
+    assert "the-key-1" not in str(caught.value)
+    book.check(freeze(second[0], second[1], json=second[2], key="the-key-2"))
+
+
+def test_the_same_json_in_another_order_is_the_same_request():
+    book = KeyBook()
+    book.check(freeze("POST", "/v1/posts", json={"a": 1, "b": 2}, key="k"))
+    book.check(freeze("POST", "/v1/posts", json={"b": 2, "a": 1}, key="k"))
+
+
+def test_a_request_without_a_key_is_not_checked():
+    book = KeyBook()
+    book.check(freeze("POST", "/v1/posts", json={"a": 1}))
+    book.check(freeze("POST", "/v1/posts", json={"a": 2}))
+
+
+def test_only_the_latest_keys_are_remembered(monkeypatch):
+    monkeypatch.setattr(_calls, "_REMEMBERED", 2)
+    book = KeyBook()
+    for key in ("k1", "k2", "k1", "k3"):  # k2 is the least recently used
+        book.check(freeze("POST", "/v1/posts", json={"key": key}, key=key))
+    book.check(freeze("POST", "/v1/posts", json={"another": 1}, key="k2"))
+    with pytest.raises(ConflictError):
+        book.check(freeze("POST", "/v1/posts", json={"another": 1}, key="k3"))
+
+
+def test_a_body_that_can_not_be_encoded_is_refused():
+    with pytest.raises(ValidationError) as caught:
+        freeze("POST", "/v1/posts", json={"a": object()})
+    assert caught.value.status == 0

@@ -227,9 +227,6 @@ def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, tmp_path,
     assert (second.reused, bodies) == (arrived, [] if arrived else [photo.read_bytes()])
 
 
-# --- many -----------------------------------------------------------------------------------------------------------------------
-
-
 def test_a_failed_file_does_not_stop_the_others(client, sandbox, photos, tmp_path):
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "notes.doc").write_bytes(b"x")
@@ -343,9 +340,6 @@ def test_an_error_that_affects_every_file_ends_the_batch(sandbox, photos):
 def test_the_same_file_twice_is_one_upload(client, sandbox, photo):
     one, two = eventloop.run(client.uploads.send_all([photo, str(photo)]))
     assert one == two and len(puts(sandbox)) == 1
-
-
-# --- files and addresses --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "kind"), [

@@ -137,13 +137,6 @@ def test_columns_of_pyarrow_come_back_as_pandas_own():
     pd.testing.assert_frame_equal(again, pd.DataFrame(own), check_column_type=False)
 
 
-def test_a_float_nullable_column_keeps_nan_and_na_apart():
-    array = pd.arrays.FloatingArray(np.array([np.nan, 0.0, 1.0]), np.array([False, True, False]))
-    again = unpack(pack(pd.DataFrame({"x": array})))["x"].array
-    assert again._mask.tolist() == [False, True, False]
-    assert np.isnan(again._data[0])
-
-
 @pytest.mark.parametrize(("frame", "words"), [
     (pd.DataFrame({"x": pd.period_range("2026", periods=2, freq="D")}), "Column 'x': A column of dtype period"),
     (pd.DataFrame({"x": [object()]}), "Column 'x': A value of type object"),

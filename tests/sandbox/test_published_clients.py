@@ -28,9 +28,6 @@ def item(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
     return {"content": "Fresh", "accountIds": [account(sandbox)], **more}
 
 
-# -- A: old names of posts, connecting, webhooks ----------------------------------------------------------------------------
-
-
 def test_a_connects_with_the_platform_in_the_body(sandbox, api):
     begun = api.post("/v1/accounts/connect", json={"platform": "twitter"})
     assert begun.status_code == 200
@@ -105,9 +102,6 @@ def test_a_tunnel_is_answered_with_a_word(api):
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NOT_IMPLEMENTED")
 
 
-# -- C: media, bulk, connecting with an address to come back to ---------------------------------------------------------------
-
-
 def test_c_is_sent_back_to_its_address(api):
     back = "http://127.0.0.1:8976/callback?flow=7"
     begun = api.post("/v1/accounts/connect/threads", json={"callbackUrl": back}).json()
@@ -115,9 +109,6 @@ def test_c_is_sent_back_to_its_address(api):
     assert (there.netloc, there.path) == ("127.0.0.1:8976", "/callback")
     assert parse_qs(there.query)["flow"] == ["7"]
     assert parse_qs(there.query)["state"] == [begun["state"]]
-
-
-# -- B and all: posts ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
@@ -184,8 +175,6 @@ def test_posts_are_approved_rejected_and_archived(sandbox, api):
         "post.create", "post.submit", "post.reject", "post.submit", "post.approve", "post.archive", "post.unarchive",
     ]  # fmt: skip
 
-
-# -- analytics: A, B and C each read one answer -------------------------------------------------------------------------------------
 
 METRICS = {"impressions", "reach", "engagements", "likes", "comments", "shares", "clicks", "saves"}
 

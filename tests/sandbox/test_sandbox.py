@@ -14,8 +14,6 @@ from tests.virtual import until
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxburst_sandbox.world import iso
 
-# -- lists ------------------------------------------------------------------------------------------------------------
-
 
 def test_a_list_is_walked_once_newest_first_in_both_spellings(api):
     first = api.get("/posts", params={"limit": 7}).json()
@@ -62,9 +60,6 @@ def test_posts_are_filtered_by_platform_account_and_time(api):
 def test_wrong_queries_are_refused(api, params, code):
     answer = api.get("/posts", params=params)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
-
-
-# -- the seeded campaign ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.release) for seed in (1, 42))])
@@ -121,9 +116,6 @@ def test_the_history_has_a_bad_hour_a_lost_day_and_deliveries_that_never_arrived
     assert max(doubled.values()) == 2
 
 
-# -- who may do what --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic vb_test_sandbox"}])
 def test_a_wrong_key_is_401_and_is_not_written_down(sandbox, header):
     answer = httpx.get(sandbox.url + "/v1/posts", headers=header, trust_env=False)
@@ -166,9 +158,6 @@ def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
 def test_what_is_not_there(api, path, status, code):
     answer = api.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-
-
-# -- pace and time ----------------------------------------------------------------------------------------------------
 
 
 def test_the_rate_limit_is_shown_and_kept():
@@ -288,9 +277,6 @@ def test_a_reset_is_the_beginning_again(sandbox, api):
     assert api.get("/posts", params={"limit": 100}).content == before
     sandbox.reset(empty=True)
     assert walk(api, "/posts") == []
-
-
-# -- readings of the contract -----------------------------------------------------------------------------------------
 
 
 def test_switches_change_the_shapes(sandbox, api):

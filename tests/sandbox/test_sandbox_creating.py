@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from tests.sandbox.support import KEY, account, draft, walk
 
-# -- creating ---------------------------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(("change", "code", "field"), [
     ({"content": ""}, "VALIDATION_ERROR", "content"), ({"content": 5}, "VALIDATION_ERROR", "content"),
@@ -134,9 +132,6 @@ def test_a_batch_with_odd_headers_is_refused(sandbox, api):
         answer = api.post("/batch", json={"operations": [operation]})
         assert (answer.status_code, answer.json()["error"]["details"]["field"]) == (400, "operations[0]")
     assert api.post("/batch", json={"operations": [operation | {"headers": None}]}).status_code == 207
-
-
-# -- idempotency keys -------------------------------------------------------------------------------------------------
 
 
 def test_the_same_key_replays_the_answer_without_running_again(sandbox, api):

@@ -57,9 +57,6 @@ def failed(sandbox: Sandbox) -> tuple[str, str]:
     raise AssertionError("the campaign has no lone passing failure")
 
 
-# -- lists ----------------------------------------------------------------------------------------------------------------
-
-
 def test_lists_lag_and_single_reads_are_current(start, api):
     sandbox = start(list_lag_seconds=20)
     key = create(api, sandbox)
@@ -145,9 +142,6 @@ def test_the_date_header_may_be_ahead(start, api):
     assert (shown - sandbox.now()).total_seconds() == 86_400
 
 
-# -- keys -----------------------------------------------------------------------------------------------------------------
-
-
 def test_each_api_key_has_idempotency_keys_of_its_own(start, api):
     sandbox = start()
     headers = {"Idempotency-Key": "same-key-0001"}
@@ -187,9 +181,6 @@ def test_an_injected_answer_keeps_the_key_or_forgets_it(start, api, forget, made
     answers = [api.post("/posts", json=item(sandbox), headers=headers).status_code for _ in range(2)]
     assert answers == [500, 201]
     assert len(sandbox.effects("post.create")) == made
-
-
-# -- queues ---------------------------------------------------------------------------------------------------------------
 
 
 def shown(api: httpx.Client, post_id: str, target_id: str) -> tuple[Any, ...]:
@@ -249,9 +240,6 @@ def test_a_post_withdrawn_while_the_queue_holds_it_does_not_go_out(start, api):
     sandbox.advance(3 * 86_400)
     assert api.get(f"/posts/{key}").json()["status"] == "cancelled"
     assert sandbox.effects("target.publish") == []
-
-
-# -- actors ---------------------------------------------------------------------------------------------------------------
 
 
 def test_actors_edit_withdraw_unpublish_and_delete(start, api):

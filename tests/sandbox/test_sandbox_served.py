@@ -92,6 +92,7 @@ def test_the_page_says_what_is_served_and_what_happened():
         assert len(sandbox.requests()) == before
 
 
+@pytest.mark.release
 def test_the_commands_on_the_page_work():
     with Sandbox(posts=20, deliveries=0, rate_limit=None) as sandbox:
         page = Text(httpx.get(sandbox.url + "/", trust_env=False).text).text

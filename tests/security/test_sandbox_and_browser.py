@@ -107,9 +107,6 @@ def test_storage_and_receiver_are_guarded_too(sandbox, http):
     assert http.put(sandbox.storage_url, headers={"Host": "hooks.aldercoffee.example"}).status_code == 421
 
 
-# -- where a person is sent back to -----------------------------------------------------------------------------------------
-
-
 def connect(sandbox: Sandbox, http: httpx.Client, body: dict) -> dict:
     return http.post(f"{sandbox.url}/v1/accounts/connect/threads", headers=KEY, json=body).json()
 

@@ -53,9 +53,6 @@ def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
     return list(found["code"] if level is None else found.loc[found["level"] == level, "code"])
 
 
-# --- reading ------------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("named", ["Termin", "Termin (Europe/Berlin)", "termin"])
 @pytest.mark.parametrize("tz", [None, "America/New_York"])
 def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path, named, tz):
@@ -212,28 +209,11 @@ def test_a_row_of_heads_that_can_not_be_is_refused(tmp_path):
             read_campaign(path, header=wrong)
 
 
-def test_the_row_of_heads_that_is_named_is_one_that_can_be(tmp_path):
-    lines = ["Plan March,Plan March,Plan March", ",,", "Datum,Beitrag,Kanal", "4.3.2026,Hallo,twitter:@a"]
-    path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(
-        PlanError, match=r"It has: Plan March\. If the heads .* such as read_campaign\(path, header=3\)\."
-    ):
-        read_campaign(path)
-    with pytest.raises(PlanError, match="It has: Datum, Beitrag, Kanal"):
-        read_campaign(path, header=3)
-
-
 @pytest.mark.parametrize(("media", "fits"), [
     ("spring.jpg", False), ("a b/Film.MOV", False), ("media_1", True), ("https://x.example/a.jpg", True), ("x.y", True),
 ])  # fmt: skip
 def test_the_name_of_a_file_is_no_media(media, fits):
     assert findings(one().assign(media=media))["code"].tolist() == ([] if fits else ["media_file_name"])
-
-
-def test_a_column_that_is_named_by_its_number_is_refused_in_words(tmp_path):
-    path = written(tmp_path, HEADER + "\n")
-    with pytest.raises(PlanError, match=r"columns= names 0, 1, which .* does not have"):
-        read_campaign(path, columns={0: "row_id", 1: "content"})  # type: ignore[dict-item]
 
 
 def test_a_sheet_that_lacks_a_column_is_not_pointed_to_another_row(tmp_path):
@@ -276,16 +256,6 @@ def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
     )
 
 
-def test_a_file_that_is_not_there_is_named_with_the_folder_where_it_was_looked_for(tmp_path, monkeypatch):
-    """As from a notebook, whose folder is another one than that of the project."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError) as refused:
-        read_campaign("data/absent.csv")
-    assert str(refused.value).endswith(f"It was looked for in {tmp_path}.")
-    with pytest.raises(PlanError, match=r"No such file or directory\.$"):
-        read_campaign(tmp_path / "absent.csv")
-
-
 def test_a_file_that_can_not_be_read_is_named(tmp_path):
     with pytest.raises(PlanError, match=r"absent\.csv can't be read"):
         read_campaign(tmp_path / "absent.csv")
@@ -309,9 +279,6 @@ def test_any_text_that_is_written_is_read_back(tmp_path_factory, rows, delimiter
     again = read_campaign(path)
     expected = [[cell if cell.strip() else None for cell in row] for row in frame.itertuples(index=False, name=None)]
     assert again.astype(object).where(again.notna(), None).to_numpy().tolist() == expected
-
-
-# --- checking ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_good_row_is_left_alone():
@@ -408,18 +375,6 @@ def test_two_spellings_of_an_account_are_one():
     assert "media_required" in set(findings(one(accounts="Instagram:brand"))["code"])
 
 
-@pytest.mark.parametrize(
-    "name", ["twitter:@aldercoffee", "twitter:aldercoffee", "Twitter:@AlderCoffee", "TWITTER: aldercoffee "]
-)
-def test_the_check_and_the_api_agree_on_the_spelling_of_accounts(sandbox, name):
-    import voxops as vx
-
-    frame = one(accounts=name)
-    with vx.connect(sandbox=sandbox) as ws:
-        assert ws.check(frame).empty
-    assert findings(frame).empty
-
-
 def test_a_name_that_two_accounts_share_stands_for_neither():
     """Not for the active one either: they may be two pages of one name."""
     names = AccountNames(
@@ -449,9 +404,6 @@ def test_a_content_type_is_one_of_those_that_the_api_knows(kind, fits):
     assert found.empty is fits
     if not fits:
         assert found["code"].tolist() == ["content_type_form"]
-
-
-# --- the sheet of the notebooks ---------------------------------------------------------------------------------------------
 
 
 def test_the_sheet_has_the_mistakes_that_real_sheets_have():
