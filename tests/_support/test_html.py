@@ -94,15 +94,8 @@ def test_a_chat_shows_text_and_calls_nobody():
 def test_durations_are_as_a_person_says_them() -> None:
     seconds = (-1, 0, 89, 90, 3600, 5400, 7200, 200_000)
     assert [safe.duration(each) for each in seconds] == [
-        "0 s",
-        "0 s",
-        "89 s",
-        "2 min",
-        "60 min",
-        "1.5 h",
-        "2 h",
-        "2 days",
-    ]
+        "0 s", "0 s", "89 s", "2 min", "60 min", "1.5 h", "2 h", "2 days",
+    ]  # fmt: skip
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))

@@ -18,15 +18,11 @@ AT = pd.Timestamp("2026-03-02T09:00:00Z")
 
 def log(*rows: tuple[str, str, float, str | None]) -> pd.DataFrame:
     """Deliveries: id, kind of event, seconds after nine, and what was answered."""
-    return pd.DataFrame(
-        {
-            "delivery_id": [row[0] for row in rows],
-            "event_type": [row[1] for row in rows],
-            "created_at": pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC"),
-            "response_body": [row[3] for row in rows],
-            "error": None,
-        }
-    )
+    return pd.DataFrame({
+        "delivery_id": [row[0] for row in rows], "event_type": [row[1] for row in rows],
+        "created_at": pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC"),
+        "response_body": [row[3] for row in rows], "error": None,
+    })  # fmt: skip
 
 
 def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
@@ -34,16 +30,11 @@ def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     from voxops.frames.nested import Target
 
     at = pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC")
-    return pd.DataFrame(
-        {
-            "post_id": [row[0] for row in rows],
-            "status": [row[1] for row in rows],
-            "created_at": pd.DatetimeIndex([AT - pd.Timedelta("1D")] * len(rows)),
-            "updated_at": at,
-            "published_at": at,
-            "targets": [(Target(account_id=row[3]),) for row in rows],
-        }
-    )
+    return pd.DataFrame({
+        "post_id": [row[0] for row in rows], "status": [row[1] for row in rows],
+        "created_at": pd.DatetimeIndex([AT - pd.Timedelta("1D")] * len(rows)), "updated_at": at, "published_at": at,
+        "targets": [(Target(account_id=row[3]),) for row in rows],
+    })  # fmt: skip
 
 
 def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
@@ -148,11 +139,8 @@ def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
         vx.deliveries.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
     empty = vx.deliveries.about_posts(log(), posts=posts())
     assert empty[["post_id", "about", "odds", "why_post"]].dtypes.astype(str).to_list() == [
-        "string",
-        "string",
-        "Float64",
-        "string",
-    ]
+        "string", "string", "Float64", "string",
+    ]  # fmt: skip
 
 
 def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
@@ -160,14 +148,10 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
     owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "linkedin")
     with vx.connect(sandbox=sandbox) as ws:
         start = pd.Timestamp(sandbox.now()) + pd.Timedelta("10min")
-        sheet = pd.DataFrame(
-            {
-                "row_id": range(60),
-                "content": [f"post {number}" for number in range(60)],
-                "accounts": owner,
-                "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
-            }
-        )
+        sheet = pd.DataFrame({
+            "row_id": range(60), "content": [f"post {number}" for number in range(60)], "accounts": owner,
+            "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
+        })  # fmt: skip
         ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         sandbox.advance(3600)
         deliveries = ws.deliveries(since="60D")

@@ -37,23 +37,18 @@ def history(count: int, seed: int = 1, days: int = 30) -> pd.DataFrame:
     hook = rng.integers(0, 3, count)
     latency = (40 + rng.exponential(120, count)).astype(np.int64)
     flight = rng.random(count) < 0.01
-    frame = pd.DataFrame(
-        {
-            "delivery_id": pd.array([f"del_{seed}_{number}" for number in range(count)], "string"),
-            "webhook_id": pd.array([f"wh_{number}" for number in hook], "string"),
-            "event_type": pd.array(rng.choice(EVENTS, count), "string"),
-            "url": pd.array([URLS[number] for number in hook], "string"),
-            "success": pd.arrays.BooleanArray(success & ~flight, flight),
-            "status_code": pd.arrays.IntegerArray(np.where(success, 200, 503), silent | flight),
-            "latency_ms": pd.arrays.IntegerArray(latency, silent | flight),
-            "retry_count": pd.array(
-                np.where(success, rng.geometric(0.9, count) - 1, rng.integers(0, 6, count)), "Int64"
-            ),
-            "error": pd.array(np.where(success | flight, None, "receiver failed"), "string"),
-            "response_body": pd.array([None] * count, "string"),
-            "created_at": created,
-        }
-    )
+    frame = pd.DataFrame({
+        "delivery_id": pd.array([f"del_{seed}_{number}" for number in range(count)], "string"),
+        "webhook_id": pd.array([f"wh_{number}" for number in hook], "string"),
+        "event_type": pd.array(rng.choice(EVENTS, count), "string"),
+        "url": pd.array([URLS[number] for number in hook], "string"),
+        "success": pd.arrays.BooleanArray(success & ~flight, flight),
+        "status_code": pd.arrays.IntegerArray(np.where(success, 200, 503), silent | flight),
+        "latency_ms": pd.arrays.IntegerArray(latency, silent | flight),
+        "retry_count": pd.array(np.where(success, rng.geometric(0.9, count) - 1, rng.integers(0, 6, count)), "Int64"),
+        "error": pd.array(np.where(success | flight, None, "receiver failed"), "string"),
+        "response_body": pd.array([None] * count, "string"), "created_at": created,
+    })  # fmt: skip
     return frame.assign(delivered_at=frame["created_at"].where(frame["success"].fillna(False).astype(bool)))
 
 
@@ -63,17 +58,10 @@ def log_of(*rows: dict) -> pd.DataFrame:
     for number, row in enumerate(rows):
         at = pd.Timestamp("2026-03-01T12:00Z") + pd.Timedelta(minutes=row.pop("at", number))
         record = {"id": f"d{number}", "webhookId": "wh", "url": "https://a.example", "eventType": "post.published"}
-        records.append(
-            {
-                **record,
-                "createdAt": at.isoformat(),
-                "success": True,
-                "retryCount": 0,
-                "statusCode": 200,
-                "latencyMs": 10,
-                **row,
-            }
-        )
+        records.append({
+            **record, "createdAt": at.isoformat(), "success": True, "retryCount": 0, "statusCode": 200, "latencyMs": 10,
+            **row,
+        })  # fmt: skip
     return build("deliveries", records, fetched_at="2026-03-03T12:00:00Z")
 
 
@@ -110,12 +98,8 @@ def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by, log):
         assert len(empty) == 0
     else:
         assert empty.iloc[0].dropna().to_dict() == {
-            "deliveries": 0,
-            "succeeded": 0,
-            "failed": 0,
-            "in_flight": 0,
-            "attempts": 0,
-        }
+            "deliveries": 0, "succeeded": 0, "failed": 0, "in_flight": 0, "attempts": 0,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("find", [outages, duplicates, deliveries.lost])
@@ -451,12 +435,8 @@ def test_lost_deliveries_are_what_redelivery_is_for():
     assert "young" in set(deliveries.lost(log, older_than="1h")["delivery_id"])
     now = pd.Timestamp("2026-03-01T12:30Z")
     assert deliveries.lost(log, now=now, older_than="0h")["delivery_id"].tolist() == [
-        "lost",
-        "rejected",
-        "busy",
-        "early",
-        "silent",
-    ]
+        "lost", "rejected", "busy", "early", "silent",
+    ]  # fmt: skip
     redelivered = vx.plan_redeliver(lost).frame
     assert (redelivered["eligible"] == (lost["reason_code"] != "rejected").to_numpy()).all(), "one rule for both"
     assert lost.attrs["fetched_at"] == log.attrs["fetched_at"]

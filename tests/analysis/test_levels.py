@@ -30,13 +30,10 @@ def delivery(minutes_ago: float, took: float | None = 0.1, url: str = "https://a
     """Created so many minutes ago; arrived after so many minutes, or not at all."""
     created = NOW - minutes_ago * MINUTE
     return {
-        "url": url,
-        "createdAt": created.isoformat(),
-        "success": took is not None,
+        "url": url, "createdAt": created.isoformat(), "success": took is not None,
         "statusCode": 200 if took is not None else 503,
-        "deliveredAt": None if took is None else (created + took * MINUTE).isoformat(),
-        **more,
-    }
+        "deliveredAt": None if took is None else (created + took * MINUTE).isoformat(), **more,
+    }  # fmt: skip
 
 
 def level(frame: pd.DataFrame, **asked: Any) -> dict[str, Any]:

@@ -50,17 +50,13 @@ def watching(count: int) -> dict[str, Any]:
     last = max(ended.values())
     following = next((at for at in rounds if at >= last), rounds[-1])
     return {
-        "posts": len(posts),
-        "requests": len(requests),
-        "per_job": len(requests) / len(posts),
-        "rounds": len(rounds),
-        "bound": sum(math.ceil(each / 100) for each in flying),
-        "polling_each": sum(flying) + len(posts),
+        "posts": len(posts), "requests": len(requests), "per_job": len(requests) / len(posts), "rounds": len(rounds),
+        "bound": sum(math.ceil(each / 100) for each in flying), "polling_each": sum(flying) + len(posts),
         "last_end_s": (last - rounds[0]).total_seconds(),
         "known_after_s": (results["settled_at"].max() - pd.Timestamp(last)).total_seconds(),
         "bound_known_after_s": (following - last).total_seconds(),
         "longest_interval_s": max(((b - a).total_seconds() for a, b in pairwise(rounds)), default=0.0),
-    }
+    }  # fmt: skip
 
 
 def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
@@ -100,15 +96,12 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
     per_minute = Counter(_at(each).replace(second=0, microsecond=0) for each in sending)
     full = sorted(per_minute)[:-1]
     return {
-        "retries": len(acts),
-        "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
-        "requests": len(requests),
-        "reads_per_retry": (len(requests) - len(acts)) / len(acts),
-        "refused_429": sum(each["status"] == 429 for each in requests),
-        "sending_s": seconds,
+        "retries": len(acts), "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
+        "requests": len(requests), "reads_per_retry": (len(requests) - len(acts)) / len(acts),
+        "refused_429": sum(each["status"] == 429 for each in requests), "sending_s": seconds,
         "share_of_ceiling": sum(per_minute[minute] for minute in full) / (limit * len(full)) if full else 1.0,
         "per_minute": [per_minute[minute] for minute in sorted(per_minute)],
-    }
+    }  # fmt: skip
 
 
 def retries(count: int) -> dict[str, Any]:
@@ -147,12 +140,8 @@ def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
     outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
     assert sum(outcomes.values()) >= count
     return {
-        "rows": count,
-        "seconds": ended - began,
-        "bind_s": bound - began,
-        "processor_s": spent,
-        "outcomes": outcomes,
-    }
+        "rows": count, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes,
+    }  # fmt: skip
 
 
 def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:

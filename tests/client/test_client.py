@@ -232,18 +232,10 @@ def test_every_request_has_the_required_headers(serve):
     server = serve(lambda _: (200, {}, b"{}"))
 
     async def main(client: AsyncClient) -> None:
-        await client.request(
-            "GET",
-            "/v1/posts",
-            params={
-                "status": "failed",
-                "limit": 5,
-                "deep": True,
-                "from": datetime(2026, 3, 2, 9, tzinfo=UTC),
-                "no": None,
-                "ids": ["a", "b"],
-            },
-        )
+        await client.request("GET", "/v1/posts", params= {
+            "status": "failed", "limit": 5, "deep": True, "from": datetime(2026, 3, 2, 9, tzinfo=UTC), "no": None,
+            "ids": ["a", "b"],
+        })  # fmt: skip
         await client.request("POST", "/v1/posts/p1/retry")
         await client.request("post", "/posts/p1/platforms/t1/fix", json={"b": 1, "a": "é"}, idempotency_key="my-key")
 

@@ -163,12 +163,9 @@ def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait
 
 def operation(number: int, **more: Any) -> dict[str, Any]:
     return {
-        "id": f"op-{number}",
-        "method": "POST",
-        "path": "/v1/posts",
-        "body": {"content": "x", "accountIds": [ACCOUNT]},
+        "id": f"op-{number}", "method": "POST", "path": "/v1/posts", "body": {"content": "x", "accountIds": [ACCOUNT]},
         **more,
-    }
+    }  # fmt: skip
 
 
 def test_a_batch_is_read_item_by_item(client, sandbox):

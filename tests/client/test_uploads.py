@@ -231,14 +231,9 @@ def test_a_failed_file_does_not_stop_the_others(client, sandbox, photos, tmp_pat
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "notes.doc").write_bytes(b"x")
     files = [
-        photos[0],
-        tmp_path / "missing.jpg",
-        tmp_path / "empty.jpg",
-        tmp_path / "notes.doc",
-        tmp_path,
-        tmp_path / "a\0b.jpg",
-        photos[1],
-    ]
+        photos[0], tmp_path / "missing.jpg", tmp_path / "empty.jpg", tmp_path / "notes.doc", tmp_path,
+        tmp_path / "a\0b.jpg", photos[1],
+    ]  # fmt: skip
     done = eventloop.run(client.uploads.send_all(files))
     assert [one.path for one in done] == files
     assert [one.media_id is not None for one in done] == [True, False, False, False, False, False, True]

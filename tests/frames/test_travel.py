@@ -149,14 +149,9 @@ def test_it_comes_back_as_it_was(frames, name):
 def test_no_public_frame_is_missing():
     """Whatever says that it returns a frame is in the list above."""
     holders = {
-        "vx": vx,
-        "vx.deliveries": vx.deliveries,
-        "vx.webhooks": vx.webhooks,
-        "ws": vx.Workspace,
-        "run": vx.Run,
-        "archive": Archive,
-        "plan": vx.Plan,
-    }
+        "vx": vx, "vx.deliveries": vx.deliveries, "vx.webhooks": vx.webhooks, "ws": vx.Workspace, "run": vx.Run,
+        "archive": Archive, "plan": vx.Plan,
+    }  # fmt: skip
     found = set()
     for holder, owner in holders.items():
         for name in getattr(owner, "__all__", None) or dir(owner):

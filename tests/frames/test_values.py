@@ -233,12 +233,9 @@ def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never)
 
 def test_states_of_posts_are_read_in_any_casing_and_shape():
     record = {
-        "id": "post_1",
-        "status": "PARTIAL",
-        "updatedAt": "2026-03-02T09:00:00.000Z",
-        "metadata": {"voxopsOp": "a" * 32},
+        "id": "post_1", "status": "PARTIAL", "updatedAt": "2026-03-02T09:00:00.000Z", "metadata": {"voxopsOp": "a" * 32},
         "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
-    }
+    }  # fmt: skip
     state = read_posts([record])["post_1"]
     assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
     assert state.updated_at == "2026-03-02T09:00:00+00:00"

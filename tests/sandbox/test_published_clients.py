@@ -92,11 +92,8 @@ def test_a_reads_webhooks_by_their_name_and_active(api):
 
 def test_a_tunnel_is_answered_with_a_word(api):
     upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "eA==",
-    }
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA==",
+    }  # fmt: skip
     for headers in ({}, upgrade):
         answer = api.get("/v1/webhooks/tunnel", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NOT_IMPLEMENTED")

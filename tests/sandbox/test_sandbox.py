@@ -72,13 +72,8 @@ def test_every_seed_has_the_failures_of_a_real_campaign(seed):
     assert len(world.accounts) == 12
     assert 60 <= len(failed) <= 90
     expected = {
-        "TOKEN_EXPIRED",
-        "RATE_LIMITED",
-        "SERVICE_UNAVAILABLE",
-        "CONTENT_TOO_LONG",
-        "MEDIA_ASPECT_RATIO",
-        "E_4711",
-    }
+        "TOKEN_EXPIRED", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "CONTENT_TOO_LONG", "MEDIA_ASPECT_RATIO", "E_4711",
+    }  # fmt: skip
     assert expected <= set(codes)
     assert len({target.account_id for target in failed if target.error["code"] == "TOKEN_EXPIRED"}) == 1
     assert any("<script>" in target.error["message"] for target in failed)

@@ -166,19 +166,9 @@ def test_ports_can_be_fixed_and_a_taken_one_is_named():
 
 def test_the_command_prints_the_certificate(tmp_path):
     command = [
-        sys.executable,
-        "-m",
-        "voxburst_sandbox",
-        "--port",
-        "0",
-        "--posts",
-        "5",
-        "--now",
-        "--rate-limit",
-        "7",
-        "--tls",
+        sys.executable, "-m", "voxburst_sandbox", "--port", "0", "--posts", "5", "--now", "--rate-limit", "7", "--tls",
         str(tmp_path),
-    ]
+    ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             first, second = (server.stdout.readline() for _ in range(2))

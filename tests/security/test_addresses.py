@@ -95,13 +95,9 @@ def redelivered(log: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("live", [False, True])
 def test_no_view_shows_a_token(log, live):
     tables = (
-        log,
-        vx.deliveries.lost(log),
-        vx.deliveries.outages(log, at_least=1),
-        vx.deliveries.stats(log, by="endpoint"),
-        vx.deliveries.levels(log),
-        redelivered(log),
-    )
+        log, vx.deliveries.lost(log), vx.deliveries.outages(log, at_least=1), vx.deliveries.stats(log, by="endpoint"),
+        vx.deliveries.levels(log), redelivered(log),
+    )  # fmt: skip
     assert vx.deliveries.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
     for table in tables:
         shown = vx.view(table, live=live)

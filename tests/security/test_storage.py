@@ -42,12 +42,9 @@ def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, ho
 
 def test_headers_for_the_storage_are_those_that_an_object_store_signs():
     wanted = {
-        "Content-Type": "image/jpeg",
-        "content-md5": "x",
-        "x-amz-acl": "private",
-        "x-goog-meta-a": "b",
+        "Content-Type": "image/jpeg", "content-md5": "x", "x-amz-acl": "private", "x-goog-meta-a": "b",
         "x-ms-blob-type": "BlockBlob",
-    }
+    }  # fmt: skip
     others = {
         "Authorization": "Bearer x", "Cookie": "a=b", "Host": "internal", "Content-Length": "0", "Transfer-Encoding": "chunked",
         "Proxy-Authorization": "x", "X-Forwarded-For": "10.0.0.1", "X-Api-Key": "x", "Expect": "100-continue", "Upgrade": "h2c",
