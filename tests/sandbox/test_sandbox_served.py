@@ -165,17 +165,14 @@ def test_ports_can_be_fixed_and_a_taken_one_is_named():
 
 
 def test_the_command_prints_the_certificate(tmp_path):
-    command = [
-        sys.executable, "-m", "voxburst_sandbox", "--port", "0", "--posts", "5", "--now", "--rate-limit", "7", "--tls",
-        str(tmp_path),
-    ]  # fmt: skip
+    options = f"--port 0 --posts 5 --now --rate-limit 7 --tls {tmp_path}"
+    command = [sys.executable, "-m", "voxburst_sandbox", *options.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             first, second = (server.stdout.readline() for _ in range(2))
             assert "url=https://127.0.0.1:" in first
             assert second.strip() == f"sandbox: certificate={tmp_path / 'sandbox-ca.pem'}"
-            url = first.split("url=")[1].split()[0]
-            remote = Remote(url, trust=tmp_path / "sandbox-ca.pem")
+            remote = Remote(first.split("url=")[1].split()[0], trust=tmp_path / "sandbox-ca.pem")
             assert remote.state()["counts"]["posts"] == 5
             remote.close()
         finally:

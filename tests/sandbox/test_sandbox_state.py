@@ -59,25 +59,18 @@ def test_a_killed_sandbox_goes_on_where_it_was(tmp_path):
 
 
 def test_what_was_never_answered_but_done_is_on_file(tmp_path):
+    def create() -> httpx.Response:
+        body = {"content": "x", "accountIds": [account]}
+        return httpx.post(sandbox.url + "/v1/posts", json=body, headers=AUTH | KEY, trust_env=False)
+
     state = tmp_path / "state.db"
     with Sandbox(state=state, posts=20, deliveries=0) as sandbox:
         account = next(a.id for a in sandbox.world.accounts.values() if a.platform == "facebook")
         sandbox.add_fault(Fault("drop", method="POST", when="after"))
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.post(
-                sandbox.url + "/v1/posts",
-                json={"content": "x", "accountIds": [account]},
-                headers=AUTH | KEY,
-                trust_env=False,
-            )
+            create()
     with Sandbox(state=state) as sandbox:
-        answer = httpx.post(
-            sandbox.url + "/v1/posts",
-            json={"content": "x", "accountIds": [account]},
-            headers=AUTH | KEY,
-            trust_env=False,
-        )
-        assert answer.status_code == 201
+        assert create().status_code == 201
         assert len(sandbox.effects("post.create")) == 1
         assert len(sandbox.world.posts) == 21
 

@@ -57,7 +57,8 @@ def test_what_stands_before_the_host_is_never_shown(secret):
 def log(sandbox: Sandbox) -> pd.DataFrame:
     """A delivery history whose addresses and errors hold tokens."""
     with vx.connect(sandbox=sandbox) as ws:
-        frame = ws.deliveries(since="30D").head(200)
+        frame = ws.deliveries(since="30D")
+    frame = frame[~frame["success"].fillna(False).astype(bool) | (frame.index < 100)].reset_index(drop=True)
     urls = [url for url, _ in ADDRESSES if TOKEN in url]
     spoiled = frame.assign(
         url=pd.array([urls[row % len(urls)] for row in range(len(frame))], dtype="string"),
