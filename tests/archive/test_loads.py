@@ -66,7 +66,7 @@ def same_as_without(ws: vx.Workspace, plain: vx.Workspace, sandbox: Sandbox, nam
 
 def test_frames_are_the_same_row_for_row_and_cost_no_more(ws, plain, sandbox):
     # nothing was read yet: a partial request is read from the API as before
-    assert all(fewer == more for fewer, more in same_as_without(ws, plain, sandbox, LIVE).values())
+    assert all(fewer == more for fewer, more in same_as_without(ws, plain, sandbox, LIVE[::4]).values())
     assert not (ws.archive().path / "archive.json").exists()
     same_as_without(ws, plain, sandbox, ["all posts", "all deliveries"])
     sandbox.advance(9 * 86_400)  # scheduled posts are published, deliveries are tried again, new ones come
@@ -99,7 +99,7 @@ def test_what_came_from_where_is_said(ws, plain, sandbox):
     assert "edited or deleted since is not seen" in said["note"]
     report = vx.report(vx.triage(vx.targets(second)))
     assert f"{said['rows_from_archive']:,} rows from the archive" in " ".join(report.about)
-    requests = same_as_without(ws, plain, sandbox, LIVE)
+    requests = same_as_without(ws, plain, sandbox, LIVE[::4])
     assert all(fewer <= more for fewer, more in requests.values()), requests
 
 

@@ -22,6 +22,7 @@ from voxops.client._clock import ServerClock
 from voxops.client._pace import Pace, Window, gap
 from voxops.errors import RateLimitError, WaitTooLong
 
+EMPTY = True  # the sandbox
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 

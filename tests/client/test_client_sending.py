@@ -72,20 +72,16 @@ def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
     assert len(ids) == len(set(ids)) == 500 and client.requests == 6
 
 
+# The first account of the sandbox that can publish text.
+ACCOUNT = next(
+    one.id
+    for one in Sandbox(seed=7, empty=True).world.accounts.values()
+    if (one.platform, one.status) == ("twitter", "active")
+)
+
+
 def fields(**more: Any) -> PostFields:
     return PostFields(content="hello", account_ids=[ACCOUNT], **more)
-
-
-ACCOUNT = ""
-
-
-@pytest.fixture(autouse=True)
-def _account(sandbox: Sandbox) -> None:
-    """Find the first account that can publish text."""
-    global ACCOUNT
-    ACCOUNT = next(
-        one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
-    )
 
 
 @pytest.mark.parametrize("fault", [
@@ -192,10 +188,14 @@ def test_a_batch_is_sent_once(client, sandbox):
     ([operation(1, body={"x": "y" * 102_400})], "102,400 allowed"),
     ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"),
 ])  # fmt: skip
-def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations, what):
-    with pytest.raises(ValidationError, match=what):
-        eventloop.run(client.batch(operations))
-    assert client.requests == 0
+def test_the_limits_of_a_batch_are_checked_before_it_is_sent(operations, what):
+    async def main() -> int:
+        async with AsyncClient("vb_test_of_nobody", url="http://127.0.0.1:9") as client:
+            with pytest.raises(ValidationError, match=what):
+                await client.batch(operations)
+            return client.requests
+
+    assert eventloop.run(main()) == 0
 
 
 KEY = "00000000-0000-4000-8000-000000000001"

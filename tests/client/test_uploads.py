@@ -20,6 +20,7 @@ from voxops.client import AsyncClient, Progress, Reply, Uploaded
 from voxops.client._upload import presigned, source_of
 from voxops.errors import ApiError, AuthError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
 
+EMPTY = True  # the sandbox
 MEGABYTE = 1024 * 1024
 
 
