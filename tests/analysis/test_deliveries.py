@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from math import ceil
 
@@ -28,6 +28,7 @@ BY = [(), "hour", "day", "endpoint", ["endpoint", "event"], ["day", "webhook"], 
 START = pd.Timestamp("2026-01-31T00:00Z")
 
 
+@cache
 def history(count: int, seed: int = 1, days: int = 30) -> pd.DataFrame:
     """A delivery log: mostly fast and at once, some retried, some lost, some in flight, latencies with a long tail."""
     rng = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from itertools import pairwise
 
 import pandas as pd
@@ -325,6 +326,7 @@ def test_forms_of_causes_that_there_are_not_are_refused():
 CODES = ["RATE_LIMITED", "TOKEN_EXPIRED", "E_4711", None]
 
 
+@cache
 def history(seed: int, count: int) -> pd.DataFrame:
     """Triaged targets of posts that failed in a few ways on a few accounts."""
     rng = random.Random(seed)
