@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
 
 
 @pytest.mark.parametrize("how", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_run_and_its_monitor_name_the_id_by_which_they_are_taken_up(ws: vx.Workspace, how: Any) -> None:
+def test_a_run_and_its_monitor_name_the_id_by_which_they_are_taken_up(ws, how):
     failed = vx.triage(vx.targets(ws.posts(status="failed")))
     run = ws.run(vx.plan_retry(failed.head(1))).wait(60)
     for bound in (run, run._monitor()):
@@ -32,7 +31,7 @@ def test_a_run_and_its_monitor_name_the_id_by_which_they_are_taken_up(ws: vx.Wor
 
 
 @pytest.mark.parametrize("how", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_watch_is_started_again_and_a_workspace_connected(ws: vx.Workspace, how: Any) -> None:
+def test_a_watch_is_started_again_and_a_workspace_connected(ws, how):
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
     with pytest.raises(TypeError, match=r"Run can't be copied .* start it again there"):
         how(watch)

@@ -33,9 +33,7 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize(
     ("mask", "file", "folder"), [(0o022, 0o600, 0o700), (0o077, 0o600, 0o700), (0o002, 0o660, 0o770), (0, 0o660, 0o770)]
 )
-def test_only_the_owner_reads_unless_the_umask_shares_with_the_group(
-    tmp_path: Path, mask: int, file: int, folder: int
-) -> None:
+def test_only_the_owner_reads_unless_the_umask_shares_with_the_group(tmp_path, mask, file, folder):
     with umask(mask):
         make_folder(tmp_path / "a" / "b")
         write_file(tmp_path / "a" / "b" / "report.csv", "x")
@@ -43,50 +41,43 @@ def test_only_the_owner_reads_unless_the_umask_shares_with_the_group(
     assert mode(tmp_path / "a" / "b" / "report.csv") == file
 
 
-def test_a_file_is_never_readable_for_others_while_it_is_written(tmp_path: Path) -> None:
+def test_a_file_is_never_readable_for_others_while_it_is_written(tmp_path):
     with umask(0o022), replacing(tmp_path / "report.csv"):
         (aside,) = tmp_path.iterdir()
         assert mode(aside) == 0o600
 
 
-def test_a_folder_that_exists_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_that_exists_stays_as_it_is(tmp_path):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o755)
     make_folder(tmp_path / "shared")
     assert mode(tmp_path / "shared") == 0o755
 
 
-def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("x")
     for path in (tmp_path / "taken", tmp_path / "taken" / "inside"):
         with pytest.raises(FileExistsError):
             make_folder(path)
 
 
-def test_written_again_it_is_replaced(tmp_path: Path) -> None:
-    write_file(tmp_path / "report.csv", "one")
-    write_file(tmp_path / "report.csv", b"two")
-    assert (tmp_path / "report.csv").read_text() == "two"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
-
-
-def test_a_wider_file_of_before_becomes_private(tmp_path: Path) -> None:
-    (tmp_path / "report.csv").write_text("one")
-    (tmp_path / "report.csv").chmod(0o666)
-    write_file(tmp_path / "report.csv", "two")
-    assert mode(tmp_path / "report.csv") == 0o600
-
-
-def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_a_file_is_replaced_and_a_link_is_not_followed(tmp_path):
+    """What was readable for others becomes private; line ends stay, and a long name has room aside."""
     (tmp_path / "precious").write_text("mine")
-    (tmp_path / "report.csv").symlink_to(tmp_path / "precious")
-    write_file(tmp_path / "report.csv", "new")
+    name = "ü" * 125 + ".csv"
+    (tmp_path / name).write_text("one")
+    (tmp_path / name).chmod(0o666)
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    for target in (name, "link"):
+        write_file(tmp_path / target, "a\r\nb\nü")
+        assert (tmp_path / target).read_bytes() == "a\r\nb\nü".encode()
+        assert (mode(tmp_path / target), (tmp_path / target).is_symlink()) == (0o600, False)
     assert (tmp_path / "precious").read_text() == "mine"
-    assert not (tmp_path / "report.csv").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["precious", name, "link"])
 
 
 @pytest.mark.parametrize("target", ["precious", "nothing"])
-def test_a_new_file_is_never_made_through_a_link(tmp_path: Path, target: str) -> None:
+def test_a_new_file_is_never_made_through_a_link(tmp_path, target):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "new").symlink_to(tmp_path / target)
     with pytest.raises(FileExistsError):
@@ -95,7 +86,7 @@ def test_a_new_file_is_never_made_through_a_link(tmp_path: Path, target: str) ->
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
     write_file(tmp_path / "report.csv", "old")
     with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "report.csv") as file:
         file.write(b"half")
@@ -104,23 +95,12 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
 
 
-def test_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
+def test_a_pipe_or_a_folder_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
         with pytest.raises(FileExistsError, match="is not a file"):
             write_file(tmp_path / name, "x")
-
-
-def test_a_long_name_has_room_aside(tmp_path: Path) -> None:
-    name = "ü" * 125 + ".csv"
-    write_file(tmp_path / name, "x")
-    assert (tmp_path / name).read_text() == "x"
-
-
-def test_text_keeps_its_line_ends(tmp_path: Path) -> None:
-    write_file(tmp_path / "report.csv", "a\r\nb\nü")
-    assert (tmp_path / "report.csv").read_bytes() == "a\r\nb\nü".encode()
 
 
 def test_nothing_takes_the_place_of_a_database(tmp_path):

@@ -46,39 +46,32 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "packages", "picked"),
-    [
-        ("7.4.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
-        ("6.31.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
-        ("6.31.0", ("nest_asyncio",), "nest_asyncio"),
-        ("7.0.1", ("nest_asyncio",), "nest_asyncio"),
-        (None, ("nest_asyncio",), "nest_asyncio"),
-    ],
-)
-def test_what_loses_no_cells_is_picked(
-    world: World, kernel: str | None, packages: tuple[str, ...], picked: str
-) -> None:
+@pytest.mark.parametrize(("kernel", "packages", "picked"), [
+    ("7.4.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
+    ("6.31.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"), ("6.31.0", ("nest_asyncio",), "nest_asyncio"),
+    ("7.0.1", ("nest_asyncio",), "nest_asyncio"), (None, ("nest_asyncio",), "nest_asyncio"),
+])  # fmt: skip
+def test_what_loses_no_cells_is_picked(world, kernel, packages, picked):
     world.install(kernel, *packages)
     assert vx.allow_nested_loops() == picked
     assert world.applied == [picked]
 
 
 @pytest.mark.parametrize("kernel", ["7.1.0", "7.4.0", "8.0.0"])
-def test_what_loses_cells_is_refused(world: World, kernel: str) -> None:
+def test_what_loses_cells_is_refused(world, kernel):
     world.install(kernel, "nest_asyncio")
     with pytest.raises(vx.errors.ConfigError, match="install nest_asyncio2"):
         vx.allow_nested_loops()
     assert world.applied == []
 
 
-def test_what_is_not_installed_is_said(world: World) -> None:
+def test_what_is_not_installed_is_said(world):
     world.install("6.31.0")
     with pytest.raises(vx.errors.ConfigError, match=r"neither .* is installed; install nest_asyncio2"):
         vx.allow_nested_loops()
 
 
-def test_a_patch_that_is_there_already_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patch_that_is_there_already_is_refused(world, monkeypatch):
     world.install("7.4.0", "nest_asyncio", "nest_asyncio2")
     monkeypatch.setattr(asyncio, "_nest_patched", True)
     with pytest.raises(vx.errors.ConfigError, match="restart the kernel"):
@@ -87,7 +80,7 @@ def test_a_patch_that_is_there_already_is_refused(world: World, monkeypatch: pyt
     assert vx.allow_nested_loops() == "nest_asyncio2"
 
 
-def test_importing_and_connecting_patch_nothing() -> None:
+def test_importing_and_connecting_patch_nothing():
     code = (
         "import asyncio\nbefore = asyncio.run, asyncio.get_event_loop, asyncio.Task\nimport voxops as vx\n"
         "ws = vx.connect(sandbox=True)\nws.posts(limit=1)\nws.close()\n"

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops import deliveries as module
 from voxops.analysis.digest import concerns, digest
 from voxops.model import Verdict
@@ -19,15 +18,11 @@ AT = pd.Timestamp("2026-03-02T09:00:00Z")
 
 def log(*rows: tuple[str, str, float, str | None]) -> pd.DataFrame:
     """Deliveries: id, kind of event, seconds after nine, and what was answered."""
-    return pd.DataFrame(
-        {
-            "delivery_id": [row[0] for row in rows],
-            "event_type": [row[1] for row in rows],
-            "created_at": pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC"),
-            "response_body": [row[3] for row in rows],
-            "error": None,
-        }
-    )
+    return pd.DataFrame({
+        "delivery_id": [row[0] for row in rows], "event_type": [row[1] for row in rows],
+        "created_at": pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC"),
+        "response_body": [row[3] for row in rows], "error": None,
+    })  # fmt: skip
 
 
 def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
@@ -35,16 +30,11 @@ def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
     from voxops.frames.nested import Target
 
     at = pd.DatetimeIndex([AT + pd.Timedelta(seconds=row[2]) for row in rows], tz="UTC")
-    return pd.DataFrame(
-        {
-            "post_id": [row[0] for row in rows],
-            "status": [row[1] for row in rows],
-            "created_at": pd.DatetimeIndex([AT - pd.Timedelta("1D")] * len(rows)),
-            "updated_at": at,
-            "published_at": at,
-            "targets": [(Target(account_id=row[3]),) for row in rows],
-        }
-    )
+    return pd.DataFrame({
+        "post_id": [row[0] for row in rows], "status": [row[1] for row in rows],
+        "created_at": pd.DatetimeIndex([AT - pd.Timedelta("1D")] * len(rows)), "updated_at": at, "published_at": at,
+        "targets": [(Target(account_id=row[3]),) for row in rows],
+    })  # fmt: skip
 
 
 def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
@@ -100,15 +90,10 @@ def test_an_account_that_the_answer_names_decides():
     assert said["why_post_code"] == "guessed_by_answer_among"
 
 
-@pytest.mark.parametrize(
-    ("kind", "seconds", "why"),
-    [
-        ("account.error", 0, "event_about_other"),
-        ("post.failed", 4000, "no_post_at_that_time"),
-        ("post.failed", -90_000, "older_than_posts"),
-        ("post.paused", 0, "event_of_unknown_moment"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "seconds", "why"), [
+    ("account.error", 0, "event_about_other"), ("post.failed", 4000, "no_post_at_that_time"),
+    ("post.failed", -90_000, "older_than_posts"), ("post.paused", 0, "event_of_unknown_moment"),
+])  # fmt: skip
 def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
     said = about(log(("del_1", kind, seconds, None)), posts(("post_a", "failed", 0, "acc_1")))
     assert (said["about"], said["why_post_code"]) == ("unknown", why)
@@ -120,7 +105,7 @@ def test_posts_that_fit_alike_are_not_guessed_among():
     assert about(log(("del_1", "post.failed", 0, None)), many)["why_post_code"] == "several_posts_fit"
 
 
-def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_of_one_moment_are_guessed_once(monkeypatch):
     """Posts of one request share an instant: comparing each delivery with each post would be quadratic."""
     guess, guessed = module._guess, []
     monkeypatch.setattr(module, "_guess", lambda *arguments: guessed.append(arguments) or guess(*arguments))
@@ -139,7 +124,7 @@ def test_deliveries_of_one_moment_are_guessed_once(monkeypatch: pytest.MonkeyPat
     assert table["odds"].dropna().to_list() == [round(11 / (11 + 29 + 0.05), 3)]
 
 
-def test_a_post_that_was_published_and_changed_nearby_counts_once() -> None:
+def test_a_post_that_was_published_and_changed_nearby_counts_once():
     twice = posts(("post_b", "published", 0, "acc_1"), ("post_a", "published", 0, "acc_1"))
     twice["published_at"] -= pd.Timedelta("4s")
     said = about(log(("del_1", "post.published", 0, None)), twice)
@@ -154,26 +139,19 @@ def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
         vx.deliveries.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
     empty = vx.deliveries.about_posts(log(), posts=posts())
     assert empty[["post_id", "about", "odds", "why_post"]].dtypes.astype(str).to_list() == [
-        "string",
-        "string",
-        "Float64",
-        "string",
-    ]
+        "string", "string", "Float64", "string",
+    ]  # fmt: skip
 
 
-def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> None:
+def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
     """The sandbox knows which post each event was about; the seeded history is about none, so it counts what is named there in vain."""
     owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "linkedin")
     with vx.connect(sandbox=sandbox) as ws:
         start = pd.Timestamp(sandbox.now()) + pd.Timedelta("10min")
-        sheet = pd.DataFrame(
-            {
-                "row_id": range(60),
-                "content": [f"post {number}" for number in range(60)],
-                "accounts": owner,
-                "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
-            }
-        )
+        sheet = pd.DataFrame({
+            "row_id": range(60), "content": [f"post {number}" for number in range(60)], "accounts": owner,
+            "scheduled_for": [(start + pd.Timedelta(seconds=7 * number)).isoformat() for number in range(60)],
+        })  # fmt: skip
         ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         sandbox.advance(3600)
         deliveries = ws.deliveries(since="60D")
@@ -189,7 +167,7 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox: Sandbox) -> No
     assert (seeded["about"] == "likely").mean() < 0.1
 
 
-def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets() -> None:
+def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets():
     outages = pd.DataFrame(
         {"url": ["https://hooks.example/T0/secret?token=abc"] * 2, "start": [AT, AT], "recovered_at": [pd.NaT, AT]}
     )

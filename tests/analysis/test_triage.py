@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import string
+from functools import cache
 from itertools import pairwise
 
 import pandas as pd
@@ -20,47 +20,22 @@ from voxops.frames.records import build, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.model import Verdict
 
-# The API's error table as published: code -> (HTTP status, retryable).
-PUBLISHED = {  # code -> retryable
-    "BAD_REQUEST": False,
-    "VALIDATION_ERROR": False,
-    "IDEMPOTENCY_INVALID_KEY": False,
-    "UNAUTHORIZED": False,
-    "LIMIT_EXCEEDED": False,
-    "AUTHORIZATION_ERROR": False,
-    "FORBIDDEN": False,
-    "NOT_FOUND": False,
-    "CONFLICT": False,
-    "IDEMPOTENCY_CONFLICT": False,
-    "IDEMPOTENCY_IN_PROGRESS": True,
-    "RATE_LIMITED": True,
-    "INTERNAL_ERROR": True,
-    "SERVICE_UNAVAILABLE": True,
-    "INVALID_DATE": False,
-    "CONTENT_TOO_LONG": False,
-    "MEDIA_REQUIRED": False,
-    "CONTENT_TYPE_REQUIRED": False,
-    "CONTENT_TYPE_NOT_SUPPORTED": False,
-    "ACCOUNT_NOT_FOUND": False,
-    "PERSONA_IN_USE": False,
-    "PAGE_SELECTION_NOT_SUPPORTED": False,
-    "ACCOUNT_PAGE_MISMATCH": False,
-    "DESTINATIONS_NOT_LOADED": True,
-}
+# The API's error table as published: which codes are retryable, and the others.
+AGAIN = {"IDEMPOTENCY_IN_PROGRESS", "RATE_LIMITED", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "DESTINATIONS_NOT_LOADED"}
+FINAL = {
+    "BAD_REQUEST", "VALIDATION_ERROR", "IDEMPOTENCY_INVALID_KEY", "UNAUTHORIZED", "LIMIT_EXCEEDED", "AUTHORIZATION_ERROR", "FORBIDDEN",
+    "NOT_FOUND", "CONFLICT", "IDEMPOTENCY_CONFLICT", "INVALID_DATE", "CONTENT_TOO_LONG", "MEDIA_REQUIRED", "CONTENT_TYPE_REQUIRED",
+    "CONTENT_TYPE_NOT_SUPPORTED", "ACCOUNT_NOT_FOUND", "PERSONA_IN_USE", "PAGE_SELECTION_NOT_SUPPORTED", "ACCOUNT_PAGE_MISMATCH",
+}  # fmt: skip
+PUBLISHED = sorted(AGAIN | FINAL)
 VERDICTS = {
-    "RATE_LIMITED": Verdict.RETRY,
-    "SERVICE_UNAVAILABLE": Verdict.RETRY,
-    "INTERNAL_ERROR": Verdict.RETRY,
-    "TOKEN_EXPIRED": Verdict.RECONNECT,
-    "ACCOUNT_DISCONNECTED": Verdict.RECONNECT,
-    "CONTENT_TOO_LONG": Verdict.FIX_CONTENT,
-    "MEDIA_ASPECT_RATIO": Verdict.FIX_MEDIA,
-    "MEDIA_TOO_LARGE": Verdict.FIX_MEDIA,
-    "MEDIA_FORMAT_NOT_SUPPORTED": Verdict.FIX_MEDIA,
-    "LIMIT_EXCEEDED": Verdict.UPGRADE,
-    "PUBLISH_ERROR": Verdict.SUPPORT,
-    "E_4711": Verdict.SUPPORT,
-}
+    "RATE_LIMITED": Verdict.RETRY, "SERVICE_UNAVAILABLE": Verdict.RETRY, "INTERNAL_ERROR": Verdict.RETRY,
+    "TOKEN_EXPIRED": Verdict.RECONNECT, "ACCOUNT_DISCONNECTED": Verdict.RECONNECT,
+    "CONTENT_TOO_LONG": Verdict.FIX_CONTENT, "MEDIA_ASPECT_RATIO": Verdict.FIX_MEDIA,
+    "MEDIA_TOO_LARGE": Verdict.FIX_MEDIA, "MEDIA_FORMAT_NOT_SUPPORTED": Verdict.FIX_MEDIA,
+    "LIMIT_EXCEEDED": Verdict.UPGRADE, "PUBLISH_ERROR": Verdict.SUPPORT, "E_4711": Verdict.SUPPORT,
+    "SKIPPED": Verdict.SUPPORT,
+}  # fmt: skip
 
 
 def failed(*errors, status="failed", platform="twitter"):
@@ -74,18 +49,15 @@ def failed(*errors, status="failed", platform="twitter"):
     )
 
 
-# --- the table --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("code", PUBLISHED)
 def test_each_published_code_has_a_rule_with_the_published_retryability(code):
     rule = find_rule(code, "twitter", "whatever the message says: rate limit, timeout")
-    assert (rule.retryable, rule.pattern) == (PUBLISHED[code], None)
+    assert (rule.retryable, rule.pattern) == (code in AGAIN, None)
 
 
 def test_only_published_codes_are_ever_retryable():
     retryable = {code for rule in RULES if rule.retryable for code in rule.codes}
-    assert retryable == {code for code, again in PUBLISHED.items() if again}
+    assert retryable == AGAIN
     assert not any(rule.retryable and not rule.codes for rule in RULES)
     assert not UNKNOWN.retryable
 
@@ -118,19 +90,12 @@ def test_a_rule_for_one_platform_comes_before_the_one_for_all():
     assert "4:5" not in judge("MEDIA_ASPECT_RATIO", "facebook", None).remedy
 
 
-@pytest.mark.parametrize(
-    ("message", "verdict"),
-    [
-        ("Too many requests", Verdict.RETRY),
-        ("The access token has expired", Verdict.RECONNECT),
-        ("This text is too long", Verdict.FIX_CONTENT),
-        ("Aspect ratio 2:1 is not supported", Verdict.FIX_MEDIA),
-        ("HTTP 503", Verdict.RETRY),
-        ("Your plan allows ten posts", Verdict.UPGRADE),
-        ("upstream timeout", Verdict.SUPPORT),
-        ("the moon is full", Verdict.SUPPORT),
-    ],
-)
+@pytest.mark.parametrize(("message", "verdict"), [
+    ("Too many requests", Verdict.RETRY), ("The access token has expired", Verdict.RECONNECT),
+    ("This text is too long", Verdict.FIX_CONTENT), ("Aspect ratio 2:1 is not supported", Verdict.FIX_MEDIA),
+    ("HTTP 503", Verdict.RETRY), ("Your plan allows ten posts", Verdict.UPGRADE), ("upstream timeout", Verdict.SUPPORT),
+    ("the moon is full", Verdict.SUPPORT),
+])  # fmt: skip
 @pytest.mark.parametrize("code", [None, "PUBLISH_ERROR", "E_4711"])
 def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, message, verdict):
     said = judge(code, "x", message)
@@ -139,40 +104,16 @@ def test_a_message_may_be_guessed_from_but_never_makes_anything_retryable(code, 
     assert said.remedy.endswith("(a guess from the message)") == (message != "the moon is full")
 
 
-@given(st.text(max_size=300), st.none() | st.text(string.ascii_uppercase + "_", max_size=12))
-def test_no_message_makes_an_unknown_code_retryable(message, code):
-    if (code or "") not in PUBLISHED:
-        assert not judge(code, "x", message).retryable
-
-
-def test_a_rule_that_reads_messages_can_not_be_made_retryable():
-    with pytest.raises(PlanError, match="guess"):
-        Rule((), Verdict.RETRY, "Retry.", retryable=True, pattern="503")
-
-
-# --- verdicts by status -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "post_status", "verdict", "has_cause"),
-    [
-        ("failed", "failed", Verdict.RETRY, True),
-        ("failed", "partial", Verdict.RETRY, True),
-        ("failed", "publishing", Verdict.RETRY, True),
-        ("failed", "cancelled", Verdict.NOTHING, False),
-        ("failed", "archived", Verdict.NOTHING, False),
-        ("published", "partial", Verdict.NOTHING, False),
-        ("publishing", "publishing", Verdict.WAIT, True),
-        ("pending", "partial", Verdict.WAIT, True),
-        ("pending", "scheduled", Verdict.WAIT, False),
-        ("pending", "draft", Verdict.WAIT, False),
-        (None, "failed", Verdict.RETRY, True),
-        (None, "draft", Verdict.WAIT, False),
-        (None, "published", Verdict.NOTHING, False),
-        ("throttled", "partial", Verdict.SUPPORT, True),
-        (None, None, Verdict.SUPPORT, True),
-    ],
-)
+@pytest.mark.parametrize(("status", "post_status", "verdict", "has_cause"), [
+    ("failed", "failed", Verdict.RETRY, True), ("failed", "partial", Verdict.RETRY, True),
+    ("failed", "publishing", Verdict.RETRY, True), ("failed", "cancelled", Verdict.NOTHING, False),
+    ("failed", "archived", Verdict.NOTHING, False), ("published", "partial", Verdict.NOTHING, False),
+    ("publishing", "publishing", Verdict.WAIT, True), ("pending", "partial", Verdict.WAIT, True),
+    ("pending", "scheduled", Verdict.WAIT, False), ("pending", "draft", Verdict.WAIT, False),
+    (None, "failed", Verdict.RETRY, True), (None, "draft", Verdict.WAIT, False),
+    (None, "published", Verdict.NOTHING, False), ("throttled", "partial", Verdict.SUPPORT, True),
+    (None, None, Verdict.SUPPORT, True),
+])  # fmt: skip
 def test_only_what_failed_is_asked_why(status, post_status, verdict, has_cause):
     said = judge("RATE_LIMITED", "x", "slow down", status, post_status)
     assert said.verdict == verdict
@@ -207,17 +148,10 @@ def test_what_is_stuck_is_so_in_a_frame_that_comes_back_from_a_file(dtype):
     assert triage(under_way("2026-03-02T08:50:01Z").astype({"updated_at": dtype}))["verdict"].item() == "wait"
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        under_way("2026-03-02T08:50:01Z"),
-        under_way(STUCK, None),
-        under_way(None),
-        under_way(STUCK).drop(columns="updated_at"),
-        under_way(STUCK).assign(updated_at="soon"),
-    ],
-    ids=["young", "never read", "no time", "no column", "no time but words"],
-)
+@pytest.mark.parametrize("frame", [
+    under_way("2026-03-02T08:50:01Z"), under_way(STUCK, None), under_way(None),
+    under_way(STUCK).drop(columns="updated_at"), under_way(STUCK).assign(updated_at="soon"),
+], ids=["young", "never read", "no time", "no column", "no time but words"])  # fmt: skip
 def test_what_is_not_known_to_be_stuck_is_waited_for(frame):
     assert triage(frame)["verdict"].item() == "wait"
 
@@ -230,37 +164,22 @@ def test_a_frame_that_has_lost_when_it_was_read_was_not_read_before_its_latest_c
     assert triage(both.assign(updated_at=both["updated_at"].max()))["verdict"].tolist() == ["wait", "wait"]
 
 
-def test_what_waits_for_its_time_is_never_stuck():
-    assert triage(under_way(STUCK, status="pending", post_status="scheduled"))["cause"].isna().all()
-
-
-# --- fingerprints -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("message", "cause"),
-    [
-        ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
-        ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
-        ("expired at 2026-03-01T09:00:00.123Z", "expired at <time>"),
-        ("expired at 2026-03-01 09:00:00", "expired at <time>"),
-        ("mail jonas.w@alder.example about it", "mail <mail> about it"),
-        ("see https://alder.example/s/1?a=2#x", "see <url>"),
-        ('field "campaign name" is wrong', "field <text> is wrong"),
-        ("field 'campaign name' is wrong", "field <text> is wrong"),
-        ("it can't be, and it won't be", "it can't be, and it won't be"),
-        ("media media_b2f6ajmku5vu2xjv2beq6l4u not found", "media <id> not found"),
-        ("request 550e8400-e29b-41d4-a716-446655440000 failed", "request <id> failed"),
-        ("trace 4f9a12bc77de failed", "trace <id> failed"),
-        ("at 0xDEADBEEF", "at <id>"),
-        ("(request k3v7q2m9x1ab)", "(request <id>)"),
-        ("ratio 0.42:1 is outside 4:5 to 1.91:1", "ratio <n> is outside <n> to <n>"),
-        ("99.5% of 1,000,000 bytes", "<n> of <n> bytes"),
-        ("a\n\tb\x00 c", "a b c"),
-        ("  \n ", ""),
-        (None, ""),
-    ],
-)
+@pytest.mark.parametrize(("message", "cause"), [
+    ("X rate limit reached, 417 seconds until reset", "X rate limit reached, <n> seconds until reset"),
+    ("The access token of @alder.berlin expired on 2026-03-01.", "The access token of <name> expired on <time>."),
+    ("expired at 2026-03-01T09:00:00.123Z", "expired at <time>"),
+    ("expired at 2026-03-01 09:00:00", "expired at <time>"),
+    ("mail jonas.w@alder.example about it", "mail <mail> about it"),
+    ("see https://alder.example/s/1?a=2#x", "see <url>"), ('field "campaign name" is wrong', "field <text> is wrong"),
+    ("field 'campaign name' is wrong", "field <text> is wrong"),
+    ("it can't be, and it won't be", "it can't be, and it won't be"),
+    ("media media_b2f6ajmku5vu2xjv2beq6l4u not found", "media <id> not found"),
+    ("request 550e8400-e29b-41d4-a716-446655440000 failed", "request <id> failed"),
+    ("trace 4f9a12bc77de failed", "trace <id> failed"), ("at 0xDEADBEEF", "at <id>"),
+    ("(request k3v7q2m9x1ab)", "(request <id>)"),
+    ("ratio 0.42:1 is outside 4:5 to 1.91:1", "ratio <n> is outside <n> to <n>"),
+    ("99.5% of 1,000,000 bytes", "<n> of <n> bytes"), ("a\n\tb\x00 c", "a b c"), ("  \n ", ""), (None, ""),
+])  # fmt: skip
 def test_variable_parts_are_taken_out_of_a_message(message, cause):
     assert message_template(message) == cause
 
@@ -294,13 +213,10 @@ def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
     "part", ["a", "1", "@", '"', "'", "a_", "-", "http://", "a1", ".", "a@", "b" * 11 + " ", "\u202e", "_1"]
 )
 def test_hostile_messages_take_no_time(part):
-    for _ in range(20):
+    for _ in range(2):
         message = part * (1_000_000 // len(part))
         assert message_template(message) == message_template(message[:10_000]), "what goes on for ever is one message"
         assert len(message_template(message)) <= 120
-
-
-# --- frames -----------------------------------------------------------------------------------------------------------------
 
 
 def test_triage_adds_four_columns_and_changes_nothing_else():
@@ -332,6 +248,8 @@ def test_triage_of_nothing_has_the_same_columns_and_dtypes():
 
 
 def test_a_rule_that_is_not_well_formed_is_refused_when_it_is_made():
+    with pytest.raises(PlanError, match="guess"):
+        Rule((), Verdict.RETRY, "Retry.", retryable=True, pattern="503")
     with pytest.raises(PlanError, match="with the comma"):
         Rule("E_4711", Verdict.RETRY, "Again.", retryable=True)  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="retryable='no' must be True or False"):
@@ -405,17 +323,10 @@ def test_forms_of_causes_that_there_are_not_are_refused():
         causes(triaged, by="week", against="7D")
 
 
-def test_the_analyst_may_overrule_in_pandas():
-    triaged = triage(failed({"code": "E_4711"}))
-    triaged["retryable"] = True
-    assert causes(triaged)["retryable"].tolist() == [1]
-
-
-# --- causes -----------------------------------------------------------------------------------------------------------------
-
 CODES = ["RATE_LIMITED", "TOKEN_EXPIRED", "E_4711", None]
 
 
+@cache
 def history(seed: int, count: int) -> pd.DataFrame:
     """Triaged targets of posts that failed in a few ways on a few accounts."""
     rng = random.Random(seed)
@@ -472,30 +383,23 @@ def test_causes_of_parts_merge_to_the_causes_of_the_whole(cuts, seed):
     pd.testing.assert_frame_equal(finish_causes(left), expected)
 
 
-def test_a_hundred_thousand_different_messages_are_a_handful_of_causes():
+def test_ten_thousand_different_messages_are_a_handful_of_causes():
     rows = failed({"code": "INTERNAL_ERROR", "message": "x"})
-    many = rows.loc[rows.index.repeat(100_000)].reset_index(drop=True)
-    many["post_id"] = pd.array([f"p{number}" for number in range(100_000)], dtype="string")
-    many["error_message"] = [f"answered 500: trace f{number:031x} at second {number}" for number in range(100_000)]
+    many = rows.loc[rows.index.repeat(10_000)].reset_index(drop=True)
+    many["post_id"] = pd.array([f"p{number}" for number in range(10_000)], dtype="string")
+    many["error_message"] = [f"answered 500: trace f{number:031x} at second {number}" for number in range(10_000)]
     table = causes(triage(many))
     assert table["cause"].tolist() == ["INTERNAL_ERROR twitter: answered <n>: trace <id> at second <n>"]
-    assert table["count"].tolist() == [100_000]
+    assert table["count"].tolist() == [10_000]
 
 
-def test_what_the_api_skipped_for_good_goes_to_a_person():
-    one = judge("SKIPPED", "twitter", "retry limit reached")
-    assert (one.verdict, one.retryable) == (Verdict.SUPPORT, False)
-    assert "vx.plan_fix" in one.remedy
-    assert find_rule("SKIPPED", "twitter", "retry limit reached").source == "observed"
-
-
-def test_people_without_rows_are_not_named_in_a_category() -> None:
+def test_people_without_rows_are_not_named_in_a_category():
     assert names_of(
         pd.Series(["tom.b", "tom.b", "maria.k"]).astype(pd.CategoricalDtype(["aisha.r", "maria.k", "tom.b"]))
     ) == ("tom.b (2), maria.k (1)")
 
 
-def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other() -> None:
+def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other():
     texts = ["cut \ud83d here", "cut \ud83d here", None]
     rows = pd.DataFrame({"group": [1, 1, 2], "example": pd.array(texts, dtype=STRING_DTYPE)})
     table = Tally(keys=("group",), totals={"example": "min"}).group(rows)

@@ -51,7 +51,7 @@ def filled(root: Path, records: list[dict[str, Any]]) -> tuple[Archive, pd.DataF
 
 
 @given(st.lists(RECORD, max_size=14), st.sampled_from(BY), st.sampled_from(ZONES))
-def test_the_digits_are_those_of_pandas(records: list[dict[str, Any]], by: Any, tz: str) -> None:
+def test_the_digits_are_those_of_pandas(records, by, tz):
     with tempfile.TemporaryDirectory() as folder:
         archive, log = filled(Path(folder), records)
         pd.testing.assert_frame_equal(archive.stats(by, tz=tz), vx.deliveries.stats(log, by, tz=tz))
@@ -61,9 +61,7 @@ SPANS = st.tuples(*[st.sampled_from([None, *filter(None, TIMES), "2026-03-29T00:
 
 
 @given(st.lists(RECORD, max_size=14), SPANS, st.sampled_from(BY))
-def test_a_span_counts_what_was_created_in_it(
-    records: list[dict[str, Any]], span: tuple[str | None, str | None], by: Any
-) -> None:
+def test_a_span_counts_what_was_created_in_it(records, span, by):
     since, until = span
     if since and until and until < since:
         since, until = until, since
@@ -85,8 +83,10 @@ def some(count: int, **changed: Any) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("time", ["1969-12-31T23:50:00Z", "2250-01-01T00:00:00Z"])
-def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(tmp_path: Path, time: str) -> None:
+@pytest.mark.parametrize(
+    "time", ["1969-12-31T23:50:00Z", pytest.param("2250-01-01T00:00:00Z", marks=pytest.mark.release)]
+)
+def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(tmp_path, time):
     archive, log = filled(tmp_path, [*some(20), *some(5, createdAt=time), *some(2, createdAt=None)])
     for by in BY:
         counted = archive.stats(by, tz="Africa/Monrovia")
@@ -97,7 +97,7 @@ def test_days_long_before_and_after_are_counted_in_pandas_with_the_same_digits(t
     pd.testing.assert_frame_equal(archive.stats("day", until="2026-03-02T03:00Z"), vx.deliveries.stats(early, "day"))
 
 
-def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_day_is_named_and_what_to_do(tmp_path):
     archive, _ = filled(tmp_path, some(300))
     damaged = archive.files("deliveries")[0]
     damaged.write_bytes(b"not Parquet at all")
@@ -107,9 +107,7 @@ def test_a_damaged_day_is_named_and_what_to_do(tmp_path: Path) -> None:
         assert "sync(full=True)" in str(caught.value)
 
 
-def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(tmp_path, monkeypatch):
     history.write(tmp_path / "archive", 300_000, 20)
     archive = Archive(tmp_path / "archive")
     expected = archive.stats(["day", "endpoint"])

@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.bench.history import figures
 from tests.bench.makers import write_pages
-from tests.bench.measure import ROOT, Line, Taken, in_turns, ratio, run_python
+from tests.bench.measure import ROOT, Line, details, in_turns, ratio, run_python
 from tests.bench.monday import mondays
 from tests.bench.server import serving
 from tests.browser import CHROMIUM
@@ -37,35 +37,13 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
     for kind, count, target in (("posts", options.posts, 2.8), ("deliveries", options.records, 2.0)):
         path = MATERIAL / f"{kind}-{count}.jsonl"
         write_pages(path, kind, count)
-        names = {"ours": "frame_ours", "peer": "frame_peer", "floor": "frame_floor"}
+        names = {"ours": "frame_ours", "peer": "frame_peer"}
         taken = in_turns({name: (work, str(path), kind) for name, work in names.items()}, options.turns)
         assert {each.found for each in taken.values()} == {count}
-        measured = {name: each.detail() for name, each in taken.items()}
         what = f"{count:,} {kind} to a frame"
-        yield Line(
-            "frames",
-            f"{what}: faster than json + json_normalize",
-            ratio(taken["peer"], taken["ours"]),
-            target=(">=", target),
-            detail=measured,
-        )
-        yield Line(
-            "frames",
-            f"{what}: peak memory against json_normalize",
-            100 * taken["ours"].memory / taken["peer"].memory,
-            "%",
-            ("<=", 60.0),
-        )
-        yield Line("frames", f"{what}: times the floor (decode and drop)", ratio(taken["ours"], taken["floor"]))
-    path = MATERIAL / f"posts-{options.posts}.jsonl"
-    taken = in_turns({"ours": ("targets_ours", str(path)), "peer": ("targets_peer", str(path))}, options.turns)
-    detail = {name: each.detail() for name, each in taken.items()}
-    yield Line(
-        "frames",
-        f"{options.posts:,} posts to a row per platform: faster than record_path",
-        ratio(taken["peer"], taken["ours"]),
-        detail=detail,
-    )
+        faster, memory = ratio(taken["peer"], taken["ours"]), 100 * taken["ours"].memory / taken["peer"].memory
+        yield Line("frames", f"{what}: faster than json + json_normalize", faster, "×", (">=", target), details(taken))
+        yield Line("frames", f"{what}: peak memory against json_normalize", memory, "%", ("<=", 60.0))
 
 
 def loading(options: argparse.Namespace) -> Iterator[Line]:
@@ -79,115 +57,70 @@ def loading(options: argparse.Namespace) -> Iterator[Line]:
             taken = in_turns(candidates, options.turns if latency else 3 * options.turns)
         assert {each.found for each in taken.values()} == {options.load}
         what = f"{options.load:,} posts over HTTP, {latency * 1000:.0f} ms"
-        detail = {name: each.detail() for name, each in taken.items()}
-        yield Line("loading", f"{what}: faster than requests + json_normalize", ratio(taken["peer"], taken["ours"]), target=(">=", 1.5) if latency == 0 else None, detail=detail)  # fmt: skip
-        yield Line(
-            "loading", f"{what}: times bare httpx pages", ratio(taken["ours"], taken["floor"]), target=("<=", near)
-        )
+        faster, floor = ratio(taken["peer"], taken["ours"]), ratio(taken["ours"], taken["floor"])
+        if latency == 0:
+            yield Line("loading", f"{what}: faster than requests + json_normalize", faster, "×", (">=", 1.5))
+        yield Line("loading", f"{what}: times bare httpx pages", floor, "×", ("<=", near), details(taken))
 
 
 def watching(options: argparse.Namespace) -> Iterator[Line]:
     """Following posts to their end, on the virtual clock."""
-    for count in options.watch:
-        measured = _job("watching", count)
-        each = f"watching {count:,} posts"
-        yield Line(
-            "watching",
-            f"{each}: requests per job",
-            measured["per_job"],
-            "",
-            ("<=", 0.1) if count >= 5000 else None,
-            measured,
-        )
-        yield Line(
-            "watching",
-            f"{each}: requests against the bound ceil(in flight / 100) a round",
-            measured["requests"] / measured["bound"],
-        )
-        yield Line("watching", f"{each}: fewer than polling each", measured["polling_each"] / measured["requests"])
-        late = measured["known_after_s"] - measured["bound_known_after_s"]
-        yield Line(
-            "watching",
-            f"{each}: last outcome after the bound",
-            late,
-            "s",
-            ("<=", measured["longest_interval_s"]) if count >= 5000 else None,
-        )
+    measured = _job("watching", options.watch)
+    late, each = measured["known_after_s"] - measured["bound_known_after_s"], f"watching {options.watch:,} posts"
+    yield Line("watching", f"{each}: requests per job", measured["per_job"], "", ("<=", 0.1), measured)
+    yield Line("watching", f"{each}: last outcome after the bound", late, "s", ("<=", measured["longest_interval_s"]))
 
 
 def pacing(options: argparse.Namespace) -> Iterator[Line]:
     """A retry of many posts under a rate limit, on the virtual clock; all calls counted."""
     measured = _job("pacing", options.retries)
-    what = f"{options.retries:,} retries under 1,000 a minute"
-    yield Line(
-        "pacing", f"{what}: share of the ceiling", 100 * measured["share_of_ceiling"], "%", (">=", 97.0), measured
-    )
+    share, what = 100 * measured["share_of_ceiling"], f"{options.retries:,} retries under 1,000 a minute"
+    yield Line("pacing", f"{what}: share of the ceiling", share, "%", (">=", 97.0), measured)
     yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
-    yield Line("pacing", f"{what}: reads for each retry, watching included", measured["reads_per_retry"], "")
 
 
-def ledger(options: argparse.Namespace) -> Iterator[Line]:
-    """The ledger's share of a run over loopback."""
-    turns = [_job("ledger_share", options.retries) for _ in range(options.turns)]
-    yield Line(
-        "ledger",
-        f"{options.retries:,} retries over loopback: the ledger's share of the time",
-        100 * statistics.median(measured["share"] for measured in turns),
-        "%",
-        ("<=", 10.0),
-        {"turns": turns},
-    )
+def running(options: argparse.Namespace) -> Iterator[Line]:
+    """What a run over loopback costs its own process, the ledger included."""
+    for name in ("retries", "creates"):
+        turns = [_job(name, options.retries) for _ in range(options.turns)]
+        each = statistics.median(1e3 * turn["processor_s"] / turn["rows"] for turn in turns)
+        what = f"{options.retries:,} {name} over loopback: processor time of a row"
+        yield Line("running", what, each, "ms", detail={"turns": turns})
 
 
 def imports(options: argparse.Namespace) -> Iterator[Line]:
-    """Import time, and the memory of a workspace that does nothing."""
+    """Import time."""
     # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
     compileall.compile_dir(str(Path(voxops.__file__).parent), quiet=1)
     taken = in_turns({"ours": ("import_ours",), "peer": ("import_peer",)}, max(7, options.turns))
-    detail = {name: each.detail() for name, each in taken.items()}
-    yield Line(
-        "start",
-        "import voxops, times import pandas, httpx",
-        ratio(taken["ours"], taken["peer"]),
-        target=("<=", 1.3),
-        detail=detail,
-    )
-    with serving(posts=500) as (url, key):
-        idle: Taken = in_turns({"idle": ("idle", url, key)}, options.turns)["idle"]
-    yield Line("start", "memory of an idle workspace, above its imports", idle.memory, "MB")
+    times = ratio(taken["ours"], taken["peer"])
+    yield Line("start", "import voxops, times import pandas, httpx", times, "×", ("<=", 1.3), details(taken))
 
 
 def history(options: argparse.Namespace) -> Iterator[Line]:
     """Delivery statistics over millions of rows on disk."""
     found = figures(options.history, 3, options.turns, ("duckdb", "partials", "plain"))
     assert found["same_digits"], "the numbers differ"
-    what = f"{options.history:,} deliveries by day and endpoint"
-    ours, plain = found["archive"], found["plain"]
-    yield Line("history", f"{what}: times DuckDB's own answer, same digits", ours["s"] / found["duckdb"]["s"], target=("<=", 1.3), detail=found)  # fmt: skip
-    yield Line("history", f"{what}: faster than plain pandas", plain["s"] / ours["s"], target=(">=", 1.0))
-    yield Line("history", f"{what}: memory against plain pandas", 100 * ours["peak_mb"] / plain["peak_mb"], "%")
+    what, ours = f"{options.history:,} deliveries by day and endpoint", found["archive"]["s"]
+    yield Line("history", f"{what}: times DuckDB's own answer", ours / found["duckdb"]["s"], "×", ("<=", 1.3), found)
+    yield Line("history", f"{what}: faster than plain pandas", found["plain"]["s"] / ours, "×", (">=", 1.0))
 
 
 def scale(options: argparse.Namespace) -> Iterator[Line]:
     """Ten times as many, and what ten times more would cost: needs some gigabytes of disk for a while."""
-    runs = {
-        rows: figures(rows, 3, 1, (), options.place)
-        for rows in (options.scale // 100, options.scale // 10, options.scale)
-    }
-    found = runs[options.scale]
+    sizes = (options.scale // 100, options.scale // 10, options.scale)
+    runs = {str(rows): figures(rows, 3, 1, (), options.place) for rows in sizes}
+    found = runs[str(options.scale)]["archive"]
     what = f"{options.scale:,} deliveries by day and endpoint"
-    detail = {str(rows): each for rows, each in runs.items()}
-    yield Line("scale", f"{what}: memory of the process", found["archive"]["peak_mb"], "MB", ("<=", 1200.0), detail)
-    yield Line("scale", what, found["archive"]["s"], "s")
+    yield Line("scale", f"{what}: memory of the process", found["peak_mb"], "MB", ("<=", 1200.0), runs)
+    yield Line("scale", what, found["s"], "s")
 
 
 def monday(options: argparse.Namespace) -> Iterator[Line]:
     """The second Monday of a workspace that stands on an archive, in requests."""
     found = mondays(options.load, 5 * options.load)
-    what = f"{options.load:,} posts and {5 * options.load:,} deliveries, 5 % open or new"
-    yield Line("monday", f"{what}: requests of the second load, of the first", found["whole_percent"], "%", ("<=", 10.0), found)  # fmt: skip
-    for when in ("first", "second", "without"):
-        yield Line("monday", f"requests of a triage, {when} {'the archive' if when == 'without' else 'Monday'}", found["triage"][when], "")  # fmt: skip
+    what = f"{options.load:,} posts and {5 * options.load:,} deliveries: requests of the second load, of the first"
+    yield Line("monday", what, found["whole_percent"], "%", ("<=", 10.0), found)
 
 
 def screen(options: argparse.Namespace) -> Iterator[Line]:
@@ -196,21 +129,17 @@ def screen(options: argparse.Namespace) -> Iterator[Line]:
         print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
         return
     measured: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
-    what = f"a panel of {options.rows:,} rows"
-    opened = measured["median_opened_ms"] / 1000
+    what, opened = f"a panel of {options.rows:,} rows", measured["median_opened_ms"] / 1000
     yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 2.0), measured)
     for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
-        answers = measured["answers_ms"][name]
-        yield Line(
-            "screen", f"{what}: slowest of {len(answers)} actions while {when}", max(answers), "ms", ("<=", 100.0)
-        )
-        yield Line("screen", f"{what}: their median while {when}", statistics.median(answers), "ms")
-    yield Line("screen", f"{what}: slowest first sort by a column", max(measured["answers_ms"]["sorting"]), "ms")
+        slowest = max(measured["answers_ms"][name])
+        yield Line("screen", f"{what}: slowest action while {when}", slowest, "ms", ("<=", 100.0))
     yield Line("screen", f"{what}: its model", measured["model_bytes"] / 1e6, "MB", ("<=", 5.0))
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part for part in (frames, loading, watching, pacing, ledger, imports, history, scale, monday, screen)
+    part.__name__: part
+    for part in (frames, loading, watching, pacing, running, imports, history, scale, monday, screen)
 }
 
 
@@ -222,15 +151,16 @@ def _job(name: str, count: int) -> dict[str, Any]:
 
 def show(lines: list[Line]) -> str:
     """The table."""
-    rows = []
+    rows = [("", "what", "measured", "target", "")]
     for line in lines:
         target = "" if line.target is None else f"{'≥' if line.target[0] == '>=' else '≤'} {line.target[1]:g}"
-        verdict = {None: "", True: "met", False: "MISSED"}[line.met]
         value = f"{line.value:,.0f}" if line.value >= 1000 else f"{line.value:.3g}"
+        verdict = {None: "", True: "met", False: "MISSED"}[line.met]
         rows.append((line.group, line.what, f"{value} {line.unit}".strip(), target, verdict))
-    widths = [max(len(row[at]) for row in [*rows, ("", "what", "measured", "target", "")]) for at in range(5)]
-    lines_ = ["  ".join(cell.rjust(width) if at in {2, 3} else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() for row in [("", "what", "measured", "target", ""), *rows]]  # fmt: skip
-    return "\n".join(lines_)
+    widths = [max(len(row[at]) for row in rows) for at in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def main() -> int:
@@ -241,7 +171,7 @@ def main() -> int:
     parser.add_argument("--posts", type=int, default=100_000, help="posts turned into a frame")
     parser.add_argument("--records", type=int, default=500_000, help="deliveries turned into a frame")
     parser.add_argument("--load", type=int, default=20_000, help="posts loaded over HTTP")
-    parser.add_argument("--watch", type=int, nargs="*", default=[50, 500, 5000], help="posts watched")
+    parser.add_argument("--watch", type=int, default=5000, help="posts watched")
     parser.add_argument("--retries", type=int, default=5000, help="posts retried")
     parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
     parser.add_argument(

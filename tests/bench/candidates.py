@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tests.bench.measure import measured
 
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
-from voxops.frames.records import Columns, targets
+from voxops.frames.records import Columns
 from voxops.loading.loader import Loader
 
 # Records to a frame.
@@ -41,36 +40,6 @@ def frame_peer(path: str, kind: str) -> dict[str, Any]:
         for page in pages(Path(path)):
             records += json.loads(page)["data"]
         return len(pd.json_normalize(records))
-
-    return measured(work)
-
-
-def frame_floor(path: str, kind: str) -> dict[str, Any]:
-    """Every page decoded and dropped."""
-    return measured(lambda: sum(len(msgspec.json.decode(page)["data"]) for page in pages(Path(path))))
-
-
-def targets_ours(path: str) -> dict[str, Any]:
-    """One row per post and platform."""
-
-    def work() -> int:
-        columns = Columns("posts")
-        for page in pages(Path(path)):
-            columns.extend(decode(page)["data"])
-        return len(targets(columns.frame()))
-
-    return measured(work)
-
-
-def targets_peer(path: str) -> dict[str, Any]:
-    """One row per post and platform, by ``record_path``."""
-
-    def work() -> int:
-        records: list[Any] = []
-        for page in pages(Path(path)):
-            records += json.loads(page)["data"]
-        meta = ["id", "status", "updatedAt", "scheduledFor", "content", "workspaceId"]
-        return len(pd.json_normalize(records, record_path="platforms", meta=meta, meta_prefix="post."))
 
     return measured(work)
 
@@ -149,17 +118,6 @@ def _importing(statement: str) -> dict[str, Any]:
     import subprocess
 
     return measured(lambda: subprocess.run([sys.executable, "-c", statement], check=True).returncode)
-
-
-def idle(url: str, key: str) -> dict[str, Any]:
-    """A connected workspace that does nothing, above what pandas and httpx take by themselves."""
-    import voxops as vx
-
-    def work() -> int:
-        with tempfile.TemporaryDirectory() as folder, vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite"):
-            return 0
-
-    return measured(work)
 
 
 if __name__ == "__main__":

@@ -127,13 +127,7 @@ def _digits(table: pd.DataFrame) -> list[list[int]]:
     return [[int(value) for value in row] for row in shown.itertuples(index=False)]
 
 
-TASKS = {
-    "duckdb": by_duckdb,
-    "partials": by_pandas,
-    "plain": by_plain_pandas,
-    "archive": by_archive,
-    "sync": sync_day,
-}
+TASKS = {"duckdb": by_duckdb, "partials": by_pandas, "plain": by_plain_pandas, "archive": by_archive, "sync": sync_day}
 
 
 def measured(task: str, root: Path) -> dict[str, Any]:

@@ -1,21 +1,15 @@
-"""Watching, pacing and the ledger's share: requests counted at the server, time taken from its virtual clock."""
+"""Watching and pacing: requests counted at the server, time taken from its virtual clock; and what a run costs its process."""
 
 from __future__ import annotations
 
 import json
 import math
-import sqlite3
-import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
-from functools import partial, wraps
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,12 +19,6 @@ from tests.virtual import workspace
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxops.ledger.calls import Calls
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.requests import Requests
-from voxops.ledger.runs import Runs
-from voxops.ledger.seen import SeenPosts
-from voxops.ledger.store import Store
 
 ENDS = ("target.publish", "target.fail")
 
@@ -62,17 +50,13 @@ def watching(count: int) -> dict[str, Any]:
     last = max(ended.values())
     following = next((at for at in rounds if at >= last), rounds[-1])
     return {
-        "posts": len(posts),
-        "requests": len(requests),
-        "per_job": len(requests) / len(posts),
-        "rounds": len(rounds),
-        "bound": sum(math.ceil(each / 100) for each in flying),
-        "polling_each": sum(flying) + len(posts),
+        "posts": len(posts), "requests": len(requests), "per_job": len(requests) / len(posts), "rounds": len(rounds),
+        "bound": sum(math.ceil(each / 100) for each in flying), "polling_each": sum(flying) + len(posts),
         "last_end_s": (last - rounds[0]).total_seconds(),
         "known_after_s": (results["settled_at"].max() - pd.Timestamp(last)).total_seconds(),
         "bound_known_after_s": (following - last).total_seconds(),
         "longest_interval_s": max(((b - a).total_seconds() for a, b in pairwise(rounds)), default=0.0),
-    }
+    }  # fmt: skip
 
 
 def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
@@ -112,52 +96,18 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
     per_minute = Counter(_at(each).replace(second=0, microsecond=0) for each in sending)
     full = sorted(per_minute)[:-1]
     return {
-        "retries": len(acts),
-        "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
-        "requests": len(requests),
-        "reads_per_retry": (len(requests) - len(acts)) / len(acts),
-        "refused_429": sum(each["status"] == 429 for each in requests),
-        "sending_s": seconds,
+        "retries": len(acts), "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
+        "requests": len(requests), "reads_per_retry": (len(requests) - len(acts)) / len(acts),
+        "refused_429": sum(each["status"] == 429 for each in requests), "sending_s": seconds,
         "share_of_ceiling": sum(per_minute[minute] for minute in full) / (limit * len(full)) if full else 1.0,
         "per_minute": [per_minute[minute] for minute in sorted(per_minute)],
-    }
+    }  # fmt: skip
 
 
-def ledger_share(count: int) -> dict[str, Any]:
-    """Retry so many posts over loopback without a limit, the server in a process of its own; the ledger's part of the time."""
-    inside = _Stopwatch()
-    inside.start()
+def retries(count: int) -> dict[str, Any]:
+    """Retry so many posts over loopback without a limit, the server in a process of its own."""
     with (
         serving(posts=count * 8, speed=50.0) as (url, key),
-        tempfile.TemporaryDirectory() as folder,
-        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
-    ):
-        plan = _retry_of(ws, count)
-        inside.clear()
-        began = time.perf_counter()
-        run = ws.run(plan)
-        bound = time.perf_counter()
-        run.wait()
-        ended = time.perf_counter()
-        flush = _flush(Path(folder))
-    disk = inside.commits * flush
-    return {
-        "retries": count,
-        "seconds": ended - began,
-        "bind_s": bound - began,
-        "processor_s": inside.processor,
-        "commits": inside.commits,
-        "flush_s": flush,
-        "share": (inside.processor + disk) / (ended - began),
-        "wall_s": inside.wall,  # with the time in which its thread waited for the interpreter and the run went on
-        "by_call": {name: round(seconds, 3) for name, seconds in inside.by.most_common(8)},
-    }
-
-
-def retries(count: int, speed: float = 50.0) -> dict[str, Any]:
-    """Retry so many posts over loopback without a limit, the server in a process of its own: processor time, the sending and the whole."""
-    with (
-        serving(posts=count * 8, speed=speed) as (url, key),
         tempfile.TemporaryDirectory() as folder,
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
@@ -190,75 +140,8 @@ def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
     outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
     assert sum(outcomes.values()) >= count
     return {
-        "rows": count,
-        "seconds": ended - began,
-        "bind_s": bound - began,
-        "processor_s": spent,
-        "outcomes": outcomes,
-    }
-
-
-def _flush(folder: Path, times: int = 200) -> float:
-    """Seconds that a commit of a ledger in this folder waits for the disk."""
-    ledger = Ledger(folder / "flush.sqlite")
-    waited = []
-    for number in range(times):
-        began, busy = time.perf_counter(), time.thread_time()
-        ledger.set_meta("n", f"{number:01000}")
-        waited.append(time.perf_counter() - began - (time.thread_time() - busy))
-    ledger.close()
-    return statistics.median(waited)
-
-
-class _Stopwatch:
-    """Processor time inside the ledger, whatever thread calls: its methods, and SQLite under pieces of work that others hand in.
-
-    What such a piece does besides, such as putting requests together, is not the ledger's; a call within a call counts once. Time
-    in which a thread of the ledger waits for the interpreter is none that the run waits, so it is not counted; what commits wait
-    for the disk is added by their number.
-    """
-
-    def __init__(self) -> None:
-        self.by: Counter[str] = Counter()
-        self._inside = threading.local()
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.processor = self.wall = 0.0
-        self.commits = 0
-        self.by.clear()
-
-    def start(self) -> None:
-        """Measure from now on every ledger that is opened."""
-        for part in (Ledger, Store, Requests, Calls, Runs, SeenPosts):
-            for name, method in list(vars(part).items()):
-                if callable(method) and not name.startswith("__") and name not in {"atomic", "in_one_commit", "now"}:
-                    setattr(part, name, self.timed(name, method))
-        methods = ("execute", "executemany", "commit")
-        timed = {name: self.timed(name, getattr(sqlite3.Connection, name)) for name in methods}
-        sqlite3.connect = partial(sqlite3.connect, factory=type("Timed", (sqlite3.Connection,), timed))
-
-    def timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A method that is measured."""
-
-        @wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.commits += args[1:] == ("COMMIT",)
-            if getattr(self._inside, "busy", False):
-                return method(*args, **kwargs)
-            self._inside.busy = True
-            began, busy = time.perf_counter(), time.thread_time()
-            try:
-                return method(*args, **kwargs)
-            finally:
-                spent = time.thread_time() - busy
-                self._inside.busy = False
-                self.wall += time.perf_counter() - began
-                self.processor += spent
-                self.by[name] += spent
-
-        return call
+        "rows": count, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes,
+    }  # fmt: skip
 
 
 def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:

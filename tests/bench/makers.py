@@ -53,17 +53,13 @@ def _post(number: int) -> dict[str, object]:
         failed = (number + at) % 9 == 0
         platform = PLATFORMS[(number + at) % 6]
         identifier = str(10**18 + number * 7919 + at)
-        targets.append(
-            {
-                "platform": platform,
-                "accountId": f"acc_{(number + at) % 12:02d}k3v9x2m",
-                "status": "failed" if failed else "published",
-                "error": ERRORS[number % 3] if failed else None,
-                "platformPostId": None if failed else identifier,
-                "platformPostUrl": None if failed else f"https://{platform}.example/p/{identifier}",
-                "publishedAt": None if failed else _time(number),
-            }
-        )
+        targets.append({
+            "platform": platform, "accountId": f"acc_{(number + at) % 12:02d}k3v9x2m",
+            "status": "failed" if failed else "published", "error": ERRORS[number % 3] if failed else None,
+            "platformPostId": None if failed else identifier,
+            "platformPostUrl": None if failed else f"https://{platform}.example/p/{identifier}",
+            "publishedAt": None if failed else _time(number),
+        })  # fmt: skip
     return {
         "id": f"post_{number:08d}q7w2",
         "content": f"Autumn roast no. {number} is here: slow, sweet, and a little smoky. Come by or order online. #coffee #alder "
@@ -85,16 +81,11 @@ def _delivery(number: int) -> dict[str, object]:
     """A delivery."""
     failed = number % 23 == 0
     return {
-        "id": f"del_{number:09d}h4",
-        "webhookId": f"wh_{number % 3}f8a2",
+        "id": f"del_{number:09d}h4", "webhookId": f"wh_{number % 3}f8a2",
         "eventType": ("post.published", "post.created", "post.failed")[number % 3],
-        "url": f"https://hooks{number % 3}.example/voxburst",
-        "statusCode": 503 if failed else 200,
-        "latencyMs": 60 + number * 37 % 900,
-        "responseBody": "upstream connect error" if failed else "OK",
-        "retryCount": number % 4 if failed else 0,
-        "success": not failed,
-        "error": "receiver answered 503" if failed else None,
-        "createdAt": _time(number),
+        "url": f"https://hooks{number % 3}.example/voxburst", "statusCode": 503 if failed else 200,
+        "latencyMs": 60 + number * 37 % 900, "responseBody": "upstream connect error" if failed else "OK",
+        "retryCount": number % 4 if failed else 0, "success": not failed,
+        "error": "receiver answered 503" if failed else None, "createdAt": _time(number),
         "deliveredAt": None if failed else _time(number + 1),
-    }
+    }  # fmt: skip

@@ -48,18 +48,14 @@ class Taken:
     found: Any = None
 
     @property
-    def time(self) -> float:
-        """Median of the seconds."""
-        return statistics.median(self.seconds)
-
-    @property
     def memory(self) -> float:
         """Median of the megabytes."""
         return statistics.median(self.megabytes)
 
-    def detail(self) -> dict[str, Any]:
-        """For the file."""
-        return {"seconds": [round(s, 4) for s in self.seconds], "peak_mb": [round(m, 1) for m in self.megabytes], "median_s": round(self.time, 4)}  # fmt: skip
+
+def details(taken: Mapping[str, Taken]) -> dict[str, Any]:
+    """For the file: seconds and megabytes of each turn of each candidate."""
+    return {name: {"seconds": each.seconds, "peak_mb": each.megabytes} for name, each in taken.items()}
 
 
 def ratio(slow: Taken, fast: Taken) -> float:

@@ -23,11 +23,9 @@ from voxburst_sandbox.store import Delivery
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _FINAL = {"published", "cancelled", "unpublished", "archived"}
 LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
-    "posts": lambda ws: ws.posts(),
-    "deliveries": lambda ws: ws.deliveries(),
-    "failed": lambda ws: ws.posts(status=["failed", "partial"]),
-    "lost": lambda ws: ws.deliveries(success=False),
-}
+    "posts": lambda ws: ws.posts(), "deliveries": lambda ws: ws.deliveries(),
+    "failed": lambda ws: ws.posts(status=["failed", "partial"]), "lost": lambda ws: ws.deliveries(success=False),
+}  # fmt: skip
 WHOLE, TRIAGE = ("posts", "deliveries"), ("failed", "lost")
 
 
@@ -103,11 +101,8 @@ def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random
     hit = [each for each in recent if each.success and (down <= each.created_at < down + 6 * _HOUR or each.created_at > world.now() - 4 * _HOUR)]  # fmt: skip
     for delivery in rng.sample(hit, min(max(open_deliveries - len(failing), 0), len(hit))):
         delivery.success, delivery.delivered_at, delivery.status_code, delivery.error = (
-            False,
-            None,
-            503,
-            "receiver answered 503",
-        )
+            False, None, 503, "receiver answered 503",
+        )  # fmt: skip
         world.deliveries.save(delivery)
     world.reindex()
 
@@ -128,11 +123,8 @@ def _week(sandbox: Sandbox, ws: vx.Workspace, new_posts: int, new_deliveries: in
     for key in sorted(before):  # the outage's deliveries were sent again, what was being tried has arrived
         delivery = world.deliveries[key]
         delivery.success, delivery.delivered_at, delivery.status_code, delivery.error = (
-            True,
-            delivery.created_at + _MINUTE,
-            200,
-            None,
-        )
+            True, delivery.created_at + _MINUTE, 200, None,
+        )  # fmt: skip
         world.deliveries.save(delivery)
     came = sum(each.created_at >= world.now() - 7 * _DAY for each in world.deliveries.values())
     models: list[Delivery] = rng.sample(list(world.deliveries.values()), max(new_deliveries - came, 0))

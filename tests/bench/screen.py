@@ -96,12 +96,9 @@ def screen(count: int, turns: int) -> dict[str, Any]:
         assert size["rows"] == count
         assert lab.fetched_elsewhere == []
     return {
-        "opened_ms": opened,
-        "made_s": made,
-        "median_opened_ms": statistics.median(opened),
-        "model_bytes": size["bytes"],
+        "opened_ms": opened, "made_s": made, "median_opened_ms": statistics.median(opened), "model_bytes": size["bytes"],
         "answers_ms": answers,
-    }
+    }  # fmt: skip
 
 
 def _often(book: Notebook, actions: list[tuple[str, Any]]) -> list[float]:

@@ -45,25 +45,8 @@ TARGETS = {
 
 # Values that a server, a proxy or a test double may send instead of any other.
 ODD = [
-    None,
-    True,
-    0,
-    1.5,
-    -1,
-    2**70,
-    "",
-    " ",
-    "ünï",
-    "now",
-    [],
-    [None],
-    ["x"],
-    {},
-    {"a": 1},
-    [{"id": 1}],
-    [[]],
-    "\u202e",
-]
+    None, True, 0, 1.5, -1, 2**70, "", " ", "ünï", "now", [], [None], ["x"], {}, {"a": 1}, [{"id": 1}], [[]], "\u202e",
+]  # fmt: skip
 
 
 def dtypes(frame: pd.DataFrame) -> dict[str, str]:

@@ -63,28 +63,19 @@ def _wire_posts(draw):
     pages = []
     for number in range(draw(st.integers(0, 12))):
         when = draw(_times)
-        platforms = [
-            {
-                "platform": draw(_word),
-                "accountId": draw(_word),
-                "status": draw(st.sampled_from(["FAILED", "failed", "published", "NEW_ONE"])),
-                "retryCount": draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
-                "error": draw(st.none() | st.fixed_dictionaries({"code": _word, "message": st.text()})),
-            }
-            for _ in range(draw(st.integers(0, 3)))
-        ]
-        pages.append(
-            {
-                "id": f"post_{number}",
-                "status": draw(_word),
-                "content": draw(st.none() | st.text()),
-                "updatedAt": draw(st.sampled_from([when.isoformat(), when.isoformat().replace("+00:00", "Z")])),
-                "platforms": platforms,
-                "tags": draw(st.lists(st.text(), max_size=2)),
-                "metadata": draw(st.none() | st.dictionaries(st.text(), st.integers() | st.text(), max_size=2)),
-                "_when": when,
-            }
-        )
+        platforms = [{
+            "platform": draw(_word), "accountId": draw(_word),
+            "status": draw(st.sampled_from(["FAILED", "failed", "published", "NEW_ONE"])),
+            "retryCount": draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+            "error": draw(st.none() | st.fixed_dictionaries({"code": _word, "message": st.text()})),
+        } for _ in range(draw(st.integers(0, 3)))]  # fmt: skip
+        pages.append({
+            "id": f"post_{number}", "status": draw(_word), "content": draw(st.none() | st.text()),
+            "updatedAt": draw(st.sampled_from([when.isoformat(), when.isoformat().replace("+00:00", "Z")])),
+            "platforms": platforms, "tags": draw(st.lists(st.text(), max_size=2)),
+            "metadata": draw(st.none() | st.dictionaries(st.text(), st.integers() | st.text(), max_size=2)),
+            "_when": when,
+        })  # fmt: skip
     return spell, pages
 
 
@@ -152,13 +143,9 @@ def test_attrs_say_where_from_and_are_plain_json(tmp_path):
         filters={"status": ["failed"], "since": "2026-03-02T09:00:00Z"}, complete=True,
     )  # fmt: skip
     assert frame.attrs == {
-        "kind": "posts",
-        "source": "https://api.example",
-        "fetched_at": "2026-03-02T09:00:00Z",
-        "filters": {"status": ["failed"], "since": "2026-03-02T09:00:00Z"},
-        "complete": True,
-        "unread": {},
-    }
+        "kind": "posts", "source": "https://api.example", "fetched_at": "2026-03-02T09:00:00Z",
+        "filters": {"status": ["failed"], "since": "2026-03-02T09:00:00Z"}, "complete": True, "unread": {},
+    }  # fmt: skip
     assert msgspec.json.decode(msgspec.json.encode(frame.attrs)) == frame.attrs
     again = pd.concat([frame, frame], ignore_index=True)
     assert again.attrs == frame.attrs

@@ -13,28 +13,17 @@ from voxops.frames.records import build
 from voxops.frames.times import length, moment, parse_times, shown_zone, window, within
 
 
-@pytest.mark.parametrize(
-    ("value", "time"),
-    [
-        ("7D", "2026-02-23T09:00Z"),
-        ("12h", "2026-03-01T21:00Z"),
-        ("1.5h", "2026-03-02T07:30Z"),
-        ("30 min", "2026-03-02T08:30Z"),
-        ("7d", "2026-02-23T09:00Z"),
-        ("1w", "2026-02-23T09:00Z"),
-        ("12H", "2026-03-01T21:00Z"),
-        ("30MIN", "2026-03-02T08:30Z"),
-        (timedelta(days=1), "2026-03-01T09:00Z"),
-        ("2026-03-01Z", "2026-03-01T00:00Z"),
-        ("2026-03-01+01:00", "2026-02-28T23:00Z"),
-        ("2026-03-01T10:00+01:00", "2026-03-01T09:00Z"),
-        (pd.Timestamp("2026-03-01T09:00Z"), "2026-03-01T09:00Z"),
-        ("+3D", (pd.Timestamp(NOW) + pd.Timedelta("3D")).isoformat()),
-        (" + 12h ", (pd.Timestamp(NOW) + pd.Timedelta("12h")).isoformat()),
-        ("tomorrow", (pd.Timestamp(NOW).normalize() + pd.Timedelta("1D")).isoformat()),
-        (datetime(2026, 3, 1, 9, tzinfo=UTC), "2026-03-01T09:00Z"),
-    ],
-)
+@pytest.mark.parametrize(("value", "time"), [
+    ("7D", "2026-02-23T09:00Z"), ("12h", "2026-03-01T21:00Z"), ("1.5h", "2026-03-02T07:30Z"),
+    ("30 min", "2026-03-02T08:30Z"), ("7d", "2026-02-23T09:00Z"), ("1w", "2026-02-23T09:00Z"),
+    ("12H", "2026-03-01T21:00Z"), ("30MIN", "2026-03-02T08:30Z"), (timedelta(days=1), "2026-03-01T09:00Z"),
+    ("2026-03-01Z", "2026-03-01T00:00Z"), ("2026-03-01+01:00", "2026-02-28T23:00Z"),
+    ("2026-03-01T10:00+01:00", "2026-03-01T09:00Z"), (pd.Timestamp("2026-03-01T09:00Z"), "2026-03-01T09:00Z"),
+    ("+3D", (pd.Timestamp(NOW) + pd.Timedelta("3D")).isoformat()),
+    (" + 12h ", (pd.Timestamp(NOW) + pd.Timedelta("12h")).isoformat()),
+    ("tomorrow", (pd.Timestamp(NOW).normalize() + pd.Timedelta("1D")).isoformat()),
+    (datetime(2026, 3, 1, 9, tzinfo=UTC), "2026-03-01T09:00Z"),
+])  # fmt: skip
 def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time):
     start, end = window(value, None, NOW)
     assert (start, end) == (pd.Timestamp(time), None)
@@ -42,17 +31,25 @@ def test_a_window_opens_at_a_time_or_so_long_before_the_servers_now(value, time)
     assert window(None, value, NOW) == (None, pd.Timestamp(time))
 
 
-@pytest.mark.parametrize(
-    ("value", "time"),
-    [
-        ("2026-03-01", "2026-02-28T23:00Z"),
-        ("2026-03-01 10:00", "2026-03-01T09:00Z"),
-        (pd.Timestamp("2026-03-01T10:00"), "2026-03-01T09:00Z"),
-        ("2026-03-01T10:00Z", "2026-03-01T10:00Z"),
-    ],
-)
+@pytest.mark.parametrize(("value", "time"), [
+    ("2026-03-01", "2026-02-28T23:00Z"), ("2026-03-01 10:00", "2026-03-01T09:00Z"),
+    (pd.Timestamp("2026-03-01T10:00"), "2026-03-01T09:00Z"), ("2026-03-01T10:00Z", "2026-03-01T10:00Z"),
+])  # fmt: skip
 def test_a_time_without_an_offset_is_one_of_the_zone_that_somebody_has_named(value, time):
     assert window(value, None, NOW, "Europe/Berlin")[0] == pd.Timestamp(time)
+
+
+@pytest.mark.parametrize(
+    ("zone", "noon", "begins"),
+    [
+        ("America/Havana", "2026-11-01T17:00Z", "2026-11-01T04:00Z"),  # its midnight comes twice
+        ("Africa/Cairo", "2026-04-24T09:00Z", "2026-04-23T22:00Z"),  # it has none
+    ],
+)
+def test_today_begins_at_the_first_instant_of_the_day(zone, noon, begins):
+    now = datetime.fromisoformat(noon)
+    assert window("today", None, now, zone)[0] == pd.Timestamp(begins)
+    assert window(None, "tomorrow", now - timedelta(days=1), zone)[1] == pd.Timestamp(begins)
 
 
 @pytest.mark.parametrize("value", ["2026-03-29T02:30", "2025-10-26T02:30"])
@@ -74,28 +71,10 @@ def test_a_frame_that_names_no_zone_is_shown_in_that_of_its_times(zones, shown):
     assert shown_zone(frame) == "America/Lima"
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "2026-03-01",
-        "2026-03-01T09:00",
-        "2026-03-01T09.30Z",
-        "someday",
-        "7",
-        "+7",
-        "+ -3D",
-        "1M",
-        "",
-        5,
-        pd.Timestamp("2026-03-01"),
-        object(),
-        "999999999D",
-        "999999D",
-        timedelta(days=10**6),
-        timedelta(days=10**8),
-        "-3D",
-    ],
-)
+@pytest.mark.parametrize("value", [
+    "2026-03-01", "2026-03-01T09:00", "2026-03-01T09.30Z", "someday", "7", "+7", "+ -3D", "1M", "", 5,
+    pd.Timestamp("2026-03-01"), object(), "999999999D", "999999D", timedelta(days=10**6), timedelta(days=10**8), "-3D",
+])  # fmt: skip
 def test_a_time_without_zone_or_sense_is_refused_and_not_guessed(value):
     with pytest.raises(ConfigError, match="since="):
         window(value, None, NOW)

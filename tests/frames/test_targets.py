@@ -36,19 +36,6 @@ def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
     assert rows.index.equals(pd.RangeIndex(len(expected)))
 
 
-def test_targets_of_plain_dicts_that_came_back_from_a_file(tmp_path):
-    posts = some_posts(6)
-    posts.assign(targets=[[entry._asdict() for entry in cell] for cell in posts["targets"]], metadata=None).to_parquet(
-        tmp_path / "p"
-    )
-    again = pd.read_parquet(tmp_path / "p")
-    columns = ["post_id", "platform", "account_id", "status"]
-    assert (
-        targets(again)[columns].astype(object).to_numpy().tolist()
-        == targets(posts)[columns].astype(object).to_numpy().tolist()
-    )
-
-
 def test_targets_remember_what_is_open_even_when_rows_are_filtered_away():
     rows = targets(some_posts(8))
     counted = rows.groupby("post_id")["status"].agg(

@@ -12,7 +12,7 @@ from tests.frames.makers import NOW, UTC_US, target
 
 from voxops._support.canonical import in_calendar
 from voxops.frames.nested import Target
-from voxops.frames.records import Columns, build, targets, times_text
+from voxops.frames.records import Columns, build, read_post, read_posts, targets, times_text
 from voxops.frames.schemas import to_bool
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import utc_text
@@ -39,30 +39,22 @@ def test_counts_are_read_leniently_and_what_is_lost_is_said(sent, count):
 
 @pytest.mark.parametrize(
     ("sent", "said"),
-    [(True, True), (False, False), (1, True), (0, False), ("true", True), ("FALSE", False), ("yes", True), (None, None), ("maybe", None), ([], None)],
+    [(True, True), (False, False), (1, True), (0, False), ("true", True), ("FALSE", False), ("yes", True), ("1", True), ("no", False), (" No ", False), ("0", False), (None, None), ("maybe", None), ([], None)],
 )  # fmt: skip
 def test_to_bool(sent, said):
     assert to_bool(sent) is said
     assert build("deliveries", [{"success": sent}])["success"].tolist() == [pd.NA if said is None else said]
 
 
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00.123Z", "2026-03-02T09:00:00.123Z"),
-        ("2026-03-02T09:00:00.123456Z", "2026-03-02T09:00:00.123456Z"),
-        ("2026-03-02T09:00:00.123456789Z", "2026-03-02T09:00:00.123456Z"),
-        ("2026-03-02T11:00:00+02:00", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T04:00:00-05:00", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00+0000", "2026-03-02T09:00:00Z"),
-        ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
-        ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"),
-        (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
-        ("8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z"),
-        ("1000-01-01T00:00:00Z", "1000-01-01T00:00:00Z"),
-    ],
-)
+@pytest.mark.parametrize(("text", "time"), [
+    ("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"), ("2026-03-02T09:00:00.123Z", "2026-03-02T09:00:00.123Z"),
+    ("2026-03-02T09:00:00.123456Z", "2026-03-02T09:00:00.123456Z"),
+    ("2026-03-02T09:00:00.123456789Z", "2026-03-02T09:00:00.123456Z"),
+    ("2026-03-02T11:00:00+02:00", "2026-03-02T09:00:00Z"), ("2026-03-02T04:00:00-05:00", "2026-03-02T09:00:00Z"),
+    ("2026-03-02T09:00:00+0000", "2026-03-02T09:00:00Z"), ("2026-03-02 09:00:00Z", "2026-03-02T09:00:00Z"),
+    ("2026-03-02T09:00:00", "2026-03-02T09:00:00Z"), (" 2026-03-02T09:00:00Z ", "2026-03-02T09:00:00Z"),
+    ("8999-12-31T23:59:59Z", "8999-12-31T23:59:59Z"), ("1000-01-01T00:00:00Z", "1000-01-01T00:00:00Z"),
+])  # fmt: skip
 def test_times_are_read_in_every_form_the_api_may_send(text, time):
     expected = pd.Timestamp(datetime.fromisoformat(time)).as_unit("us")
     for others in ([], [None], ["2026-03-02T09:00:00Z"], ["2026-03-02T09:00:00+01:00", "garbage", 5]):
@@ -93,26 +85,16 @@ def test_any_time_that_python_can_write_is_read_back(times):
         assert one == other or (edge and None in (one, other))  # the calendar ends in UTC, not in the time's own zone
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "message"),
-    [
-        (None, None, None),
-        ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
-        ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
-        ({"Code": "X_1", "Message": None}, "X_1", None),
-        ({"message": "only words"}, None, "only words"),
-        ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
-        ({"field": "content", "issue": "is too long"}, None, "is too long"),
-        ("Token expired", None, "Token expired"),
-        ("RATE_LIMITED", "RATE_LIMITED", None),
-        ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
-        ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"),
-        ([], None, None),
-        ("", None, None),
-        ({"odd": 1}, None, '{"odd":1}'),
-        (17, None, "17"),
-    ],
-)
+@pytest.mark.parametrize(("error", "code", "message"), [
+    (None, None, None), ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
+    ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
+    ({"Code": "X_1", "Message": None}, "X_1", None), ({"message": "only words"}, None, "only words"),
+    ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
+    ({"field": "content", "issue": "is too long"}, None, "is too long"), ("Token expired", None, "Token expired"),
+    ("RATE_LIMITED", "RATE_LIMITED", None), ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
+    ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"), ([], None, None), ("", None, None),
+    ({"odd": 1}, None, '{"odd":1}'), (17, None, "17"),
+])  # fmt: skip
 def test_errors_of_every_shape(error, code, message):
     row = target(platform="x", error=error)
     assert (None if pd.isna(row["error_code"]) else row["error_code"]) == code
@@ -124,14 +106,10 @@ def test_flat_error_fields_win_over_nothing():
     assert (row["error_code"], row["error_message"]) == ("A_B", "m")
 
 
-@pytest.mark.parametrize(
-    "platforms",
-    [
-        ["TWITTER", "linkedin"],
-        [{"platform": "Twitter"}, {"platform": "LINKEDIN"}],
-        {"TWITTER": {"status": "x"}, "linkedin": {}},
-    ],
-)
+@pytest.mark.parametrize("platforms", [
+    ["TWITTER", "linkedin"], [{"platform": "Twitter"}, {"platform": "LINKEDIN"}],
+    {"TWITTER": {"status": "x"}, "linkedin": {}},
+])  # fmt: skip
 def test_platforms_as_names_objects_or_a_map(platforms):
     rows = targets(build("posts", [{"id": "p", "platforms": platforms}]))
     assert list(rows["platform"]) == ["twitter", "linkedin"]
@@ -177,32 +155,16 @@ def test_what_no_column_reads_is_left_out_and_so_is_a_secret():
     assert "whsec_1" not in frame.astype(str).to_csv()
 
 
-def test_old_and_new_bulk_results():
-    new = [
-        {"index": 0, "status": "created", "postId": "post_1"},
-        {
-            "index": 1,
-            "status": "FAILED",
-            "errors": [{"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}],
-        },
-        {"index": 2, "status": "valid"},
-    ]
-    old = [
-        {"index": 0, "success": True, "post": {"id": "post_1", "status": "scheduled"}},
-        {"index": 1, "success": False, "error": "Content too long"},
-    ]
-    frame = build("bulk_results", new)
-    assert frame["status"].tolist() == ["created", "failed", "valid"]
-    assert frame["post_id"].tolist() == ["post_1", pd.NA, pd.NA]
-    assert frame.loc[1, ["error_code", "error_message", "error_field"]].tolist() == [
-        "CONTENT_TOO_LONG",
-        "300 of 280",
-        "content",
-    ]
-    frame = build("bulk_results", old)
-    assert frame["status"].tolist() == ["created", "failed"]
-    assert frame["post_id"].tolist() == ["post_1", pd.NA]
-    assert frame["error_message"].tolist() == [pd.NA, "Content too long"]
+def test_bulk_results_name_the_field_or_say_the_error_in_words():
+    """What else they say, in both editions: `test_shapes.py`."""
+    long = {"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}
+    frame = build("bulk_results", [
+        {"index": 0, "status": "FAILED", "errors": [long]}, {"index": 1, "status": "valid"},
+        {"index": 2, "success": False, "error": "Content too long"},
+    ])  # fmt: skip
+    assert frame["status"].tolist() == ["failed", "valid", "failed"]
+    assert frame["error_field"].tolist() == ["content", pd.NA, pd.NA]
+    assert frame["error_message"].tolist() == ["300 of 280", pd.NA, "Content too long"]
 
 
 def test_an_error_object_of_a_delivery_is_one_line():
@@ -251,3 +213,16 @@ def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never)
     assert frame["scheduled_for"].isna().all()
     assert frame.attrs["unread"] == {"scheduled_for": 1}
     assert utc_text(never) is None
+
+
+def test_states_of_posts_are_read_in_any_casing_and_shape():
+    record = {
+        "id": "post_1", "status": "PARTIAL", "updatedAt": "2026-03-02T09:00:00.000Z", "metadata": {"voxopsOp": "a" * 32},
+        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
+    }  # fmt: skip
+    state = read_posts([record])["post_1"]
+    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
+    assert state.updated_at == "2026-03-02T09:00:00+00:00"
+    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
+    assert bare is not None
+    assert (bare.mark, bare.has_metadata) == (None, False)

@@ -33,21 +33,16 @@ class Shop:
 '''
 
 
-def test_every_kind_of_decision_is_broken() -> None:
+def test_every_kind_of_decision_is_broken():
     found = mutants(SAMPLE)
     names = {mutant.name for mutant in found}
     assert {
-        ": 3 → (4)",
-        "Shop.may: True → (False)",
-        "Shop.may: age >= LIMIT → (age > LIMIT)",
-        "Shop.may: age >= LIMIT → (age < LIMIT)",
-        "Shop.may: age >= LIMIT and known → (age >= LIMIT or known)",
-        "Shop.may: age >= LIMIT and known → (known)",
-        "Shop.may: self.seen = age → pass",
-        "Shop.may: not self.closed() → (self.closed())",
-        "Shop.may: return not self.closed() → return None",
+        ": 3 → (4)", "Shop.may: True → (False)", "Shop.may: age >= LIMIT → (age > LIMIT)",
+        "Shop.may: age >= LIMIT → (age < LIMIT)", "Shop.may: age >= LIMIT and known → (age >= LIMIT or known)",
+        "Shop.may: age >= LIMIT and known → (known)", "Shop.may: self.seen = age → pass",
+        "Shop.may: not self.closed() → (self.closed())", "Shop.may: return not self.closed() → return None",
         'Shop.may: raise ValueError("no entry") → pass',
-    } <= names
+    }<= names  # fmt: skip
     assert sum("SELECT" not in name and "→ OR" in name for name in names) == 1
     assert sum(name.endswith("→ <>") for name in names) == 1
     assert len(names) == len(found), "each has a name of its own"
@@ -57,20 +52,20 @@ def test_every_kind_of_decision_is_broken() -> None:
         assert changed != SAMPLE
 
 
-def test_a_digest_changes_with_its_own_function_alone() -> None:
+def test_a_digest_changes_with_its_own_function_alone():
     before, after = functions(SAMPLE), functions(SAMPLE.replace(b"age >= LIMIT", b"age > LIMIT"))
     assert {name for name in before if before[name] != after[name]} == {"Shop.may"}
     assert set(before) == {"", "Shop.may", "Shop.find"}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_that_decides_has_sites_and_tests(name: str) -> None:
+def test_every_file_that_decides_has_sites_and_tests(name):
     assert len(mutants(source_of(name))) >= 5
     for pattern in FILES[name]:
         assert list(ROOT.glob(pattern)), f"{pattern} names no test"
 
 
-def test_what_has_changed_or_was_never_run_is_open_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_changed_or_was_never_run_is_open_and_the_rest_is_not(monkeypatch):
     monkeypatch.setattr(run, "source_of", lambda _: SAMPLE)
     names = [mutant.name for mutant in mutants(SAMPLE) if mutant.function == "Shop.may"]
     known = {
@@ -110,13 +105,13 @@ judge.close()
 """
 
 
-def test_a_broken_decision_turns_a_test_red_and_a_sound_one_does_not() -> None:
+def test_a_broken_decision_turns_a_test_red_and_a_sound_one_does_not():
     """In a process of its own, which forks; first with other code in a loaded function, then imported anew; what no test runs survives."""
     done = subprocess.run([sys.executable, "-c", TRIED], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.strip() == "[True, False, True, True, False, True, False]", done.stderr
 
 
-def test_kept_results_and_reasons_are_of_files_that_are_broken() -> None:
+def test_kept_results_and_reasons_are_of_files_that_are_broken():
     results = json.loads(run.RESULTS.read_text("utf-8"))
     assert set(results) <= set(FILES)
     assert {name for name, _ in REASONS} <= set(FILES)

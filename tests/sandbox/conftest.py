@@ -1,4 +1,7 @@
-"""A sandbox of 80 posts whose clock is stopped, for tests that need no other."""
+"""One sandbox for each file of tests, as it was in the beginning for each test; its clock is stopped.
+
+A file may say how large it is, and under which readings: ``SANDBOX`` and ``SWITCHES``.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,21 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.sandbox.support import client
+from tests.sandbox.support import again, client
 
 from voxburst_sandbox import Sandbox
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(posts=80, deliveries=120, rate_limit=None, workspace="ws_test") as running:
+@pytest.fixture(scope="module")
+def _server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    size = getattr(request.module, "SANDBOX", {"posts": 80, "deliveries": 120})
+    with Sandbox(**size, rate_limit=None, workspace="ws_test") as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(_server: Sandbox, request: pytest.FixtureRequest) -> Sandbox:
+    return again(_server, **getattr(request.module, "SWITCHES", {}))
 
 
 @pytest.fixture

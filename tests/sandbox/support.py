@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from dataclasses import asdict
 from typing import Any
 
 import httpx
 import pytest
 from tests.virtual import PATIENCE, until
 
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Sandbox, Switches
 from voxburst_sandbox.switches import FaultBook
 
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
@@ -22,6 +23,14 @@ def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
     return httpx.Client(
         base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False, verify=False
     )
+
+
+def again(sandbox: Sandbox, *, empty: bool = False, **changes: Any) -> Sandbox:
+    """A sandbox as it was in the beginning, under the default readings but for these."""
+    sandbox.set_switches(**{**asdict(Switches()), **changes})
+    sandbox.receiver()
+    sandbox.reset(empty=empty)
+    return sandbox
 
 
 def walk(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:

@@ -8,39 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox
 
-FIFTEEN = [
-    "twitter",
-    "linkedin",
-    "instagram",
-    "facebook",
-    "bluesky",
-    "threads",
-    "pinterest",
-    "reddit",
-    "tiktok",
-    "youtube",
-    "snapchat",
-    "telegram",
-    "google_business",
-    "mastodon",
-    "whatsapp",
-]
-
-
-@pytest.fixture(scope="module")
-def _server():
-    with Sandbox(posts=60, deliveries=60, rate_limit=None) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(_server):
-    plain = {name: getattr(Switches(), name) for name in Switches.__dataclass_fields__}
-    _server.set_switches(**{**plain, "failure_rate": 0.0})
-    _server.reset()
-    return _server
+SANDBOX, SWITCHES = {"posts": 60, "deliveries": 60}, {"failure_rate": 0.0}
 
 
 @pytest.fixture
@@ -58,26 +28,13 @@ def item(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
     return {"content": "Fresh", "accountIds": [account(sandbox)], **more}
 
 
-# -- A: old names of posts, connecting, webhooks ----------------------------------------------------------------------------
-
-
-def test_a_connects_with_the_platform_in_the_body(api):
-    answer = api.post("/v1/accounts/connect", json={"platform": "twitter"})
-    assert answer.status_code == 200
-    assert answer.json()["url"].startswith("http://127.0.0.1:")
-
-
-@pytest.mark.parametrize("platform", FIFTEEN)
-def test_every_platform_can_be_connected(sandbox, api, platform):
-    begun = api.post(f"/v1/accounts/connect/{platform.upper()}").json()
-    granted = sandbox.authorize(begun["state"])
-    made = api.post(f"/v1/accounts/callback/{platform}", json=granted).json()["account"]
-    assert (made["platform"], made["status"]) == (platform, "active")
-
-
-def test_connecting_names_what_is_missing(api):
-    assert api.post("/v1/accounts/connect", json={}).json()["error"]["details"] == {"field": "platform"}
-    assert api.post("/v1/accounts/connect", json={"platform": "myspace"}).status_code == 400
+def test_a_connects_with_the_platform_in_the_body(sandbox, api):
+    begun = api.post("/v1/accounts/connect", json={"platform": "twitter"})
+    assert begun.status_code == 200
+    assert begun.json()["url"].startswith("http://127.0.0.1:")
+    granted = sandbox.authorize(api.post("/v1/accounts/connect/MASTODON").json()["state"])
+    made = api.post("/v1/accounts/callback/mastodon", json=granted).json()["account"]
+    assert (made["platform"], made["status"]) == ("mastodon", "active")
 
 
 @pytest.mark.parametrize(
@@ -135,40 +92,11 @@ def test_a_reads_webhooks_by_their_name_and_active(api):
 
 def test_a_tunnel_is_answered_with_a_word(api):
     upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "eA==",
-    }
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA==",
+    }  # fmt: skip
     for headers in ({}, upgrade):
         answer = api.get("/v1/webhooks/tunnel", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NOT_IMPLEMENTED")
-
-
-# -- C: media, bulk, connecting with an address to come back to ---------------------------------------------------------------
-
-
-def test_c_polls_media_until_it_is_ready_in_lower_case(sandbox, api):
-    made = api.post("/v1/media/upload", json={"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 3}).json()
-    httpx.put(made["uploadUrl"], content=b"abc", headers=made["uploadHeaders"], trust_env=False)
-    seen = []
-    for _ in range(40):
-        seen.append(api.get(f"/v1/media/{made['mediaId']}").json()["status"])
-        if seen[-1] in ("ready", "failed"):
-            break
-        sandbox.advance(1)
-    assert list(dict.fromkeys(seen)) == ["processing", "ready"]
-
-
-def test_c_reads_the_items_of_a_bulk_where_all_failed(sandbox, api):
-    wrong = {"posts": [item(sandbox, accountIds=["acc_none"])] * 2}
-    answer = api.post("/v1/posts/bulk", json=wrong)
-    assert (answer.status_code, answer.json()["failed"]) == (207, 2)
-    sandbox.set_switches(bulk_status="refuses")
-    answer = api.post("/v1/posts/bulk", json=wrong)
-    assert (answer.status_code, answer.json()["error"]["code"], len(answer.json()["results"])) == (
-        422, "VALIDATION_ERROR", 2,
-    )  # fmt: skip
 
 
 def test_c_is_sent_back_to_its_address(api):
@@ -178,15 +106,6 @@ def test_c_is_sent_back_to_its_address(api):
     assert (there.netloc, there.path) == ("127.0.0.1:8976", "/callback")
     assert parse_qs(there.query)["flow"] == ["7"]
     assert parse_qs(there.query)["state"] == [begun["state"]]
-
-
-# -- B and all: posts ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_create_without_a_time_goes_out_at_once(sandbox, api):
-    key = api.post("/v1/posts", json=item(sandbox)).json()["id"]
-    sandbox.advance(120)
-    assert api.get(f"/v1/posts/{key}").json()["status"] == "published"
 
 
 def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
@@ -199,17 +118,6 @@ def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
     assert post["platforms"][0]["accountAvatarUrl"].endswith(f"{account(sandbox)}.jpg")
 
 
-def test_scope_health_is_not_the_status(api):
-    found = api.get("/v1/accounts", params={"limit": 100}).json()["data"]
-    health = {(entry["status"], entry.get("scopeHealth", {}).get("status")) for entry in found}
-    assert health == {
-        ("active", "OK"), ("active", "DEGRADED"), ("active", "NOT_APPLICABLE"), ("active", None), ("expired", "OK"),
-    }  # fmt: skip
-    unverified = next(entry["id"] for entry in found if "scopeHealth" not in entry)
-    api.post(f"/v1/accounts/{unverified}/test")
-    assert api.get(f"/v1/accounts/{unverified}").json()["scopeHealth"]["status"] == "OK"
-
-
 def test_page_selection_knows_its_pages(sandbox, api):
     key = account(sandbox)
     pages = api.get(f"/v1/accounts/{key}/pages").json()["pages"]
@@ -220,6 +128,25 @@ def test_page_selection_knows_its_pages(sandbox, api):
     assert (shown["pageId"], shown["pageName"]) == (chosen["id"], chosen["name"])
     wrong = api.post(f"/v1/accounts/{key}/select-page", json={"pageId": "page_77"})
     assert wrong.json()["error"]["code"] == "ACCOUNT_PAGE_MISMATCH"
+
+
+def test_the_first_edition_names_platforms_and_partial_results(sandbox, api):
+    sandbox.set_switches(event_shape="first")
+    api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["*"]})
+    key = api.post(
+        "/v1/posts", json=item(sandbox, accountIds=[account(sandbox), account(sandbox, "threads")], saveAsDraft=True)
+    ).json()["id"]
+    next(target for target in sandbox.world.posts[key].targets if target.platform == "threads").flaw = "rejected"
+    api.post(f"/v1/posts/{key}/publish")
+    sandbox.advance(120)
+    said = [
+        httpx.Response(200, content=entry["body"]).json()
+        for entry in sandbox.received()
+        if entry["host"] == "mine.example"
+    ]
+    assert [event["type"] for event in said] == ["post.created", "post.partial"]
+    assert set(said[0]["data"]) == {"postId", "status", "scheduledFor"}
+    assert said[1]["data"]["platforms"] == ["facebook", "threads"]
 
 
 def test_posts_are_approved_rejected_and_archived(sandbox, api):
@@ -245,42 +172,6 @@ def test_posts_are_approved_rejected_and_archived(sandbox, api):
         "post.create", "post.submit", "post.reject", "post.submit", "post.approve", "post.archive", "post.unarchive",
     ]  # fmt: skip
 
-
-@pytest.mark.parametrize(
-    ("shape", "envelope", "names", "data"),
-    [
-        ("newest", "docs", {"id", "type", "createdAt", "data"}, {"test", "workspaceId"}),
-        ("middle", "sdk", {"event", "timestamp", "data"}, {"test", "workspaceId", "postId"}),
-    ],
-)
-def test_the_test_event_follows_the_readings(sandbox, api, shape, envelope, names, data):
-    sandbox.set_switches(event_shape=shape, event_envelope=envelope)
-    hook = api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["post.failed"]}).json()
-    assert api.post("/v1/webhooks/test", json={"webhookId": hook["id"]}).json()["data"]["success"] is True
-    said = httpx.Response(200, content=sandbox.received()[-1]["body"]).json()
-    assert (set(said), set(said["data"])) == (names, data)
-
-
-def test_the_first_edition_names_platforms_and_partial_results(sandbox, api):
-    sandbox.set_switches(event_shape="first")
-    api.post("/v1/webhooks", json={"url": "https://mine.example/x", "events": ["*"]})
-    key = api.post(
-        "/v1/posts", json=item(sandbox, accountIds=[account(sandbox), account(sandbox, "threads")], saveAsDraft=True)
-    ).json()["id"]
-    next(target for target in sandbox.world.posts[key].targets if target.platform == "threads").flaw = "rejected"
-    api.post(f"/v1/posts/{key}/publish")
-    sandbox.advance(120)
-    said = [
-        httpx.Response(200, content=entry["body"]).json()
-        for entry in sandbox.received()
-        if entry["host"] == "mine.example"
-    ]
-    assert [event["type"] for event in said] == ["post.created", "post.partial"]
-    assert set(said[0]["data"]) == {"postId", "status", "scheduledFor"}
-    assert said[1]["data"]["platforms"] == ["facebook", "threads"]
-
-
-# -- analytics: A, B and C each read one answer -------------------------------------------------------------------------------------
 
 METRICS = {"impressions", "reach", "engagements", "likes", "comments", "shares", "clicks", "saves"}
 
@@ -326,25 +217,6 @@ def test_the_figures_of_a_post_as_a_b_and_c_read_them(sandbox, api):
     assert set(only["data"][0]["metrics"]) == {"likes", "clicks"}
 
 
-def test_figures_grow_with_age_and_are_collected_by_the_hour_or_when_asked(sandbox, api):
-    key = api.post("/v1/posts", json=item(sandbox)).json()["id"]
-    assert api.get(f"/v1/analytics/posts/{key}").json()["dataAvailable"] is False
-    sandbox.advance(1800)
-    early = api.get(f"/v1/analytics/posts/{key}").json()
-    assert (early["metrics"]["impressions"], early["collectedAt"]) == (0, "2026-03-02T09:00:00.000Z")
-    asked = api.post(f"/v1/analytics/posts/{key}/refresh")
-    assert asked.status_code == 202
-    assert asked.json()["data"][0]["collectedAt"] == "2026-03-02T09:30:00.000Z"
-    seen = [asked.json()["metrics"]["impressions"]]
-    for hours in (1, 6, 24, 240):
-        sandbox.advance(hours * 3600)
-        seen.append(api.get(f"/v1/analytics/posts/{key}").json()["metrics"]["impressions"])
-    assert seen == sorted(seen)
-    assert seen[0] > 0
-    assert seen[-1] > 5 * seen[0]
-    assert [entry["post"] for entry in sandbox.effects("analytics.refresh")] == [key]
-
-
 def test_periods_add_up(sandbox, api):
     key = published(sandbox)
 
@@ -356,32 +228,19 @@ def test_periods_add_up(sandbox, api):
     assert whole == impressions("2026-02-01", "2026-02-27") + impressions("2026-02-27", "2026-03-02")
 
 
-def test_the_figures_of_an_account_as_a_b_and_c_read_them(sandbox, api):
+def test_the_figures_of_accounts_and_of_all_posts_as_a_b_and_c_read_them(sandbox, api):
     key = account(sandbox, "instagram")
     answer = api.get(f"/v1/analytics/accounts/{key}", params={"since": "7d"}).json()
     assert answer["period"] == "7d"  # A
     assert set(answer["metrics"]) >= METRICS
-    assert {"accountId", "followers", "following", "totalPosts", "avgEngagementRate", "collectedAt"} <= set(answer)  # B
-    assert {"accountId", "platform", "username", "displayName", "metrics"} <= set(answer)  # C
     assert 0 < answer["avgEngagementRate"] < 0.2
-    assert api.post(f"/v1/analytics/accounts/{key}/refresh").json()["accountId"] == key
-
-
-def test_the_overview_as_b_and_c_read_it(sandbox, api):
     answer = api.get("/v1/analytics/overview", params={"startDate": "2026-02-01", "endDate": "2026-03-02"}).json()
-    assert {"totalImpressions", "totalEngagements", "periodStart", "periodEnd", "bestPostingTime"} <= set(answer)  # B
-    assert all({"postId", "impressions", "engagements"} <= set(post) for post in answer["topPosts"])
-    assert {"summary", "topPosts", "byPlatform", "period"} <= set(answer)  # C
     assert answer["totalImpressions"] == sum(entry["impressions"] for entry in answer["byPlatform"])
     engagements = [post["engagements"] for post in answer["topPosts"]]
     assert engagements == sorted(engagements, reverse=True)
-
-
-def test_the_aggregate_as_c_reads_it(sandbox, api):
     chosen = [account(sandbox, "twitter"), account(sandbox, "linkedin")]
     query = {"accountIds": ",".join(chosen), "platforms": "linkedin", "limit": 3}
     answer = api.get("/v1/analytics/aggregate", params=query).json()
-    assert {"totals", "topPerformingPosts", "byPlatform", "periodStart", "periodEnd"} <= set(answer)
     assert [entry["platform"] for entry in answer["byPlatform"]] == ["linkedin"]
     assert len(answer["topPerformingPosts"]) <= 3
     assert answer["totals"]["impressions"] == answer["byPlatform"][0]["impressions"]

@@ -35,6 +35,7 @@ def named(table: str) -> set[str]:
     }
 
 
+@pytest.mark.release
 def test_the_conversation_runs_as_it_stands(text):
     blocks = re.findall(r"```sh\n(.*?)```", section(text, "A conversation with curl"), re.DOTALL)
     with Sandbox(deliveries=0) as sandbox:

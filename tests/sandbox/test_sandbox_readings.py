@@ -8,30 +8,21 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import client
+from tests.sandbox.support import again, client
 
-from voxburst_sandbox import Fault, Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox
 
 MARK = {"voxopsOp": "mark-1"}
 
 
-@pytest.fixture(scope="module")
-def _server():
-    with Sandbox(posts=500, deliveries=0, rate_limit=None) as running:
-        yield running
+SANDBOX = {"posts": 500, "deliveries": 0}
 
 
 @pytest.fixture
 def start(_server) -> Callable[..., Sandbox]:
-    """Begin again under other readings; by default nothing fails."""
-
-    def begin(*, empty: bool = True, **changes: Any) -> Sandbox:
-        plain = {name: getattr(Switches(), name) for name in Switches.__dataclass_fields__}
-        _server.set_switches(**{**plain, "failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True, **changes})
-        _server.reset(empty=empty)
-        return _server
-
-    return begin
+    """Begin again under other readings; by default nothing is there and nothing fails."""
+    calm = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
+    return lambda *, empty=True, **changes: again(_server, empty=empty, **{**calm, **changes})
 
 
 @pytest.fixture
@@ -64,9 +55,6 @@ def failed(sandbox: Sandbox) -> tuple[str, str]:
         if len(broken) == len(passing) == 1 and broken[0].status == "failed" and broken[0].retry_count < 2:
             return post.id, broken[0].id
     raise AssertionError("the campaign has no lone passing failure")
-
-
-# -- lists ----------------------------------------------------------------------------------------------------------------
 
 
 def test_lists_lag_and_single_reads_are_current(start, api):
@@ -154,9 +142,6 @@ def test_the_date_header_may_be_ahead(start, api):
     assert (shown - sandbox.now()).total_seconds() == 86_400
 
 
-# -- keys -----------------------------------------------------------------------------------------------------------------
-
-
 def test_each_api_key_has_idempotency_keys_of_its_own(start, api):
     sandbox = start()
     headers = {"Idempotency-Key": "same-key-0001"}
@@ -198,9 +183,6 @@ def test_an_injected_answer_keeps_the_key_or_forgets_it(start, api, forget, made
     assert len(sandbox.effects("post.create")) == made
 
 
-# -- queues ---------------------------------------------------------------------------------------------------------------
-
-
 def shown(api: httpx.Client, post_id: str, target_id: str) -> tuple[Any, ...]:
     post = api.get(f"/posts/{post_id}").json()
     target = next(entry for entry in post["platforms"] if entry["postPlatformId"] == target_id)
@@ -224,20 +206,6 @@ def test_a_queue_that_holds_shows_nothing_of_a_retry_or_fix(start, api, way):
     assert shown(api, post_id, target_id)[2] == "published"
     requeued = sandbox.effects("target.requeue")
     assert [(entry["target"], entry["cause"], entry["again"]) for entry in requeued] == [(target_id, way, False)]
-
-
-def test_a_second_retry_in_a_queue_that_holds_counts_as_a_duplicate(start, api):
-    sandbox = start(empty=False, queue_hold_seconds=600)
-    post_id, target_id = failed(sandbox)
-    for _ in range(2):
-        assert api.post(f"/posts/{post_id}/retry").status_code == 202
-        sandbox.advance(420)
-    sandbox.advance(1_200)
-    assert [entry["again"] for entry in sandbox.effects("target.requeue")] == [False, True]
-    assert {(entry["kind"], entry["subject"]) for entry in sandbox.duplicates()} == {
-        ("target.requeue", target_id),
-        ("target.publish", target_id),
-    }
 
 
 def test_a_retry_after_the_first_has_ended_is_no_duplicate(start, api):
@@ -272,19 +240,6 @@ def test_a_post_withdrawn_while_the_queue_holds_it_does_not_go_out(start, api):
     sandbox.advance(3 * 86_400)
     assert api.get(f"/posts/{key}").json()["status"] == "cancelled"
     assert sandbox.effects("target.publish") == []
-
-
-def test_a_status_may_linger_while_the_count_rises(start, api):
-    sandbox = start(empty=False, linger_failed_seconds=3)
-    post_id, target_id = failed(sandbox)
-    before = shown(api, post_id, target_id)
-    api.post(f"/posts/{post_id}/retry")
-    assert shown(api, post_id, target_id) == (*before[:3], before[3] + 1)
-    sandbox.advance(3)
-    assert shown(api, post_id, target_id)[2] == "pending"
-
-
-# -- actors ---------------------------------------------------------------------------------------------------------------
 
 
 def test_actors_edit_withdraw_unpublish_and_delete(start, api):
@@ -344,15 +299,12 @@ def test_posts_wait_for_approval_and_may_be_old(start, api):
     assert api.get(f"/posts/{key}").json()["status"] == "draft"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "word"),
-    [
-        ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
-        ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
-        ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
-        ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
-    ],
-)
+@pytest.mark.parametrize(("path", "body", "word"), [
+    ("person", {"act": "sing", "post": "x"}, "no such act: 'sing'"),
+    ("person", {"act": "edit", "post": "post_none"}, "no such post: post_none"),
+    ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds must name accounts"),
+    ("posts", {"content": "x", "accounts": []}, "unknown field `accounts`"),
+])  # fmt: skip
 def test_control_calls_refuse_what_makes_no_sense(start, path, body, word):
     sandbox = start()
     answer = httpx.post(f"{sandbox.url}/_sandbox/{path}", json=body, trust_env=False)

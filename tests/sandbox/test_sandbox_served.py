@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from pathlib import Path
 
 import httpx
 import pytest
@@ -93,6 +92,7 @@ def test_the_page_says_what_is_served_and_what_happened():
         assert len(sandbox.requests()) == before
 
 
+@pytest.mark.release
 def test_the_commands_on_the_page_work():
     with Sandbox(posts=20, deliveries=0, rate_limit=None) as sandbox:
         page = Text(httpx.get(sandbox.url + "/", trust_env=False).text).text
@@ -103,7 +103,7 @@ def test_the_commands_on_the_page_work():
                 assert not done.stdout.startswith('{"error"'), (line, done.stdout)
 
 
-def test_it_speaks_https_with_a_certificate_that_is_kept(tmp_path: Path):
+def test_it_speaks_https_with_a_certificate_that_is_kept(tmp_path):
     for _ in range(2):
         with Sandbox(posts=5, deliveries=0, rate_limit=None, tls=tmp_path / "tls") as sandbox:
             assert {url.split(":")[0] for url in (sandbox.url, sandbox.storage_url, sandbox.receiver_url)} == {"https"}
@@ -164,28 +164,15 @@ def test_ports_can_be_fixed_and_a_taken_one_is_named():
             Sandbox(posts=5, deliveries=0, storage_port=99_999).start()
 
 
-def test_the_command_prints_the_certificate(tmp_path: Path):
-    command = [
-        sys.executable,
-        "-m",
-        "voxburst_sandbox",
-        "--port",
-        "0",
-        "--posts",
-        "5",
-        "--now",
-        "--rate-limit",
-        "7",
-        "--tls",
-        str(tmp_path),
-    ]
+def test_the_command_prints_the_certificate(tmp_path):
+    options = f"--port 0 --posts 5 --now --rate-limit 7 --tls {tmp_path}"
+    command = [sys.executable, "-m", "voxburst_sandbox", *options.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             first, second = (server.stdout.readline() for _ in range(2))
             assert "url=https://127.0.0.1:" in first
             assert second.strip() == f"sandbox: certificate={tmp_path / 'sandbox-ca.pem'}"
-            url = first.split("url=")[1].split()[0]
-            remote = Remote(url, trust=tmp_path / "sandbox-ca.pem")
+            remote = Remote(first.split("url=")[1].split()[0], trust=tmp_path / "sandbox-ca.pem")
             assert remote.state()["counts"]["posts"] == 5
             remote.close()
         finally:

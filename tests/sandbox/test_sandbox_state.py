@@ -59,25 +59,18 @@ def test_a_killed_sandbox_goes_on_where_it_was(tmp_path):
 
 
 def test_what_was_never_answered_but_done_is_on_file(tmp_path):
+    def create() -> httpx.Response:
+        body = {"content": "x", "accountIds": [account]}
+        return httpx.post(sandbox.url + "/v1/posts", json=body, headers=AUTH | KEY, trust_env=False)
+
     state = tmp_path / "state.db"
     with Sandbox(state=state, posts=20, deliveries=0) as sandbox:
         account = next(a.id for a in sandbox.world.accounts.values() if a.platform == "facebook")
         sandbox.add_fault(Fault("drop", method="POST", when="after"))
         with pytest.raises(httpx.RemoteProtocolError):
-            httpx.post(
-                sandbox.url + "/v1/posts",
-                json={"content": "x", "accountIds": [account]},
-                headers=AUTH | KEY,
-                trust_env=False,
-            )
+            create()
     with Sandbox(state=state) as sandbox:
-        answer = httpx.post(
-            sandbox.url + "/v1/posts",
-            json={"content": "x", "accountIds": [account]},
-            headers=AUTH | KEY,
-            trust_env=False,
-        )
-        assert answer.status_code == 201
+        assert create().status_code == 201
         assert len(sandbox.effects("post.create")) == 1
         assert len(sandbox.world.posts) == 21
 
@@ -107,13 +100,12 @@ def test_a_reset_clears_the_file_too(tmp_path):
         assert len(sandbox.world.accounts) == 12
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_prints_where_it_is_and_ends_cleanly(number):
+def test_the_command_prints_where_it_is_and_ends_cleanly():
     with process() as (running, remote, line):
         assert re.fullmatch(r"sandbox: url=http://127\.0\.0\.1:\d+ key=vb_test_sandbox workspace=ws_\w+\n", line)
         assert httpx.get(remote.url + "/v1/health", headers=AUTH, trust_env=False).status_code == 200
         remote.close()
-        running.send_signal(number)
+        running.send_signal(signal.SIGINT)
         assert running.wait(PATIENCE) == 0
         assert running.stderr.read() == ""
 
@@ -126,6 +118,13 @@ def test_a_port_in_use_is_said_in_one_line():
     assert (done.returncode, done.stderr) == (1, "")
     assert port in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_sandbox_starts_once():
+    with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
+        sandbox.start()
+    with pytest.raises(RuntimeError, match="was stopped; make another one"):
+        sandbox.start()
 
 
 def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
@@ -144,15 +143,3 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path):
     with pytest.raises(OSError, match="can't be opened"):
         Sandbox(state=tmp_path / "none" / "state.db")
     assert other.read_text().startswith("not a database")
-
-
-def test_a_sandbox_starts_once():
-    with Sandbox(posts=1, deliveries=0) as sandbox, pytest.raises(RuntimeError, match="running"):
-        sandbox.start()
-
-
-def test_a_sandbox_that_was_stopped_is_not_started_again():
-    with Sandbox(posts=1, deliveries=0) as sandbox:
-        pass
-    with pytest.raises(RuntimeError, match="was stopped; make another one"):
-        sandbox.start()

@@ -11,13 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from voxburst_sandbox import Sandbox, Switches
-
-
-@pytest.fixture
-def sandbox():
-    with Sandbox(posts=40, deliveries=200, rate_limit=None, switches=Switches(failure_rate=0.0)) as running:
-        yield running
+SANDBOX, SWITCHES = {"posts": 40, "deliveries": 200}, {"failure_rate": 0.0}
 
 
 def publish(api: httpx.Client, **more) -> dict:
@@ -170,20 +164,20 @@ def test_a_test_call_waits_for_the_result_and_is_fine_with_a_rejection(sandbox, 
     assert (answer.json()["data"]["success"], answer.json()["data"]["statusCode"]) == (False, 410)
 
 
-def test_secrets_are_shown_once_and_rotated_on_each_call(sandbox, api):
+def test_a_secret_is_shown_once_and_rotated_on_each_call(api):
     webhook = subscribe(api, "https://mine.example/hook", "*")
     assert "secret" not in api.get(f"/webhooks/{webhook['id']}").json()
     path, key = f"/webhooks/{webhook['id']}/rotate-secret", {"Idempotency-Key": "rotate-0001"}
-    secrets = {webhook["secret"], *(api.post(path, headers=key).json()["secret"] for _ in range(2))}
-    assert len(secrets) == 3
-    assert len(sandbox.effects("webhook.rotate")) == 2
+    assert len({webhook["secret"], *(api.post(path, headers=key).json()["secret"] for _ in range(2))}) == 3
 
 
-def test_an_address_off_this_machine_is_never_called(sandbox, api):
-    webhook = subscribe(api, "https://198.51.100.7/hook", "*")
+@pytest.mark.parametrize(
+    ("url", "error"), [("https://198.51.100.7/hook", "loopback"), ("http://127.0.0.1:9/hook", "connection failed")]
+)
+def test_only_this_machine_is_called(api, url, error):
+    webhook = subscribe(api, url, "*")
     record = api.post("/webhooks/test", json={"webhookId": webhook["id"]}).json()["data"]
-    assert (record["success"], record["statusCode"]) == (False, None)
-    assert "loopback" in record["error"]
+    assert (record["success"], record["statusCode"], error in record["error"]) == (False, None, True)
 
 
 def test_a_receiver_of_ones_own_may_ask_the_api_before_it_answers(sandbox, api):
@@ -216,12 +210,6 @@ def test_a_receiver_of_ones_own_may_ask_the_api_before_it_answers(sandbox, api):
     assert asked == [200]
     assert (record["success"], record["statusCode"]) == (True, 204)
     assert record["latencyMs"] < 10_000
-
-
-def test_nobody_listens(sandbox, api):
-    webhook = subscribe(api, "http://127.0.0.1:9/hook", "*")
-    record = api.post("/webhooks/test", json={"webhookId": webhook["id"]}).json()["data"]
-    assert (record["success"], record["error"]) == (False, "connection failed")
 
 
 @pytest.mark.parametrize("wrong", [

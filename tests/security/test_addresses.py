@@ -37,19 +37,19 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("url", "shown"), ADDRESSES)
-def test_an_address_as_it_is_shown(url: str, shown: str) -> None:
+def test_an_address_as_it_is_shown(url, shown):
     assert redact_address(url) == shown
     assert TOKEN not in redact_addresses(f"connection refused: {url}, again later")
 
 
 @given(st.text())
-def test_any_text_can_be_an_address(text: str) -> None:
+def test_any_text_can_be_an_address(text):
     assert isinstance(redact_address(text), str)
     assert "#" not in redact_address(f"https://a.example/{text}")
 
 
 @given(st.from_regex(r"[A-Za-z0-9:%]{1,30}", fullmatch=True))
-def test_what_stands_before_the_host_is_never_shown(secret: str) -> None:
+def test_what_stands_before_the_host_is_never_shown(secret):
     assert redact_address(f"https://{secret}@a.example/in") == "https://a.example/in"
 
 
@@ -58,6 +58,7 @@ def log(sandbox: Sandbox) -> pd.DataFrame:
     """A delivery history whose addresses and errors hold tokens."""
     with vx.connect(sandbox=sandbox) as ws:
         frame = ws.deliveries(since="30D")
+    frame = frame[~frame["success"].fillna(False).astype(bool) | (frame.index < 100)].reset_index(drop=True)
     urls = [url for url, _ in ADDRESSES if TOKEN in url]
     spoiled = frame.assign(
         url=pd.array([urls[row % len(urls)] for row in range(len(frame))], dtype="string"),
@@ -71,7 +72,7 @@ def log(sandbox: Sandbox) -> pd.DataFrame:
     return spoiled
 
 
-def test_no_report_and_no_table_shows_a_token(log: pd.DataFrame, tmp_path) -> None:
+def test_no_report_and_no_table_shows_a_token(log, tmp_path):
     made = vx.report(log)
     made.to_html(tmp_path / "a.html")
     made.to_markdown(tmp_path / "a.md")
@@ -93,15 +94,11 @@ def redelivered(log: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
+def test_no_view_shows_a_token(log, live):
     tables = (
-        log,
-        vx.deliveries.lost(log),
-        vx.deliveries.outages(log, at_least=1),
-        vx.deliveries.stats(log, by="endpoint"),
-        vx.deliveries.levels(log),
-        redelivered(log),
-    )
+        log, vx.deliveries.lost(log), vx.deliveries.outages(log, at_least=1), vx.deliveries.stats(log, by="endpoint"),
+        vx.deliveries.levels(log), redelivered(log),
+    )  # fmt: skip
     assert vx.deliveries.outages(log, at_least=1)["symptom"].str.contains(TOKEN).any()
     for table in tables:
         shown = vx.view(table, live=live)
@@ -111,7 +108,7 @@ def test_no_view_shows_a_token(log: pd.DataFrame, live: bool) -> None:
         assert "hooks.slack.com" in repr(vx.view(log))
 
 
-def test_the_command_prints_no_token(monkeypatch, capsys, log: pd.DataFrame) -> None:
+def test_the_command_prints_no_token(monkeypatch, capsys, log):
     monkeypatch.setattr(vx.Workspace, "deliveries", lambda *_, **__: log)
     main(["deliveries", "--sandbox", "--since", "30D"])
     printed = capsys.readouterr().out

@@ -10,7 +10,6 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,8 +43,8 @@ def asked(url: str, use: Callable[[AsyncClient], Any], timeout: float = 30.0) ->
     return asyncio.run(main())
 
 
-def test_a_gzip_bomb_is_left_at_the_bound() -> None:
-    packed = bomb(256 * MEGABYTE)
+def test_a_gzip_bomb_is_left_at_the_bound():
+    packed = bomb(128 * MEGABYTE)
     assert len(packed) < 2 * MEGABYTE
     tracemalloc.start()
     try:
@@ -60,7 +59,7 @@ def test_a_gzip_bomb_is_left_at_the_bound() -> None:
 
 
 @pytest.mark.parametrize("bombs", [False, True])
-def test_what_the_receiver_of_a_report_says_is_not_read(bombs: bool) -> None:
+def test_what_the_receiver_of_a_report_says_is_not_read(bombs):
     def say(*_: bytes) -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\n" + (b"Content-Encoding: gzip\r\n\r\n" if bombs else b"\r\n")
         for _ in itertools.repeat(None, 40):  # seconds
@@ -79,7 +78,7 @@ def test_what_the_receiver_of_a_report_says_is_not_read(bombs: bool) -> None:
     assert time.monotonic() - began < 20
 
 
-def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch):
     monkeypatch.setattr(outgoing, "_PATIENCE", 1.0)
 
     def drip(*_: bytes) -> Iterator[bytes]:
@@ -93,7 +92,7 @@ def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch
     assert time.monotonic() - began < 15
 
 
-def test_a_body_without_an_end_is_left_at_the_bound() -> None:
+def test_a_body_without_an_end_is_left_at_the_bound():
     def endless(*_: bytes) -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
         yield from itertools.repeat(bytes(MEGABYTE))
@@ -103,7 +102,7 @@ def test_a_body_without_an_end_is_left_at_the_bound() -> None:
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
-def test_a_drip_of_single_bytes_ends(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drip_of_single_bytes_ends(head, monkeypatch):
     """Each byte comes in time, the answer never does."""
     monkeypatch.setattr(
         _transport, "_WHOLE", 0.1
@@ -120,31 +119,26 @@ def test_a_drip_of_single_bytes_ends(head: bytes, monkeypatch: pytest.MonkeyPatc
     assert caught.value.sent
 
 
-def test_a_write_whose_answer_is_too_large_has_its_status() -> None:
+def test_a_write_whose_answer_is_too_large_has_its_status():
     """The engine must learn that the request arrived, and that nothing is known of the outcome."""
-    with serve(answer(bomb(128 * MEGABYTE), "201 Created", Content_Encoding="gzip")) as server:
+    with serve(answer(bomb(80 * MEGABYTE), "201 Created", Content_Encoding="gzip")) as server:
         reply = asked(server.url, lambda client: client.raw("POST", "/v1/posts/p/retry", idempotency_key="k"))
     assert reply.status == 201 and reply.broken
     with pytest.raises(DecodeError):
         _ = reply.data
 
 
-@pytest.mark.parametrize(
-    ("body", "encoding", "error"),
-    [
-        (b"not gzip", "gzip", TransportError),
-        (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", TransportError),
-        (zlib.compress(b"{}"), "deflate", DecodeError),
-        (b"{}", "br", DecodeError),
-        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
-    ],
-)
-def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body: bytes, encoding: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(("body", "encoding", "error"), [
+    (b"not gzip", "gzip", TransportError), (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", TransportError),
+    (zlib.compress(b"{}"), "deflate", DecodeError), (b"{}", "br", DecodeError),
+    (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
+])  # fmt: skip
+def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body, encoding, error):
     with serve(answer(body, Content_Encoding=encoding)) as server, pytest.raises(error):
         asked(server.url, lambda client: client.identity())
 
 
-def test_only_what_can_be_bounded_is_asked_for() -> None:
+def test_only_what_can_be_bounded_is_asked_for():
     with serve(answer(gzip.compress(b'{"workspaceId": "ws"}', mtime=0), Content_Encoding="gzip")) as server:
         assert asked(server.url, lambda client: client.identity()) == {"workspaceId": "ws"}
     ((head, _),) = server.requests
@@ -161,30 +155,25 @@ def read(wire: bytes, encoding: str, most: int, cut: int) -> tuple[bytes, str]:
     return asyncio.run(read_body(chunks(), encoding, most))
 
 
-@given(st.lists(st.binary(max_size=60), min_size=1, max_size=5), st.integers(0, 250), st.integers(1, 40))
-def test_every_member_of_a_gzip_body_is_read(parts: list[bytes], most: int, cut: int) -> None:
+@given(st.lists(st.binary(max_size=60), max_size=5), st.integers(0, 250), st.integers(1, 40), st.booleans())
+def test_a_body_is_whole_exactly_up_to_its_bound(parts, most, cut, packed):
+    """Also one of several members, with padding between them."""
     body = b"".join(parts)
-    found, broken = read(b"\0\0".join(gzip.compress(part, mtime=0) for part in parts) + b"\0", "gzip", most, cut)
+    members = b"\0\0".join(gzip.compress(part, mtime=0) for part in parts or [b""]) + b"\0"
+    found, broken = read(members if packed else body, "gzip" if packed else "", most, cut)
     assert (broken == "") == (len(body) <= most)
     assert found == body if not broken else body.startswith(found)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 1000])
-def test_a_gzip_body_that_ends_in_its_second_member_is_damaged(cut: int) -> None:
+def test_a_gzip_body_that_ends_in_its_second_member_is_damaged(cut):
     whole = gzip.compress(b"{}", mtime=0) + gzip.compress(b"[]", mtime=0)
     for wire, error in [(whole[:-1], EOFError), (whole[:-9], EOFError), (whole + b"{}", zlib.error)]:
         with pytest.raises(error):
             read(wire, "gzip", 100, cut)
 
 
-@given(body=st.binary(max_size=200), most=st.integers(0, 250), packed=st.booleans(), cut=st.integers(1, 40))
-def test_a_body_is_whole_exactly_up_to_its_bound(body: bytes, most: int, packed: bool, cut: int) -> None:
-    found, broken = read(gzip.compress(body, mtime=0) if packed else body, "gzip" if packed else "", most, cut)
-    assert (broken == "") == (len(body) <= most)
-    assert found == body if not broken else body.startswith(found)
-
-
-def test_a_list_that_goes_on_for_ever_ends_with_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_goes_on_for_ever_ends_with_the_count(monkeypatch):
     monkeypatch.setattr(_pages, "LIST_PAGES", 5)
     cursors = itertools.count()
 
@@ -200,7 +189,7 @@ def test_a_list_that_goes_on_for_ever_ends_with_the_count(monkeypatch: pytest.Mo
     assert len(server.requests) == 5
 
 
-def test_the_storage_host_has_little_to_say(tmp_path: Path) -> None:
+def test_the_storage_host_has_little_to_say(tmp_path):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
 

@@ -64,7 +64,7 @@ def shown(outcome: Any) -> list[Any]:
 @pytest.mark.parametrize("escape", ESCAPES)
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized"])
 @pytest.mark.parametrize("kind", ["json", "page"])
-def test_no_spelling_of_the_key_is_kept_of_a_body(status: str, escape: str, kind: str) -> None:
+def test_no_spelling_of_the_key_is_kept_of_a_body(status, escape, kind):
     word = ESCAPES[escape](KEY)
     error = f'{{"error":{{"code":"UNAUTHORIZED","message":"no key {word}","details":{{"key":"{word}","{word}":1}}}}}}'
     body = (error if kind == "json" else f"<html>{word}</html>").encode()
@@ -75,7 +75,7 @@ def test_no_spelling_of_the_key_is_kept_of_a_body(status: str, escape: str, kind
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_no_coding_of_the_key_is_kept_of_a_body(coding: str) -> None:
+def test_no_coding_of_the_key_is_kept_of_a_body(coding):
     body = json.dumps({"error": {"code": "UNAUTHORIZED", "message": f"no key {KEY}"}}).encode(coding)
     outcome = asked(answer(body, "401 Unauthorized"))
     assert isinstance(outcome, ApiError)
@@ -83,7 +83,7 @@ def test_no_coding_of_the_key_is_kept_of_a_body(coding: str) -> None:
         assert pieces(each) == []
 
 
-def test_headers_and_the_name_of_the_request_are_searched() -> None:
+def test_headers_and_the_name_of_the_request_are_searched():
     for status in ("200 OK", "500 Oops"):
         outcome = asked(
             answer(b"{}", status, X_Request_Id=f"req-{KEY}", X_Echo=ESCAPES["percent"](KEY), Link=f"<{KEY}>")
@@ -92,7 +92,7 @@ def test_headers_and_the_name_of_the_request_are_searched() -> None:
             assert pieces(each) == []
 
 
-def test_a_key_that_only_shows_when_decoded_is_searched_for() -> None:
+def test_a_key_that_only_shows_when_decoded_is_searched_for():
     """UTF-16 in which some characters are escaped: no search of the bytes finds it."""
     body = json.dumps({"error": {"message": "KEY", "details": {"KEY": ["KEY"]}}}).replace(
         "KEY", ESCAPES["json, some"](KEY)
@@ -103,7 +103,7 @@ def test_a_key_that_only_shows_when_decoded_is_searched_for() -> None:
         assert pieces(each) == []
 
 
-def test_a_key_with_a_slash_is_found_as_php_writes_it() -> None:
+def test_a_key_with_a_slash_is_found_as_php_writes_it():
     """``\\/`` is what json_encode makes of a slash."""
     key = "vb_live_Qz7m/Xk4RtW9/pLs2VbN6yHc3J"
     body = json.dumps({"content": f"you sent {key} to a/b"}).replace("/", "\\/").encode()
@@ -112,7 +112,7 @@ def test_a_key_with_a_slash_is_found_as_php_writes_it() -> None:
     assert Secret(key).redact(other) == other
 
 
-def test_what_a_server_echoes_reaches_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_server_echoes_reaches_no_log(caplog):
     """The HTTP library logs reason phrases and headers before anybody else sees them."""
     with caplog.at_level(logging.DEBUG):
         asked(answer(b"{}", f"401 no key {KEY}", X_Echo=KEY, X_Spelled=ESCAPES["percent"](KEY)))
@@ -122,7 +122,7 @@ def test_what_a_server_echoes_reaches_no_log(caplog: pytest.LogCaptureFixture) -
         assert pieces(line) == []
 
 
-def test_a_record_that_can_not_be_written_breaks_no_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_can_not_be_written_breaks_no_request(caplog):
     """The library logs between a send and its answer: what was raised there would leave a create of which nobody knows."""
     asked(answer(b"{}"))
     with caplog.at_level(logging.INFO):
@@ -131,7 +131,7 @@ def test_a_record_that_can_not_be_written_breaks_no_request(caplog: pytest.LogCa
 
 
 @given(st.binary(max_size=300))
-def test_what_holds_no_key_stays_as_it_is(data: bytes) -> None:
+def test_what_holds_no_key_stays_as_it_is(data):
     assert Secret(KEY).redact(data) == data
 
 
@@ -142,11 +142,11 @@ def test_what_holds_no_key_stays_as_it_is(data: bytes) -> None:
         max_leaves=8,
     )
 )
-def test_a_decoded_value_without_the_key_stays_as_it_is(value: Any) -> None:
+def test_a_decoded_value_without_the_key_stays_as_it_is(value):
     assert Secret(KEY).redact_json(value) == value
 
 
 @given(before=st.text(max_size=20), after=st.text(max_size=20), escape=st.sampled_from(sorted(ESCAPES)))
-def test_every_occurrence_is_redacted(before: str, after: str, escape: str) -> None:
+def test_every_occurrence_is_redacted(before, after, escape):
     data = f"{before}{ESCAPES[escape](KEY)}{after}{KEY}".encode()
     assert pieces(Secret(KEY).redact(data)) == []

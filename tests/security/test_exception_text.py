@@ -1,4 +1,4 @@
-"""What a server says loses what steers a terminal before it is part of an exception or a repr (point 6 of the review of leaks)."""
+"""What a server says steers no terminal: not in an exception, not in a repr, not from a command (point 6 of the review of leaks)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import json
 import unicodedata
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._support import eventloop
+from voxops import cli
+from voxops._support import eventloop, safe
+from voxops.cli import commands
 from voxops.client import AsyncClient, Reply
 from voxops.client._reply import error_of
 from voxops.errors import ApiError
@@ -45,18 +47,11 @@ def refused(body: Any, **headers: str) -> ApiError:
     return error
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"error": {"code": EVIL, "message": EVIL}},
-        {"error": EVIL},
-        {"message": EVIL},
-        {"error": EVIL, "message": EVIL},
-        [EVIL],
-        EVIL,
-    ],
-)
-def test_an_exception_is_text(body: Any) -> None:
+@pytest.mark.parametrize("body", [
+    {"error": {"code": EVIL, "message": EVIL}}, {"error": EVIL}, {"message": EVIL}, {"error": EVIL, "message": EVIL},
+    [EVIL], EVIL,
+])  # fmt: skip
+def test_an_exception_is_text(body):
     error = refused(body, x_request_id=EVIL)
     for text in (str(error), repr(error), error.code, error.request_id or "", "".join(error._render_traceback_())):
         assert harmless(text)
@@ -65,14 +60,14 @@ def test_an_exception_is_text(body: Any) -> None:
 
 
 @given(code=st.text(st.characters(exclude_categories=())), message=st.text(st.characters(exclude_categories=())))
-def test_no_text_of_a_server_steers_a_terminal(code: str, message: str) -> None:
+def test_no_text_of_a_server_steers_a_terminal(code, message):
     error = refused({"error": {"code": code, "message": message}}, x_request_id=message)
     for text in (str(error), error.code, error.request_id or ""):
         assert harmless(text)
         text.encode()
 
 
-def test_over_the_wire() -> None:
+def test_over_the_wire():
     body = json.dumps({"error": {"code": "X", "message": EVIL}}).encode()
 
     async def ask(url: str) -> None:
@@ -84,7 +79,7 @@ def test_over_the_wire() -> None:
     assert harmless(str(caught.value))
 
 
-def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_s_name_is_text(sandbox, monkeypatch):
     real = AsyncClient.identity
 
     async def named(self: AsyncClient) -> dict[str, Any]:
@@ -94,3 +89,28 @@ def test_a_workspace_s_name_is_text(sandbox: Sandbox, monkeypatch: pytest.Monkey
     with vx.connect(sandbox=sandbox) as ws:
         assert harmless(repr(ws)) and harmless(ws._repr_html_())
         assert eventloop.run(ws.client.identity())["workspaceName"] == EVIL, "what the API sent is kept as it is"
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_printable_text_is_harmless_and_keeps_its_lines(text):
+    shown = safe.printable(text)
+    assert harmless(shown.replace("\n", ""))
+    shown.encode()
+
+
+def test_lines_and_blanks_stay():
+    assert safe.printable("  a   b\n    c\r\nd") == "  a   b\n    c\nd"
+    assert safe.printable("\x1b[1mbold\x1b[0m") == "bold"
+
+
+def test_what_commands_print_is_text(monkeypatch, capsys):
+    def refuse(_: object) -> int:
+        raise vx.errors.VoxopsError(f"the API says: {EVIL}")
+
+    monkeypatch.setattr(commands, "run_triage", refuse)
+    assert cli.main(["triage", "--sandbox"]) == 1
+    commands.say(EVIL)
+    commands.print_frame(pd.DataFrame({EVIL: [EVIL]}))
+    printed, said = capsys.readouterr()
+    assert said.startswith("voxops: the API says: ")
+    assert harmless((printed + said).replace("\n", ""))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
 
-def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox) as ws:
         made = vx.report(vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D"))))
     victim = tmp_path / "victim"

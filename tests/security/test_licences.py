@@ -23,30 +23,21 @@ PINNED = {
 NAMED = {"httpx", "pandas", "ipywidgets", "nest-asyncio", "matplotlib"}
 
 
-def test_every_licence_of_the_base_installation_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_licence_of_the_base_installation_is_known(capsys):
     assert licences.main([]) == 0
     assert capsys.readouterr().out.rstrip().endswith("all licences known")
 
 
-@pytest.mark.parametrize(
-    ("licence", "read"),
-    [
-        ("MIT", False),
-        ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", False),
-        ("Mozilla Public License 2.0 (MPL 2.0)", False),
-        ("ISC License (ISCL)", False),
-        ("MIT License; Apache Software License", False),
-        ("GPL-3.0-or-later", True),
-        ("MIT AND AGPL-3.0-only", True),
-        ("Proprietary", True),
-        ("", True),
-    ],
-)
-def test_a_licence_that_is_not_on_the_list_must_be_read(licence: str, read: bool) -> None:
+@pytest.mark.parametrize(("licence", "read"), [
+    ("MIT", False), ("BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0", False),
+    ("MIT License; Apache Software License", False), ("GPL-3.0-or-later", True), ("MIT AND AGPL-3.0-only", True),
+    ("Proprietary", True), ("", True),
+])  # fmt: skip
+def test_a_licence_that_is_not_on_the_list_must_be_read(licence, read):
     assert licences.unknown(licence) is read
 
 
-def test_what_the_metadata_say_first_counts() -> None:
+def test_what_the_metadata_say_first_counts():
     trove = ["License :: OSI Approved", "License :: OSI Approved :: MIT License"]
     assert licences.licence_of({"License-Expression": "ISC", "License": "x"}, trove) == "ISC"
     assert licences.licence_of({"License": "x"}, trove) == "MIT License"
@@ -54,13 +45,13 @@ def test_what_the_metadata_say_first_counts() -> None:
     assert licences.licence_of({}, []) == ""
 
 
-def test_the_base_installation_holds_what_the_readme_promises() -> None:
+def test_the_base_installation_holds_what_the_readme_promises():
     base = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
     assert base >= NAMED
     assert base >= {"starlette", "uvicorn", "rich"}, "vx.connect(sandbox=True) and make demo need them"
 
 
-def test_the_build_backend_is_pinned_with_all_that_it_needs() -> None:
+def test_the_build_backend_is_pinned_with_all_that_it_needs():
     wanted = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
     assert {canonicalize_name(each.name) for each in wanted} <= PINNED
     # The backend's own requirements; it is not installed where the tests run, so its list is kept here.
@@ -69,7 +60,28 @@ def test_the_build_backend_is_pinned_with_all_that_it_needs() -> None:
     assert re.search(r"PIP_BUILD_CONSTRAINT\s*:?=", makefile), "the environment that builds is constrained, too"
 
 
-def test_every_requirement_of_the_base_installation_is_pinned() -> None:
+def test_every_requirement_of_the_base_installation_is_pinned():
     missing = {canonicalize_name(each.metadata["Name"]) for each in licences.closure("voxops")} - PINNED - {"voxops"}
     assert missing == set()
     assert distribution("voxops").version == PROJECT["project"]["version"]
+
+
+TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+def test_every_test_and_file_that_it_names_is_there():
+    tests = set(re.findall(r"`(test_\w+\.py)`", TEXT))
+    assert len(tests) >= 9
+    assert not [name for name in tests if not (ROOT / "tests" / "security" / name).is_file()]
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    paths = re.findall(r"`(tests/[\w/.]+)`", TEXT)
+    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_requirement_and_extra_is_explained():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]]
+    assert not [name for name in names if name not in TEXT]
+    ours = {"test", "lint", "bench", "dist"}  # of contributors
+    assert not [extra for extra in project["optional-dependencies"] if extra not in ours and f"`{extra}`" not in TEXT]

@@ -43,16 +43,12 @@ def displays(sandbox: Sandbox) -> dict[str, str]:
         triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
         plan = vx.plan_retry(triaged)
         shown = {
-            "workspace": ws,
-            "plan": plan,
-            "panel": ws.panel(triaged),
-            "report": vx.report(triaged, plan=plan),
-            "delivery report": vx.report(ws.deliveries(since="30D")),
-            "run": ws.run(plan).wait(60),
-        }
+            "workspace": ws, "plan": plan, "panel": ws.panel(triaged), "report": vx.report(triaged, plan=plan),
+            "delivery report": vx.report(ws.deliveries(since="30D")), "run": ws.run(plan).wait(60),
+        }  # fmt: skip
         return {name: thing._repr_html_() for name, thing in shown.items()}
 
 
-def test_every_display_is_marked(displays: dict[str, str]) -> None:
+def test_every_display_is_marked(displays):
     for name, markup in displays.items():
         assert Roots(markup).bare == "", f"MathJax would read the {name}"

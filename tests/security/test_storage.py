@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,27 +21,18 @@ SIGNATURE = "c0ffee5161a7012e"
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
 
 
-@pytest.mark.parametrize(
-    ("url", "api", "host"),
-    [
-        ("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=1", AWAY, "bucket.s3.amazonaws.com"),
-        ("https://bucket.s3.amazonaws.com/key", HERE, "bucket.s3.amazonaws.com"),
-        ("http://127.0.0.1:9000/key", HERE, "127.0.0.1"),
-        ("http://localhost:9000/key", "http://[::1]:80", "localhost"),
-        ("http://127.0.0.1:9000/key", AWAY, None),
-        ("http://localhost/admin", AWAY, None),
-        ("http://[::1]:2375/containers/create", AWAY, None),
-        ("http://storage.example/key", HERE, None),
-        ("https://user:word@storage.example/key", AWAY, None),
-        ("https://storage.example\\@evil.example/", AWAY, None),
-        ("https://[::1].evil.example/", AWAY, None),
-        ("https://stor\u200bage.example/key", AWAY, None),
-        ("https://storage.example/\r\nHost: x", AWAY, None),
-        ("ftp://storage.example", AWAY, None),
-        ("https://" + "a" * 70_000, AWAY, None),
-    ],
-)
-def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url: str, api: str, host: str | None) -> None:
+@pytest.mark.parametrize(("url", "api", "host"), [
+    ("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=1", AWAY, "bucket.s3.amazonaws.com"),
+    ("https://bucket.s3.amazonaws.com/key", HERE, "bucket.s3.amazonaws.com"),
+    ("http://127.0.0.1:9000/key", HERE, "127.0.0.1"), ("http://localhost:9000/key", "http://[::1]:80", "localhost"),
+    ("http://127.0.0.1:9000/key", AWAY, None), ("http://localhost/admin", AWAY, None),
+    ("http://[::1]:2375/containers/create", AWAY, None), ("http://storage.example/key", HERE, None),
+    ("https://user:word@storage.example/key", AWAY, None), ("https://storage.example\\@evil.example/", AWAY, None),
+    ("https://[::1].evil.example/", AWAY, None), ("https://stor\u200bage.example/key", AWAY, None),
+    ("https://storage.example/\r\nHost: x", AWAY, None), ("ftp://storage.example", AWAY, None),
+    ("https://" + "a" * 70_000, AWAY, None),
+])  # fmt: skip
+def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, host):
     if host is not None:
         assert upload_host(url, api=api) == host
         return
@@ -50,14 +40,11 @@ def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url: str, ap
         upload_host(url, api=api)
 
 
-def test_headers_for_the_storage_are_those_that_an_object_store_signs() -> None:
+def test_headers_for_the_storage_are_those_that_an_object_store_signs():
     wanted = {
-        "Content-Type": "image/jpeg",
-        "content-md5": "x",
-        "x-amz-acl": "private",
-        "x-goog-meta-a": "b",
+        "Content-Type": "image/jpeg", "content-md5": "x", "x-amz-acl": "private", "x-goog-meta-a": "b",
         "x-ms-blob-type": "BlockBlob",
-    }
+    }  # fmt: skip
     others = {
         "Authorization": "Bearer x", "Cookie": "a=b", "Host": "internal", "Content-Length": "0", "Transfer-Encoding": "chunked",
         "Proxy-Authorization": "x", "X-Forwarded-For": "10.0.0.1", "X-Api-Key": "x", "Expect": "100-continue", "Upgrade": "h2c",
@@ -66,7 +53,7 @@ def test_headers_for_the_storage_are_those_that_an_object_store_signs() -> None:
     assert _storage_headers({**wanted, **others}) == wanted
 
 
-def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
     query = f"X-Amz-Signature={SIGNATURE}&X-Amz-Expires=900"
@@ -87,14 +74,14 @@ def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path: Path, caplog: 
     assert SIGNATURE not in caplog.text
 
 
-def test_the_address_that_a_report_goes_to_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_that_a_report_goes_to_is_in_no_log(caplog):
     with caplog.at_level(logging.DEBUG), serve(answer(b"")) as server:
         assert post_json(f"{server.url}/services/T012/B034/{SIGNATURE}?key={SIGNATURE}", b"{}") == 200
     assert "HTTP Request: POST" in caplog.text
     assert SIGNATURE not in caplog.text
 
 
-def test_no_signature_is_logged_and_no_foreign_header_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_signature_is_logged_and_no_foreign_header_sent(tmp_path, caplog):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
 

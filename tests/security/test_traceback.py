@@ -9,85 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.leaks import KEY, leaks
 from tests.security.raw import answer, serve
 
 from voxops.client import AsyncClient
 from voxops.errors import ConfigError, ValidationError, VoxopsError
-
-MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"
-KEY = f"vb_live_{MARK}"
-LIBRARIES = {"httpx", "httpcore", "h11", "anyio", "voxops"}
-DEEPEST = 6
-
-
-def pieces(text: str) -> list[str]:
-    """Every eight characters of the secret part that a text holds."""
-    return [MARK[at : at + 8] for at in range(len(MARK) - 7) if MARK[at : at + 8] in text]
-
-
-def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
-    """What a thing and all that it holds print as; `seen` holds what was looked at before, and so keeps it alive."""
-    if depth > DEEPEST or id(thing) in seen:
-        return
-    seen[id(thing)] = thing
-    with suppress(Exception):  # what can't be printed shows nothing
-        yield repr(thing)
-    if isinstance(thing, bytes | bytearray):
-        yield thing.decode("latin-1")
-    elif isinstance(thing, dict):
-        for pair in thing.items():
-            yield from (text for each in pair for text in inside(each, seen, depth + 1))
-    elif isinstance(thing, list | tuple | set | frozenset):
-        for each in thing:
-            yield from inside(each, seen, depth + 1)
-    elif type(thing).__module__.partition(".")[0] in LIBRARIES and not isinstance(thing, BaseException):
-        slots = [
-            name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)
-        ]
-        values = [*vars(thing).values()] if hasattr(thing, "__dict__") else []
-        values += [getattr(thing, name, None) for name in slots if name != "_held"]  # the key's own hiding place
-        for each in values:
-            if not callable(each):
-                yield from inside(each, seen, depth + 1)
-
-
-def frames(error: BaseException) -> Iterator[FrameType]:
-    """The frames of an exception and of all that lie under it, those of the test left out."""
-    seen: set[int] = set()
-    left: list[BaseException | None] = [error]
-    while left:
-        one = left.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        left += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-        step = one.__traceback__
-        while step is not None:
-            if step.tb_frame.f_code.co_filename != __file__:
-                yield step.tb_frame
-            step = step.tb_next
-
-
-def leaks(error: BaseException, count: Counter[str]) -> list[str]:
-    """Where an exception shows a piece of the key."""
-    count["exceptions"] += 1
-    seen: dict[int, Any] = {}
-    found = [text for text in (str(error), repr(error), repr(vars(error)), repr(error.args)) if pieces(text)]
-    for frame in frames(error):
-        count["frames"] += 1
-        for name, value in frame.f_locals.items():
-            for text in inside(value, seen):
-                if pieces(text):
-                    found.append(f"{frame.f_code.co_qualname}: {name} = {text[:80]}")
-    return found
-
 
 COUNT: Counter[str] = Counter()
 
@@ -132,26 +63,16 @@ def run() -> Iterator[Callable[[Callable[[AsyncClient], Any]], Any]]:
 
 
 HOSTS = [
-    "https://api.vox\u200bburst.io",
-    "https://api.vox\u00adburst.io",
-    "http://[::1].evil.example",
-    "https://[::1].evil.example",
-    "https://api.voxburst.io\u202e",
-    "https://xn--zz--.example",
-    "https://" + "a" * 70_000 + ".example",
-    "https://api.voxburst.io/" + "a" * 70_000,
-    "https://\ud83d.example",
-    "https://a.example\\@b.example",
-    "https://a.example:99999",
-    "https://ex ample.com",
-    "https://a..example",
-    "https://%zz.example",
-    "https://" + "é" * 80 + ".example",
-]
+    "https://api.vox\u200bburst.io", "https://api.vox\u00adburst.io", "http://[::1].evil.example",
+    "https://[::1].evil.example", "https://api.voxburst.io\u202e", "https://xn--zz--.example",
+    "https://" + "a" * 70_000 + ".example", "https://api.voxburst.io/" + "a" * 70_000, "https://\ud83d.example",
+    "https://a.example\\@b.example", "https://a.example:99999", "https://ex ample.com", "https://a..example",
+    "https://%zz.example", "https://" + "é" * 80 + ".example",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", HOSTS, ids=range(len(HOSTS)))
-def test_an_address_that_the_http_library_refuses_is_refused_by_us_without_the_key(url: str) -> None:
+def test_an_address_that_the_http_library_refuses_is_refused_by_us_without_the_key(url):
     error = checked(lambda: asyncio.run(called(url, lambda client: client.identity())))
     assert isinstance(error, VoxopsError)
 
@@ -161,12 +82,12 @@ PATHS = ["/v1/posts/" + "a" * 70_000, "/v1/posts/\ud83d", "/v1/posts/\x00\x1b", 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_path_that_can_t_be_written_is_refused_without_the_key(path: str, method: str) -> None:
+def test_a_path_that_can_t_be_written_is_refused_without_the_key(path, method):
     error = checked(lambda: asyncio.run(called(NOBODY, lambda client: client.raw(method, path))))
     assert isinstance(error, VoxopsError)
 
 
-def test_an_id_of_the_server_that_is_too_long_shows_no_key() -> None:
+def test_an_id_of_the_server_that_is_too_long_shows_no_key():
     """The id comes out of a list, as it does in a notebook, and goes into the next address."""
     body = b'{"data":[{"id":"' + b"x" * 70_000 + b'"}]}'
     with serve(answer(body)) as server:
@@ -191,7 +112,7 @@ BODIES = st.recursive(
 
 
 @given(host=TEXT, prefix=st.sampled_from(["https://", "http://", "https://127.0.0.1:", "http://[", ""]))
-def test_no_address_brings_the_key_out(host: str, prefix: str) -> None:
+def test_no_address_brings_the_key_out(host, prefix):
     checked(lambda: AsyncClient(KEY, url=prefix + host))
 
 
@@ -202,9 +123,7 @@ def test_no_address_brings_the_key_out(host: str, prefix: str) -> None:
     body=BODIES,
     key=st.none() | TEXT,
 )
-def test_no_request_brings_the_key_out(
-    run: Any, method: str, path: str, query: dict[str, Any], body: Any, key: str | None
-) -> None:
+def test_no_request_brings_the_key_out(run, method, path, query, body, key):
     async def use(client: AsyncClient) -> None:
         await client.raw(method, path, params=query, json=body, idempotency_key=key)
 
@@ -212,7 +131,7 @@ def test_no_request_brings_the_key_out(
 
 
 @given(one=VALUES, two=TEXT)
-def test_no_id_brings_the_key_out(run: Any, one: Any, two: str) -> None:
+def test_no_id_brings_the_key_out(run, one, two):
     async def use(client: AsyncClient) -> None:
         for call in (
             lambda: client.posts.get(one),
@@ -238,13 +157,13 @@ def test_no_id_brings_the_key_out(run: Any, one: Any, two: str) -> None:
     ],
     ids=range(8),
 )  # fmt: skip
-def test_no_answer_brings_the_key_out(reply: bytes) -> None:
+def test_no_answer_brings_the_key_out(reply):
     with serve(reply) as server:
         error = checked(lambda: asyncio.run(called(server.url, lambda client: client.identity())))
     assert isinstance(error, VoxopsError)
 
 
-def test_the_search_finds_a_key_that_is_there() -> None:
+def test_the_search_finds_a_key_that_is_there():
     """The search itself would find the header in a library's frame, where the key once was."""
     import httpx
 
@@ -257,12 +176,12 @@ def test_the_search_finds_a_key_that_is_there() -> None:
     assert leaks(error, Counter()) != []
 
 
-def test_a_client_that_can_t_be_made_says_why() -> None:
+def test_a_client_that_can_t_be_made_says_why():
     with pytest.raises(ConfigError, match=r"U\+200B"):
         AsyncClient(KEY, url="https://api.vox\u200bburst.io")
 
 
-def test_the_search_walks_the_frames_of_our_own() -> None:
+def test_the_search_walks_the_frames_of_our_own():
     count: Counter[str] = Counter()
     error = raised(lambda: asyncio.run(called(NOBODY, lambda client: client.raw("GET", PATHS[0]))))
     assert error is not None and leaks(error, count) == []

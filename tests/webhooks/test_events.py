@@ -60,7 +60,7 @@ def signed(body: bytes, secret: str) -> str:
 
 
 @pytest.mark.parametrize("times", [9, 10])
-def test_a_payload_may_be_wrapped_nine_times(times: int):
+def test_a_payload_may_be_wrapped_nine_times(times):
     payload = sdk({"postId": "post_1"})
     for _ in range(times):
         payload = {"type": "webhook", "payload": payload}
@@ -75,7 +75,7 @@ def test_a_payload_may_be_wrapped_nine_times(times: int):
 
 
 @given(body=st.binary(max_size=200), secret=st.text(min_size=1, max_size=40).filter(str.strip), at=st.integers(0, 199))
-def test_only_the_very_bytes_under_the_very_secret_are_genuine(body: bytes, secret: str, at: int):
+def test_only_the_very_bytes_under_the_very_secret_are_genuine(body, secret, at):
     header = signed(body, secret)
     assert verify_signature(body, header, secret)
     assert not verify_signature(body + b" ", header, secret)
@@ -96,17 +96,6 @@ def test_a_header_may_come_as_bytes_and_nothing_else():
     assert verify_signature(b"{}", signed(b"{}", "s").encode(), "s")
     with pytest.raises(TypeError, match="text or bytes"):
         verify_signature(b"{}", 7, "s")
-
-
-@pytest.mark.parametrize("header", [None, "", "sha256=", "sha1=00", "garbage", "sha256=é", "sha256"])
-def test_what_is_no_signature_is_not_genuine(header):
-    assert verify_signature(b"{}", header, "secret") is False
-
-
-@pytest.mark.parametrize("secrets", ["", [], ["good", ""]])
-def test_without_a_secret_nobody_can_sign(secrets):
-    with pytest.raises(ConfigError):
-        verify_signature(b"{}", signed(b"{}", ""), secrets)
 
 
 def test_the_decoded_body_is_refused():
@@ -258,7 +247,7 @@ def test_a_file_without_a_webhook_is_said_to_be_one(tmp_path):
 
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_row_says_what_the_genuine_copy_said(bare: bool, turned: bool):
+def test_a_row_says_what_the_genuine_copy_said(bare, turned):
     body = json.dumps(docs(NEWEST))
     genuine = {"headers": {"X-VoxBurst-Signature": signed(body.encode(), "s")}, "body": body}
     other = docs({"id": "post_1", "status": "FAILED", "content": "forged"}, "post.failed")
@@ -351,18 +340,6 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(envelope, shape):
         log["delivery_id"][0],
         True,
         "post.published",
-    )
-
-
-def test_the_public_names_are_these():
-    """A function and a module share the name; the function must win."""
-    import voxops as vx
-
-    assert (vx.webhooks.events, vx.webhooks.join_events, vx.webhooks.parse_event, vx.webhooks.verify_signature) == (
-        events,
-        join_events,
-        parse_event,
-        verify_signature,
     )
 
 

@@ -184,6 +184,13 @@ def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     (worse,) = said(capsys)["findings"]
     assert (worse["change"], worse["more"], worse["what"]) == ("worse", 1, cause["what"])
 
+    memory = json.loads(state.read_text())
+    memory["items"]["cause: one that is over"] = []
+    state.write_text(json.dumps(memory))
+    assert main([*words, "--post", address, "--json"]) == 0
+    assert said(capsys)["gone"] == ["cause: one that is over"]
+    assert len(receiver.got) == 2, "what is gone is posted, too"
+
 
 @pytest.mark.parametrize("status", [500, 302])
 def test_what_a_receiver_did_not_take_is_in_the_next_digest(

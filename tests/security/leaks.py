@@ -1,0 +1,77 @@
+"""The search for the API key in an exception: every frame under it, with all that its variables hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from os import sep
+from types import FrameType
+from typing import Any
+
+MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"
+KEY = f"vb_live_{MARK}"
+LIBRARIES = {"httpx", "httpcore", "h11", "anyio", "voxops"}
+DEEPEST = 6
+
+
+def pieces(text: str) -> list[str]:
+    """Every eight characters of the secret part that a text holds."""
+    return [MARK[at : at + 8] for at in range(len(MARK) - 7) if MARK[at : at + 8] in text]
+
+
+def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
+    """What a thing and all that it holds print as; `seen` holds what was looked at before, and so keeps it alive."""
+    if depth > DEEPEST or id(thing) in seen:
+        return
+    seen[id(thing)] = thing
+    with suppress(Exception):  # what can't be printed shows nothing
+        yield repr(thing)
+    if isinstance(thing, bytes | bytearray):
+        yield thing.decode("latin-1")
+    elif isinstance(thing, dict):
+        for pair in thing.items():
+            yield from (text for each in pair for text in inside(each, seen, depth + 1))
+    elif isinstance(thing, list | tuple | set | frozenset):
+        for each in thing:
+            yield from inside(each, seen, depth + 1)
+    elif type(thing).__module__.partition(".")[0] in LIBRARIES and not isinstance(thing, BaseException):
+        slots = [
+            name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)
+        ]
+        values = [*vars(thing).values()] if hasattr(thing, "__dict__") else []
+        values += [getattr(thing, name, None) for name in slots if name != "_held"]  # the key's own hiding place
+        for each in values:
+            if not callable(each):
+                yield from inside(each, seen, depth + 1)
+
+
+def frames(error: BaseException) -> Iterator[FrameType]:
+    """The frames of an exception and of all that lie under it, those of the test left out."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        left += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+        step = one.__traceback__
+        while step is not None:
+            if f"{sep}tests{sep}" not in step.tb_frame.f_code.co_filename:
+                yield step.tb_frame
+            step = step.tb_next
+
+
+def leaks(error: BaseException, count: Counter[str]) -> list[str]:
+    """Where an exception shows a piece of the key."""
+    count["exceptions"] += 1
+    seen: dict[int, Any] = {}
+    found = [text for text in (str(error), repr(error), repr(vars(error)), repr(error.args)) if pieces(text)]
+    for frame in frames(error):
+        count["frames"] += 1
+        for name, value in frame.f_locals.items():
+            for text in inside(value, seen):
+                if pieces(text):
+                    found.append(f"{frame.f_code.co_qualname}: {name} = {text[:80]}")
+    return found
