@@ -56,9 +56,7 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
         str(Reason("account_lacks_permissions_as_told", message="may not post videos")),
     ]
     assert before["works"].isna().all()
-    sandbox.add_fault(
-        vx_fault(f"/v1/accounts/{active[1]}/test"),
-    )
+    sandbox.add_fault(vx_fault(f"/v1/accounts/{active[1]}/test"))
     ws.accounts(active[:2], check=True, refresh=False)
     board = ws.accounts().set_index("account_id")
     assert bool(board.loc[active[0], "works"])
