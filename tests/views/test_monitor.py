@@ -493,7 +493,7 @@ class Page(HTMLParser):
     @classmethod
     def of(cls, markup: str) -> Page:
         page = cls()
-        page.feed("".join([markup]))  # plain text, not Markup
+        page.feed(f"{markup}")  # plain text, not Markup
         page.close()
         return page
 
