@@ -37,24 +37,10 @@ HOSTILE = (
     "[click](javascript:alert(1)) @someone | **x** $x^2",
     "\x1b[31m\u202e\x00" + "x" * 2_000,
 )
-HARMLESS = {
-    "wbr",
-    "html",
-    "head",
-    "meta",
-    "title",
-    "style",
-    "body",
-    "div",
-    "b",
-    "h1",
-    "h2",
-    "p",
-    "figure",
-    "figcaption",
-    "span",
-}
-HARMLESS |= {"table", "thead", "tbody", "tr", "th", "td", "svg", "g", "path", "use", "defs", "clippath", "rect"}
+HARMLESS = (
+    "wbr html head meta title style body div b h1 h2 p figure figcaption span "
+    "table thead tbody tr th td svg g path use defs clippath rect"
+)
 TEXT_COLUMNS = ("post_id", "platform", "account_id", "account_name", "error_code", "error_message")
 
 
@@ -142,18 +128,16 @@ def test_the_headline_says_it_in_ten_seconds() -> None:
         "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
     )
 
-
-def test_the_facts_add_up() -> None:
+    stuck = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
+    assert report(triage(stuck)).headline == (
+        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
+    )
+    meant = triage(targets())
+    meant["retryable"] = meant["cause"].notna()  # by an analyst
+    assert "6 can be retried." in report(meant).headline
     failed, retried = ([fact.count for fact in facts] for facts in full().facts)
     assert failed[0] == sum(failed[1:]) == 5
     assert retried == [1, 1, 0, 0, 0]
-
-
-def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
-    frame = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
-    assert report(triage(frame)).headline == (
-        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
-    )
 
 
 def test_a_run_of_creates_is_reported_by_itself(tmp_path: Path) -> None:
@@ -182,11 +166,8 @@ def test_a_run_of_creates_is_reported_by_itself(tmp_path: Path) -> None:
         "d": plan.frame.set_index("row_id").loc["d", "reason"],
     }
     text = made.to_markdown()
-    assert all(
-        word in text for word in ("an image is missing", "too late", "nobody's", "Rows that did not go", "held back")
-    )
+    assert all(word in text for word in ("an image is missing", "too late", "nobody's", "held back"))
     assert "it goes out" not in text
-    assert made.to_html(tmp_path / "r.html").stat().st_size > 1_000
     assert made.to_text(tmp_path / "r.txt").read_text("utf-8") == f"{made!r}\n" == f"{made.to_text()}\n"
     assert {path.stem for path in made.to_csv(tmp_path / "csv")} == {"plan", "results", "left"}
     assert "tickets" not in dir(made)
@@ -222,20 +203,19 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     assert verdicts == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
 
 
-def test_a_frame_that_was_read_after_the_run_is_believed() -> None:
+def test_a_frame_that_was_read_after_the_run_is_believed_and_all_that_came_back_is_left_out() -> None:
     triaged = triage(targets())
     run = ran(triaged)
-    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:00:00Z")
-    assert len(report(triaged, run).frames["left"]) == 6
-    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:03:00Z")
-    assert len(report(triaged, run).frames["left"]) == 5
-
-
-def test_a_run_that_brings_all_back_leaves_nothing() -> None:
-    triaged = triage(targets().iloc[[2, 4]])
-    run = ran(triaged)
+    for settled, left in (("2026-11-03T18:00:00Z", 6), ("2026-11-03T18:03:00Z", 5)):
+        run.frame["settled_at"] = pd.Timestamp(settled)
+        assert len(report(triaged, run).frames["left"]) == left
+    both = triage(targets().iloc[[2, 4]])
+    run = ran(both)
     run.frame["outcome"] = "succeeded"
-    assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+    assert report(both, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+    triaged.attrs["rows"] = 5
+    filtered = report(triaged.head(0), run=ran(triaged))
+    assert filtered.headline.startswith("No rows: the frame is empty, though 5 posts were loaded. Tried 2: ")
 
 
 def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None:
@@ -281,37 +261,23 @@ def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_
     assert (planned.eligible, int((planned.frame["reason_code"] == "other_target_publishing").sum())) == (1, 1)
 
 
-@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])
-def test_a_place_that_cannot_be_written_to_is_named(form: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
-        getattr(full(), form)(tmp_path / "file" / "report")
-
-
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_excel", "to_csv", "to_parquet"])
-def test_a_place_that_is_none_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
-    made = full()
+def test_a_place_that_is_none_or_cannot_be_written_to_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
+    write, one = getattr(full(), form), form in {"to_html", "to_markdown", "to_excel"}
+    (tmp_path / "file").write_text("no folder")
     odds = [] if form in {"to_html", "to_markdown"} else [(None, "None")]  # without a path these return the text
     for odd, said in (*odds, (5, "int"), ("", "''"), ("a\0b", r"'a\\x00b'")):
         with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
-            getattr(made, form)(odd)
-    if form in {"to_html", "to_markdown", "to_excel"}:
-        with pytest.raises(ConfigError, match=r"is a folder\. Name a file in it: .*report\.\w+$"):
-            getattr(made, form)(tmp_path)
-    else:
-        (tmp_path / "file").write_text("no folder")
-        with pytest.raises(ConfigError, match=r"file is a file\. Choose a folder"):
-            getattr(made, form)(tmp_path / "file")
-
-
-def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
-    assert full().to_html(tmp_path / "new" / "deep" / "report.html").is_file()
-
-
-def test_what_an_analyst_calls_retryable_counts_as_such() -> None:
-    triaged = triage(targets())
-    triaged["retryable"] = triaged["cause"].notna()
-    assert "6 can be retried." in report(triaged).headline
+            write(odd)
+    if form != "to_excel":
+        with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
+            write(tmp_path / "file" / "report")
+    said = r"is a folder\. Name a file in it: .*report\.\w+$" if one else r"file is a file\. Choose a folder"
+    with pytest.raises(ConfigError, match=said):
+        write(tmp_path if one else tmp_path / "file")
+    suffix = {"to_html": ".html", "to_markdown": ".md", "to_excel": ".xlsx"}.get(form, "")
+    write(tmp_path / "new" / "deep" / f"report{suffix}")
+    assert (tmp_path / "new" / "deep" / f"report{suffix}").exists(), "a folder that is missing is made"
 
 
 def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
@@ -366,14 +332,6 @@ def test_a_run_is_enough_for_the_report(tmp_path: Path) -> None:
         report()
 
 
-def test_of_a_frame_that_was_filtered_empty_it_is_not_said_that_nothing_is_left() -> None:
-    triaged = triage(targets())
-    triaged.attrs["rows"] = 5
-    made = report(triaged.head(0), run=ran(triaged))
-    assert made.headline.startswith("No rows: the frame is empty, though 5 posts were loaded. Tried 2: ")
-    assert "Nothing" not in made.headline
-
-
 def test_remedies_that_have_no_room_are_counted() -> None:
     failed = triage(targets()).head(1)
     many = pd.concat([failed.assign(remedy=f"Do {what}.", post_id=f"post_{what}") for what in "abcde"])
@@ -381,8 +339,14 @@ def test_remedies_that_have_no_room_are_counted() -> None:
     assert how[0] == "Do a. Do b. Do c."
     assert how[1] == "Do a. Do b. Do c. And 1 other remedy: see the causes."
     assert how[2] == "Do a. Do b. Do c. And 2 other remedies: see the causes."
-    long = report(many.assign(remedy=many["remedy"] + " " + "Then look again. " * 8))._repr_html_()
-    assert "And 2 other remedies: see the causes." in long, "none of it is cut"
+    failed = triage(targets()).assign(verdict="ask support")
+    words = "look at it again, " * 9 + "then stop."
+    failed["remedy"] = text(*[f"Remedy {number % 3}: {words}" for number in range(len(failed))])
+    made = report(failed)
+    (how,) = made.sections[0].table["how"]
+    assert len(how) > 400
+    assert how in made.to_markdown()
+    assert how in re.sub("<wbr>", "", made.to_html()), "none of it is cut"
 
 
 def test_the_evidence_shows_what_became_of_each_target() -> None:
@@ -410,7 +374,7 @@ def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> No
 def test_nothing_failed_is_an_answer_too(tmp_path: Path) -> None:
     made = report(triage(targets()).iloc[6:])
     assert made.headline == "Nothing failed."
-    assert "Nothing failed." in made.to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Nothing failed." in made.to_html()
     made.to_csv(tmp_path)
 
 
@@ -472,7 +436,7 @@ def test_hostile_text_is_only_ever_text(hostile: str, tmp_path: Path) -> None:
     run.frame["error_code"], run.frame["waiting_for"] = pd.NA, hostile
     made = report(triaged, run, title=hostile, owners={verdict: hostile for verdict in triaged["verdict"]})
     page = Page.of(made.to_html(tmp_path / "r.html").read_text(encoding="utf-8"))
-    assert set(page.tags) <= HARMLESS
+    assert set(page.tags) <= set(HARMLESS.split())
     assert not any(name.startswith("on") for name, _ in page.attributes)
     markdown = made.to_markdown(tmp_path / "r.md").read_text(encoding="utf-8")
     assert not set("\x1b\x00\u202e") & set(markdown + repr(made))
@@ -518,10 +482,13 @@ def test_repr_is_the_summary() -> None:
     assert "     2  reconnect account: whoever owns the account" in repr(full())
 
 
-def test_importing_loads_no_drawing_library() -> None:
-    code = "import sys, voxops.views.report; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+def test_importing_views_loads_no_drawing_library() -> None:
+    names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython'}"
+    code = (
+        f"import sys, voxops.views.report, voxops.views.plots, voxops.views.monitor; print({names} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "none"
+    assert result.stdout.strip() == "set()"
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -550,17 +517,16 @@ class Page(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
-@pytest.mark.parametrize(
-    "name", ["cause", "platform", "account_name", "error_code", "error_message", "verdict", "post_id"]
-)
-def test_a_column_of_categories_is_read_as_its_texts(name: str, tmp_path: Path) -> None:
+def test_columns_of_categories_are_read_as_their_texts(tmp_path: Path) -> None:
     triaged = triage(targets())
-    made, wanted = report(triaged.assign(**{name: triaged[name].astype("category")})), report(triaged)
+    names = ("cause", "platform", "account_name", "error_code", "error_message", "verdict", "post_id")
+    categories = triaged.astype(dict.fromkeys(names, "category"))
+    made, wanted = report(categories), report(triaged)
     assert made._repr_html_() == wanted._repr_html_()
     assert repr(made) == repr(wanted)
     for one, other in zip(made.to_csv(tmp_path / "a"), wanted.to_csv(tmp_path / "b"), strict=True):
         assert one.read_bytes() == other.read_bytes()
-    pd.testing.assert_frame_equal(causes(triaged.assign(**{name: triaged[name].astype("category")})), causes(triaged))
+    pd.testing.assert_frame_equal(causes(categories), causes(triaged))
 
 
 def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path) -> None:
@@ -570,17 +536,3 @@ def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path
     arrays = report(triage(frame.assign(tags=tags.map(np.array, na_action="ignore"))))
     assert arrays.tickets(by="tags") == plain.tickets(by="tags")
     assert list(plain.tickets(by="tags"))[:2] == ["a", "b"]
-
-
-def test_what_is_to_be_done_is_whole_in_every_form(tmp_path: Path) -> None:
-    """Before, Markdown cut several remedies of one verdict after 200 characters, in the midst of a word."""
-    failed = triage(targets())
-    failed["remedy"] = text(
-        *[f"Remedy {number % 3}: " + "look at it again, " * 9 + "then stop." for number in range(len(failed))]
-    )
-    failed["verdict"] = "ask support"
-    made = report(failed)
-    (how,) = made.sections[0].table["how"]
-    assert len(how) > 400
-    assert how in made.to_markdown(tmp_path / "report.md").read_text(encoding="utf-8")
-    assert how in re.sub("<wbr>", "", made.to_html(tmp_path / "report.html").read_text(encoding="utf-8"))
