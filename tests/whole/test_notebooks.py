@@ -50,34 +50,17 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout",
-        str(PATIENCE // 2),
-    ]
-    command += [
-        "--nbval-sanitize-with",
-        str(SANITIZE),
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=",
-        "-o",
-        "filterwarnings=default",
-    ]
-    command += ["--rootdir", str(path.parent), "-q", *more, str(path)]
+    options = f"--nbval --nbval-current-env --nbval-cell-timeout {PATIENCE // 2} -p no:cacheprovider -o addopts= -q"
+    command = [sys.executable, "-m", "pytest", *options.split(), "-o", "filterwarnings=default"]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--rootdir", str(path.parent), *more, str(path)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=PATIENCE, check=False)
 
 
-def test_there_are_three() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_bulk_campaign", "02_failure_triage", "03_webhook_deliveries"]
-
-
-@EACH
+@pytest.mark.parametrize(
+    "path",
+    [path if "triage" in path.stem else pytest.param(path, marks=pytest.mark.release) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_nbval_finds_every_cell_as_stored(
     path: Path, checked: Callable[[Path], subprocess.CompletedProcess[str]]
 ) -> None:
@@ -86,6 +69,7 @@ def test_nbval_finds_every_cell_as_stored(
     assert f"{len(code(stored(path)))} passed" in result.stdout
 
 
+@pytest.mark.release
 @EACH
 def test_nbval_notices_a_changed_number(path: Path, tmp_path: Path) -> None:
     import nbformat
@@ -123,23 +107,16 @@ def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
         if IGNORED in cell.metadata.get("tags", ()):
             continue
         said = list(compared(cell))
-        for index, text in enumerate(texts(cell)):
+        for index, (holder, key) in enumerate(places(cell)):
+            text = holder[key]
             for found in NUMBER.finditer(text):
                 other = copy.deepcopy(cell)
-                set_text(other, index, text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :])
+                place, _ = list(places(other))[index]
+                place[key] = text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :]
                 around = text[max(0, found.start() - 24) : found.end() + 12]
                 assert list(compared(other)) != said or re.search(r"127\.0\.0\.1|read 2026-03-02 ", around), around
                 numbers += 1
     assert numbers > 150
-
-
-def texts(cell: NotebookNode) -> list[str]:
-    return [place[key] for place, key in places(cell)]
-
-
-def set_text(cell: NotebookNode, index: int, text: str) -> None:
-    place, key = list(places(cell))[index]
-    place[key] = text
 
 
 def places(cell: NotebookNode) -> Iterator[tuple[NotebookNode, str]]:
@@ -187,6 +164,7 @@ def test_nothing_volatile_is_stored(path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_a_workspace_without_anything_in_it_is_no_trouble(path: Path, tmp_path: Path) -> None:
     """Notebooks against a real workspace, set by environment only, and against one without failures."""
