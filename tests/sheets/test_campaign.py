@@ -591,7 +591,7 @@ def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
     """Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled."""
     path = tmp_path / "joined.csv"
     rows = [f"{HEADER}\n".encode(), "a,Grüße,acc,x,,,\n".encode(), "b,Käse,acc,x,,,\n".encode("cp1252")]
-    path.write_bytes(b"".join(rows))
+    path.write_bytes(b"".join([*rows, *rows[1:]]))  # the first line of each is named
     with pytest.raises(PlanError, match=r"joined\.csv: line 2 is in UTF-8 and line 3 is not"):
         read_campaign(path)
     path.write_bytes(rows[0] + rows[2])

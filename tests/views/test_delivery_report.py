@@ -199,6 +199,10 @@ def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
     assert table["deliveries"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
     assert table.loc["rejected", "who"] == "the shop's developers"
     assert table.loc["rejected", "endpoints"] == "shop.example/in?… (1)"
+    places = [delivery(n, status=422, url=f"https://{name}.example/") for n, name in enumerate("abbcdef")]
+    for count, rest in ((7, " and 2 more"), (5, "")):
+        (named,) = report(log(*places[:count])).sections[0].table["endpoints"]
+        assert named == "b.example/ (2), a.example/ (1), c.example/ (1), d.example/ (1)" + rest
 
 
 def test_no_form_of_the_report_shows_the_query_of_an_address_or_runs_what_it_shows(tmp_path: Path) -> None:

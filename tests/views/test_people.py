@@ -116,6 +116,11 @@ def test_causes_and_report_say_who_must_act(triaged: pd.DataFrame) -> None:
     expired = causes[causes["verdict"] == "reconnect account"].iloc[0]
     counted = triaged[triaged["cause"] == expired["cause"]]["owner"].value_counts()
     assert f"{counted.index[0]} ({counted.iloc[0]})" in expired["owners"]
+    for count, rest in ((6, " and 1 more"), (5, "")):
+        few = triaged[triaged["cause"].notna()].head(1)
+        few = pd.concat([few] * count, ignore_index=True).assign(owner=[*"abbcde"][:count])
+        few["post_id"] = [f"post_{n}" for n in range(count)]
+        assert vx.causes(few)["owners"].to_list() == ["b (2), a (1), c (1), d (1)" + rest]
     actions = vx.report(triaged).sections[0].table.set_index("what")["who"]
     content = triaged[triaged["verdict"] == "fix content"]["owner"].value_counts()
     for name, count in content.items():

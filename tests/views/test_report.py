@@ -286,6 +286,14 @@ def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
     assert table.loc["reconnect account", "accounts"] == "linkedin @li (1), twitter @tw (1)"
     assert table.loc["retry", "accounts"] == "1 account"
     assert table["targets"].sum() == 5
+    many = pd.concat([targets().head(1)] * 8, ignore_index=True).assign(
+        account_name=text(*[f"@{n}" for n in "abbcdefg"])
+    )
+    for count, rest in ((8, " and 1 more"), (7, "")):
+        (named,) = section(
+            report(triage(many.head(count).assign(post_id=text(*range(count))))), "Who must do what"
+        ).table["accounts"]
+        assert named == ", ".join(f"linkedin @{n} ({2 if n == 'b' else 1})" for n in "bacdef") + rest
     owned = report(triage(targets()), owners={"reconnect account": "Ada"})
     assert section(owned, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
 

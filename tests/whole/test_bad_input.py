@@ -93,6 +93,11 @@ def test_keys_null_or_doubled() -> None:
     )
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(Reason("row_id_missing", place="frame.iloc[[1]]")))):
         vx.plan_create(frame.tail(2), key="row_id")
+    blank = pd.concat([frame.tail(1)] * 7)
+    for count, rest in ((7, " and 2 more)"), (5, "])")):
+        with pytest.raises(vx.errors.PlanError, match=re.escape("frame.iloc[[0, 1, 2, 3, 4]]") + ".*") as refused:
+            vx.plan_create(blank.head(count), key="row_id")
+        assert str(refused.value).endswith(rest)
     doubled = Reason("row_id_doubled", count=2, value="a", place="frame.iloc[[0, 1]]")
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
         vx.plan_create(frame, key="row_id")
