@@ -144,33 +144,9 @@ def test_a_reload_during_a_run_and_a_second_tab_show_the_present(lab: Lab, api: 
 
 
 @pytest.mark.release
-def test_a_second_tab_runs_only_what_it_has_shown(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    book = opened(lab, "tabs.ipynb", connect(api, tmp_path), LOAD, PANEL)
-    book.save()
-    panel = book.at(2)
-    panel.wait("77 of 77 rows")
-    second = lab.open("tabs.ipynb", beside=book)
-    other = second.at(2)
-    other.wait("77 of 77 rows")
-    panel.click("Plan all 77 rows")
-    other.wait("Plan to retry: 28")
-    expect(other.run_button).to_have_text("Look at the plan")
-    other.reason("seen elsewhere")
-    other.run_button.click()
-    expect(other.run_button).to_have_text("Run the plan: send 28")
-    assert acting(api) == 0
-    panel.tab("Failures")
-    panel.facet("linkedin")
-    expect(other.run_button).to_be_disabled()
-    assert acting(api) == 0
-    second.page.close()
-    book.close()
-
-
-@pytest.mark.release
-def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+def test_tabs_share_what_is_chosen_and_run_only_what_they_have_shown(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """Only the kernel knows which texts hold the words: a page that comes anew asks, and one whose search another page has changed."""
-    book = opened(lab, "search.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    book = opened(lab, "tabs.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
     panel.area.get_by_label("Search").fill("pistachio")
@@ -180,14 +156,22 @@ def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox
     panel = book.at(2)
     expect(panel.area.get_by_label("Search")).to_have_value("pistachio")
     panel.wait("8 of 77 rows")
-    second = lab.open("search.ipynb", beside=book)
+    second = lab.open("tabs.ipynb", beside=book)
     other = second.at(2)
     other.wait("8 of 77 rows")
     panel.area.get_by_label("Search").fill("nobody")
     expect(other.area.get_by_label("Search")).to_have_value("nobody")
     other.wait("11 of 77 rows")
-    other.click("Plan all 11 rows that match")
+    panel.click("Plan all 11 rows that match")
     other.wait("of 11 rows")
+    expect(other.run_button).to_have_text("Look at the plan")
+    other.reason("seen elsewhere")
+    other.run_button.click()
+    expect(other.run_button).to_have_text(re.compile(r"Run the plan: send \d+"))
+    panel.tab("Failures")
+    panel.facet("linkedin")
+    expect(other.run_button).to_be_disabled()
+    assert acting(api) == 0
     second.page.close()
     book.close()
 
@@ -269,16 +253,26 @@ def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, a
 
 
 @pytest.mark.release
-def test_a_live_view_filters_by_all_its_columns_and_sorts_what_is_missing_last(lab: Lab) -> None:
-    frame = """import pandas as pd, voxops as vx
+def test_live_views_filter_by_all_their_columns_and_sort_by_values_what_is_missing_last(lab: Lab) -> None:
+    frames = """import pandas as pd, voxops as vx
 frame = pd.DataFrame({
     "key": list("abcdef"),
     "number": [5.0, None, -3.0, 2.0, None, -0.5],
     "time": pd.to_datetime(["2026-03-05", None, "2026-03-03", "2026-03-04", None, "2026-03-01"], utc=True),
     "word": ["w5", None, "w3", "w4", None, "w1"],
     **{f"facet{at}": [f"odd{at}", f"even{at}"] * 3 for at in range(40)},
-})"""
-    book = opened(lab, "columns.ipynb", frame, "vx.view(frame, columns=list(frame.columns), live=True)")
+})
+said = pd.DataFrame({
+    "day": pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin"),
+    "success_rate": [0.5, 1.0, 0.0625],
+    "ratio": [1.0526315789473684, -12.5, 1234.5],
+})
+late = pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"])
+two = pd.DataFrame({"late": late, "soon": late - pd.to_timedelta([366, 0], unit="D")})
+two.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+"""
+    views = ("frame, columns=list(frame.columns)", "said, tz='UTC'", "two, tz='UTC'")
+    book = opened(lab, "columns.ipynb", frames, *(f"vx.view({each}, live=True)" for each in views))
     view = book.at(1)
     view.wait("6 of 6 rows")
     rows = view.area.locator(".vx-row > :first-child")
@@ -295,26 +289,7 @@ frame = pd.DataFrame({
         view.wait("0 of 6 rows")
         view.click("Clear filters")
         expect(rows).to_have_text([*"abcdef"])
-    book.close()
-
-
-@pytest.mark.release
-def test_a_live_view_sorts_by_values_what_it_says_in_words(lab: Lab) -> None:
-    frame = """import pandas as pd, voxops as vx
-frame = pd.DataFrame({
-    "day": pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin"),
-    "success_rate": [0.5, 1.0, 0.0625],
-    "ratio": [1.0526315789473684, -12.5, 1234.5],
-})"""
-    years = """late = pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"])
-two = pd.DataFrame({"late": late, "soon": late - pd.to_timedelta([366, 0], unit="D")})
-two.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
-vx.view(two, tz='UTC', live=True)"""
-    book = opened(lab, "words.ipynb", frame, "vx.view(frame, tz='UTC', live=True)", years)
-    shown = ["04 Mar 2027 10:0003 Mar 10:00", "04 Mar 2026 10:0004 Mar 10:00"]
-    expect(book.at(2).area.locator(".vx-row")).to_have_text(shown)  # the year where not all are of this one
-    view = book.at(1)
-    view.wait("3 of 3 rows")
+    view = book.at(2)
     first, second, third = "01 Feb 202650.0 %1.053", "31 Jan 2026100.0 %-12.5", "02 Feb 20266.2 %1,234"
     rows = view.area.locator(".vx-row")
     expect(rows).to_have_text([first, second, third])
@@ -330,10 +305,11 @@ vx.view(two, tz='UTC', live=True)"""
     head.focus()
     for direction in ("ascending", "descending", "none"):  # who sorts by keyboard goes on from where they are
         head.press("Enter")
-        expect(view.area.locator("[role=columnheader]", has_text="success rate")).to_have_attribute(
-            "aria-sort", direction
-        )
+        sorted_by = view.area.locator("[role=columnheader]", has_text="success rate")
+        expect(sorted_by).to_have_attribute("aria-sort", direction)
         expect(head).to_be_focused()
+    years = ["04 Mar 2027 10:0003 Mar 10:00", "04 Mar 2026 10:0004 Mar 10:00"]  # the year where it is not this one
+    expect(book.at(3).area.locator(".vx-row")).to_have_text(years)
     book.close()
 
 
@@ -510,7 +486,8 @@ def assert_readable(panel: Part) -> None:
 
 @pytest.mark.release
 def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    book = opened(lab, "keys.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    broken = f"{LOAD}\ntriaged['media_url'] = 'https://[broken/x.png'"
+    book = opened(lab, "keys.ipynb", connect(api, tmp_path), broken, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
     keys, grid = book.page.keyboard, panel.area.locator(".vx-grid")
@@ -525,6 +502,7 @@ def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Pa
     panel.wait("rows, 3 ticked")
     keys.press("End")
     keys.press("Enter")
+    panel.wait("a picture whose address can't be read")
     panel.wait("post id")
     keys.press("Escape")
     keys.press("Control+a")
@@ -554,32 +532,6 @@ def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
             return wanted.page.keyboard
         wanted.page.keyboard.press("Shift+Tab" if back else "Tab")
     raise AssertionError(f"the keyboard does not reach {wanted}")
-
-
-@pytest.mark.release
-def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    """There is nothing to tick or to plan there but that; the bar for its reason comes with the plan."""
-    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back').wait()"
-    book = opened(lab, "list.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel()")
-    runs = book.at(3)
-    runs.wait("1 of 1 row")
-    expect(runs.area.locator(".vx-actions")).to_be_hidden()
-    runs.area.locator(".vx-grid").focus()
-    book.page.keyboard.press("Enter")
-    runs.click("Open run_")
-    runs.wait("done")
-    sent = acting(api)
-    runs.click("Plan a retry of what failed")
-    runs.wait("Plan to retry")
-    expect(runs.area.get_by_label("Canary")).to_be_hidden()
-    assert acting(api) == sent
-    assert "Before and after" not in runs.text()  # it belongs to what is shown when a run has ended
-    runs.reason("once more")
-    runs.run_button.click()
-    runs.wait("reason: once more")
-    runs.wait("Before and after")  # the reason is shown from the run's start, its sends come after
-    assert acting(api) > sent
-    book.close()
 
 
 @pytest.mark.release
@@ -621,6 +573,7 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     runs.wait("2 of 2 rows")
     assert "ticked" not in runs.text()  # nothing is planned here, so nothing can be ticked
     expect(runs.area.locator(".vx-tick")).to_have_count(0)
+    expect(runs.area.locator(".vx-actions")).to_be_hidden()
     runs.area.locator(".vx-grid").focus()
     for key in ("End", " "):
         keys.press(key)
@@ -628,6 +581,14 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     reach(runs.button("Open run"), back=True).press("Enter")
     runs.wait("✓ done")
     runs.wait("retry 28 rows")
+    sent = acting(api)
+    runs.click("Plan a retry of what failed")
+    runs.wait("Plan to retry")
+    expect(runs.area.get_by_label("Canary")).to_be_hidden()
+    runs.reason("once more")
+    runs.run_button.click()
+    runs.wait("Before and after")
+    assert acting(api) > sent
     assert runs.axe() == []
     assert api.duplicates() == []
     book.close()
@@ -652,19 +613,6 @@ def test_a_plan_stays_that_was_asked_for_right_after_choosing(lab: Lab, api: San
     assert arrived(api) == 0  # and the kernel has heard of all by now
     log.wait("Run the plan: send")
     log.wait("The first 2 of each cause go first")
-    book.close()
-
-
-@pytest.mark.release
-def test_a_picture_whose_address_is_broken_hides_no_details(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    spoil = "triaged['media_url'] = 'https://[broken/x.png'\ntriaged['content'] = 'the text of the post'"
-    book = opened(lab, "picture.ipynb", connect(api, tmp_path), LOAD, spoil, PANEL)
-    panel = book.at(3)
-    panel.wait("77 of 77 rows")
-    panel.area.locator(".vx-grid").focus()
-    book.page.keyboard.press("Enter")
-    panel.wait("a picture whose address can't be read")
-    panel.wait("the text of the post")
     book.close()
 
 
