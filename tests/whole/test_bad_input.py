@@ -112,25 +112,6 @@ def test_a_reason_that_is_no_text(world: Sandbox) -> None:
         assert ws.runs().empty
 
 
-def test_a_reason_with_half_an_emoji(world: Sandbox) -> None:
-    with vx.connect(sandbox=world) as ws:
-        plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed", limit=20))))
-        run = ws.run(plan, reason="half \ud83d")
-        run.cancel()
-        assert ws.runs().loc[run.id, "reason"].startswith("half ")
-
-
-def test_an_id_with_a_blank_of_a_spreadsheet_keeps_no_other_row_back(world: Sandbox) -> None:
-    with vx.connect(sandbox=world) as ws:
-        failed = vx.triage(vx.targets(ws.posts(status="failed")))
-        ready = failed[failed["verdict"] == "retry"].drop_duplicates("post_id").head(3).reset_index(drop=True)
-        ready["post_id"] = [f" {ready['post_id'][0]}", *ready["post_id"][1:]]
-        plan = vx.plan_retry(ready)
-        assert plan.eligible == 2
-        assert plan.frame["reason_code"][0] == "id_malformed"
-        assert ws.run(plan).wait(60).results()["outcome"].isin(["succeeded", "failed"]).all()
-
-
 def test_an_unknown_status_is_shown_and_never_terminal(world: Sandbox) -> None:
     from voxops.frames.records import build
 

@@ -339,21 +339,6 @@ def test_a_script_and_plain_ipython(api: Sandbox, tmp_path: Path, program: list[
     assert_once(api)
 
 
-@pytest.mark.release
-def test_two_workspaces_at_once(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
-    with Sandbox(seed=8, speed=20, rate_limit=None, posts=60, deliveries=60) as other:
-        shared.do(connect(api, tmp_path / "one"))
-        shared.do(connect(other, tmp_path / "two", "ws2"))
-        text = shared.do(
-            "runs = [w.run(vx.plan_retry(vx.triage(vx.targets(w.posts(status=['failed', 'partial']))))) for w in (ws, ws2)]\n"
-            "print([run.wait(240).snapshot.phase for run in runs], ws.id != ws2.id)\nws.close(); ws2.close()"
-        )
-        assert text == "['done', 'done'] True"
-        assert acting(other) > 0
-        assert_once(other)
-    assert_once(api)
-
-
 FORKS = """
 import os, signal, sys
 import voxops as vx

@@ -99,6 +99,7 @@ def bump(cell: NotebookNode) -> None:
                 place[key] = NUMBER.sub(lambda found: str(int(found[0]) + 1), place[key], count=1)
 
 
+@pytest.mark.release
 @EACH
 def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
     """nbval compares sanitised texts, so only numbers of times and ports may be sanitised."""
@@ -157,9 +158,8 @@ def test_outputs_are_stored_in_one_run_without_errors_secrets_or_paths(path: Pat
         assert unwanted not in said
 
 
-@EACH
-def test_nothing_volatile_is_stored(path: Path) -> None:
-    strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", "--verify", str(path)]
+def test_nothing_volatile_is_stored() -> None:
+    strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", "--verify", *map(str, NOTEBOOKS)]
     result = subprocess.run(strip, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -188,6 +188,7 @@ def test_a_campaign_that_is_run_top_to_bottom_a_second_time_creates_nothing(tmp_
         assert not sandbox.duplicates()
 
 
+@pytest.mark.release
 @pytest.mark.golden  # the notebook runs in a kernel, which has the sentences
 def test_the_demo_and_the_triage_notebook_make_the_same_report(
     checked: Callable[[Path], subprocess.CompletedProcess[str]], out: Path, tmp_path: Path
@@ -205,16 +206,3 @@ def without_origin(page: str) -> str:
     page, count = re.subn(r'(?<=<p class="quiet">)data from [^<]*', "", page, count=1)
     assert count == 1
     return page
-
-
-def test_what_is_said_of_the_bands_of_latency_is_seen_there() -> None:
-    """The last day is a circle beside the lines; the text spoke of lines that meet there, which they did before it was one."""
-    import voxops as vx
-
-    cells = stored(ROOT / "notebooks" / "03_webhook_deliveries.ipynb").cells
-    (number,) = [at for at, cell in enumerate(cells) if "plots.latency_bands(" in cell.source]
-    with Sandbox() as sandbox, vx.connect(sandbox=sandbox) as ws:
-        ax = vx.plots.latency_bands(ws.deliveries(since="30D"), tz="Europe/Berlin")
-    (beside,) = [line for line in ax.lines if line.get_marker() == "o"]
-    assert len(set(beside.get_xdata())) == len(set(beside.get_ydata())) == 1
-    assert "circle beside the lines" in cells[number + 1].source

@@ -90,16 +90,6 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
     assert done.id not in printed.out + printed.err
 
 
-def test_deliveries_of_all_webhooks(ws: vx.Workspace) -> None:
-    log = ws.deliveries(since="7D")
-    assert log["webhook_id"].nunique() == 3
-    assert log["created_at"].is_monotonic_decreasing
-    bad = ws.deliveries(since="30D", success=False)
-    assert len(bad) and not bad["success"].any()
-    only = ws.deliveries(event_type="post.failed")
-    assert set(only["event_type"]) == {"post.failed"}
-
-
 def test_a_retry_is_planned_run_watched_and_counted(world: Sandbox, ws: vx.Workspace) -> None:
     plan = vx.plan_retry(failed_posts(ws))
     assert not world.requests(acting=True)  # planning sends nothing
@@ -237,30 +227,6 @@ def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> N
     assert concerns(runs=runs) == []
 
 
-def test_a_run_of_which_nothing_was_sent_is_undone_too(world: Sandbox, ws: vx.Workspace) -> None:
-    account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": account})
-    with standing_still(ws.client):
-        run = ws.run(vx.plan_create(sheet.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id")).pause()
-    plan = vx.plan_cancel(run)
-    assert plan.frame["reason_code"].to_list() == ["never_sent"] * 2
-    assert ws.run(plan).wait(60).snapshot.phase == "done"
-    assert run.resume().wait(60).results()["reason_code"].to_list() == ["undone"] * 2
-    assert world.requests(acting=True) == []
-
-
-def test_every_method_is_awaitable(ws: vx.Workspace) -> None:
-    async def job() -> tuple[int, int]:
-        posts = await ws.aio.posts(status=["failed", "partial"])
-        run = await ws.aio.run(vx.plan_retry(vx.triage(vx.targets(posts))))
-        await run
-        return len(posts), len(run.results())
-
-    posts, rows = asyncio.run(job())
-    assert posts > 10
-    assert rows > 10
-
-
 def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(world: Sandbox, ws: vx.Workspace) -> None:
     posts = ws.posts(status="failed")["post_id"].tolist()[:6]
 
@@ -282,24 +248,6 @@ def test_an_act_of_the_client_is_awaited_and_watched(world: Sandbox, ws: vx.Work
     assert ending.outcome in {"succeeded", "failed"}
     assert ws.watch(handle).wait().results()["outcome"].tolist() == [ending.outcome]
     assert len(world.requests(acting=True)) == 1
-
-
-def test_the_client_of_a_workspace_uploads_on_any_loop(ws: vx.Workspace, tmp_path: Path) -> None:
-    files = [tmp_path / "one.jpg", tmp_path / "two.jpg"]
-    for file in files:
-        file.write_bytes(b"\xff\xd8" + bytes(400_000))
-    seen: list[tuple[str, int]] = []
-
-    async def job() -> list[str | None]:
-        one = await ws.client.uploads.send(files[0], progress=lambda at: seen.append((at.path.name, at.sent)))
-        many = await ws.client.uploads.send_all(files, progress=lambda at: seen.append((at.path.name, at.sent)))
-        return [uploaded.media_id for uploaded in (one, *many)]
-
-    media = asyncio.run(job())
-    assert all(media)
-    assert len(set(media)) == 3
-    assert seen.count(("one.jpg", 400_002)) == 2
-    assert seen.count(("two.jpg", 400_002)) == 1
 
 
 def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
