@@ -125,6 +125,9 @@ def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) 
         assert len(vx.read_campaign(workbook(tmp_path / "x.xlsx", *rows), tz="Europe/Berlin", dayfirst=True)) == len(
             rows
         )
+    seven = workbook(tmp_path / "x.xlsx", *[turned] * 7, text)
+    with pytest.raises(vx.errors.PlanError, match="D2, D3, D4, D5, D6 and 2 more are dates"):
+        vx.read_campaign(seven, tz="Europe/Berlin", dayfirst=True)
     with pytest.raises(
         vx.errors.PlanError,
         match=r"D2 are dates, none after the 12th of a month, and D3 numeric texts: .* may have swapped day and month",

@@ -143,6 +143,9 @@ def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> 
     for name, text in tickets.items():
         rows = failures[support if name == "support" else ~support & (failures["owner"] == name)]
         assert sorted(re.findall(r"^- `(post_\w+)`", text, re.MULTILINE)) == sorted(rows["post_id"])
+    many = pd.concat([failures[~support].head(1)] * 53, ignore_index=True)
+    (text,) = vx.report(many.assign(post_id=[f"post_{n}" for n in range(53)])).tickets(by="owner").values()
+    assert (text.count("- `post_"), "\n- and 3 more" in text) == (50, True)
     assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
 
 
