@@ -492,15 +492,6 @@ def test_figures_follow_the_style_of_matplotlib(style: str, behind: str) -> None
             assert to_hex(text.get_color()) != behind
 
 
-def test_words_stand_on_no_box_where_the_page_is_the_ground() -> None:
-    """A report's figures take the ink of its page, which may be light: white boxes would hide it."""
-    with plt.rc_context({"figure.facecolor": "none", "axes.facecolor": "none"}):
-        boxes = [text.get_bbox_patch() for text in plots.error_budgets(levels()).texts]
-        assert any(boxes)
-        assert all(to_rgba(box.get_facecolor())[3] == 0 for box in boxes if box)
-        assert to_hex(plots.endpoint_heatmap(log()).patch.get_facecolor()) == "#ffffff"
-
-
 @pytest.mark.parametrize("ground", ["none", "#ffffff", "#161616"])
 def test_the_numbers_of_a_heat_map_can_be_read_on_every_shade(ground: str) -> None:
     figure, ax = plt.subplots(facecolor=ground)

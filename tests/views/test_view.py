@@ -214,14 +214,6 @@ def test_what_a_row_waits_for_is_read_to_its_end(sandbox: Sandbox) -> None:
     )
 
 
-def test_the_time_of_a_sheet_has_room_for_all_of_it() -> None:
-    assert 'style="width:212px"' in vx.view(campaign())._repr_html_()
-    assert (
-        'style="width:108px"'
-        in vx.view(campaign().assign(scheduled_for=pd.Timestamp("2026-03-03T17:30Z")))._repr_html_()
-    )
-
-
 def test_boards_show_what_they_are_for(ws: vx.Workspace) -> None:
     board, risk = vx.view(ws.accounts()), vx.view(ws.at_risk())
     assert board.columns[:4] == ("status", "risk", "why", "remedy")
