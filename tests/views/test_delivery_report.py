@@ -15,6 +15,7 @@ from voxburst_sandbox import Sandbox
 from voxops import connection
 from voxops.cli import main
 from voxops.cli.commands import ATTENTION
+from voxops.deliveries import event_arrived
 from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.views._report import Report
@@ -133,6 +134,7 @@ def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> N
         delivery(n, "2026-02-25T10:00:00Z", status=s, responseBody="evt_1 seen") for n, s in ((40, 503), (41, 200))
     ]
     made = report(log(*again, *down(4)))
+    assert event_arrived(log(*again, delivery(1), delivery(2, status=503))).tolist() == [True, True, True, False]
     assert (
         "4 never arrived: 4 can be redelivered, 0 rejected by the receiver. 1 failed and came by another delivery."
         in made.headline
