@@ -101,6 +101,8 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
     assert counts["failed"] == 7
     assert counts["in flight"] == 1
     assert sum(fact.count for fact in made.facts[0]) == len(troubled())
+    few = section(report(troubled(), rows=2), "Lost deliveries")
+    assert (len(few.table), few.text[:14]) == (2, "2 rows; 3 more")
     assert "1 rejected by the receiver. 2 failed and may still be retried by the API." in made.headline
     assert counts["failed, may still be retried by the API"] == 2, "seven failed, five of them are lost"
 

@@ -803,8 +803,12 @@ def test_a_failure_to_load_is_said(ws: vx.Workspace, sandbox: Sandbox) -> None:
     until(lambda: "ODD_CODE" in panel._repr_html_())
 
 
-def test_a_log_of_one_failure_or_without_times_is_shown(ws: vx.Workspace) -> None:
+def test_a_log_of_one_failure_or_without_times_is_shown_and_answers_are_counted(ws: vx.Workspace) -> None:
     log = ws.deliveries(since="30D")
+    down = log.head(5).assign(success=False, status_code=503, url=[f"https://{host}.example/" for host in "aaaab"])
+    (tab,) = (tab for tab in Page(ws.panel(down)).state["tabs"] if tab["name"] == "causes")
+    (row,) = tab["blocks"][1]["rows"]
+    assert [cell["text"] for cell in row[:3]] == ["HTTP 503", "5", "2"], "five failures of two endpoints"
     alone = pd.concat([log[log["success"].eq(True)].head(3), log[log["success"].eq(False)].head(1)])
     for frame in (alone, alone.assign(created_at=pd.Series(pd.NaT, alone.index, "datetime64[us, UTC]"))):
         frame.attrs = log.attrs
@@ -972,6 +976,10 @@ def test_the_bar_of_a_cause_with_two_verdicts_shows_what_its_count_says(
     (causes,) = (tab for tab in Page(ws.panel(rows)).state["tabs"] if tab["name"] == "causes")
     lines = [(line[0]["bar"], line[1]["text"]) for line in causes["blocks"][0]["rows"]]
     assert [([part["count"] for part in bar], count) for bar, count in lines] == [([4], "4"), ([2], "2")]
+    many = pd.concat([rows.head(1)] * 27).assign(
+        cause=[f"C{n}" for n in range(27)], post_id=[f"p{n}" for n in range(27)]
+    )
+    assert "and 2 rarer causes" in Page(ws.panel(many)).tab("causes")
 
 
 def test_the_same_state_is_the_same_html_and_joined_frames_are_shown_once(
