@@ -44,6 +44,12 @@ class Page:
         """The content of one tab as JSON; empty if it is not there."""
         return next((json.dumps(tab, ensure_ascii=False) for tab in self.state["tabs"] if tab["name"] == name), "")
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The numbers above the rows, by their labels."""
+        found = (each["facts"] for each in self.state["facts"] if each["kind"] == "facts")
+        return {fact["label"]: fact["value"] for facts in found for fact in facts}
+
     def receive(self, method: str, **data: Any) -> None:
         """Let the kernel get a message from the network."""
         self.widget._handle_msg({"content": {"data": {"method": method, **data}}, "buffers": []})

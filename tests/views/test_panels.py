@@ -689,6 +689,15 @@ def test_deliveries_are_shown_and_sent_again(log_page: Page, sandbox: Sandbox) -
     page, panel = log_page, log_page.panel
     assert page.widget.view["facets"] == {"success": ["failed"]}
     assert "deliveries per day" in panel._repr_html_()
+    states = delivery_panel.delivery_state(panel.frame).value_counts()
+    assert (
+        page.facts[f"delivered, of {len(panel.frame):,}"]
+        == f"{100 * states['succeeded'] / states[['succeeded', 'failed']].sum():.1f} %"
+    )
+    assert {name: page.facts[name] for name in ("failed", "in flight")} == {
+        "failed": str(states["failed"]),
+        "in flight": str(states.get("pending", 0)),
+    }
     assert panel.frame["delivery_id"].iloc[0] in json.dumps(page.ask("details", "details", row=0))
     log = panel.frame
     rows = page.flags(*np.flatnonzero(log["success"].eq(False).fillna(False))[:2])
@@ -832,6 +841,8 @@ def test_a_button_and_the_code_are_about_the_run_that_their_page_showed(
     runs = two_runs(ws, triaged)
     page = Page(ws.panel())
     panel, listed = page.panel, list(page.panel.frame["run"])
+    totals = {name: str(panel.frame[name].sum()) for name in ("succeeded", "failed") if panel.frame[name].sum()}
+    assert (page.facts, len(listed)) == (totals, 2), "of both runs"
     assert panel.code().endswith("\nws.runs()\n"), "no run is looked at"
     for run in runs:
         page.press("details", row=listed.index(run.id))
