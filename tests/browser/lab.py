@@ -78,13 +78,7 @@ class Lab(Server):
         return self.root / name
 
     def open(
-        self,
-        name: str,
-        *,
-        kernel: bool = True,
-        width: int = 1100,
-        height: int = 1500,
-        beside: Notebook | None = None,
+        self, name: str, *, kernel: bool = True, width: int = 1100, height: int = 1500, beside: Notebook | None = None
     ) -> Notebook:
         """Open a notebook in a fresh window, or as a second tab beside another; without a kernel it is only shown."""
         context = beside.page.context if beside else self._window(width, height)

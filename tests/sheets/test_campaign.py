@@ -123,7 +123,7 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     (HEADER, {"columns": {0: "row_id"}}, "columns= names 0, which .* does not have"),
     (b"row_id\x81\x8d\xff,content", {}, "not text in UTF-8"),
     # Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled.
-    (f"{HEADER}\na,Grüße,acc,x,,,\n".encode() + "b,Käse,acc,x,,,\n".encode("cp1252"), {}, r"sheet\.csv: line 2 is in UTF-8 and line 3 is not"),
+    (f"{HEADER}\na,Grüße,acc,x,,,\n".encode() + 2 * "b,Käse,acc,x,,,\n".encode("cp1252") + "c,Grüße,acc,x,,,\n".encode(), {}, r"sheet\.csv: line 2 is in UTF-8 and line 3 is not"),
     (GERMAN, {"encoding": "latin-99"}, "is unknown"), (GERMAN, {"encoding": "utf-8"}, "is not text in utf-8"), (GERMAN, {"encoding": 7}, "must be the name of"),
 ]  # fmt: skip
 

@@ -143,32 +143,10 @@ def test_a_reload_during_a_run_and_a_second_tab_show_the_present(lab: Lab, api: 
     book.close()
 
 
-def test_a_second_tab_runs_only_what_it_has_shown(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    book = opened(lab, "tabs.ipynb", connect(api, tmp_path), LOAD, PANEL)
-    book.save()
-    panel = book.at(2)
-    panel.wait("77 of 77 rows")
-    second = lab.open("tabs.ipynb", beside=book)
-    other = second.at(2)
-    other.wait("77 of 77 rows")
-    panel.click("Plan all 77 rows")
-    other.wait("Plan to retry: 28")
-    expect(other.run_button).to_have_text("Look at the plan")
-    other.reason("seen elsewhere")
-    other.run_button.click()
-    expect(other.run_button).to_have_text("Run the plan: send 28")
-    assert acting(api) == 0
-    panel.tab("Failures")
-    panel.facet("linkedin")
-    expect(other.run_button).to_be_disabled()
-    assert acting(api) == 0
-    second.page.close()
-    book.close()
-
-
-def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.release
+def test_tabs_share_what_is_chosen_and_run_only_what_they_have_shown(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """Only the kernel knows which texts hold the words: a page that comes anew asks, and one whose search another page has changed."""
-    book = opened(lab, "search.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    book = opened(lab, "tabs.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
     panel.area.get_by_label("Search").fill("pistachio")
@@ -178,18 +156,27 @@ def test_a_search_finds_the_same_rows_wherever_it_is_kept(lab: Lab, api: Sandbox
     panel = book.at(2)
     expect(panel.area.get_by_label("Search")).to_have_value("pistachio")
     panel.wait("8 of 77 rows")
-    second = lab.open("search.ipynb", beside=book)
+    second = lab.open("tabs.ipynb", beside=book)
     other = second.at(2)
     other.wait("8 of 77 rows")
     panel.area.get_by_label("Search").fill("nobody")
     expect(other.area.get_by_label("Search")).to_have_value("nobody")
     other.wait("11 of 77 rows")
-    other.click("Plan all 11 rows that match")
+    panel.click("Plan all 11 rows that match")
     other.wait("of 11 rows")
+    expect(other.run_button).to_have_text("Look at the plan")
+    other.reason("seen elsewhere")
+    other.run_button.click()
+    expect(other.run_button).to_have_text(re.compile(r"Run the plan: send \d+"))
+    panel.tab("Failures")
+    panel.facet("linkedin")
+    expect(other.run_button).to_be_disabled()
+    assert acting(api) == 0
     second.page.close()
     book.close()
 
 
+@pytest.mark.release
 def test_a_click_is_not_lost_where_texts_come_between_press_and_release(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     slow = f"""import os, time
@@ -216,6 +203,7 @@ RowTable.texts = slowly"""
     book.close()
 
 
+@pytest.mark.release
 def test_texts_come_for_what_is_seen_after_a_long_scroll_there_and_back(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """More rows pass by than are asked for at once, and those of the beginning are what the page stops at."""
     many = "posts = ws.posts()\nimport pandas as pd\nvx.view(pd.concat([posts] * 3, ignore_index=True), live=True)"
@@ -239,6 +227,7 @@ def test_texts_come_for_what_is_seen_after_a_long_scroll_there_and_back(lab: Lab
     book.close()
 
 
+@pytest.mark.release
 def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     book = opened(lab, "shift.ipynb", connect(api, tmp_path), LOAD, PANEL)
     panel = book.at(2)
@@ -263,16 +252,27 @@ def test_shift_ticks_from_the_row_ticked_last_wherever_it_stands_now(lab: Lab, a
     book.close()
 
 
-def test_a_live_view_filters_by_all_its_columns_and_sorts_what_is_missing_last(lab: Lab) -> None:
-    frame = """import pandas as pd, voxops as vx
+@pytest.mark.release
+def test_live_views_filter_by_all_their_columns_and_sort_by_values_what_is_missing_last(lab: Lab) -> None:
+    frames = """import pandas as pd, voxops as vx
 frame = pd.DataFrame({
     "key": list("abcdef"),
     "number": [5.0, None, -3.0, 2.0, None, -0.5],
     "time": pd.to_datetime(["2026-03-05", None, "2026-03-03", "2026-03-04", None, "2026-03-01"], utc=True),
     "word": ["w5", None, "w3", "w4", None, "w1"],
     **{f"facet{at}": [f"odd{at}", f"even{at}"] * 3 for at in range(40)},
-})"""
-    book = opened(lab, "columns.ipynb", frame, "vx.view(frame, columns=list(frame.columns), live=True)")
+})
+said = pd.DataFrame({
+    "day": pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin"),
+    "success_rate": [0.5, 1.0, 0.0625],
+    "ratio": [1.0526315789473684, -12.5, 1234.5],
+})
+late = pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"])
+two = pd.DataFrame({"late": late, "soon": late - pd.to_timedelta([366, 0], unit="D")})
+two.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+"""
+    views = ("frame, columns=list(frame.columns)", "said, tz='UTC'", "two, tz='UTC'")
+    book = opened(lab, "columns.ipynb", frames, *(f"vx.view({each}, live=True)" for each in views))
     view = book.at(1)
     view.wait("6 of 6 rows")
     rows = view.area.locator(".vx-row > :first-child")
@@ -289,19 +289,7 @@ frame = pd.DataFrame({
         view.wait("0 of 6 rows")
         view.click("Clear filters")
         expect(rows).to_have_text([*"abcdef"])
-    book.close()
-
-
-def test_a_live_view_sorts_by_values_what_it_says_in_words(lab: Lab) -> None:
-    frame = """import pandas as pd, voxops as vx
-frame = pd.DataFrame({
-    "day": pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin"),
-    "success_rate": [0.5, 1.0, 0.0625],
-    "ratio": [1.0526315789473684, -12.5, 1234.5],
-})"""
-    book = opened(lab, "words.ipynb", frame, "vx.view(frame, tz='UTC', live=True)")
-    view = book.at(1)
-    view.wait("3 of 3 rows")
+    view = book.at(2)
     first, second, third = "01 Feb 202650.0 %1.053", "31 Jan 2026100.0 %-12.5", "02 Feb 20266.2 %1,234"
     rows = view.area.locator(".vx-row")
     expect(rows).to_have_text([first, second, third])
@@ -317,62 +305,36 @@ frame = pd.DataFrame({
     head.focus()
     for direction in ("ascending", "descending", "none"):  # who sorts by keyboard goes on from where they are
         head.press("Enter")
-        expect(view.area.locator("[role=columnheader]", has_text="success rate")).to_have_attribute(
-            "aria-sort", direction
-        )
+        sorted_by = view.area.locator("[role=columnheader]", has_text="success rate")
+        expect(sorted_by).to_have_attribute("aria-sort", direction)
         expect(head).to_be_focused()
+    years = ["04 Mar 2027 10:0003 Mar 10:00", "04 Mar 2026 10:0004 Mar 10:00"]  # the year where it is not this one
+    expect(book.at(3).area.locator(".vx-row")).to_have_text(years)
     book.close()
 
 
-def test_a_live_view_shows_the_year_of_times_that_are_not_of_this_year(lab: Lab) -> None:
-    frame = """import pandas as pd, voxops as vx
-frame = pd.DataFrame({
-    "late": pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"]),
-    "soon": pd.to_datetime(["2026-03-03T10:00Z", "2026-03-04T10:00Z"]),
-})
-frame.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
-"""
-    book = opened(lab, "years.ipynb", frame, "vx.view(frame, tz='UTC', live=True)")
-    view = book.at(1)
-    view.wait("2 of 2 rows")
-    rows = view.area.locator(".vx-row")
-    expect(rows).to_have_text(["04 Mar 2027 10:0003 Mar 10:00", "04 Mar 2026 10:0004 Mar 10:00"])
-    book.close()
-
-
-def test_a_restarted_kernel_is_said_and_nothing_can_be_pressed(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    book = opened(lab, "restart.ipynb", connect(api, tmp_path), LOAD, PANEL)
-    panel = book.at(2)
+def test_after_a_restart_every_display_says_so_and_nothing_can_be_pressed(
+    lab: Lab, api: Sandbox, tmp_path: Path
+) -> None:
+    """Else a run seems to be resumed by a button that reaches nobody."""
+    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back').pause()\nrun"
+    book = opened(lab, "dead.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel(triaged)", "ws.panel(ws.deliveries(since='7D'))", "ws.panel()")  # fmt: skip
+    monitor, panel, log, runs = map(book.at, range(2, 6))
+    expect(monitor.button("Resume")).to_be_enabled()
     panel.click("Plan all 77 rows")
     panel.wait("Plan to retry")
     panel.reason("never")
+    log.wait("delivered")
+    sent = arrived(api)
     book.restart_kernel()
-    panel.wait("is gone")
-    expect(panel.run_button).to_be_disabled()
-    panel.pictures(SCREENS, "restarted")
-    assert acting(api) == 0
-    book.close()
-
-
-def test_after_a_restart_no_button_and_no_list_of_any_display_can_be_used(
-    lab: Lab, api: Sandbox, tmp_path: Path
-) -> None:
-    """Before, only those of the plan could not: a run seemed to be paused by a button that reached nobody."""
-    api.add_fault(SLOW)
-    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
-    book = opened(
-        lab, "dead.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel(ws.deliveries(since='7D'))", "ws.panel()"
-    )
-    book.at(2).wait("sending")
-    book.at(3).wait("delivered")
-    expect(book.at(2).button("Pause")).to_be_enabled()
-    book.restart_kernel()
-    for number in (2, 3, 4):
-        book.at(number).wait("is gone")
-        hands = book.at(number).area.locator(":is(.vx-top, .vx-buttons, .vx-actions) :is(button, select):visible")
+    for part in (monitor, panel, log, runs):
+        part.wait("is gone")
+        hands = part.area.locator(":is(.vx-top, .vx-buttons, .vx-actions) :is(button, select):visible")
         assert hands.count() > 0
         assert not any(one.is_enabled() for one in hands.all())
-    api.clear_faults()
+    expect(panel.run_button).to_be_disabled()
+    panel.pictures(SCREENS, "restarted")
+    assert acting(api) == sent
     book.close()
 
 
@@ -444,7 +406,9 @@ def assert_whole_names(monitor: Part) -> None:
     page.set_viewport_size(wide)
 
 
-@pytest.mark.parametrize("width", [1366, 620, 1920])
+@pytest.mark.parametrize(
+    "width", [1366, pytest.param(620, marks=pytest.mark.release), pytest.param(1920, marks=pytest.mark.release)]
+)
 def test_panels_fit_their_page_have_no_serious_fault_and_look_right(
     lab: Lab, api: Sandbox, tmp_path: Path, width: int
 ) -> None:
@@ -520,8 +484,10 @@ def assert_readable(panel: Part) -> None:
     assert body.evaluate("node => node.scrollLeft") == 0
 
 
+@pytest.mark.release
 def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    book = opened(lab, "keys.ipynb", connect(api, tmp_path), LOAD, PANEL)
+    broken = f"{LOAD}\ntriaged['media_url'] = 'https://[broken/x.png'"
+    book = opened(lab, "keys.ipynb", connect(api, tmp_path), broken, PANEL)
     panel = book.at(2)
     panel.wait("77 of 77 rows")
     keys, grid = book.page.keyboard, panel.area.locator(".vx-grid")
@@ -536,6 +502,7 @@ def test_everything_can_be_done_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Pa
     panel.wait("rows, 3 ticked")
     keys.press("End")
     keys.press("Enter")
+    panel.wait("a picture whose address can't be read")
     panel.wait("post id")
     keys.press("Escape")
     keys.press("Control+a")
@@ -567,31 +534,7 @@ def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
     raise AssertionError(f"the keyboard does not reach {wanted}")
 
 
-def test_what_failed_in_a_run_is_planned_and_sent_from_the_list_of_runs(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    """There is nothing to tick or to plan there but that; the bar for its reason comes with the plan."""
-    run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back').wait()"
-    book = opened(lab, "list.ipynb", connect(api, tmp_path), LOAD, run, "ws.panel()")
-    runs = book.at(3)
-    runs.wait("1 of 1 row")
-    expect(runs.area.locator(".vx-actions")).to_be_hidden()
-    runs.area.locator(".vx-grid").focus()
-    book.page.keyboard.press("Enter")
-    runs.click("Open run_")
-    runs.wait("done")
-    sent = acting(api)
-    runs.click("Plan a retry of what failed")
-    runs.wait("Plan to retry")
-    expect(runs.area.get_by_label("Canary")).to_be_hidden()
-    assert acting(api) == sent
-    assert "Before and after" not in runs.text()  # it belongs to what is shown when a run has ended
-    runs.reason("once more")
-    runs.run_button.click()
-    runs.wait("reason: once more")
-    runs.wait("Before and after")  # the reason is shown from the run's start, its sends come after
-    assert acting(api) > sent
-    book.close()
-
-
+@pytest.mark.release
 def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     api.add_fault(SLOW)
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun"
@@ -630,6 +573,7 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     runs.wait("2 of 2 rows")
     assert "ticked" not in runs.text()  # nothing is planned here, so nothing can be ticked
     expect(runs.area.locator(".vx-tick")).to_have_count(0)
+    expect(runs.area.locator(".vx-actions")).to_be_hidden()
     runs.area.locator(".vx-grid").focus()
     for key in ("End", " "):
         keys.press(key)
@@ -637,11 +581,20 @@ def test_monitor_deliveries_and_runs_by_keyboard(lab: Lab, api: Sandbox, tmp_pat
     reach(runs.button("Open run"), back=True).press("Enter")
     runs.wait("✓ done")
     runs.wait("retry 28 rows")
+    sent = acting(api)
+    runs.click("Plan a retry of what failed")
+    runs.wait("Plan to retry")
+    expect(runs.area.get_by_label("Canary")).to_be_hidden()
+    runs.reason("once more")
+    runs.run_button.click()
+    runs.wait("Before and after")
+    assert acting(api) > sent
     assert runs.axe() == []
     assert api.duplicates() == []
     book.close()
 
 
+@pytest.mark.release
 def test_a_plan_stays_that_was_asked_for_right_after_choosing(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
     """JupyterLab holds the second change of a model back until the kernel has taken the first; a button's message is sent at once."""
     book = opened(lab, "quick.ipynb", connect(api, tmp_path), "ws.panel(ws.deliveries(since='7D'))")
@@ -663,31 +616,7 @@ def test_a_plan_stays_that_was_asked_for_right_after_choosing(lab: Lab, api: San
     book.close()
 
 
-def test_a_picture_whose_address_is_broken_hides_no_details(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    spoil = "triaged['media_url'] = 'https://[broken/x.png'\ntriaged['content'] = 'the text of the post'"
-    book = opened(lab, "picture.ipynb", connect(api, tmp_path), LOAD, spoil, PANEL)
-    panel = book.at(3)
-    panel.wait("77 of 77 rows")
-    panel.area.locator(".vx-grid").focus()
-    book.page.keyboard.press("Enter")
-    panel.wait("a picture whose address can't be read")
-    panel.wait("the text of the post")
-    book.close()
-
-
-def test_dollar_signs_are_no_formula(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    evil = r"Only $5 today, $10 tomorrow $\href{https://evil.example}{Renew login}$"
-    spoil = f"triaged['content'] = {evil!r}\ntriaged['error_message'] = {evil!r}\ntriaged['account_name'] = {evil!r}"
-    shown = "display(vx.plan_retry(triaged), vx.report(triaged), panel._live.html() and __import__('IPython').display.HTML(panel._live.html()))"
-    book = opened(lab, "dollars.ipynb", connect(api, tmp_path), LOAD, spoil, PANEL, shown)
-    book.at(3).wait("77 of 77 rows")
-    book.at(4).wait("Only $5 today, $10 tomorrow")
-    time.sleep(1)
-    assert book.page.locator("mjx-container").count() == 0
-    assert book.page.locator("a[href*='evil.example']").count() == 0
-    book.close()
-
-
+@pytest.mark.release
 def test_the_report_reads_by_itself(lab: Lab, tmp_path: Path) -> None:
     import voxops as vx
 
@@ -716,6 +645,7 @@ def tiles(page: Page) -> list[int]:
     return [tops.count(top) for top in sorted(set(tops))]
 
 
+@pytest.mark.release
 def test_a_view_cuts_the_end_of_a_text_also_where_it_runs_from_the_right(lab: Lab) -> None:
     """Before, of a text in Hebrew or Arabic that has no room its beginning was cut, as if it ran from the left."""
     import pandas as pd

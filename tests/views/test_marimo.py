@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 from tests.browser import IN_CHROMIUM, SCREENS, Marimo
 
 from voxburst_sandbox import Fault, Sandbox
 
-pytestmark = IN_CHROMIUM
+pytestmark = [*IN_CHROMIUM, pytest.mark.release]
 SLOWER = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=20, times=None)  # than a page is to load
 FIRST = """import voxops as vx
 ws = vx.connect('{key}', url='{url}', ledger='{ledger}')

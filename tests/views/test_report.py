@@ -37,24 +37,10 @@ HOSTILE = (
     "[click](javascript:alert(1)) @someone | **x** $x^2",
     "\x1b[31m\u202e\x00" + "x" * 2_000,
 )
-HARMLESS = {
-    "wbr",
-    "html",
-    "head",
-    "meta",
-    "title",
-    "style",
-    "body",
-    "div",
-    "b",
-    "h1",
-    "h2",
-    "p",
-    "figure",
-    "figcaption",
-    "span",
-}
-HARMLESS |= {"table", "thead", "tbody", "tr", "th", "td", "svg", "g", "path", "use", "defs", "clippath", "rect"}
+HARMLESS = (
+    "wbr html head meta title style body div b h1 h2 p figure figcaption span "
+    "table thead tbody tr th td svg g path use defs clippath rect"
+)
 TEXT_COLUMNS = ("post_id", "platform", "account_id", "account_name", "error_code", "error_message")
 
 
@@ -142,18 +128,16 @@ def test_the_headline_says_it_in_ten_seconds() -> None:
         "1 can be retried; 3 need someone to act first; 1 resolves by waiting. Tried 2: 1 recovered, 1 failed again."
     )
 
-
-def test_the_facts_add_up() -> None:
+    stuck = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
+    assert report(triage(stuck)).headline == (
+        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
+    )
+    meant = triage(targets())
+    meant["retryable"] = meant["cause"].notna()  # by an analyst
+    assert "6 can be retried." in report(meant).headline
     failed, retried = ([fact.count for fact in facts] for facts in full().facts)
     assert failed[0] == sum(failed[1:]) == 5
     assert retried == [1, 1, 0, 0, 0]
-
-
-def test_what_is_stuck_is_said_and_is_for_a_person() -> None:
-    frame = targets().assign(updated_at=pd.Timestamp("2026-11-03T10:00:05Z").as_unit("us"))
-    assert report(triage(frame)).headline == (
-        "5 targets of 4 posts failed, 1 target is stuck: 2 can be retried; 4 need someone to act first."
-    )
 
 
 def test_a_run_of_creates_is_reported_by_itself(tmp_path: Path) -> None:
@@ -182,11 +166,8 @@ def test_a_run_of_creates_is_reported_by_itself(tmp_path: Path) -> None:
         "d": plan.frame.set_index("row_id").loc["d", "reason"],
     }
     text = made.to_markdown()
-    assert all(
-        word in text for word in ("an image is missing", "too late", "nobody's", "Rows that did not go", "held back")
-    )
+    assert all(word in text for word in ("an image is missing", "too late", "nobody's", "held back"))
     assert "it goes out" not in text
-    assert made.to_html(tmp_path / "r.html").stat().st_size > 1_000
     assert made.to_text(tmp_path / "r.txt").read_text("utf-8") == f"{made!r}\n" == f"{made.to_text()}\n"
     assert {path.stem for path in made.to_csv(tmp_path / "csv")} == {"plan", "results", "left"}
     assert "tickets" not in dir(made)
@@ -222,20 +203,19 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     assert verdicts == {"b": "reconnect account", "c": "wait", "d": "ask support", "e": "retry"}
 
 
-def test_a_frame_that_was_read_after_the_run_is_believed() -> None:
+def test_a_frame_that_was_read_after_the_run_is_believed_and_all_that_came_back_is_left_out() -> None:
     triaged = triage(targets())
     run = ran(triaged)
-    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:00:00Z")
-    assert len(report(triaged, run).frames["left"]) == 6
-    run.frame["settled_at"] = pd.Timestamp("2026-11-03T18:03:00Z")
-    assert len(report(triaged, run).frames["left"]) == 5
-
-
-def test_a_run_that_brings_all_back_leaves_nothing() -> None:
-    triaged = triage(targets().iloc[[2, 4]])
-    run = ran(triaged)
+    for settled, left in (("2026-11-03T18:00:00Z", 6), ("2026-11-03T18:03:00Z", 5)):
+        run.frame["settled_at"] = pd.Timestamp(settled)
+        assert len(report(triaged, run).frames["left"]) == left
+    both = triage(targets().iloc[[2, 4]])
+    run = ran(both)
     run.frame["outcome"] = "succeeded"
-    assert report(triaged, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+    assert report(both, run).headline == "Nothing is left to do. Tried 2: 2 recovered."
+    triaged.attrs["rows"] = 5
+    filtered = report(triaged.head(0), run=ran(triaged))
+    assert filtered.headline.startswith("No rows: the frame is empty, though 5 posts were loaded. Tried 2: ")
 
 
 def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None:
@@ -260,16 +240,11 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
     ]  # fmt: skip
 
 
-def test_what_was_read_before_a_run_says_before_which() -> None:
+def test_what_was_read_before_a_run_says_so() -> None:
     triaged = triage(targets())
-    before = {part.title: part.text for part in report(triaged).sections}
-    assert not before["Why it failed"] and not before["Evidence"], "nothing has been run"
-    for name in ("Why it failed", "Evidence"):
-        assert section(report(triaged, ran(triaged)), name).text == "As it was read before the retry."
-    whole = ran(triaged)
-    whole.frame = whole.frame.drop(columns="account_id")  # the rows of an act on whole posts
-    for name in ("Why it failed", "Evidence"):
-        assert section(report(triaged, whole), name).text == "As it was read before the run."
+    names = ("Why it failed", "Evidence")
+    assert [section(report(triaged), name).text for name in names] == ["", ""], "nothing has been run"
+    assert {section(report(triaged, ran(triaged)), name).text for name in names} == {"As it was read before the retry."}
 
 
 def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_does() -> None:
@@ -281,37 +256,24 @@ def test_what_waits_for_another_target_of_its_post_is_distinguished_as_the_plan_
     assert (planned.eligible, int((planned.frame["reason_code"] == "other_target_publishing").sum())) == (1, 1)
 
 
-@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_csv", "to_parquet"])
-def test_a_place_that_cannot_be_written_to_is_named(form: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
-        getattr(full(), form)(tmp_path / "file" / "report")
-
-
 @pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_excel", "to_csv", "to_parquet"])
-def test_a_place_that_is_none_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
-    made = full()
+def test_a_place_that_is_none_or_cannot_be_written_to_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
+    fast = report(triage(targets()).iloc[6:])  # without figures
+    write, one = getattr(fast, form), form in {"to_html", "to_markdown", "to_excel"}
+    (tmp_path / "file").write_text("no folder")
     odds = [] if form in {"to_html", "to_markdown"} else [(None, "None")]  # without a path these return the text
     for odd, said in (*odds, (5, "int"), ("", "''"), ("a\0b", r"'a\\x00b'")):
         with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
-            getattr(made, form)(odd)
-    if form in {"to_html", "to_markdown", "to_excel"}:
-        with pytest.raises(ConfigError, match=r"is a folder\. Name a file in it: .*report\.\w+$"):
-            getattr(made, form)(tmp_path)
-    else:
-        (tmp_path / "file").write_text("no folder")
-        with pytest.raises(ConfigError, match=r"file is a file\. Choose a folder"):
-            getattr(made, form)(tmp_path / "file")
-
-
-def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
-    assert full().to_html(tmp_path / "new" / "deep" / "report.html").is_file()
-
-
-def test_what_an_analyst_calls_retryable_counts_as_such() -> None:
-    triaged = triage(targets())
-    triaged["retryable"] = triaged["cause"].notna()
-    assert "6 can be retried." in report(triaged).headline
+            write(odd)
+    if form != "to_excel":
+        with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose a folder"):
+            write(tmp_path / "file" / "report")
+    said = r"is a folder\. Name a file in it: .*report\.\w+$" if one else r"file is a file\. Choose a folder"
+    with pytest.raises(ConfigError, match=said):
+        write(tmp_path if one else tmp_path / "file")
+    suffix = {"to_html": ".html", "to_markdown": ".md", "to_excel": ".xlsx"}.get(form, "")
+    write(tmp_path / "new" / "deep" / f"report{suffix}")
+    assert (tmp_path / "new" / "deep" / f"report{suffix}").exists(), "a folder that is missing is made"
 
 
 def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
@@ -320,38 +282,37 @@ def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
     assert table.loc["reconnect account", "accounts"] == "linkedin @li (1), twitter @tw (1)"
     assert table.loc["retry", "accounts"] == "1 account"
     assert table["targets"].sum() == 5
+    many = pd.concat([targets().head(1)] * 8, ignore_index=True).assign(
+        account_name=text(*[f"@{n}" for n in "abbcdefg"])
+    )
+    for count, rest in ((8, " and 1 more"), (7, "")):
+        (named,) = section(
+            report(triage(many.head(count).assign(post_id=text(*range(count))))), "Who must do what"
+        ).table["accounts"]
+        assert named == ", ".join(f"linkedin @{n} ({2 if n == 'b' else 1})" for n in "bacdef") + rest
     owned = report(triage(targets()), owners={"reconnect account": "Ada"})
     assert section(owned, "Who must do what").table.set_index("what").loc["reconnect account", "who"] == "Ada"
 
 
 def test_a_cause_on_two_platforms_is_one_row_of_the_report_and_two_of_the_data() -> None:
     made = full()
-    table = section(made, "Why it failed").table.set_index("cause")
-    assert table.loc["TOKEN_EXPIRED: expired", ["targets", "posts", "platforms"]].tolist() == [
-        2,
-        1,
-        "linkedin, twitter",
-    ]
+    row = section(made, "Why it failed").table.set_index("cause").loc["TOKEN_EXPIRED: expired"]
+    assert row[["targets", "posts", "platforms"]].tolist() == [2, 1, "linkedin, twitter"]
     pd.testing.assert_frame_equal(made.frames["causes"], causes(triage(targets())))
 
 
-def test_a_plan_alone_says_that_nothing_was_sent() -> None:
+def test_a_plan_says_that_nothing_was_sent_and_a_run_brings_its_plan_and_its_results() -> None:
     triaged = triage(targets())
     part = section(report(triaged, plan=plan(triaged)), "The retry plan")
     assert part.text == "2 of 7 rows would be sent. Nothing has been sent."
-    assert part.table.to_numpy().tolist() == [
-        ["to be sent", 2, "retry the post"],
-        ["held back", 5, "held: not retryable"],
-    ]
-
-
-def test_a_run_brings_its_plan_and_its_results() -> None:
+    rows = [["to be sent", 2, "retry the post"], ["held back", 5, "held: not retryable"]]
+    assert part.table.to_numpy().tolist() == rows
     made = full()
     assert section(made, "The retry plan").text == "2 of 7 rows were sent."
     happened = section(made, "What the retry did")
     assert happened.text == "1 succeeded, 1 failed, 0 pending, 0 unknown, 0 blocked, of 2 rows."
     assert happened.table.to_numpy().tolist() == [["failed", "RATE_LIMITED", "slow down", 1]]
-    assert [figure.caption for figure in happened.figures] == ["Targets before and after", "Outcome by platform"]
+    assert len(happened.figures) == 2
     assert set(made.frames) == {"causes", "failures", "left", "plan", "results"}
 
 
@@ -362,16 +323,8 @@ def test_a_run_is_enough_for_the_report(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
     for name, frame in both.frames.items():
         pd.testing.assert_frame_equal(alone.frames[name], frame)
-    with pytest.raises(PlanError, match="needs a triaged frame, not None"):
-        report()
-
-
-def test_of_a_frame_that_was_filtered_empty_it_is_not_said_that_nothing_is_left() -> None:
-    triaged = triage(targets())
-    triaged.attrs["rows"] = 5
-    made = report(triaged.head(0), run=ran(triaged))
-    assert made.headline.startswith("No rows: the frame is empty, though 5 posts were loaded. Tried 2: ")
-    assert "Nothing" not in made.headline
+    with pytest.raises(PlanError, match=r"cause.*vx\.triage"):
+        report(targets())
 
 
 def test_remedies_that_have_no_room_are_counted() -> None:
@@ -381,27 +334,29 @@ def test_remedies_that_have_no_room_are_counted() -> None:
     assert how[0] == "Do a. Do b. Do c."
     assert how[1] == "Do a. Do b. Do c. And 1 other remedy: see the causes."
     assert how[2] == "Do a. Do b. Do c. And 2 other remedies: see the causes."
-    long = report(many.assign(remedy=many["remedy"] + " " + "Then look again. " * 8))._repr_html_()
-    assert "And 2 other remedies: see the causes." in long, "none of it is cut"
+    failed = triage(targets()).assign(verdict="ask support")
+    words = "look at it again, " * 9 + "then stop."
+    failed["remedy"] = text(*[f"Remedy {number % 3}: {words}" for number in range(len(failed))])
+    made = report(failed)
+    (how,) = made.sections[0].table["how"]
+    assert len(how) > 400
+    assert how in made.to_markdown()
+    assert how in re.sub("<wbr>", "", made.to_html()), "none of it is cut"
 
 
-def test_the_evidence_shows_what_became_of_each_target() -> None:
-    evidence = section(full(), "Evidence").table.set_index(["post_id", "platform"])
-    assert evidence.loc[("p2", "linkedin"), "outcome"] == "succeeded"
-    assert evidence.loc[("p4", "twitter"), "outcome"] == "failed"
-    assert pd.isna(evidence.loc[("p1", "linkedin"), "outcome"])
+def test_the_evidence_shows_what_became_of_each_target_and_says_what_is_left_out(tmp_path: Path) -> None:
+    evidence = section(full(), "Evidence").table.set_index(["post_id", "platform"])["outcome"].fillna("-").to_dict()
+    assert [evidence[each] for each in (("p2", "linkedin"), ("p4", "twitter"), ("p1", "linkedin"))] == [
+        "succeeded",
+        "failed",
+        "-",
+    ]
     assert len(evidence) == 6
-
-
-def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> None:
     many = pd.concat([targets()] * 400, ignore_index=True)
     many["post_id"] = pd.array([f"p{number}" for number in range(len(many))], dtype="string")
     made = report(triage(many), rows=20)
-    evidence = section(made, "Evidence")
-    assert (len(evidence.table), evidence.text) == (
-        20,
-        "20 rows; 2,380 more: report.to_csv(folder) and report.to_parquet(folder) write all.",
-    )
+    bounded = section(made, "Evidence")
+    assert (len(bounded.table), bounded.text[:22]) == (20, "20 rows; 2,380 more: r")
     assert len(made._repr_html_()) < 150_000
     (_, failures) = made.to_csv(tmp_path)
     assert len(read(failures)) == 2_400
@@ -410,13 +365,8 @@ def test_the_evidence_is_bounded_and_says_what_is_left_out(tmp_path: Path) -> No
 def test_nothing_failed_is_an_answer_too(tmp_path: Path) -> None:
     made = report(triage(targets()).iloc[6:])
     assert made.headline == "Nothing failed."
-    assert "Nothing failed." in made.to_html(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Nothing failed." in made.to_html()
     made.to_csv(tmp_path)
-
-
-def test_a_frame_that_was_not_triaged_is_refused_with_advice() -> None:
-    with pytest.raises(PlanError, match=r"cause.*vx\.triage"):
-        report(targets())
 
 
 def test_it_says_where_the_data_come_from_and_if_they_are_incomplete() -> None:
@@ -428,35 +378,28 @@ def test_it_says_where_the_data_come_from_and_if_they_are_incomplete() -> None:
     assert any("INCOMPLETE" in line for line in report(triaged).about)
 
 
-def test_the_same_frames_give_the_same_bytes_whatever_the_style_of_the_notebook(tmp_path: Path) -> None:
-    first = full().to_html(tmp_path / "1.html").read_bytes()
+@pytest.fixture(scope="module")
+def markup() -> str:
+    return full().to_html()
+
+
+def test_the_same_frames_give_the_same_bytes_whatever_the_style_of_the_notebook(markup: str, tmp_path: Path) -> None:
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "text.usetex": False, "svg.fonttype": "none"}):
-        assert full().to_html(tmp_path / "2.html").read_bytes() == first
+        assert full().to_html(tmp_path / "r.html").read_text("utf-8") == markup
         assert mpl.rcParams["font.size"] == 30
-    assert full().to_markdown(tmp_path / "1.md").read_bytes() == full().to_markdown(tmp_path / "2.md").read_bytes()
-    assert full().to_html() == full().to_html(tmp_path / "3.html").read_text(encoding="utf-8"), "a text without a path"
-    assert full().to_markdown() == full().to_markdown(tmp_path / "3.md").read_text(encoding="utf-8")
+    assert full().to_markdown() == full().to_markdown(tmp_path / "r.md").read_text("utf-8")
 
 
-def test_the_file_needs_nothing_but_itself(tmp_path: Path) -> None:
-    page = Page.of(full().to_html(tmp_path / "sub" / "r.html").read_text(encoding="utf-8"))
-    assert not set(page.tags) & {"script", "link", "img", "iframe", "object", "embed", "a", "base", "form"}
+def test_the_file_needs_nothing_but_itself_and_its_figures_take_the_ink_of_the_page(markup: str) -> None:
+    page = Page.of(markup)
+    assert set(page.tags) <= set(HARMLESS.split())
     assert page.tags.count("svg") == 3
     assert all(value.startswith("#") for name, value in page.attributes if "href" in name)
     assert not any(name in {"src", "action", "data"} or name.startswith("on") for name, _ in page.attributes)
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
-    assert "image" not in page.tags, "its own policy would refuse it"
-
-
-def test_ids_are_unique_and_every_reference_has_its_target() -> None:
-    markup = full()._repr_html_()
-    ids = [value for name, value in Page.of(markup).attributes if name == "id"]
+    ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', markup)) == set(ids)
-
-
-def test_figures_take_the_ink_of_the_page() -> None:
-    markup = full()._repr_html_()
     assert "currentColor" in markup and "#010203" not in markup
     colours = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", markup))
     assert all(re.fullmatch(r"none|currentColor|#[0-9a-f]{6}", colour) for colour in colours)
@@ -472,7 +415,7 @@ def test_hostile_text_is_only_ever_text(hostile: str, tmp_path: Path) -> None:
     run.frame["error_code"], run.frame["waiting_for"] = pd.NA, hostile
     made = report(triaged, run, title=hostile, owners={verdict: hostile for verdict in triaged["verdict"]})
     page = Page.of(made.to_html(tmp_path / "r.html").read_text(encoding="utf-8"))
-    assert set(page.tags) <= HARMLESS
+    assert set(page.tags) <= set(HARMLESS.split())
     assert not any(name.startswith("on") for name, _ in page.attributes)
     markdown = made.to_markdown(tmp_path / "r.md").read_text(encoding="utf-8")
     assert not set("\x1b\x00\u202e") & set(markdown + repr(made))
@@ -511,17 +454,16 @@ def test_markdown_is_a_ticket(tmp_path: Path) -> None:
     assert "| reconnect account | whoever owns the account | 2 | 1 |" in written
     assert "- 5 targets with a problem left" in written
     assert "linkedin \\@\u2060li (1)" in written
-
-
-def test_repr_is_the_summary() -> None:
     assert repr(full()).splitlines()[:2] == ["Failure triage", full().headline]
-    assert "     2  reconnect account: whoever owns the account" in repr(full())
 
 
-def test_importing_loads_no_drawing_library() -> None:
-    code = "import sys, voxops.views.report; print({'matplotlib', 'ipywidgets'} & set(sys.modules) or 'none')"
+def test_importing_views_loads_no_drawing_library() -> None:
+    names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython'}"
+    code = (
+        f"import sys, voxops.views.report, voxops.views.plots, voxops.views.monitor; print({names} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "none"
+    assert result.stdout.strip() == "set()"
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -550,17 +492,16 @@ class Page(HTMLParser):
         self.attributes += [(name, value or "") for name, value in attrs]
 
 
-@pytest.mark.parametrize(
-    "name", ["cause", "platform", "account_name", "error_code", "error_message", "verdict", "post_id"]
-)
-def test_a_column_of_categories_is_read_as_its_texts(name: str, tmp_path: Path) -> None:
+def test_columns_of_categories_are_read_as_their_texts(tmp_path: Path) -> None:
     triaged = triage(targets())
-    made, wanted = report(triaged.assign(**{name: triaged[name].astype("category")})), report(triaged)
+    names = ("cause", "platform", "account_name", "error_code", "error_message", "verdict", "post_id")
+    categories = triaged.astype(dict.fromkeys(names, "category"))
+    made, wanted = report(categories), report(triaged)
     assert made._repr_html_() == wanted._repr_html_()
     assert repr(made) == repr(wanted)
     for one, other in zip(made.to_csv(tmp_path / "a"), wanted.to_csv(tmp_path / "b"), strict=True):
         assert one.read_bytes() == other.read_bytes()
-    pd.testing.assert_frame_equal(causes(triaged.assign(**{name: triaged[name].astype("category")})), causes(triaged))
+    pd.testing.assert_frame_equal(causes(categories), causes(triaged))
 
 
 def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path) -> None:
@@ -570,17 +511,3 @@ def test_lists_that_parquet_has_made_arrays_of_name_a_ticket_each(tmp_path: Path
     arrays = report(triage(frame.assign(tags=tags.map(np.array, na_action="ignore"))))
     assert arrays.tickets(by="tags") == plain.tickets(by="tags")
     assert list(plain.tickets(by="tags"))[:2] == ["a", "b"]
-
-
-def test_what_is_to_be_done_is_whole_in_every_form(tmp_path: Path) -> None:
-    """Before, Markdown cut several remedies of one verdict after 200 characters, in the midst of a word."""
-    failed = triage(targets())
-    failed["remedy"] = text(
-        *[f"Remedy {number % 3}: " + "look at it again, " * 9 + "then stop." for number in range(len(failed))]
-    )
-    failed["verdict"] = "ask support"
-    made = report(failed)
-    (how,) = made.sections[0].table["how"]
-    assert len(how) > 400
-    assert how in made.to_markdown(tmp_path / "report.md").read_text(encoding="utf-8")
-    assert how in re.sub("<wbr>", "", made.to_html(tmp_path / "report.html").read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import re
@@ -13,13 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.views.page import Page
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support import safe
 from voxops.frames.times import in_zone, window
-from voxops.views._row_filter import RowFilter
-from voxops.views.delivery_panel import _answers, _series
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -42,33 +40,19 @@ def test_data_stay_in_utc(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
         assert zones == {"UTC"}
 
 
-@pytest.fixture
-def own() -> Iterator[vx.Workspace]:
-    """A workspace whose time may pass."""
-    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, tz=TZ) as workspace:
-        yield workspace
-
-
-def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(own: vx.Workspace) -> None:
-    log = own.deliveries(since="30D")
-    sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
-    when = pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string")
-    sheet = sheet.assign(scheduled_for=when, media=None, first_comment=None, tags=None)
-    run = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
-    assert vx.view(run).tz == TZ
-    frames = (run.results(), run.failed(), run.blocked(), run.made(), run.copies(), own.reconcile())
-    figures = own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())
-    for frame in (
-        *frames,
-        vx.deliveries.outages(log),
-        vx.deliveries.outages(log.head(0)),
-        vx.deliveries.duplicates(log),
-        figures,
-    ):
-        assert vx.view(frame).tz == TZ
-    sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
-    theirs = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
-    assert theirs.results().attrs["tz"] == "Europe/Berlin"
+def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox, tz=TZ) as own:
+        log = own.deliveries(since="30D")
+        sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
+        sheet = sheet.assign(scheduled_for=pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string"))
+        run = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
+        frames = [run.results(), run.failed(), run.blocked(), run.made(), run.copies(), own.reconcile()]
+        frames += [vx.deliveries.outages(log), vx.deliveries.outages(log.head(0)), vx.deliveries.duplicates(log)]
+        frames += [own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())]
+        assert {vx.view(shown).tz for shown in (run, *frames)} == {TZ}
+        sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
+        theirs = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
+        assert theirs.results().attrs["tz"] == "Europe/Berlin"
 
 
 def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path: Path) -> None:
@@ -82,10 +66,7 @@ def test_a_report_and_its_sheets_are_in_the_zone(triaged: pd.DataFrame, tmp_path
     assert "UTC" not in report.to_markdown(tmp_path / "r.md").read_text("utf-8")
     with next(path for path in report.to_csv(tmp_path) if path.stem == "failures").open(encoding="utf-8-sig") as file:
         row = next(csv.DictReader(file))
-    assert (
-        row[f"updated_at ({TZ})"]
-        == f"{triaged[triaged['cause'].notna()]['updated_at'].iloc[0].tz_convert(TZ):%Y-%m-%d %H:%M:%S}"
-    )
+    assert row[f"updated_at ({TZ})"] == f"{first:%Y-%m-%d %H:%M:%S}"
 
 
 def test_a_report_is_in_another_zone_throughout_where_that_is_said(
@@ -137,56 +118,48 @@ def test_a_delivery_report_follows_it_too(ws: vx.Workspace, tmp_path: Path) -> N
 
 
 def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    panel = ws.panel(triaged)
-    assert panel._rows is not None
-    data = next(column for column in panel._rows.model()["columns"] if column["name"] == "updated_at")["seconds"]
+    page = Page(ws.panel(triaged))
+    frame = page.panel.frame
+    data = next(column for column in page.widget.table["columns"] if column["name"] == "updated_at")["seconds"]
     moment = pd.Timestamp(struct.unpack("<I", data[:4])[0], unit="s")
-    assert moment == panel.frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
-    assert "JST" in panel._repr_html_()
-    day = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date.iloc[0]
-    choice = RowFilter(days=(day, day), tz=TZ)
-    wanted = panel.frame["updated_at"].dt.tz_convert(TZ).dt.date == day
-    assert choice.mask(panel.frame).tolist() == wanted.tolist()
-    panel._live.widget.view = {"days": [str(day), str(day)]}
-    lines = [line for line in panel.code().splitlines() if "updated_at" in line]
-    names: dict[str, pd.DataFrame] = {"chosen": panel.frame}
-    exec("\n".join(lines), names)
-    assert len(names["chosen"]) == wanted.sum()
+    assert moment == frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
+    assert "JST" in page.panel._repr_html_()
+    days = frame["updated_at"].dt.tz_convert(TZ).dt.date
+    page.look(days=[str(days.iloc[0])] * 2)
+    names: dict[str, pd.DataFrame] = {"chosen": frame}
+    exec("\n".join(line for line in page.panel.code().splitlines() if "updated_at" in line), names)
+    assert names["chosen"].index.to_list() == frame.index[days == days.iloc[0]].to_list()
 
 
 def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(2)), reason="zone").wait(60)
     until = f"{pd.Timestamp(run.snapshot.updated_at).tz_convert(TZ):%Y-%m-%d %H:%M:%S} {TZ}"
-    monitor = run._monitor()
-    monitor._live.begin()
     watch = ws.watch(triaged.head(1)).wait(60)
-    for shown in (repr(run), run._repr_html_(), repr(monitor), monitor._repr_html_(), monitor._live.html()):
+    for shown in (repr(run), run._repr_html_()):
         assert until in shown
         assert re.search(r"\b18:00:\d\d +\S+ pending → ", shown)  # the last changes
         assert "JST" not in shown  # the head names the zone, once
         assert "UTC" not in shown
-    assert monitor._live.widget.state["at"] == until
     for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
         assert f" {TZ}" in repr(other)
-    panel = ws.panel()
-    details = json.dumps([block for block in panel._details(0) if block])
+    details = json.dumps(Page(ws.panel()).ask("details", "details", row=0))
     assert "JST" in details
     assert "UTC" not in details
 
 
 def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     log = ws.deliveries(since="7D")
-    answers = _answers(log)
-    assert answers["heads"][-1] == f"last seen ({TZ})"
+    answers = Page(ws.panel(log)).tab("causes")
+    assert f"last seen ({TZ})" in answers
     latest = log[log["success"].eq(False)]["created_at"].max().tz_convert(TZ)
-    assert f"{latest:%Y-%m-%d %H:%M:%S}" in [row[-1]["text"] for row in answers["rows"]]
+    assert f'"{latest:%Y-%m-%d %H:%M:%S}"' in answers
     chosen = triaged[triaged["verdict"] == "retry"].tail(1)
     ws.run(vx.plan_retry(chosen), reason="zone").wait(60)
-    panel = ws.panel(triaged)
-    assert panel._rows is not None
-    names = list(zip(panel._rows.frame["post_id"], panel._rows.frame["platform"], strict=True))
+    page = Page(ws.panel(triaged))
+    names = list(zip(page.panel.frame["post_id"], page.panel.frame["platform"], strict=True))
     at = names.index((chosen["post_id"].iloc[0], chosen["platform"].iloc[0]))
-    tried = next(block for block in panel._details(at) if block and block["kind"] == "table")
+    details = page.ask("details", "details", row=at)["details"]
+    tried = next(block for block in details if block["kind"] == "table")
     assert tried["heads"][-1] == f"sent ({TZ})"
     assert tried["rows"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row[-1]["text"]) for row in tried["rows"])
@@ -208,7 +181,9 @@ def test_a_chart_shows_every_delivery_whenever_the_clocks_change(
     times = pd.date_range(begins, periods=27, freq="10min" if span == "hour" else "100min")
     log = ws.deliveries(since="30D").head(27).assign(created_at=times.as_unit("us"), success=True)
     log.attrs["tz"] = tz
-    chart = _series(log, span)
+    log.attrs["filters"] = {"since": "24h" if span == "hour" else "30D"}
+    (causes,) = (tab for tab in Page(ws.panel(log)).state["tabs"] if tab["name"] == "causes")
+    chart = causes["blocks"][0]
     assert [label[-len(labels[0]) :] for label in chart["labels"]] == labels
     assert sum(map(sum, chart["counts"])) == 27
 
@@ -232,11 +207,10 @@ def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: st
 
 
 def test_the_details_of_a_delivery_read_like_those_of_a_failure(ws: vx.Workspace) -> None:
-    panel = ws.panel(ws.deliveries(since="7D"))
-    asyncio.run(panel._begin())
-    assert panel._log is not None
-    pairs = dict(next(block for block in panel._details(0) if block and block["kind"] == "pairs")["rows"])
-    first = panel._log.iloc[0]
+    page = Page(ws.panel(ws.deliveries(since="7D")))
+    blocks = page.ask("details", "details", row=0)["details"]
+    pairs = dict(next(block for block in blocks if block["kind"] == "pairs")["rows"])
+    first = page.panel.frame.iloc[0]
     assert pairs["created at"] == f"{first['created_at'].tz_convert(TZ):%Y-%m-%d %H:%M:%S} JST"
     assert pairs["result"] == {True: "succeeded", False: "failed"}.get(first["success"], "pending")
 
@@ -254,29 +228,19 @@ def test_today_begins_in_the_zone(ws: vx.Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tz", "now", "begin"),
+    ("word", "tz", "now", "begin"),
     [
-        ("UTC", "2026-03-02T09:00Z", "2026-03-02T00:00Z"),
-        ("Europe/Berlin", "2026-03-01T23:30Z", "2026-03-01T23:00Z"),
-        ("Africa/Cairo", "2026-04-24T09:00Z", "2026-04-23T22:00Z"),  # its first hour does not exist
+        ("Today", "UTC", "2026-03-02T09:00Z", "2026-03-02T00:00Z"),
+        ("Today", "Europe/Berlin", "2026-03-01T23:30Z", "2026-03-01T23:00Z"),
+        ("Today", "Africa/Cairo", "2026-04-24T09:00Z", "2026-04-23T22:00Z"),  # its first hour does not exist
+        (" Yesterday", "Europe/Berlin", "2026-03-01T23:30Z", "2026-02-28T23:00Z"),
+        (" Yesterday", "Europe/Berlin", "2026-03-30T09:00Z", "2026-03-28T23:00Z"),  # yesterday had 23 hours
+        (" Yesterday", "Europe/Berlin", "2026-10-26T09:00Z", "2026-10-24T22:00Z"),  # and here 25
+        (" Yesterday", "Africa/Cairo", "2026-04-25T09:00Z", "2026-04-23T22:00Z"),
     ],
 )
-def test_the_first_instant_of_today(tz: str, now: str, begin: str) -> None:
-    assert window("Today", None, pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
-
-
-@pytest.mark.parametrize(
-    ("tz", "now", "begin"),
-    [
-        ("UTC", "2026-03-02T09:00Z", "2026-03-01T00:00Z"),
-        ("Europe/Berlin", "2026-03-01T23:30Z", "2026-02-28T23:00Z"),
-        ("Europe/Berlin", "2026-03-30T09:00Z", "2026-03-28T23:00Z"),  # yesterday had 23 hours
-        ("Europe/Berlin", "2026-10-26T09:00Z", "2026-10-24T22:00Z"),  # and here 25
-        ("Africa/Cairo", "2026-04-25T09:00Z", "2026-04-23T22:00Z"),  # its first hour does not exist
-    ],
-)
-def test_the_first_instant_of_yesterday(tz: str, now: str, begin: str) -> None:
-    assert window(" Yesterday", "today", pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
+def test_the_first_instant_of_a_day(word: str, tz: str, now: str, begin: str) -> None:
+    assert window(word, None, pd.Timestamp(now), tz)[0] == pd.Timestamp(begin)
 
 
 def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:

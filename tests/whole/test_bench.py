@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.bench import history, jobs, monday
 
+pytestmark = pytest.mark.release
+
 
 def test_watching_is_counted_at_the_server():
     measured = jobs.watching(20)

@@ -64,16 +64,6 @@ def test_a_key_in_the_line_is_not_repeated(shown: Callable[[str], str]) -> None:
     assert "0123456789" not in text
 
 
-def test_the_message_cannot_steer_the_terminal() -> None:
-    error = ApiError("bad \x1b[2J\x1b]0;title\x07 news\nsecond line", status=400)
-    error.add_note("look\x1b[1m here")
-    text = "\n".join(error._render_traceback_())
-    assert "\x1b" not in text
-    assert "\x07" not in text
-    assert "news\nsecond line" in text
-    assert "look" in text
-
-
 def test_plain_python_is_as_it_was() -> None:
     with pytest.raises(VoxopsError) as caught:
         vx.triage(pd.DataFrame())

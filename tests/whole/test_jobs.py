@@ -143,13 +143,6 @@ def digest(url: str, tmp_path: Path) -> list[str]:
     return ["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since-last"]
 
 
-def test_a_memory_that_would_not_be_used_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = tmp_path / "digest.json"
-    assert main(["digest", "--sandbox", "--state", str(state)]) == 2
-    assert "add --since-last" in capsys.readouterr().err
-    assert not state.exists()
-
-
 def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
 ) -> None:
@@ -194,12 +187,7 @@ def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
 
 @pytest.mark.parametrize("status", [500, 302])
 def test_what_a_receiver_did_not_take_is_in_the_next_digest(
-    status: int,
-    sandbox: Sandbox,
-    url: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    hook: tuple[str, type[Receiver]],
+    status: int, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
 ) -> None:
     address, receiver = hook
     receiver.status = status
@@ -223,7 +211,6 @@ def test_what_a_receiver_did_not_take_is_in_the_next_digest(
         ("hooks", "takes a web address"),
         ("https://hooks.example/a b", "takes a web address"),
         ("https://hooks..example/secret-part", "takes a web address"),
-        ("https://xn--a.example/secret-part", "takes a web address"),
         (f"https://{'a' * 64}.example/secret-part", "takes a web address"),
     ],
 )
@@ -239,32 +226,35 @@ def test_an_address_that_would_show_the_report_to_others_is_refused_before_anyth
     assert len(sandbox.requests()) == before
 
 
-@pytest.mark.parametrize("proxy", ["socks5://me:word@proxy.example:1080", "ftp://me:word@proxy.example"])
-def test_a_proxy_that_can_t_be_used_is_said_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", proxy)
+def test_a_proxy_that_can_t_be_used_is_said_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "")
-    with pytest.raises(ConfigError, match="names a proxy that can't be used here") as caught:
-        post_json("https://hooks.example/secret-part", b"{}")
-    assert "word" not in str(caught.value)
+    for proxy in ("socks5://me:word@proxy.example:1080", "ftp://me:word@proxy.example"):
+        for take in (lambda: post_json("https://hooks.example/secret-part", b"{}"), lambda: vx.connect("vb_test_of_a_test", url="https://api.voxburst.example")):  # fmt: skip
+            monkeypatch.setenv("ALL_PROXY", proxy)
+            with pytest.raises(ConfigError, match="names a proxy that can't be used here") as caught:
+                take()
+            assert "word" not in str(caught.value)
 
 
-@pytest.mark.parametrize("since", ["30D", "50000D", "100000D"])
-def test_a_digest_may_be_of_centuries(since: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since", since, "--json"]) == 3
+def test_a_digest_may_be_of_centuries(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*digest(url, tmp_path), "--since", "100000D", "--json"]) == 3
     answer = said(capsys)
     assert answer["weeks"]
     assert answer["findings"]
 
 
-@pytest.mark.parametrize("content", ["[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'])
-def test_a_memory_that_is_none_of_ours_is_refused(
-    content: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_memory_that_is_none_of_ours_or_would_not_be_used_is_refused(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = tmp_path / "state.json"
-    state.write_text(content)
-    assert main(["digest", "--url", url, "--ledger", str(tmp_path / "l"), "--since-last", "--state", str(state)]) == 2
-    assert "state.json" in capsys.readouterr().err
-    assert state.read_text() == content
+    for content in ("[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'):
+        state.write_text(content)
+        assert main([*digest(url, tmp_path), "--state", str(state)]) == 2
+        assert "state.json" in capsys.readouterr().err
+        assert state.read_text() == content
+    assert main(["digest", "--sandbox", "--state", str(tmp_path / "new.json")]) == 2
+    assert "add --since-last" in capsys.readouterr().err
+    assert not (tmp_path / "new.json").exists()
 
 
 def test_every_command_prints_json(
@@ -309,8 +299,6 @@ def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pyt
 
 
 def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
-    import pandas as pd
-
     from voxops.cli.commands import records, written
 
     frame = pd.DataFrame(

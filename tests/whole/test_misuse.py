@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,20 +12,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.api.reasons import SENTENCES
-from voxops.archive.sync import Synced
 
 NAIVE = datetime(2026, 3, 2, 9)  # nine o'clock in an unknown zone
 
 
 @pytest.fixture
-def world() -> Iterator[Sandbox]:
-    with Sandbox(rate_limit=None) as sandbox:
-        yield sandbox
+def world(sandbox: Sandbox) -> Sandbox:
+    return sandbox
 
 
 @pytest.fixture
@@ -34,15 +31,16 @@ def ws(world: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
         yield workspace
 
 
-def campaign(rows: int = 4, accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "row_id": [f"r{n}" for n in range(rows)],
-            "content": [f"Post {n}" for n in range(rows)],
-            "accounts": accounts,
-            "scheduled_for": "2026-03-20T10:00:00Z",
-        }
-    )
+@pytest.fixture(scope="module")
+def calm() -> Iterator[vx.Workspace]:
+    """A workspace for tests that change nothing in it."""
+    with Sandbox(seed=7, speed=0, rate_limit=None, deliveries=100) as sandbox, vx.connect(sandbox=sandbox) as workspace:
+        yield workspace
+
+
+def campaign(accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
+    rows = [{"row_id": f"r{n}", "content": f"Post {n}"} for n in range(4)]
+    return pd.DataFrame(rows).assign(accounts=accounts, scheduled_for="2026-03-20T10:00:00Z")
 
 
 def failed(ws: vx.Workspace) -> pd.DataFrame:
@@ -86,51 +84,42 @@ def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
     run = ws.run(plan, stop_after_failures=three).wait(three * 20)
     assert run.results()["outcome"].isin(["succeeded", "failed"]).all()
     assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
-    with pytest.raises(vx.errors.ConfigError, match="limit=True must be a whole number"):
-        ws.posts(limit=True)
-    with pytest.raises(vx.errors.ConfigError, match=r"limit=1\.0 must be a whole number"):
-        ws.posts(limit=1.0)  # type: ignore[arg-type]
-    for odd in (True, -three, "60", float("nan")):
-        with pytest.raises(vx.errors.ConfigError, match="must be a number of seconds, 0 or more"):
-            run.wait(odd)
-
-
-def test_one_of_anything_is_said_as_one(ws: vx.Workspace, tmp_path: Path) -> None:
-    plan = vx.plan_retry(failed(ws).tail(1))
-    watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
-    shown = [repr(plan), repr(ws.run(plan).wait(60)), repr(watch), watch.snapshot.title]
-    one = ws.deliveries().query("success").head(1)
-    shown += [repr(vx.report(one)), str(Synced(posts=1, deliveries=1, files=1, requests=1))]
-    assert "watch 1 post" in watch.snapshot.title
-    for text in shown:
-        assert not re.search(r"\b1 (rows|posts|requests|deliveries|files|things|days)\b", text), text
 
 
 def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:
     made = ws.run(vx.plan_create(campaign(), key="row_id")).wait(60)
     redelivered = ws.run(vx.plan_redeliver(vx.deliveries.lost(ws.deliveries()).head(1))).wait(60)
-    with pytest.raises(vx.errors.PlanError, match=r"creates posts, so it is reported by itself: vx\.report\(run\)"):
-        vx.report(failed(ws), made)
-    assert vx.report(vx.triage(vx.targets(made.made()))).headline
-    for arguments in ({"subject": failed(ws), "run": redelivered}, {"subject": redelivered}, {"run": redelivered}):
-        with pytest.raises(
-            vx.errors.PlanError, match=r"report it with them, vx\.report\(ws\.deliveries\(\), run=run\)"
-        ):
-            vx.report(**arguments)  # type: ignore[arg-type]
-    for name, value in (("within", "5min"), ("target", 0.5)):
-        with pytest.raises(vx.errors.ConfigError, match=f"{name}= is not for the report of a triage"):
-            vx.report(failed(ws), **{name: value})  # type: ignore[arg-type]
-        with pytest.raises(vx.errors.ConfigError, match=f"{name}= is not for the report of a run of creates"):
-            vx.report(made, **{name: value})  # type: ignore[arg-type]
-    with pytest.raises(vx.errors.ConfigError, match="weeks= is not for the report of deliveries"):
-        vx.report(ws.deliveries(since="1D"), weeks=failed(ws))
     watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
-    with pytest.raises(vx.errors.PlanError, match=r"not a watch\. Pass what ws\.run\(plan\) returned"):
-        vx.report(failed(ws), watch)
-    with pytest.raises(vx.errors.PlanError, match=r"not Plan\. Pass it as plan="):
-        vx.report(failed(ws), vx.plan_retry(failed(ws)))
-    with pytest.raises(vx.errors.PlanError, match=r"needs a triaged frame, not None\. Use vx\.triage"):
-        vx.report()
+    triaged, log = failed(ws), ws.deliveries(since="1D")
+    assert vx.report(vx.triage(vx.targets(made.made()))).headline
+    with_them = r"report it with them, vx\.report\(ws\.deliveries\(\), run=run\)"
+    table: list[tuple[tuple[object, ...], dict[str, object], str]] = [
+        ((triaged, made), {}, r"creates posts, so it is reported by itself: vx\.report\(run\)"),
+        ((triaged, redelivered), {}, with_them),
+        ((redelivered,), {}, with_them),
+        ((), {"run": redelivered}, with_them),
+        ((triaged,), {"within": "5min"}, "within= is not for the report of a triage"),
+        ((triaged,), {"target": 0.5}, "target= is not for the report of a triage"),
+        ((made,), {"within": "5min"}, "within= is not for the report of a run of creates"),
+        ((log,), {"weeks": triaged}, "weeks= is not for the report of deliveries"),
+        ((triaged, watch), {}, r"not a watch\. Pass what ws\.run\(plan\) returned"),
+        ((triaged, vx.plan_retry(triaged)), {}, r"not Plan\. Pass it as plan="),
+        ((triaged, "run_1"), {}, r"report\(run=\) needs the run of a plan.*ws\.run"),
+        ((triaged,), {"plan": triaged}, r"report\(plan=\) needs a plan.*vx\.plan_retry"),
+        ((triaged,), {"after": pd.DataFrame()}, r"report\(after=\) needs a targets frame"),
+        ((), {}, r"needs a triaged frame, not None\. Use vx\.triage"),
+        ((triaged,), {"rows": "5"}, r"rows=.* must be a whole number of rows"),
+        ((log,), {"rows": -1}, r"rows=.* must be a whole number of rows"),
+        ((log,), {"owners": ["Ada"]}, "owners= takes a mapping"),
+        ((triaged,), {"owners": {"reconect account": "Ada"}}, r"owners= names .*; did you mean 'reconnect account'\?"),
+        ((log,), {"owners": {"reject": "Ada"}}, r"owners= names 'reject'; did you mean 'rejected'\?"),
+    ]
+    for positional, named, said in table:
+        with pytest.raises((vx.errors.ConfigError, vx.errors.PlanError), match=said):
+            vx.report(*positional, **named)  # type: ignore[arg-type]
+    assert vx.report(triaged, rows=0).headline
+    with pytest.raises(vx.errors.PlanError, match=r"tickets\(by=\) takes the name of one column"):
+        vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]
 
 
 def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspace) -> None:
@@ -164,41 +153,17 @@ def test_a_name_with_a_stray_blank_is_the_same_campaign(world: Sandbox, ws: vx.W
     for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
         ws.run(vx.plan_create(campaign(), key="row_id", campaign=name)).wait()
     assert len(world.effects("post.create")) == 4
-    with pytest.raises(vx.errors.PlanError, match="must be text"):
-        vx.plan_create(campaign(), key="row_id", campaign=7)  # type: ignore[arg-type]
-
-
-def test_a_changed_row_of_a_posted_campaign_is_held(world: Sandbox, ws: vx.Workspace) -> None:
-    ws.run(vx.plan_create(campaign(), key="row_id")).wait()
-    run = ws.run(vx.plan_create(campaign().assign(content="Other"), key="row_id")).wait()
-    assert run.results()["reason_code"].eq("created_otherwise_update").all()
-    assert len(world.effects("post.create")) == 4
 
 
 def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
     log = ws.deliveries(since="30D", success=False)
-    assert vx.plan_redeliver(log).eligible
-    lost = log[~log["status_code"].between(400, 499).fillna(False)].copy()
+    lost = log.assign(status_code=pd.NA, created_at=log["created_at"] - pd.Timedelta("2D"))
+    assert vx.plan_redeliver(lost).eligible == len(lost) > 0
+    lost = lost.copy()
     lost.attrs = {}
     assert vx.plan_redeliver(lost).eligible == 0
     assert vx.plan_redeliver(lost).frame["reason_code"].iloc[0] == "delivery_age_unknown"
     assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
-
-
-@pytest.mark.parametrize("word", ["no", "maybe", "retry"])
-def test_a_word_is_not_a_yes(ws: vx.Workspace, word: str) -> None:
-    triaged = failed(ws)
-    with pytest.raises(vx.errors.PlanError, match="must be True or False"):
-        vx.plan_retry(triaged.assign(retryable=word))
-
-
-def test_a_detour_through_a_file_changes_nothing(ws: vx.Workspace, tmp_path: Path) -> None:
-    triaged = failed(ws)
-    triaged.to_csv(tmp_path / "t.csv", index=False)
-    back = pd.read_csv(tmp_path / "t.csv")
-    before, after = vx.plan_retry(triaged), vx.plan_retry(back)
-    assert after.frame["idempotency_key"].dropna().tolist() == before.frame["idempotency_key"].dropna().tolist()
-    assert vx.plan_retry(triaged.astype(object)).eligible == before.eligible
 
 
 def test_blank_fixes_are_held(ws: vx.Workspace) -> None:
@@ -207,24 +172,16 @@ def test_blank_fixes_are_held(ws: vx.Workspace) -> None:
         assert vx.plan_fix(rows.assign(new_content=content)).eligible == 0
 
 
-@pytest.mark.parametrize("text", ["", "nat", "24", "-3h", None, pd.NaT, 24])
-def test_a_retention_must_be_a_length_of_time(world: Sandbox, text: object) -> None:
-    with pytest.raises(vx.errors.ConfigError, match="key_retention="):
-        vx.connect(sandbox=world, key_retention=text)  # type: ignore[arg-type]
+def test_a_retention_must_be_a_length_of_time(world: Sandbox) -> None:
+    for text in ("", "nat", "24", "-3h", None, pd.NaT, 24):
+        with pytest.raises(vx.errors.ConfigError, match="key_retention="):
+            vx.connect(sandbox=world, key_retention=text)  # type: ignore[arg-type]
 
 
-def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
-    with pytest.raises(vx.errors.ConfigError, match="did you mean 'failed'"):
-        ws.posts(status="faild")
-    with pytest.raises(vx.errors.ConfigError, match="no account"):
-        ws.posts(account="@nobody")
-    with pytest.raises(vx.errors.ConfigError, match="limit=-1 must be a whole number of rows, 0 or more"):
-        ws.posts(limit=-1)
-    with pytest.raises(vx.errors.ConfigError, match="success="):
-        ws.deliveries(success="no")  # type: ignore[arg-type]
-    assert len(ws.posts(platform="X")) == len(ws.posts(platform="twitter")) > 0
-    assert len(ws.posts(status="all")) == len(ws.posts())
-    assert len(ws.posts(account="twitter:@aldercoffee")) > 0
+def test_filters_are_read_in_any_spelling(calm: vx.Workspace) -> None:
+    assert len(calm.posts(platform="X")) == len(calm.posts(platform="twitter")) > 0
+    assert len(calm.posts(status="all")) == len(calm.posts())
+    assert len(calm.posts(account="twitter:@aldercoffee")) > 0
 
 
 @pytest.mark.parametrize(
@@ -259,14 +216,29 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
         (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
         (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not DataFrame"),
-        (
-            lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), None),
-            "rehearse() takes the history, not NoneType",
-        ),
-        (
-            lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), "history"),
-            "rehearse() takes the history, not str",
-        ),
+        (lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), None), "takes the history, not NoneType"),
+        (lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), "history"), "takes the history, not str"),
+        (lambda ws: ws.attach(ws.runs()), "takes the id of a run"),
+        (lambda ws: ws.attach(7), "takes the id of a run"),
+        (lambda ws: ws.attach("run_nothing"), "ws.runs()"),
+        (lambda ws: ws.run(pd.DataFrame()), "plan_retry"),
+        (lambda ws: ws.watch(ws.posts(limit=1)).failed(stuck="no"), "stuck="),
+        (lambda ws: ws.watch(ws.posts(limit=1)).wait("5"), "timeout="),
+        (lambda ws: ws.watch(ws.posts(limit=1)).wait(float("nan")), "timeout="),
+        (lambda ws: ws.watch(ws.posts(limit=1)).wait(-1), "timeout="),
+        (lambda ws: ws.posts(since="2026-03-01T10:00"), "offset"),
+        (lambda ws: ws.posts(limit=True), "limit=True must be a whole number"),
+        (lambda ws: ws.posts(limit=1.0), "limit=1.0 must be a whole number"),
+        (lambda ws: ws.posts(limit=-1), "limit=-1 must be a whole number of rows, 0 or more"),
+        (lambda ws: ws.posts(status="faild"), "did you mean 'failed'"),
+        (lambda ws: ws.posts(account="@nobody"), "no account"),
+        (lambda ws: ws.deliveries(success="no"), "success="),
+        (lambda ws: ws.analytics(pd.Series([1])), "posts= takes text or a list of texts"),
+        (lambda ws: vx.deliveries.outages(ws.deliveries(), gap="x"), "gap='x'"),
+        (lambda ws: vx.deliveries.lost(ws.deliveries(), older_than=24), "older_than=24"),
+        (lambda _: vx.plan_create(campaign(), key="row_id", campaign=7), "must be text"),
+        (lambda ws: vx.plan_retry(failed(ws).assign(retryable="no")), "must be True or False"),
+        (lambda ws: vx.plan_retry(failed(ws).assign(retryable="maybe")), "must be True or False"),
         (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
         (lambda _: vx.plan_create(campaign(), key=7), "key="),
         (lambda _: vx.webhooks.events(None), "vx.webhooks.events takes"),
@@ -276,9 +248,9 @@ def test_filters_that_can_only_be_typos_are_refused(ws: vx.Workspace) -> None:
         (lambda _: vx.webhooks.verify_signature(b"", "", 7), "secrets="),
     ],
 )
-def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(ws: vx.Workspace, call, named: str) -> None:
+def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(calm: vx.Workspace, call, named: str) -> None:
     with pytest.raises(vx.VoxopsError) as caught:
-        call(ws)
+        call(calm)
     assert named in str(caught.value)
 
 
@@ -298,8 +270,6 @@ def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws: vx.Workspace) -> 
     posts = ws.posts(status="published", limit=3)
     ids = pd.concat([posts["post_id"], pd.Series([None], dtype="string")])  # as a run has of rows that were not created
     pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
-    with pytest.raises(vx.errors.ConfigError, match="posts= takes text or a list of texts"):
-        ws.analytics(pd.Series([1]))
 
 
 def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.Workspace, tmp_path: Path) -> None:
@@ -311,22 +281,6 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.
         with pytest.raises(vx.errors.PlanError) as caught:
             archive.stats(by=by)
         assert str(caught.value) == str(expected.value)
-
-
-def test_a_rehearsal_says_in_a_cell_what_it_says_in_print(ws: vx.Workspace) -> None:
-    found = vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), seeds=1)
-    assert repr(found) == str(found)
-    assert repr(found).startswith("4 rows created by 2026-03-02 09:00 UTC with ")
-
-
-def test_unsent_rows_are_pending_when_verified(ws: vx.Workspace) -> None:
-    plan = vx.plan_retry(failed(ws))
-    with standing_still(ws.client):
-        run = ws.run(plan)
-        run.pause()
-    unsent = int((run.results()["outcome"] == "pending").sum())
-    assert unsent
-    assert run.verify()["pending"].sum() >= unsent
 
 
 @pytest.mark.parametrize("other", [{"api_key": "vb_live_not_looked_at"}, {"url": "https://api.example"}])
@@ -364,19 +318,14 @@ def test_a_run_in_the_place_of_a_frame_says_what_it_has_of_one(ws: vx.Workspace)
             plan(run)
 
 
-def test_a_run_is_attached_by_its_id_alone(world: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=world, ledger=tmp_path / "l.sqlite") as ws:
-        for odd in (ws.runs(), None, 7):
-            with pytest.raises(vx.errors.ConfigError, match="takes the id of a run"):
-                ws.attach(odd)  # type: ignore[arg-type]
-
-
 def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
     with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed(ws))
+        run = ws.run(plan).wait(60)
     assert "closed" in repr(ws)
-    for call in (ws.posts, ws.runs, ws.ledger, ws.reconcile, lambda: ws.run(plan)):
-        with pytest.raises(vx.errors.ConfigError, match=r"vx.connect\(\) again"):
+    health = lambda: asyncio.run(ws.client.health())  # noqa: E731
+    for call in (ws.posts, ws.runs, ws.ledger, ws.reconcile, lambda: ws.run(plan), run.resume, health):
+        with pytest.raises(vx.errors.ConfigError, match=r"closed.*vx.connect\(\) again|closed"):
             call()
 
 
@@ -394,29 +343,13 @@ def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws: vx.Workspace) -> N
     assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
 
 
-def test_a_finished_run_is_done_when_it_is_taken_up(ws: vx.Workspace) -> None:
-    run = ws.run(vx.plan_retry(failed(ws))).wait()
-    again = ws.attach(run.id).wait()
-    assert again.snapshot.phase == "done"
-
-
-@pytest.mark.parametrize("key", ["", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"], 5])
-def test_a_key_that_is_none_is_not_replaced_by_the_environment_s(key: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_none_is_not_replaced_by_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be that of another workspace."""
     monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
-    with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
-        vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
-    assert "staging" not in str(caught.value)
-
-
-@pytest.mark.parametrize("proxy", ["socks5://user:word@proxy.example:1080", "ftp://user:word@proxy.example"])
-def test_a_proxy_that_can_not_be_used_is_named_without_its_password(
-    proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(vx.errors.ConfigError, match="HTTPS_PROXY or ALL_PROXY names a proxy") as caught:
-        vx.connect("vb_test_of_a_test", url="https://api.voxburst.example")
-    assert "word" not in str(caught.value)
+    for key in ("", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"], 5):
+        with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
+            vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
+        assert "staging" not in str(caught.value)
 
 
 DELIVERY_FUNCTIONS = (
@@ -460,25 +393,6 @@ def test_a_report_of_a_triage_that_was_text_says_the_same(ws: vx.Workspace, tmp_
     assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
 
 
-def test_arguments_of_reports_that_are_none_are_named(ws: vx.Workspace) -> None:
-    triaged, log = failed(ws), ws.deliveries(since="2D")
-    for make in (lambda **more: vx.report(triaged, **more), lambda **more: vx.report(log, **more)):
-        for rows in ("5", -1, True):
-            with pytest.raises(vx.errors.ConfigError, match=r"rows=.* must be a whole number of rows"):
-                make(rows=rows)
-        with pytest.raises(vx.errors.ConfigError, match="owners= takes a mapping"):
-            make(owners=["Ada"])
-        assert make(rows=0).headline
-    with pytest.raises(
-        vx.errors.ConfigError, match=r"owners= names 'reconect account'; did you mean 'reconnect account'\?"
-    ):
-        vx.report(triaged, owners={"reconect account": "Ada"})
-    with pytest.raises(vx.errors.ConfigError, match=r"owners= names 'reject'; did you mean 'rejected'\?"):
-        vx.report(log, owners={"reject": "Ada"})
-    with pytest.raises(vx.errors.PlanError, match=r"tickets\(by=\) takes the name of one column"):
-        vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]
-
-
 def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
     world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,19 +422,12 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
 def test_a_file_has_the_form_that_its_name_promises(ws: vx.Workspace, tmp_path: Path) -> None:
     """Before, a report in HTML could be called report.pdf, and one in CSV made a folder of the name report.csv."""
     report = vx.report(failed(ws).head(1))
-    for write, name in (
-        (report.to_html, "report.pdf"),
-        (report.to_html, "report.xlsx"),
-        (report.to_markdown, "report.HTML"),
-    ):
-        with pytest.raises(
-            vx.errors.ConfigError, match=r"would be taken for a file in \w+; let its name end with \.(html|md)"
-        ):
+    wrong = {"report.pdf": report.to_html, "report.xlsx": report.to_html, "report.HTML": report.to_markdown}
+    for name, write in wrong.items():
+        with pytest.raises(vx.errors.ConfigError, match=r"for a file in \w+; let its name end with \.(html|md)"):
             write(tmp_path / name)
     for write_all in (report.to_csv, report.to_parquet):
-        with pytest.raises(
-            vx.errors.ConfigError, match=r"folder= takes a folder, .* and report\.csv is the name of one file"
-        ):
+        with pytest.raises(vx.errors.ConfigError, match=r"folder= takes a folder, .*report\.csv is the name of one"):
             write_all(tmp_path / "report.csv")
     for arguments in ((tmp_path / "fix.xlsx", failed(ws)), (failed(ws), tmp_path / "fix.xlsx")):
         with pytest.raises(

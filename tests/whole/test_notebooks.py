@@ -50,34 +50,17 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout",
-        str(PATIENCE // 2),
-    ]
-    command += [
-        "--nbval-sanitize-with",
-        str(SANITIZE),
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "addopts=",
-        "-o",
-        "filterwarnings=default",
-    ]
-    command += ["--rootdir", str(path.parent), "-q", *more, str(path)]
+    options = f"--nbval --nbval-current-env --nbval-cell-timeout {PATIENCE // 2} -p no:cacheprovider -o addopts= -q"
+    command = [sys.executable, "-m", "pytest", *options.split(), "-o", "filterwarnings=default"]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--rootdir", str(path.parent), *more, str(path)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=PATIENCE, check=False)
 
 
-def test_there_are_three() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_bulk_campaign", "02_failure_triage", "03_webhook_deliveries"]
-
-
-@EACH
+@pytest.mark.parametrize(
+    "path",
+    [path if "triage" in path.stem else pytest.param(path, marks=pytest.mark.release) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_nbval_finds_every_cell_as_stored(
     path: Path, checked: Callable[[Path], subprocess.CompletedProcess[str]]
 ) -> None:
@@ -86,6 +69,7 @@ def test_nbval_finds_every_cell_as_stored(
     assert f"{len(code(stored(path)))} passed" in result.stdout
 
 
+@pytest.mark.release
 @EACH
 def test_nbval_notices_a_changed_number(path: Path, tmp_path: Path) -> None:
     import nbformat
@@ -115,6 +99,7 @@ def bump(cell: NotebookNode) -> None:
                 place[key] = NUMBER.sub(lambda found: str(int(found[0]) + 1), place[key], count=1)
 
 
+@pytest.mark.release
 @EACH
 def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
     """nbval compares sanitised texts, so only numbers of times and ports may be sanitised."""
@@ -123,23 +108,16 @@ def test_every_number_of_every_stored_output_is_compared(path: Path) -> None:
         if IGNORED in cell.metadata.get("tags", ()):
             continue
         said = list(compared(cell))
-        for index, text in enumerate(texts(cell)):
+        for index, (holder, key) in enumerate(places(cell)):
+            text = holder[key]
             for found in NUMBER.finditer(text):
                 other = copy.deepcopy(cell)
-                set_text(other, index, text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :])
+                place, _ = list(places(other))[index]
+                place[key] = text[: found.start()] + str(int(found[0]) + 1) + text[found.end() :]
                 around = text[max(0, found.start() - 24) : found.end() + 12]
                 assert list(compared(other)) != said or re.search(r"127\.0\.0\.1|read 2026-03-02 ", around), around
                 numbers += 1
     assert numbers > 150
-
-
-def texts(cell: NotebookNode) -> list[str]:
-    return [place[key] for place, key in places(cell)]
-
-
-def set_text(cell: NotebookNode, index: int, text: str) -> None:
-    place, key = list(places(cell))[index]
-    place[key] = text
 
 
 def places(cell: NotebookNode) -> Iterator[tuple[NotebookNode, str]]:
@@ -180,13 +158,13 @@ def test_outputs_are_stored_in_one_run_without_errors_secrets_or_paths(path: Pat
         assert unwanted not in said
 
 
-@EACH
-def test_nothing_volatile_is_stored(path: Path) -> None:
-    strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", "--verify", str(path)]
+def test_nothing_volatile_is_stored() -> None:
+    strip = [sys.executable, "-m", "nbstripout", "--keep-output", "--keep-count", "--verify", *map(str, NOTEBOOKS)]
     result = subprocess.run(strip, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_a_workspace_without_anything_in_it_is_no_trouble(path: Path, tmp_path: Path) -> None:
     """Notebooks against a real workspace, set by environment only, and against one without failures."""
@@ -210,6 +188,7 @@ def test_a_campaign_that_is_run_top_to_bottom_a_second_time_creates_nothing(tmp_
         assert not sandbox.duplicates()
 
 
+@pytest.mark.release
 @pytest.mark.golden  # the notebook runs in a kernel, which has the sentences
 def test_the_demo_and_the_triage_notebook_make_the_same_report(
     checked: Callable[[Path], subprocess.CompletedProcess[str]], out: Path, tmp_path: Path
@@ -227,16 +206,3 @@ def without_origin(page: str) -> str:
     page, count = re.subn(r'(?<=<p class="quiet">)data from [^<]*', "", page, count=1)
     assert count == 1
     return page
-
-
-def test_what_is_said_of_the_bands_of_latency_is_seen_there() -> None:
-    """The last day is a circle beside the lines; the text spoke of lines that meet there, which they did before it was one."""
-    import voxops as vx
-
-    cells = stored(ROOT / "notebooks" / "03_webhook_deliveries.ipynb").cells
-    (number,) = [at for at, cell in enumerate(cells) if "plots.latency_bands(" in cell.source]
-    with Sandbox() as sandbox, vx.connect(sandbox=sandbox) as ws:
-        ax = vx.plots.latency_bands(ws.deliveries(since="30D"), tz="Europe/Berlin")
-    (beside,) = [line for line in ax.lines if line.get_marker() == "o"]
-    assert len(set(beside.get_xdata())) == len(set(beside.get_ydata())) == 1
-    assert "circle beside the lines" in cells[number + 1].source

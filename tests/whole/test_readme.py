@@ -13,6 +13,7 @@ HOME = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text("utf-8"), re.DOTALL)
 
 
+@pytest.mark.release
 @pytest.mark.kernel
 @pytest.mark.timeout(900)
 def test_its_blocks_run_in_order_and_leave_what_they_name(tmp_path: Path) -> None:

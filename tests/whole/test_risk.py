@@ -6,13 +6,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Fault, Sandbox
 from voxops.api.reasons import Reason
-
-
-def account(sandbox: Sandbox, status: str = "active") -> str:
-    return next(a.id for a in sandbox.world.accounts.values() if a.status == status and a.platform == "twitter")
-
 
 RISK = {
     "post_id": "string", "platform": "string", "account_id": "string", "account_name": "string",
@@ -56,9 +51,8 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
         str(Reason("account_lacks_permissions_as_told", message="may not post videos")),
     ]
     assert before["works"].isna().all()
-    sandbox.add_fault(
-        vx_fault(f"/v1/accounts/{active[1]}/test"),
-    )
+    path = f"/v1/accounts/{active[1]}/test"
+    sandbox.add_fault(Fault("status", method="POST", path=path, status=404, code="NOT_FOUND"))
     ws.accounts(active[:2], check=True, refresh=False)
     board = ws.accounts().set_index("account_id")
     assert bool(board.loc[active[0], "works"])
@@ -70,37 +64,25 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
     assert pd.isna(ws.accounts().set_index("account_id").loc[active[0], "risk"])
 
 
-def vx_fault(path: str) -> object:
-    from voxburst_sandbox import Fault
-
-    return Fault("status", method="POST", path=path, status=404, code="NOT_FOUND")
-
-
 def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame() -> None:
     from voxops.loading.accounts import account_board, at_risk
 
     now = pd.Timestamp("2026-03-22T12:00:00Z")
 
     def targets(*rows: tuple[str, str | None], account: str = "acc_1") -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "post_id": [f"post_{n}" for n in range(len(rows))], "platform": "twitter", "account_id": account, "account_name": "brand",
-                "status": [status for status, _ in rows], "error_code": pd.array([code for _, code in rows], dtype="string"),
-                "error_message": pd.array([None] * len(rows), dtype="string"), "post_status": [status for status, _ in rows],
-                "updated_at": pd.DatetimeIndex([now] * len(rows)), "scheduled_for": pd.DatetimeIndex([now] * len(rows)), "content": "x",
-            }
-        )  # fmt: skip
-
-    accounts = pd.DataFrame(
-        {
-            "account_id": ["acc_1"],
-            "platform": ["twitter"],
-            "username": ["brand"],
-            "status": ["active"],
-            "scope_status": [None],
-            "scope_message": [None],
+        known = {
+            "platform": "twitter",
+            "account_id": account,
+            "account_name": "brand",
+            "updated_at": now,
+            "scheduled_for": now,
         }
-    )
+        frame = pd.DataFrame(rows, columns=["status", "error_code"]).assign(**known, content="x", error_message=None)
+        texts = dict.fromkeys(("error_code", "error_message"), "string")
+        return frame.assign(post_status=frame["status"], post_id=[f"post_{n}" for n in range(len(rows))]).astype(texts)
+
+    account = {"account_id": "acc_1", "platform": "twitter", "username": "brand", "status": "active"}
+    accounts = pd.DataFrame([account | {"scope_status": None, "scope_message": None}])
     waiting = targets(("scheduled", None))
     served = ("published", None)
 
@@ -133,14 +115,3 @@ def test_the_report_says_what_is_at_risk_and_what_has_changed(ws: vx.Workspace) 
         vx.report(triaged, at_risk=triaged)
     with pytest.raises(vx.errors.PlanError, match=r"report\(weeks=\)"):
         vx.report(triaged, weeks=triaged)
-
-
-def test_a_report_takes_the_run_of_a_change_as_that_of_every_act(ws: vx.Workspace) -> None:
-    triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
-    posts = ws.posts(status="scheduled").head(6)
-    for plan in (vx.plan_update(posts, by="1D", change="later"), vx.plan_cancel(ws.posts(status="draft").head(2))):
-        run = ws.run(plan, reason="Thursday").wait(60)
-        made = vx.report(triaged, run=run)
-        assert len(made.frames["results"]) == plan.eligible
-        assert "What the run did" in made._repr_html_()
-        assert run.verify()["tried"].sum() == plan.eligible

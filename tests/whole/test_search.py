@@ -148,13 +148,6 @@ def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
     assert ws.runs().index.to_list() == runs[::-1]
 
 
-def test_results_of_a_run_are_no_targets(ws: vx.Workspace) -> None:
-    run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"]))))).wait()
-    with pytest.raises(vx.errors.PlanError, match=r"these are results of a run; pass run\.failed\(\)"):
-        vx.triage(run.results())
-    vx.triage(run.failed())
-
-
 def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: Sandbox) -> None:
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()

@@ -11,6 +11,8 @@ import pytest
 
 import voxops as vx
 
+pytestmark = pytest.mark.release
+
 SCRIPT = """
 import pandas as pd
 import voxops as vx
