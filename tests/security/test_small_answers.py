@@ -67,7 +67,9 @@ def test_a_page_with_many_times_the_requested_records_is_refused(limit: int | No
     with serve(answer(body)) as server:
         assert listed(server.url, limit=limit) == [most]
     with serve(answer(body.replace(b"{}", b"{}, {}", 1))) as server:
-        with pytest.raises(DecodeError, match=f"answered with {most + 1:,} records where {max(limit or 0, 100)} were requested"):
+        with pytest.raises(
+            DecodeError, match=f"answered with {most + 1:,} records where {max(limit or 0, 100)} were requested"
+        ):
             listed(server.url, limit=limit)
 
 
@@ -80,7 +82,10 @@ def test_a_list_is_bounded_in_records_and_bytes(name: str, value: int, monkeypat
         cursor = {"nextCursor": f"c{next(cursors)}"}
         yield answer(json.dumps({"data": [{"id": f"{at:04}"} for at in range(100)], "pagination": cursor}).encode())
 
-    with serve(page) as server, pytest.raises(DecodeError, match=r"has not ended after \d pages?, \d00 records and 0 MB; narrow"):
+    with (
+        serve(page) as server,
+        pytest.raises(DecodeError, match=r"has not ended after \d pages?, \d00 records and 0 MB; narrow"),
+    ):
         listed(server.url)
     assert len(server.requests) in (2, 3)
 

@@ -30,7 +30,13 @@ def packed(
 ) -> bytes:
     """A frame by hand."""
     made = [{"dtype": dtype, "values": values, **(further[0] if further else {})} for dtype, values, *further in arrays]
-    content = {"version": 1, "index": index, "columns": columns, "arrays": made, "attrs": {} if attrs is None else attrs}
+    content = {
+        "version": 1,
+        "index": index,
+        "columns": columns,
+        "arrays": made,
+        "attrs": {} if attrs is None else attrs,
+    }
     return json.dumps(content).encode()
 
 
@@ -72,7 +78,9 @@ def test_what_was_altered_is_refused_in_words_and_at_once() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], input=texts, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.stdout.splitlines() == [f"{what}: These bytes are not a packed frame.: " for what in HOSTILE], done.stderr
+    assert done.stdout.splitlines() == [f"{what}: These bytes are not a packed frame.: " for what in HOSTILE], (
+        done.stderr
+    )
 
 
 def test_no_zone_reads_a_file(tmp_path: Path) -> None:
@@ -88,7 +96,20 @@ def test_a_frame_of_rows_alone_comes_back() -> None:
 
 def altered(value: Any, chance: random.Random) -> Any:
     """A JSON value with one part exchanged."""
-    odd = [None, -1, 2**63, 1e308, "", "x", [], {}, [[]], {"$dict": [[[], 1]]}, {"$timestamp": [1, "Q", "x"]}, {"$int": "x"}]
+    odd = [
+        None,
+        -1,
+        2**63,
+        1e308,
+        "",
+        "x",
+        [],
+        {},
+        [[]],
+        {"$dict": [[[], 1]]},
+        {"$timestamp": [1, "Q", "x"]},
+        {"$int": "x"},
+    ]
     if isinstance(value, dict | list) and value and chance.random() < 0.9:
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         key = chance.choice(keys)
@@ -101,7 +122,11 @@ def altered(value: Any, chance: random.Random) -> Any:
 def test_frames_altered_at_random_are_refused_in_words(sandbox: Sandbox) -> None:
     with vx.connect(sandbox=sandbox) as ws:
         frames = [ws.posts(since="7D").head(20), ws.deliveries(since="7D").head(20)]
-    frames.append(pd.DataFrame({"a": pd.Categorical(["x", "y"]), "b": pd.to_datetime(["2026-01-01", None])}, index=[["p", "q"], [1, 2]]))
+    frames.append(
+        pd.DataFrame(
+            {"a": pd.Categorical(["x", "y"]), "b": pd.to_datetime(["2026-01-01", None])}, index=[["p", "q"], [1, 2]]
+        )
+    )
     chance = random.Random(20261130)
     refused, began = 0, time.monotonic()
     for frame in frames:

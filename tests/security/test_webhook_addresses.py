@@ -46,7 +46,12 @@ FORMS = [
     "//hooks.example/{}",
     "hook:{}",
 ]
-HOSTS = ["https://{}.hooks.example/in", "https://a.{}.pipedream.net", "https://hooks.example;{}/in", "https://hooks.example:{}/"]
+HOSTS = [
+    "https://{}.hooks.example/in",
+    "https://a.{}.pipedream.net",
+    "https://hooks.example;{}/in",
+    "https://hooks.example:{}/",
+]
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -33,6 +33,8 @@ console.log(JSON.stringify([cell({}), cell({ [word]: {} }), shown({ kind: "text"
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js, to run the widget's code without a browser")
 def test_a_status_named_constructor_is_shown_as_a_word() -> None:
     code = "\n".join((LIVE / f"{name}.js").read_text() for name in ("elements", "selection", "grid"))
-    done = subprocess.run(["node", "-"], input=PAGE + code + ASK, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["node", "-"], input=PAGE + code + ASK, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [["constructor"], ["constructor"], "…", 1, 3]
