@@ -304,7 +304,7 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
             raise ValueError(f"two sheets are named {name!r}")
         size.measure_sheet(name)
         sheet = book.get_sheet_by_name(name)
-        cells = [list(row) for row in sheet.to_python(skip_empty_area=False)]
+        cells = sheet.to_python(skip_empty_area=False)
         merged = sheet.merged_cell_ranges or []
     except PlanError:
         raise
@@ -390,6 +390,7 @@ class _Measure:
         self._name = ""  # of the sheet
         self._shared = array("q")  # bytes of each shared text
         self._row = self._column = -1  # of the present cell, from 0
+        self._letters: dict[str, int] = {}  # column -> its number
         self._kind, self._inside = "", ""  # of an xlsx file's present cell: its type, and the names of its elements
         self._height, self._times = 1, 0  # of an ods file's present row and cell: how often they are repeated
         self._rows = self._columns = self._earlier = self._bytes = 0
@@ -424,14 +425,14 @@ class _Measure:
         return f"{self._path}, sheet {self._name!r}" if self._name else str(self._path)
 
     def _walk(self, part: str, start: Callable[[str, dict[str, str]], None], text: Callable[[str], None]) -> None:
-        """Read a part: `start` gets the name of each element without its prefix, `text` each text."""
+        """Read a part: `start` gets each element, `text` each text."""
         from xml.parsers import expat
 
         if part.lower() not in self._parts:
             raise ValueError(f"its part {part} is missing")
         data = self._archive.read(self._parts[part.lower()])
         parser = expat.ParserCreate()
-        parser.StartElementHandler = lambda tag, attributes: start(tag.rpartition(":")[2], attributes)
+        parser.StartElementHandler = start
         parser.CharacterDataHandler = text
         parser.StartDoctypeDeclHandler = _refuse_doctype
         at = 0
@@ -442,7 +443,7 @@ class _Measure:
         parser.Parse(b"", True)
 
     def _start_shared(self, tag: str, _: dict[str, str]) -> None:
-        if tag == "si":
+        if tag.endswith("si"):
             self._shared.append(_TEXT)
             if len(self._shared) > _CELLS:
                 raise PlanError(f"{self._where}: its file has over {_CELLS:,} texts; save the rows as CSV.")
@@ -452,17 +453,23 @@ class _Measure:
             self._shared[-1] += _size(text)
 
     def _start_xlsx(self, tag: str, attributes: dict[str, str]) -> None:
+        if ":" in tag:
+            tag = tag.rpartition(":")[2]
         if tag == "c":
             self._settle()
             self._column += 1
             if place := attributes.get("r"):
-                self._row, self._column = _place(place)
+                named = place.rstrip("0123456789")
+                if named not in self._letters:
+                    self._letters[named] = _column(named)
+                self._row, self._column = int(place[len(named) :]) - 1, self._letters[named]
             self._kind = attributes.get("t", "")
             if self._kind == "e":
                 self._broken[self._name].append(f"{letters(self._column)}{self._row + 1}")
         elif tag in {"v", "is"}:  # a cell without either only has a style
             self._inside += tag
-            self._fill(_CELLS)
+            if self._row >= self._rows or self._column >= self._columns:
+                self._fill(_CELLS)
         elif tag == "f":
             self._inside += tag
         elif tag == "row":
@@ -470,9 +477,10 @@ class _Measure:
             self._row, self._column = int(attributes.get("r") or self._row + 2) - 1, -1
 
     def _text_xlsx(self, text: str) -> None:
-        number = text.strip().lstrip("+0") or "0"
-        if self._kind == "s" and number.isdecimal() and len(number) < _DIGITS and int(number) < len(self._shared):
-            self._weigh(self._shared[int(number)])
+        if self._kind == "s":
+            number = text.strip().lstrip("+0") or "0"
+            if number.isdecimal() and len(number) < _DIGITS and int(number) < len(self._shared):
+                self._weigh(self._shared[int(number)])
 
     def _settle(self) -> None:
         """Note the last cell, if it has a formula without a result."""
@@ -481,6 +489,7 @@ class _Measure:
         self._inside = ""
 
     def _start_ods(self, tag: str, attributes: dict[str, str]) -> None:
+        tag = tag.rpartition(":")[2]
         if tag == "table":  # all are read
             self._earlier += self._rows * self._columns
             self._row, self._rows, self._columns = -1, 0, 0
@@ -530,15 +539,14 @@ def _size(text: str) -> int:
     return len(text) * (1 if text.isascii() else 4)
 
 
-def _place(cell: str) -> tuple[int, int]:
-    """Return row and column of a cell such as ``D7``, counted from 0."""
-    found = re.fullmatch(r"([A-Za-z]{1,7})(\d{1,10})", cell)
-    if found is None:
-        raise ValueError(f"it has a cell {cell[:20]!r}")
-    column = 0
-    for letter in found[1].upper():
-        column = column * 26 + ord(letter) - 64
-    return int(found[2]) - 1, column - 1
+def _column(name: str) -> int:
+    """Return the number of a column such as ``AA``, counted from 0."""
+    if re.fullmatch("[A-Za-z]{1,7}", name) is None:
+        raise ValueError(f"it has a cell in a column {name[:20]!r}")
+    number = 0
+    for letter in name.upper():
+        number = number * 26 + ord(letter) - 64
+    return number - 1
 
 
 def _parts_of(archive: zipfile.ZipFile, name: str) -> set[str]:
