@@ -18,7 +18,9 @@ _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # poss
 # Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, because that is cheap.
 _SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]", rb"\\/")]
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
-_HIDING = re.compile(rb"\\u00(?:2[356]|5[cC])")  # JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin
+_HIDING = re.compile(
+    rb"\\u00(?:2[356]|5[cC])"
+)  # JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin
 _SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
 

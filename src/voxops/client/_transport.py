@@ -150,7 +150,9 @@ class Transport:
             raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
         request.url = _Unsigned(request.url)
         bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
-        with kept_from_logs(urlsplit(url).query):  # the Location header of a redirect repeats it, and errors repeat parts
+        with kept_from_logs(
+            urlsplit(url).query
+        ):  # the Location header of a redirect repeats it, and errors repeat parts
             outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
         del request
         if isinstance(outcome, BaseException):
