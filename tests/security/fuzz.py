@@ -143,9 +143,9 @@ def case(number: int, seed: int, all_models: list[bytes]) -> tuple[bytes, dict[s
     data = chance.choice(all_models[:2] if chance.random() < 0.5 else all_models[2:])
     options: dict[str, Any] = {
         "tz": chance.choice([None, "Europe/Berlin"]),
-        "header": chance.choice([None, None, 1, 3]),
+        "header": chance.choice([None] * 8 + [1, 3]),
     }
-    options["encoding"] = chance.choice([None] * 8 + ["cp1250", "utf-16", "mac_roman", "utf-7"])
+    options["encoding"] = chance.choice([None] * 20 + ["cp1250", "utf-16", "mac_roman", "utf-7"])
     return altered(data, chance), options
 
 
