@@ -314,10 +314,12 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
         raise PlanError(
             f"{path} is not a workbook that can be read: {safe.plain(error) or type(error).__name__}. Save it anew as xlsx."
         ) from error
-    if (
-        sum((min(bottom, len(cells)) - top + 1) * (right - left + 1) for (top, left), (bottom, right) in merged)
-        > _CELLS
-    ):
+    height, width = len(cells), len(cells[0]) if cells else 0
+    areas = (
+        max(min(low + 1, height) - top, 0) * max(min(right + 1, width) - left, 0)
+        for (top, left), (low, right) in merged
+    )
+    if sum(areas) > _CELLS:
         raise PlanError(f"{path}, sheet {name!r}: over {_CELLS:,} cells are merged; unmerge them.")
     # A merged cell counts for each of its rows, as a reader of the sheet sees it.
     for (top, left), (bottom, right) in merged:
