@@ -7,8 +7,10 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import python_calamine
 
 import voxops as vx
 from voxops.errors import PlanError
@@ -239,3 +241,25 @@ def test_texts_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pyt
     path = xlsx(tmp_path / "b.xlsx", inline(HEADS, ROW), xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_001}</sst>")
     with pytest.raises(PlanError, match="its file has over 1,000 texts; save the rows as CSV"):
         vx.read_campaign(path)
+
+
+class PanicException(BaseException):  # noqa: N818  as the reader's own is named, which can't be imported
+    pass
+
+
+def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = xlsx(tmp_path / "a.xlsx", inline(HEADS, ROW))
+
+    def opened(error: BaseException) -> None:
+        def fail(_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(python_calamine, "CalamineWorkbook", SimpleNamespace(from_filelike=fail))
+        vx.read_campaign(path)
+
+    with pytest.raises(
+        PlanError, match="is not a workbook that can be read: index out of bounds. Save it anew as xlsx"
+    ):
+        opened(PanicException("index out of bounds"))
+    with pytest.raises(KeyboardInterrupt):
+        opened(KeyboardInterrupt())
