@@ -243,7 +243,7 @@ def test_texts_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pyt
         vx.read_campaign(path)
 
 
-class PanicException(BaseException):  # noqa: N818  as the reader's own is named, which can't be imported
+class PanicException(BaseException):  # named as that of the reader, which no module exports
     pass
 
 
@@ -258,7 +258,7 @@ def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path: Path, monkeypatch: 
         vx.read_campaign(path)
 
     with pytest.raises(
-        PlanError, match="is not a workbook that can be read: index out of bounds. Save it anew as xlsx"
+        PlanError, match=r"is not a workbook that can be read: index out of bounds\. Save it anew as xlsx"
     ):
         opened(PanicException("index out of bounds"))
     with pytest.raises(KeyboardInterrupt):
