@@ -61,10 +61,18 @@ def make_certificate(folder: Path) -> Certificate:
     Raises
     ------
     OSError
-        If the library that makes certificates is not installed, or the folder can't be written.
+        If the library that makes certificates is not installed, the folder can't be written, or somebody else could replace the files
+        or made them: who has the authority's key reads what clients send.
     """
     made = Certificate(folder / "sandbox-ca.pem", folder / "sandbox-server.pem")
-    if made.authority.exists() and made.server.exists():
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (_is_mine(folder.stat()) and folder.stat().st_mode & 0o022 == 0):
+        raise OSError(f"{folder} is another user's, or others may write in it; name a folder of your own for --tls")
+    there = [path for path in (made.authority, made.server) if os.path.lexists(path)]
+    for path in there:
+        if not (_is_mine(path.lstat()) and path.is_file() and not path.is_symlink()):
+            raise OSError(f"{path} is a link, or another user's; remove it, or name another folder for --tls")
+    if len(there) == 2:
         return made
     try:
         import trustme  # an optional package: only this option needs it
@@ -72,11 +80,17 @@ def make_certificate(folder: Path) -> Certificate:
         raise OSError("certificates need the package trustme: pip install 'voxops[tls]'") from error
     authority = trustme.CA(organization_name="voxops sandbox")
     issued = authority.issue_cert("localhost", "127.0.0.1")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made.authority.write_bytes(authority.cert_pem.bytes())
-    with os.fdopen(os.open(made.server, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(issued.private_key_and_cert_chain_pem.bytes())
+    for path in there:  # half of a pair
+        path.unlink()
+    for path, pem in ((made.authority, authority.cert_pem), (made.server, issued.private_key_and_cert_chain_pem)):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(pem.bytes())
     return made
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    """Return whether a file is this user's; always on systems without users."""
+    return os.name != "posix" or found.st_uid == os.geteuid()
 
 
 Connections = dict[tuple[Any, Any], asyncio.Transport]

@@ -306,14 +306,21 @@ class Disk:
     """
 
     def __init__(self, path: str | Path) -> None:
+        files = [Path(f"{path}{end}") for end in ("", "-wal", "-shm", "-journal")]
+        if files[0].is_symlink():
+            raise OSError(f"the state file {path} can't be used: it is a link; name the file itself")
         try:
+            files[0].touch(0o600)  # for this user alone; SQLite gives its journals the same rights
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1)
-        except sqlite3.OperationalError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise OSError(f"the state file {path} can't be opened: {error}") from None
         try:
             self._refuse_others()
+            for each in files:
+                if each.exists():
+                    each.chmod(0o600)
             self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
+        except (OSError, sqlite3.DatabaseError) as error:
             self._db.close()
             used = "locked" in str(error)
             reason = "another sandbox is using it" if used else f"it is not a sandbox's state ({error})"

@@ -156,11 +156,11 @@ def test_results_begin_with_what_somebody_must_look_at() -> None:
 
 
 def test_an_address_keeps_its_end_and_loses_its_middle() -> None:
-    urls = [f"https://u:pw@hooks.aldercoffee.example/v1/{'a' * 40}/{end}?token=secret" for end in ("one", "two")]
+    urls = [f"https://u:pw@hooks.aldercoffee.example/v1/{'a-' * 20}a/{end}?token=secret" for end in ("one", "two")]
     log = pd.DataFrame({"delivery_id": ["d1", "d2"], "event_type": "post.failed", "url": urls})
     for shown in (repr(vx.view(log)), vx.view(log)._repr_html_()):
-        assert re.search(r"[> ]hooks\.aldercoffee…a+/one\?…", shown)
-        assert re.search(r"[> ]hooks\.aldercoffee…a+/two\?…", shown)
+        assert re.search(r"[> ]hooks\.aldercoffee…[a-]+/one\?…", shown)
+        assert re.search(r"[> ]hooks\.aldercoffee…[a-]+/two\?…", shown)
         assert "secret" not in shown
     grid = vx.view(log, live=True).grid  # type: ignore[attr-defined]
     assert grid.rows.shown("url").str.startswith("hooks.aldercoffee.example/v1/").all()

@@ -25,9 +25,10 @@ from rich.console import Console
 INEXACT_FROM = 10**15  # from here on, whole numbers lose digits in a spreadsheet
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
-# Blanks, controls, and characters without width: zero-width and bidirectional marks, fillers, variation selectors, tags.
+# Blanks, controls, and characters without width: zero-width and bidirectional marks, fillers, variation selectors, tags. And
+# quotation marks: a program that parts cells elsewhere takes those that CSV doubles off.
 _UNSEEN = (
-    " \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    '" \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f'
     "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 _BEGINS = rf"'*(?:[{_UNSEEN}]*[{_SIGNS}])"
@@ -246,26 +247,34 @@ class Terminal(Console):
         raise BrokenPipeError
 
 
-_ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://[^\s\"'<>`]*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
-# Any text after one of these is a token, however short; the group before it stays.
-_KNOWN = re.compile(
-    r"""
-      (?P<slack>   ^/(?:services|workflows|triggers)/[^/]+/[^/]+/ ).+
-    | (?P<discord> ^/api/(?:v\d+/)?webhooks/[^/]+/ ).+
-    | (?P<telegram> ^/bot\d+ ):[^/]+
-    | (?P<zapier>  ^/hooks/(?:catch|standard)/[^/]+/ ).+
-    | (?P<ifttt>   ^/trigger/[^/]+/(?:json/)?with/key/ ).+
-    | (?P<named>   /(?:token|key|secret|apikey|api-key|api_key|signature|sig|auth)/ )[^/]+
-    """,
-    re.VERBOSE | re.IGNORECASE,
+# A quotation mark within an address is part of it, since a token may have one; after it, it is not.
+_ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
+# The words of addresses that may be shown. Any other text may be a token: letters alone, escapes, and short ones are used, too.
+_WORDS = frozenset(
+    """
+    a account accounts action actions admin alert alerts all analytics and api app apps automation automations backend bot bots
+    build call callback callbacks campaign campaigns catch channel channels chat chats client clients cloud com connect connector
+    content core crm custom customer customers data deliveries delivery demo dev discord edge endpoint endpoints error errors eu
+    event events example external failed failures feed feeds flow flows for from function functions gateway github gitlab handler
+    hook hooks http https id in inbound inbox incoming incident incidents ingest input int integration integrations internal invoke
+    ip job jobs json key lambda library listen listener live local localhost log logs mail make maker manual marketing media message
+    messages monitor monitoring n8n net new notification notifications notify of office on one ops order orders org out page pages
+    path pipeline pipelines post posts prod production proxy public publish published push queue receive receiver
+    receivers report reports rest run safe sales sandbox secret send sendmessage server service services shop site slack social
+    staging standard status store stream support system target targets task tasks team teams telegram test tests the ticket tickets
+    to token topic topics track tracking trigger triggers two update updates us user users voxburst voxops warehouse watch web
+    webhook webhookb2 webhooks with work worker workers workflow workflows workspace workspaces www xml zapier
+    """.split()  # noqa: SIM905  a list would have a line for each
 )
-# A random part of a path: long, with letters and digits mixed, such as a UUID or a token.
-_RANDOM = re.compile(r"^(?=[^/]*\d)(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=+:-]{16,}$")
-_KEPT = 4  # visible characters of a random part, to distinguish two endpoints of one host
+_HOST = re.compile(r"[\w-]{1,63}(?::\d{1,5})?")  # a name of a host, the last one with its port
+_KEPT = 4  # visible characters at most of what is no word, to distinguish two endpoints of one host
 
 
 def redact_address(url: object) -> str:
-    """Return an address without user, password and fragment; its query and the tokens in its path become ``…``."""
+    """Return an address without user, password and fragment; its query and what is no word in it are cut.
+
+    The last two names of the host, which somebody had to register, and numbers of up to four digits stay.
+    """
     text = str(url)
     try:
         parts = urlsplit(text)
@@ -274,7 +283,10 @@ def redact_address(url: object) -> str:
         return "…"
     scheme = f"{parts.scheme}://" if parts.netloc else f"{parts.scheme}:" if parts.scheme else ""
     path = parts.path if parts.netloc or not parts.scheme else parts.path.rpartition("@")[2]
-    return f"{scheme}{host}{_redact_path(path)}{'?…' if parts.query else ''}"
+    names = host.split(".")
+    last = [name if _HOST.fullmatch(name) else _word(name) for name in names[-2:]]
+    shown = host if host.startswith("[") else ".".join([*map(_word, names[:-2]), *last])  # an IPv6 address
+    return f"{scheme}{shown}{'/'.join(map(_word, path.split('/')))}{'?…' if parts.query else ''}"
 
 
 def short_address(url: object) -> str:
@@ -287,8 +299,9 @@ def redact_addresses(text: object) -> str:
     return _ADDRESS.sub(lambda found: redact_address(found[0]), str(text))
 
 
-def _redact_path(path: str) -> str:
-    """Return a path whose tokens are replaced."""
-    path = _KNOWN.sub(lambda found: next(filter(None, found.groups())) + "…", path)
-    parts = re.split("([/@])", path)  # the addresses of some chats have an ``@`` between two parts
-    return "".join(f"{part[:_KEPT]}…" if _RANDOM.match(part) else part for part in parts)
+def _word(part: str) -> str:
+    """Return a part of an address if it consists of words or is a short number, else its beginning."""
+    words = all(piece.lower() in _WORDS or not piece for piece in re.split("[-_.]", part))
+    if words or re.fullmatch(r"\d{1,4}|(?:v|eu|us)\d{1,2}", part, re.ASCII):
+        return part
+    return f"{part[: min(_KEPT, len(part) // 4)]}…"

@@ -57,6 +57,8 @@ FILE_BYTES: Mapping[str, int] = {
 
 # Our own bounds on a server's responses, far beyond what the API sends, so that none fills memory or never ends.
 ANSWER_BYTES = 64 * _MEGABYTE  # of one response, decompressed
+ANSWER_VALUES = 2_000_000  # of one response: 64 MB of ``{}`` would be two gigabytes of objects
 STORAGE_ANSWER_BYTES = _MEGABYTE  # of one response of the storage host
-LIST_PAGES = 20_000  # of one list: two million records
+PAGE_TIMES = 100  # a page with so many times the requested records is refused
+LIST_PAGES, LIST_RECORDS, LIST_BYTES = 20_000, 2_000_000, 4 * 1024 * _MEGABYTE  # of one list
 ADDRESS_CHARACTERS = 16_000  # of one address; load balancers refuse longer ones

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from voxops._support.safe import many
+from voxops.api.limits import ANSWER_VALUES
 
 __all__ = ["ENCODINGS", "read_body"]
 
@@ -54,7 +55,10 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, most: int) -> t
             return head, f"with more than {many(most, 'byte')}"
     if unpack is not None and pieces and not unpack.ended:
         raise EOFError
-    return b"".join(pieces), ""
+    whole = b"".join(pieces)
+    if whole.count(b",") + whole.count(b"{") + whole.count(b"[") > ANSWER_VALUES:
+        return whole[:_KEPT], f"with more than {many(ANSWER_VALUES, 'value')}"
+    return whole, ""
 
 
 class _Gunzip:

@@ -7,14 +7,14 @@ signature of an upload there.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-if TYPE_CHECKING:
-    from voxops.client._secret import Secret
+from voxops.client._secret import Secret
 
 __all__ = ["keep_from_logs", "kept_from_logs"]
 
@@ -25,7 +25,7 @@ _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
 
 def _live_secrets() -> list[Secret]:
     with _CHANGING:
-        return list(_secrets)
+        return sorted(_secrets, key=lambda secret: -secret.expose_to(len))  # a whole before its parts
 
 
 class _Redacting(logging.Filter):
@@ -56,7 +56,10 @@ def keep_from_logs(secret: Secret) -> None:
 
 
 @contextmanager
-def kept_from_logs(secret: Secret) -> Iterator[None]:
-    """Keep a secret out of those logs within a block."""
-    keep_from_logs(secret)
+def kept_from_logs(address: str) -> Iterator[None]:
+    """Keep the secret end of an address out of those logs within a block: the whole, and each name and value in it."""
+    parts = {address, *re.split("[/?&=#;]", address)}
+    secrets = [Secret(text) for part in parts for text in {part, unquote(part)}]
+    for secret in secrets:
+        keep_from_logs(secret)
     yield

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxops._support.safe import many
 from voxops.api.error_bodies import bears_error
-from voxops.api.limits import LIST_PAGES
+from voxops.api.limits import LIST_BYTES, LIST_PAGES, LIST_RECORDS, PAGE_RECORDS, PAGE_TIMES
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
@@ -71,22 +72,28 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     Raises
     ------
     DecodeError
-        If a page is not a list, records are missing by the answer's own count, a cursor repeats, or there are over 20,000 pages.
+        If a page is not a list, records are missing by the answer's own count, a cursor repeats, a page has many times the requested
+        records, or there are over 20,000 pages, two million records or 4 GB.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()
-    from_top, count, records = not seen, 0, 0
+    wanted = max(_whole(query.get("limit")) or 0, PAGE_RECORDS)
+    from_top, count, records, size = not seen, 0, 0, 0
     while True:
         page = read_page(await fetch(query))
+        if len(page.records) > wanted * PAGE_TIMES:
+            raise _broken(page.raw, f"answered with {len(page.records):,} records where {wanted} were requested")
         yield page
         count += 1
         records += len(page.records)
+        size += len(page.raw.body)
         if page.cursor is None and from_top and page.total is not None and 0 < records < page.total:
             raise _broken(page.raw, f"counts {page.total:,} records, but gives no way to read more than {records:,}")
         if page.cursor is None:
             return
-        if count >= LIST_PAGES:
-            raise _broken(page.raw, f"has not ended after {count:,} pages; narrow the list, for example by time")
+        if count >= LIST_PAGES or records >= LIST_RECORDS or size >= LIST_BYTES:
+            read = f"{many(count, 'page')}, {many(records, 'record')} and {size / 1e6:,.0f} MB"
+            raise _broken(page.raw, f"has not ended after {read}; narrow the list, for example by time")
         if page.cursor in seen:
             raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
         seen.add(page.cursor)

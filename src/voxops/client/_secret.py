@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from voxops.errors import ConfigError
@@ -16,6 +18,9 @@ _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # poss
 # Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, because that is cheap.
 _SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]", rb"\\/")]
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
+_HIDING = re.compile(
+    rb"\\u00(?:2[356]|5[cC])"
+)  # JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin
 _SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
 
@@ -48,16 +53,27 @@ class Secret:
         return function(self._held())
 
     def redact(self, data: bytes) -> bytes:
-        """Return the data without the text, also without its escaped and UTF-16 forms, since servers echo rejected input."""
+        """Return the data without the text, also without its escaped and UTF-16 forms, since servers echo rejected input.
+
+        What held an escaped form becomes UTF-8.
+        """
         # The text is never in a local variable: a traceback might print it.
         if len(self._held()) < _SHORTEST:
             return data
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
-        if any(sign.search(data) for sign in _SIGNS):
-            flat = _ESCAPE.sub(_unescaped, data)
+        coding = json.detect_encoding(data)
+        plain = data if coding.startswith("utf-8") else data.decode(coding, "replace").encode()
+        if any(sign.search(plain) for sign in _SIGNS):
+            flat = _ESCAPE.sub(_unescaped, plain)
             if self._held().encode() in flat:
                 return flat.replace(self._held().encode(), b"***")
+        if _HIDING.search(plain):
+            with suppress(ValueError, RecursionError):  # not JSON
+                value = json.loads(plain)
+                shown = self.redact_json(value)
+                if shown != value:
+                    return json.dumps(shown).encode()
         return data
 
     def redact_json(self, value: Any) -> Any:

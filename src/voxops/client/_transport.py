@@ -6,6 +6,7 @@ Only `Transport.send` sends the API key, to the API's own address. Redirects are
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import zlib
@@ -149,7 +150,9 @@ class Transport:
             raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
         request.url = _Unsigned(request.url)
         bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
-        with kept_from_logs(Secret(urlsplit(url).query)):  # the Location header of a redirect repeats it
+        with kept_from_logs(
+            urlsplit(url).query
+        ):  # the Location header of a redirect repeats it, and errors repeat parts
             outcome = await self._exchange(self._storage, request, f"PUT to {host}", bounds)
         del request
         if isinstance(outcome, BaseException):
@@ -228,7 +231,8 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
         name: value
         for name, value in headers.items()
         if (name.lower() in _STORAGE_HEADERS or name.lower().startswith(_STORAGE_PREFIXES))
-        and f"{name}{value}".isascii()
+        and re.fullmatch(r"[\w-]+", name, re.ASCII)
+        and value.isascii()
         and value.isprintable()
     }
 

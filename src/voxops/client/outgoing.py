@@ -11,7 +11,6 @@ from voxops._support import eventloop
 from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.client._address import is_loopback
 from voxops.client._logs import kept_from_logs
-from voxops.client._secret import Secret
 from voxops.client._transport import connections
 from voxops.errors import ConfigError, TransportError
 
@@ -57,7 +56,7 @@ def post_json(url: str, body: bytes) -> int:
     """
     host = urlsplit(url).hostname or ""
     try:
-        with kept_from_logs(Secret(urlsplit(url)._replace(scheme="", netloc="").geturl())):
+        with kept_from_logs(urlsplit(url)._replace(scheme="", netloc="").geturl()):
             status = eventloop.run(_status(url, body, trust_env=not is_loopback(host)))
     except (httpx.HTTPError, TimeoutError, ValueError) as error:
         raise TransportError(

@@ -6,6 +6,7 @@ No pickle: bytes of a ledger or an archive are untrusted and must never run code
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -21,6 +22,7 @@ from voxops.frames.nested import JsonArray, ListArray, NestedDtype, Target, Targ
 
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
+_CELLS = {"targets": Targets, "list": tuple}
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
 # The dtypes that replace pyarrow's, by kind; explicit, since an empty column has no values to infer them from.
 _OF_ARROW: dict[str, Any] = {
@@ -30,6 +32,40 @@ _OF_ARROW: dict[str, Any] = {
     "f": "Float64",
     "U": pd.StringDtype(na_value=pd.NA),
 }
+# Of any other dtype, such as ``U100000000``, a single value may fill memory.
+_DTYPES = re.compile(
+    r"object|bool|boolean|str|string|(?:u?int|U?Int|[fF]loat)(?:8|16|32|64)|[<>][iuf][1248]"
+    r"|(?:datetime64|timedelta64)\[(?:s|ms|us|ns)\]|datetime64\[(?:s|ms|us|ns), .+\]"
+)
+_BARE = 1_000_000  # most rows of a frame without columns, whose bytes do not limit them
+
+
+class _Array(msgspec.Struct):
+    """The shape of a packed column."""
+
+    dtype: str
+    values: list[Any]
+    storage: str | None = None
+    categories: _Array | None = None
+    ordered: bool = False
+
+
+class _Labels(msgspec.Struct):
+    """The shape of packed labels: one of `range`, `array` and `levels`."""
+
+    name: Any = None
+    range: tuple[int, int, int] | None = None
+    array: _Array | None = None
+    levels: list[_Labels] | None = None
+
+
+class _Frame(msgspec.Struct):
+    """The shape of a packed frame."""
+
+    index: _Labels
+    columns: _Labels
+    arrays: list[_Array]
+    attrs: Any
 
 
 def pack(frame: pd.DataFrame) -> bytes:
@@ -91,13 +127,15 @@ def unpack(data: bytes) -> pd.DataFrame:
     try:
         content = msgspec.json.decode(data)
         if content["version"] == _VERSION:
-            index = _labels_in(content["index"])
-            arrays = dict(enumerate(map(_array_in, content["arrays"])))
-            frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(index)))
-            frame.index, frame.columns = index, _labels_in(content["columns"])
-            frame.attrs = _value_in(content["attrs"])
+            packed = msgspec.convert(content, _Frame)
+            lengths = {len(array.values) for array in packed.arrays} or {min(_length(packed.index), _BARE)}
+            (rows,) = lengths  # pandas would repeat the value of a shorter column
+            index, columns = _labels_in(packed.index, rows), _labels_in(packed.columns, len(packed.arrays))
+            frame = pd.DataFrame(dict(enumerate(map(_array_in, packed.arrays))), index=pd.RangeIndex(rows))
+            frame.index, frame.columns = index, columns
+            frame.attrs = _value_in(packed.attrs)
             return frame
-    except (ValueError, RecursionError, TypeError, LookupError, AttributeError, OverflowError) as error:
+    except (ValueError, RecursionError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise PlanError("These bytes are not a packed frame.") from error
     raise PlanError(f"This frame was packed by another version of voxops: format {content['version']}, not {_VERSION}.")
 
@@ -112,14 +150,23 @@ def _labels_out(labels: pd.Index) -> dict[str, Any]:
     return {"name": name, "array": _array_out(pd.Series(labels))}
 
 
-def _labels_in(packed: Mapping[str, Any]) -> pd.Index:
-    """Inverse of `_labels_out`."""
-    if "levels" in packed:
-        return pd.MultiIndex.from_arrays(list(map(_labels_in, packed["levels"])))
-    name = _value_in(packed["name"])
-    if "range" in packed:
-        return pd.RangeIndex(*packed["range"]).rename(name)
-    array = _array_in(packed["array"])
+def _length(packed: _Labels) -> int:
+    """Return the number of labels, without building them."""
+    if packed.levels:
+        return _length(packed.levels[0])
+    return len(packed.array.values) if packed.array else len(range(*packed.range or (0, 0, 1)))
+
+
+def _labels_in(packed: _Labels, count: int) -> pd.Index:
+    """Inverse of `_labels_out`, for so many labels."""
+    if _length(packed) != count:
+        raise ValueError("labels without values, or values without labels")
+    if packed.levels:
+        return pd.MultiIndex.from_arrays([_labels_in(level, count) for level in packed.levels])
+    name = _value_in(packed.name)
+    if packed.array is None:
+        return pd.RangeIndex(*packed.range or (0, 0, 1)).rename(name)
+    array = _array_in(packed.array)
     labels: pd.Index = pd.Index(array, name=name, dtype=array.dtype)
     return labels
 
@@ -189,15 +236,19 @@ def _dtype_in(name: str) -> Any:
     return pd.DatetimeTZDtype(unit, _known(zone)) if comma else pd.api.types.pandas_dtype(name)
 
 
-def _array_in(packed: Mapping[str, Any]) -> Any:
+def _array_in(packed: _Array) -> Any:
     """Inverse of `_array_out`."""
-    name, values = packed["dtype"], packed["values"]
-    if name == "category":
-        return pd.Categorical.from_codes(values, pd.Index(_array_in(packed["categories"])), ordered=packed["ordered"])
+    name, values = packed.dtype, packed.values
+    if name == "category" and packed.categories is not None:
+        return pd.Categorical.from_codes(values, pd.Index(_array_in(packed.categories)), ordered=packed.ordered)
     if name in _NESTED or name == "object":
         cells = np.fromiter(map(_value_in, values), object, len(values))
+        if not all(cell is None or isinstance(cell, _CELLS.get(name, object)) for cell in cells):
+            raise TypeError(name)
         # as a Series: pandas reads a bare array of texts as ``str``, and one of datetimes as times
         return _NESTED[name](cells) if name in _NESTED else pd.Series(cells, dtype=object)
+    if _DTYPES.fullmatch(name) is None:
+        raise TypeError(name)
     dtype = _dtype_in(name)
     if dtype.kind in "mM":
         return _times_in(dtype, values)
@@ -207,7 +258,7 @@ def _array_in(packed: Mapping[str, Any]) -> Any:
             return _masked_floats(dtype, values)
     elif isinstance(dtype, pd.StringDtype):
         values = [_value_in(value) for value in values]
-        dtype = _string_dtype(dtype, packed["storage"])
+        dtype = _string_dtype(dtype, packed.storage)
     return np.array(values, dtype) if isinstance(dtype, np.dtype) else pd.array(values, dtype=dtype)
 
 
@@ -241,7 +292,7 @@ def _target_out(target: Target) -> dict[str, Any]:
 
 def _target_in(packed: Mapping[str, Any]) -> Target:
     """Inverse of `_target_out`."""
-    return Target(**{name: _value_in(value) for name, value in packed.items()})
+    return msgspec.convert(tuple(Target(**{name: _value_in(value) for name, value in packed.items()})), Target)
 
 
 def _values_out(values: Iterable[Any]) -> list[Any]:
@@ -354,6 +405,8 @@ def _zone(zone: tzinfo | None) -> str | None:
 
 def _known(zone: str) -> tzinfo:
     """Return a time zone by name; UTC if this machine does not know it."""
+    if zone.startswith("dateutil/"):  # would read any file
+        return UTC
     try:
         return pd.DatetimeTZDtype("us", zone).tz
     except (TypeError, ValueError, LookupError, OSError):

@@ -143,7 +143,7 @@ def read_campaign(
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
-        tabs or bars, with a first line ``sep=;``, with empty lines at the end. Or a workbook: xlsx, xlsm, xlsb, xls or ods.
+        tabs or bars, with a first line ``sep=;``, with empty lines at the end. Or a workbook: xlsx, xlsm or ods.
     sheet : str, optional
         Which sheet of the workbook; required if it has several visible ones.
     tz : str, optional

@@ -5,22 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from voxops._support import safe
 from voxops._support.files import unreadable
 from voxops.errors import PlanError
-
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,7 @@ class Places:
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
-_WORKBOOKS = (
-    b"PK\x03\x04",
-    b"\xd0\xcf\x11\xe0",
-)  # the first bytes of files of Excel and OpenDocument, and of old ones of Excel
+_WORKBOOK = b"PK\x03\x04"  # the first bytes of files of Excel and OpenDocument
 # Files that are not sheets, whatever their name: first bytes -> what they are.
 _PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
 _OTHERS = {
@@ -86,12 +83,24 @@ _OTHERS = {
     b"<html": _PAGE,
     b"<table": _PAGE,
     b"<?xml": "XML; open it in Excel and save it as xlsx",
+    b"\xd0\xcf\x11\xe0": "a workbook of before 2007, or one with a password; save it as xlsx without a password",
     b"{\\rtf": "a text document; save its table as CSV or xlsx",
 }
 _LARGEST = 500_000_000  # bytes of a sheet: over a million rows of a campaign
-_DOUBTFUL = re.compile(rb"""<(?:[\w.-]+:)?f[\s/>]|\bt\s*=\s*["']e["']|value-type\s*=\s*["']error["']""")
-_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-_ERROR_IN_ODS = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}value-type"
+_CELLS = 20_000_000  # of a sheet, from A1 to its last one: the reader fills all of them, empty ones too
+_TEXT = 60  # bytes of a text without characters
+_DIGITS = 12  # of a number of a text, less
+_PIECE = 1 << 20  # bytes unpacked and parsed at once
+_PART = 20_000_000  # bytes of a part of a workbook that has no cells
+_WITH_CELLS = ("xl/worksheets/", "xl/sharedstrings.xml", "content.xml")
+_NEEDED = (
+    "[content_types].xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", "mimetype", "meta-inf/manifest.xml",
+)  # fmt: skip
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_LINKS = (  # to the one workbook that is measured
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    f'<Relationship Id="r" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
+)
 _ERROR_SAID = "the cell has an error of the spreadsheet, such as #N/A or ####; correct it."
 # Errors in a CSV file, in the languages of Excel, and the signs of a column that is too narrow for a date.
 _ERROR = re.compile(
@@ -133,8 +142,8 @@ def read_sheet(path: Path, sheet: str | None, header: int | None, encoding: str 
         data = path.read_bytes()
     except OSError as error:
         raise PlanError(unreadable(path, error)) from error
-    if data.startswith(_WORKBOOKS):
-        return _workbook(path, sheet, header)
+    if data.startswith(_WORKBOOK):
+        return _workbook(path, data, sheet, header)
     begin = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for mark, kind in _OTHERS.items():
         if begin.startswith(mark):
@@ -280,20 +289,38 @@ def _refuse_two_encodings(path: Path, data: bytes) -> None:
         )
 
 
-def _workbook(path: Path, wanted: str | None, header: int | None) -> Sheet:
-    """Read one sheet of a workbook."""
-    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # imported for workbooks only
+def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -> Sheet:
+    """Read one sheet of a workbook, after its size was measured: its reader ends the process if memory does not suffice."""
+    from python_calamine import CalamineWorkbook, SheetVisibleEnum  # imported for workbooks only
 
     try:
-        book = CalamineWorkbook.from_path(str(path))
+        parts = _unpacked(path, data)
+        size = _Measure(path, parts)
+        size.measure_texts()
+        book = CalamineWorkbook.from_filelike(BytesIO(parts.getbuffer()))
         visible = [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible]
         name = _chosen(path, wanted, book.sheet_names, visible)
+        if book.sheet_names.count(name) > 1:
+            raise ValueError(f"two sheets are named {name!r}")
+        size.measure_sheet(name)
         sheet = book.get_sheet_by_name(name)
-        cells = [list(row) for row in sheet.to_python(skip_empty_area=False)]
+        cells = sheet.to_python(skip_empty_area=False)
         merged = sheet.merged_cell_ranges or []
-    except (CalamineError, OSError, ValueError) as error:
-        raise PlanError(f"{path} is not a workbook that can be read: {error}.") from error
-    _refuse_broken(path, name)
+    except PlanError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of the reader
+            raise
+        raise PlanError(
+            f"{path} is not a workbook that can be read: {safe.plain(error) or type(error).__name__}. Save it anew as xlsx."
+        ) from error
+    height, width = len(cells), len(cells[0]) if cells else 0
+    areas = (
+        max(min(low + 1, height) - top, 0) * max(min(right + 1, width) - left, 0)
+        for (top, left), (low, right) in merged
+    )
+    if sum(areas) > _CELLS:
+        raise PlanError(f"{path}, sheet {name!r}: over {_CELLS:,} cells are merged; unmerge them.")
     # A merged cell counts for each of its rows, as a reader of the sheet sees it.
     for (top, left), (bottom, right) in merged:
         for row in range(top, min(bottom + 1, len(cells))):
@@ -319,70 +346,226 @@ def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Seque
     return visible[0]
 
 
-def _refuse_broken(path: Path, name: str) -> None:
-    """Refuse errors such as #N/A, and formulas without a result, which the reader would return as empty."""
-    broken, uncalculated = [], []
-    for where, cell in _cells_of(path, name):
-        if cell.get("t") == "e" or cell.get(_ERROR_IN_ODS) == "error":
-            broken.append(where)
-        elif cell.find("{*}f") is not None and cell.find("{*}v") is None:
-            uncalculated.append(where)
-    if broken:
-        raise PlanError(f"{path}, sheet {name!r}: {places(broken)}: {_ERROR_SAID}")
-    if uncalculated:
-        raise PlanError(
-            f"{path}, sheet {name!r}: {places(uncalculated)}: a formula without a result; open the file in Excel and save it."
-        )
-
-
-def _cells_of(path: Path, name: str) -> Iterator[tuple[str, Element]]:
-    """Return the raw cells of a sheet of an xlsx or ods file with their places, if any has a formula or an error."""
-    from xml.etree import ElementTree as ET
-
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        is_ods = "content.xml" in archive.namelist()
-        part = "content.xml" if is_ods else _part_of(archive, name)
-        if part not in archive.namelist():
-            return
-        size = archive.getinfo(part).file_size
-        if size > _LARGEST:
+def _unpacked(path: Path, data: bytes) -> BytesIO:
+    """Return the texts of a workbook as an archive that is not packed, so that its reader reads what was measured."""
+    made = BytesIO()
+    with zipfile.ZipFile(BytesIO(data)) as packed, zipfile.ZipFile(made, "w") as parts:
+        names = packed.namelist()
+        if "xl/workbook.bin" in names:
+            raise PlanError(f"{path} is a binary workbook (xlsb); save it as xlsx.")
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("two of its parts have one name")
+        needed = [part for part in packed.infolist() if part.filename.lower().startswith((*_NEEDED, *_WITH_CELLS))]
+        if (size := sum(part.file_size for part in needed)) > _LARGEST:
             raise PlanError(
-                f"{path}, sheet {name!r} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB is the limit; save its rows as a separate file."
+                f"{path} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB is the limit; save the rows of one sheet as CSV."
             )
-        data = archive.read(part)
-    if _DOUBTFUL.search(data) is None:
-        return
-    number, inside = 0, not is_ods
-    try:
-        for event, element in ET.iterparse(BytesIO(data), ("start", "end")):  # noqa: S314 - see _part_of
-            tag = element.tag.rpartition("}")[2]
-            if tag == "table":
-                number, inside = 0, event == "start" and element.get(f"{_TABLE}name") == name
-            elif event == "end" and tag in {"row", "table-row"}:
-                column = 0
-                for cell in element if inside else ():
-                    yield cell.get("r") or f"{letters(column)}{number + 1}", cell
-                    column += int(cell.get(f"{_TABLE}number-columns-repeated", 1))
-                number += int(element.get(f"{_TABLE}number-rows-repeated", 1))
-                element.clear()
-    except ET.ParseError as error:
-        raise PlanError(f"{path} is not a workbook that can be read: {error}.") from error
+        for part in needed:
+            if part.file_size > _PART and not part.filename.lower().startswith(_WITH_CELLS):
+                raise PlanError(
+                    f"{path} has over {_PART / 1e6:,.0f} MB in {part.filename}; copy its rows into a new workbook."
+                )
+            if part.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise ValueError("it is packed in an unusual way")  # such as LZMA, which Python unpacks without a limit
+            with packed.open(part) as source, parts.open(part.filename, "w") as target:
+                shutil.copyfileobj(source, target, _PIECE)  # piece by piece: it may be longer than it says
+        if "xl/workbook.xml" in names:
+            parts.writestr("_rels/.rels", _LINKS)
+    return made
 
 
-def _part_of(archive: zipfile.ZipFile, name: str) -> str:
-    """Return the path of a sheet inside an xlsx file; empty for another kind of file."""
+class _Measure:
+    """The size of a workbook before it is read, and cells that the reader would return as empty: errors, formulas without results.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for errors.
+    parts : BytesIO
+        Its parts, as from `_unpacked`.
+    """
+
+    def __init__(self, path: Path, parts: BytesIO) -> None:
+        self._path = path
+        self._archive = zipfile.ZipFile(parts)
+        self._parts = {name.lower(): name for name in self._archive.namelist()}
+        self._name = ""  # of the sheet
+        self._shared = array("q")  # bytes of each shared text
+        self._row = self._column = -1  # of the present cell, from 0
+        self._letters: dict[str, int] = {}  # column -> its number
+        self._kind, self._inside = "", ""  # of an xlsx file's present cell: its type, and the names of its elements
+        self._height, self._times = 1, 0  # of an ods file's present row and cell: how often they are repeated
+        self._rows = self._columns = self._earlier = self._bytes = 0
+        self._broken: defaultdict[str, list[str]] = defaultdict(list)  # sheet -> cells
+        self._uncalculated: list[str] = []
+
+    def measure_texts(self) -> None:
+        """Measure all that a reader reads when it opens the file: the texts of an xlsx file, all of an ods file."""
+        for part, start, text in (
+            ("content.xml", self._start_ods, self._text_ods),
+            ("xl/sharedstrings.xml", self._start_shared, self._text_shared),
+        ):
+            if part in self._parts:
+                self._walk(part, start, text)
+
+    def measure_sheet(self, name: str) -> None:
+        """Measure a sheet; a PlanError says what is too large, or which cells are broken."""
+        self._name = name
+        if "content.xml" not in self._parts:
+            for part in _parts_of(self._archive, name):
+                self._walk(part, self._start_xlsx, self._text_xlsx)
+                self._settle()
+        if name in self._broken:
+            raise PlanError(f"{self._where}: {places(self._broken[name])}: {_ERROR_SAID}")
+        if self._uncalculated:
+            raise PlanError(
+                f"{self._where}: {places(self._uncalculated)}: a formula without a result; open the file in Excel and save it."
+            )
+
+    @property
+    def _where(self) -> str:
+        return f"{self._path}, sheet {self._name!r}" if self._name else str(self._path)
+
+    def _walk(self, part: str, start: Callable[[str, dict[str, str]], None], text: Callable[[str], None]) -> None:
+        """Read a part: `start` gets each element, `text` each text."""
+        from xml.parsers import expat
+
+        if part.lower() not in self._parts:
+            raise ValueError(f"its part {part} is missing")
+        data = self._archive.read(self._parts[part.lower()])
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = start
+        parser.CharacterDataHandler = text
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        at = 0
+        while at < len(data):  # cut behind an element, so that no number comes in two pieces
+            end = data.rfind(b">", at, at + _PIECE) + 1 or at + _PIECE
+            parser.Parse(data[at:end])
+            at = end
+        parser.Parse(b"", True)
+
+    def _start_shared(self, tag: str, _: dict[str, str]) -> None:
+        if tag.endswith("si"):
+            self._shared.append(_TEXT)
+            if len(self._shared) > _CELLS:
+                raise PlanError(f"{self._where}: its file has over {_CELLS:,} texts; save the rows as CSV.")
+
+    def _text_shared(self, text: str) -> None:
+        if self._shared:
+            self._shared[-1] += _size(text)
+
+    def _start_xlsx(self, tag: str, attributes: dict[str, str]) -> None:
+        if ":" in tag:
+            tag = tag.rpartition(":")[2]
+        if tag == "c":
+            self._settle()
+            self._column += 1
+            if place := attributes.get("r"):
+                named = place.rstrip("0123456789")
+                if named not in self._letters:
+                    self._letters[named] = _column(named)
+                self._row, self._column = int(place[len(named) :]) - 1, self._letters[named]
+            self._kind = attributes.get("t", "")
+            if self._kind == "e":
+                self._broken[self._name].append(f"{letters(self._column)}{self._row + 1}")
+        elif tag in {"v", "is"}:  # a cell without either only has a style
+            self._inside += tag
+            if self._row >= self._rows or self._column >= self._columns:
+                self._fill(_CELLS)
+        elif tag == "f":
+            self._inside += tag
+        elif tag == "row":
+            self._settle()
+            self._row, self._column = int(attributes.get("r") or self._row + 2) - 1, -1
+
+    def _text_xlsx(self, text: str) -> None:
+        if self._kind == "s":
+            number = text.strip().lstrip("+0") or "0"
+            if number.isdecimal() and len(number) < _DIGITS and int(number) < len(self._shared):
+                self._weigh(self._shared[int(number)])
+
+    def _settle(self) -> None:
+        """Note the last cell, if it has a formula without a result."""
+        if "f" in self._inside and "v" not in self._inside:
+            self._uncalculated.append(f"{letters(self._column)}{self._row + 1}")
+        self._inside = ""
+
+    def _start_ods(self, tag: str, attributes: dict[str, str]) -> None:
+        tag = tag.rpartition(":")[2]
+        if tag == "table":  # all are read
+            self._earlier += self._rows * self._columns
+            self._row, self._rows, self._columns = -1, 0, 0
+            self._name = attributes.get("table:name", "")
+        elif tag == "table-row":
+            self._height = int(attributes.get("table:number-rows-repeated", 1))
+            self._row, self._column, self._times = self._row + self._height, -1, 0
+        elif tag in {"table-cell", "covered-table-cell"}:
+            width = int(attributes.get("table:number-columns-repeated", 1))
+            if attributes.get("calcext:value-type") == "error":
+                self._broken[self._name].append(f"{letters(self._column + 1)}{self._row - self._height + 2}")
+            self._column, self._times = self._column + width, 0
+            if any(name.startswith("office:") or name == "table:formula" for name in attributes):
+                self._times = width * self._height
+                self._fill(_CELLS // 4)  # four values for each: the reader keeps formulas, too, and copies both
+                self._text_ods("".join(attributes.values()))
+        elif tag == "s":  # blanks
+            self._weigh(int(attributes.get("text:c", 1)) * self._times)
+
+    def _text_ods(self, text: str) -> None:
+        self._weigh(_size(text) * self._times)
+
+    def _fill(self, most: int) -> None:
+        """Count the cells up to the present one, which has a value."""
+        self._rows, self._columns = max(self._rows, self._row + 1), max(self._columns, self._column + 1)
+        if self._earlier + self._rows * self._columns > most:
+            raise PlanError(
+                f"{self._where}: its cells reach {letters(self._columns - 1)}{self._rows}, and {most:,} cells are the limit; delete what "
+                "lies far from the rows, or save the rows as CSV."
+            )
+
+    def _weigh(self, size: int) -> None:
+        """Count the bytes of a text."""
+        self._bytes += size
+        if self._bytes > _LARGEST:
+            raise PlanError(
+                f"{self._where}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, since they repeat; save the rows as CSV."
+            )
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise ValueError("it declares a type of document")
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a text in memory, at most."""
+    return len(text) * (1 if text.isascii() else 4)
+
+
+def _column(name: str) -> int:
+    """Return the number of a column such as ``AA``, counted from 0."""
+    if re.fullmatch("[A-Za-z]{1,7}", name) is None:
+        raise ValueError(f"it has a cell in a column {name[:20]!r}")
+    number = 0
+    for letter in name.upper():
+        number = number * 26 + ord(letter) - 64
+    return number - 1
+
+
+def _parts_of(archive: zipfile.ZipFile, name: str) -> set[str]:
+    """Return the path of a sheet inside an xlsx file; each one if it names several."""
     from xml.etree import ElementTree as ET
 
-    if "xl/workbook.xml" not in archive.namelist():
-        return ""
     book = ET.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - expat from 2.4.1 refuses what expands without end
     links = ET.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
-    targets = {link.get("Id"): link.get("Target", "") for link in links}
-    for sheet in book.iter():
-        if sheet.tag.endswith("}sheet") and sheet.get("name") == name:
-            link = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), None)
-            target = targets.get(link, "")
-            return target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
-    return ""
+    ids = {
+        value
+        for sheet in book.iter()
+        if sheet.tag.endswith("}sheet") and sheet.get("name") == name
+        for value in sheet.attrib.values()
+    }
+    found = {link.get("Target", "").removeprefix("/"): link for link in links}
+    paths = {target if target.startswith("xl/") else f"xl/{target}": link for target, link in found.items()}
+    for path, link in paths.items():
+        if link.get("Type", "").endswith("/sharedStrings") and path.lower() != "xl/sharedstrings.xml":
+            raise ValueError(f"its texts are in {path}")
+    return {path for path, link in paths.items() if link.get("Id") in ids}

@@ -39,7 +39,7 @@ _CUT = "… (cut: a cell of Excel holds no more)"
 _LINKS, _ADDRESS = 65_000, 2_000  # links of a sheet, and characters of one
 _LINKED = frozenset({"platform_post_url"})
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
-_NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\", "-"))
+_NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\;|", "-"))  # forbidden, or may part cells
 _NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
 _WIDTHS = (8, 60)  # minimum and maximum characters of a column
 _MEASURED = 200  # rows that decide on the width
@@ -127,8 +127,9 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
 
 
 def _sheet_name(name: str, taken: set[str]) -> str:
-    """Return a name that Excel accepts: at most 31 characters, none that it forbids, and unique."""
+    """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
     wanted = safe.plain(name, 31).translate(_NO_SHEET).strip("'") or "sheet"
+    wanted = f"_{wanted[:30]}" if safe.guard(wanted) != wanted else wanted
     found, number = wanted, 1
     while found.lower() in taken or found.lower() == "history":
         number += 1

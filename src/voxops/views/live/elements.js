@@ -19,6 +19,9 @@ function h(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A value by a name that may come from the API: "constructor" is a name of every object. */
+const own = (object, name) => (object && Object.hasOwn(object, name) ? object[name] : undefined);
+
 const number = (value) => Number(value).toLocaleString("en-US");
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 

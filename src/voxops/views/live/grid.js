@@ -88,14 +88,14 @@ class Grid {
   facet(facet, at) {
     const total = new Uint32Array(facet.values.length);
     facet.codes.forEach((code) => { total[code] += 1; });
-    const wanted = this.view.facets?.[facet.name] ?? []; // list chosen values even if rare or gone since a run: else nobody could untick them
+    const wanted = own(this.view.facets, facet.name) ?? []; // list chosen values even if rare or gone since a run: else nobody could untick them
     const ranked = [...total.keys()].sort((a, b) => total[b] - total[a] || (facet.values[a] < facet.values[b] ? -1 : 1));
     const order = ranked.filter((code, place) => place < 60 || wanted.includes(facet.values[code]));
     const rest = facet.values.length - order.length;
     facet.boxes = order.map((code) => {
       const box = h("input", { type: "checkbox", change: () => this.toggle(facet) });
       const count = h("span", { class: "vx-count" });
-      const colour = this.looks[facet.name]?.[facet.values[code]];
+      const colour = own(own(this.looks, facet.name), facet.values[code]);
       return { code, box, count, label: h("label", { title: facet.values[code] }, box, colour ? swatch(colour[0]) : null, h("span", { class: "vx-facet" }, facet.values[code]), count) };
     });
     this.mark(facet);
@@ -103,7 +103,7 @@ class Grid {
   }
 
   mark(facet) {
-    const wanted = this.view.facets?.[facet.name] ?? [];
+    const wanted = own(this.view.facets, facet.name) ?? [];
     facet.boxes.forEach(({ code, box }) => { box.checked = wanted.includes(facet.values[code]); });
   }
 
@@ -199,7 +199,7 @@ class Grid {
     const key = JSON.stringify([sort, columns.map((one) => one.name)]);
     if (this.headed === key) return;
     this.headed = key;
-    const least = columns.map((one) => readable(one, this.looks[one.name]));
+    const least = columns.map((one) => readable(one, own(this.looks, one.name)));
     this.track = `${this.picks ? `${TICK}px ` : ""}${columns.map((one, at) => `minmax(${least[at]}px,${one.share ?? 1}fr)`).join(" ")}`;
     this.head.style.gridTemplateColumns = this.track;
     const all = least.reduce((sum, width) => sum + GAP + width, (this.picks ? TICK : -GAP) + 2 * EDGE);
@@ -274,7 +274,7 @@ class Grid {
 
   /** Write the text of a cell. */
   write(cell, one, row) {
-    const text = shown(one, row, this.texts), look = this.looks[one.name]?.[text];
+    const text = shown(one, row, this.texts), look = own(own(this.looks, one.name), text);
     cell.title = text;
     cell.replaceChildren(...(look ? [swatch(look[0]), look[1] === BARE ? "" : `${look[1]} `] : []), parted(text));
     return cell;

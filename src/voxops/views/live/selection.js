@@ -51,7 +51,7 @@ function shown(one, row, texts) {
     const year = one.years ? `${at.getUTCFullYear()} ` : "";
     return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${year}${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
   }
-  return texts.get(row)?.[one.name] ?? "…";
+  return own(texts.get(row), one.name) ?? "…";
 }
 
 /** The rows that match filters and search, in order, and how many each value of a facet would match. */
@@ -60,7 +60,7 @@ class Selection {
     this.length = table.length ?? 0;
     this.columns = (table.columns ?? []).map(column);
     this.facets = this.columns.filter((one) => one.facet);
-    this.facets.forEach((facet) => { facet.values = [...facet.values, ...(wanted?.[facet.name] ?? []).filter((value) => !facet.values.includes(value))]; });
+    this.facets.forEach((facet) => { facet.values = [...facet.values, ...(own(wanted, facet.name) ?? []).filter((value) => !facet.values.includes(value))]; });
     this.times = this.columns.find((one) => one.kind === "time");
     this.found = null; // rows whose texts match the search, as found by the kernel
   }
@@ -70,7 +70,7 @@ class Selection {
     const fail = new Uint16Array(length), last = new Uint16Array(length); // how many filters a row fails, and the facet of the last
     const miss = (row, at) => { fail[row] += 1; last[row] = at; };
     facets.forEach((facet, at) => {
-      const wanted = view.facets?.[facet.name] ?? [];
+      const wanted = own(view.facets, facet.name) ?? [];
       if (!wanted.length) return;
       const keep = Uint8Array.from(facet.values, (value) => (wanted.includes(value) ? 1 : 0));
       for (let row = 0; row < length; row += 1) if (!keep[facet.codes[row]]) miss(row, at);
