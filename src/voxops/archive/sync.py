@@ -187,9 +187,9 @@ class Sync:
     async def run(self, since: datetime | None, *, full: bool) -> Synced:
         """Read new and open records; `since` skips deliveries before it, `full` rereads settled records."""
         before = self._client.requests
-        await self.posts(full=full)
-        pages = self._client.webhooks.list()
+        pages = self._client.webhooks.list()  # whose answer also tells the server's time
         webhooks = [str(record["id"]) async for page in pages for record in page.records if record.get("id")]
+        await self.posts(full=full)
         await self.deliveries(webhooks, since, full=full or self.due("deliveries"))
         self._state["synced_at"] = self._client.now()
         self._store.save(self._state)
@@ -198,7 +198,7 @@ class Sync:
     async def posts(self, *, full: bool) -> None:
         """Read posts that are new or open, or all of them."""
         full, begun = full or self.due("posts"), self._client.now()
-        await self._new_posts(None if full else self._reach("posts"))
+        await self._new_posts(full=full)
         await self._open_posts(full=full)
         self._note_pass("posts", begun, full=full)
 
@@ -217,11 +217,6 @@ class Sync:
         last, check_at = self._state["read_at"].get(kind), self._state["check_at"].get(kind)
         return last is None or check_at is None or not last - LATE <= self._client.now() < check_at
 
-    def _reach(self, kind: str) -> datetime | None:
-        """The instant below which earlier passes have seen everything, unless it came late; None before the first pass."""
-        last = self._state["read_at"].get(kind)
-        return None if last is None else min(last, self._client.now()) - LATE
-
     def _met(self, kind: str, records: Sequence[Mapping[str, Any]], low: datetime) -> bool:
         """Whether a page of a list, newest first, has passed an instant and holds nothing that is not on disk."""
         frame = build(kind, records)
@@ -237,13 +232,13 @@ class Sync:
         known = read(kind, self._store.files(kind).values(), [key], there)[key].to_pylist()
         return frame[key].notna() & ~frame[key].isin(known)
 
-    def _count_late(self, kind: str, frame: pd.DataFrame) -> None:
-        """Count, by day, records that a check finds and earlier passes should have seen."""
-        low = self._reach(kind)
-        late = frame[frame["created_at"] < low] if low is not None else frame.head(0)
-        if not late.empty:
-            late = late[self._unknown(kind, late)]
-        self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
+    def _count_late(self, kind: str, frame: pd.DataFrame, seen: Sequence[Span]) -> None:
+        """Count, by day, records that are not on disk although earlier passes have read these spans."""
+        for low, high in seen:
+            there = frame[frame["created_at"].between(low, high, inclusive="left")]
+            if not there.empty:
+                late = there[self._unknown(kind, there)]
+                self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
 
     def _note_pass(self, kind: str, begun: datetime, *, full: bool) -> None:
         """Record the start of a completed pass; of a check also when the next one is due, and warn of late records."""
@@ -263,26 +258,28 @@ class Sync:
 
     # Posts.
 
-    async def _new_posts(self, low: datetime | None) -> None:
-        """Read the list of all posts from its head back to what is on disk, or to its end."""
+    async def _new_posts(self, *, full: bool) -> None:
+        """Read the list of all posts from its head back to what is on disk and older than the last pass, or to its end."""
+        last = self._state["read_at"].get("posts")
+        low = None if full or last is None else min(last, self._client.now()) - LATE
+        seen = [(BEGINNING, last - LATE)] if full and last is not None else []
         columns = Columns("posts")
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
             if low is not None and self._met("posts", page.records, low):
                 break
             if len(columns) >= BLOCK:
-                await self._take_posts(columns, check=low is None)
+                await self._take_posts(columns, seen=seen)
                 columns = Columns("posts")
-        await self._take_posts(columns, check=low is None)
+        await self._take_posts(columns, seen=seen)
 
-    async def _take_posts(self, columns: Columns, *, listed: bool = True, check: bool = False) -> None:
+    async def _take_posts(self, columns: Columns, *, listed: bool = True, seen: Sequence[Span] = ()) -> None:
         """Write posts and their targets."""
         posts = columns.frame()
         posts = posts[posts["post_id"].notna()].drop_duplicates("post_id", keep="last")  # as it was read last
         if posts.empty:
             return
-        if check:
-            self._count_late("posts", posts)
+        self._count_late("posts", posts, seen)
         if listed:
             fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
             self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
@@ -349,10 +346,11 @@ class Sync:
     async def _new_deliveries(self, webhook: str, since: datetime, *, full: bool) -> None:
         """Read the gaps in what has been read of a webhook's history, the latest first; a block is noted as read when it is on disk."""
         now = self._client.now()
-        cut = since if full else now - LATE
+        before, cut = self._state["deliveries"].get(webhook, []), since if full else now - LATE
+        seen = before if full else []
         self._keep_spans(
             webhook,
-            [(first, min(last, cut)) for first, last in self._state["deliveries"].get(webhook, ()) if first < cut],
+            [(first, min(last, cut)) for first, last in before if first < cut],
         )
         for low, high in gaps(self._state["deliveries"][webhook], since, now):
             end, until = (now - LATE, None) if high == now else (high, high)
@@ -366,10 +364,10 @@ class Sync:
                 if self._met("deliveries", page.records, low) if below else oldest is not None and oldest < low:
                     break  # else a server that does not know the filter
                 if len(columns) >= BLOCK and oldest is not None:
-                    await self._take_deliveries(columns, check=full)
+                    await self._take_deliveries(columns, seen)
                     columns = Columns("deliveries")
                     self._note_read(webhook, (oldest + timedelta(seconds=1), end))
-            await self._take_deliveries(columns, check=full)
+            await self._take_deliveries(columns, seen)
             self._note_read(webhook, (low, end))
 
     def _note_read(self, webhook: str, span: Span) -> None:
@@ -381,12 +379,11 @@ class Sync:
         """Record the read spans of a webhook's history."""
         self._state["deliveries"][webhook] = list(spans)
 
-    async def _take_deliveries(self, columns: Columns, *, check: bool = False) -> None:
+    async def _take_deliveries(self, columns: Columns, seen: Sequence[Span] = ()) -> None:
         """Write deliveries."""
         frame = columns.frame()
         frame = frame[frame["delivery_id"].notna()].drop_duplicates("delivery_id")
-        if check:
-            self._count_late("deliveries", frame)
+        self._count_late("deliveries", frame, seen)
         self._fetched["deliveries"] += len(frame)
         self.read["deliveries"].update(frame["delivery_id"])
         if not frame.empty:
