@@ -107,8 +107,10 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
             raise ConfigError(f"query= takes one statement, not {len(statements)}")
         if not _only_reads(statements[0]):
             raise ConfigError("query= takes a SELECT or EXPLAIN; nothing else is run")
-        return connection.sql(statements[0], params=parameters).to_arrow_table()
-    except duckdb.Error as error:
+        answer = connection.sql(statements[0], params=parameters).to_arrow_table()
+        answer.validate(full=True)  # texts of a damaged file may be none
+        return answer
+    except (duckdb.Error, pa.ArrowException) as error:
         raise ConfigError(f"DuckDB can't run the query. {error}") from error
 
 

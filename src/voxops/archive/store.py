@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import reduce
 from itertools import chain
 from os import PathLike
@@ -115,8 +115,15 @@ def dataset(kind: str, files: Collection[Path]) -> Any:
 def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
     """Rows and columns of files of one table; a ConfigError names a damaged file."""
     try:
-        return dataset(kind, files).to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
-    except (pa.ArrowInvalid, OSError) as error:
+        found = dataset(kind, files)
+        for part in found.get_fragments(wanted) if files else ():
+            rows, size = part.metadata.num_rows, Path(part.path).stat().st_size
+            if rows > size:  # repeated values take no room, but each row has an id
+                raise pa.ArrowInvalid(f"{part.path} claims {rows:,} rows in {size:,} bytes")
+        table = found.to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
+        table.validate(full=True)  # texts may be none
+        return table
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(
             f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
         ) from error
@@ -223,6 +230,15 @@ class BusyError(ConfigError):
     again_later = True
 
 
+def _is_day(folder: Path) -> bool:
+    """Whether a folder is one of the archive's days."""
+    found = _DAY.fullmatch(folder.name)
+    try:
+        return found is not None and (found[1] == UNKNOWN_DAY or bool(date.fromisoformat(found[1])))
+    except ValueError:  # such as the 30th of February
+        return False
+
+
 def day_of(time: datetime) -> str:
     """Return the day of a time, with four digits of the year also before 1000, so that names sort by day."""
     return time.date().isoformat()
@@ -292,7 +308,7 @@ class Store:
             begun = (
                 path.name in SCHEMA
                 and path.is_dir()
-                and all(_DAY.fullmatch(day.name) or day.name in _LITTER for day in path.iterdir())
+                and all(_is_day(day) or day.name in _LITTER for day in path.iterdir())
             )
             if not begun and path.name not in ours:
                 raise ConfigError(
@@ -301,8 +317,7 @@ class Store:
 
     def _days(self) -> list[Path]:
         """Return the folders of days of all tables."""
-        found = (folder for kind in SCHEMA for folder in (self.root / kind).glob("day=*"))
-        return [folder for folder in found if _DAY.fullmatch(folder.name)]
+        return [folder for kind in SCHEMA for folder in (self.root / kind).glob("day=*") if _is_day(folder)]
 
     def _refuse_links(self) -> None:
         """Raise a ConfigError for a link in the place of the archive's own files, through which others would be written."""
@@ -357,7 +372,7 @@ class Store:
         if kind not in SCHEMA:
             raise ConfigError(f"kind={kind!r}; an archive has {', '.join(SCHEMA)}")
         found = (self.root / kind).glob(f"day=*/{_PART}")
-        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
+        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found if _is_day(path.parent)))
 
     def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
         """Merge records, which replace those with the same id; return how many files changed.
