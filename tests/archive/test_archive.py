@@ -155,7 +155,9 @@ def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(
     posts = archive.posts()
     still_open = ~posts["status"].isin(["published", "cancelled"])
     assert second.posts <= 100 + still_open.sum()  # a page, and what may change
-    assert second.deliveries <= (~archive.deliveries(since="8D")["success"]).sum()
+    recent = archive.deliveries(since="8D")
+    late = recent["created_at"] >= recent["created_at"].max() - sync.LATE
+    assert second.deliveries <= (~recent["success"] | late).sum()
 
 
 def test_changes_of_old_records_are_found(archive: Archive, ws: vx.Workspace, sandbox: Sandbox) -> None:
@@ -621,7 +623,7 @@ def test_small_files_that_are_damaged_are_named_with_what_to_do(archive: Archive
     with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it \(it has no data\), and sync again"):
         archive.sync()
     lock.unlink()
-    assert archive.sync().posts == 500
+    assert archive.sync().files == 0
     for text in ('{"version": 1}', '{"version": 1, "posts": [], "deliveries": {}}'):
         state.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):

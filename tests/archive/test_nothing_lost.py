@@ -141,15 +141,13 @@ def test_a_clock_that_was_set_back_loses_nothing(
     assert missing(archive, ws) == NOTHING
 
 
-def test_records_that_come_late_between_known_ones_are_met_by_their_ids(
+def test_posts_that_come_late_between_known_ones_are_met_by_their_ids(
     archive: Archive, ws: vx.Workspace, sandbox: Sandbox
 ) -> None:
     """By hours, while the pages on the way down hold something new."""
     posts(sandbox, 60, apart=5 * MINUTE)
-    deliveries(sandbox, 60, apart=5 * MINUTE)
     archive.sync()
     posts(sandbox, 60, later=-MINUTE, apart=5 * MINUTE)
-    deliveries(sandbox, 60, later=-MINUTE, apart=5 * MINUTE)
     archive.sync()
     assert missing(archive, ws) == NOTHING
 

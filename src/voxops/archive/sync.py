@@ -1,8 +1,8 @@
 """Update an archive: read new records and *open* ones, which may have changed; the rest is *settled*.
 
-A list is read from its head back to records that are on disk and older than the last pass: a record's own time alone proves nothing,
-since clocks are set back and ahead. Records that come in deeper, such as imported posts with old dates, are found by a check: once a
-week the lists are read to their ends.
+Posts are read from the head of their list back to a page that is on disk and older than the last pass, less `LATE`; deliveries back to
+that instant. A record's own time is no mark of how far was read, since clocks are set back and ahead. Records that come in deeper, such
+as imported posts with old dates, are found by a check: once a week the lists are read to their ends.
 """
 
 from __future__ import annotations
@@ -217,12 +217,12 @@ class Sync:
         last, check_at = self._state["read_at"].get(kind), self._state["check_at"].get(kind)
         return last is None or check_at is None or not last - LATE <= self._client.now() < check_at
 
-    def _met(self, kind: str, records: Sequence[Mapping[str, Any]], low: datetime) -> bool:
-        """Whether a page of a list, newest first, has passed an instant and holds nothing that is not on disk."""
-        frame = build(kind, records)
+    def _met(self, records: Sequence[Mapping[str, Any]], low: datetime) -> bool:
+        """Whether a page of posts, newest first, has passed an instant and holds nothing that is not on disk."""
+        frame = build("posts", records)
         times = frame["created_at"].dropna()
         passed = len(times) > 0 and times.iloc[-1] < low and times.iloc[-1] <= times.iloc[0]
-        return passed and not self._unknown(kind, frame).any()
+        return passed and not self._unknown("posts", frame).any()
 
     def _unknown(self, kind: str, frame: pd.DataFrame) -> pd.Series[bool]:
         """Which records are not on disk."""
@@ -266,7 +266,7 @@ class Sync:
         columns = Columns("posts")
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
-            if low is not None and self._met("posts", page.records, low):
+            if low is not None and self._met(page.records, low):
                 break
             if len(columns) >= BLOCK:
                 await self._take_posts(columns, seen=seen)
@@ -355,14 +355,12 @@ class Sync:
         for low, high in gaps(self._state["deliveries"][webhook], since, now):
             end, until = (now - LATE, None) if high == now else (high, high)
             columns = Columns("deliveries")
-            below = low > since  # was read before, and is met by ids
-            first = None if below or low == BEGINNING else low
-            pages = self._client.webhooks.deliveries(webhook, since=first, until=until)
-            async for page in pages if below else prefetch(pages):
+            first = None if low == BEGINNING else low
+            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=until)):
                 columns.extend(page.records, webhookId=webhook)
                 oldest = min(_created(page.records), default=None)
-                if self._met("deliveries", page.records, low) if below else oldest is not None and oldest < low:
-                    break  # else a server that does not know the filter
+                if oldest is not None and oldest < low:  # a server that does not know the filter
+                    break
                 if len(columns) >= BLOCK and oldest is not None:
                     await self._take_deliveries(columns, seen)
                     columns = Columns("deliveries")
