@@ -225,10 +225,9 @@ class Sync:
         return passed and not self._unknown("posts", frame).any()
 
     def _unknown(self, kind: str, frame: pd.DataFrame) -> pd.Series[bool]:
-        """Which records are not on disk."""
+        """Which records, of which at least one shows its time, are not on disk."""
         key, times = ORDER[kind][0], frame["created_at"]
-        span = (None, None) if times.isna().all() else (times.min(), times.max() + timedelta(microseconds=1))
-        there = isin(key, list(frame[key].dropna())) & created(*span)
+        there = isin(key, list(frame[key].dropna())) & created(times.min(), times.max() + timedelta(microseconds=1))
         known = read(kind, self._store.files(kind).values(), [key], there)[key].to_pylist()
         return frame[key].notna() & ~frame[key].isin(known)
 
@@ -294,7 +293,7 @@ class Sync:
         self._files += await asyncio.to_thread(self._store.merge, {"posts": posts, "targets": expanded})
 
     async def _open_posts(self, *, full: bool) -> None:
-        """Reread posts that may have changed: the lists of what waits, as a whole, and then the others; after a full pass, those in no list."""
+        """Reread posts that may have changed, from the lists of what waits and of old statuses; after a full pass, those in no list."""
         archived = archived_posts(self._store)
         wanted = (archived["status"] != "deleted") if full else open_posts(archived, self._last("posts"), self._acted)
         archived = archived[wanted & ~archived["post_id"].isin(list(self.read["posts"]))]
@@ -347,12 +346,9 @@ class Sync:
         """Read the gaps in what has been read of a webhook's history, the latest first; a block is noted as read when it is on disk."""
         now = self._client.now()
         before, cut = self._state["deliveries"].get(webhook, []), since if full else now - LATE
-        seen = before if full else []
-        self._keep_spans(
-            webhook,
-            [(first, min(last, cut)) for first, last in before if first < cut],
-        )
-        for low, high in gaps(self._state["deliveries"][webhook], since, now):
+        seen, spans = before if full else [], [(first, min(last, cut)) for first, last in before if first < cut]
+        self._state["deliveries"][webhook] = spans
+        for low, high in gaps(spans, since, now):
             end, until = (now - LATE, None) if high == now else (high, high)
             columns = Columns("deliveries")
             first = None if low == BEGINNING else low
@@ -370,12 +366,8 @@ class Sync:
 
     def _note_read(self, webhook: str, span: Span) -> None:
         """Record what was read and written."""
-        self._keep_spans(webhook, covered([*self._state["deliveries"].get(webhook, ()), span]))
+        self._state["deliveries"][webhook] = covered([*self._state["deliveries"][webhook], span])
         self._store.save(self._state)
-
-    def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
-        """Record the read spans of a webhook's history."""
-        self._state["deliveries"][webhook] = list(spans)
 
     async def _take_deliveries(self, columns: Columns, seen: Sequence[Span] = ()) -> None:
         """Write deliveries."""
