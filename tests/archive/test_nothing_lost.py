@@ -230,6 +230,7 @@ def test_what_can_still_be_withdrawn_changed_or_retried_is_listed_anew(
         pd.testing.assert_frame_equal(found, plain.posts(status=status))
         if status not in ("failed", "partial"):
             assert set(imported) <= set(ws.posts()["post_id"]), "of all posts, what waits is listed anew, too"
+        pd.testing.assert_frame_equal(ws.posts(limit=2000), plain.posts(limit=2000))
 
 
 # Random histories: the frames of a workspace with an archive against those of one without.

@@ -501,11 +501,11 @@ class Loads:
     def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """Return posts with one of these statuses that need no reread, and the instant from which on all do; None for all.
 
-        A status that is not final is listed anew, archive or not: its posts may still be withdrawn, changed or retried.
+        Other statuses than final ones are listed anew, archive or not: their posts may still be withdrawn, changed or retried.
         """
         state = self.state()
         last = last_read(state, "posts")
-        if last is not None and {*statuses} <= {*FINAL}:
+        if last is not None and statuses and {*statuses} <= {*FINAL}:
             archived = archived_posts(self._store)
             opened = archived[open_posts(archived, last, self._acted_on(state))]["created_at"]
             if not opened.isna().any():  # else its place in the list is unknown
