@@ -22,7 +22,7 @@ from voxburst_sandbox.store import Delivery, Post, identifier
 from voxops.archive import Archive
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
-PAGE, FEW = 5, 3  # records per page
+PAGE, FEW = 5, 2  # records per page
 LATE = 65 * MINUTE  # how far below its last pass a sync looks
 
 
@@ -185,6 +185,21 @@ def test_a_sync_checks_once_a_week_and_after_a_find_the_next_day(
     sandbox.advance(1.1 * DAY)
     with pytest.warns(UserWarning, match="had not seen"):
         assert archive.sync().late == 1
+
+
+def test_a_short_list_is_read_as_a_whole_every_time(ws: vx.Workspace, tmp_path: Path, sandbox: Sandbox) -> None:
+    """It costs no more than the lists of what waits."""
+    sandbox.reset(empty=True)
+    posts(sandbox, 5 * PAGE)
+    archive = ws.archive(tmp_path / "few")
+    archive.sync()
+    posts(sandbox, 1, later=-90 * DAY)
+    before = len(sandbox.requests())
+    with pytest.warns(UserWarning, match="added 1 posts"):
+        archive.sync()
+    lists = [each["path"] for each in sandbox.requests()[before:]].count("/v1/posts")
+    assert lists == 6
+    assert missing(archive, ws) == NOTHING
 
 
 def test_a_clock_that_went_back_behind_the_last_sync_is_reason_for_a_check(

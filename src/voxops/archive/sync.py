@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from voxops._support.safe import many
 from voxops.api.limits import PAGE_RECORDS
-from voxops.archive.store import BEGINNING, ORDER, BusyError, Span, State, Store, created, dataset, isin, read
+from voxops.archive.store import BEGINNING, ORDER, BusyError, Span, State, Store, created, isin, read
 from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.arrow import to_frame
@@ -197,7 +197,9 @@ class Sync:
 
     async def posts(self, *, full: bool) -> None:
         """Read posts that are new or open, or all of them."""
-        full, begun = full or self.due("posts"), self._client.now()
+        known, begun = len(read("posts", self._store.files("posts").values(), ["post_id"])), self._client.now()
+        few = known <= len(WAITING) * PAGE_RECORDS  # to read all takes no more requests than the lists of what waits
+        full = full or few or self.due("posts")
         await self._new_posts(full=full)
         await self._open_posts(full=full)
         self._note_pass("posts", begun, full=full)
@@ -401,7 +403,7 @@ class Sync:
             return apart
         low, high = apart[0][0], apart[-1][1]
         inside = created(pd.Timestamp(low), pd.Timestamp(high)) & isin("webhook_id", [webhook])
-        count = dataset("deliveries", self._store.files("deliveries").values()).count_rows(filter=inside)
+        count = len(read("deliveries", self._store.files("deliveries").values(), ["delivery_id"], inside))
         return [(low, high)] if count / PAGE_RECORDS <= len(apart) else apart
 
     async def _find(
