@@ -42,7 +42,7 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
             # The query opens no file, attaches and loads nothing, and can't undo this (DuckDB's own locks).
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-        answer = _answer(connection, query, parameters)
+        answer = _answer(connection, query, parameters, [path for parts in files.values() for path in parts])
     if duplicate := duplicate_name(answer.column_names):
         raise ConfigError(
             f"two columns of the result are named {duplicate!r}; rename them in the query, such as posts.{duplicate} AS post_{duplicate}"
@@ -99,7 +99,7 @@ def as_literal(path: Path) -> str:
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
+def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any, files: Sequence[Path]) -> pa.Table:
     """Run a query, or raise DuckDB's error as a ConfigError."""
     try:
         statements = connection.extract_statements(query)
@@ -111,7 +111,9 @@ def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) 
         answer.validate(full=True)  # texts of a damaged file may be none
         return answer
     except (duckdb.Error, pa.ArrowException) as error:
-        raise ConfigError(f"DuckDB can't run the query. {error}") from error
+        damaged = any(str(path) in str(error) for path in files)
+        then = " Delete the damaged file, and call sync(full=True)" if damaged else ""
+        raise ConfigError(f"DuckDB can't run the query. {error}{then}") from error
 
 
 def _only_reads(statement: duckdb.Statement) -> bool:
