@@ -62,8 +62,8 @@ def connect(
         The file of keys and outcomes; default: a file in your data folder, named by host and workspace.
     archive : path, optional
         A folder from which ``ws.posts`` and ``ws.deliveries`` read settled records; open and new ones come from the API. The first full
-        load fills it. Edits of settled posts are visible only with ``refresh=True``; ``attrs["archive"]`` of a frame counts the rows of
-        each source.
+        load fills it. Edits of settled posts are visible only with ``refresh=True``, and after the weekly check, which reads
+        everything; ``attrs["archive"]`` of a frame counts the rows of each source.
     key_retention : str or timedelta
         How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta

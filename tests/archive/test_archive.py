@@ -133,7 +133,9 @@ def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(unfill
     posts = unfilled.posts()
     still_open = ~posts["status"].isin(["published", "cancelled"])
     assert second.posts <= 100 + still_open.sum()  # a page, and what may change
-    assert second.deliveries <= (~unfilled.deliveries(since="8D")["success"]).sum()
+    recent = unfilled.deliveries(since="8D")
+    late = recent["created_at"] >= recent["created_at"].max() - sync.LATE
+    assert second.deliveries <= (~recent["success"] | late).sum()
 
 
 def test_changes_of_old_records_are_found(archive, ws, sandbox):
@@ -194,7 +196,8 @@ def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path):
         archive = ws.archive(tmp_path / "history")
         archive.sync()
         shown = [[post("2026-03-05"), post("2025-01-01"), post("2026-03-04")], [post("2026-03-03"), post("2026-03-01")]]
-        archive.sync()
+        with pytest.warns(UserWarning, match="added 4 posts that earlier syncs had not seen"):  # as by today's date
+            archive.sync()
         same(archive.posts(), ws.posts(), "post_id")
 
 
@@ -574,7 +577,7 @@ def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):
     with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it \(it has no data\), and sync again"):
         archive.sync()
     lock.unlink()
-    assert archive.sync().posts == 500
+    assert archive.sync().files == 0
     for text in ('{"version": 1}', '{"version": 1, "posts": [], "deliveries": {}}'):
         state.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):

@@ -197,6 +197,6 @@ def test_a_damaged_file_is_named_and_what_to_do(ws):
     ws.deliveries()
     for kind in ("posts", "deliveries"):
         ws.archive().files(kind)[-1].write_bytes(b"not Parquet at all")
-    for load in (ws.posts, ws.deliveries, lambda: ws.posts(status="failed"), lambda: ws.deliveries(success=False)):
+    for load in (ws.posts, ws.deliveries, lambda: ws.posts(status="published"), lambda: ws.deliveries(success=False)):
         with pytest.raises(ConfigError, match="can't be read; delete it"):
             load()

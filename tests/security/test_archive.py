@@ -53,13 +53,14 @@ def test_what_a_killed_sync_left_aside_is_removed(tmp_path):
     assert not any(path.exists() for path in left)
 
 
-def test_nothing_is_removed_through_a_link(tmp_path):
+def test_nothing_is_removed_or_written_through_a_link(tmp_path):
     fill(tmp_path / "history")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "part-0.parquet.new").write_text("mine")
     (tmp_path / "history" / "posts" / "day=2026-01-01").symlink_to(elsewhere)
-    fill(tmp_path / "history")
+    with pytest.raises(ConfigError, match="follows none"):
+        fill(tmp_path / "history")
     assert (elsewhere / "part-0.parquet.new").read_text() == "mine"
 
 

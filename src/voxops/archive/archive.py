@@ -89,19 +89,23 @@ class Archive:
         return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
 
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
-        """Fetch new records and those that may still change.
+        """Fetch new records and those that may still change; once a week, everything.
+
+        Lists are read from their heads back to records that are on disk and older than 65 minutes before the last sync. Records that
+        came in deeper, such as imported posts with old dates, are found by the weekly check, which reads the lists to their ends: a
+        request for every 100 records. It warns of what it adds, and is then repeated after a day.
 
         Parameters
         ----------
         since : Timestamp, str or timedelta, optional
             Skip deliveries before it: an instant, or an offset such as ``"90D"``. Stored ones stay.
         full : bool
-            Reread everything, also settled records.
+            Reread everything, also settled records, as the weekly check does.
 
         Returns
         -------
         Synced
-            Counts of fetched records, requests and written files.
+            Counts of fetched records, requests, written files, and late records that a check added.
 
         Raises
         ------
@@ -295,8 +299,8 @@ class Archive:
         parameters : sequence or mapping, optional
             Values of ``?`` or ``$name`` in the query; never put values into its text.
         allow_file_access : bool
-            Let the query also read and write other files, attach databases and load extensions, with your own rights. Otherwise it
-            sees only the three tables, so that an untrusted query does no harm.
+            Let the query also open other files, with your own rights. Otherwise it sees only the three tables, so that an untrusted
+            query does no harm.
 
         Returns
         -------
@@ -307,7 +311,7 @@ class Archive:
         Raises
         ------
         ConfigError
-            If DuckDB can't run the query (with its error), it is more than one statement, two columns of the result have the same
+            If DuckDB can't run the query (with its error), it is not one SELECT or EXPLAIN, two columns of the result have the same
             name, or whole numbers are beyond int64.
         """
         files = {kind: list(self._files(kind).values()) for kind in SCHEMA}

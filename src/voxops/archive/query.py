@@ -25,31 +25,24 @@ from voxops.analysis.statistics import (
     rates,
     span_start,
 )
-from voxops.archive.store import SCHEMA, UNKNOWN_DAY
+from voxops.archive.store import SCHEMA, UNKNOWN_DAY, dataset
 from voxops.errors import ConfigError
 from voxops.frames.arrow import duplicate_name, to_frame
 
 
 def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, allow_file_access: bool) -> pd.DataFrame:
-    """Run one query over the tables, each of which is a view of its files."""
+    """Run one query over the tables, each of which is a dataset that reads its files: DuckDB itself opens none."""
     if not isinstance(query, str):
         raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
     with connected() as connection:
         connection.execute("SET python_enable_replacements = false")  # a frame of the caller is not a table
-        for kind, schema in SCHEMA.items():
-            if parts := files[kind]:
-                connection.execute(f"CREATE VIEW {kind} AS SELECT * FROM {source(connection, kind, parts, days=True)}")
-            else:
-                connection.register(kind, schema.append(pa.field("day", pa.string())).empty_table())
+        for kind in SCHEMA:
+            connection.register(kind, dataset(kind, files[kind]))
         if not allow_file_access:
-            # The query reads only these files, attaches and loads nothing, and can't undo this (DuckDB's own locks):
-            # by name for reading, as a pattern for the view's search.
-            paths = [path for parts in files.values() for path in parts]
-            allowed = ", ".join([*map(as_literal, paths), *map(as_pattern, paths)])
-            connection.execute(f"SET allowed_paths = [{allowed}]")
+            # The query opens no file, attaches and loads nothing, and can't undo this (DuckDB's own locks).
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-        answer = _answer(connection, query, parameters)
+        answer = _answer(connection, query, parameters, [path for parts in files.values() for path in parts])
     if duplicate := duplicate_name(answer.column_names):
         raise ConfigError(
             f"two columns of the result are named {duplicate!r}; rename them in the query, such as posts.{duplicate} AS post_{duplicate}"
@@ -57,17 +50,15 @@ def ask(files: Mapping[str, Sequence[Path]], query: str, parameters: Any, *, all
     return to_frame(pa.table({name: _narrowed(name, answer.column(name)) for name in answer.column_names}))
 
 
-def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path], *, days: bool = False) -> str:
+def source(connection: duckdb.DuckDBPyConnection, kind: str, files: Sequence[Path]) -> str:
     """Return files as a table for SQL with all columns of today's schema, also if another version wrote a file without some."""
     none = f"_no_{kind}"
     connection.register(none, SCHEMA[kind].empty_table())
     if not files:
         return none
     listed = ", ".join(map(as_pattern, files))
-    hive = "hive_partitioning = true, hive_types = {'day': VARCHAR}" if days else "hive_partitioning = false"
-    return (
-        f"(SELECT * FROM {none} UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, {hive}))"
-    )
+    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    return f"(SELECT * FROM {none} UNION ALL BY NAME SELECT * FROM {rows})"
 
 
 def _narrowed(name: str, column: Any) -> Any:
@@ -108,18 +99,28 @@ def as_literal(path: Path) -> str:
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -> pa.Table:
+def _answer(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any, files: Sequence[Path]) -> pa.Table:
     """Run a query, or raise DuckDB's error as a ConfigError."""
     try:
         statements = connection.extract_statements(query)
         if len(statements) != 1:
             raise ConfigError(f"query= takes one statement, not {len(statements)}")
-        answer = connection.sql(statements[0], params=parameters)
-        if answer is None:
-            raise ConfigError("the statement has no result; query= takes a SELECT")
-        return answer.to_arrow_table()
-    except duckdb.Error as error:
-        raise ConfigError(f"DuckDB can't run the query. {error}") from error
+        if not _only_reads(statements[0]):
+            raise ConfigError("query= takes a SELECT or EXPLAIN; nothing else is run")
+        answer = connection.sql(statements[0], params=parameters).to_arrow_table()
+        answer.validate(full=True)  # texts of a damaged file may be none
+        return answer
+    except (duckdb.Error, pa.ArrowException) as error:
+        damaged = any(str(path) in str(error) for path in files)
+        then = " Delete the damaged file, and call sync(full=True)" if damaged else ""
+        raise ConfigError(f"DuckDB can't run the query. {error}{then}") from error
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    try:
+        return statement.type.name in {"SELECT", "EXPLAIN"}
+    except ValueError:  # one that DuckDB knows and its Python binding does not, such as UPDATE EXTENSIONS
+        return False
 
 
 _STATE = """CASE WHEN success THEN 'succeeded'

@@ -8,11 +8,12 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import reduce
+from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict
 
 import msgspec
 import pandas as pd
@@ -114,8 +115,15 @@ def dataset(kind: str, files: Collection[Path]) -> Any:
 def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
     """Rows and columns of files of one table; a ConfigError names a damaged file."""
     try:
-        return dataset(kind, files).to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
-    except (pa.ArrowInvalid, OSError) as error:
+        found = dataset(kind, files)
+        for part in found.get_fragments(wanted) if files else ():
+            rows, size = part.metadata.num_rows, Path(part.path).stat().st_size
+            if rows > size:  # repeated values take no room, but each row has an id
+                raise pa.ArrowInvalid(f"{part.path} claims {rows:,} rows in {size:,} bytes")
+        table = found.to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
+        table.validate(full=True)  # texts may be none
+        return table
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(
             f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
         ) from error
@@ -185,9 +193,25 @@ def _scalar(when: pd.Timestamp) -> Any:
     return pa.scalar(when.to_pydatetime(), _TIME)
 
 
+BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Span = tuple[_Instant, _Instant]
+
+
+class State(TypedDict):
+    """How far everything was read: spans of each webhook's history, and of each kind when the last pass began and the next check is due."""
+
+    version: int
+    workspace: NotRequired[str]
+    deliveries: dict[str, list[Span]]
+    read_at: dict[str, _Instant]
+    check_at: dict[str, _Instant]
+    synced_at: NotRequired[_Instant]
+
+
 _VERSION = 1
 # The first names what a newer record replaces: all targets of a post go with it.
-_ORDER = {
+ORDER = {
     "posts": ["post_id"],
     "targets": ["post_id", "platform", "account_id", "target_id"],
     "deliveries": ["delivery_id"],
@@ -204,6 +228,15 @@ class BusyError(ConfigError):
     """Another process writes the archive."""
 
     again_later = True
+
+
+def _is_day(folder: Path) -> bool:
+    """Whether a folder is one of the archive's days."""
+    found = _DAY.fullmatch(folder.name)
+    try:
+        return found is not None and (found[1] == UNKNOWN_DAY or bool(date.fromisoformat(found[1])))
+    except ValueError:  # such as the 30th of February
+        return False
 
 
 def day_of(time: datetime) -> str:
@@ -235,6 +268,7 @@ class Store:
         try:
             make_folder(self.root, flush=True)
             self._refuse_foreign_files()
+            self._refuse_links()
             with suppress(FileExistsError):
                 create_file(self.root / _LOCK).close()
             # SQLite's lock is the operating system's on every platform, which releases it when the process ends.
@@ -274,23 +308,30 @@ class Store:
             begun = (
                 path.name in SCHEMA
                 and path.is_dir()
-                and all(_DAY.fullmatch(day.name) or day.name in _LITTER for day in path.iterdir())
+                and all(_is_day(day) or day.name in _LITTER for day in path.iterdir())
             )
             if not begun and path.name not in ours:
                 raise ConfigError(
                     f"{self.root} has other files, such as {path.name}, and is not an archive; choose a new or empty folder"
                 )
 
-    def _left_aside(self) -> Iterable[Path]:
-        """Return the temporary files of a killed write in the archive's own folders; links are not followed."""
-        yield self.root / (_STATE + _ASIDE)
-        for kind in SCHEMA:
-            if (self.root / kind).is_dir() and not (self.root / kind).is_symlink():
-                for folder in (self.root / kind).iterdir():
-                    if _DAY.fullmatch(folder.name) and not folder.is_symlink():
-                        yield folder / (_PART + _ASIDE)
+    def _days(self) -> list[Path]:
+        """Return the folders of days of all tables."""
+        return [folder for kind in SCHEMA for folder in (self.root / kind).glob("day=*") if _is_day(folder)]
 
-    def state(self) -> dict[str, Any]:
+    def _refuse_links(self) -> None:
+        """Raise a ConfigError for a link in the place of the archive's own files, through which others would be written."""
+        ours = [self.root / name for name in (*SCHEMA, _STATE, _LOCK)]
+        for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a link, and an archive follows none; put the file or folder itself there")
+
+    def _left_aside(self) -> Iterable[Path]:
+        """Return the temporary files of a killed write in the archive's own folders."""
+        yield self.root / (_STATE + _ASIDE)
+        yield from (folder / (_PART + _ASIDE) for folder in self._days())
+
+    def state(self) -> State:
         """Return the state, which records how far everything was read; empty for a new archive.
 
         Raises
@@ -300,22 +341,25 @@ class Store:
         """
         path = self.root / _STATE
         try:
-            state = msgspec.json.decode(path.read_bytes())
-            version = state["version"]
-            if version == _VERSION and not all(isinstance(state[kind], dict) for kind in ("posts", "deliveries")):
-                raise TypeError("its parts are not objects")
+            state = msgspec.json.decode(path.read_bytes(), type=State)
         except FileNotFoundError:
-            return {"version": _VERSION, "posts": {}, "deliveries": {}}
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            return {"version": _VERSION, "deliveries": {}, "read_at": {}, "check_at": {}}
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
-        if version != _VERSION:
-            raise ConfigError(f"{path} was written by another version of voxops: format {version}, not {_VERSION}")
-        return dict(state)
+        if state["version"] != _VERSION:
+            raise ConfigError(
+                f"{path} was written by another version of voxops: format {state['version']}, not {_VERSION}"
+            )
+        spans = chain.from_iterable(state["deliveries"].values())
+        instants = [*chain.from_iterable(spans), *state["read_at"].values(), *state["check_at"].values()]
+        if not all(BEGINNING <= each < _END for each in [*instants, *filter(None, [state.get("synced_at")])]):
+            raise ConfigError(f"{path} has times outside of its calendar; move it away and sync again")
+        return state
 
-    def save(self, state: Mapping[str, Any]) -> None:
+    def save(self, state: State) -> None:
         """Replace the state; the records that it counts as read must be on disk."""
         with _aside(self.root / _STATE) as file:
-            file.write(msgspec.json.format(msgspec.json.encode(dict(state))))
+            file.write(msgspec.json.format(msgspec.json.encode(state)))
         _rename(self.root / _STATE)
         flush_folder(self.root)
 
@@ -328,7 +372,7 @@ class Store:
         if kind not in SCHEMA:
             raise ConfigError(f"kind={kind!r}; an archive has {', '.join(SCHEMA)}")
         found = (self.root / kind).glob(f"day=*/{_PART}")
-        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found))
+        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found if _is_day(path.parent)))
 
     def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
         """Merge records, which replace those with the same id; return how many files changed.
@@ -344,7 +388,7 @@ class Store:
             parts = dict(iter(frame.groupby(days, sort=False)))
             if UNKNOWN_DAY in self.files(kind):  # a record that shows its time now leaves this file
                 parts.setdefault(UNKNOWN_DAY, frame.head(0))
-            ids = pa.array(frame[_ORDER[kind][0]], pa.string())
+            ids = pa.array(frame[ORDER[kind][0]], pa.string())
             for day, rows in parts.items():
                 path = self.root / kind / f"day={day}" / _PART
                 aside += self._merge_day(kind, path, to_table(kind, rows), ids)
@@ -359,9 +403,9 @@ class Store:
         merged, old = new, None
         if path.exists():
             old = read(kind, [path])
-            kept = old.filter(pc.invert(pc.is_in(old[_ORDER[kind][0]], value_set=ids)))
+            kept = old.filter(pc.invert(pc.is_in(old[ORDER[kind][0]], value_set=ids)))
             merged = pa.concat_tables([kept, new])
-        merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in _ORDER[kind])])
+        merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in ORDER[kind])])
         if old is not None and merged.equals(old):
             return []
         make_folder(path.parent)

@@ -1,13 +1,19 @@
-"""Update an archive: read new records and *open* ones, which may have changed; the rest is *settled*."""
+"""Update an archive: read new records and *open* ones, which may have changed; the rest is *settled*.
+
+Posts are read from the head of their list back to a page that is on disk and older than the last pass, less `LATE`; deliveries back to
+that instant. A record's own time is no mark of how far was read, since clocks are set back and ahead. Records that come in deeper, such
+as imported posts with old dates, are found by a check: once a week the lists are read to their ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
+import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,20 +21,16 @@ import pyarrow.compute as pc
 
 from voxops._support.safe import many
 from voxops.api.limits import PAGE_RECORDS
-from voxops.archive.store import BusyError, Store, created, dataset, isin, read
+from voxops.archive.store import BEGINNING, ORDER, BusyError, Span, State, Store, created, isin, read
 from voxops.client import prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.arrow import to_frame
 from voxops.frames.nested import Targets, TargetsArray, gather
-from voxops.frames.records import Columns, targets
+from voxops.frames.records import Columns, build, targets
 from voxops.frames.times import When, parse_times, window
-from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-
-
-Span = tuple[datetime, datetime]
 
 
 def covered(spans: Iterable[Span]) -> list[Span]:
@@ -68,28 +70,21 @@ def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
 ENDED = ("failed", "partial")
+# In the order in which posts move: a post that moves on between two reads is in the later list.
+WAITING = ("draft", "pending_approval", "approved", "scheduled", "pending", "publishing")
 REOPENED_WITHIN = timedelta(days=30)  # how long a failed post is open: somebody may retry it
 DELIVERED_WITHIN = timedelta(days=7)  # how long a failed delivery is open
 
 
-def last_read(state: Mapping[str, Any], kind: str) -> pd.Timestamp | None:
-    """When the last pass over these began, as the state keeps it."""
-    found = state.get("read_at", {}).get(kind)
+def last_read(state: State, kind: str) -> pd.Timestamp | None:
+    """When the last pass over these began."""
+    found = state["read_at"].get(kind)
     return None if found is None else pd.Timestamp(found)
 
 
-def latest(state: Mapping[str, Any]) -> datetime | None:
+def latest(state: State) -> datetime | None:
     """When anything was read last."""
-    times = [*state.get("read_at", {}).values(), *filter(None, [state.get("synced_at")])]
-    return max(map(datetime.fromisoformat, times), default=None)
-
-
-def spans_read(state: Mapping[str, Any], webhook: str) -> list[Span]:
-    """Return the recorded read spans of a webhook's history."""
-    return [
-        (datetime.fromisoformat(low), datetime.fromisoformat(high))
-        for low, high in state["deliveries"].get(webhook, [])
-    ]
+    return max([*state["read_at"].values(), *filter(None, [state.get("synced_at")])], default=None)
 
 
 def open_posts(archived: pd.DataFrame, last: pd.Timestamp, acted: Collection[str]) -> pd.Series[bool]:
@@ -100,36 +95,9 @@ def open_posts(archived: pd.DataFrame, last: pd.Timestamp, acted: Collection[str
     return ~status.isin(FINAL) & ~(status.isin(ENDED) & old) | mine
 
 
-def cheapest_reach(archived: pd.DataFrame, opened: pd.DataFrame, now: pd.Timestamp, page: int) -> pd.Timestamp | None:
-    """Return how far back to read the list of all posts for the fewest pages in all; None for new ones only.
-
-    Most open posts are still in the short list of their status. Those published since then are not: they are searched for in the
-    list of published posts, unless the list of all posts is read that far.
-    """
-    if opened.empty or opened["created_at"].isna().any():
-        return None
-    come = (opened["scheduled_for"] <= now) & ~opened["status"].isin(ENDED)
-    due = opened[come | opened["status"].isin(IN_FLIGHT_STATUSES)]
-
-    def pages(instant: pd.Timestamp) -> float:
-        return float((archived["created_at"] >= instant).sum()) / page
-
-    def lists(rest: pd.DataFrame) -> int:
-        return sum(math.ceil(count / page) for count in rest["status"].value_counts())
-
-    costs: dict[pd.Timestamp | None, float] = {None: lists(opened)}
-    if len(due):
-        costs[None] += min(len(due), pages(due["created_at"].min()))
-    for part in (due, opened):
-        if len(part):
-            instant = part["created_at"].min()
-            costs[instant] = pages(instant) + lists(opened[opened["created_at"] < instant])
-    return min(costs, key=lambda instant: costs[instant])
-
-
 def archived_posts(store: Store) -> pd.DataFrame:
     """Return ids, statuses and times of the archived posts."""
-    names = ("post_id", "status", "updated_at", "created_at", "scheduled_for")
+    names = ("post_id", "status", "updated_at", "created_at")
     return to_frame(read("posts", store.files("posts").values(), names))
 
 
@@ -144,8 +112,10 @@ def archived_deliveries(store: Store, last: pd.Timestamp, acted: Collection[str]
 
 
 BLOCK = 50_000  # records held before they are written
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-LATE = timedelta(minutes=5)  # how late after its created_at a record may appear in a list
+# How far below the last pass a record may come in: an hour by which a clock was wrong, and five minutes of lists that lag.
+LATE = timedelta(minutes=65)
+CHECK_AFTER = timedelta(days=7)  # when the lists are read to their ends again
+CHECK_SOONER = timedelta(days=1)  # the same after a check that found late records
 ONLY_SINGLE = ("target_id", "retry_count")  # fields of targets that lists may omit (assumed)
 NO_TARGETS = Targets.of(())
 SINGLES = 3  # up to this many posts are read one by one, without any list
@@ -164,17 +134,21 @@ class Synced:
         Files written; none if nothing has changed.
     requests : int
         Requests sent.
+    late : int
+        Records that a check added: created long before the last sync, which had not seen them.
     """
 
     posts: int
     deliveries: int
     files: int
     requests: int
+    late: int = 0
 
     def __str__(self) -> str:
         return (
             f"{many(self.posts, 'post')} and {many(self.deliveries, 'delivery', 'deliveries')} fetched by "
             f"{many(self.requests, 'request')}; {many(self.files, 'file')} written"
+            + (f"; {many(self.late, 'late record')} added" if self.late else "")
         )
 
 
@@ -187,7 +161,7 @@ class Sync:
         The target, locked by the caller.
     client : AsyncClient
         The source.
-    state : dict
+    state : State
         The record of earlier reads, updated and saved with every block.
     acted : collection of str
         Ids of posts and deliveries acted on after the last read.
@@ -198,90 +172,115 @@ class Sync:
         Table -> ids of the records that came from the API.
     """
 
-    def __init__(self, store: Store, client: AsyncClient, state: dict[str, Any], acted: Collection[str]) -> None:
+    def __init__(self, store: Store, client: AsyncClient, state: State, acted: Collection[str]) -> None:
         self._store = store
         self._client = client
         self._state = state
         self._acted = acted
         self._fetched = {"posts": 0, "deliveries": 0}
         self._files = 0
+        self._late = 0
+        self._late_days: Counter[str] = Counter()  # of the check that is being made
         self._shown: set[str] = set()  # the fields of ONLY_SINGLE that this API's lists have
         self.read: dict[str, set[str]] = {"posts": set(), "deliveries": set()}
 
     async def run(self, since: datetime | None, *, full: bool) -> Synced:
         """Read new and open records; `since` skips deliveries before it, `full` rereads settled records."""
         before = self._client.requests
-        await self.posts(full=full)
-        pages = self._client.webhooks.list()
+        pages = self._client.webhooks.list()  # whose answer also tells the server's time
         webhooks = [str(record["id"]) async for page in pages for record in page.records if record.get("id")]
-        await self.deliveries(webhooks, since, full=full)
-        self._state["synced_at"] = self._client.now().isoformat()
+        await self.posts(full=full)
+        await self.deliveries(webhooks, since, full=full or self.due("deliveries"))
+        self._state["synced_at"] = self._client.now()
         self._store.save(self._state)
-        return Synced(**self._fetched, files=self._files, requests=self._client.requests - before)
+        return Synced(**self._fetched, files=self._files, requests=self._client.requests - before, late=self._late)
 
     async def posts(self, *, full: bool) -> None:
         """Read posts that are new or open, or all of them."""
-        if full:
-            self._state["posts"] = {}
-        begun = self._client.now()
-        await self._new_posts(self._reach())
+        known, begun = len(read("posts", self._store.files("posts").values(), ["post_id"])), self._client.now()
+        few = known <= len(WAITING) * PAGE_RECORDS  # to read all takes no more requests than the lists of what waits
+        full = full or few or self.due("posts")
+        await self._new_posts(full=full)
         await self._open_posts(full=full)
-        self._note_pass("posts", begun)
+        self._note_pass("posts", begun, full=full)
 
-    async def deliveries(self, webhooks: Sequence[str], since: datetime | None, *, full: bool) -> None:
-        """Read deliveries of these webhooks that are new or open, or all since an instant."""
-        low = since or BEGINNING
-        for webhook in webhooks if full else ():
-            read = spans_read(self._state, webhook)
-            self._keep_spans(webhook, [(first, min(last, low)) for first, last in read if first < low])
+    async def deliveries(
+        self, webhooks: Sequence[str], since: datetime | None, *, full: bool, check: bool = True
+    ) -> None:
+        """Read deliveries of these webhooks that are new or open, or all since an instant, which counts as a `check` or not."""
         begun = self._client.now()
         for webhook in webhooks:
-            await self._new_deliveries(webhook, low)
+            await self._new_deliveries(webhook, since or BEGINNING, full=full)
         await self._open_deliveries(webhooks)
-        self._note_pass("deliveries", begun)
+        self._note_pass("deliveries", begun, full=full and check)
 
-    def _note_pass(self, kind: str, begun: datetime) -> None:
-        """Record the start of a completed pass."""
-        self._state.setdefault("read_at", {})[kind] = begun.isoformat()
+    def due(self, kind: str) -> bool:
+        """Whether these must be checked: for the first time, after a week, or since the server's clock went back far."""
+        last, check_at = self._state["read_at"].get(kind), self._state["check_at"].get(kind)
+        return last is None or check_at is None or not last - LATE <= self._client.now() < check_at
+
+    def _met(self, records: Sequence[Mapping[str, Any]], low: datetime) -> bool:
+        """Whether a page of posts, newest first, has passed an instant and holds nothing that is not on disk."""
+        frame = build("posts", records)
+        times = frame["created_at"].dropna()
+        passed = len(times) > 0 and times.iloc[-1] < low and times.iloc[-1] <= times.iloc[0]
+        return passed and not self._unknown("posts", frame).any()
+
+    def _unknown(self, kind: str, frame: pd.DataFrame) -> pd.Series[bool]:
+        """Which records, of which at least one shows its time, are not on disk."""
+        key, times = ORDER[kind][0], frame["created_at"]
+        there = isin(key, list(frame[key].dropna())) & created(times.min(), times.max() + timedelta(microseconds=1))
+        known = read(kind, self._store.files(kind).values(), [key], there)[key].to_pylist()
+        return frame[key].notna() & ~frame[key].isin(known)
+
+    def _count_late(self, kind: str, frame: pd.DataFrame, seen: Sequence[Span]) -> None:
+        """Count, by day, records that are not on disk although earlier passes have read these spans."""
+        for low, high in seen:
+            there = frame[frame["created_at"].between(low, high, inclusive="left")]
+            if not there.empty:
+                late = there[self._unknown(kind, there)]
+                self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
+
+    def _note_pass(self, kind: str, begun: datetime, *, full: bool) -> None:
+        """Record the start of a completed pass; of a check also when the next one is due, and warn of late records."""
+        self._state["read_at"][kind] = begun
+        if full:
+            days, self._late_days = self._late_days, Counter()
+            self._late += days.total()
+            self._state["check_at"][kind] = begun + (CHECK_SOONER if days else CHECK_AFTER)
+            if days:
+                said = ", ".join(f"{count:,} of {day}" for day, count in sorted(days.items())[-5:])
+                warnings.warn(
+                    f"the check of the archive added {days.total():,} {kind} that earlier syncs had not seen: {said}"
+                    + (" and of earlier days" if len(days) > 5 else ""),
+                    stacklevel=2,
+                )
         self._store.save(self._state)
 
     # Posts.
 
-    def _reach(self) -> datetime:
-        """Return how far back to read the list of all posts: to the new ones, or further if that saves other lists."""
-        known = self._state["posts"].get("newest")
-        if known is None:
-            return BEGINNING
-        new = datetime.fromisoformat(known) - LATE
-        archived = archived_posts(self._store)
-        opened = archived[open_posts(archived, self._last("posts"), self._acted)]
-        further = cheapest_reach(archived, opened, pd.Timestamp(self._client.now()), PAGE_RECORDS)
-        return new if further is None else min(new, further.to_pydatetime())
-
-    async def _new_posts(self, until: datetime) -> None:
-        """Read the list of all posts from its head to an instant."""
-        newest = self._state["posts"].get("newest")
+    async def _new_posts(self, *, full: bool) -> None:
+        """Read the list of all posts from its head back to what is on disk and older than the last pass, or to its end."""
+        last = self._state["read_at"].get("posts")
+        low = None if full or last is None else min(last, self._client.now()) - LATE
+        seen = [(BEGINNING, last - LATE)] if full and last is not None else []
         columns = Columns("posts")
         async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
             columns.extend(page.records)
-            created = _created(page.records)
-            newest = max(filter(None, (newest, *(when.isoformat() for when in created))), default=None)
-            if len(columns) >= BLOCK:
-                await self._take_posts(columns)
-                columns = Columns("posts")
-            # A record out of order, such as an imported one, does not end the new ones.
-            if created and created[-1] < until and created == sorted(created, reverse=True):
+            if low is not None and self._met(page.records, low):
                 break
-        await self._take_posts(columns)
-        if newest is not None:
-            self._state["posts"]["newest"] = newest
+            if len(columns) >= BLOCK:
+                await self._take_posts(columns, seen=seen)
+                columns = Columns("posts")
+        await self._take_posts(columns, seen=seen)
 
-    async def _take_posts(self, columns: Columns, *, listed: bool = True) -> None:
+    async def _take_posts(self, columns: Columns, *, listed: bool = True, seen: Sequence[Span] = ()) -> None:
         """Write posts and their targets."""
         posts = columns.frame()
-        posts = posts[posts["post_id"].notna()].drop_duplicates("post_id")
+        posts = posts[posts["post_id"].notna()].drop_duplicates("post_id", keep="last")  # as it was read last
         if posts.empty:
             return
+        self._count_late("posts", posts, seen)
         if listed:
             fields = gather([cell or NO_TARGETS for cell in posts["targets"]])
             self._shown |= {name for name in ONLY_SINGLE if any(value is not None for value in fields[name])}
@@ -296,15 +295,16 @@ class Sync:
         self._files += await asyncio.to_thread(self._store.merge, {"posts": posts, "targets": expanded})
 
     async def _open_posts(self, *, full: bool) -> None:
-        """Reread posts that may have changed, from the lists of their old statuses; after a full pass, those in no list."""
+        """Reread posts that may have changed, from the lists of what waits and of old statuses; after a full pass, those in no list."""
         archived = archived_posts(self._store)
         wanted = (archived["status"] != "deleted") if full else open_posts(archived, self._last("posts"), self._acted)
         archived = archived[wanted & ~archived["post_id"].isin(list(self.read["posts"]))]
         left, columns = set(archived["post_id"]), Columns("posts")
         oldest = archived["created_at"].min()
-        for word in [] if full else [*archived["status"].dropna().unique(), "published"]:
-            if len(left) > SINGLES or word != "published":
-                await self._from_list(str(word), left, oldest, columns)
+        others = [str(word) for word in archived["status"].dropna().unique() if word not in WAITING]
+        for word in () if full else [*WAITING, *others, "published"]:
+            if word in WAITING or (left and (len(left) > SINGLES or word != "published")):
+                await self._from_list(word, left, oldest, columns)
         await self._take_posts(columns)
         gone, columns = [], Columns("posts")
         for post_id in sorted(left):
@@ -318,15 +318,16 @@ class Sync:
         await self._note_deleted(gone)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
-        """Read posts from one list while a page costs less than one request for each remaining post."""
+        """Read a list of what waits as a whole; of others while a page costs less than one request for each remaining post."""
         fruitless = 0
         async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
-            hits = [record for record in page.records if record.get("id") in left]
-            columns.extend(hits)
-            left -= {record["id"] for record in hits}
-            fruitless = 0 if hits else fruitless + 1
+            columns.extend(page.records)
+            before = len(left)
+            left -= {record.get("id") for record in page.records}
+            fruitless = 0 if len(left) < before else fruitless + 1
             created = min(_created(page.records), default=None)
-            if not left or fruitless >= len(left) or (created is not None and created < oldest):
+            passed = created is not None and created < oldest
+            if status not in WAITING and (not left or fruitless >= len(left) or passed):
                 return
 
     async def _note_deleted(self, gone: Collection[str]) -> None:
@@ -343,10 +344,13 @@ class Sync:
 
     # Deliveries.
 
-    async def _new_deliveries(self, webhook: str, since: datetime) -> None:
+    async def _new_deliveries(self, webhook: str, since: datetime, *, full: bool) -> None:
         """Read the gaps in what has been read of a webhook's history, the latest first; a block is noted as read when it is on disk."""
         now = self._client.now()
-        for low, high in gaps(spans_read(self._state, webhook), since, now):
+        before, cut = self._state["deliveries"].get(webhook, []), since if full else now - LATE
+        seen, spans = before if full else [], [(first, min(last, cut)) for first, last in before if first < cut]
+        self._state["deliveries"][webhook] = spans
+        for low, high in gaps(spans, since, now):
             end, until = (now - LATE, None) if high == now else (high, high)
             columns = Columns("deliveries")
             first = None if low == BEGINNING else low
@@ -356,25 +360,22 @@ class Sync:
                 if oldest is not None and oldest < low:  # a server that does not know the filter
                     break
                 if len(columns) >= BLOCK and oldest is not None:
-                    await self._take_deliveries(columns)
+                    await self._take_deliveries(columns, seen)
                     columns = Columns("deliveries")
                     self._note_read(webhook, (oldest + timedelta(seconds=1), end))
-            await self._take_deliveries(columns)
+            await self._take_deliveries(columns, seen)
             self._note_read(webhook, (low, end))
 
     def _note_read(self, webhook: str, span: Span) -> None:
         """Record what was read and written."""
-        self._keep_spans(webhook, covered([*spans_read(self._state, webhook), span]))
+        self._state["deliveries"][webhook] = covered([*self._state["deliveries"][webhook], span])
         self._store.save(self._state)
 
-    def _keep_spans(self, webhook: str, spans: Sequence[Span]) -> None:
-        """Record the read spans of a webhook's history."""
-        self._state["deliveries"][webhook] = [[low.isoformat(), high.isoformat()] for low, high in spans]
-
-    async def _take_deliveries(self, columns: Columns) -> None:
+    async def _take_deliveries(self, columns: Columns, seen: Sequence[Span] = ()) -> None:
         """Write deliveries."""
         frame = columns.frame()
         frame = frame[frame["delivery_id"].notna()].drop_duplicates("delivery_id")
+        self._count_late("deliveries", frame, seen)
         self._fetched["deliveries"] += len(frame)
         self.read["deliveries"].update(frame["delivery_id"])
         if not frame.empty:
@@ -402,7 +403,7 @@ class Sync:
             return apart
         low, high = apart[0][0], apart[-1][1]
         inside = created(pd.Timestamp(low), pd.Timestamp(high)) & isin("webhook_id", [webhook])
-        count = dataset("deliveries", self._store.files("deliveries").values()).count_rows(filter=inside)
+        count = len(read("deliveries", self._store.files("deliveries").values(), ["delivery_id"], inside))
         return [(low, high)] if count / PAGE_RECORDS <= len(apart) else apart
 
     async def _find(
@@ -490,31 +491,36 @@ class Loads:
         """Update the deliveries of these webhooks since an instant; as `posts`."""
         try:
             async with self._pass() as sync:
-                await sync.deliveries(webhooks, None if start is None else start.to_pydatetime(), full=full)
+                if start is None:
+                    await sync.deliveries(webhooks, None, full=full or sync.due("deliveries"))
+                else:
+                    await sync.deliveries(webhooks, start.to_pydatetime(), full=full, check=False)
         except BusyError:
             return None
         mine = isin("webhook_id", webhooks) if webhooks else pc.scalar(False)
         return self._read("deliveries", created(start, None) & mine), sync.read["deliveries"]
 
     def settled_posts(self, statuses: Sequence[str]) -> tuple[pd.DataFrame, pd.Timestamp | None]:
-        """Return posts with one of these statuses that need no reread, and the instant from which on all do; None for all."""
+        """Return posts with one of these statuses that need no reread, and the instant from which on all do; None for all.
+
+        Other statuses than final ones are listed anew, archive or not: their posts may still be withdrawn, changed or retried.
+        """
         state = self.state()
-        newest, last = state["posts"].get("newest"), last_read(state, "posts")
-        if newest is None or last is None:
-            return self._read("posts", pc.scalar(False)), None
-        archived = archived_posts(self._store)
-        opened = archived[open_posts(archived, last, self._acted_on(state))]["created_at"]
-        if opened.isna().any():  # its place in the list is unknown
-            return self._read("posts", pc.scalar(False)), None
-        edge = min([pd.Timestamp(newest) - LATE, *opened])
-        return self._read("posts", created(None, edge) & _exists() & isin("status", statuses)), edge
+        last = last_read(state, "posts")
+        if last is not None and statuses and {*statuses} <= {*FINAL}:
+            archived = archived_posts(self._store)
+            opened = archived[open_posts(archived, last, self._acted_on(state))]["created_at"]
+            if not opened.isna().any():  # else its place in the list is unknown
+                edge = min([min(last, pd.Timestamp(self._now())) - LATE, *opened])
+                return self._read("posts", created(None, edge) & _exists() & isin("status", statuses)), edge
+        return self._read("posts", pc.scalar(False)), None
 
     def settled_deliveries(self, webhook: str, start: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         """As `settled_posts`, of one webhook since an instant."""
         state = self.state()
         last = last_read(state, "deliveries")
         low = BEGINNING if start is None else start.to_pydatetime()
-        missing = gaps(spans_read(state, webhook), low, self._now())
+        missing = gaps(state["deliveries"].get(webhook, ()), low, self._now())
         if last is None or not missing or missing[-1][0] <= low:
             return self._read("deliveries", pc.scalar(False)), None
         archived = archived_deliveries(self._store, last, self._acted_on(state))
@@ -523,7 +529,7 @@ class Loads:
         edge = edge if pd.isna(opened) else min(edge, opened)
         return self._read("deliveries", created(start, edge) & isin("webhook_id", [webhook])), edge
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """The state of this workspace's archive.
 
         Raises
@@ -548,7 +554,7 @@ class Loads:
                 state = self.state()
                 yield Sync(self._store, client, state, self._acted_on(state))
 
-    def _acted_on(self, state: dict[str, Any]) -> Collection[str]:
+    def _acted_on(self, state: State) -> Collection[str]:
         """Return ids of posts and deliveries acted on after their last read."""
         read = [when for kind in ("posts", "deliveries") if (when := last_read(state, kind)) is not None]
         if self._acted is None or not read:
