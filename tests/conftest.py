@@ -99,7 +99,7 @@ LONG = (
     "analysis/test_deliveries.py",
     "analysis/test_cluster.py",
     "views/test_marimo.py",
-    "engine/test_rules_ambiguity.py",
+    "promise/test_one_ledger.py",
     "client/test_client_rows.py",
     "frames/test_frames.py",
     "engine/test_watch.py",

@@ -1,13 +1,14 @@
-"""The next `reconcile` reads what an early exit has left unread, and reports duplicates; so does the run's report (rule 28)."""
+"""Promised: where two laptops run overlapping sheets at the same moment, what goes out twice is reported."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from tests.chaos.rig import Kernel, Rig
-from tests.engine.verbs import at, copies, laptops, reconcile, report
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import at, copies, laptops, plan_rows, reconcile, report
+
+from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
 
 ROWS = 3  # in both sheets
 
@@ -37,7 +38,7 @@ def named(table: pd.DataFrame, posts: set[str]) -> int:
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig: Rig, empty: bool) -> None:
+def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig, empty):
     """Rule 28: also in a workspace that was empty when the ledger saw it first; settled rows are no open ones."""
     if not empty:
         rig.sandbox.plant_post("another", [next(iter(rig.accounts.values()))], status="published", daysOld=1)
@@ -49,9 +50,26 @@ def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig: 
     assert named(table, duplicates) == ROWS
 
 
-def test_rule_28_the_report_of_a_run_names_its_duplicates(rig: Rig, tmp_path: Path) -> None:
+def test_rule_28_the_report_of_a_run_names_its_duplicates(rig, tmp_path):
     """Rule 28: what `run.copies()` lists to withdraw is in ``vx.report(run)``."""
     kernel, run, duplicates = left_at_once(rig)
     assert set(copies(kernel, run)["post_id"]) == duplicates
     page = report(kernel, run, tmp_path / "report.html")
     assert [post for post in duplicates if post in page] == list(duplicates)
+
+
+def test_rule_28_copies_are_found_whoever_made_them_and_one_is_kept(rig):
+    kernel = rig.kernel()
+    run = kernel.bind(plan_rows(rig, 2))
+    kernel.go(run)
+    first = kernel.results(run)["result_id"].iloc[0]
+    record = eventloop.run(kernel.client.posts.get(first))
+    body = {name: record[name] for name in ("content", "scheduledFor", "metadata")}
+    body["accountIds"] = [target["accountId"] for target in record["platforms"]]
+    rig.sandbox.advance(1)  # of two posts of one moment nobody can tell which is the copy
+    eventloop.run(kernel.client.raw("POST", "/v1/posts", json=body))
+    found = copies(kernel, run)
+    assert found["copy_of"].tolist() == [first]
+    assert kernel.results(run)["notice"].dropna().str.contains("duplicates exist").sum() == 1
+    assert outcomes(kernel.run(plan_cancel(found))) == {"succeeded": 1}
+    assert copies(kernel, run).empty

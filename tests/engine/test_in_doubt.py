@@ -1,0 +1,339 @@
+"""After a try of which nobody knows: reading first, when it is sent again, and what proves its absence (rules 1, 11, 14 and 26)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Rig, outcomes
+from tests.engine.steps import (
+    BULK,
+    DAY,
+    HELD,
+    HOUR,
+    RETRY,
+    by_a_tool,
+    codes,
+    done,
+    each_once,
+    edit,
+    failing,
+    left_unknown,
+    let_go,
+    live,
+    others_post,
+    plan_rows,
+    planned,
+    send_first,
+    send_once,
+    wait_for,
+)
+
+from voxburst_sandbox import Fault
+from voxops.acts.create import plan_create
+from voxops.acts.retry import plan_retry
+from voxops.api.timing import PROOF_AFTER
+from voxops.errors import DecodeError
+
+
+def partly(rig: Rig, items: int) -> None:
+    """The next batch creates so many rows, and is answered 500."""
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
+
+
+def test_rule_11_after_six_tries_the_row_says_what_came_of_them(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "times": 2}, {"action": "status", "times": None}, path=RETRY))
+    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
+    assert len(rig.acts()) == 6
+    assert (row["outcome"], row["reason_code"], row["tries"]) == ("unknown", "tried_often", 6)
+    assert (row["error_code"], row["http_status"]) == ("INTERNAL_ERROR", 500)
+
+
+def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
+    """The reply is slower than the time-out, the server then fails after the work and keeps no key: a quick resend acts twice."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    rig.clock.speed = 50
+    kernel = rig.kernel(timeout=0.2)
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    rig.sandbox.add_fault(
+        Fault(action="delay", method="POST", path=RETRY, seconds=HELD),
+        Fault(action="status", method="POST", path=RETRY, when="after"),
+    )
+    work = kernel.start(run)
+    wait_for(lambda: kernel.results(run)["outcome"].eq("unknown").all())
+    let_go(rig)
+    work.result(60)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
+
+
+def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
+    rig.sandbox.set_switches(queue_hold_seconds=400.0)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=RETRY))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert table["notice"].str.contains("may have gone out twice").all()
+    assert rig.effects("post.retry") == 1, "the server knew the key"
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
+def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_once(rig, switch, edited):
+    """Three of five were created before a 500; tags were edited since: a single read shows the mark, or what was requested."""
+    rig.sandbox.set_switches(**{switch: True})
+    kernel = rig.kernel()
+    partly(rig, 3)
+    run = kernel.bind(plan_rows(rig, 5))
+    send_once(kernel, run)
+    if edited:
+        edit(rig, kernel.posts()["post_id"].iloc[0])
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+    each_once(rig, 5)
+
+
+def test_rule_14_equal_rows_are_matched_by_number(rig):
+    """Twins: one of the two was created before a 500, and posts show no metadata. It stands for one of them, at each reading."""
+    rig.sandbox.set_switches(no_metadata=True)
+    kernel, sheet = rig.kernel(), rig.campaign(2)
+    sheet = sheet.assign(content="twins", accounts=sheet["accounts"][0], twin=True)
+    partly(rig, 1)
+    run = kernel.bind(plan_create(sheet, key="row_id"))
+    send_once(kernel, run)
+    kernel.go(run)
+    table = kernel.results(run)
+    assert table["result_id"].dropna().is_unique
+    assert rig.created()["twins"] == outcomes(table)["succeeded"]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_rule_14_what_others_have_posted_keeps_no_row_waiting(rig, old):
+    """Older than what was sent, and edited; or of another text, on another account, gone out since it was created."""
+    if old:
+        known = {"status": "scheduled", "scheduledFor": str(world.FAR), "daysOld": 1}
+        rig.sandbox.person.edit(rig.sandbox.plant_post("older", [rig.accounts["twitter"]], **known), tags=["later"])
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=500))
+    run = kernel.bind(plan_rows(rig, 4))
+    if not old:
+        theirs = rig.sandbox.plant_post("Lunch is ready", [rig.accounts["threads"]], status="published")
+        rig.sandbox.advance(30)
+        rig.sandbox.touch(theirs)
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 4}
+    each_once(rig, 4)
+
+
+def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
+    """Nothing shows metadata, and lists lag, so that nobody has seen it before it was edited."""
+    rig.sandbox.set_switches(no_metadata=True, list_lag_seconds=20.0)
+    kernel = rig.kernel()
+    partly(rig, 3)
+    run = kernel.bind(plan_rows(rig, 5))
+    send_once(kernel, run)
+    rig.sandbox.advance(30)
+    rig.sandbox.person.edit(kernel.posts()["post_id"].iloc[0], content="other words")
+    kernel.go(run)
+    table = kernel.results(run)
+    assert outcomes(table) == {"succeeded": 2, "unknown": 3}
+    assert set(table["reason_code"].dropna()) == {"cannot_tell"}
+    each_once(rig, 3)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_rule_14_an_empty_workspace_and_a_first_batch_that_failed(rig, hidden):
+    """A 500 without effect on the very first batch: an empty window is proof, so all rows are created, once, without a person."""
+    rig.sandbox.set_switches(no_metadata=hidden)
+    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "before"}, path=BULK))
+    assert outcomes(rig.kernel().run(plan_rows(rig, 4))) == {"succeeded": 4}
+    each_once(rig, 4)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig, ours):
+    """A second post with a row's mark, within the time in which our own sending can have created it, or of next year."""
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=BULK))
+    seen = kernel.engine.eyes.reader.created
+
+    async def doubled(since: datetime, **options: Any) -> Any:
+        listed = await seen(since, **options)
+        later = {} if ours else {"created_at": "2027-01-01T00:00:00+00:00"}
+        listed.take([replace(one, post_id=f"{one.post_id}_twin", **later) for one in tuple(listed.posts.values())])
+        return listed
+
+    kernel.engine.eyes.reader.created = doubled  # type: ignore[method-assign]
+    run = kernel.bind(plan_rows(rig, 2))
+    snapshot = kernel.go(run)
+    assert (snapshot.phase, "have duplicates" in snapshot.note) == (("stopped", True) if ours else ("done", False))
+    each_once(rig, 2)
+
+
+LOST = Fault(action="status", status=500, method="POST", path="/v1/**")
+
+
+def test_rule_09_a_numbered_act_goes_under_another_key_than_one_that_was_sent_without_effect(rig):
+    """The server may keep its 500 under the first one."""
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    triaged = kernel.triaged()
+    send_first(kernel, kernel.bind(plan_retry(triaged)), LOST)
+    rig.sandbox.advance(LATER + 300)
+    assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=2)))) == {"succeeded": 2}
+    assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()) == 2
+    assert rig.effects("post.retry") == 1
+
+
+LATER = PROOF_AFTER + 100
+
+
+def refused(path: str) -> Fault:
+    """The API finds something wrong with every row."""
+    return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
+
+
+def lives(rig: Rig, sheet: pd.DataFrame) -> list[int]:
+    """How many live posts show the text of each row."""
+    return [live(rig)[text] for text in sheet["content"]]
+
+
+@pytest.mark.parametrize(("one_by_one", "seconds"), [(False, 120.0), (True, LATER)])
+@pytest.mark.parametrize(
+    ("mine", "theirs", "became"),
+    [
+        ({}, {}, ""),
+        ({}, {"attempt": 2}, ""),
+        ({"attempt": 2}, {}, ""),
+        ({}, {"row_id": ["x", "y"]}, "looks_like_row"),
+        ({}, None, "looks_like"),
+        ({}, {"content": ["mended", "mended, too"]}, "other_content"),
+        ({}, {"scheduled_for": ["2027-05-01T09:00:00Z", "2027-05-02T09:00:00Z"]}, "other_content"),
+    ],
+    ids=[
+        "the same row",
+        "its next attempt",
+        "its first attempt",
+        "another row",
+        "a tool",
+        "another text",
+        "another time",
+    ],
+)
+def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_created(
+    rig, mine, theirs, became, seconds, one_by_one
+):
+    sheet = rig.campaign(2)
+    if mine:  # the first attempt has failed here
+        rig.sandbox.add_fault(refused("/v1/posts**"))
+        assert outcomes(rig.kernel("mine").run(planned(sheet))) == {"failed": 2}
+        rig.sandbox.clear_faults()
+    kernel, run = left_unknown(rig, sheet.assign(**mine), one_by_one=one_by_one)
+    if theirs is None:
+        for row in sheet.to_dict("records"):
+            by_a_tool(rig, row)
+    else:
+        assert outcomes(rig.kernel("theirs").run(planned(sheet.assign(**theirs)))) == {"succeeded": 2}
+    before = rig.effects("post.create")
+    for wait in (seconds, LATER):
+        rig.sandbox.advance(wait)
+        kernel.go(run)
+    table = kernel.results(run)
+    assert (outcomes(table), codes(table)) == (({"blocked": 2}, {became}) if became else ({"succeeded": 2}, set()))
+    assert rig.effects("post.create") == before
+
+
+def test_rule_26_the_rest_of_a_half_created_batch_is_not_sent_beside_what_others_have_created(rig):
+    sheet = rig.campaign(4)
+    kernel = rig.kernel("mine")
+    run = kernel.bind(planned(sheet))
+    send_first(kernel, run, Fault(action="bulk_partial", method="POST", path=BULK, items=2))
+    left = sheet[[not live(rig)[text] for text in sheet["content"]]]
+    assert len(left) == 2
+    for row in left.to_dict("records"):
+        by_a_tool(rig, row)
+    rig.sandbox.advance(LATER)
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 2, "blocked": 2}
+    assert lives(rig, sheet) == [1] * 4
+
+
+@pytest.mark.parametrize("change", ["struck", "corrected"])
+def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unknown_batch(rig, change):
+    sheet = rig.campaign(3)
+    kernel, first = left_unknown(rig, sheet)
+    later = sheet.drop(1) if change == "struck" else sheet.replace({"content": {sheet["content"][1]: "corrected"}})
+    rig.sandbox.advance(120)
+    table = kernel.run(planned(later))
+    assert outcomes(table) == {"succeeded": 2} | ({"blocked": 1} if change == "corrected" else {})
+    assert codes(table) == ({"open_otherwise"} if change == "corrected" else set())
+    assert lives(rig, sheet) == [1, 0, 1]
+    assert outcomes(kernel.results(first)) == {"succeeded": 2, "pending": 1}
+    if change == "corrected":  # its old text is proved absent by now
+        assert outcomes(kernel.run(planned(later))) == {"succeeded": 3}
+    kernel.go(first)  # who struck it has not cancelled the run that has it
+    assert lives(rig, later) == [1] * len(later)
+    assert live(rig)[sheet["content"][1]] == (change == "struck")
+
+
+def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
+    """No post bears a mark, and a colleague's has the account and time of the first row."""
+    rig.sandbox.set_switches(no_metadata=True)
+    rig.kernel("theirs").run(planned(rig.campaign(1, start=50)))
+    rig.sandbox.advance(200)
+    sheet = rig.campaign(4)
+    plan = planned(sheet)
+    rig.sandbox.add_fault(Fault("status", method="POST", path=BULK, status=402, code="LIMIT_EXCEEDED"))
+    for number in range(4):
+        table = rig.kernel("mine").run(plan)
+        rig.sandbox.advance(HOUR * number)
+    assert table["outcome"].tolist() == ["unknown", "succeeded", "succeeded", "succeeded"]
+    assert codes(table) == {"cannot_tell"}
+    assert [live(rig)[text] for text in sheet["content"]] == [0, 1, 1, 1]
+    (doubtful,) = (post.id for post in rig.sandbox.world.posts.values() if post.content not in set(sheet["content"]))
+    rig.sandbox.person.delete(doubtful)
+    assert outcomes(rig.kernel("mine").run(plan)) == {"succeeded": 4}
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
+
+
+def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
+    """Three of five were created before a 500, and posts show no metadata: only single reads could tell, and they are garbled."""
+    rig.sandbox.set_switches(no_metadata=True, forget_key_on_5xx=True)
+    kernel = rig.kernel()
+    misread = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), misread)
+    run = done(kernel, plan_rows(rig, 5))
+    assert set(rig.created().values()) == {1}
+    rig.sandbox.clear_faults()
+    kernel.go(run)
+    assert set(rig.created().values()) == {1}
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+
+
+@pytest.mark.parametrize("far_enough", [False, True])
+def test_rule_14_a_list_that_ends_at_a_full_page_without_a_word_proves_nothing(rig, far_enough):
+    """No pagination object, as where a gateway drops it: a hundred posts are there, and the rows may stand behind them."""
+    if far_enough:
+        others_post(rig)
+    earlier = rig.kernel("lost")
+    earlier.run(plan_rows(rig, 3))
+    rig.sandbox.advance(HOUR)
+    if not far_enough:
+        others_post(rig)
+    rig.sandbox.set_switches(pagination="none")
+    if far_enough:
+        rig.sandbox.advance(DAY)
+        assert outcomes(earlier.run(planned(rig.campaign(2)))) == {"succeeded": 2}
+        return
+    with pytest.raises(DecodeError, match="ends at a full page without saying so; whether there is more is not known"):
+        rig.kernel("new").run(plan_rows(rig, 3))
+    assert set(rig.created().values()) == {1}

@@ -1,0 +1,510 @@
+"""How old readings are, what others do while they last, clocks that are wrong, and few requests a minute (rules 1, 8, 11, 13, 20 and 23)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.chaos import world
+from tests.chaos.rig import Kernel, Rig, outcomes
+from tests.engine.steps import (
+    BULK,
+    DAY,
+    HELD,
+    HOUR,
+    by_a_tool,
+    caught,
+    codes,
+    each_once,
+    edit,
+    failing,
+    left_unknown,
+    let_go,
+    live,
+    others_post,
+    plan_rows,
+    planned,
+    planted,
+    send_first,
+    send_once,
+    wait_for,
+)
+
+from voxburst_sandbox import Fault, Sandbox, Switches
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_create
+from voxops.acts.plan import Plan
+from voxops.acts.redeliver import plan_redeliver
+from voxops.acts.retry import plan_retry
+from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, CREATES_FRESH_FOR, PROOF_AFTER, SKEW
+from voxops.engine.facts import Moment, Readings
+
+
+@pytest.mark.parametrize("action", ["advance", "retry_after"], ids=["asleep", "a rate limit"])
+def test_rule_11_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(rig, action):
+    """Somebody changes a post of the first page while the second one is waited for."""
+    planted(rig, 130)
+    mine = rig.kernel("mine")
+    plan = plan_cancel(mine.posts("scheduled"))
+    top = plan.frame["post_id"].iloc[0]
+    pages, seen = mine.client.pages, []
+
+    async def watched(*args: Any, **options: Any) -> AsyncIterator[Any]:
+        async for page in pages(*args, **options):
+            yield page
+            if not seen:
+                seen.append(page)
+                edit(rig, top)
+
+    mine.client.pages = watched  # type: ignore[method-assign]
+    seconds = {"advance": HOUR, "retry_after": 300.0}[action]
+    rig.sandbox.add_fault(Fault(action=action, method="GET", path="/v1/posts", nth=2, seconds=seconds))
+    assert outcomes(mine.run(plan)) == {"succeeded": 129, "blocked": 1}
+    assert rig.sandbox.world.posts[top].status == "scheduled"
+
+
+@pytest.mark.parametrize("what", ["posts", "deliveries"])
+def test_rule_11_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig, what):
+    """What the list showed is too old when it ends: each post is read alone, right before it is sent."""
+    mine = rig.kernel("mine")
+    if what == "posts":
+        planted(rig, 110)
+        plan = plan_cancel(mine.posts("scheduled"))
+        changed = plan.frame["post_id"].iloc[7]
+    else:
+        world.plant_deliveries(rig.sandbox, 3)
+        plan = plan_redeliver(mine.deliveries())
+    rig.sandbox.add_fault(Fault(action="advance", method="GET", path="/v1/posts", times=None, seconds=CLEARED_FOR))
+    run = mine.bind(plan)
+    if what == "posts":
+        edit(rig, changed)
+    mine.go(run)
+    expected = {"succeeded": 109, "blocked": 1} if what == "posts" else {"succeeded": 3}
+    assert outcomes(mine.results(run)) == expected
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_rule_11_nothing_is_redelivered_upon_a_reading_from_before_a_night(rig, again):
+    """A colleague sends the deliveries again after they were read, for the plan or once more before they go out."""
+    world.plant_deliveries(rig.sandbox, 3)
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    plan, their_plan = plan_redeliver(mine.deliveries()), plan_redeliver(theirs.deliveries())
+    run = mine.bind(plan) if again else ""
+    rig.sandbox.advance(70)
+    read, seen = mine.engine.eyes.reader.deliveries, []
+
+    async def slow(*args: Any, **options: Any) -> Any:
+        found = await read(*args, **options)
+        if not seen:
+            seen.append(found)
+            await theirs._go(await theirs.engine.bind(their_plan, None))
+            rig.sandbox.advance(26 * HOUR)
+        return found
+
+    mine.engine.eyes.reader.deliveries = slow  # type: ignore[method-assign]
+    run = run or mine.bind(plan)
+    mine.go(run)
+    assert (len(seen), outcomes(mine.results(run))) == (1, {"blocked": 3})
+    assert rig.effects("delivery.resend") == 3
+
+
+HELD_UP = {
+    "a rate limit": Fault(action="retry_after", method="GET", path="/v1/posts", nth=2, seconds=300),
+    "a nap": Fault(action="advance", method="GET", path="/v1/posts", nth=2, seconds=320),
+    "a night": Fault(action="advance", method="GET", path="/v1/posts", nth=2, seconds=26 * HOUR),
+}
+
+
+@pytest.mark.parametrize("held_up", HELD_UP)
+@pytest.mark.parametrize("forgets", [False, True])
+def test_rows_are_not_created_again_upon_a_list_that_was_begun_too_early(rig, held_up, forgets):
+    rig.sandbox.set_switches(list_lag_seconds=20.0, forget_key_on_5xx=forgets)
+    kernel = rig.kernel()
+    kernel.run(plan_rows(rig, 120))  # more than one page
+    rig.sandbox.advance(60)
+    run = kernel.bind(plan_create(rig.campaign(5, start=500), key="row_id"))
+    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "after"}, path=BULK), HELD_UP[held_up])
+    kernel.go(run)
+    each_once(rig, 125)
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+    assert any(fault["struck"] for fault in rig.sandbox.faults() if fault["action"] == HELD_UP[held_up].action)
+
+
+def test_a_colleague_who_posts_while_the_list_is_read_is_seen_before_anything_is_sent(rig):
+    """The laptop sleeps for a night after the first page of its first reading; the same rows are created elsewhere meanwhile."""
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    mine.run(plan_rows(rig, 120))
+    rig.sandbox.advance(60)
+    plan = plan_create(rig.campaign(5, start=500), key="row_id")
+    theirs.run(plan)
+    rig.sandbox.set_switches(list_lag_seconds=20.0)  # so that the first page does not show them yet
+    rig.sandbox.add_fault(Fault("advance", "GET", "/v1/posts", nth=1, when="after", seconds=26 * HOUR))
+    assert outcomes(mine.run(plan)) == {"succeeded": 5}
+    each_once(rig, 125)
+
+
+def test_rule_13_a_post_of_the_future_hides_no_others(rig):
+    """Somebody has imported a post of the day after tomorrow, which stands on top of the list; then a colleague runs the sheet."""
+    world, post = rig.sandbox.world, rig.sandbox.plant_post("imported", [rig.accounts["twitter"]], status="draft")
+    imported = world.posts[post]
+    world.remove_post(imported)
+    imported.created_at += 2 * 86_400_000
+    world.add_post(imported)
+    mine = rig.kernel("mine")
+    mine.run(plan_create(rig.campaign(1).assign(content="older"), key="row_id", campaign="another"))
+    rig.kernel("theirs").run(plan_rows(rig, 150))
+    rig.sandbox.advance(26 * HOUR)
+    assert outcomes(mine.run(plan_rows(rig, 150))) == {"succeeded": 150}
+    each_once(rig, 151)
+
+
+OLD = CREATES_FRESH_FOR + 1
+
+
+@pytest.mark.parametrize("quick_does", ["send", "fail"])
+def test_rule_08_what_another_does_while_a_list_is_read_that_takes_long_counts(rig, quick_does):
+    """A batch that it sends is not formed anew, although the list shows the post of another tool; what failed is not sent again."""
+    sheet = rig.campaign(4)
+    if quick_does == "fail":
+        sheet.loc[1, "accounts"] = "acc_unknown"
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    slow, quick = rig.kernel("mine", timeout=HELD), rig.kernel("mine", timeout=HELD)
+    first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
+    rig.sandbox.advance(OLD)
+    rig.sandbox.add_fault(Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0))
+    reads = slow.start(first)
+    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
+    if quick_does == "fail":
+        quick.go(second)
+    else:
+        sends = caught(rig, quick, second, BULK)
+        post = by_a_tool(rig, sheet.to_dict("records")[0])
+        wait_for(lambda: slow.ledger.seen.of_posts([post]))
+        let_go(rig)
+        sends.result(60)
+    reads.result(60)
+    became = {"succeeded": 4} if quick_does == "send" else {"succeeded": 3, "failed": 1}
+    assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == became
+    assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
+    assert [live(rig)[text] for text in sheet["content"][2:]] == [1, 1]
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("reads", ["its own plan", "another run"])
+@pytest.mark.parametrize("columns", [{}, {"attempt": 2}, None], ids=["the same row", "its next attempt", "a tool"])
+def test_rule_13_whatever_has_been_read_counts_for_rows_that_waited_already(rig, columns, reads, one_by_one):
+    sheet = rig.campaign(2)
+    plan = planned(sheet, one_by_one=one_by_one)
+    mine = rig.kernel("mine")
+    run = mine.bind(plan)
+    if columns is None:
+        for row in sheet.to_dict("records"):
+            by_a_tool(rig, row)
+    else:
+        rig.kernel("theirs").run(planned(rig.campaign(3).assign(**columns)))
+    if reads == "its own plan":
+        run = mine.bind(plan)
+    else:
+        mine.bind(planned(rig.campaign(1, start=50)))
+    mine.go(run)
+    table = mine.results(run)
+    assert (outcomes(table), codes(table)) == (
+        ({"blocked": 2}, {"looks_like"}) if columns is None else ({"succeeded": 2}, set())
+    )
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
+@pytest.mark.parametrize("what", ["retry", "cancel"])
+def test_rule_01_an_act_that_waited_already_is_compared_with_what_the_plan_has_read(rig, what):
+    """A colleague with an API key of his own has retried the post since it was first planned here, or somebody has changed it."""
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs", api_key="vb_test_second")
+    if what == "retry":
+        world.plant_posts(rig.sandbox, 1, targets=1)
+        plan = plan_retry(mine.triaged("failed"))
+    else:
+        (post,) = planted(rig)
+        plan = plan_cancel(mine.posts("scheduled"))
+    mine.bind(plan)
+    if what == "retry":
+        send_first(theirs, theirs.bind(plan_retry(theirs.triaged("failed"))))
+        rig.sandbox.advance(4)
+    else:
+        edit(rig, post)
+    before = rig.effects("target.requeue")
+    table = mine.run(plan)
+    assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"changed_since_loaded"})
+    assert (rig.effects("target.requeue"), rig.effects("post.cancel")) == (before, 0)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("who", ["a colleague", "a tool"])
+def test_rule_13_what_is_learnt_while_a_create_waits_for_its_permit_counts(rig, who, unknown):
+    """Another kernel on the same ledger reads the list meanwhile, or finds a row of a batch that is to be sent again (rule 11)."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    sheet = rig.campaign(2)
+    if unknown:
+        one, run = left_unknown(rig, sheet)
+        rig.sandbox.advance(120)
+    else:
+        rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+        rig.sandbox.advance(200)
+        one = rig.kernel("mine")
+        run = one.bind(planned(sheet))
+    two, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    their_run = theirs.bind(planned(sheet[:1]))
+    permit, waited = one.client.permit, []
+
+    @asynccontextmanager
+    async def held_up() -> AsyncIterator[Any]:
+        if not waited:
+            waited.append(True)
+            if who == "a colleague":
+                await theirs._go(their_run)
+            else:
+                by_a_tool(rig, sheet.to_dict("records")[0])
+            rig.sandbox.advance(4)
+            await two.engine.reconcile()
+        async with permit() as granted:
+            yield granted
+
+    one.client.permit = held_up  # type: ignore[method-assign]
+    one.go(run)
+    assert waited
+    rig.sandbox.advance(PROOF_AFTER + 1)
+    one.go(run)
+    assert [live(rig)[text] for text in sheet["content"]] == [1, 1]
+
+
+def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
+    """Days go by, others post, and the list is read for another row: what came before is not listed again."""
+    rig.sandbox.advance(days * DAY)
+    others_post(rig)
+    kernel.run(planned(rig.campaign(1, start=number)))
+
+
+def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
+    """Whoever else is at work on a campaign is waited for; this ledger's own posts of a moment ago are nobody else's."""
+    kernel = rig.kernel()
+    kernel.run(planned(rig.campaign(3)))
+    before = rig.sandbox.now()
+    assert outcomes(kernel.run(planned(rig.campaign(4)))) == {"succeeded": 4}
+    assert (rig.sandbox.now() - before).total_seconds() < 30
+    assert set(rig.created().values()) == {1}
+
+
+def test_posts_that_are_just_going_out_are_found_in_their_list(rig):
+    rig.sandbox.set_switches(publish_seconds=(1e6, 1e6))
+    soon = (rig.sandbox.now() + pd.Timedelta("1h")).isoformat()
+    kernel, sheet = rig.kernel(), rig.campaign(60).assign(scheduled_for=soon)
+    kernel.run(planned(sheet))
+    others_since(rig, kernel, days=1 / 12)
+    rig.sandbox.advance(600)
+    counts = []
+    for _ in range(2):
+        before = len(rig.sandbox.requests())
+        assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 60}
+        counts.append(len(rig.sandbox.requests()) - before)
+    assert counts[0] < 15
+    assert counts[1] == 5, "the lists of what waits, and of what is new: that they have gone out is known"
+
+
+BOTH = pytest.mark.parametrize("what", ["create", "retry"])
+
+
+def warm(rig: Rig, what: str) -> tuple[Kernel, Plan]:
+    """A kernel that knows that lists show marks, and what it is about to send."""
+    kernel = rig.kernel()
+    if what == "retry":
+        world.plant_posts(rig.sandbox, 1)
+        return kernel, plan_retry(kernel.triaged())
+    kernel.run(plan_rows(rig, 1, campaign="before"))
+    rig.sandbox.advance(300)
+    return kernel, plan_create(rig.campaign(2, start=10), key="row_id", campaign="c")
+
+
+def all_done(rig: Rig, what: str, kernel: Kernel, run: str) -> None:
+    """One retry of two targets, or two creates beside the first."""
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    assert len(rig.sandbox.effects("post.retry" if what == "retry" else "post.create")) == (1 if what == "retry" else 3)
+
+
+@BOTH
+@pytest.mark.parametrize("ahead", [70.0, 290.0, -100.0])
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same kernel", "another kernel"])
+def test_rule_14_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, what, ahead, fresh):
+    """What answers reads is ahead of what was sent to, which keeps no key after a 500; lists lag, and a queue shows nothing at first."""
+    kernel, plan = warm(rig, what)
+    rig.sandbox.set_switches(list_lag_seconds=60.0, queue_hold_seconds=30.0)
+    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "after", "forget_key": True}))
+    run = kernel.bind(plan)
+    send_once(kernel, run)
+    rig.sandbox.set_switches(date_ahead_seconds=ahead)
+    if fresh:
+        kernel.kill()
+        kernel = rig.kernel()
+    kernel.go(run)
+    all_done(rig, what, kernel, run)
+
+
+@BOTH
+def test_rule_23_another_key_on_a_clock_that_is_ahead_waits_for_what_is_in_flight(rig, what):
+    """The server holds a request of a kernel that has died for most of a minute."""
+    kernel, plan = warm(rig, what)
+    kernel.kill(caught(rig, kernel, kernel.bind(plan), "/v1/**"))
+    rig.sandbox.set_switches(date_ahead_seconds=SKEW - 10)
+    other = rig.kernel(api_key="vb_test_second")
+    other.ledger.clock = lambda: other.client.now().timestamp()  # as a workspace sets it: leases are judged by it
+    run = other.bind(plan)
+    rig.clock.speed = 60.0  # virtual seconds in a real one, while the request is under way
+    begun, work = rig.clock.passed(), other.start(run)
+    while rig.clock.passed() - begun < 55_000 and not work.done():
+        time.sleep(0.02)
+    let_go(rig)
+    work.result(100)
+    all_done(rig, what, other, run)
+
+
+@BOTH
+@pytest.mark.parametrize("days", [1, 200])
+def test_rule_20_a_time_far_ahead_on_one_answer_leaves_nothing_unknown_for_ever(rig, what, days):
+    """How old its key is, nobody knows (rule 12): creates are proved absent, a retry is tried as its next attempt."""
+    kernel, plan = warm(rig, what)
+    rig.sandbox.add_fault(*failing({"action": "status", "status": 500}))
+    run = kernel.bind(plan)
+    rig.sandbox.set_switches(date_ahead_seconds=days * DAY)
+    send_once(kernel, run)
+    rig.sandbox.set_switches(date_ahead_seconds=0.0)
+    kernel = rig.kernel()
+    kernel.go(run)
+    if what == "retry":
+        assert set(kernel.results(run)["reason_code"]) == {"resend_key_forgotten"}
+        rig.sandbox.advance(601)
+        run = kernel.bind(plan_retry(kernel.triaged().assign(attempt=2)))
+        kernel.go(run)
+    all_done(rig, what, kernel, run)
+
+
+def test_a_wrong_time_beside_a_refusal_holds_nothing_up(rig):
+    """A 429 asks for five seconds, and its date is two hours ahead."""
+    kernel, plan = warm(rig, "create")
+    rig.sandbox.add_fault(*failing({"action": "retry_after", "seconds": 5, "times": 1}))
+    run, begun = kernel.bind(plan), rig.sandbox.now()
+    rig.sandbox.set_switches(date_ahead_seconds=2 * 3600.0)
+    send_once(kernel, run)
+    rig.sandbox.set_switches(date_ahead_seconds=0.0)
+    kernel.go(run)
+    all_done(rig, "create", kernel, run)
+    assert (rig.sandbox.now() - begun).total_seconds() < PROOF_AFTER + 200
+
+
+INSTANTS, WRONG = st.floats(0, 1e6, allow_nan=False), st.floats(-SKEW / 2, SKEW / 2)
+
+
+def tried(end: float) -> Any:
+    """A call of which nobody knows, as far as its age goes."""
+    return SimpleNamespace(id=1, end=end, last_sent=end)
+
+
+@given(ended=INSTANTS, until_seen=INSTANTS, watched=INSTANTS, then=WRONG, now=WRONG)
+def test_an_age_is_never_more_than_the_true_one_and_grows_with_what_was_seen(ended, until_seen, watched, then, now):
+    """Whichever clocks the server named the two times by, as long as they differ by no more than they may."""
+    at, readings, call = 1e9 + ended + until_seen + now, Readings(), tried(1e9 + ended + then)
+    readings.looked(call, Moment(at, 0.0))
+    age = readings.looked(call, Moment(at + watched, watched)) or 0.0
+    assert age <= until_seen + watched + 1e-3
+    assert age >= min(watched, until_seen + watched - SKEW) - 1e-3, "or it would never be old enough"
+
+
+@pytest.mark.parametrize(
+    ("end", "at", "seen", "age"),
+    [(0.0, 50.0, 10.0, 10.0), (0.0, 50.0 + SKEW, 10.0, 50.0), (60.0, 60.5, 10.0, 0.5), (60.0, 59.0, 10.0, 10.0),
+     (60.0, 59.0, 0.0, None), (60.0, 100.0 + SKEW, 10.0, 40.0), (200 * DAY, 0.0, PROOF_AFTER, PROOF_AFTER)],
+)  # fmt: skip
+def test_an_age_counts_from_the_end_of_a_try_or_from_when_this_kernel_saw_it_over(end, at, seen, age):
+    """Looked at first here, and again so many seconds later, in what the server calls the same instant."""
+    readings, call = Readings(), tried(1e9 + end)
+    readings.looked(call, Moment(1e9 + at, 0.0))
+    found = readings.looked(call, Moment(1e9 + at, seen))
+    assert found == (None if age is None else pytest.approx(age))
+
+
+@pytest.fixture(params=[2, 3, 6, 20], ids="{}-a-minute".format)
+def slow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    with Sandbox(seed=11, empty=True, rate_limit=request.param) as sandbox:
+        sandbox.set_switches(**{**asdict(Switches()), "recovery_rate": 1.0, "silent_webhooks": True})
+        world.plant_posts(sandbox, 42)
+        world.plant_deliveries(sandbox, 24)
+        rig = Rig(sandbox, tmp_path)
+        yield rig
+        rig.close()
+
+
+def rows(kernel: Kernel) -> Plan:
+    """More than there are senders, each a request of its own."""
+    return plan_create(kernel.rig.campaign(30), key="row_id", one_by_one=True)
+
+
+def targets(kernel: Kernel) -> Plan:
+    """Of posts that have others, so that each is read by itself just before it is sent."""
+    failed = kernel.triaged("failed")
+    return plan_retry(failed[failed["platform"] == failed["platform"].min()])
+
+
+def deliveries(kernel: Kernel) -> Plan:
+    return plan_redeliver(kernel.deliveries())
+
+
+@pytest.mark.parametrize(("plans", "reads"), [(rows, 2), (targets, 3), (deliveries, 3)])
+def test_everything_goes_out_once_right_behind_what_was_read(slow, plans, reads):
+    kernel = slow.kernel()
+    plan, before = plans(kernel), len(slow.sandbox.requests())
+    found = kernel.run(plan)
+    assert set(found["outcome"]) == {"succeeded"}, found["waiting_for"].unique()
+    record = slow.sandbox.requests()[before:]
+    sent = [datetime.fromisoformat(entry["at"]) for entry in record if entry["acting"]]
+    assert len(sent) == len(plan.items) >= 14
+    assert sum(not entry["acting"] for entry in record) <= reads * len(plan.items) + 12
+    if plans is rows:
+        lists = [
+            datetime.fromisoformat(entry["at"])
+            for entry in record
+            if (entry["path"], entry["method"], entry["status"]) == ("/v1/posts", "GET", 200)
+        ]
+        ages = [(at - max(read for read in lists if read <= at)).total_seconds() for at in sent]
+        assert max(ages) <= CREATES_CLEARED_FOR
+
+
+@pytest.mark.parametrize("pace", [2, 3])
+def test_an_empty_workspace_is_looked_through_once_and_not_before_every_send(pace, tmp_path):
+    """Three lists before each create would take all that a window lets through, and each create would come too late."""
+    with Sandbox(seed=11, empty=True, rate_limit=pace) as sandbox:
+        rig = Rig(sandbox, tmp_path)
+        rig.kernel().run(plan_create(rig.campaign(120), key="row_id"))
+        record = sandbox.requests()
+        rig.close()
+        assert len(sandbox.effects("post.create")) == 120
+    asked = [f"{entry['at']} {entry['query'].get('status', entry['path'])}" for entry in record]
+    assert sum(entry["acting"] for entry in record) == 3
+    assert sum(" draft" in one for one in asked) < 3, "\n".join(asked)  # once more where time seemed to step back
+    assert sum(not entry["acting"] for entry in record) <= 15, "\n".join(asked)
+
+
+def test_one_request_a_minute_sends_nothing_upon_an_old_list_and_says_why(tmp_path):
+    with Sandbox(seed=11, empty=True, rate_limit=1) as sandbox:
+        world.plant_posts(sandbox, 1)
+        rig = Rig(sandbox, tmp_path)
+        found = rig.kernel().run(plan_create(rig.campaign(30), key="row_id", one_by_one=True))
+        rig.close()
+        assert not sandbox.requests(acting=True)
+    assert set(found["outcome"]) == {"pending"}
+    assert found["waiting_for"].str.contains("too few requests are let through").any()
