@@ -11,26 +11,8 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import (
-    BULK,
-    RETRY,
-    at,
-    caught,
-    codes,
-    copies,
-    done,
-    each_once,
-    failing,
-    killed,
-    let_go,
-    live,
-    plan_rows,
-    planned,
-    reconcile,
-    send_once,
-    wait_for,
-)
+from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned, wait_for
+from tests.engine.steps import BULK, RETRY, failing
 
 from voxburst_sandbox import Fault, posts
 from voxops._support import eventloop
@@ -62,7 +44,7 @@ def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, sp
     assert table["outcome"].tolist() == ["succeeded", "failed", *["succeeded"] * 4]
     created = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
     assert [created.get(text, "") for text in table["content"]] == table["result_id"].fillna("").to_list()
-    each_once(rig, 5)
+    rig.each_once(5)
 
 
 @pytest.mark.parametrize("body", ["html", "json", "empty"])
@@ -73,9 +55,9 @@ def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
         *failing(garbage, path=RETRY), *failing({**garbage, "when": "before", "status": 200}, path=BULK)
     )
     assert outcomes(kernel.run(plan_retry(kernel.triaged()))) == {"succeeded": 1}
-    assert outcomes(kernel.run(plan_rows(rig, 3))) == {"succeeded": 3}
+    assert outcomes(kernel.run(rig.plan_rows(3))) == {"succeeded": 3}
     assert rig.effects("post.retry") == 1
-    each_once(rig, 3)
+    rig.each_once(3)
 
 
 @pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "VALIDATION_ERROR"])
@@ -93,14 +75,14 @@ def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monk
 
     monkeypatch.setattr(posts, "_item", item)
     kernel = rig.kernel()
-    run = kernel.bind(plan_rows(rig, 3))
-    send_once(kernel, run)
+    run = kernel.bind(rig.plan_rows(3))
+    kernel.send_once(run)
     said = "failed" if code == "VALIDATION_ERROR" else "unknown"
     assert sorted(kernel.results(run)["outcome"]) == sorted([said, "succeeded", "succeeded"])
     assert len(kernel.execution(run).failed()) == (said == "failed")
     kernel.go(run)
     assert outcomes(kernel.results(run)).get("succeeded") == (2 if said == "failed" else 3)
-    each_once(rig, 3)
+    rig.each_once(3)
 
 
 def test_rule_16_a_4xx_after_an_ambiguous_try_proves_nothing(rig):
@@ -119,7 +101,7 @@ def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
     kernel, frame = rig.kernel(), rig.campaign(1).assign(accounts="acc_unknown")
-    killed(rig, kernel, kernel.bind(plan_create(frame, key="row_id")), BULK)
+    kernel.killed(kernel.bind(plan_create(frame, key="row_id")), BULK)
     assert outcomes(rig.kernel().run(plan_create(frame, key="row_id"))) == {"failed": 1}
     assert len(rig.acts()) <= 3
 
@@ -133,13 +115,13 @@ def test_rule_16_a_page_with_a_4xx_that_is_not_the_api_s_creates_no_row_twice(ri
         rig.sandbox.add_fault(*page(path, 404, when="after", nth=2))
     else:
         rig.sandbox.add_fault(*page(path, 404, when=first.removeprefix("page ")))
-    assert outcomes(rig.kernel().run(plan_rows(rig, 4, one_by_one=path != BULK))) == {"succeeded": 4}
-    each_once(rig, 4)
+    assert outcomes(rig.kernel().run(rig.plan_rows(4, one_by_one=path != BULK))) == {"succeeded": 4}
+    rig.each_once(4)
 
 
 def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(*page("/v1/posts", 406, when="before", times=None))
-    table = rig.kernel().run(plan_rows(rig, 2, one_by_one=True))
+    table = rig.kernel().run(rig.plan_rows(2, one_by_one=True))
     assert table["error_code"].tolist() == ["HTTP_406"] * 2
     assert len(rig.acts()) == 4, "once each, and once more when it was proved that nothing had come of it"
 
@@ -151,14 +133,14 @@ def test_rule_17_a_page_that_stops_or_slows_the_run_is_no_word_of_what_it_stood_
     rig.sandbox.set_switches(ignore_keys=True)
     rig.sandbox.add_fault(*page(BULK, status, when=when))
     kernel = rig.kernel()
-    run = kernel.bind(plan_rows(rig, 3))
+    run = kernel.bind(rig.plan_rows(3))
     snapshot = kernel.go(run)
     if status != 429:
         assert snapshot.note.startswith(f"{status} came without the API's own words")
         assert outcomes(kernel.results(run)) == {"pending" if when == "before" else "succeeded": 3}
         kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 3}
-    each_once(rig, 3)
+    rig.each_once(3)
 
 
 @pytest.mark.parametrize("code", ["IDEMPOTENCY_CONFLICT", ""])
@@ -178,10 +160,10 @@ def test_rule_16_a_request_still_in_progress_is_waited_for(rig):
     one, two = rig.kernel("one"), rig.kernel("two")
     plan = plan_retry(one.triaged())
     mine, hers = one.bind(plan), two.bind(plan)
-    work = caught(rig, one, mine, RETRY)
+    work = one.caught(mine, RETRY)
     other = two.start(hers)
     wait_for(lambda: 409 in {entry["status"] for entry in rig.acts()})
-    let_go(rig)
+    rig.let_go()
     work.result(30)
     other.result(30)
     assert outcomes(one.results(mine)) == outcomes(two.results(hers)) == {"succeeded": 1}
@@ -212,7 +194,7 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     rig.sandbox.set_switches(record_bodies=True)
     kernel, refused = rig.kernel(), {"action": "status", "status": 400, "code": "VALIDATION_ERROR", "nth": 1}
     rig.sandbox.add_fault(*failing({**refused, "details": {"index": 3}}, path=BULK))
-    table = kernel.run(plan_rows(rig, 8))
+    table = kernel.run(rig.plan_rows(8))
     assert outcomes(table) == {"succeeded": 7, "failed": 1}
     fourth = json.loads(rig.acts()[0]["sent"])["posts"][3]["content"]
     assert table.loc[table["outcome"] == "failed", "content"].tolist() == [fourth]
@@ -220,7 +202,7 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
     assert outcomes(other) == {"succeeded": 8}
     assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
-    each_once(rig, 15)
+    rig.each_once(15)
 
 
 @pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
@@ -229,11 +211,10 @@ def test_rule_17_a_limit_in_the_middle_of_a_batch_creates_nothing_twice_where_li
     rig.sandbox.set_switches(**{switch: True})
     kernel, how = rig.kernel(), {"status": 402, "code": "LIMIT_EXCEEDED", "forget_key": True}
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3, **how))
-    run = kernel.bind(plan_rows(rig, 5))
-    kernel.go(run)
+    run = kernel.done(rig.plan_rows(5))
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 5}
-    each_once(rig, 5)
+    rig.each_once(5)
 
 
 BATCH = 50
@@ -251,7 +232,7 @@ def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
     kernel, sheet, begun = rig.kernel(), rig.campaign(3 * BATCH), rig.sandbox.now()
     run = kernel.bind(planned(sheet))
     work = kernel.start(run)
-    with at(rig, 10):
+    with rig.at(10):
         assert rig.effects("post.create") == 2 * BATCH
         reported = open_rows(kernel.results(run))
     work.result(60)
@@ -278,7 +259,7 @@ def test_rule_17_a_batch_that_a_limit_breaks_off_is_pending_and_creates_each_row
     kernel, sheet = rig.kernel(), rig.campaign(4)
     run = kernel.bind(planned(sheet))
     work = kernel.start(run)
-    with at(rig, 1):
+    with rig.at(1):
         assert rig.effects("post.create") == 2
         _, *reported = open_rows(kernel.results(run))
     work.result(60)
@@ -296,7 +277,7 @@ def broken_off(rig: Rig, sheet: pd.DataFrame) -> Kernel:
     rig.sandbox.add_fault(Fault("bulk_partial", "POST", BULK, items=2, status=402, code="LIMIT_EXCEEDED"))
     mine = rig.kernel("mine")
     run = mine.bind(planned(sheet))
-    send_once(mine, run)
+    mine.send_once(run)
     assert mine.results(run)["reason_code"].tolist() == ["rate_limited"] * len(sheet)
     assert created(rig, sheet) == 2
     return mine
@@ -304,7 +285,7 @@ def broken_off(rig: Rig, sheet: pd.DataFrame) -> Kernel:
 
 def created(rig: Rig, *sheets: pd.DataFrame) -> int:
     """How many posts show texts of these sheets."""
-    return sum(live(rig)[text] for text in {text for sheet in sheets for text in sheet["content"]})
+    return sum(rig.live()[text] for text in {text for sheet in sheets for text in sheet["content"]})
 
 
 @pytest.mark.parametrize(
@@ -321,8 +302,7 @@ def test_rule_17_what_a_limit_has_let_through_is_not_created_again_where_it_is_p
     sheet = rig.campaign(4)
     again, mine = sheet.assign(**change), broken_off(rig, sheet)
     for _ in range(3):
-        run = mine.bind(planned(again, one_by_one=one_by_one))
-        mine.go(run)
+        run = mine.done(planned(again, one_by_one=one_by_one))
         table = mine.results(run)
         assert created(rig, sheet, again) <= 4
         rig.sandbox.advance(PROOF_AFTER + 1)
@@ -336,7 +316,7 @@ def test_rule_17_nor_of_a_part_of_its_rows(rig):
     sheet = rig.campaign(4)
     mine = broken_off(rig, sheet)
     assert outcomes(mine.run(planned(sheet.drop(1)))) == {"succeeded": 3}
-    assert max(live(rig)[text] for text in sheet["content"]) == 1
+    assert max(rig.live()[text] for text in sheet["content"]) == 1
 
 
 @pytest.mark.parametrize("details", [{}, {"field": "posts[1].content"}], ids=["halved", "named"])
@@ -393,10 +373,10 @@ def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action="status", when="after", method="POST", path=BULK, status=500))
     answers(lambda call: NO_LIST[name] if (call.method, call.path) == ("GET", "/v1/posts") and rig.created() else None)
-    run = kernel.bind(plan_rows(rig, 3))
+    run = kernel.bind(rig.plan_rows(3))
     assert kernel.go(run).phase in {"stopped", "done"}
     assert outcomes(kernel.results(run)) == {"unknown": 3}
-    each_once(rig, 3)
+    rig.each_once(3)
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
@@ -413,8 +393,8 @@ def test_rule_15_a_4xx_whose_items_can_not_be_read_refuses_nothing(rig, monkeypa
         return Reply(reply.endpoint, status, reply.headers, json.dumps(data).encode())
 
     monkeypatch.setattr(Transport, "send", send)
-    assert outcomes(rig.kernel().run(plan_rows(rig, rows))) == {"succeeded": rows}
-    each_once(rig, rows)
+    assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"succeeded": rows}
+    rig.each_once(rows)
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -424,7 +404,7 @@ def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_
         return posts and {"results": [{"index": index, "status": "rejected"} for index, _ in enumerate(posts)]}
 
     answers(reject, 422)
-    assert outcomes(rig.kernel().run(plan_rows(rig, rows))) == {"failed": rows}
+    assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"failed": rows}
     assert rig.created() == {}
 
 
@@ -432,10 +412,10 @@ def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_
 def test_rule_15_a_2xx_with_an_error_creates_and_changes_nothing(rig, answers, said):
     answers(first("POST", "/posts", {"id": "req_77", **said}))
     kernel = rig.kernel()
-    table = kernel.run(plan_rows(rig, 2, one_by_one=True))
+    table = kernel.run(rig.plan_rows(2, one_by_one=True))
     assert outcomes(table) == {"succeeded": 2}
     assert set(table["result_id"]) == set(rig.sandbox.world.posts)
-    each_once(rig, 2)
+    rig.each_once(2)
     posts = kernel.posts().head(1)
     (post,) = posts["post_id"]
     answers(first("PATCH", post, {"id": post, **said}))
@@ -475,9 +455,9 @@ def test_rule_15_marks_in_the_list_win_over_an_answer_that_names_wrong_posts(rig
 
     monkeypatch.setattr(posts, "_create_each", answer)
     kernel = rig.kernel()
-    run = done(kernel, planned(rig.campaign(4)))
+    run = kernel.done(planned(rig.campaign(4)))
     rig.sandbox.advance(420)
-    reconcile(kernel)
+    kernel.reconcile()
     at_server = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
     results = kernel.results(run).set_index("content")
     there, absent = results.loc[list(at_server)], results.drop(list(at_server))
@@ -485,8 +465,8 @@ def test_rule_15_marks_in_the_list_win_over_an_answer_that_names_wrong_posts(rig
     assert (outcomes(absent), codes(absent)) == (
         ({"blocked": 1}, {"not_found"}) if wrong == "never created" else ({}, set())
     )
-    kernel.run(plan_cancel(copies(kernel, run)))
-    assert live(rig) == dict.fromkeys(at_server, 1)
+    kernel.run(plan_cancel(kernel.copies(run)))
+    assert rig.live() == dict.fromkeys(at_server, 1)
 
 
 def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):

@@ -5,30 +5,23 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK, FAR, RETRY, codes, edit, left_unknown, planned, planted, send_first
+from tests.chaos.rig import FAR, Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BULK, RETRY
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 
 
-@pytest.mark.parametrize(
-    ("became", "goes"),
-    [
-        (("succeeded", "succeeded"), True),
-        (("succeeded", "failed"), True),
-        (("failed", "failed"), False),
-        (("blocked", "succeeded"), True),
-        (("blocked", "failed"), False),
-        (("blocked", "blocked"), False),
-        (("succeeded", "failed", "failed", "failed", "succeeded"), False),
-        (("succeeded", "blocked", "failed", "failed", "succeeded"), True),
-    ],
-)
+@pytest.mark.parametrize(("became", "goes"), [
+    (("succeeded", "succeeded"), True), (("succeeded", "failed"), True), (("failed", "failed"), False),
+    (("blocked", "succeeded"), True), (("blocked", "failed"), False), (("blocked", "blocked"), False),
+    (("succeeded", "failed", "failed", "failed", "succeeded"), False),
+    (("succeeded", "blocked", "failed", "failed", "succeeded"), True),
+])  # fmt: skip
 def test_rule_07_a_cause_goes_or_is_blocked_by_what_its_canaries_say(rig, became, goes):
     """What was blocked before it was sent does not count among those that were sent."""
-    planted(rig, len(became) + 2)
+    rig.planted(len(became) + 2)
     kernel = rig.kernel()
     plan = plan_update(kernel.posts("scheduled").assign(new_content="mended")).canary(len(became))
     ahead = plan.frame["post_id"].iloc[sorted(plan.first)].to_list()
@@ -39,7 +32,7 @@ def test_rule_07_a_cause_goes_or_is_blocked_by_what_its_canaries_say(rig, became
                 Fault("status", status=422, code="VALIDATION_ERROR", method="PATCH", path=f"/v1/posts/{post}")
             )
         elif outcome == "blocked":
-            edit(rig, post)
+            rig.edit(post)
     rig.sandbox.advance(100)
     kernel.go(run)
     table = kernel.results(run).set_index("post_id")
@@ -54,8 +47,8 @@ def test_rule_07_a_cause_goes_or_is_blocked_by_what_its_canaries_say(rig, became
 
 def test_rule_07_each_cause_has_canaries_of_its_own(rig):
     """Drafts and scheduled posts: one draft is refused, so that drafts are blocked."""
-    planted(rig, 3)
-    drafts = planted(rig, 3, status="draft", scheduledFor=FAR)
+    rig.planted(3)
+    drafts = rig.planted(3, status="draft", scheduledFor=FAR)
     kernel = rig.kernel()
     for post in drafts:
         rig.sandbox.add_fault(
@@ -95,9 +88,9 @@ def test_rule_07_canaries_go_first_and_alone_whatever_an_earlier_run_has_sent(ri
         kernel = rig.kernel("mine")
         kernel.bind(plan.canary(3))
     elif before == "unknown":
-        kernel, _ = left_unknown(rig, sheet, one_by_one=one_by_one)
+        kernel, _ = rig.left_unknown(sheet, one_by_one=one_by_one)
     else:
-        kernel, _ = left_unknown(rig, sheet.head(3), one_by_one=one_by_one)
+        kernel, _ = rig.left_unknown(sheet.head(3), one_by_one=one_by_one)
         kernel.bind(plan.canary(3))
     rig.sandbox.advance(120)
     rig.sandbox.add_fault(refused(path))
@@ -116,7 +109,7 @@ def unknown_retries(rig: Rig, count: int, targets: int) -> tuple[Kernel, pd.Data
     triaged = triaged if targets > 1 else triaged[triaged["platform"] == "twitter"]
     count = triaged["post_id"].nunique()
     lost = Fault(action="status", status=500, method="POST", path=RETRY, times=None)
-    send_first(kernel, kernel.bind(plan_retry(triaged)), lost, calls=count)
+    kernel.send_first(kernel.bind(plan_retry(triaged)), lost, calls=count)
     return kernel, triaged
 
 

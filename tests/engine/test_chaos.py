@@ -79,12 +79,9 @@ def effect(kind: str, at: str = "1", request: int = 1, **ids: str) -> dict[str, 
 
 
 GOOD = [
-    effect("post.create", content="a"),
-    effect("post.create", content="b"),
-    effect("target.requeue", post="post_1", target="pp_1"),
-    effect("delivery.resend", delivery="del_1"),
-    effect("target.publish", target="pp_1"),
-]
+    effect("post.create", content="a"), effect("post.create", content="b"), effect("target.requeue", post="post_1", target="pp_1"),
+    effect("delivery.resend", delivery="del_1"), effect("target.publish", target="pp_1"),
+]  # fmt: skip
 
 
 def test_the_count_holds_when_each_thing_happened_once():
@@ -93,16 +90,11 @@ def test_the_count_holds_when_each_thing_happened_once():
     assert (found.expected, found.effects) == (4, 4)
 
 
-@pytest.mark.parametrize(
-    ("more", "kind"),
-    [
-        (effect("post.create", content="a"), "duplicates"),
-        (effect("target.requeue", post="post_1", target="pp_1"), "duplicates"),
-        (effect("delivery.resend", delivery="del_1"), "duplicates"),
-        (effect("post.create", content="never planned"), "strays"),
-        (effect("target.requeue", post="post_1", target="pp_other"), "strays"),
-    ],
-)
+@pytest.mark.parametrize(("more", "kind"), [
+    (effect("post.create", content="a"), "duplicates"), (effect("target.requeue", post="post_1", target="pp_1"), "duplicates"),
+    (effect("delivery.resend", delivery="del_1"), "duplicates"), (effect("post.create", content="never planned"), "strays"),
+    (effect("target.requeue", post="post_1", target="pp_other"), "strays"),
+])  # fmt: skip
 def test_the_count_fails_for_whatever_happened_again_or_unasked(more, kind):
     found = count(WANTED, [*GOOD, more], {"pp_1": "acc_1"})
     assert not found.holds

@@ -9,29 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import (
-    BULK,
-    DAY,
-    HELD,
-    HOUR,
-    RETRY,
-    by_a_tool,
-    codes,
-    done,
-    each_once,
-    edit,
-    failing,
-    left_unknown,
-    let_go,
-    live,
-    others_post,
-    plan_rows,
-    planned,
-    send_first,
-    send_once,
-    wait_for,
-)
+from tests.chaos.rig import DAY, HELD, Rig, codes, outcomes, planned, wait_for
+from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
@@ -68,7 +47,7 @@ def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
     )
     work = kernel.start(run)
     wait_for(lambda: kernel.results(run)["outcome"].eq("unknown").all())
-    let_go(rig)
+    rig.let_go()
     work.result(60)
     assert outcomes(kernel.results(run)) == {"succeeded": 1}
     assert rig.effects("post.retry") == 1
@@ -91,13 +70,13 @@ def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_
     rig.sandbox.set_switches(**{switch: True})
     kernel = rig.kernel()
     partly(rig, 3)
-    run = kernel.bind(plan_rows(rig, 5))
-    send_once(kernel, run)
+    run = kernel.bind(rig.plan_rows(5))
+    kernel.send_once(run)
     if edited:
-        edit(rig, kernel.posts()["post_id"].iloc[0])
+        rig.edit(kernel.posts()["post_id"].iloc[0])
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 5}
-    each_once(rig, 5)
+    rig.each_once(5)
 
 
 def test_rule_14_equal_rows_are_matched_by_number(rig):
@@ -107,7 +86,7 @@ def test_rule_14_equal_rows_are_matched_by_number(rig):
     sheet = sheet.assign(content="twins", accounts=sheet["accounts"][0], twin=True)
     partly(rig, 1)
     run = kernel.bind(plan_create(sheet, key="row_id"))
-    send_once(kernel, run)
+    kernel.send_once(run)
     kernel.go(run)
     table = kernel.results(run)
     assert table["result_id"].dropna().is_unique
@@ -124,14 +103,14 @@ def test_rule_14_what_others_have_posted_keeps_no_row_waiting(rig, old):
     world.plant_posts(rig.sandbox, 1)
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=500))
-    run = kernel.bind(plan_rows(rig, 4))
+    run = kernel.bind(rig.plan_rows(4))
     if not old:
         theirs = rig.sandbox.plant_post("Lunch is ready", [rig.accounts["threads"]], status="published")
         rig.sandbox.advance(30)
         rig.sandbox.touch(theirs)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 4}
-    each_once(rig, 4)
+    rig.each_once(4)
 
 
 def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
@@ -139,15 +118,15 @@ def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
     rig.sandbox.set_switches(no_metadata=True, list_lag_seconds=20.0)
     kernel = rig.kernel()
     partly(rig, 3)
-    run = kernel.bind(plan_rows(rig, 5))
-    send_once(kernel, run)
+    run = kernel.bind(rig.plan_rows(5))
+    kernel.send_once(run)
     rig.sandbox.advance(30)
     rig.sandbox.person.edit(kernel.posts()["post_id"].iloc[0], content="other words")
     kernel.go(run)
     table = kernel.results(run)
     assert outcomes(table) == {"succeeded": 2, "unknown": 3}
     assert set(table["reason_code"].dropna()) == {"cannot_tell"}
-    each_once(rig, 3)
+    rig.each_once(3)
 
 
 @pytest.mark.parametrize("hidden", [False, True])
@@ -155,8 +134,8 @@ def test_rule_14_an_empty_workspace_and_a_first_batch_that_failed(rig, hidden):
     """A 500 without effect on the very first batch: an empty window is proof, so all rows are created, once, without a person."""
     rig.sandbox.set_switches(no_metadata=hidden)
     rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "before"}, path=BULK))
-    assert outcomes(rig.kernel().run(plan_rows(rig, 4))) == {"succeeded": 4}
-    each_once(rig, 4)
+    assert outcomes(rig.kernel().run(rig.plan_rows(4))) == {"succeeded": 4}
+    rig.each_once(4)
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -173,10 +152,10 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
         return listed
 
     kernel.engine.eyes.reader.created = doubled  # type: ignore[method-assign]
-    run = kernel.bind(plan_rows(rig, 2))
+    run = kernel.bind(rig.plan_rows(2))
     snapshot = kernel.go(run)
     assert (snapshot.phase, "have duplicates" in snapshot.note) == (("stopped", True) if ours else ("done", False))
-    each_once(rig, 2)
+    rig.each_once(2)
 
 
 LOST = Fault(action="status", status=500, method="POST", path="/v1/**")
@@ -187,7 +166,7 @@ def test_rule_09_a_numbered_act_goes_under_another_key_than_one_that_was_sent_wi
     world.plant_posts(rig.sandbox, 1)
     kernel = rig.kernel()
     triaged = kernel.triaged()
-    send_first(kernel, kernel.bind(plan_retry(triaged)), LOST)
+    kernel.send_first(kernel.bind(plan_retry(triaged)), LOST)
     rig.sandbox.advance(LATER + 300)
     assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=2)))) == {"succeeded": 2}
     assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()) == 2
@@ -204,31 +183,15 @@ def refused(path: str) -> Fault:
 
 def lives(rig: Rig, sheet: pd.DataFrame) -> list[int]:
     """How many live posts show the text of each row."""
-    return [live(rig)[text] for text in sheet["content"]]
+    return [rig.live()[text] for text in sheet["content"]]
 
 
 @pytest.mark.parametrize(("one_by_one", "seconds"), [(False, 120.0), (True, LATER)])
-@pytest.mark.parametrize(
-    ("mine", "theirs", "became"),
-    [
-        ({}, {}, ""),
-        ({}, {"attempt": 2}, ""),
-        ({"attempt": 2}, {}, ""),
-        ({}, {"row_id": ["x", "y"]}, "looks_like_row"),
-        ({}, None, "looks_like"),
-        ({}, {"content": ["mended", "mended, too"]}, "other_content"),
-        ({}, {"scheduled_for": ["2027-05-01T09:00:00Z", "2027-05-02T09:00:00Z"]}, "other_content"),
-    ],
-    ids=[
-        "the same row",
-        "its next attempt",
-        "its first attempt",
-        "another row",
-        "a tool",
-        "another text",
-        "another time",
-    ],
-)
+@pytest.mark.parametrize(("mine", "theirs", "became"), [
+    ({}, {}, ""), ({}, {"attempt": 2}, ""), ({"attempt": 2}, {}, ""), ({}, {"row_id": ["x", "y"]}, "looks_like_row"),
+    ({}, None, "looks_like"), ({}, {"content": ["mended", "mended, too"]}, "other_content"),
+    ({}, {"scheduled_for": ["2027-05-01T09:00:00Z", "2027-05-02T09:00:00Z"]}, "other_content"),
+], ids=["the same row", "its next attempt", "its first attempt", "another row", "a tool", "another text", "another time"])  # fmt: skip
 def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_created(
     rig, mine, theirs, became, seconds, one_by_one
 ):
@@ -237,10 +200,10 @@ def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_create
         rig.sandbox.add_fault(refused("/v1/posts**"))
         assert outcomes(rig.kernel("mine").run(planned(sheet))) == {"failed": 2}
         rig.sandbox.clear_faults()
-    kernel, run = left_unknown(rig, sheet.assign(**mine), one_by_one=one_by_one)
+    kernel, run = rig.left_unknown(sheet.assign(**mine), one_by_one=one_by_one)
     if theirs is None:
         for row in sheet.to_dict("records"):
-            by_a_tool(rig, row)
+            rig.by_a_tool(row)
     else:
         assert outcomes(rig.kernel("theirs").run(planned(sheet.assign(**theirs)))) == {"succeeded": 2}
     before = rig.effects("post.create")
@@ -256,11 +219,11 @@ def test_rule_26_the_rest_of_a_half_created_batch_is_not_sent_beside_what_others
     sheet = rig.campaign(4)
     kernel = rig.kernel("mine")
     run = kernel.bind(planned(sheet))
-    send_first(kernel, run, Fault(action="bulk_partial", method="POST", path=BULK, items=2))
-    left = sheet[[not live(rig)[text] for text in sheet["content"]]]
+    kernel.send_first(run, Fault(action="bulk_partial", method="POST", path=BULK, items=2))
+    left = sheet[[not rig.live()[text] for text in sheet["content"]]]
     assert len(left) == 2
     for row in left.to_dict("records"):
-        by_a_tool(rig, row)
+        rig.by_a_tool(row)
     rig.sandbox.advance(LATER)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"succeeded": 2, "blocked": 2}
@@ -270,7 +233,7 @@ def test_rule_26_the_rest_of_a_half_created_batch_is_not_sent_beside_what_others
 @pytest.mark.parametrize("change", ["struck", "corrected"])
 def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unknown_batch(rig, change):
     sheet = rig.campaign(3)
-    kernel, first = left_unknown(rig, sheet)
+    kernel, first = rig.left_unknown(sheet)
     later = sheet.drop(1) if change == "struck" else sheet.replace({"content": {sheet["content"][1]: "corrected"}})
     rig.sandbox.advance(120)
     table = kernel.run(planned(later))
@@ -282,7 +245,7 @@ def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unk
         assert outcomes(kernel.run(planned(later))) == {"succeeded": 3}
     kernel.go(first)  # who struck it has not cancelled the run that has it
     assert lives(rig, later) == [1] * len(later)
-    assert live(rig)[sheet["content"][1]] == (change == "struck")
+    assert rig.live()[sheet["content"][1]] == (change == "struck")
 
 
 def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
@@ -298,11 +261,11 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
         rig.sandbox.advance(HOUR * number)
     assert table["outcome"].tolist() == ["unknown", "succeeded", "succeeded", "succeeded"]
     assert codes(table) == {"cannot_tell"}
-    assert [live(rig)[text] for text in sheet["content"]] == [0, 1, 1, 1]
+    assert [rig.live()[text] for text in sheet["content"]] == [0, 1, 1, 1]
     (doubtful,) = (post.id for post in rig.sandbox.world.posts.values() if post.content not in set(sheet["content"]))
     rig.sandbox.person.delete(doubtful)
     assert outcomes(rig.kernel("mine").run(plan)) == {"succeeded": 4}
-    assert [live(rig)[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
+    assert [rig.live()[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
 
 
 def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
@@ -311,7 +274,7 @@ def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
     kernel = rig.kernel()
     misread = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), misread)
-    run = done(kernel, plan_rows(rig, 5))
+    run = kernel.done(rig.plan_rows(5))
     assert set(rig.created().values()) == {1}
     rig.sandbox.clear_faults()
     kernel.go(run)
@@ -323,17 +286,17 @@ def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
 def test_rule_14_a_list_that_ends_at_a_full_page_without_a_word_proves_nothing(rig, far_enough):
     """No pagination object, as where a gateway drops it: a hundred posts are there, and the rows may stand behind them."""
     if far_enough:
-        others_post(rig)
+        rig.others_post()
     earlier = rig.kernel("lost")
-    earlier.run(plan_rows(rig, 3))
+    earlier.run(rig.plan_rows(3))
     rig.sandbox.advance(HOUR)
     if not far_enough:
-        others_post(rig)
+        rig.others_post()
     rig.sandbox.set_switches(pagination="none")
     if far_enough:
         rig.sandbox.advance(DAY)
         assert outcomes(earlier.run(planned(rig.campaign(2)))) == {"succeeded": 2}
         return
     with pytest.raises(DecodeError, match="ends at a full page without saying so; whether there is more is not known"):
-        rig.kernel("new").run(plan_rows(rig, 3))
+        rig.kernel("new").run(rig.plan_rows(3))
     assert set(rig.created().values()) == {1}

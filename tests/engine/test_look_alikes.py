@@ -8,23 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import (
-    BULK,
-    DAY,
-    blocked,
-    codes,
-    done,
-    each_once,
-    killed,
-    others_post,
-    planned,
-    planted,
-    scheduled,
-    send_first,
-    sent_back,
-    stopped,
-)
+from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.cancel import plan_cancel
@@ -45,10 +30,9 @@ def sheet(rig: Rig, count: int = 4, **columns: Any) -> pd.DataFrame:
 
 
 def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
-    run = kernel.bind(plan)
-    kernel.go(run)
+    run = kernel.done(plan)
     assert outcomes(kernel.results(run)) == {"blocked": len(plan.items)}
-    assert blocked(kernel, run) == {code: len(plan.items)}
+    assert kernel.blocked(run) == {code: len(plan.items)}
 
 
 @pytest.mark.parametrize("known", ["created", "bound", "sent and its kernel dead"])
@@ -60,17 +44,16 @@ def test_rule_26_a_sheet_whose_row_names_moved_is_not_created_again(rig, known):
     if known == "created":
         first.go(run)
     elif known != "bound":
-        killed(rig, first, run, BULK)
+        first.killed(run, BULK)
         rig.sandbox.advance(20)
     second = rig.kernel()
-    again = second.bind(of(frame.assign(row_id=NUMBERED)))
-    second.go(again)
+    again = second.done(of(frame.assign(row_id=NUMBERED)))
     second.go(run)
     won, lost = (again, run) if known == "bound" else (run, again)
     assert outcomes(second.results(won)) == {"succeeded": 4}
     assert outcomes(second.results(lost)) == {"blocked": 4}
-    assert set(blocked(second, lost)) <= {"looks_like_row", "alike_in_flight"}
-    each_once(rig, 4)
+    assert set(second.blocked(lost)) <= {"looks_like_row", "alike_in_flight"}
+    rig.each_once(4)
     if known == "created":
         meant = second.run(of(frame.assign(row_id=NUMBERED, twin=True)))
         assert outcomes(meant) == {"succeeded": 4}
@@ -126,20 +109,14 @@ def test_rule_29_a_sheet_that_lost_the_names_of_its_rows_and_its_campaign_is_not
 def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
     """Days go by, others post, and the list is read for another row: what came before is not listed again."""
     rig.sandbox.advance(days * DAY)
-    others_post(rig)
+    rig.others_post()
     kernel.run(planned(rig.campaign(1, start=number)))
 
 
-@pytest.mark.parametrize(
-    ("how", "switches"),
-    [
-        ("moved here", {}),
-        ("moved here", {"list_lag_seconds": 60.0}),
-        ("moved by somebody", {}),
-        ("mended by somebody", {}),
-        ("mended by somebody", {"no_listed_metadata": True}),
-    ],
-)
+@pytest.mark.parametrize(("how", "switches"), [
+    ("moved here", {}), ("moved here", {"list_lag_seconds": 60.0}), ("moved by somebody", {}), ("mended by somebody", {}),
+    ("mended by somebody", {"no_listed_metadata": True}),
+])  # fmt: skip
 def test_rule_26_a_row_is_not_created_again_that_equals_a_post_as_it_is_now(rig, how, switches):
     """The post was changed, then the sheet, and Excel turned 001 into 1."""
     rig.sandbox.set_switches(**switches)
@@ -162,10 +139,10 @@ def test_rule_26_a_row_is_not_created_again_that_equals_a_post_as_it_is_now(rig,
             for post, when in zip(ours["post_id"], later, strict=True):
                 rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
     rig.sandbox.advance(DAY)
-    others_post(rig)
+    rig.others_post()
     table = kernel.run(planned(changed))
     assert (outcomes(table), codes(table)) == ({"blocked": 3}, {"looks_like_row"})
-    assert [scheduled(rig, content) for content in changed["content"]] == [1, 1, 1]
+    assert [rig.scheduled(content) for content in changed["content"]] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled"])
@@ -175,22 +152,22 @@ def test_rule_26_an_old_post_that_was_mended_into_a_row_blocks_it(rig, status, b
     account = sheet["accounts"][0]
     for number in range(150):
         rig.sandbox.plant_post(f"filler {number}", [account], status="published", daysOld=3)
-    (old,) = planted(rig, status=status, daysOld=5, scheduledFor=None if status == "draft" else "2027-03-01T09:00:00Z")
+    (old,) = rig.planted(status=status, daysOld=5, scheduledFor=None if status == "draft" else "2027-03-01T09:00:00Z")
     kernel.run(planned(rig.campaign(1, start=9)))
     rig.sandbox.advance(DAY)
-    run = "" if bound == "after" else stopped(rig, kernel, kernel.bind(planned(sheet)))
+    run = "" if bound == "after" else kernel.stopped(kernel.bind(planned(sheet)))
     rig.sandbox.world.posts[old].targets[0].account_id = account
     rig.sandbox.person.edit(old, content=sheet["content"][0], scheduled_for=sheet["scheduled_for"][0])
     rig.sandbox.world.posts[old].status = "scheduled"
     rig.sandbox.advance(DAY / 2)
-    others_post(rig)
+    rig.others_post()
     kernel = rig.kernel() if "died" in bound else kernel
     if run:
         kernel.go(run)
     else:
-        run = done(kernel, planned(sheet))
+        run = kernel.done(planned(sheet))
     assert outcomes(kernel.results(run)) == {"blocked": 1}
-    assert scheduled(rig, sheet["content"][0]) == 1
+    assert rig.scheduled(sheet["content"][0]) == 1
 
 
 LATER = "2027-03-05T09:00:00Z"
@@ -200,15 +177,10 @@ PATCH = {"path": "/v1/posts/*", "method": "PATCH"}
 
 
 @pytest.mark.parametrize("lag", [0.0, 60.0])
-@pytest.mark.parametrize(
-    ("change", "asks"),
-    [
-        ({"new_content": "mended"}, {"content": "mended"}),
-        ({"new_scheduled_for": LATER}, {"scheduled_for": LATER}),
-        ({"new_account_ids": "other"}, {"accounts": "other"}),
-    ],
-    ids=["text", "time", "accounts"],
-)
+@pytest.mark.parametrize(("change", "asks"), [
+    ({"new_content": "mended"}, {"content": "mended"}), ({"new_scheduled_for": LATER}, {"scheduled_for": LATER}),
+    ({"new_account_ids": "other"}, {"accounts": "other"}),
+], ids=["text", "time", "accounts"])  # fmt: skip
 def test_rule_26_a_row_that_asks_for_what_an_open_change_makes_of_a_post_waits(rig, change, asks, lag):
     kernel, sheet = rig.kernel(), rig.campaign(1).assign(row_id="001")
     other = next(account for account in rig.accounts.values() if account != sheet["accounts"][0])
@@ -217,7 +189,7 @@ def test_rule_26_a_row_that_asks_for_what_an_open_change_makes_of_a_post_waits(r
     rig.sandbox.advance(DAY)
     rig.sandbox.set_switches(list_lag_seconds=lag, single_reads_lag=bool(lag))
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(**change)))
-    send_first(kernel, run, Fault("status", status=500, when="after", **PATCH))
+    kernel.send_first(run, Fault("status", status=500, when="after", **PATCH))
     kernel.kill()
     kernel = rig.kernel()
     rig.sandbox.advance(5)
@@ -238,7 +210,7 @@ def test_rule_26_a_change_that_can_not_be_made_any_more_blocks_no_row(rig, gone)
     rig.sandbox.advance(DAY)
     (post,) = list(rig.sandbox.world.posts)
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="mended")))
-    send_first(kernel, run, Fault("status", status=500, when="before", **PATCH))
+    kernel.send_first(run, Fault("status", status=500, when="before", **PATCH))
     if gone == "changed":
         rig.sandbox.person.edit(post, content="something else")
     else:
@@ -279,14 +251,14 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
     table = kernel.run(planned(sheet))
     assert (outcomes(table), codes(table)) == ({"blocked": 1, "succeeded": 2}, {"looks_like"})
     rig.sandbox.advance(3600)
-    others_post(rig)
+    rig.others_post()
     person = rig.sandbox.person
     if what == "deleted":
         person.delete(post)
     elif what == "withdrawn":
         person.withdraw(post)
     elif what == "back to a draft":
-        sent_back(rig, post)
+        rig.sent_back(post)
     elif what.startswith("moved"):
         when = rig.sandbox.now() + timedelta(days=30 if what == "moved" else 1 / 24)
         person.edit(post, scheduled_for=when.isoformat())
@@ -306,7 +278,7 @@ def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_l
 ):
     """Somebody posts it by hand while its run is stopped; its attempt is what it was."""
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    run = stopped(rig, kernel, kernel.bind(planned(sheet, one_by_one=one_by_one)), path="/v1/posts**")
+    run = kernel.stopped(kernel.bind(planned(sheet, one_by_one=one_by_one)), path="/v1/posts**")
     rig.sandbox.advance(600)
     post = by_hand(rig, sheet)
     rig.sandbox.advance(600)
@@ -320,7 +292,7 @@ def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_l
     for _ in range(2):
         again = kernel.run(planned(sheet, one_by_one=one_by_one))
         assert (outcomes(again), again["attempt"].tolist()) == ({"succeeded": 3}, [1, 1, 1])
-    assert [scheduled(rig, text) for text in sheet["content"]] == [1 + meant, 1, 1]
+    assert [rig.scheduled(text) for text in sheet["content"]] == [1 + meant, 1, 1]
     assert rig.created() == dict.fromkeys(sheet["content"], 1)
 
 
@@ -352,13 +324,13 @@ def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_created_by_han
     rig.sandbox.advance(DAY)
     post = by_hand(rig, sheet)
     if seen == "as a draft":
-        sent_back(rig, post)
+        rig.sent_back(post)
     rig.sandbox.advance(3600)
     another(rig, kernel, 20)
     if seen == "as a draft":
-        sent_back(rig, post, approved=True)
+        rig.sent_back(post, approved=True)
     rig.sandbox.advance(3600)
-    others_post(rig)
+    rig.others_post()
     another(rig, kernel, 21)
     rig.sandbox.advance(DAY)
     table = kernel.run(planned(sheet))

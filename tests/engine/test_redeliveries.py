@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import DAY, REDELIVER, codes, failing, send_first
+from tests.chaos.rig import DAY, Rig, codes, outcomes
+from tests.engine.steps import REDELIVER, failing
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -70,7 +70,7 @@ def test_rule_19_a_redelivery_of_which_nobody_knows_is_abandoned_for_a_next_atte
 
     refuse()
     lost = Fault("status", status=500, method="POST", path=REDELIVER, when="after")
-    run = send_first(kernel, kernel.bind(plan_redeliver(log())), lost)
+    run = kernel.send_first(kernel.bind(plan_redeliver(log())), lost)
     rig.sandbox.advance(100)
     refuse()
     kernel.kill()
@@ -87,12 +87,10 @@ def test_rule_19_a_redelivery_of_which_nobody_knows_is_abandoned_for_a_next_atte
 
 
 TIMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "lost its zone": lambda log: log.assign(
-        created_at=log["created_at"].dt.tz_convert("America/New_York").dt.tz_localize(None)
-    ),
+    "lost its zone": lambda log: log.assign(created_at=log["created_at"].dt.tz_convert("America/New_York").dt.tz_localize(None)),
     "cut to days": lambda log: log.assign(created_at=log["created_at"].dt.strftime("%Y-%m-%d")),
     "a day early": lambda log: log.assign(created_at=log["created_at"] - pd.Timedelta("1D")),
-}
+}  # fmt: skip
 
 
 def aged(rig: Rig, seconds: int) -> pd.DataFrame:

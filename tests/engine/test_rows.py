@@ -10,21 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import outcomes
-from tests.engine.steps import (
-    BULK,
-    DAY,
-    HOUR,
-    blocked,
-    codes,
-    done,
-    each_once,
-    failing,
-    live,
-    planned,
-    send_first,
-    send_once,
-)
+from tests.chaos.rig import DAY, codes, outcomes, planned
+from tests.engine.steps import BULK, HOUR, failing
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -49,7 +36,7 @@ def test_rule_05_a_used_row_with_another_text_is_blocked_and_blocks_nobody_else(
 def test_rule_05_an_open_row_with_another_text_is_blocked_with_what_differs(rig):
     kernel, frame = rig.kernel(), rig.campaign(2)
     rig.sandbox.add_fault(*failing({"action": "drop", "when": "before"}, path=BULK))
-    send_once(kernel, kernel.bind(plan_create(frame, key="row_id")))
+    kernel.send_once(kernel.bind(plan_create(frame, key="row_id")))
     frame.loc[0, "content"] = "something else"
     frame.loc[0, "scheduled_for"] = (world.FAR + timedelta(days=1)).isoformat()
     table = kernel.results(kernel.bind(plan_create(frame, key="row_id")))
@@ -63,11 +50,11 @@ def test_rule_06_a_create_whose_time_has_passed_is_blocked(rig):
     kernel, frame = rig.kernel(), rig.campaign(3)
     frame["scheduled_for"] = [(rig.sandbox.now() + timedelta(hours=hours)).isoformat() for hours in (-1, 1, 48)]
     run = kernel.bind(plan_create(frame, key="row_id"))
-    assert blocked(kernel, run) == {"time_passed": 1}
+    assert kernel.blocked(run) == {"time_passed": 1}
     rig.sandbox.advance(2 * HOUR)
     kernel.go(run)
     assert outcomes(kernel.results(run)) == {"blocked": 2, "succeeded": 1}
-    assert blocked(kernel, run) == {"time_passed": 2}
+    assert kernel.blocked(run) == {"time_passed": 2}
     assert len(rig.created()) == 1
 
 
@@ -92,25 +79,17 @@ LATER = "2027-03-05T09:00:00Z"
 PATCH = {"path": "/v1/posts/*", "method": "PATCH"}
 
 
-@pytest.mark.parametrize(
-    ("mended", "asked", "outcome"),
-    [
-        ({"tags": "sale;spring"}, {"new_tags": "spring;sale"}, "succeeded"),
-        ({"tags": "x", "content": "b"}, {"new_tags": "x", "new_content": "b"}, "succeeded"),
-        ({"tags": "x", "content": "b"}, {"new_content": "b"}, "blocked"),
-        ({"tags": "x", "content": "b"}, {"new_tags": "x"}, "blocked"),
-        ({"tags": "x", "content": "b"}, {"new_tags": "y", "new_content": "b"}, "blocked"),
-        ({"tags": None}, {"new_tags": "y"}, "blocked"),
-        ({"content": "b"}, {"new_tags": "y", "new_content": "b"}, "succeeded"),
-        ({"content": "b"}, {"new_tags": "y"}, "blocked"),
-        ({"content": "b", "first_comment": "c"}, {"new_content": "b"}, "blocked"),
-        ({"first_comment": "c"}, {"new_content": "b"}, "blocked"),
-        ({"scheduled_for": LATER}, {"new_scheduled_for": LATER}, "succeeded"),
-        ({"scheduled_for": LATER}, {"new_content": "b"}, "blocked"),
-        ({"accounts": "other"}, {"new_account_ids": "other"}, "succeeded"),
-        ({"tags": "x"}, {"new_tags": "x", "by hand": "somebody's words"}, "succeeded"),
-    ],
-)
+@pytest.mark.parametrize(("mended", "asked", "outcome"), [
+    ({"tags": "sale;spring"}, {"new_tags": "spring;sale"}, "succeeded"),
+    ({"tags": "x", "content": "b"}, {"new_tags": "x", "new_content": "b"}, "succeeded"),
+    ({"tags": "x", "content": "b"}, {"new_content": "b"}, "blocked"), ({"tags": "x", "content": "b"}, {"new_tags": "x"}, "blocked"),
+    ({"tags": "x", "content": "b"}, {"new_tags": "y", "new_content": "b"}, "blocked"), ({"tags": None}, {"new_tags": "y"}, "blocked"),
+    ({"content": "b"}, {"new_tags": "y", "new_content": "b"}, "succeeded"), ({"content": "b"}, {"new_tags": "y"}, "blocked"),
+    ({"content": "b", "first_comment": "c"}, {"new_content": "b"}, "blocked"),
+    ({"first_comment": "c"}, {"new_content": "b"}, "blocked"), ({"scheduled_for": LATER}, {"new_scheduled_for": LATER}, "succeeded"),
+    ({"scheduled_for": LATER}, {"new_content": "b"}, "blocked"), ({"accounts": "other"}, {"new_account_ids": "other"}, "succeeded"),
+    ({"tags": "x"}, {"new_tags": "x", "by hand": "somebody's words"}, "succeeded"),
+])  # fmt: skip
 def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig, mended, asked, outcome):
     kernel, sheet = rig.kernel(), rig.campaign(1).assign(tags="first")
     other = next(account for account in rig.accounts.values() if account != sheet["accounts"][0])
@@ -134,7 +113,7 @@ def test_rule_05_a_change_of_tags_that_was_not_made_gives_none(rig, fault):
     kernel.run(planned(sheet))
     rig.sandbox.advance(DAY)
     run = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_tags="new")))
-    send_first(kernel, run, Fault(**fault, when="before", **PATCH))
+    kernel.send_first(run, Fault(**fault, when="before", **PATCH))
     rig.sandbox.advance(5)
     assert codes(kernel.run(planned(sheet.assign(tags="new")))) == {"created_otherwise_update"}
 
@@ -150,7 +129,7 @@ def test_rule_30_a_numbered_create_that_was_withdrawn_is_not_created_again_by_it
     kernel = rig.kernel()
     first = kernel.bind(planned(sheet, one_by_one=one_by_one))
     if before == "proved absent":
-        send_first(kernel, first, LOST)
+        kernel.send_first(first, LOST)
         rig.sandbox.advance(SETTLED)
     elif before == "failed":
         rig.sandbox.add_fault(
@@ -172,7 +151,7 @@ def test_rule_30_a_numbered_create_that_was_withdrawn_is_not_created_again_by_it
         assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
         assert table["waiting_for"].str.contains(f"set a column attempt to {number + 1}").all()
     assert rig.effects("post.create") == 2
-    assert not live(rig)
+    assert not rig.live()
 
 
 SETTLED = PROOF_AFTER + 400  # seconds after which an act that hangs may be abandoned, and absence is proved
@@ -181,8 +160,7 @@ SETTLED = PROOF_AFTER + 400  # seconds after which an act that hangs may be aban
 def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
     frame, kernel = rig.campaign(3), rig.kernel()
     frame.loc[1, "accounts"] = "acc_unknown"
-    run = kernel.bind(of(frame, "Spring"))
-    kernel.go(run)
+    run = kernel.done(of(frame, "Spring"))
     failed = kernel.execution(run).failed()
     for rows in (failed, pd.read_csv(StringIO(failed.to_csv(index=False)), dtype="string")):
         plan = of(rows)
@@ -190,7 +168,7 @@ def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
     for nameless in (frame, frame.assign(campaign=None, content="others")):
         table = kernel.run(of(pd.DataFrame(nameless.to_dict("list"))))
         assert set(table["reason_code"].dropna()) == {"other_campaign"}
-    each_once(rig, 2)
+    rig.each_once(2)
 
 
 @pytest.mark.parametrize("name", ["2026.10", "007", "0", "1e3", "TRUE"])
@@ -202,7 +180,7 @@ def test_rule_29_a_campaign_that_a_file_has_turned_into_a_number_creates_no_row_
     assert outcomes(kernel.run(of(pd.read_csv(StringIO(text), dtype="string")))) == {"succeeded": 4}
     spoiled = of(pd.read_csv(StringIO(text)).astype({"campaign": "string"}))
     assert set(outcomes(kernel.run(spoiled))) <= {"succeeded", "blocked"}
-    each_once(rig, 4)
+    rig.each_once(4)
     assert outcomes(kernel.run(of(pd.read_csv(StringIO(text)), name))) == {"succeeded": 4}
 
 
@@ -249,14 +227,14 @@ def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_ru
     run = mine.bind(plan)
     if before != "unsent":
         refusal = {} if before == "unknown" else {"status": 402, "code": "LIMIT_EXCEEDED"}
-        send_first(mine, run, lost("/v1/posts**", times=None, **refusal))
+        mine.send_first(run, lost("/v1/posts**", times=None, **refusal))
     second.platform, first.username, second.username = first.platform, f"was_{first.username}", first.username
     was_sent = before == "unknown" or (before == "a refused batch" and not one_by_one)
-    table = mine.results(done(mine, plan))
+    table = mine.results(mine.done(plan))
     assert codes(table) == ({"open_otherwise"} if was_sent else set()), "what may be under way is asked for one account"
     for _ in range(2):
         rig.sandbox.advance(PROOF_AFTER + 1)
-        table = mine.results(done(mine, plan))
+        table = mine.results(mine.done(plan))
     assert outcomes(table) == {"succeeded": 2}
     created = [post for post in rig.sandbox.world.posts.values() if post.content in set(sheet["content"])]
     assert [[target.account_id for target in post.targets] for post in created] == [[second.id], [second.id]]

@@ -9,16 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import rules_doc
-from tests.engine.tables import (
-    ASKED,
-    DONE,
-    FAILED,
-    NOW,
-    ROW,
-    TABLES,
-    Example,
-    a_call,
-)
+from tests.engine.tables import ASKED, DONE, FAILED, NOW, ROW, TABLES, Example, a_call
 
 from voxops.acts.item import blocked
 from voxops.api.reasons import SENTENCES, Reason

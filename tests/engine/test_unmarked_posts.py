@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import BULK, codes, copies, done, plan_rows, planned, sent_back
+from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault, wire
 from voxops.acts.create import plan_create
@@ -51,18 +51,15 @@ def test_rule_14_a_single_read_shows_the_mark_that_lists_leave_out(rig, items):
     """Nothing is odd here but the switch: lists show no metadata, single reads do."""
     rig.sandbox.set_switches(forget_key_on_5xx=True, no_listed_metadata=True)
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
-    assert outcomes(rig.kernel().run(plan_rows(rig, 3))) == {"succeeded": 3}
+    assert outcomes(rig.kernel().run(rig.plan_rows(3))) == {"succeeded": 3}
     assert set(rig.created().values()) == {1}
 
 
 TEXTS: dict[str, tuple[str, Callable[[str], str]]] = {
-    "plain": ("plain %d", str),
-    "line ends": ("one\r\ntwo %d", lambda text: text.replace("\r\n", "\n")),
-    "one line": ("one\n\ntwo %d", lambda text: " ".join(text.split())),
-    "trimmed": ("  one %d", str.strip),
-    "composed": ("Cafe\u0301 %d", lambda text: unicodedata.normalize("NFC", text)),
-    "entities": ("Salt & pepper %d", html.escape),
-}
+    "plain": ("plain %d", str), "line ends": ("one\r\ntwo %d", lambda text: text.replace("\r\n", "\n")),
+    "one line": ("one\n\ntwo %d", lambda text: " ".join(text.split())), "trimmed": ("  one %d", str.strip),
+    "composed": ("Cafe\u0301 %d", lambda text: unicodedata.normalize("NFC", text)), "entities": ("Salt & pepper %d", html.escape),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -72,10 +69,10 @@ def test_a_text_that_reads_the_same_is_the_row(rig, monkeypatch, name):
     shows(monkeypatch, lambda post: post.update(content=change(post["content"])))
     sheet = rig.campaign(3).assign(content=[text % row for row in range(3)])
     kernel = rig.kernel("marked")
-    run = done(kernel, planned(sheet.head(1)))
+    run = kernel.done(planned(sheet.head(1)))
     rig.sandbox.advance(100)
     rig.sandbox.person.post_copy(*rig.sandbox.world.posts)
-    assert len(copies(kernel, run)) == 1
+    assert len(kernel.copies(run)) == 1
     rig.sandbox.reset(empty=True)
     rig.sandbox.set_switches(no_metadata=True)
     created_once(rig, planned(sheet))
@@ -100,7 +97,7 @@ METADATA: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", METADATA)
 def test_rule_14_metadata_without_our_marks_rule_no_row_out(rig, monkeypatch, name, lists):
     shows(monkeypatch, lambda post: post.update(metadata=METADATA[name](post["metadata"])), lists=lists)
-    created_once(rig, plan_rows(rig, 2))
+    created_once(rig, rig.plan_rows(2))
 
 
 @pytest.mark.parametrize(
@@ -110,37 +107,32 @@ def test_rule_13_a_draft_that_is_no_clone_is_its_row(rig, monkeypatch, who):
     """It bears the mark, and no other post does. A colleague runs the same sheet, and is told of it; then it is scheduled again."""
     if who.startswith("the API"):
         shows(monkeypatch, lambda post: post.update(status="draft"))
-        created_once(rig, plan_rows(rig, 2))
+        created_once(rig, rig.plan_rows(2))
         return
-    rig.kernel("mine").run(plan_rows(rig, 2))
+    rig.kernel("mine").run(rig.plan_rows(2))
     for post_id, post in list(rig.sandbox.world.posts.items()):
         if who.startswith("an approver"):
-            sent_back(rig, post_id)
+            rig.sent_back(post_id)
         else:
             post.status, post.scheduled_for = "draft", None
     rig.sandbox.advance(26 * 3600)
-    table = rig.kernel("theirs").run(plan_rows(rig, 2))
+    table = rig.kernel("theirs").run(rig.plan_rows(2))
     assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
     assert set(rig.created().values()) == {1}
 
 
 def test_a_change_whose_text_reads_as_requested_has_not_failed(rig, monkeypatch):
     kernel = rig.kernel()
-    kernel.run(plan_rows(rig, 1))
+    kernel.run(rig.plan_rows(1))
     shows(monkeypatch, lambda post: post.update(content=post["content"].replace("\r\n", "\n")))
     assert outcomes(kernel.run(plan_update(kernel.posts().assign(new_content="one\r\ntwo")))) == {"succeeded": 1}
 
 
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        pytest.param(
-            "nothing", 30, id="lists show no metadata: every post that is not ours, once, whether or not it looks alike"
-        ),
-        pytest.param("others", 1, id="lists show metadata, of others: one post is compared"),
-        pytest.param("ours", 0, id="lists show our marks"),
-    ],
-)
+@pytest.mark.parametrize(("shown", "expected"), [
+    pytest.param("nothing", 30, id="lists show no metadata: every post that is not ours, once, whether or not it looks alike"),
+    pytest.param("others", 1, id="lists show metadata, of others: one post is compared"),
+    pytest.param("ours", 0, id="lists show our marks"),
+])  # fmt: skip
 def test_rule_13_posts_are_read_by_themselves_once_and_only_where_lists_show_no_marks(rig, shown, expected):
     rig.sandbox.set_switches(no_listed_metadata=shown == "nothing")
     kernel, sheet = rig.kernel(), rig.campaign(20)

@@ -5,31 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import (
-    BULK,
-    DAY,
-    HELD,
-    blocked,
-    caught,
-    codes,
-    copies,
-    done,
-    left_unknown,
-    let_go,
-    live,
-    others_post,
-    plan_rows,
-    planned,
-    planted,
-    reconcile,
-    restored,
-    scheduled,
-    sent_back,
-    stopped,
-    verify,
-    withdrawn,
-)
+from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -42,22 +19,15 @@ from voxops.errors import DecodeError
 def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
     """Days go by, others post, and the list is read for another row: what came before is not listed again."""
     rig.sandbox.advance(days * DAY)
-    others_post(rig)
+    rig.others_post()
     kernel.run(planned(rig.campaign(1, start=number)))
 
 
-@pytest.mark.parametrize(
-    ("who", "change", "long_ago"),
-    [
-        ("this ledger", "none", False),
-        ("this ledger", "line ends", False),
-        ("this ledger", "account order", True),
-        ("somebody withdraws", "none", True),
-        ("somebody withdraws", "another word", False),
-        ("somebody deletes", "none", True),
-        ("somebody deletes", "another word", True),
-    ],
-)
+@pytest.mark.parametrize(("who", "change", "long_ago"), [
+    ("this ledger", "none", False), ("this ledger", "line ends", False), ("this ledger", "account order", True),
+    ("somebody withdraws", "none", True), ("somebody withdraws", "another word", False), ("somebody deletes", "none", True),
+    ("somebody deletes", "another word", True),
+])  # fmt: skip
 def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, change, long_ago):
     """However long the list has moved on, and although the sheet was saved anew."""
     names = ";".join(list(rig.accounts.values())[:2])
@@ -124,7 +94,7 @@ def test_rule_30_a_next_attempt_whose_first_post_is_live_again(rig, how, when):
     if how == "restored":
         rig.sandbox.person.withdraw(post)
     else:
-        sent_back(rig, post)
+        rig.sent_back(post)
     rig.sandbox.advance(DAY)
     table = kernel.run(planned(sheet))
     assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"withdrawn_since"})
@@ -132,19 +102,19 @@ def test_rule_30_a_next_attempt_whose_first_post_is_live_again(rig, how, when):
     if when == "after it was sent":
         kernel.go(run)
     else:
-        stopped(rig, kernel, run)
+        kernel.stopped(run)
     if how == "restored":
-        restored(rig, post)
+        rig.restored(post)
     else:
-        sent_back(rig, post, approved=True)
+        rig.sent_back(post, approved=True)
     rig.sandbox.advance(DAY / 2)
     kernel = rig.kernel() if "died" in when else kernel
     kernel.go(run)
     if when == "after it was sent":
-        assert copies(kernel, run)["copy_of"].to_list() == [post], "the earliest is kept"
+        assert kernel.copies(run)["copy_of"].to_list() == [post], "the earliest is kept"
     else:
         assert kernel.results(run)["result_id"].to_list() == [post]
-    assert scheduled(rig, sheet["content"][0]) == 1 + (when == "after it was sent")
+    assert rig.scheduled(sheet["content"][0]) == 1 + (when == "after it was sent")
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -206,7 +176,7 @@ def test_rule_13_a_duplicate_that_shows_something_else_is_no_row(rig, ledger, ch
         table = kernel.run(planned(again))
         assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"duplicate_of"})
     assert table["waiting_for"][0].startswith(f"{copy}, a duplicate of {post} (cancelled since), shows something else")
-    assert scheduled(rig, content) == 1
+    assert rig.scheduled(content) == 1
     table = kernel.run(planned(sheet.assign(attempt=2, twin=True)))
     assert (outcomes(table), table["result_id"].isin([post, copy]).any()) == ({"succeeded": 1}, False)
 
@@ -218,29 +188,29 @@ def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
     """Something else is created, so that the list is read, and others post: what came before is not listed again."""
     kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign="other"))
     rig.sandbox.advance(3600)
-    others_post(rig)
+    rig.others_post()
     kernel.run(plan_create(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
 
 
 def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next_attempt(rig):
     """Nor is it by the ledger that has created it, whose run stays as it was (rule 20)."""
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    run = done(mine, plan_rows(rig, 2))
+    run = mine.done(rig.plan_rows(2))
     post, _ = mine.results(run)["result_id"]
-    sent_back(rig, post)
-    assert outcomes(theirs.run(plan_rows(rig, 1))) == {"blocked": 1}
-    verify(mine, run)
-    assert (outcomes(mine.results(run)), withdrawn(mine, run)) == ({"succeeded": 2}, 0)
-    table = mine.run(plan_rows(rig, 2))
+    rig.sent_back(post)
+    assert outcomes(theirs.run(rig.plan_rows(1))) == {"blocked": 1}
+    mine.verify(run)
+    assert (outcomes(mine.results(run)), mine.withdrawn(run)) == ({"succeeded": 2}, 0)
+    table = mine.run(rig.plan_rows(2))
     assert (outcomes(table), codes(table)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
     assert f"created as {post}, a draft again since" in table["waiting_for"].dropna().item()
     hours_later(rig, theirs, 20)
-    sent_back(rig, post, approved=True)
-    assert outcomes(mine.run(plan_rows(rig, 2))) == {"succeeded": 2}
+    rig.sent_back(post, approved=True)
+    assert outcomes(mine.run(rig.plan_rows(2))) == {"succeeded": 2}
     hours_later(rig, theirs, 30)
     table = theirs.run(plan_create(rig.campaign(1).assign(attempt=2), key="row_id"))
     assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, [post])
-    assert scheduled(rig, FIRST) == 1
+    assert rig.scheduled(FIRST) == 1
 
 
 def test_rule_26_a_renamed_row_is_not_created_again_whose_post_is_live_again(rig):
@@ -256,18 +226,18 @@ def test_rule_26_a_renamed_row_is_not_created_again_whose_post_is_live_again(rig
         target.status = "pending"
     hours_later(rig, kernel, 30)
     assert codes(kernel.run(planned(sheet.assign(row_id="1")))) == {"looks_like_row"}
-    assert scheduled(rig, FIRST) == 1
+    assert rig.scheduled(FIRST) == 1
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
 def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
     """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
-    rig.kernel("old").run(plan_rows(rig, 2, one_by_one=one_by_one))
+    rig.kernel("old").run(rig.plan_rows(2, one_by_one=one_by_one))
     for post in list(rig.sandbox.world.posts):
         rig.sandbox.person.delete(post)
     rig.sandbox.advance(1800)
     new = rig.kernel("new")
-    run = new.bind(plan_rows(rig, 2, one_by_one=one_by_one))
+    run = new.bind(rig.plan_rows(2, one_by_one=one_by_one))
 
     async def look_back() -> str:
         execution = new.execution(run, look_back=True)
@@ -277,11 +247,11 @@ def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
         return execution.snapshot.note
 
     assert eventloop.run(look_back()).startswith("2 of these posts do not exist: the server repeated an old answer")
-    for table in (new.results(run), new.run(plan_rows(rig, 2, one_by_one=one_by_one))):
+    for table in (new.results(run), new.run(rig.plan_rows(2, one_by_one=one_by_one))):
         assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"not_found"})
     again = plan_create(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one)
     assert outcomes(new.run(again)) == {"succeeded": 2}
-    assert scheduled(rig, FIRST) == 1
+    assert rig.scheduled(FIRST) == 1
 
 
 @pytest.mark.parametrize("taken", ["delete", "withdraw"])
@@ -289,29 +259,29 @@ def test_rule_30_a_list_that_lags_brings_nothing_back(rig, taken):
     """It is verified, and the cell run again, within the minute in which the list shows what it was."""
     rig.sandbox.set_switches(list_lag_seconds=60)
     kernel = rig.kernel()
-    run = done(kernel, plan_rows(rig, 2))
+    run = kernel.done(rig.plan_rows(2))
     gone, _ = kernel.results(run)["result_id"]
     rig.sandbox.advance(900)
     getattr(rig.sandbox.person, taken)(gone)
     rig.sandbox.advance(2)
-    verify(kernel, run)
+    kernel.verify(run)
     for later in (0, 3600, DAY):
         rig.sandbox.advance(later)
-        again = kernel.run(plan_rows(rig, 2))
+        again = kernel.run(rig.plan_rows(2))
         assert (outcomes(again), codes(again)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
         assert gone in again["waiting_for"].dropna().item()
-        assert withdrawn(kernel, run) == 1
+        assert kernel.withdrawn(run) == 1
 
 
 def test_rule_30_rows_that_were_withdrawn_are_looked_at_in_few_requests(rig):
     kernel = rig.kernel()
-    kernel.run(plan_rows(rig, 30))
+    kernel.run(rig.plan_rows(30))
     for post in list(rig.sandbox.world.posts):
         rig.sandbox.person.withdraw(post)
     hours_later(rig, kernel, 100)
-    assert outcomes(kernel.run(plan_rows(rig, 30))) == {"blocked": 30}
+    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
     before = len(rig.sandbox.requests())
-    assert outcomes(kernel.run(plan_rows(rig, 30))) == {"blocked": 30}
+    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
     assert len(rig.sandbox.requests()) - before <= 8, "not one for each"
 
 
@@ -324,12 +294,12 @@ def test_rule_30_a_number_that_only_the_ledger_has_raised_creates_nothing_again(
     sheet = rig.campaign(2)
     mended = sheet.assign(content=["mended", "mended, too"])
     if first == "unknown":
-        mine, run = left_unknown(rig, sheet)
+        mine, run = rig.left_unknown(sheet)
         theirs, again = mended, sheet
     else:
         rig.sandbox.add_fault(REFUSED)
         mine = rig.kernel("mine")
-        run = done(mine, planned(sheet))
+        run = mine.done(planned(sheet))
         assert outcomes(mine.results(run)) == {"failed": 2}
         rig.sandbox.clear_faults()
         theirs, again = sheet, mended
@@ -347,13 +317,13 @@ def test_rule_30_a_number_that_only_the_ledger_has_raised_creates_nothing_again(
         rig.sandbox.advance(HELD)
     assert len(rig.acts()) == before
     assert outcomes(mine.run(planned(again.assign(attempt=2)))) == {"succeeded": 2}
-    assert [live(rig)[text] for text in again["content"]] == [1, 1]
+    assert [rig.live()[text] for text in again["content"]] == [1, 1]
 
 
 def two(rig: Rig) -> tuple[Kernel, str]:
     """Two posts, and their run."""
     kernel = rig.kernel()
-    return kernel, done(kernel, plan_rows(rig, 2))
+    return kernel, kernel.done(rig.plan_rows(2))
 
 
 def counts(kernel: Kernel, run: str, *names: str) -> list[int]:
@@ -368,8 +338,8 @@ def counts(kernel: Kernel, run: str, *names: str) -> list[int]:
 def test_rule_30_what_failed_or_is_not_there_any_more_is_not_recovered(rig, became, counted):
     """The sheet was made from last week's posts, whose ids are still in it; its run stays as it was (rule 20)."""
     kernel = rig.kernel()
-    old = planted(rig, 2, status="published", daysOld=7)
-    run = done(kernel, planned(rig.campaign(2).assign(post_id=old)))
+    old = rig.planted(2, status="published", daysOld=7)
+    run = kernel.done(planned(rig.campaign(2).assign(post_id=old)))
     post = kernel.results(run)["result_id"][0]
     rig.sandbox.advance(PROOF_AFTER + 60)
     if became == "gone":
@@ -380,24 +350,21 @@ def test_rule_30_what_failed_or_is_not_there_any_more_is_not_recovered(rig, beca
         rig.sandbox.world.posts[post].status = became
     assert counts(kernel, run, "recovered", counted) == [2, 1, 1]
     assert outcomes(kernel.results(run)) == {"succeeded": 2}
-    assert withdrawn(kernel, run) == (became in {"cancelled", "gone"})
+    assert kernel.withdrawn(run) == (became in {"cancelled", "gone"})
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ({"body": "html", "status": 404}, "404 came without the API's own words"),
-        ({"body": "empty", "status": 404}, "404 came without the API's own words"),
-        ({"body": "json", "status": 200}, "whether it exists is not known"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "said"), [
+    ({"body": "html", "status": 404}, "404 came without the API's own words"),
+    ({"body": "empty", "status": 404}, "404 came without the API's own words"),
+    ({"body": "json", "status": 200}, "whether it exists is not known"),
+])  # fmt: skip
 def test_rule_30_an_answer_that_can_not_be_read_deletes_no_post(rig, fault, said):
     kernel, run = two(rig)
     rig.sandbox.advance(PROOF_AFTER + 60)
     rig.sandbox.add_fault(Fault(action="garbage", method="GET", path="/v1/posts/*", times=None, **fault))
     with pytest.raises(DecodeError, match=said):
-        verify(kernel, run)
-    assert withdrawn(kernel, run) == 0
+        kernel.verify(run)
+    assert kernel.withdrawn(run) == 0
     rig.sandbox.clear_faults()
     assert outcomes(kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))) == {"succeeded": 2}
     assert set(rig.created().values()) == {1}
@@ -408,28 +375,24 @@ def test_rule_30_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
     """Reads lag, even for longer than anybody thinks: verified at once the posts seem to be deleted; the next look puts it right."""
     rig.sandbox.set_switches(list_lag_seconds=lag, single_reads_lag=True)
     kernel, run = two(rig)
-    verify(kernel, run)
-    assert withdrawn(kernel, run) == 0
+    kernel.verify(run)
+    assert kernel.withdrawn(run) == 0
     if lag > PROOF_AFTER:
         rig.sandbox.advance(PROOF_AFTER + 60)
-        verify(kernel, run)
-        assert withdrawn(kernel, run) == 2
+        kernel.verify(run)
+        assert kernel.withdrawn(run) == 2
         rig.sandbox.advance(600)
-        verify(kernel, run)
-        assert withdrawn(kernel, run) == 0
+        kernel.verify(run)
+        assert kernel.withdrawn(run) == 0
     kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
     assert set(rig.created().values()) == {1}
     assert outcomes(kernel.results(run)) == {"succeeded": 2}
 
 
-@pytest.mark.parametrize(
-    ("deleted", "told", "gone"),
-    [
-        ("while it waits", {"succeeded": 3}, 1),
-        ("when it has gone out", {"succeeded": 3}, 1),
-        ("before its answer", {"succeeded": 2, "blocked": 1}, 0),
-    ],
-)
+@pytest.mark.parametrize(("deleted", "told", "gone"), [
+    ("while it waits", {"succeeded": 3}, 1), ("when it has gone out", {"succeeded": 3}, 1),
+    ("before its answer", {"succeeded": 2, "blocked": 1}, 0),
+])  # fmt: skip
 def test_rule_30_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_good(rig, deleted, told, gone):
     """Its row stays succeeded (rule 20), unless an answer alone has named it: that post does not exist (rule 15)."""
     rig.sandbox.set_switches(failure_rate=0.0, publish_seconds=[1.0, 2.0])
@@ -437,7 +400,7 @@ def test_rule_30_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_go
     kernel, sheet, work = rig.kernel(), rig.campaign(3, **soon), None
     run = kernel.bind(planned(sheet))
     if deleted == "before its answer":
-        work = caught(rig, kernel, run, BULK, when="after")
+        work = kernel.caught(run, BULK, when="after")
     else:
         kernel.go(run)
         rig.sandbox.advance(60)
@@ -445,16 +408,16 @@ def test_rule_30_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_go
         rig.sandbox.advance(60)
     rig.sandbox.person.delete(next(iter(rig.sandbox.world.posts)))
     if work:
-        let_go(rig)
+        rig.let_go()
         work.result(60)
     rig.sandbox.advance(30)
-    verify(kernel, run)  # the API's own 404, when a reading that lags could show it, too
+    kernel.verify(run)  # the API's own 404, when a reading that lags could show it, too
     rig.sandbox.advance(600)
     for _ in range(2):
         kernel = rig.kernel()
-        reconcile(kernel)
+        kernel.reconcile()
         kernel.run(planned(sheet))
         rig.sandbox.advance(DAY)
-    assert (outcomes(kernel.results(run)), withdrawn(kernel, run)) == (told, gone)
-    assert blocked(kernel, run) == ({} if gone else {"not_found": 1})
+    assert (outcomes(kernel.results(run)), kernel.withdrawn(run)) == (told, gone)
+    assert kernel.blocked(run) == ({} if gone else {"not_found": 1})
     assert rig.effects("post.create") == 3

@@ -169,15 +169,10 @@ def error(code: str, message: str = "?") -> dict[str, Any]:
 
 REFUSALS: dict[str, tuple[int, Any]] = {
     "400": (400, error("VALIDATION_ERROR", "no")),
-    "400 names": (
-        400,
-        {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}},
-    ),
-    "402": (402, error("QUOTA_EXCEEDED")),
-    "401": (401, error("UNAUTHORIZED")),
-    "403": (403, error("FORBIDDEN")),
+    "400 names": (400, {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}}),
+    "402": (402, error("QUOTA_EXCEEDED")), "401": (401, error("UNAUTHORIZED")), "403": (403, error("FORBIDDEN")),
     "409": (409, {"message": "?"}),
-}
+}  # fmt: skip
 
 
 class Server:
@@ -218,11 +213,9 @@ class Server:
             content = f"row {number}"
             asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
             marks = {
-                "voxopsOp": keys.mark("", f"r{number}", 1),
-                "voxopsRow": keys.row_mark("", f"r{number}"),
-                "voxopsCampaign": keys.campaign_mark(""),
-                "voxopsAsked": asked_hash(asked),
-            }
+                "voxopsOp": keys.mark("", f"r{number}", 1), "voxopsRow": keys.row_mark("", f"r{number}"),
+                "voxopsCampaign": keys.campaign_mark(""), "voxopsAsked": asked_hash(asked),
+            }  # fmt: skip
             self._put(
                 Post(
                     f"post_s{number}", content, START - 3600, START - 3600, ["scheduled"], [0], ["published"], FAR, marks,
@@ -232,12 +225,8 @@ class Server:
             )  # fmt: skip
         for number in range(setting.deliveries):
             seen = {
-                "delivery_id": f"del_{number}",
-                "webhook_id": "hook",
-                "success": False,
-                "status_code": 503,
-                "latency_ms": 9,
-            }
+                "delivery_id": f"del_{number}", "webhook_id": "hook", "success": False, "status_code": 503, "latency_ms": 9,
+            }  # fmt: skip
             self.deliveries[f"del_{number}"] = Delivery(
                 seen | {"retry_count": 5, "error": "receiver answered 503", "delivered_at": None}
             )
@@ -1101,14 +1090,10 @@ class World:
         `changed` is what somebody has added to their texts, `prefix` begins their names; `equal` rows have one text.
         """
         soon = _iso(START + SOON)
-        frame = pd.DataFrame(
-            {
-                "row_id": [f"{prefix}{row}" for row in rows],
-                "content": [f"row {0 if equal else row}{changed}" for row in rows],
-                "accounts": ["acc"] * len(rows),
-                "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
-            }
-        )
+        frame = pd.DataFrame({
+            "row_id": [f"{prefix}{row}" for row in rows], "content": [f"row {0 if equal else row}{changed}" for row in rows],
+            "accounts": ["acc"] * len(rows), "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
+        })  # fmt: skip
         if attempt > 1:
             frame["attempt"] = attempt
         plan = plan_create(frame, key="row_id")

@@ -182,14 +182,7 @@ def _refuse_spills(call: trace.Call, disk: Disk, spilled: list[str]) -> None:
 
 
 def cut(
-    folder: Path,
-    *,
-    rows: int,
-    posts: int,
-    every: int,
-    images: int,
-    seed: int = 1,
-    pragmas: Sequence[str] = (),
+    folder: Path, *, rows: int, posts: int, every: int, images: int, seed: int = 1, pragmas: Sequence[str] = ()
 ) -> Power:
     """Trace a run and cut it.
 

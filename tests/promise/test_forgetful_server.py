@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, outcomes
-from tests.engine.steps import BULK, HOUR, RETRY, each_once, failing, plan_rows, planned, send_once
+from tests.chaos.rig import Kernel, outcomes, planned
+from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
@@ -43,7 +43,7 @@ def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig, what)
     if what == "not answered":
         rig.sandbox.add_fault(*failing({"action": "drop", "when": "after", "times": 1}, path=RETRY))
     for kernel, run in zip(kernels, runs, strict=True):
-        send_once(kernel, run)
+        kernel.send_once(run)
     said = pd.concat([looked_back(kernel, run) for kernel, run in zip(kernels, runs, strict=True)])
     assert len(rig.acts()) == 2 * len(plan.items)
     assert set(said["post_id" if "post_id" in said else "delivery_id"]) == {item.subject.id for item in plan.items}
@@ -56,8 +56,7 @@ def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
     rig.sandbox.set_switches(recovery_rate=0.0)
     kernel = rig.kernel()
     plan = plan_retry(kernel.triaged())
-    run = kernel.bind(plan)
-    kernel.go(run)
+    run = kernel.done(plan)
     assert outcomes(kernel.results(run)) == {"failed": 3}
     rig.sandbox.set_switches(recovery_rate=1.0)
     assert outcomes(kernel.run(plan_retry(kernel.execution(run).failed()))) == {"succeeded": 3}
@@ -89,7 +88,7 @@ def test_rule_11_two_senders_never_send_upon_one_reading(rig, what, again):
     rig.sandbox.set_switches(forget_key_on_5xx=True, list_lag_seconds=30.0)
     path = RETRY if what == "retry" else BULK
     world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.kernel("teach").run(plan_rows(rig, 1, campaign="before"))
+    rig.kernel("teach").run(rig.plan_rows(1, campaign="before"))
     rig.sandbox.advance(300)
     one, two = rig.kernel(), rig.kernel()
     plan = plan_retry(one.triaged()) if what == "retry" else planned(rig.campaign(4, start=10))
@@ -121,7 +120,7 @@ def test_rule_12_past_the_retention_nothing_is_resent_that_is_not_proved_absent(
     rig.sandbox.set_switches(key_retention_seconds=3600)
     world.plant_posts(rig.sandbox, 4)
     kernel, path = rig.kernel(retention=HOUR), RETRY if what == "retry" else "/v1/posts"
-    plan = plan_retry(kernel.triaged()) if what == "retry" else plan_rows(rig, 4, one_by_one=True)
+    plan = plan_retry(kernel.triaged()) if what == "retry" else rig.plan_rows(4, one_by_one=True)
     faults = [{"action": "drop", "when": "after", "nth": 1}, {"action": "drop", "when": "before", "nth": 2}]
     rig.sandbox.add_fault(
         *failing(*faults, *([{"action": "advance", "seconds": jump, "nth": 3}] if jump else []), path=path)
@@ -136,4 +135,4 @@ def test_rule_12_past_the_retention_nothing_is_resent_that_is_not_proved_absent(
         assert rig.count(expected(plan)).holds
     else:
         assert left.empty
-        each_once(rig, 4)
+        rig.each_once(4)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, outcomes
-from tests.engine.steps import DAY, HOUR, blocked, each_once, plan_rows, planned
+from tests.chaos.rig import DAY, Kernel, outcomes, planned
+from tests.engine.steps import HOUR
 
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 
 
 def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
-    run = kernel.bind(plan)
-    kernel.go(run)
+    run = kernel.done(plan)
     assert outcomes(kernel.results(run)) == {"blocked": len(plan.items)}
-    assert blocked(kernel, run) == {code: len(plan.items)}
+    assert kernel.blocked(run) == {code: len(plan.items)}
 
 
 @pytest.mark.parametrize("waits", [0.0, 40 * 86_400.0])
@@ -28,7 +27,7 @@ def test_rule_13_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_ot
     assert outcomes(rig.kernel("mine").run(plan_create(frame, key="row_id"))) == {"succeeded": 4}
     this_week = frame.assign(content="this week: " + frame["content"])
     all_blocked(rig.kernel("another"), plan_create(this_week, key="row_id"), "other_content")
-    each_once(rig, 4)
+    rig.each_once(4)
     assert outcomes(rig.kernel("another").run(plan_create(this_week, key="row_id", campaign="this week"))) == {
         "succeeded": 4
     }
@@ -37,16 +36,16 @@ def test_rule_13_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_ot
 @pytest.mark.parametrize("rows", [10, 60])
 def test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig, rows):
     """Colab lost its disk. First some rows are run, then all: the search must not be spent on the first."""
-    plan = plan_rows(rig, 60)
+    plan = rig.plan_rows(60)
     assert outcomes(rig.kernel("lost").run(plan)) == {"succeeded": 60}
     for number, later in enumerate((12 * HOUR, 31 * 24 * HOUR)):  # what waits to go out is found however old it is
         rig.sandbox.advance(later)
         world.plant_posts(rig.sandbox, 150, targets=1, name=f"other{number}")
     second = rig.kernel("new")
-    for wanted in (plan_rows(rig, rows), plan):
+    for wanted in (rig.plan_rows(rows), plan):
         assert outcomes(second.run(wanted)) == {"succeeded": len(wanted.items)}
     assert rig.count(expected(plan)).holds
-    each_once(rig, 60)
+    rig.each_once(60)
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
@@ -66,8 +65,7 @@ def test_rule_13_what_was_cancelled_40_days_ago_is_not_created_again_by_a_fresh_
         rig.sandbox.plant_post(f"other {number}", [account], status="published", daysOld=number / 8)
 
     kernel = rig.kernel("fresh")
-    run = kernel.bind(planned(sheet, one_by_one=one_by_one))
-    kernel.go(run)
+    run = kernel.done(planned(sheet, one_by_one=one_by_one))
     assert set(rig.created().values()) == {1}
     assert outcomes(kernel.results(run)) == {"blocked": 3}
-    assert blocked(kernel, run) == {"withdrawn_since": 3}
+    assert kernel.blocked(run) == {"withdrawn_since": 3}

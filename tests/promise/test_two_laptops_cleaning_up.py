@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Kernel, Rig, outcomes
-from tests.engine.steps import HOUR, copies, laptops, others_post, undo
+from tests.engine.steps import HOUR
 
 from voxops.acts.cancel import plan_cancel
 
@@ -21,12 +21,12 @@ def created_twice(rig: Rig) -> tuple[Kernel, str, Kernel, str]:
     The second has reported the duplicates; the posts to keep are those of the first.
     """
     rig.sandbox.set_switches(list_lag_seconds=60.0)
-    (first, one, work), (second, two, other) = laptops(rig, 10, rig.campaign(ROWS), rig.campaign(ROWS + 1))
+    (first, one, work), (second, two, other) = rig.laptops(10, rig.campaign(ROWS), rig.campaign(ROWS + 1))
     work.result(60)
     other.result(60)
     rig.sandbox.advance(200)
     assert as_requested(rig) == 2 * ROWS
-    assert set(copies(second, two)["copy_of"]) == set(first.results(one)["result_id"])
+    assert set(second.copies(two)["copy_of"]) == set(first.results(one)["result_id"])
     return first, one, second, two
 
 
@@ -60,13 +60,13 @@ def test_rule_28_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something
     """
     _, _, second, two = created_twice(rig)
     rig.sandbox.advance(2 * HOUR)
-    others_post(rig)
+    rig.others_post()
     rig.sandbox.advance(100)
-    found = copies(second, two)
+    found = second.copies(two)
     for post in found["copy_of"]:
         lose(rig, post, how)
     rig.sandbox.advance(HOUR)
-    frame = copies(second, two) if read == "fresh" else found
+    frame = second.copies(two) if read == "fresh" else found
     told = outcomes(second.run(plan_cancel(frame)))
     assert (as_requested(rig), rig.effects("post.cancel")) == (ROWS, 0), told
     assert told == ({} if read == "fresh" else {"blocked": ROWS})
@@ -76,8 +76,8 @@ def test_rule_28_a_laptop_withdraws_no_copies_of_what_another_has_just_undone(ri
     """Rule 28: single reads show the undo, lists that are 30 s behind do not; ten seconds later the other cancels its copies."""
     first, one, second, two = created_twice(rig)
     rig.sandbox.set_switches(list_lag_seconds=30.0)
-    assert outcomes(first.run(undo(first, one))) == {"succeeded": ROWS}
+    assert outcomes(first.run(first.undo(one))) == {"succeeded": ROWS}
     rig.sandbox.advance(10)
-    told = outcomes(second.run(plan_cancel(copies(second, two))))
+    told = outcomes(second.run(plan_cancel(second.copies(two))))
     assert (as_requested(rig), rig.effects("post.cancel")) == (ROWS, ROWS), told
     assert "succeeded" not in told

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
-from tests.engine.steps import BULK, caught, each_once, laptops, let_go, planned, wait_for
+from tests.chaos.rig import Rig, outcomes, planned, wait_for
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
@@ -26,7 +26,7 @@ def test_rule_27_two_laptops_at_once_create_no_row_twice(rig, count, one_by_one)
     ]
     for work in [kernel.start(run) for kernel, run in works]:
         work.result(60)
-    each_once(rig, count)
+    rig.each_once(count)
     assert [outcomes(kernel.results(run)) for kernel, run in works] == [{"succeeded": count}, {"succeeded": len(part)}]
 
 
@@ -35,8 +35,7 @@ def test_rule_09_the_same_failure_has_one_key_whoever_plans_it(rig):
     rig.sandbox.set_switches(recovery_rate=0.0)
     world.plant_posts(rig.sandbox, 3, targets=1)
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    run = mine.bind(plan_retry(mine.triaged()))
-    mine.go(run)
+    run = mine.done(plan_retry(mine.triaged()))
     assert outcomes(mine.results(run)) == {"failed": 3}
     again, fresh = plan_retry(mine.execution(run).failed()), plan_retry(theirs.triaged())
     assert set(again.frame["idempotency_key"]) == set(fresh.frame["idempotency_key"])
@@ -49,7 +48,7 @@ def test_rule_09_the_same_failure_has_one_key_whoever_plans_it(rig):
 def both_run(rig: Rig, sheet: pd.DataFrame, later: float) -> list[dict[str, str]]:
     """Run a sheet on two laptops, on the second so many seconds later; returns for both the outcome of each text."""
     rig.sandbox.set_switches(list_lag_seconds=60.0)
-    begun = laptops(rig, later, sheet, sheet)
+    begun = rig.laptops(later, sheet, sheet)
     for _, _, work in begun:
         work.result(60)
     return [kernel.results(run).set_index("content")["outcome"].to_dict() for kernel, run, _ in begun]
@@ -96,10 +95,10 @@ def test_rule_31_two_ledgers_number_the_same_attempt_where_one_has_bound_an_earl
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
     mine.bind(numbered(1))
     runs = mine.bind(numbered(2)), theirs.bind(numbered(2))
-    held = caught(rig, mine, runs[0], "/v1/posts" if one_by_one else BULK)
+    held = mine.caught(runs[0], "/v1/posts" if one_by_one else BULK)
     other = theirs.start(runs[1])
     wait_for(lambda: len(rig.acts()) == 2)  # it is answered that the first is under way
-    let_go(rig)
+    rig.let_go()
     for work in (held, other):
         work.result(60)
     rig.sandbox.advance(LATER)

@@ -1,11 +1,10 @@
-"""Random histories of the new core against the model of the server, far longer than an exhaustive search can go; what breaks is made short.
+"""Random histories against the model of the server, far longer than a search can go; what breaks the promise is made short.
 
-``python -m tests.ledger.histories [SECONDS] [SEED]`` draws histories of every case for so long and says what it has found.
+``python -m tests.exhaustive.drawn [SECONDS] [SEED]`` draws histories of every case for so long and says what it has found.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import sys
 import time
@@ -16,20 +15,10 @@ from dataclasses import replace
 from tests.exhaustive.model import Reading, World
 from tests.exhaustive.search import Case, Event, History, events, play, universe, verdict
 
-from voxops.api.timing import SKEW
-
 FEW = ("ok", "ok", "ok", "lost", "unanswered", "500 before", "500 after", "400", "garbled", "slow")
 WEIGHTS = {
-    "meet": 6.0,
-    "run": 2.0,
-    "wait": 1.5,
-    "night": 0.3,
-    "kill": 0.6,
-    "delete": 0.3,
-    "hold": 0.4,
-    "clock": 0.06,
-    "key": 0.2,
-}
+    "meet": 6.0, "run": 2.0, "wait": 1.5, "night": 0.3, "kill": 0.6, "delete": 0.3, "hold": 0.4, "clock": 0.06, "other key": 0.2,
+}  # fmt: skip
 READINGS = {
     "assumed": Reading(),
     "forgets the key of a 5xx": Reading(forget_on_5xx=True),
@@ -57,97 +46,6 @@ TWO = {
 }
 
 
-def draw(case: Case, rng: random.Random, steps: int) -> tuple[History, list[str]]:
-    """A random history, and what is wrong with it."""
-    with universe(case) as make:
-        world = make()
-        past: list[Event] = []
-        try:
-            _play(world, case, past, ("run", 0))
-            for _ in range(steps):
-                options = may_happen(world, case, past)
-                if not options or world.server.violations:
-                    break
-                weights = [WEIGHTS.get(each[0], 1.0) for each in options]
-                _play(world, case, past, rng.choices(options, weights)[0])
-            return tuple(past), list(world.server.violations) or verdict(world, case)
-        except RuntimeError as failure:
-            return tuple(past), [str(failure)]
-        finally:
-            world.close()
-
-
-def may_happen(world: World, case: Case, past: list[Event]) -> list[Event]:
-    """What may happen next: what the exhaustive search knows, and what it leaves out for its number."""
-    found = list(events(world, case, tuple(past)))
-    for which, kernel in enumerate(world.alive):
-        if kernel.client.open and kernel.busy and case.ledgers == 1:
-            found.append(("hold", which))  # the rate limit holds its requests back
-        if _keeps(case.reading):  # else only time tells that a request has ended
-            found += [("clock", which, seconds) for seconds in (-600.0, -40.0, 40.0, 600.0, 86_400.0)]
-    return found if case.ledgers > 1 else [*found, ("key",)]
-
-
-def _keeps(how: Reading) -> bool:
-    """Whether the server keeps keys, so that the same call may be sent at any time."""
-    return not (how.ignore_keys or how.forget_on_5xx) and how.retention > 3600.0
-
-
-def _play(world: World, case: Case, past: list[Event], event: Event) -> None:
-    past.append(event)
-    match event:
-        case ("key",):  # whoever starts a kernel from now on has another API key
-            world.api_key = "key b" if world.api_key == "key a" else "key a"
-        case (
-            "clock",
-            which,
-            seconds,
-        ):  # an answer shows the wrong time, until the next one; by how much lists may lag is excepted
-            client, right = world.alive[which].client, world.time - world.elapsed
-            most = SKEW / 2 if world.server.reading.lag else math.inf
-            client._offset = right + max(-most, min(most, client._offset - right + seconds))
-        case _:
-            play(world, case, event)
-
-
-def judge(case: Case, history: History) -> list[str]:
-    """What is wrong with a history; nothing, where it can't happen."""
-    with universe(case) as make:
-        world = make()
-        past: list[Event] = []
-        try:
-            for event in history:
-                if past and event not in may_happen(world, case, past):
-                    return []
-                _play(world, case, past, event)
-            return list(world.server.violations) or verdict(world, case)
-        except RuntimeError as failure:
-            return [str(failure)]
-        finally:
-            world.close()
-
-
-def shortened(case: Case, history: History, wrong: list[str]) -> tuple[History, list[str]]:
-    """A shorter history that breaks the promise, too: events are left out as long as something is wrong."""
-    at = len(history) - 1
-    while at > 0:
-        tried = (*history[:at], *history[at + 1 :])
-        if said := judge(case, tried):
-            history, wrong = tried, said
-        at -= 1
-    return history, wrong
-
-
-def search(case: Case, seed: int, count: int, steps: int = 25) -> tuple[History, list[str]] | None:
-    """The first of so many random histories that breaks the promise, made short; None if none does."""
-    rng = random.Random(seed)
-    for _ in range(count):
-        history, wrong = draw(case, rng, steps)
-        if wrong:
-            return shortened(case, history, wrong)
-    return None
-
-
 def cases() -> Iterator[tuple[str, Case]]:
     """Each case under each reading that is another world for it."""
     for name, case in ONE.items():
@@ -157,6 +55,65 @@ def cases() -> Iterator[tuple[str, Case]]:
         for reading, how in READINGS.items():
             if how.metadata:  # by which a second ledger knows creates
                 yield f"two {name}: {reading}", replace(case, reading=how, at_once=_keeps(how))
+
+
+def _keeps(how: Reading) -> bool:
+    """Whether the server keeps keys, so that the same call may be sent at any time."""
+    return not (how.ignore_keys or how.forget_on_5xx) and how.retention > 3600.0
+
+
+def may_happen(world: World, case: Case, past: list[Event]) -> list[Event]:
+    """What may happen next: what the exhaustive search knows, and what it leaves out for its number."""
+    if not past:
+        return [("run", 0)]
+    found = list(events(world, case, tuple(past)))
+    for which, kernel in enumerate(world.alive):
+        if kernel.client.open and kernel.busy and case.ledgers == 1:
+            found.append(("hold", which))  # the rate limit holds its requests back
+        if _keeps(case.reading):  # else only time tells that a request has ended
+            found += [("clock", which, seconds) for seconds in (-600.0, -40.0, 40.0, 600.0, 86_400.0)]
+    return found if case.ledgers > 1 else [*found, ("other key",)]
+
+
+def played(case: Case, choices: Iterator[Event | random.Random]) -> tuple[History, list[str]]:
+    """A history, each event drawn or given, and what is wrong with it; nothing is, where a given one can't happen."""
+    with universe(case) as make:
+        world, past = make(), list[Event]()
+        try:
+            for choice in choices:
+                options = may_happen(world, case, past)
+                if not options or world.server.violations:
+                    break
+                if isinstance(choice, random.Random):
+                    choice = choice.choices(options, [WEIGHTS.get(each[0], 1.0) for each in options])[0]
+                elif choice not in options:
+                    return tuple(past), []
+                past.append(choice)
+                play(world, case, choice)
+            return tuple(past), list(world.server.violations) or verdict(world, case)
+        except RuntimeError as failure:
+            return tuple(past), [str(failure)]
+        finally:
+            world.close()
+
+
+def shortened(case: Case, history: History, wrong: list[str]) -> tuple[History, list[str]]:
+    """A shorter history that breaks the promise, too: events are left out as long as something is wrong."""
+    for at in range(len(history) - 1, 0, -1):
+        tried, said = played(case, iter((*history[:at], *history[at + 1 :])))
+        if said:
+            history, wrong = tried, said
+    return history, wrong
+
+
+def search(case: Case, seed: int, count: int, steps: int = 26) -> tuple[History, list[str]] | None:
+    """The first of so many random histories that breaks the promise, made short; None if none does."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        history, wrong = played(case, iter([rng] * steps))
+        if wrong:
+            return shortened(case, history, wrong)
+    return None
 
 
 def main(seconds: float, seed: int) -> int:
