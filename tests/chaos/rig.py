@@ -7,9 +7,9 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -385,6 +385,22 @@ class Kernel:
         """Be killed while the server holds a request of a run; the server completes it all the same."""
         self.kill(self.caught(run, path, method=method))
         self.rig.let_go()
+
+    def held_up(self, meanwhile: Callable[[], Awaitable[None]], nth: int = 1) -> None:
+        """Before its nth acting request wait for the permit, or sleep, while something else happens."""
+        permit, times = self.client.permit, []
+
+        @asynccontextmanager
+        async def late() -> Any:
+            async with permit() as granted:
+                times.append(granted)
+                if len(times) == nth:
+                    self.asleep = True
+                    await meanwhile()
+                    self.asleep = False
+                yield granted
+
+        self.client.permit = late  # type: ignore[method-assign]
 
     def stopped(self, run: str, path: str = "/v1/**") -> str:
         """Drive a run while the API refuses the key: it stops before anything happens."""

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
 from tests.engine.steps import BULK, RETRY, failing
 
 from voxburst_sandbox import Fault, posts
@@ -85,18 +85,6 @@ def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monk
     rig.each_once(3)
 
 
-def test_rule_16_a_4xx_after_an_ambiguous_try_proves_nothing(rig):
-    """The first try took effect and its answer was lost; the second is refused, as the post can't be retried any more."""
-    rig.sandbox.set_switches(ignore_keys=True, linger_failed_seconds=250.0)
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after", "nth": 1}, path=RETRY))
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 409, "code": "CONFLICT", "nth": 2}, path=RETRY))
-    assert outcomes(kernel.run(plan_retry(kernel.triaged()))) == {"succeeded": 1}
-    assert rig.effects("post.retry") == 1
-    assert len(rig.acts()) == 2, "whoever was refused does not ask again, but reads"
-
-
 def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
@@ -152,22 +140,6 @@ def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig
     assert outcomes(table) == {"unknown": 1}
     assert len({entry["key"] for entry in rig.acts()}) == 1
     assert "dashboard" in table["waiting_for"][0]
-
-
-def test_rule_16_a_request_still_in_progress_is_waited_for(rig):
-    """Two ledgers send the same key at the same moment: the second is asked to wait, and learns how the first ended."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    one, two = rig.kernel("one"), rig.kernel("two")
-    plan = plan_retry(one.triaged())
-    mine, hers = one.bind(plan), two.bind(plan)
-    work = one.caught(mine, RETRY)
-    other = two.start(hers)
-    wait_for(lambda: 409 in {entry["status"] for entry in rig.acts()})
-    rig.let_go()
-    work.result(30)
-    other.result(30)
-    assert outcomes(one.results(mine)) == outcomes(two.results(hers)) == {"succeeded": 1}
-    assert rig.effects("post.retry") == 1
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import DAY, HELD, Rig, codes, outcomes, planned, wait_for
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
 from voxops.errors import DecodeError
@@ -79,65 +77,6 @@ def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_
     rig.each_once(5)
 
 
-def test_rule_14_equal_rows_are_matched_by_number(rig):
-    """Twins: one of the two was created before a 500, and posts show no metadata. It stands for one of them, at each reading."""
-    rig.sandbox.set_switches(no_metadata=True)
-    kernel, sheet = rig.kernel(), rig.campaign(2)
-    sheet = sheet.assign(content="twins", accounts=sheet["accounts"][0], twin=True)
-    partly(rig, 1)
-    run = kernel.bind(plan_create(sheet, key="row_id"))
-    kernel.send_once(run)
-    kernel.go(run)
-    table = kernel.results(run)
-    assert table["result_id"].dropna().is_unique
-    assert rig.created()["twins"] == outcomes(table)["succeeded"]
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_rule_14_what_others_have_posted_keeps_no_row_waiting(rig, old):
-    """Older than what was sent, and edited; or of another text, on another account, gone out since it was created."""
-    if old:
-        known = {"status": "scheduled", "scheduledFor": str(world.FAR), "daysOld": 1}
-        rig.sandbox.person.edit(rig.sandbox.plant_post("older", [rig.accounts["twitter"]], **known), tags=["later"])
-    rig.sandbox.set_switches(forget_key_on_5xx=True)
-    world.plant_posts(rig.sandbox, 1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(Fault(action="status", method="POST", path=BULK, status=500))
-    run = kernel.bind(rig.plan_rows(4))
-    if not old:
-        theirs = rig.sandbox.plant_post("Lunch is ready", [rig.accounts["threads"]], status="published")
-        rig.sandbox.advance(30)
-        rig.sandbox.touch(theirs)
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 4}
-    rig.each_once(4)
-
-
-def test_rule_14_a_post_that_was_edited_since_may_be_any_row(rig):
-    """Nothing shows metadata, and lists lag, so that nobody has seen it before it was edited."""
-    rig.sandbox.set_switches(no_metadata=True, list_lag_seconds=20.0)
-    kernel = rig.kernel()
-    partly(rig, 3)
-    run = kernel.bind(rig.plan_rows(5))
-    kernel.send_once(run)
-    rig.sandbox.advance(30)
-    rig.sandbox.person.edit(kernel.posts()["post_id"].iloc[0], content="other words")
-    kernel.go(run)
-    table = kernel.results(run)
-    assert outcomes(table) == {"succeeded": 2, "unknown": 3}
-    assert set(table["reason_code"].dropna()) == {"cannot_tell"}
-    rig.each_once(3)
-
-
-@pytest.mark.parametrize("hidden", [False, True])
-def test_rule_14_an_empty_workspace_and_a_first_batch_that_failed(rig, hidden):
-    """A 500 without effect on the very first batch: an empty window is proof, so all rows are created, once, without a person."""
-    rig.sandbox.set_switches(no_metadata=hidden)
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "before"}, path=BULK))
-    assert outcomes(rig.kernel().run(rig.plan_rows(4))) == {"succeeded": 4}
-    rig.each_once(4)
-
-
 @pytest.mark.parametrize("ours", [True, False])
 def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig, ours):
     """A second post with a row's mark, within the time in which our own sending can have created it, or of next year."""
@@ -158,32 +97,12 @@ def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig
     rig.each_once(2)
 
 
-LOST = Fault(action="status", status=500, method="POST", path="/v1/**")
-
-
-def test_rule_09_a_numbered_act_goes_under_another_key_than_one_that_was_sent_without_effect(rig):
-    """The server may keep its 500 under the first one."""
-    world.plant_posts(rig.sandbox, 1)
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    kernel.send_first(kernel.bind(plan_retry(triaged)), LOST)
-    rig.sandbox.advance(LATER + 300)
-    assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=2)))) == {"succeeded": 2}
-    assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()) == 2
-    assert rig.effects("post.retry") == 1
-
-
 LATER = PROOF_AFTER + 100
 
 
 def refused(path: str) -> Fault:
     """The API finds something wrong with every row."""
     return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
-
-
-def lives(rig: Rig, sheet: pd.DataFrame) -> list[int]:
-    """How many live posts show the text of each row."""
-    return [rig.live()[text] for text in sheet["content"]]
 
 
 @pytest.mark.parametrize(("one_by_one", "seconds"), [(False, 120.0), (True, LATER)])
@@ -213,39 +132,6 @@ def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_create
     table = kernel.results(run)
     assert (outcomes(table), codes(table)) == (({"blocked": 2}, {became}) if became else ({"succeeded": 2}, set()))
     assert rig.effects("post.create") == before
-
-
-def test_rule_26_the_rest_of_a_half_created_batch_is_not_sent_beside_what_others_have_created(rig):
-    sheet = rig.campaign(4)
-    kernel = rig.kernel("mine")
-    run = kernel.bind(planned(sheet))
-    kernel.send_first(run, Fault(action="bulk_partial", method="POST", path=BULK, items=2))
-    left = sheet[[not rig.live()[text] for text in sheet["content"]]]
-    assert len(left) == 2
-    for row in left.to_dict("records"):
-        rig.by_a_tool(row)
-    rig.sandbox.advance(LATER)
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 2, "blocked": 2}
-    assert lives(rig, sheet) == [1] * 4
-
-
-@pytest.mark.parametrize("change", ["struck", "corrected"])
-def test_rule_01_a_row_that_was_struck_or_corrected_does_not_go_out_with_its_unknown_batch(rig, change):
-    sheet = rig.campaign(3)
-    kernel, first = rig.left_unknown(sheet)
-    later = sheet.drop(1) if change == "struck" else sheet.replace({"content": {sheet["content"][1]: "corrected"}})
-    rig.sandbox.advance(120)
-    table = kernel.run(planned(later))
-    assert outcomes(table) == {"succeeded": 2} | ({"blocked": 1} if change == "corrected" else {})
-    assert codes(table) == ({"open_otherwise"} if change == "corrected" else set())
-    assert lives(rig, sheet) == [1, 0, 1]
-    assert outcomes(kernel.results(first)) == {"succeeded": 2, "pending": 1}
-    if change == "corrected":  # its old text is proved absent by now
-        assert outcomes(kernel.run(planned(later))) == {"succeeded": 3}
-    kernel.go(first)  # who struck it has not cancelled the run that has it
-    assert lives(rig, later) == [1] * len(later)
-    assert rig.live()[sheet["content"][1]] == (change == "struck")
 
 
 def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):

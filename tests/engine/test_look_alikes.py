@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,6 @@ from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
 from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
@@ -27,12 +25,6 @@ def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
 
 def sheet(rig: Rig, count: int = 4, **columns: Any) -> pd.DataFrame:
     return rig.campaign(count).assign(**columns)
-
-
-def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
-    run = kernel.done(plan)
-    assert outcomes(kernel.results(run)) == {"blocked": len(plan.items)}
-    assert kernel.blocked(run) == {code: len(plan.items)}
 
 
 @pytest.mark.parametrize("known", ["created", "bound", "sent and its kernel dead"])
@@ -57,53 +49,6 @@ def test_rule_26_a_sheet_whose_row_names_moved_is_not_created_again(rig, known):
     if known == "created":
         meant = second.run(of(frame.assign(row_id=NUMBERED, twin=True)))
         assert outcomes(meant) == {"succeeded": 4}
-
-
-@pytest.mark.parametrize("ledger", ["ledger", "another"])
-def test_rule_26_nor_a_post_that_was_moved_mended_or_withdrawn_since(rig, ledger):
-    frame, kernel = sheet(rig, row_id=MINE), rig.kernel()
-    kernel.run(of(frame))
-    posts = kernel.posts("scheduled")
-    posts = [posts[posts["content"] == text] for text in frame["content"]]
-    for plan in (
-        plan_update(posts[0], by="1D", change="moved"),
-        plan_update(posts[1].assign(new_content="mended")),
-        plan_cancel(posts[2]),
-    ):
-        assert outcomes(kernel.run(plan)) == {"succeeded": 1}
-    rig.sandbox.advance(600)
-    other = rig.kernel(ledger)
-    all_blocked(other, of(frame.assign(row_id=NUMBERED)), "looks_like_row")
-    assert rig.effects("post.create") == 4
-
-
-@pytest.mark.parametrize(
-    "spelled",
-    [lambda text: f"{text} ", lambda text: text.replace("\n", "\r\n"), lambda text: unicodedata.normalize("NFD", text),
-     lambda text: text.replace(" ", "\u00a0"), lambda text: f"\ufeff{text}"],
-    ids=["a blank", "line ends", "composed", "hard blanks", "invisible"],
-)  # fmt: skip
-def test_rule_26_texts_that_read_the_same_are_the_same_post_under_other_names(rig, spelled):
-    """A sheet that went through another program: its rows were numbered anew, and its texts are spelled in other characters."""
-    frame = sheet(rig, row_id=NUMBERED)
-    frame["content"] = [f"Déjà vu {number}\nNew today" for number in range(4)]
-    rig.kernel().run(of(frame))
-    again = frame.assign(row_id=["2", "3", "4", "5"], content=frame["content"].map(spelled))
-    assert (again["content"] != frame["content"]).all()
-    for ledger in ("ledger", "another"):
-        all_blocked(rig.kernel(ledger), of(again.tail(1)), "looks_like_row")
-    assert rig.effects("post.create") == 4
-
-
-@pytest.mark.parametrize("ledger", ["ledger", "another"])
-def test_rule_29_a_sheet_that_lost_the_names_of_its_rows_and_its_campaign_is_not_created_again(rig, ledger):
-    """Opened in Excel and saved: 001 is 1, and 2026.10 is 2026.1. An explicit name is taken as said."""
-    frame = sheet(rig, row_id=MINE, campaign="2026.10")
-    rig.kernel().run(of(frame))
-    saved = frame.assign(row_id=NUMBERED, campaign="2026.1")
-    all_blocked(rig.kernel(ledger), of(saved), "looks_like_campaign")
-    assert rig.effects("post.create") == 4
-    assert outcomes(rig.kernel(ledger).run(of(saved, "2026.1"))) == {"succeeded": 4}
 
 
 def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
@@ -233,13 +178,6 @@ def by_hand(rig: Rig, sheet: pd.DataFrame, number: int = 0, status: str = "sched
 def another(rig: Rig, kernel: Kernel, number: int, **options: str) -> None:
     """Another campaign is run, so that the list is read."""
     kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign=f"other {number}", **options))
-
-
-def test_only_what_goes_out_counts(rig):
-    sheet = rig.campaign(4)
-    for number, status in enumerate(("scheduled", "cancelled", "draft")):
-        by_hand(rig, sheet, number, status)
-    assert rig.kernel().run(planned(sheet))["outcome"].to_list() == ["blocked", *["succeeded"] * 3]
 
 
 @pytest.mark.parametrize("what", ["stays", "deleted", "withdrawn", "back to a draft", "moved", "moved, and gone out"])

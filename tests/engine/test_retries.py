@@ -86,21 +86,6 @@ def test_rule_03_what_would_act_on_more_than_was_chosen_is_blocked(rig, lost, co
     assert rig.acts() == []
 
 
-def test_rule_03_one_target_goes_out_alone_where_the_retry_of_its_post_was_never_sent(rig):
-    """The whole post was planned and stopped by a 403; then one platform is chosen. The first run goes on with the other."""
-    world.plant_posts(rig.sandbox, 1, targets=2)
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 403, "code": "AUTHORIZATION_ERROR"}))
-    run = kernel.done(plan_retry(triaged))
-    chosen = triaged[triaged["platform"] == triaged["platform"].iloc[0]]
-    assert outcomes(kernel.run(plan_retry(chosen))) == {"succeeded": 1}
-    assert rig.effects("target.requeue") == 1
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 1, "blocked": 1}, "the post has changed since"
-    assert rig.effects("target.requeue") == 1
-
-
 def test_rule_04_the_failure_alone_makes_the_key(rig):
     """Counts and ids may be missing on the wire; the same failure has the same key, the next failure another."""
     world.plant_posts(rig.sandbox, 2)
@@ -135,25 +120,6 @@ def test_rule_18_targets_that_the_answer_skips_have_failed(rig, lost):
     ]
     waited = table["settled_at"][0] - pd.Timestamp(rig.sandbox.effects("post.retry")[0]["at"])
     assert waited >= pd.Timedelta(seconds=300) or not lost
-
-
-@pytest.mark.parametrize("lost", [False, True])
-@pytest.mark.parametrize("seconds", [180.0, 420.0])
-def test_rule_18_a_stamp_alone_is_no_outcome_while_the_queue_may_be_slow(rig, lost, seconds):
-    """The post is edited while its retry waits in a slow queue: no failure, and no reason to send it again, answered or not."""
-    rig.sandbox.set_switches(queue_hold_seconds=seconds, ignore_keys=lost)
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=RETRY) if lost else ())
-    kernel.send_once(run)
-    rig.edit("post_f00000")
-    kernel.go(run)
-    kernel.run(plan_retry(kernel.triaged()))
-    rig.sandbox.advance(900)
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 1}
-    assert rig.effects("post.retry") == 1
 
 
 def test_rule_18_the_same_failure_again_is_known_soon_after_it_was_seen_publishing(rig):
@@ -421,57 +387,6 @@ def test_rule_18_the_same_cell_with_a_column_attempt_is_the_same_attempt(rig):
     assert rig.effects("post.retry") == 2
 
 
-LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be abandoned, and absence is proved
-
-
-@pytest.mark.parametrize("rows", [1, 2], ids=["fix", "retry"])
-@pytest.mark.parametrize("bound", [False, True], ids=["alone", "after a cell that was not sent"])
-def test_rule_18_a_numbered_retry_that_hangs_is_not_abandoned_by_its_own_cell(rig, rows, bound):
-    rig.sandbox.set_switches(queue_hold_seconds=7200.0)
-    world.plant_posts(rig.sandbox, 1)
-    kernel = rig.kernel()
-    triaged = kernel.triaged().head(rows)
-    if bound:
-        kernel.bind(plan_retry(triaged))
-    kernel.send_first(kernel.bind(plan_retry(triaged.assign(attempt=2))))
-    for _ in range(2):
-        rig.sandbox.advance(LATER)
-        run = rig.kernel().done(plan_retry(triaged.assign(attempt=2)))
-        assert rig.effects("post.retry" if rows == 2 else "target.fix") == 1
-    rig.sandbox.advance(7200)
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": rows}
-    assert rig.effects("target.publish") == rows
-
-
-def unknown_retries(rig: Rig, count: int, targets: int) -> tuple[Kernel, pd.DataFrame]:
-    """Retries that were answered 500, nothing done, by a kernel that is left then; and the frame that was planned."""
-    world.plant_posts(rig.sandbox, count, targets=targets)
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    triaged = triaged if targets > 1 else triaged[triaged["platform"] == "twitter"]
-    count = triaged["post_id"].nunique()
-    lost = Fault(action="status", status=500, method="POST", path=RETRY, times=None)
-    kernel.send_first(kernel.bind(plan_retry(triaged)), lost, calls=count)
-    return kernel, triaged
-
-
-def test_rule_03_a_target_that_no_plan_names_does_not_go_out_with_an_unknown_retry(rig):
-    """It stays unknown (core.md, 4) until a plan names both targets again, or a next attempt at both gives it up."""
-    kernel, triaged = unknown_retries(rig, 1, 2)
-    rig.sandbox.advance(120)
-    table = kernel.run(plan_retry(triaged.head(1)))
-    assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"resend_unwanted"})
-    assert rig.effects("target.requeue") == 0
-    rig.sandbox.advance(600)
-    assert codes(kernel.run(plan_retry(triaged.head(1).assign(attempt=2)))) == {"subject_unknown"}
-    assert rig.effects("target.requeue") == 0
-    for _ in range(2):
-        assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=2)))) == {"succeeded": 2}
-    assert rig.effects("target.requeue") == 2
-
-
-FIX = "/v1/posts/*/platforms/*/fix"
 
 
 def failed(rig: Rig, posts: int) -> tuple[Kernel, pd.DataFrame]:

@@ -15,7 +15,6 @@ from tests.engine.steps import BULK, HOUR, failing
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
@@ -56,21 +55,6 @@ def test_rule_06_a_create_whose_time_has_passed_is_blocked(rig):
     assert outcomes(kernel.results(run)) == {"blocked": 2, "succeeded": 1}
     assert kernel.blocked(run) == {"time_passed": 2}
     assert len(rig.created()) == 1
-
-
-@pytest.mark.parametrize(("retention", "seconds"), [(HOUR, 240), (24 * HOUR, 40)], ids=["absent", "not resent"])
-def test_rule_06_a_lost_batch_is_not_sent_again_after_its_time(rig, retention, seconds):
-    """The connection broke before the server had it; one row's time passes, and the other goes in a call of its own."""
-    world.plant_posts(rig.sandbox, 1)  # so that the list shows that posts have metadata
-    kernel, frame = rig.kernel(retention=retention), rig.campaign(2)
-    frame.loc[0, "scheduled_for"] = (rig.sandbox.now() + timedelta(seconds=seconds)).isoformat()
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "before"}, path=BULK))
-    table = kernel.run(plan_create(frame, key="row_id"))
-    assert table[["outcome", "reason_code"]].fillna("").values.tolist() == [
-        ["blocked", "time_passed"],
-        ["succeeded", ""],
-    ]
-    assert list(rig.created()) == ["row 1 of the campaign"]
 
 
 LATER = "2027-03-05T09:00:00Z"
@@ -116,45 +100,6 @@ def test_rule_05_a_change_of_tags_that_was_not_made_gives_none(rig, fault):
     kernel.send_first(run, Fault(**fault, when="before", **PATCH))
     rig.sandbox.advance(5)
     assert codes(kernel.run(planned(sheet.assign(tags="new")))) == {"created_otherwise_update"}
-
-
-LOST = Fault(action="status", status=500, method="POST", path="/v1/**")
-
-
-@pytest.mark.parametrize("one_by_one", [False, True])
-@pytest.mark.parametrize("before", ["bound", "proved absent", "failed"])
-def test_rule_30_a_numbered_create_that_was_withdrawn_is_not_created_again_by_its_own_cell(rig, before, one_by_one):
-    """Also where ``run.failed()`` has numbered it."""
-    sheet = rig.campaign(2)
-    kernel = rig.kernel()
-    first = kernel.bind(planned(sheet, one_by_one=one_by_one))
-    if before == "proved absent":
-        kernel.send_first(first, LOST)
-        rig.sandbox.advance(SETTLED)
-    elif before == "failed":
-        rig.sandbox.add_fault(
-            Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path="/v1/posts**", times=None)
-        )
-        kernel.go(first)
-        rig.sandbox.clear_faults()
-        sheet = kernel.execution(first).failed()
-        assert sheet["attempt"].to_list() == [2, 2]
-        kernel.bind(planned(sheet, one_by_one=one_by_one))
-    number = 2 + (before == "failed")
-    second = planned(sheet.assign(attempt=number), one_by_one=one_by_one)
-    assert outcomes(kernel.run(second)) == {"succeeded": 2}
-    rig.sandbox.advance(SETTLED)
-    kernel.run(plan_cancel(kernel.posts("scheduled")))
-    for ledger in ("ledger", "another"):
-        rig.sandbox.advance(SETTLED)
-        table = rig.kernel(ledger).run(second)
-        assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
-        assert table["waiting_for"].str.contains(f"set a column attempt to {number + 1}").all()
-    assert rig.effects("post.create") == 2
-    assert not rig.live()
-
-
-SETTLED = PROOF_AFTER + 400  # seconds after which an act that hangs may be abandoned, and absence is proved
 
 
 def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned, wait_for
 from tests.engine.steps import BULK
@@ -88,26 +87,6 @@ def test_what_comes_of_canaries_in_flight_is_withdrawn_and_nothing_follows_them(
     run = kernel.bind(planned(rig.campaign(100), one_by_one=True).canary(25))
     hold(rig, SINGLE, range(18, 26), range(0))
     undo_while_it_sends(rig, kernel, run, kernel.start(run))
-
-
-@pytest.mark.parametrize("again", [False, True], ids=["", "the cell is run again meanwhile"])
-def test_what_was_lost_in_flight_is_undone_with_its_run(rig, again):
-    """Rule 22: the batch under way is dropped by the server after its run was undone; a reading proves that nothing of it happened."""
-    kernel, sheet = rig.kernel(timeout=HELD), rig.campaign(3)
-    run = kernel.bind(planned(sheet))
-    hold(rig, BULK, range(0), range(1, 2))
-    sending = kernel.start(run)
-    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
-    undoing = kernel.start(kernel.bind(kernel.undo(run)))
-    works = [sending, undoing, *([kernel.start(kernel.bind(planned(sheet)))] if again else [])]
-    all_done(rig)
-    for work in works:
-        work.result(60)
-    rig.sandbox.advance(3600)
-    table = kernel.run(planned(sheet))
-    assert (waiting(rig), rig.effects("post.create")) == (0, 0)
-    assert outcomes(kernel.results(run)) == outcomes(table) == {"blocked": 3}
-    assert kernel.blocked(run) == {"undone": 3}
 
 
 def undo_while_it_sends(rig: Rig, kernel: Kernel, run: str, sending: Future[Any]) -> None:
@@ -273,27 +252,3 @@ def test_rule_20_abandoning_a_run_leaves_what_another_living_run_wants(rig, whic
         kernel.go(run)
         assert outcomes(kernel.results(run)) == {"succeeded": 3}
     assert set(rig.created().values()) == {1}
-
-
-def lives(rig: Rig, sheet: pd.DataFrame) -> list[int]:
-    """How many live posts show the text of each row."""
-    return [rig.live()[text] for text in sheet["content"]]
-
-
-@pytest.mark.parametrize("cancelled", ["the earlier", "the later"])
-def test_rule_03_cancelling_a_run_takes_back_its_own_rows_and_no_others(rig, cancelled):
-    """A batch is proved to have done nothing after a later run, which lives, named all of its rows but one."""
-    sheet = rig.campaign(3)
-    kernel, earlier = rig.left_unknown(sheet)
-    for seconds in (120, PROOF_AFTER + 100):
-        rig.sandbox.advance(seconds)
-        later = kernel.bind(planned(sheet.drop(1)))
-    assert outcomes(kernel.results(earlier)) == {"pending": 3}
-    given_up, other = (earlier, later) if cancelled == "the earlier" else (later, earlier)
-    eventloop.run(kernel.execution(given_up, paused=True).pause(withdraw=True))
-    kernel.go(other)
-    assert lives(rig, sheet) == ([1, 0, 1] if cancelled == "the earlier" else [0, 1, 0])
-    if cancelled == "the earlier":  # the row that only it had waits no longer: it can be planned under another name
-        renamed = sheet.assign(row_id=["r00000", "renamed", "r00002"])
-        assert outcomes(kernel.run(planned(renamed))) == {"succeeded": 3}
-        assert lives(rig, sheet) == [1, 1, 1]

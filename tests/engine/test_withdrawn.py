@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned
+from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
 from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
@@ -117,70 +117,6 @@ def test_rule_30_a_next_attempt_whose_first_post_is_live_again(rig, how, when):
     assert rig.scheduled(sheet["content"][0]) == 1 + (when == "after it was sent")
 
 
-@pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("found", [True, False])
-def test_rule_13_a_row_that_a_colleague_created_again_is_there(rig, named, found):
-    """This ledger has created the first post, or has only found it."""
-    mine, theirs, sheet = rig.kernel("mine"), rig.kernel("theirs"), rig.campaign(2)
-    if named:
-        accounts = [rig.sandbox.world.accounts[each] for each in sheet["accounts"]]
-        sheet["accounts"] = [f"{one.platform}:@{one.username}" for one in accounts]
-    for kernel in (theirs, mine) if found else (mine,):
-        assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 2}
-    rig.sandbox.advance(DAY)
-    theirs.run(plan_cancel(theirs.posts("scheduled")))
-    rig.sandbox.advance(DAY)
-    again = theirs.run(planned(sheet.assign(attempt=2)))
-    rig.sandbox.advance(DAY)
-    for row in (sheet, sheet, sheet.assign(twin=True)):
-        table = mine.run(planned(row))
-        assert sorted(table["result_id"]) == sorted(again["result_id"])
-        assert (outcomes(table), table["withdrawn"].notna().any()) == ({"succeeded": 2}, False)
-    assert rig.effects("post.create") == 4
-
-
-def test_rule_13_a_row_that_was_withdrawn_and_whose_account_is_gone_stays_blocked(rig):
-    kernel, sheet = rig.kernel(), rig.campaign(1)
-    account = rig.sandbox.world.accounts[sheet["accounts"][0]]
-    sheet["accounts"] = f"{account.platform}:@{account.username}"
-    kernel.run(planned(sheet))
-    kernel.run(plan_cancel(kernel.posts("scheduled")))
-    account.username = "renamed"
-    rig.sandbox.advance(DAY)
-    assert codes(kernel.run(planned(sheet))) == {"withdrawn_since"}
-
-
-@pytest.mark.parametrize("ledger", ["ledger", "fresh"])
-@pytest.mark.parametrize("changed", [{"content", "time"}, {"time"}, {"content"}])
-@pytest.mark.parametrize("beside", [False, True])
-def test_rule_13_a_duplicate_that_shows_something_else_is_no_row(rig, ledger, changed, beside):
-    """Beside the row's post it is another one. In its place it may be the row, mended by a colleague: a person looks at it."""
-    kernel, sheet = rig.kernel(), rig.campaign(1)
-    (post,) = kernel.run(planned(sheet))["result_id"]
-    rig.sandbox.advance(600)
-    copy = rig.sandbox.person.duplicate(post)
-    rig.sandbox.advance(5)
-    content = sheet["content"][0] + (" in other words" if "content" in changed else "")
-    when = "2027-03-09T09:00:00Z" if "time" in changed else sheet["scheduled_for"][0]
-    rig.sandbox.person.edit(copy, content=content, scheduled_for=when)
-    rig.sandbox.world.posts[copy].status = "scheduled"
-    rig.sandbox.advance(600)
-    if beside:
-        assert rig.kernel(ledger).run(planned(sheet))["result_id"].to_list() == [post]
-        return
-    posts = kernel.posts("scheduled")
-    kernel.run(plan_cancel(posts[posts["post_id"] == post]))
-    rig.sandbox.advance(DAY)
-    kernel = rig.kernel(ledger)
-    for again in (sheet, sheet.assign(attempt=2)):
-        table = kernel.run(planned(again))
-        assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"duplicate_of"})
-    assert table["waiting_for"][0].startswith(f"{copy}, a duplicate of {post} (cancelled since), shows something else")
-    assert rig.scheduled(content) == 1
-    table = kernel.run(planned(sheet.assign(attempt=2, twin=True)))
-    assert (outcomes(table), table["result_id"].isin([post, copy]).any()) == ({"succeeded": 1}, False)
-
-
 FIRST = "row 0 of the campaign"
 
 
@@ -210,22 +146,6 @@ def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next
     hours_later(rig, theirs, 30)
     table = theirs.run(plan_create(rig.campaign(1).assign(attempt=2), key="row_id"))
     assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, [post])
-    assert rig.scheduled(FIRST) == 1
-
-
-def test_rule_26_a_renamed_row_is_not_created_again_whose_post_is_live_again(rig):
-    """A spreadsheet turned 001 into 1; the post of 001 was seen cancelled at noon and restored later."""
-    kernel = rig.kernel()
-    sheet = rig.campaign(1)
-    kernel.run(planned(sheet.assign(row_id="001")))
-    (post,) = rig.sandbox.world.posts.values()
-    rig.sandbox.person.withdraw(post.id)
-    hours_later(rig, kernel, 20)
-    post.status = "scheduled"
-    for target in post.targets:
-        target.status = "pending"
-    hours_later(rig, kernel, 30)
-    assert codes(kernel.run(planned(sheet.assign(row_id="1")))) == {"looks_like_row"}
     assert rig.scheduled(FIRST) == 1
 
 
@@ -283,41 +203,6 @@ def test_rule_30_rows_that_were_withdrawn_are_looked_at_in_few_requests(rig):
     before = len(rig.sandbox.requests())
     assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
     assert len(rig.sandbox.requests()) - before <= 8, "not one for each"
-
-
-REFUSED = Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=BULK, times=None)
-
-
-@pytest.mark.parametrize("first", ["unknown", "failed", "failed, and planned again before"])
-def test_rule_30_a_number_that_only_the_ledger_has_raised_creates_nothing_again(rig, first):
-    """A colleague has created the rows under the same names, and somebody has withdrawn them."""
-    sheet = rig.campaign(2)
-    mended = sheet.assign(content=["mended", "mended, too"])
-    if first == "unknown":
-        mine, run = rig.left_unknown(sheet)
-        theirs, again = mended, sheet
-    else:
-        rig.sandbox.add_fault(REFUSED)
-        mine = rig.kernel("mine")
-        run = mine.done(planned(sheet))
-        assert outcomes(mine.results(run)) == {"failed": 2}
-        rig.sandbox.clear_faults()
-        theirs, again = sheet, mended
-    if first.endswith("before"):
-        run = mine.bind(planned(mended))
-    for post in rig.kernel("theirs").run(planned(theirs))["result_id"]:
-        rig.sandbox.person.withdraw(post)
-    rig.sandbox.advance(PROOF_AFTER + 100)
-    mine.go(run)
-    before = len(rig.acts())
-    for _ in range(2):
-        table = mine.run(planned(again))
-        assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
-        assert table["waiting_for"].str.contains("set a column attempt to 2").all()
-        rig.sandbox.advance(HELD)
-    assert len(rig.acts()) == before
-    assert outcomes(mine.run(planned(again.assign(attempt=2)))) == {"succeeded": 2}
-    assert [rig.live()[text] for text in again["content"]] == [1, 1]
 
 
 def two(rig: Rig) -> tuple[Kernel, str]:

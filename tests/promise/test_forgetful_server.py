@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -64,23 +62,6 @@ def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
     assert rig.effects("post.retry") == 6
 
 
-def held_up(kernel: Kernel, meanwhile: Any, nth: int = 1) -> None:
-    """Before its nth acting request this kernel waits for its permit, or sleeps, while something else happens."""
-    permit, times = kernel.client.permit, []
-
-    @asynccontextmanager
-    async def late() -> Any:
-        async with permit() as granted:
-            times.append(granted)
-            if len(times) == nth:
-                kernel.asleep = True
-                await meanwhile()
-                kernel.asleep = False
-            yield granted
-
-    kernel.client.permit = late  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("what", ["retry", "create"])
 @pytest.mark.parametrize("again", [False, True])
 def test_rule_11_two_senders_never_send_upon_one_reading(rig, what, again):
@@ -105,7 +86,7 @@ def test_rule_11_two_senders_never_send_upon_one_reading(rig, what, again):
         while not execution.current.acts or execution.current.under_way:
             await asyncio.sleep(0.02)
 
-    held_up(one, sends, 2 if again else 1)
+    one.held_up(sends, 2 if again else 1)
     one.go(run)
     eventloop.run(asyncio.wait_for(works[0], 30))
     assert outcomes(one.results(run)) == {"succeeded": 1 if what == "retry" else 4}
