@@ -90,8 +90,6 @@ LONG = (
     "engine/test_chaos.py",
     "views/test_hostile.py",
     "whole/test_notebooks.py",
-    "ledger/test_ledger_machine.py",
-    "ledger/test_laptops_machine.py",
     "exhaustive/test_exhaustive.py",
     "sandbox/test_openapi.py",
     "archive/test_archive.py",
@@ -102,7 +100,6 @@ LONG = (
     "promise/test_one_ledger.py",
     "client/test_client_rows.py",
     "frames/test_frames.py",
-    "engine/test_watch.py",
 )
 
 

@@ -11,7 +11,6 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support.blocks import Block
-from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
@@ -84,20 +83,3 @@ def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Works
     assert "secret" not in str(rows)
     assert "pw" not in str(rows)
     assert all(re.fullmatch(r"\w{3} \d\d \w{3} \d{4} \d\d:\d\d", row[heads[4]]["text"]) for row in rows)
-
-
-def test_what_is_not_known_before_a_run_is_a_dash(ws: vx.Workspace) -> None:
-    sheet = {
-        "row_id": ["a"], "content": "Hi", "accounts": "twitter:@brand", "scheduled_for": "2027-03-01T10:00:00+01:00",
-    }  # fmt: skip
-    heads, (row,) = table(plan_create(pd.DataFrame(sheet), key="row_id"))
-    assert heads == ["row_id", "accounts", "scheduled_for (UTC+01:00)", "content", "reason", "request", "key"]
-    assert [row[head]["text"] for head in heads] == [
-        "a",
-        "twitter:@brand",
-        "Mon 01 Mar 2027 10:00",
-        "Hi",
-        "ready",
-        "create",
-        "–",
-    ]

@@ -14,7 +14,7 @@ from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.item import Subject
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
-from voxops.engine.presence import candidates, could_be, judge, looks_like, match
+from voxops.engine.presence import candidates, could_be, is_remembered, judge, looks_like, match, seen_of
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
@@ -61,6 +61,7 @@ def withdrawn(attempt: int = 2, status: str = "cancelled") -> Reason:
     ([seen(status="cancelled"), seen("q", "cancelled", 3)], withdrawn(4), 1),
     ([seen(status="cancelled", attempt=4)], withdrawn(5), 4),
     # another attempt that is live is the row; so is the first one that is live again
+    ([seen(status="draft"), seen("q", attempt=2)], "q", 1), ([seen(status="draft"), seen("q", "cancelled", 2)], withdrawn(3, "a draft again"), 1),
     ([seen(status="cancelled"), seen("q", attempt=2)], "q", 1), ([seen(), seen("q", "cancelled", 2)], "p", 2),
     ([seen(op_mark=None)], "p", 1), ([seen(op_mark=None, status="cancelled")], withdrawn(), 1),
     # a copy that shows something else is no row: beside the row's post it is another one, in its place a person must look at it
@@ -89,7 +90,8 @@ CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
     (seen(**UNMARKED), Reason("looks_like", post="p"), {}), (seen(**UNMARKED), None, {"twin": True}),
     *((seen(status=status, **UNMARKED), None, {}) for status in ("cancelled", "draft", "deleted", "failed")),
     (seen(status="published", **UNMARKED), Reason("looks_like", post="p"), {}),
-    (seen(), None, {}), (seen(attempt=3), None, {}), (seen(row_mark=None, attempt=2), None, {}),
+    (seen(), None, {}), (seen(attempt=3), None, {}), (seen(row_mark=None, attempt=2), None, {}), (seen(op_mark="d" * 32), None, {}),
+    (seen(**CAMPAIGN), None, {}),
     (seen(**ELSE), Reason("looks_like_row", post="p", since=""), {}), (seen(**ELSE), None, {"twin": True}),
     (seen(status="cancelled", **ELSE), Reason("looks_like_row", post="p", since=", cancelled since"), {}),
     (seen(status="deleted", **ELSE), Reason("looks_like_row", post="p", since=", deleted since"), {}),
@@ -204,3 +206,64 @@ def test_rule_14_a_text_that_is_cut_or_escaped_may_be_the_row_where_no_marks_wer
     assert could_be(post(content=shown), body, marks=False)
     assert could_be(post(content=shown), body, marks=True) == ("&amp;" not in shown)
     assert html.unescape(shown).startswith("Salt & pep")
+
+
+@pytest.mark.parametrize(("state", "may_be", "marks_shown"), [
+    (post(metadata=marks()), False, False), (post(metadata=marks(2)), False, True), (post(metadata={"source": "api"}), False, True),
+    (post(metadata={"source": "api"}), True, False), (post(accounts=()), True, True), (post(accounts=("x",)), False, True),
+    (post(when="2027-03-01T09:01:30+00:00"), True, True), (post(when="2027-03-01T09:01:31+00:00"), False, True),
+    (post(accounts=("x",), **EDITED), True, True), (post(accounts=("x",), when=LATER, **EDITED), True, True),
+    (post(content="Lunch", when=LATER, **EDITED), True, True), (post(content="Lunch", accounts=("x",), when=None, **EDITED), True, True),
+    (post(content="Lunch", accounts=("x",), status="published", **EDITED), True, True), (post(updated_at=None, content="Lunch"), False, True),
+])  # fmt: skip
+def test_rule_14_a_post_without_our_marks_may_be_a_row_s(state, may_be, marks_shown):
+    """People change one thing or another, but not all at once; what is out may show no time of its own."""
+    assert could_be(state, BODY, marks=marks_shown) == may_be
+
+
+def test_rule_14_what_is_found_is_neither_in_doubt_nor_another_row_s():
+    mine, twin, lunch = post(), row("other", number=2, twin=True), post("q", content="Lunch")
+    found = match([row(), twin], {}, [mine, lunch], SENT, SENT, marks=False)
+    assert (found.found, found.doubtful) == ({1: "p"}, {2})
+    assert match([row(), twin], {}, [mine], SENT, SENT, marks=False).doubtful == frozenset()
+    by_mark = match([row()], {"m": post("m", metadata=marks())}, [mine], SENT, SENT, marks=True)
+    assert by_mark.found == {1: "m"}
+    told = match([row()], {}, [post("o", metadata=marks(2)), lunch], SENT, SENT, marks=False)
+    assert (told.found, told.doubtful) == ({}, frozenset()), "single reads show marks, so that one without is not ours"
+    for early in (
+        post("e", status="draft", metadata=marks()),
+        post("e", when=None, status="published", metadata=marks()),
+    ):
+        assert match(
+            [row()], {"l": post("l", created=LATER, metadata=marks()), "e": early}, [], SENT, SENT, marks=True
+        ).found == {1: "e"}
+    nameless = [post("t", created=None, updated_at=None), post("u", content=None, metadata=None)]
+    assert match([row()], {}, nameless, SENT, SENT, marks=True).found == {}
+
+
+@pytest.mark.parametrize(("state", "claimed", "marks_shown", "read"), [
+    (post("p", "Lunch", source="list"), (), False, True), (post("p", "Lunch", source="list"), (), True, False),
+    (post("p", "Lunch", accounts=("x",)), (), False, False), (post(), (), True, True), (post(), ("p",), True, False),
+    (post(metadata=marks(2)), (), False, False), (post("p", "Lunch", source="list", created=BEFORE), (), False, False),
+    (post("p", "Lunch", source="list", created=None), (), False, True),
+])  # fmt: skip
+def test_rule_14_what_may_be_a_row_is_read_by_itself(state, claimed, marks_shown, read):
+    assert candidates([row()], [state], set(claimed), SENT, marks=marks_shown) == ["p"] * read
+
+
+@pytest.mark.parametrize(("state", "remembered"), [
+    (post(content=None), True), (post(source="list", metadata=marks(), when=None), True),
+    (post(source="list", metadata={"voxopsRow": "e" * 32}, when=None), True), (post(source="list", when=None), False),
+    (post(source="list", content=None), False), (post(source="list"), True), (post(source="list", when="2026-03-02T09:00:00+00:00"), False),
+])  # fmt: skip
+def test_rule_26_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
+    assert is_remembered(state, SENT) == remembered
+
+
+def test_a_post_is_remembered_with_its_marks_and_how_it_was_read():
+    shown = marks(voxopsCampaign=keys.campaign_mark("c"))
+    op, own, asked, campaign = shown.values()
+    known = Seen("p", SINCE, "scheduled", LATER, op, own, campaign, asked, shown_of_body(BODY), 5.0, "single", 5.0)
+    assert seen_of(post(metadata=shown, **EDITED), 5.0) == known
+    bare = seen_of(post(created=None, updated_at=None, content=None, source="list"), 5.0)
+    assert bare == Seen("p", "", "scheduled", began=5.0, source="list", since=5.0)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,28 +201,6 @@ def test_rule_13_whatever_has_been_read_counts_for_rows_that_waited_already(rig,
     assert [rig.live()[text] for text in sheet["content"]] == [1, 1]
 
 
-@pytest.mark.parametrize("what", ["retry", "cancel"])
-def test_rule_01_an_act_that_waited_already_is_compared_with_what_the_plan_has_read(rig, what):
-    """A colleague with an API key of his own has retried the post since it was first planned here, or somebody has changed it."""
-    mine, theirs = rig.kernel("mine"), rig.kernel("theirs", api_key="vb_test_second")
-    if what == "retry":
-        world.plant_posts(rig.sandbox, 1, targets=1)
-        plan = plan_retry(mine.triaged("failed"))
-    else:
-        (post,) = rig.planted()
-        plan = plan_cancel(mine.posts("scheduled"))
-    mine.bind(plan)
-    if what == "retry":
-        theirs.send_first(theirs.bind(plan_retry(theirs.triaged("failed"))))
-        rig.sandbox.advance(4)
-    else:
-        rig.edit(post)
-    before = rig.effects("target.requeue")
-    table = mine.run(plan)
-    assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"changed_since_loaded"})
-    assert (rig.effects("target.requeue"), rig.effects("post.cancel")) == (before, 0)
-
-
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("who", ["a colleague", "a tool"])
 def test_rule_13_what_is_learnt_while_a_create_waits_for_its_permit_counts(rig, who, unknown):
@@ -263,13 +240,6 @@ def test_rule_13_what_is_learnt_while_a_create_waits_for_its_permit_counts(rig, 
     assert [rig.live()[text] for text in sheet["content"]] == [1, 1]
 
 
-def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
-    """Days go by, others post, and the list is read for another row: what came before is not listed again."""
-    rig.sandbox.advance(days * DAY)
-    rig.others_post()
-    kernel.run(planned(rig.campaign(1, start=number)))
-
-
 def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
     """Whoever else is at work on a campaign is waited for; this ledger's own posts of a moment ago are nobody else's."""
     kernel = rig.kernel()
@@ -278,22 +248,6 @@ def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
     assert outcomes(kernel.run(planned(rig.campaign(4)))) == {"succeeded": 4}
     assert (rig.sandbox.now() - before).total_seconds() < 30
     assert set(rig.created().values()) == {1}
-
-
-def test_posts_that_are_just_going_out_are_found_in_their_list(rig):
-    rig.sandbox.set_switches(publish_seconds=(1e6, 1e6))
-    soon = (rig.sandbox.now() + pd.Timedelta("1h")).isoformat()
-    kernel, sheet = rig.kernel(), rig.campaign(60).assign(scheduled_for=soon)
-    kernel.run(planned(sheet))
-    others_since(rig, kernel, days=1 / 12)
-    rig.sandbox.advance(600)
-    counts = []
-    for _ in range(2):
-        before = len(rig.sandbox.requests())
-        assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 60}
-        counts.append(len(rig.sandbox.requests()) - before)
-    assert counts[0] < 15
-    assert counts[1] == 5, "the lists of what waits, and of what is new: that they have gone out is known"
 
 
 BOTH = pytest.mark.parametrize("what", ["create", "retry"])
@@ -368,19 +322,6 @@ def test_rule_20_a_time_far_ahead_on_one_answer_leaves_nothing_unknown_for_ever(
         rig.sandbox.advance(601)
         run = kernel.done(plan_retry(kernel.triaged().assign(attempt=2)))
     all_done(rig, what, kernel, run)
-
-
-def test_a_wrong_time_beside_a_refusal_holds_nothing_up(rig):
-    """A 429 asks for five seconds, and its date is two hours ahead."""
-    kernel, plan = warm(rig, "create")
-    rig.sandbox.add_fault(*failing({"action": "retry_after", "seconds": 5, "times": 1}))
-    run, begun = kernel.bind(plan), rig.sandbox.now()
-    rig.sandbox.set_switches(date_ahead_seconds=2 * 3600.0)
-    kernel.send_once(run)
-    rig.sandbox.set_switches(date_ahead_seconds=0.0)
-    kernel.go(run)
-    all_done(rig, "create", kernel, run)
-    assert (rig.sandbox.now() - begun).total_seconds() < PROOF_AFTER + 200
 
 
 INSTANTS, WRONG = st.floats(0, 1e6, allow_nan=False), st.floats(-SKEW / 2, SKEW / 2)

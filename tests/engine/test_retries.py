@@ -367,28 +367,6 @@ def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_for_a_next_
     assert rig.effects("post.retry") == 2
 
 
-def test_rule_18_the_same_cell_with_a_column_attempt_is_the_same_attempt(rig):
-    """A new episode is stored as its first attempt, whatever the column says; run again after a crash it is what it was."""
-    kernel = rig.kernel()
-    _, post = unknown_retry(rig, kernel, "after", recovery_rate=0.0)
-    for _ in range(2):
-        rig.sandbox.advance(3600)
-        rig.edit(post)
-    rig.sandbox.set_switches(queue_hold_seconds=7200.0)
-    rows = kernel.triaged().assign(attempt=2, retryable=True)
-    kernel.send_first(
-        kernel.bind(plan_retry(rows)), Fault("status", status=500, method="POST", path=RETRY, when="after")
-    )
-    kernel.kill()
-    kernel = rig.kernel()
-    for _ in range(2):
-        rig.sandbox.advance(900)
-        kernel.run(plan_retry(rows))
-    assert rig.effects("post.retry") == 2
-
-
-
-
 def failed(rig: Rig, posts: int) -> tuple[Kernel, pd.DataFrame]:
     """A kernel, and the failed targets of so many posts, two each for two of three."""
     world.plant_posts(rig.sandbox, posts)

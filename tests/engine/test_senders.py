@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import HELD, Kernel, Rig, Silent, codes, outcomes, planned, wait_for
+from tests.chaos.rig import HELD, Kernel, Rig, codes, outcomes, planned, wait_for
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
@@ -267,48 +267,6 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
         eventloop.run(execution.go())
     assert (execution.snapshot.phase, "broke down" in execution.snapshot.note) == ("stopped", True)
     assert audit.runs(kernel.ledger)["state"].to_list() == ["stopped"]
-
-
-def test_a_webhook_for_a_post_whose_request_is_in_flight_waits_for_its_answer(rig):
-    """It does not ask again and again."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    work = kernel.caught(run, RETRY)
-    turns, turn = [], kernel.engine.driver._turn
-
-    async def counted() -> None:
-        turns.append(True)
-        await turn()
-
-    kernel.engine.driver._turn = counted  # type: ignore[method-assign]
-
-    async def notify() -> bool:
-        told = kernel._executions[-1].notify("post_f00000")
-        await asyncio.sleep(0.3)
-        return told
-
-    assert eventloop.run(notify())
-    assert len(turns) <= 3
-    rig.let_go()
-    assert work.result(20).phase == "done"
-
-
-def test_a_second_pass_counts_from_the_beginning_and_ends_the_look_back_of_the_first(rig):
-    kernel = rig.kernel()
-    execution = kernel.execution(kernel.bind(rig.plan_rows(3)), observer=Silent(), look_back=True)
-
-    async def twice() -> tuple[int, int, bool]:
-        await execution.go()
-        acts, after = execution.snapshot.acts, execution._after
-        assert after is not None
-        assert execution.resume()
-        await execution.go()
-        await asyncio.sleep(0)
-        return acts, execution.snapshot.acts, after.done() or after.cancelled()
-
-    assert eventloop.run(twice()) == (1, 1, True)
-    execution.close()
 
 
 def test_kernels_wait_for_an_answer_without_growing_older(rig):

@@ -108,6 +108,24 @@ def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
     assert change(ledger, lambda: ledger.calls.unsend(accepted)) == (None, {}), "it has ended"
 
 
+def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    ended(ledger, call := send(ledger, [one]))
+    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="you", now=NOW)
+    _, changed = change(ledger, lambda: ledger.calls.unsend(again))
+    assert changed == of("calls", call.id, state="unknown", tries=1, owner=None, lease_until=None)
+
+
+def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    call = send(ledger, [one])
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
+    ledger.calls.close(call.id)
+    assert ledger.calls.get(call.id).state == "sent", "a sender is at work on it"
+    ended(ledger, call)
+    assert ledger.calls.get(call.id).state == "closed"
+
+
 def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     (one,) = add(ledger, row("one"))
     first = send(ledger, [one])
