@@ -177,15 +177,7 @@ class Process:
 
 
 class Chaos:
-    """One run, from the first process to the last.
-
-    Parameters
-    ----------
-    config : Config
-        What to do.
-    folder : Path
-        For the ledger and the frames.
-    """
+    """One run, from the first process to the last."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config = config

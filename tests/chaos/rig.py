@@ -66,15 +66,7 @@ class RigClock(VirtualTime):
 
 
 class Rig:
-    """A sandbox, and the kernels that work on it.
-
-    Parameters
-    ----------
-    sandbox : Sandbox
-        Freshly reset.
-    folder : Path
-        Where ledgers live.
-    """
+    """A sandbox, and the kernels that work on it."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
@@ -235,28 +227,7 @@ class _Made:
 
 
 class Kernel:
-    """One Python kernel: a client, an engine, a ledger that it may share with another.
-
-    Parameters
-    ----------
-    rig : Rig
-        Where it belongs.
-    path : Path
-        Its ledger.
-    api_key : str, optional
-        Another API key than the sandbox's first.
-    retention : float
-        What it takes the server's memory for keys to be, in seconds.
-    lease : float
-        Seconds a sender keeps an operation to itself.
-    timeout : float
-        Real seconds until a request is given up.
-
-    Attributes
-    ----------
-    asleep : bool
-        Set while its laptop sleeps: time passes for the others, whatever it has under way.
-    """
+    """One Python kernel: a client, an engine, a ledger that it may share with another."""
 
     def __init__(
         self,
@@ -280,7 +251,7 @@ class Kernel:
             retention=retention,
             rng=random.Random(7),
         )
-        self.asleep = False
+        self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way
         self._alive = True
         self._executions: list[Execution] = []
         eventloop.run(self.client.identity())  # as connecting does; the client learns the server's time

@@ -239,30 +239,6 @@ def test_rule_11_a_cancel_of_which_nobody_knows_is_looked_at_by_a_person_where_t
     assert outcomes(kernel.run(plan_cancel(kernel.posts("scheduled")))) == {"succeeded": 1}
 
 
-@pytest.mark.parametrize("what", ["cancel", "text"])
-@pytest.mark.parametrize("fresh", [False, True])
-def test_rule_20_a_cell_whose_effect_somebody_undid_sends_nothing(rig, what, fresh):
-    """From the same frame it is what it was (rule 20); a change from a fresh one was made before; a cancel is another one."""
-    (post,) = rig.planted()
-    kernel = rig.kernel()
-
-    def cell(posts: pd.DataFrame) -> Any:
-        return plan_cancel(posts) if what == "cancel" else plan_update(posts.assign(new_content="right price"))
-
-    first = cell(kernel.posts("scheduled"))
-    assert outcomes(kernel.run(first)) == {"succeeded": 1}
-    rig.sandbox.advance(DAY)
-    rig.sandbox.world.posts[post].status = "scheduled"
-    rig.sandbox.person.edit(post, content="wrong price")
-    rig.sandbox.advance(DAY)
-    kernel.run(plan_update(kernel.posts("scheduled").assign(new_tags="x")))
-    rig.sandbox.advance(DAY)
-    table = kernel.run(cell(kernel.posts("scheduled")) if fresh else first)
-    meant = fresh and what == "cancel"
-    assert codes(table) == ({"changed_before"} if fresh and what == "text" else set())
-    assert rig.effects("post.cancel") + rig.effects("post.update") == 2 + meant
-
-
 def drafts(rig: Rig, **fields: Any) -> tuple[str, pd.DataFrame]:
     """A draft that was planted, and the frame that shows it."""
     (post,) = rig.planted(status="draft", **fields)

@@ -234,26 +234,6 @@ def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_l
     assert rig.created() == dict.fromkeys(sheet["content"], 1)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [{"action": "bulk_partial", "items": 1}, {"action": "status", "status": 413, "code": "TOO_LARGE"}],
-    ids=["half done", "too large"],
-)
-def test_a_batch_goes_on_with_a_row_that_was_blocked_before(rig, fault):
-    kernel, sheet = rig.kernel(), rig.campaign(4)
-    post = by_hand(rig, sheet)
-    assert outcomes(kernel.run(planned(sheet.head(1)))) == {"blocked": 1}
-    rig.sandbox.person.delete(post)
-    rig.sandbox.advance(400)
-    rig.sandbox.add_fault(Fault(method="POST", path=BULK, **fault))
-    run = kernel.bind(planned(sheet))
-    for _ in range(2):
-        kernel.go(run)
-        rig.sandbox.advance(3600)
-    assert outcomes(kernel.results(run)) == {"succeeded": 4}
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-
-
 @pytest.mark.parametrize("seen", ["as it was scheduled", "as a draft"])
 def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_created_by_hand(rig, seen):
     kernel = rig.kernel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -198,45 +197,6 @@ def test_rule_13_whatever_has_been_read_counts_for_rows_that_waited_already(rig,
     assert (outcomes(table), codes(table)) == (
         ({"blocked": 2}, {"looks_like"}) if columns is None else ({"succeeded": 2}, set())
     )
-    assert [rig.live()[text] for text in sheet["content"]] == [1, 1]
-
-
-@pytest.mark.parametrize("unknown", [False, True])
-@pytest.mark.parametrize("who", ["a colleague", "a tool"])
-def test_rule_13_what_is_learnt_while_a_create_waits_for_its_permit_counts(rig, who, unknown):
-    """Another kernel on the same ledger reads the list meanwhile, or finds a row of a batch that is to be sent again (rule 11)."""
-    rig.sandbox.set_switches(forget_key_on_5xx=True)
-    sheet = rig.campaign(2)
-    if unknown:
-        one, run = rig.left_unknown(sheet)
-        rig.sandbox.advance(120)
-    else:
-        rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
-        rig.sandbox.advance(200)
-        one = rig.kernel("mine")
-        run = one.bind(planned(sheet))
-    two, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    their_run = theirs.bind(planned(sheet[:1]))
-    permit, waited = one.client.permit, []
-
-    @asynccontextmanager
-    async def held_up() -> AsyncIterator[Any]:
-        if not waited:
-            waited.append(True)
-            if who == "a colleague":
-                await theirs._go(their_run)
-            else:
-                rig.by_a_tool(sheet.to_dict("records")[0])
-            rig.sandbox.advance(4)
-            await two.engine.reconcile()
-        async with permit() as granted:
-            yield granted
-
-    one.client.permit = held_up  # type: ignore[method-assign]
-    one.go(run)
-    assert waited
-    rig.sandbox.advance(PROOF_AFTER + 1)
-    one.go(run)
     assert [rig.live()[text] for text in sheet["content"]] == [1, 1]
 
 

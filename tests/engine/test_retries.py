@@ -13,7 +13,6 @@ from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes
 from tests.engine.steps import HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.api.timing import PROOF_AFTER
@@ -334,16 +333,6 @@ def test_rule_18_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
         assert outcomes(kernel.run(plan_retry(rows))) == {"succeeded": 1}
     assert rig.effects("post.retry") == tried + 1
     assert outcomes(kernel.results(run)) == {"failed": 1}
-
-
-def test_rule_18_an_act_on_the_whole_post_abandons_a_retry_of_which_nobody_knows(rig):
-    kernel = rig.kernel()
-    _, post = unknown_retry(rig, kernel, "before")
-    rig.restored(post)
-    rig.sandbox.advance(3600)
-    posts = kernel.posts("scheduled")
-    assert codes(kernel.run(plan_cancel(posts))) == {"subject_unknown"}
-    assert outcomes(kernel.run(plan_cancel(posts.assign(attempt=2)))) == {"succeeded": 1}
 
 
 def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_for_a_next_attempt(rig):

@@ -141,24 +141,6 @@ def test_rule_20_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
         kernel.verify(run)
 
 
-def test_only_what_a_run_has_created_is_withdrawn_when_it_is_undone(rig):
-    """On Tuesday the sheet has new rows, of which one is mended later; the same sheet again is the same request."""
-    kernel, sheet = rig.kernel(), rig.campaign(10)
-    kernel.run(planned(sheet.head(6)))
-    rig.sandbox.advance(DAY)
-    kernel.stopped(kernel.bind(planned(sheet)))
-    bad = sheet.assign(accounts=[*sheet["accounts"][:9], "facebook:@nobody"])
-    table = kernel.run(planned(bad))
-    assert (outcomes(table), codes(table)) == ({"succeeded": 9, "blocked": 1}, {"no_account"})
-    for _ in range(2):
-        rig.sandbox.advance(600)
-        run = kernel.done(planned(sheet))
-        found = kernel.made(run).set_index("row")["created_by_run"].sort_index()
-        assert found.to_list() == [False] * 6 + [True] * 4
-    table = kernel.run(kernel.undo(run))
-    assert (outcomes(table), rig.effects("post.cancel")) == ({"succeeded": 4}, 4)
-
-
 def test_a_notebook_that_creates_withdraws_and_creates_again_is_run_all_over(rig):
     """The cell that undoes the first attempt finds what the second one has created, which is none of its own."""
     kernel, sheet = rig.kernel(), rig.campaign(3)

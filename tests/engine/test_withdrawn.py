@@ -83,40 +83,6 @@ def test_rule_30_attempts_are_found_and_named_by_every_ledger(rig):
     assert set(rig.created().values()) == {4}
 
 
-@pytest.mark.parametrize("how", ["approved after all", "restored"])
-@pytest.mark.parametrize("when", ["while it waits", "while it waits, and its kernel has died", "after it was sent"])
-def test_rule_30_a_next_attempt_whose_first_post_is_live_again(rig, how, when):
-    """What waits stands for the first post; what was created already is reported as its duplicate."""
-    kernel, sheet = rig.kernel(), rig.campaign(1)
-    kernel.run(planned(sheet))
-    rig.sandbox.advance(600)
-    (post,) = list(rig.sandbox.world.posts)
-    if how == "restored":
-        rig.sandbox.person.withdraw(post)
-    else:
-        rig.sent_back(post)
-    rig.sandbox.advance(DAY)
-    table = kernel.run(planned(sheet))
-    assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"withdrawn_since"})
-    run = kernel.bind(planned(sheet.assign(attempt=2)))
-    if when == "after it was sent":
-        kernel.go(run)
-    else:
-        kernel.stopped(run)
-    if how == "restored":
-        rig.restored(post)
-    else:
-        rig.sent_back(post, approved=True)
-    rig.sandbox.advance(DAY / 2)
-    kernel = rig.kernel() if "died" in when else kernel
-    kernel.go(run)
-    if when == "after it was sent":
-        assert kernel.copies(run)["copy_of"].to_list() == [post], "the earliest is kept"
-    else:
-        assert kernel.results(run)["result_id"].to_list() == [post]
-    assert rig.scheduled(sheet["content"][0]) == 1 + (when == "after it was sent")
-
-
 FIRST = "row 0 of the campaign"
 
 

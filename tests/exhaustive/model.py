@@ -16,7 +16,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,34 +56,18 @@ SPINS = 5000  # turns of the loop without an end
 
 @dataclass(frozen=True)
 class Reading:
-    """How the contract is read; see `voxburst_sandbox.Switches`.
+    """How the contract is read; see `voxburst_sandbox.Switches`."""
 
-    Attributes
-    ----------
-    forget_on_5xx, ignore_keys, retention
-        What the server keeps under a key.
-    linger : float
-        Seconds for which a post still shows its old status after a 202.
-    metadata, list_metadata, texts : bool
-        Whether single reads show metadata, whether lists do, and whether posts show their texts.
-    masked : bool
-        Whether marks are shown without their last characters.
-    lag : float
-        Seconds until a change of a post shows in lists; single reads show it at once.
-    clock_stops : bool
-        Whether the clock of a laptop stands still while it sleeps.
-    """
-
-    forget_on_5xx: bool = False
+    forget_on_5xx: bool = False  # what the server keeps under a key
     ignore_keys: bool = False
     retention: float = 86_400.0
-    linger: float = 0.0
-    metadata: bool = True
-    list_metadata: bool = True
-    texts: bool = True
-    masked: bool = False
-    lag: float = 0.0
-    clock_stops: bool = False
+    linger: float = 0.0  # seconds for which a post still shows its old status after a 202
+    metadata: bool = True  # whether single reads show them
+    list_metadata: bool = True  # whether lists do
+    texts: bool = True  # whether posts show them
+    masked: bool = False  # marks are shown without their last characters
+    lag: float = 0.0  # seconds until a change shows in lists; single reads show it at once
+    clock_stops: bool = False  # of a laptop that sleeps
 
 
 @dataclass(eq=False)
@@ -923,17 +907,7 @@ class Setting:
 
 
 class World:
-    """The server, the kernels and time.
-
-    Parameters
-    ----------
-    folder : Path
-        Where ledgers live.
-    reading : Reading
-        How the server reads the contract.
-    setting : Setting
-        What there is.
-    """
+    """The server, the kernels and time."""
 
     def __init__(self, folder: Path, reading: Reading, setting: Setting) -> None:
         self.folder = folder
@@ -1196,6 +1170,3 @@ class World:
 def identity(row: int, prefix: str = "r") -> str:
     """What a row of the campaign is, for ever."""
     return fingerprint("create", "", f"{prefix}{row}")
-
-
-__all__ = ["ROWS", "Flight", "Kernel", "Post", "Reading", "Server", "Setting", "World", "identity", "replace"]
