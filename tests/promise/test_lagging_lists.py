@@ -13,7 +13,8 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes, planned
 from tests.engine.steps import BULK, HOUR
 
-from voxburst_sandbox import Fault, posts
+from voxburst_sandbox import Fault, Sandbox, posts
+from voxops._support import eventloop
 
 
 def partly(rig: Rig, items: int) -> None:
@@ -117,3 +118,26 @@ def test_rule_15_items_that_the_server_says_it_could_not_finish_are_not_created_
         kernel.run(planned(failed))
     assert created(rig, sheet) == 10
     assert outcomes(kernel.results(run)) == {"succeeded": 10}
+
+
+def test_rule_13_where_too_many_posts_show_no_marks_a_run_asks_whether_lists_may_be_trusted(tmp_path):
+    """At two requests a minute, 25 posts take longer than ten minutes to read: the run is paused. Trusted, lists show the look-alikes."""
+    with Sandbox(seed=11, empty=True, rate_limit=2) as sandbox:
+        sandbox.set_switches(no_listed_metadata=True)
+        rig = Rig(sandbox, tmp_path)
+        for number in range(25):
+            sandbox.plant_post(
+                f"other {number}", [rig.accounts["twitter"]], status="published", daysOld=1 + number / 100
+            )
+        sheet, kernel = rig.campaign(2), rig.kernel()
+        rig.by_a_tool(sheet.to_dict("records")[0])
+        run = kernel.bind(planned(sheet))
+        snapshot = kernel.go(run)
+        assert (snapshot.phase, "trust_lists=True" in snapshot.note, rig.acts()) == ("paused", True, [])
+        eventloop.run(kernel.execution(run).allow(trust_lists=True))
+        kernel.resume(run)
+        table = kernel.results(run)
+        assert (outcomes(table), kernel.blocked(run)) == ({"succeeded": 1, "blocked": 1}, {"looks_like": 1})
+        assert rig.created() == {sheet["content"][1]: 1}
+        assert sum(each["path"].count("/") == 3 and each["method"] == "GET" for each in sandbox.requests()) < 5
+        rig.close()
