@@ -12,7 +12,7 @@ import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK, RETRY, failing
+from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY, failing
 
 from voxburst_sandbox import Fault, posts
 from voxops._support import eventloop
@@ -257,7 +257,7 @@ def created(rig: Rig, *sheets: pd.DataFrame) -> int:
      ({"row_id": ["a", "b", "c", "d"]}, {"looks_like_row"})],
     ids=["as it was", "corrected", "renamed"],
 )  # fmt: skip
-@pytest.mark.parametrize("one_by_one", [False, True])
+@BATCH_OR_NOT
 def test_rule_17_what_a_limit_has_let_through_is_not_created_again_where_it_is_planned_again(
     rig, change, code, one_by_one
 ):

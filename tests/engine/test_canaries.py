@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import FAR, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK, RETRY
+from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
@@ -79,7 +79,7 @@ def refused(path: str) -> Fault:
 
 
 @pytest.mark.parametrize("before", ["bound", "unknown", "unknown canaries"])
-@pytest.mark.parametrize("one_by_one", [False, True])
+@BATCH_OR_NOT
 def test_rule_07_canaries_go_first_and_alone_whatever_an_earlier_run_has_sent(rig, before, one_by_one):
     """Nothing of the others is sent again either: they are proved absent first, and formed anew."""
     sheet, path = rig.campaign(4), "/v1/posts" if one_by_one else BULK

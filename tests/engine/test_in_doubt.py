@@ -105,7 +105,9 @@ def refused(path: str) -> Fault:
     return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
 
 
-@pytest.mark.parametrize(("one_by_one", "seconds"), [(False, 120.0), (True, LATER)])
+@pytest.mark.parametrize(
+    ("one_by_one", "seconds"), [(False, 120.0), pytest.param(True, LATER, marks=pytest.mark.release)]
+)
 @pytest.mark.parametrize(("mine", "theirs", "became"), [
     ({}, {}, ""), ({}, {"attempt": 2}, ""), ({"attempt": 2}, {}, ""), ({}, {"row_id": ["x", "y"]}, "looks_like_row"),
     ({}, None, "looks_like"), ({}, {"content": ["mended", "mended, too"]}, "other_content"),

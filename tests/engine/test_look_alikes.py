@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK
+from tests.engine.steps import BATCH_OR_NOT, BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
@@ -209,7 +209,7 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
     assert rig.created()[sheet["content"][0]] == (what != "stays")
 
 
-@pytest.mark.parametrize("one_by_one", [True, False])
+@BATCH_OR_NOT
 @pytest.mark.parametrize("meant", [True, False])
 def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_look_alike_is_gone(
     rig, one_by_one, meant

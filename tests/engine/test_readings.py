@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chaos import world
 from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned, wait_for
-from tests.engine.steps import BULK, HOUR, failing
+from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, failing
 
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops.acts.cancel import plan_cancel
@@ -175,7 +175,7 @@ def test_rule_08_what_another_does_while_a_list_is_read_that_takes_long_counts(r
     assert [rig.live()[text] for text in sheet["content"][2:]] == [1, 1]
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
+@BATCH_OR_NOT
 @pytest.mark.parametrize("reads", ["its own plan", "another run"])
 @pytest.mark.parametrize("columns", [{}, {"attempt": 2}, None], ids=["the same row", "its next attempt", "a tool"])
 def test_rule_13_whatever_has_been_read_counts_for_rows_that_waited_already(rig, columns, reads, one_by_one):

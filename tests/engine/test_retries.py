@@ -189,7 +189,7 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     assert len(kernel.execution(run).failed()) == posts
 
 
-@pytest.mark.parametrize("edited", [0.5, 10.0, 100.0])
+@pytest.mark.parametrize("edited", [10.0, *(pytest.param(each, marks=pytest.mark.release) for each in (0.5, 100.0))])
 @pytest.mark.parametrize(
     ("slow", "lag"),
     [

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import DAY, codes, outcomes, planned
-from tests.engine.steps import BULK, HOUR, failing
+from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, failing
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -133,7 +133,7 @@ def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
     return plan_create(frame, key="row_id", campaign=campaign)
 
 
-@pytest.mark.parametrize("one_by_one", [False, True])
+@BATCH_OR_NOT
 def test_rule_09_an_account_that_was_connected_anew_under_its_name_is_another_request(rig, one_by_one):
     """Its id stands in key and mark (rule 9): what failed under the old one is created by a colleague under the new one, once."""
     accounts = rig.sandbox.world.accounts
@@ -160,7 +160,7 @@ def lost(path: str, when: str = "before", **details: Any) -> Fault:
 
 
 @pytest.mark.parametrize("before", ["unsent", "a refused batch", "unknown"])
-@pytest.mark.parametrize("one_by_one", [False, True])
+@BATCH_OR_NOT
 def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_run(rig, before, one_by_one):
     """The run has stopped before its posts were created; then the name moves to another account, and the cell is run again."""
     rig.kernel("teach").run(planned(rig.campaign(1, start=50)))

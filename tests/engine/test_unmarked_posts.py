@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK
+from tests.engine.steps import BATCH_OR_NOT, BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
@@ -73,7 +73,7 @@ def test_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(rig, swi
     assert outcomes(new.run(planned(sheet.head(1).assign(row_id="x", twin=True)))) == {"succeeded": 1}
 
 
-@pytest.mark.parametrize("one_by_one", [True, False])
+@BATCH_OR_NOT
 def test_two_ledgers_one_after_the_other_where_nothing_shows_metadata(rig, one_by_one):
     """One binds and is paused before it sends; another runs an overlapping sheet; the next day the first is resumed."""
     rig.sandbox.set_switches(no_metadata=True)

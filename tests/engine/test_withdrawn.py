@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK
+from tests.engine.steps import BATCH_OR_NOT, BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -115,7 +115,7 @@ def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next
     assert rig.scheduled(FIRST) == 1
 
 
-@pytest.mark.parametrize("one_by_one", [True, False])
+@BATCH_OR_NOT
 def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
     """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
     rig.kernel("old").run(rig.plan_rows(2, one_by_one=one_by_one))

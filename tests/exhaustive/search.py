@@ -586,12 +586,18 @@ def unreported(world: World) -> list[str]:
     ]
 
 
-def judged(case: Case, history: History) -> list[str]:
-    """What is wrong with a history."""
+def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]:
+    """What is wrong with a history: what was done twice and, where that counts, what is left open or said wrongly at its end."""
     with universe(case) as make:
-        world = replay(make, case, history)
         try:
-            return verdict(world, case)
+            world = replay(make, case, history)
+        except RuntimeError as failure:
+            return [str(failure)]
+        try:
+            said = ([] if case.reports else list(world.server.violations)) or verdict(world, case)
+            return said if unsettled else list(world.server.violations)
+        except RuntimeError as failure:
+            return [str(failure)]
         finally:
             world.close()
 

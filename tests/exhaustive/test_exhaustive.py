@@ -9,6 +9,7 @@ from tests.exhaustive import drawn
 from tests.exhaustive.__main__ import special
 from tests.exhaustive.drawn import ONE
 from tests.exhaustive.model import Reading
+from tests.exhaustive.protections import REMOVALS, SHORTEST, in_events, in_words, wrong
 from tests.exhaustive.search import Case, as_test, blocked, digest, judged, play, replay, search, universe, verdict
 
 from voxops.engine import facts
@@ -50,6 +51,26 @@ def test_the_searches_can_fail_and_shorten_what_they_find():
             assert "row 0 was created twice" in wrong
             assert len(history) <= 6
     assert judged(case, found[0]) == []
+
+
+def test_a_history_in_words_is_read_as_it_was():
+    for words in SHORTEST.values():
+        assert in_words(in_events(words)) == words
+    assert SHORTEST.keys() <= {one.name for one in REMOVALS}
+
+
+ENDLESS = {"a refused batch is halved", "what is open is not sent anew"}  # without them a cell goes on for hours
+GUARDS = [
+    pytest.param(one, marks=[pytest.mark.release] * (one.name in ENDLESS), id=one.name)
+    for one in REMOVALS
+    if one.name in SHORTEST
+]
+
+
+@pytest.mark.parametrize("removal", GUARDS)
+def test_without_a_protection_its_shortest_history_breaks_the_promise_and_with_it_none_does(removal):
+    assert wrong(removal, removed=False) == []
+    assert wrong(removal, removed=True) != []
 
 
 def test_equal_events_give_equal_states_and_others_do_not():
