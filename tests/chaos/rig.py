@@ -216,7 +216,7 @@ class Silent:
         """Nothing is shown."""
 
 
-class _Made:
+class Made:
     """A run as `plan_cancel` takes it."""
 
     def __init__(self, run: str, frame: pd.DataFrame) -> None:
@@ -432,7 +432,7 @@ class Kernel:
 
     def undo(self, run: str, **columns: Any) -> Plan:
         """Plan as ``vx.plan_cancel(run)`` does, with columns added to its posts."""
-        return plan_cancel(_Made(run, self.made(run).assign(**columns)))
+        return plan_cancel(Made(run, self.made(run).assign(**columns)))
 
     def verify(self, run: str) -> pd.DataFrame:
         """Reread the posts of a run as ``run.verify`` does."""

@@ -60,31 +60,6 @@ def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
     rig.each_once(3)
 
 
-@pytest.mark.parametrize("code", ["INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "VALIDATION_ERROR"])
-def test_rule_15_an_item_that_the_server_could_not_finish_may_be_there(rig, monkeypatch, code):
-    """It was created, and its item says failed; lists lag. By the server's own fault its end is unknown, else it has failed."""
-    rig.sandbox.set_switches(list_lag_seconds=45.0)
-    whole, broken = posts._item, []
-
-    def item(call: Any, index: int, body: Any, *, dry: bool) -> Any:
-        made = whole(call, index, body, dry=dry)
-        if index == 1 and not broken and not dry:
-            broken.append(made)
-            return {"index": 1, "status": "failed", "errors": [{"field": "", "issue": code, "detail": "not finished"}]}
-        return made
-
-    monkeypatch.setattr(posts, "_item", item)
-    kernel = rig.kernel()
-    run = kernel.bind(rig.plan_rows(3))
-    kernel.send_once(run)
-    said = "failed" if code == "VALIDATION_ERROR" else "unknown"
-    assert sorted(kernel.results(run)["outcome"]) == sorted([said, "succeeded", "succeeded"])
-    assert len(kernel.execution(run).failed()) == (said == "failed")
-    kernel.go(run)
-    assert outcomes(kernel.results(run)).get("succeeded") == (2 if said == "failed" else 3)
-    rig.each_once(3)
-
-
 def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
@@ -280,17 +255,6 @@ def test_rule_17_nor_of_a_part_of_its_rows(rig):
     mine = broken_off(rig, sheet)
     assert outcomes(mine.run(planned(sheet.drop(1)))) == {"succeeded": 3}
     assert max(rig.live()[text] for text in sheet["content"]) == 1
-
-
-@pytest.mark.parametrize("details", [{}, {"field": "posts[1].content"}], ids=["halved", "named"])
-def test_rule_27_what_is_left_of_a_batch_that_was_refused_as_a_whole_waits_for_other_laptops(rig, details):
-    """For a reading that began 135 s after the refusal: another laptop's batch may not have been refused."""
-    refused = {"action": "status", "status": 422, "code": "VALIDATION_ERROR", "details": details}
-    rig.sandbox.add_fault(*failing(refused, path=BULK))
-    mine, begun = rig.kernel("mine"), rig.sandbox.now()
-    table = mine.run(planned(rig.campaign(4)))
-    assert outcomes(table) == ({"succeeded": 3, "failed": 1} if details else {"succeeded": 4})
-    assert timedelta(seconds=135) <= rig.sandbox.now() - begun < timedelta(seconds=160)
 
 
 SEND = Transport.send

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chaos import world
-from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
 from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, failing
 
 from voxburst_sandbox import Fault, Sandbox, Switches
@@ -23,7 +23,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, CREATES_FRESH_FOR, PROOF_AFTER, SKEW
+from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, PROOF_AFTER, SKEW
 from voxops.engine.facts import Moment, Readings
 
 
@@ -68,31 +68,6 @@ def test_rule_11_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig, w
     mine.go(run)
     expected = {"succeeded": 109, "blocked": 1} if what == "posts" else {"succeeded": 3}
     assert outcomes(mine.results(run)) == expected
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_rule_11_nothing_is_redelivered_upon_a_reading_from_before_a_night(rig, again):
-    """A colleague sends the deliveries again after they were read, for the plan or once more before they go out."""
-    world.plant_deliveries(rig.sandbox, 3)
-    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    plan, their_plan = plan_redeliver(mine.deliveries()), plan_redeliver(theirs.deliveries())
-    run = mine.bind(plan) if again else ""
-    rig.sandbox.advance(70)
-    read, seen = mine.engine.eyes.reader.deliveries, []
-
-    async def slow(*args: Any, **options: Any) -> Any:
-        found = await read(*args, **options)
-        if not seen:
-            seen.append(found)
-            await theirs._go(await theirs.engine.bind(their_plan, None))
-            rig.sandbox.advance(26 * HOUR)
-        return found
-
-    mine.engine.eyes.reader.deliveries = slow  # type: ignore[method-assign]
-    run = run or mine.bind(plan)
-    mine.go(run)
-    assert (len(seen), outcomes(mine.results(run))) == (1, {"blocked": 3})
-    assert rig.effects("delivery.resend") == 3
 
 
 HELD_UP = {
@@ -142,37 +117,6 @@ def test_rule_13_a_post_of_the_future_hides_no_others(rig):
     rig.sandbox.advance(26 * HOUR)
     assert outcomes(mine.run(rig.plan_rows(150))) == {"succeeded": 150}
     rig.each_once(151)
-
-
-OLD = CREATES_FRESH_FOR + 1
-
-
-@pytest.mark.parametrize("quick_does", ["send", "fail"])
-def test_rule_08_what_another_does_while_a_list_is_read_that_takes_long_counts(rig, quick_does):
-    """A batch that it sends is not formed anew, although the list shows the post of another tool; what failed is not sent again."""
-    sheet = rig.campaign(4)
-    if quick_does == "fail":
-        sheet.loc[1, "accounts"] = "acc_unknown"
-    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
-    slow, quick = rig.kernel("mine", timeout=HELD), rig.kernel("mine", timeout=HELD)
-    first, second = slow.bind(planned(sheet)), quick.bind(planned(sheet))
-    rig.sandbox.advance(OLD)
-    rig.sandbox.add_fault(Fault(action="delay", method="GET", path="/v1/posts", seconds=2.0))
-    reads = slow.start(first)
-    wait_for(lambda: rig.sandbox.faults()[0]["struck"])
-    if quick_does == "fail":
-        quick.go(second)
-    else:
-        sends = quick.caught(second, BULK)
-        post = rig.by_a_tool(sheet.to_dict("records")[0])
-        wait_for(lambda: slow.ledger.seen.of_posts([post]))
-        rig.let_go()
-        sends.result(60)
-    reads.result(60)
-    became = {"succeeded": 4} if quick_does == "send" else {"succeeded": 3, "failed": 1}
-    assert outcomes(slow.results(first)) == outcomes(quick.results(second)) == became
-    assert len({entry["key"] for entry in rig.acts()}) == 2, "one for the lesson, and one for the batch"
-    assert [rig.live()[text] for text in sheet["content"][2:]] == [1, 1]
 
 
 @BATCH_OR_NOT

@@ -22,25 +22,6 @@ def keys_of(plan: Plan) -> list[str]:
     return list(plan.frame["idempotency_key"])
 
 
-def test_rule_02_one_open_call_per_post_whatever_the_key(rig):
-    """A tag edit while a retry is open changes the time stamp, so the same failure would get a second key."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.sandbox.set_switches(linger_failed_seconds=30.0)
-    kernel, other = rig.kernel(), rig.kernel()
-    plan = plan_retry(kernel.triaged())
-    work = kernel.caught(kernel.bind(plan), RETRY, when="after")
-    rig.edit("post_f00000")
-    again = plan_retry(kernel.triaged())
-    assert keys_of(again) != keys_of(plan)
-    second = other.bind(again)
-    following = other.start(second)
-    rig.let_go()
-    work.result(30)
-    following.result(30)
-    assert len(rig.acts()) == rig.effects("target.requeue") == 1
-    assert set(other.results(second)["outcome"]) <= {"succeeded", "blocked"}
-
-
 @pytest.mark.parametrize("later", [0.0, 8 * HOUR])
 def test_rule_02_a_row_whose_post_has_changed_is_blocked(rig, later):
     """Before it was bound, or bound in the evening and resumed in the morning."""

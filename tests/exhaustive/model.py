@@ -23,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 import pandas as pd
+from tests.chaos.rig import Made, Silent
 
 from voxops._support.canonical import fingerprint
 from voxops.acts import keys
@@ -41,7 +42,7 @@ from voxops.errors import DecodeError, NotFoundError, TransportError
 from voxops.frames.records import build
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
-from voxops.model import IN_FLIGHT_STATUSES, PaceInfo, Snapshot
+from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 TIMEOUT = 30.0  # seconds until a caller gives a request up
@@ -50,7 +51,6 @@ PUBLISHING = 20.0  # seconds from the queue to the result
 QUEUE = 40.0  # seconds until a delivery is attempted again
 SOON = 200.0  # seconds until a row goes out whose time is near
 FAR = "2027-01-01T00:00:00+00:00"
-ROWS = 7
 SPINS = 5000  # turns of the loop without an end
 
 
@@ -728,23 +728,6 @@ class Mean(random.Random):
         return (a + b) / 2
 
 
-class Silent:
-    """An observer that shows nothing."""
-
-    def notice(self, snapshot: Snapshot) -> None:
-        """Nothing is shown."""
-
-
-class _Made:
-    """A run as `plan_cancel` takes it."""
-
-    def __init__(self, run: str, frame: pd.DataFrame) -> None:
-        self.id, self._frame = run, frame
-
-    def made(self) -> pd.DataFrame:
-        return self._frame
-
-
 class Kernel:
     """One Python kernel with its engine and the runs that it drives; its client's clock, too."""
 
@@ -837,7 +820,7 @@ class Kernel:
     async def undo(self, run: str) -> None:
         """Withdraw what a run created."""
         frame = await self.execution(run).made()
-        plan = plan_cancel(_Made(run, frame))  # type: ignore[arg-type]
+        plan = plan_cancel(Made(run, frame))  # type: ignore[arg-type]
         await self.run(plan)
 
     async def copies(self, run: str) -> None:
@@ -1073,18 +1056,18 @@ class World:
         plan = plan_create(frame, key="row_id")
         return plan.canary(self.setting.canaries) if self.setting.canaries else plan
 
-    def redeliveries(self, attempt: int = 1) -> Plan:
+    def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
         frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
         frame["delivered_at"] = pd.to_datetime(frame["delivered_at"], utc=True, format="ISO8601").astype(
             "datetime64[us, UTC]"
         )
         created = pd.Series([pd.Timestamp("2026-02-01", tz="UTC")] * len(frame), dtype="datetime64[us, UTC]")
-        frame = frame.assign(event_type="post.failed", created_at=created, attempt=attempt)
+        frame = frame.assign(event_type="post.failed", created_at=created)
         frame.attrs["fetched_at"] = _iso(self.time)
         return plan_redeliver(frame)
 
-    def retries(self, attempt: int = 1, *, filtered: bool = False) -> Plan | None:
+    def retries(self, *, filtered: bool = False) -> Plan | None:
         """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
         rows = [
             {
@@ -1101,9 +1084,7 @@ class World:
         frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype(
             "datetime64[us, UTC]"
         )
-        frame = frame.assign(
-            verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
-        )
+        frame = frame.assign(verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed")
         frame.attrs["fetched_at"] = _iso(self.time)
         if filtered:
             failed = frame[frame["status"] == "failed"].groupby("post_id").size()

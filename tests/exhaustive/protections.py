@@ -89,10 +89,6 @@ def nothing(*_: Any, **__: Any) -> None:
     """Nothing is done."""
 
 
-async def nothing_later(*_: Any, **__: Any) -> None:
-    """Nothing is done."""
-
-
 # What stands in the place of a ledger.
 
 
