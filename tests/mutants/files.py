@@ -28,7 +28,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "ledger/seen.py": (LEDGER, ENGINE, PROMISE),
     "ledger/store.py": (LEDGER, ENGINE, PROMISE),
     "ledger/records.py": (LEDGER, ENGINE, PROMISE),
-    "ledger/audit.py": ("tests/ledger/test_audit.py", LEDGER, "tests/engine/test_tampering.py"),
+    "ledger/audit.py": ("tests/ledger/test_audit.py", LEDGER, "tests/engine/test_senders.py"),
     "acts/act.py": (ACTS, ENGINE, PROMISE),
     "acts/cancel.py": (ACTS, ENGINE, PROMISE),
     "acts/create.py": ("tests/acts/test_creates.py", ACTS, ENGINE, PROMISE),
