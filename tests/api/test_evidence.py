@@ -71,9 +71,6 @@ LONG, SIGHTED = {"since": 1e6}, {"sighted": True}
     (post(GONE), {}, Fate.UNCHANGED, post()), (post(GONE), SIGHTED, Fate.FAILED, post()),
     (post(replace(GONE, error_message="other")), {}, Fate.FAILED, post()), (post(replace(GONE, error_code="OTHER")), {}, Fate.FAILED, post()),
     (post(GONE, status="partial"), {}, Fate.FAILED, post(target("cancelled"), status="partial")),
-    # what is in flight is moving, whatever the post says of itself
-    (post(target("pending"), status="failed"), {}, Fate.MOVING, post()), (post(target("pending"), status="publishing"), {}, Fate.MOVING, post()),
-    (post(OTHER, status="publishing"), SIGHTED, Fate.MOVING, post()),
     # counts, where reply and wire show them: one below the promise is that of an automatic try
     (post(OTHER), PROMISED, Fate.FAILED, post()), (post(target(error_message="no", retry_count=3)), {}, Fate.FAILED, post()),
     (post(target(retry_count=2), updated=AFTER), BY_COUNT, Fate.FAILED, post()),
@@ -90,6 +87,12 @@ LONG, SIGHTED = {"since": 1e6}, {"sighted": True}
 ])  # fmt: skip
 def test_rule_18_what_a_reading_says_of_a_try(now, tried, becomes, before):
     assert fate(now, before, **{"since": 0.0, **tried}) is becomes
+
+
+def test_rule_18_what_is_in_flight_is_moving():
+    assert fate(post(target("pending"), status="failed")) is Fate.MOVING, "whatever the post says of itself"
+    assert fate(post(target("pending"), status="publishing")) is Fate.MOVING
+    assert fate(post(OTHER, status="publishing"), sighted=True) is Fate.MOVING
 
 
 def test_rule_18_what_was_not_read_before_is_no_evidence_and_what_was_not_there_is():
