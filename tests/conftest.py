@@ -90,8 +90,6 @@ LONG = (
     "engine/test_chaos.py",
     "views/test_hostile.py",
     "whole/test_notebooks.py",
-    "ledger/test_ledger_machine.py",
-    "ledger/test_laptops_machine.py",
     "exhaustive/test_exhaustive.py",
     "sandbox/test_openapi.py",
     "archive/test_archive.py",
@@ -99,10 +97,9 @@ LONG = (
     "analysis/test_deliveries.py",
     "analysis/test_cluster.py",
     "views/test_marimo.py",
-    "engine/test_rules_ambiguity.py",
+    "promise/test_one_ledger.py",
     "client/test_client_rows.py",
     "frames/test_frames.py",
-    "engine/test_watch.py",
 )
 
 

@@ -78,22 +78,15 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it():
     assert body(plan_update(posts("draft", new_content="Bye", new_tags=None))) == {"content": "Bye"}
 
 
-@pytest.mark.parametrize(
-    ("status", "new", "why"),
-    [
-        ("published", {"new_content": "Bye"}, "not_changeable"),
-        ("scheduled", {"new_content": "  "}, "content_required"),
-        ("scheduled", {"new_content": 5}, "content_not_text"),
-        ("scheduled", {"new_content": "x" * 10_001}, "content_too_long"),
-        ("scheduled", {"new_content": None}, "nothing_requested"),
-        ("scheduled", {"new_content": "Hello"}, "unchanged"),
-        ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "time_without_offset"),
-        ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "time_past"),
-        ("scheduled", {"new_account_ids": "twitter:@brand"}, "accounts_form"),
-        ("scheduled", {"new_account_ids": "a,b"}, "account_form"),
-        ("scheduled", {"new_account_ids": []}, "accounts_form"),
-    ],
-)
+@pytest.mark.parametrize(("status", "new", "why"), [
+    ("published", {"new_content": "Bye"}, "not_changeable"), ("scheduled", {"new_content": "  "}, "content_required"),
+    ("scheduled", {"new_content": 5}, "content_not_text"), ("scheduled", {"new_content": "x" * 10_001}, "content_too_long"),
+    ("scheduled", {"new_content": None}, "nothing_requested"), ("scheduled", {"new_content": "Hello"}, "unchanged"),
+    ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "time_without_offset"),
+    ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "time_past"),
+    ("scheduled", {"new_account_ids": "twitter:@brand"}, "accounts_form"), ("scheduled", {"new_account_ids": "a,b"}, "account_form"),
+    ("scheduled", {"new_account_ids": []}, "accounts_form"),
+])  # fmt: skip
 def test_an_unfit_row_is_held_for_its_reason(status, new, why):
     plan = plan_update(posts(status, **{name: [value] for name, value in new.items()}))
     assert plan.eligible == 0
@@ -136,44 +129,26 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
     assert plan_update(posts("scheduled"), by="3D", change="again").items[0].identity != plan.items[0].identity
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        ({"to": MONDAY, "by": "1D"}, r"takes to= \(a time\) or by= \(how much later\), not both"),
-        ({"to": "2026-03-05"}, "to='2026-03-05' has no time zone"),
-        ({"to": date(2026, 3, 5)}, r"to=datetime\.date\(2026, 3, 5\) has no time zone"),
-        (
-            {"to": pd.Series([MONDAY], index=[7])},
-            "^to= is a column of other rows than the frame; take it from the same",
-        ),
-        ({"to": [MONDAY, MONDAY]}, "^to= has 2 times, the frame 1 row; pass one per row"),
-        ({"to": []}, "^to= has 0 times, the frame 1 row"),
-        ({"to": {MONDAY}}, "^to= takes one time, or a list or column with one per row, not a set"),
-        ({"to": {"post_0": MONDAY}}, "not a dict"),
-        ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
-        (
-            {"by": pd.Series(["1D"])},
-            r"must say how much later all posts go out, .* or one per row, use to=posts\['sched",
-        ),
-        (
-            {"by": "1 month"},
-            r"by='1 month' must say how much later .*; for months, .* use to=posts\['scheduled_for'\] \+ ",
-        ),
-        ({"by": "2Y"}, "for months"),
-        ({"by": pd.DateOffset(months=1)}, "for months"),
-        ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
-        ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"),
-        ({"by": "soon"}, "by='soon' must say how much later"),
-        ({"by": 3}, "by='3' must say how much later"),
-        ({"by": "3"}, "by='3' must say how much later"),
-        ({"by": "-1.5"}, "by='-1.5' must say how much later"),
-        ({"by": "0D"}, "by='0D' must say how much later"),
-        ({"by": pd.NaT}, "by='NaT' must say how much later"),
-        ({"by": "1D", "change": None}, "by= needs a name, .* pass change=, such as change='strike, Monday'"),
-        ({"by": "1D", "change": " "}, "change=' ' must name the change"),
-        ({"to": MONDAY, "change": 5}, "change='5' must name the change"),
-    ],
-)
+@pytest.mark.parametrize(("options", "why"), [
+    ({"to": MONDAY, "by": "1D"}, r"takes to= \(a time\) or by= \(how much later\), not both"),
+    ({"to": "2026-03-05"}, "to='2026-03-05' has no time zone"),
+    ({"to": date(2026, 3, 5)}, r"to=datetime\.date\(2026, 3, 5\) has no time zone"),
+    ({"to": pd.Series([MONDAY], index=[7])}, "^to= is a column of other rows than the frame; take it from the same"),
+    ({"to": [MONDAY, MONDAY]}, "^to= has 2 times, the frame 1 row; pass one per row"),
+    ({"to": []}, "^to= has 0 times, the frame 1 row"),
+    ({"to": {MONDAY}}, "^to= takes one time, or a list or column with one per row, not a set"),
+    ({"to": {"post_0": MONDAY}}, "not a dict"), ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
+    ({"by": pd.Series(["1D"])}, r"must say how much later all posts go out, .* or one per row, use to=posts\['sched"),
+    ({"by": "1 month"}, r"by='1 month' must say how much later .*; for months, .* use to=posts\['scheduled_for'\] \+ "),
+    ({"by": "2Y"}, "for months"), ({"by": pd.DateOffset(months=1)}, "for months"),
+    ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
+    ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"), ({"by": "soon"}, "by='soon' must say how much later"),
+    ({"by": 3}, "by='3' must say how much later"), ({"by": "3"}, "by='3' must say how much later"),
+    ({"by": "-1.5"}, "by='-1.5' must say how much later"), ({"by": "0D"}, "by='0D' must say how much later"),
+    ({"by": pd.NaT}, "by='NaT' must say how much later"),
+    ({"by": "1D", "change": None}, "by= needs a name, .* pass change=, such as change='strike, Monday'"),
+    ({"by": "1D", "change": " "}, "change=' ' must name the change"), ({"to": MONDAY, "change": 5}, "change='5' must name the change"),
+])  # fmt: skip
 def test_a_move_that_says_nothing_is_refused(options, why):
     with pytest.raises(PlanError, match=why):
         plan_update(posts("scheduled"), **({"change": "later"} if "by" in options else {}) | options)
@@ -305,20 +280,11 @@ def test_only_a_post_without_any_sign_may_be_sent_again():
     assert not UPDATE.shows_nothing([member()], THEIRS, before)
 
 
-@pytest.mark.parametrize(
-    ("data", "outcome"),
-    [
-        (
-            {"id": "post_0", "content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"},
-            ["succeeded"],
-        ),
-        (
-            {"id": "post_0", "content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"},
-            ["failed"],
-        ),
-        ({"id": "post_9", "content": "Bye"}, []),
-    ],
-)
+@pytest.mark.parametrize(("data", "outcome"), [
+    ({"id": "post_0", "content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"}, ["succeeded"]),
+    ({"id": "post_0", "content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"}, ["failed"]),
+    ({"id": "post_9", "content": "Bye"}, []),
+])  # fmt: skip
 def test_an_answer_counts_as_far_as_it_shows_what_was_asked(data, outcome):
     done = UPDATE.settle_answer([member()], data, first=True)
     assert [str(one.outcome) for one in done] == outcome
@@ -332,35 +298,26 @@ def test_a_conflict_is_blocked_and_any_other_refusal_is_not():
     assert UPDATE.settle_refusal([member()], {"error": {"code": "VALIDATION_ERROR", "message": "no"}}) == []
 
 
-@pytest.mark.parametrize(
-    ("now", "why"),
-    [
-        (None, Reason("post_gone")),
-        (replace(state(), status="publishing"), Reason("not_changeable", status="publishing")),
-        (replace(state(), version=None), Reason("post_without_version")),
-        (replace(state(), version=None, source="list"), None),
-        (THEIRS, Reason("changed_since_loaded", fields="content, updated_at")),
-        (state(when="2026-03-03T09:00:00+00:00"), Reason("changed_since_loaded", fields="scheduled_for")),
-        (state(content="Hallo"), Reason("changed_since_loaded", fields="content")),
-        (state(), None),
-    ],
-)
+@pytest.mark.parametrize(("now", "why"), [
+    (None, Reason("post_gone")), (replace(state(), status="publishing"), Reason("not_changeable", status="publishing")),
+    (replace(state(), version=None), Reason("post_without_version")), (replace(state(), version=None, source="list"), None),
+    (THEIRS, Reason("changed_since_loaded", fields="content, updated_at")),
+    (state(when="2026-03-03T09:00:00+00:00"), Reason("changed_since_loaded", fields="scheduled_for")),
+    (state(content="Hallo"), Reason("changed_since_loaded", fields="content")), (state(), None),
+])  # fmt: skip
 def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     """A list cuts times to seconds, so an edit within the second of another is known by what it changed."""
     assert UPDATE.forbids(member(shown={"scheduled_for": MONDAY, "content": "Hello"}).item, now, []) == why
 
 
-@pytest.mark.parametrize(
-    ("shown", "now", "new", "held"),
-    [
-        ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
-        ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
-        ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
-        ("The beginning of it", "The beginning of it", "The beginning of it #spring", False),
-        ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
-        (None, "The beginning of it", "The beginning of it #spring", False),
-    ],
-)
+@pytest.mark.parametrize(("shown", "now", "new", "held"), [
+    ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
+    ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
+    ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
+    ("The beginning of it", "The beginning of it", "The beginning of it #spring", False),
+    ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
+    (None, "The beginning of it", "The beginning of it #spring", False),
+])  # fmt: skip
 def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, held):
     """What stood behind the cut would be lost."""
     said = UPDATE.forbids(member({"content": new}, shown={"content": shown}).item, state(now), [])
@@ -424,3 +381,16 @@ def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
     plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by, change="later")
     assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
     assert plan.why[0] == Reason("time_unmovable", value=times[0].isoformat())
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), "", "  ", ["", None], [float("nan")], []], ids=repr)
+def test_tags_stay_where_a_file_has_made_something_else_of_a_missing_cell(nothing):
+    """An empty list takes all tags away."""
+    plan = plan_update(posts("scheduled", new_content="other words", new_tags=pd.Series([nothing], dtype=object)))
+    assert body(plan) == {"content": "other words"} | ({"tags": []} if nothing == [] else {})
+
+
+@pytest.mark.parametrize("kind", ["str", "int64", "float64", "category"])
+def test_what_an_earlier_run_has_created_stays_however_a_file_spells_it(kind):
+    made = posts("scheduled", "scheduled", created_by_run=pd.Series([False, True]).astype(kind))
+    assert plan_cancel(made).frame["eligible"].to_list() == [False, True]

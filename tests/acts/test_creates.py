@@ -17,11 +17,9 @@ from voxops.errors import PlanError
 def rows(**columns) -> pd.DataFrame:
     length = max((len(value) for value in columns.values() if isinstance(value, list)), default=1)
     cells = {
-        "row_id": [str(n) for n in range(length)],
-        "content": "hello",
-        "accounts": "acc_1",
+        "row_id": [str(n) for n in range(length)], "content": "hello", "accounts": "acc_1",
         "scheduled_for": "2027-01-01T10:00:00+01:00",
-    }
+    }  # fmt: skip
     return pd.DataFrame(
         {name: value if isinstance(value, list) else [value] * length for name, value in {**cells, **columns}.items()}
     )
@@ -62,22 +60,13 @@ def test_a_column_of_times_without_a_zone_is_held_with_what_names_it():
     assert plan_create(cured, key="row_id").eligible == 1
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "reason"),
-    [
-        ("content", "", "content_required"),
-        ("content", None, "content_required"),
-        ("content", "x" * 10_001, "content_too_long"),
-        ("accounts", "", "account_required"),
-        ("accounts", " ; ", "account_required"),
-        ("first_comment", "x" * 2_201, "comment_too_long"),
-        ("scheduled_for", None, "time_missing"),
-        ("scheduled_for", "2027-01-01T10:00:00", "time_without_offset"),
-        ("scheduled_for", "tomorrow", "time_unreadable"),
-        ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"),
-        ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
-    ],
-)
+@pytest.mark.parametrize(("column", "value", "reason"), [
+    ("content", "", "content_required"), ("content", None, "content_required"), ("content", "x" * 10_001, "content_too_long"),
+    ("accounts", "", "account_required"), ("accounts", " ; ", "account_required"), ("first_comment", "x" * 2_201, "comment_too_long"),
+    ("scheduled_for", None, "time_missing"), ("scheduled_for", "2027-01-01T10:00:00", "time_without_offset"),
+    ("scheduled_for", "tomorrow", "time_unreadable"), ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"),
+    ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
+])  # fmt: skip
 def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
     good = {"content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z"}[
         column
@@ -95,6 +84,10 @@ def test_the_key_of_a_row_is_known_once_its_accounts_are():
     ids = resolved(item, {"twitter:@brand": "acc_1"})
     assert ids.body["accountIds"] == ["acc_1"], "one that is named twice gets the post once"
     known = plan_create(rows(accounts="acc_1"), key="row_id")
+    twice = plan_create(rows(accounts="acc_1; acc_1"), key="row_id").items[0]
+    assert resolved(twice, {}).body["accountIds"] == ["acc_1"]
+    typed = plan_create(rows(accounts="acc_1", content_type="image"), key="row_id").items[0]
+    assert asked_hash(typed.body) == asked_hash(known.items[0].body), "what kind of content it is makes no other row"
     assert ids.requested == known.items[0].requested
     assert known.frame["idempotency_key"].to_list() == keys_of(known)
     other = plan_create(rows().drop(columns="accounts").assign(account_ids=[["acc_2", "acc_1"]]), key="row_id")

@@ -139,20 +139,11 @@ MARKS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("metadata", "written"),
-    [
-        ({"owner": "me"} | MARKS, True),
-        ({"owner": "me"}, True),
-        ({"voxopsChanges": marked("first", content="A")}, True),
-        (None, False),
-        ({}, False),
-        (MARKS | {"voxopsRow": "b" * 12 + "…"}, False),
-        (MARKS | {"voxopsOp": "***"}, False),
-        ({name: MARKS[name] for name in ("voxopsOp", "voxopsCampaign")}, False),
-        (MARKS | {"voxopsChanges": "…"}, False),
-    ],
-)
+@pytest.mark.parametrize(("metadata", "written"), [
+    ({"owner": "me"} | MARKS, True), ({"owner": "me"}, True), ({"voxopsChanges": marked("first", content="A")}, True), (None, False),
+    ({}, False), (MARKS | {"voxopsRow": "b" * 12 + "…"}, False), (MARKS | {"voxopsOp": "***"}, False),
+    ({name: MARKS[name] for name in ("voxopsOp", "voxopsCampaign")}, False), (MARKS | {"voxopsChanges": "…"}, False),
+])  # fmt: skip
 def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, written):
     named = change({"content": "B"}, "strike").item
     state = post(metadata=metadata)
@@ -272,13 +263,8 @@ def targets(*statuses: str, target_id: str | None = "pp", updated: str = NOON) -
 
 
 SEEN = {
-    "platform": "twitter",
-    "account_id": "acc",
-    "status": "failed",
-    "error_code": "E",
-    "post_status": "failed",
-    "updated_at": NOON,
-}
+    "platform": "twitter", "account_id": "acc", "status": "failed", "error_code": "E", "post_status": "failed", "updated_at": NOON,
+}  # fmt: skip
 
 
 def test_a_fix_needs_the_id_of_its_target_and_allows_for_fixes_of_the_same_load():

@@ -24,18 +24,12 @@ from voxops.acts.table import ACTS, act_named
 from voxops.acts.update import plan_update
 
 OLD = pd.Timestamp("2026-03-01T09:00:00.123456Z")
-SHEET = pd.DataFrame(
-    {
-        "row_id": ["r1", 2, "3.0"],
-        "content": ["Grüße \u2028 x", "two", "three"],
-        "accounts": ["acc_2; acc_1", "acc_1", "acc_1"],
-        "scheduled_for": ["2027-03-01T10:00:00+01:00", "2027-03-02T09:00:00Z", "2027-03-03T09:00:00.250Z"],
-        "media": ["https://cdn.example.com/a.png", None, "media_1"],
-        "tags": ["a; b", None, None],
-        "first_comment": [None, "more", None],
-        "attempt": [1, 2, 1],
-    }
-)
+SHEET = pd.DataFrame({
+    "row_id": ["r1", 2, "3.0"], "content": ["Grüße \u2028 x", "two", "three"], "accounts": ["acc_2; acc_1", "acc_1", "acc_1"],
+    "scheduled_for": ["2027-03-01T10:00:00+01:00", "2027-03-02T09:00:00Z", "2027-03-03T09:00:00.250Z"],
+    "media": ["https://cdn.example.com/a.png", None, "media_1"], "tags": ["a; b", None, None], "first_comment": [None, "more", None],
+    "attempt": [1, 2, 1],
+})  # fmt: skip
 POSTS = pd.DataFrame(
     {"post_id": ["post_1", "post_2"], "status": "scheduled", "content": "Hello", "updated_at": OLD, "scheduled_for": OLD + pd.Timedelta("9D")}
 )  # fmt: skip
@@ -53,35 +47,25 @@ DELIVERIES = pd.DataFrame(
     }
 )  # fmt: skip
 PLANS: dict[str, Any] = {
-    "retry": lambda: plan_retry(TARGETS),
-    "retry of one target": lambda: plan_retry(TARGETS.assign(retryable=[True, False, True])),
-    "fix": lambda: plan_fix(TARGETS),
-    "cancel": lambda: plan_cancel(POSTS),
+    "retry": lambda: plan_retry(TARGETS), "retry of one target": lambda: plan_retry(TARGETS.assign(retryable=[True, False, True])),
+    "fix": lambda: plan_fix(TARGETS), "cancel": lambda: plan_cancel(POSTS),
     "create": lambda: plan_create(SHEET, key="row_id", campaign="Spring"),
     "create_one": lambda: plan_create(SHEET, key="row_id", campaign="Spring", one_by_one=True),
     "redeliver": lambda: plan_redeliver(DELIVERIES, force=True),
     "update": lambda: plan_update(POSTS.assign(new_content="Bye", new_tags="b; a")),
     "update with a name": lambda: plan_update(POSTS, by="2h", change="Strike, Monday"),
-}
+}  # fmt: skip
 GOLDEN: dict[str, list[str]] = {
     "retry": ["9bcfa468-4085-44c1-a7e8-b23f08a0dae4", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
     "retry of one target": ["7a344151-6bfb-4d6c-a4fc-0b7c2cf8ad09", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
-    "fix": [
-        "82f87212-5fe0-43a8-8fcb-590768060205",
-        "74658dc5-379e-402e-a973-48f9246bdb7d",
-        "a35971c8-81e9-477e-9b09-a094e160e498",
-    ],
+    "fix": ["82f87212-5fe0-43a8-8fcb-590768060205", "74658dc5-379e-402e-a973-48f9246bdb7d", "a35971c8-81e9-477e-9b09-a094e160e498"],
     "cancel": ["b594cb9e-ad3e-48c3-aa78-72d3a6201176", "67b76993-f979-4c6c-9e5d-6653c3757064"],
     "create": ["62e478f1-bad9-4869-89a8-21543ce66520"],
-    "create_one": [
-        "58f465f3-9fe5-49b8-a5a4-f6d6a9a1f3a2",
-        "15f0fd89-591a-4837-8331-1434a3fca361",
-        "632ab01e-1a72-471b-a86f-8c439c6af9f3",
-    ],
+    "create_one": ["58f465f3-9fe5-49b8-a5a4-f6d6a9a1f3a2", "15f0fd89-591a-4837-8331-1434a3fca361", "632ab01e-1a72-471b-a86f-8c439c6af9f3"],
     "redeliver": ["1d237190-10b1-490f-b29a-78cab0b2b59c"],
     "update": ["ed5fa22a-c552-4df1-bb92-f0a9e308f9a7", "ec7fd44b-8fee-4e3b-ab1f-f677615d5806"],
     "update with a name": ["649a88e3-0fb9-40e0-b5d9-88fca4c4bcab", "b934c8d9-15d0-4c52-b7e3-3191624c4752"],
-}
+}  # fmt: skip
 
 
 def test_every_act_has_golden_keys():

@@ -58,14 +58,12 @@ def sheet(**columns: Any) -> pd.DataFrame:
 
 
 PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
-    "retry": (plan_retry, targets),
-    "fix": (plan_fix, lambda **columns: targets(new_content="Shorter.", **columns)),
-    "redeliver": (plan_redeliver, deliveries),
-    "cancel": (plan_cancel, posts),
+    "retry": (plan_retry, targets), "fix": (plan_fix, lambda **columns: targets(new_content="Shorter.", **columns)),
+    "redeliver": (plan_redeliver, deliveries), "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
     "move": (lambda frame: plan_update(frame, by="1D", change="later"), posts),
     "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
-}
+}  # fmt: skip
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 
 
@@ -84,25 +82,13 @@ def test_columns_of_several_levels_are_said(plan, make):
 
 SERIES = "pass its frame, filtered as frame[rows]; a frame of one column has double brackets, frame[['{}']]"
 GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str, str]] = {
-    "index": (
-        lambda frame: frame.set_index(["platform", "status"]),
-        "platform, status",
-        "use reset_index(): the index is platform, status",
-    ),
-    "merged": (
-        lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"),
-        "platform, status",
-        "after merge() there are platform_x and platform_y, status_x and status_y: pass it suffixes=('', '_other'), or rename one",
-    ),
-    "misspelt": (
-        lambda frame: frame.rename(columns={"platform": "Platforms"}),
-        "platform (did you mean 'Platforms'?)",
-        "",
-    ),
+    "index": (lambda frame: frame.set_index(["platform", "status"]), "platform, status", "use reset_index(): the index is platform, status"),
+    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform, status", "after merge() there are platform_x and platform_y, status_x and status_y: pass it suffixes=('', '_other'), or rename one"),
+    "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)", ""),
     "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status", ""),
     "column": (lambda frame: frame["status"], "", SERIES.format("status")),
     "row": (lambda frame: frame.iloc[0], "", SERIES.format("post_id")),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("spoil", "name", "cure"), GONE.values(), ids=GONE)

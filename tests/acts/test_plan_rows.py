@@ -11,8 +11,6 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support.blocks import Block
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
@@ -59,29 +57,6 @@ def test_a_plan_to_change_shows_before_and_after_where_they_part(ws: vx.Workspac
     assert "<b>All" not in plan_update(posts.assign(new_content=new))._repr_html_()
 
 
-def test_a_plan_to_change_shows_new_times_tags_and_accounts_only_where_they_change(ws: vx.Workspace) -> None:
-    posts = ws.posts(status="scheduled").head(2)
-    heads, rows = table(plan_update(posts, by="1D", change="later"))
-    assert heads[-5:-3] == ["scheduled_for (Europe/Berlin)", "new time (Europe/Berlin)"]
-    old, new = (rows[0][head]["text"] for head in heads[-5:-3])
-    local = posts["scheduled_for"].iloc[0].tz_convert("Europe/Berlin")
-    assert (old, new) == (f"{local:%a %d %b %Y %H:%M}", f"{local + pd.Timedelta('1D'):%a %d %b %Y %H:%M}")
-    ids = [cell[0].account_id for cell in posts["targets"]]
-    heads, rows = table(plan_update(posts.assign(new_tags="a;b", new_account_ids=ids)))
-    assert heads[3:7] == ["tags", "new tags", "accounts", "new accounts"]
-    assert rows[0]["new accounts"]["text"] == ids[0]
-    assert rows[0]["new tags"]["text"] == "a;b"
-
-
-def test_a_plan_for_whole_posts_shows_accounts_and_time(ws: vx.Workspace) -> None:
-    posts = ws.posts(status="scheduled")
-    posts = posts[posts["targets"].map(len).gt(1)].head(1)
-    heads, (row,) = table(plan_cancel(posts))
-    assert heads[:4] == ["post_id", "accounts", "scheduled_for (Europe/Berlin)", "content"]
-    said = "; ".join(f"{target.platform}: {target.account_name}" for target in posts["targets"].iloc[0])
-    assert row["accounts"]["text"] == said
-
-
 def test_a_plan_to_fix_shows_the_new_text_and_one_to_retry_does_not(ws: vx.Workspace) -> None:
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     rows = triaged[triaged["verdict"] == "fix content"].head(1).assign(new_content="Shorter.")
@@ -108,23 +83,3 @@ def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Works
     assert "secret" not in str(rows)
     assert "pw" not in str(rows)
     assert all(re.fullmatch(r"\w{3} \d\d \w{3} \d{4} \d\d:\d\d", row[heads[4]]["text"]) for row in rows)
-
-
-def test_what_is_not_known_before_a_run_is_a_dash(ws: vx.Workspace) -> None:
-    sheet = {
-        "row_id": ["a"],
-        "content": "Hi",
-        "accounts": "twitter:@brand",
-        "scheduled_for": "2027-03-01T10:00:00+01:00",
-    }
-    heads, (row,) = table(plan_create(pd.DataFrame(sheet), key="row_id"))
-    assert heads == ["row_id", "accounts", "scheduled_for (UTC+01:00)", "content", "reason", "request", "key"]
-    assert [row[head]["text"] for head in heads] == [
-        "a",
-        "twitter:@brand",
-        "Mon 01 Mar 2027 10:00",
-        "Hi",
-        "ready",
-        "create",
-        "–",
-    ]

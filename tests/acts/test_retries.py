@@ -50,16 +50,11 @@ def test_all_failed_targets_of_a_post_are_one_retry():
     assert len(set(plan.frame["idempotency_key"].dropna())) == 1
 
 
-@pytest.mark.parametrize(
-    "cut",
-    [
-        {"updated_at": OLD.floor("s")},
-        {"error_message": "rate limit reached…"},
-        {"error_message": "rate limit reached, 30 seconds until reset. "},
-        {"updated_at": OLD.floor("s"), "error_message": "ra"},
-        {"error_message": None},
-    ],
-)
+@pytest.mark.parametrize("cut", [
+    {"updated_at": OLD.floor("s")}, {"error_message": "rate limit reached…"},
+    {"error_message": "rate limit reached, 30 seconds until reset. "}, {"updated_at": OLD.floor("s"), "error_message": "ra"},
+    {"error_message": None},
+])  # fmt: skip
 @pytest.mark.parametrize("planner", [plan_retry, plan_fix])
 def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_shows(planner, cut):
     whole = {
@@ -74,8 +69,7 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
 
 
 @pytest.mark.parametrize(
-    "other",
-    [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}],
+    "other", [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}]
 )
 def test_a_target_that_is_not_to_be_retried_makes_the_others_fixes(other):
     plan = plan_retry(targets({}, {"platform": "facebook", **other}, {"platform": "threads"}))
@@ -93,25 +87,18 @@ def test_targets_that_were_filtered_away_are_remembered():
     assert moving.frame["reason_code"].tolist() == ["other_target_publishing"]
 
 
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"post_id": None}, Reason("id_missing", what="post id")),
-        ({"account_id": None}, Reason("target_missing")),
-        ({"status": "published"}, Reason("already_published")),
-        ({"status": "publishing", "updated_at": YOUNG}, Reason("in_flight", status="publishing")),
-        ({"status": "pending", "retryable": False}, Reason("in_flight_stuck", status="pending")),
-        ({"status": "scheduled"}, Reason("target_not_failed", status="scheduled")),
-        ({"status": "pending", "post_status": "scheduled"}, Reason("post_not_failed", status="scheduled")),
-        ({"status": "pending", "post_status": "draft"}, Reason("post_not_failed", status="draft")),
-        ({"status": "pending", "post_status": "cancelled"}, Reason("post_not_failed", status="cancelled")),
-        ({"status": None}, Reason("target_not_failed", status="of unknown status")),
-        (
-            {"retryable": False, "verdict": "fix media", "remedy": "crop it"},
-            Reason("not_retryable", verdict="fix media", remedy="crop it"),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("row", "reason"), [
+    ({"post_id": None}, Reason("id_missing", what="post id")), ({"account_id": None}, Reason("target_missing")),
+    ({"status": "published"}, Reason("already_published")),
+    ({"status": "publishing", "updated_at": YOUNG}, Reason("in_flight", status="publishing")),
+    ({"status": "pending", "retryable": False}, Reason("in_flight_stuck", status="pending")),
+    ({"status": "scheduled"}, Reason("target_not_failed", status="scheduled")),
+    ({"status": "pending", "post_status": "scheduled"}, Reason("post_not_failed", status="scheduled")),
+    ({"status": "pending", "post_status": "draft"}, Reason("post_not_failed", status="draft")),
+    ({"status": "pending", "post_status": "cancelled"}, Reason("post_not_failed", status="cancelled")),
+    ({"status": None}, Reason("target_not_failed", status="of unknown status")),
+    ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, Reason("not_retryable", verdict="fix media", remedy="crop it")),
+])  # fmt: skip
 def test_what_is_held_says_why(row, reason):
     plan = plan_retry(targets(row))
     assert plan.items == ()
@@ -191,14 +178,10 @@ def test_columns_that_are_missing_are_named():
         plan_redeliver(pd.DataFrame({"delivery_id": ["a"]}))
 
 
-@pytest.mark.parametrize(
-    ("new", "reason"),
-    [
-        ({"new_content": None}, "new_value_missing"),
-        ({"new_content": "x" * 10_001}, "content_too_long"),
-        ({"new_content": "ok", "new_media_url": "http://x"}, "new_media_form"),
-    ],
-)
+@pytest.mark.parametrize(("new", "reason"), [
+    ({"new_content": None}, "new_value_missing"), ({"new_content": "x" * 10_001}, "content_too_long"),
+    ({"new_content": "ok", "new_media_url": "http://x"}, "new_media_form"),
+])  # fmt: skip
 def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
     plan = plan_fix(targets({}).assign(**new))
     assert plan.items == ()
@@ -224,18 +207,8 @@ def test_only_what_has_not_gone_out_can_be_cancelled():
 
 
 NO_IDS = [
-    "a/b",
-    "..",
-    "",
-    " post_1",
-    "post_1\u00a0",
-    "post\n1",
-    "post?x=1",
-    "post#1",
-    "post%2f1",
-    "post\\1",
-    "post\u202e1",
-]
+    "a/b", "..", "", " post_1", "post_1\u00a0", "post\n1", "post?x=1", "post#1", "post%2f1", "post\\1", "post\u202e1",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NO_IDS)
@@ -278,14 +251,9 @@ def deliveries(**row: Any) -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"success": True}, "already_delivered"),
-        ({"created_at": YOUNG}, "delivery_young"),
-        ({"webhook_id": None}, "id_missing"),
-    ],
-)
+@pytest.mark.parametrize(("row", "reason"), [
+    ({"success": True}, "already_delivered"), ({"created_at": YOUNG}, "delivery_young"), ({"webhook_id": None}, "id_missing"),
+])  # fmt: skip
 def test_deliveries_that_need_no_help_are_held(row, reason):
     plan = plan_redeliver(deliveries(**row))
     assert plan.items == ()
@@ -324,14 +292,9 @@ def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
         plan_retry(targets({"outcome": "failed"}))
 
 
-@pytest.mark.parametrize(
-    ("planner", "typo", "meant"),
-    [
-        (plan_update, "new_contnt", "new_content"),
-        (plan_update, "New tag", "new_tags"),
-        (plan_fix, "new_mediaurl", "new_media_url"),
-    ],
-)
+@pytest.mark.parametrize(("planner", "typo", "meant"), [
+    (plan_update, "new_contnt", "new_content"), (plan_update, "New tag", "new_tags"), (plan_fix, "new_mediaurl", "new_media_url"),
+])  # fmt: skip
 def test_a_change_whose_column_has_a_slip_is_warned_of(planner, typo, meant):
     filled = {"new_tags": "a"} if meant != "new_tags" else {"new_content": "a"}
     frame = targets({typo: "corrected", **filled, "new_owner": "me", "scheduled_for": OLD})

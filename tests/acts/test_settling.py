@@ -16,7 +16,7 @@ from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, read_items
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
-from voxops.acts.table import ACTS
+from voxops.acts.table import ACTS, act_named
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
@@ -53,24 +53,13 @@ def tried(*targets: TargetState, status: str = "failed", since: float = 10.0, **
     return Attempted(Baseline.of(post(*targets, status=status)), since, **options)
 
 
-@pytest.mark.parametrize(
-    ("action", "data", "fits"),
-    [
-        ("retry", {"id": "p", "status": "publishing"}, True),
-        ("retry", {"retriedPlatforms": []}, True),
-        ("retry", {"unexpected": [1]}, False),
-        ("retry", {}, False),
-        ("retry", None, False),
-        ("retry", ["id"], False),
-        ("retry", "id", False),
-        ("fix", {"success": True, "platformId": "pp"}, True),
-        ("fix", {"success": False}, False),
-        ("create", {"results": []}, True),
-        ("create", {"results": {}}, False),
-        ("create", {"id": "x"}, False),
-        ("redeliver", {"id": "d", "status": "queued"}, True),
-    ],
-)
+@pytest.mark.parametrize(("action", "data", "fits"), [
+    ("retry", {"id": "p", "status": "publishing"}, True), ("retry", {"retriedPlatforms": []}, True),
+    ("retry", {"unexpected": [1]}, False), ("retry", {}, False), ("retry", None, False), ("retry", ["id"], False),
+    ("retry", "id", False), ("fix", {"success": True, "platformId": "pp"}, True), ("fix", {"success": False}, False),
+    ("create", {"results": []}, True), ("create", {"results": {}}, False), ("create", {"id": "x"}, False),
+    ("redeliver", {"id": "d", "status": "queued"}, True),
+])  # fmt: skip
 def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
     assert ACTS[action].decodes(data) is fits
 
@@ -118,11 +107,8 @@ def test_no_answer_whatever_breaks_the_reading(data):
 def test_unreadable_items_are_unknown_and_the_others_settled():
     members = [replace(member(), position=number) for number in range(3)]
     answer = {
-        "results": [
-            {"index": 2, "status": "created", "postId": "p"},
-            {"index": 0, "status": "failed", "errors": [{"issue": "TOO_LONG", "detail": "no"}]},
-        ]
-    }
+        "results": [{"index": 2, "status": "created", "postId": "p"}, {"index": 0, "status": "failed", "errors": [{"issue": "TOO_LONG", "detail": "no"}]}],
+    }  # fmt: skip
     done = CREATE.settle_answer(members, answer, first=True)
     assert [one.outcome for one in done] == [Outcome.FAILED, Outcome.UNKNOWN, Outcome.SUCCEEDED]
     assert (done[0].error_code, done[0].error_message, done[2].result_id) == ("TOO_LONG", "no", "p")
@@ -144,12 +130,6 @@ def test_targets_settle_when_the_whole_post_has_ended():
     assert done[1].error_message == "no"
 
 
-def test_the_same_failure_again_settles_only_once_the_post_was_seen_on_its_way():
-    assert RETRY.settle_reading([member()], post(updated=AFTER), tried(target(), since=1e6)) == []
-    (done,) = RETRY.settle_reading([member()], post(updated=AFTER), tried(target(), sighted=True))
-    assert done.outcome is Outcome.FAILED
-
-
 @pytest.mark.parametrize("status", ["draft", "pending_approval", "scheduled", "approved", "never heard of"])
 def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
     (done,) = RETRY.settle_reading([member()], post(target(status="pending"), status=status), tried(target()))
@@ -161,12 +141,8 @@ def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
 
 def test_skipped_targets_fail_with_the_server_s_reason():
     reply = {
-        "skippedPlatforms": [
-            {"platform": "TWITTER", "accountId": "acc_twitter", "reason": "retry limit reached"},
-            "odd",
-            {"x": 1},
-        ]
-    }
+        "skippedPlatforms": [{"platform": "TWITTER", "accountId": "acc_twitter", "reason": "retry limit reached"}, "odd", {"x": 1}],
+    }  # fmt: skip
     members = [member("twitter"), member("facebook", 1)]
     done = RETRY.settle_answer(members, reply, first=True)
     assert [(one.item.platform, one.error_code, one.error_message) for one in done] == [
@@ -226,14 +202,8 @@ def test_rule_29_a_message_that_reads_like_none_is_none_since_a_file_made_it_so(
 # -- deliveries --------------------------------------------------------------------------------------------------------
 
 WAS = {
-    "delivery_id": "d",
-    "success": False,
-    "status_code": 503,
-    "latency_ms": 9,
-    "retry_count": 5,
-    "error": "x",
-    "delivered_at": None,
-}
+    "delivery_id": "d", "success": False, "status_code": 503, "latency_ms": 9, "retry_count": 5, "error": "x", "delivered_at": None,
+}  # fmt: skip
 
 
 def test_a_redelivery_ends_as_the_log_says():
@@ -248,3 +218,60 @@ def test_a_redelivery_ends_as_the_log_says():
     assert failed.error_message == "refused by https://hooks.slack.com/services/T0/B0/…"
     (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": None})
     assert failed.error_message is None
+
+
+# -- answers whose items or errors contradict each other (rule 15) -----------------------------------------------------
+
+ROW = request(item("create", Subject("row", "i"), "/v1/posts/bulk", {}))
+
+
+def items(*pairs: tuple[int, str]) -> dict[str, object]:
+    return {"results": [{"index": index, "status": "created", "postId": post} for index, post in pairs]}
+
+
+@pytest.mark.parametrize("around", [
+    lambda found: {"data": found}, lambda found: {"error": found}, lambda found: {"error": {"code": "X", "details": found}},
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["results", "items"])
+def test_rule_15_items_are_found_wherever_an_answer_has_them(around, name):
+    """A refusal that shows them is about each row by itself, and some of them may have been made."""
+    found = items((0, "post_1"))["results"]
+    (settled,) = act_named("create").settle_refusal([ROW], around({name: found}))
+    assert (settled.outcome, settled.result_id) == (Outcome.SUCCEEDED, "post_1")
+
+
+ERRORS = ({"error": "x"}, {"error": {"code": "LOCKED"}}, {"errors": [{"code": "LOCKED"}]}, {"success": False})
+FINE = ({}, {"error": None}, {"errors": []}, {"success": True})
+
+
+@pytest.mark.parametrize("name", ["create_one", "update", "cancel", "retry", "fix"])
+def test_rule_15_an_answer_that_bears_an_error_is_not_what_a_call_returns(name):
+    shape = {"id": "post_1", "status": "scheduled", "platformId": "pp_1"}
+    assert [act_named(name).decodes(shape | said) for said in (*FINE, *ERRORS)] == [True] * 4 + [False] * 4
+
+
+def test_rule_15_items_of_a_batch_and_of_a_log_speak_for_themselves():
+    for said in ERRORS:
+        assert act_named("create").decodes({"results": []} | said)
+        assert act_named("redeliver").decodes({"id": "del_1", "success": False} | said), "the error is the receiver's"
+
+
+def test_rule_15_a_count_of_what_was_created_is_no_refusal():
+    act = act_named("create")
+    for said in ({"results": [], "created": 1}, {"results": [{"index": 0, "status": "?"}]}):
+        (read,) = act.settle_refusal([ROW], said)
+        assert read.outcome is Outcome.UNKNOWN
+    for said in ({"results": []}, {"results": [], "created": 0}, {"error": "no"}, None):
+        assert act.settle_refusal([ROW], said) == []
+
+
+def test_an_answer_that_shows_marks_of_other_rows_is_another_s():
+    act = act_named("create")
+    mine, other = ({"post": {"metadata": {"voxopsOp": mark}}} for mark in (ROW.item.mark, "a" * 32))
+    assert not act.is_of_another([ROW], "/v1/posts/bulk", {"results": [mine, {"post": {}}, "odd"]})
+    assert act.is_of_another([ROW], "/v1/posts/bulk", {"results": [mine, other]})
+    assert act_named("create_one").is_of_another([ROW], "/v1/posts", other["post"])
+    path = "/v1/posts/post_1/platforms/pp_1/fix"
+    said = ({"id": "post_1"}, {"id": "post_2"}, {"platformId": "pp_1"}, {"platformId": "pp_2"}, {})
+    assert [act_named("fix").is_of_another([ROW], path, data) for data in said] == [False, True, False, True, False]
+    assert not act_named("retry").is_of_another([ROW], "/v1/posts/post_1/retry", {"platformId": "pp_2"})

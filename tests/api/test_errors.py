@@ -49,20 +49,10 @@ def test_every_shape_of_an_answer_is_read(body: Any, wanted: ErrorBody) -> None:
     assert read_answer(body) == wanted
 
 
-@pytest.mark.parametrize(
-    ("details", "row"),
-    [
-        ({"index": 7}, 7),
-        ({"field": "posts[7].scheduledFor"}, 7),
-        ([{"field": "posts[3]"}, {"index": 9}], 3),
-        ({"index": "7"}, None),
-        ({"index": True}, None),
-        ({"field": "content"}, None),
-        ({"field": "threadPosts[7]"}, None),
-        (None, None),
-        ("posts[7]", None),
-    ],
-)
+@pytest.mark.parametrize(("details", "row"), [
+    ({"index": 7}, 7), ({"field": "posts[7].scheduledFor"}, 7), ([{"field": "posts[3]"}, {"index": 9}], 3), ({"index": "7"}, None),
+    ({"index": True}, None), ({"field": "content"}, None), ({"field": "threadPosts[7]"}, None), (None, None), ("posts[7]", None),
+])  # fmt: skip
 @pytest.mark.parametrize("envelope", [
     lambda details: {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": details}},
     lambda details: {"code": "VALIDATION_ERROR", "message": "no", "details": details},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from pathlib import Path
 
 import voxops
@@ -29,12 +28,6 @@ def test_no_other_file_knows_a_limit_or_the_address() -> None:
     assert files
     found = {str(path.relative_to(ROOT)): known.intersection(constants(path)) for path in sorted(files)}
     assert {path: values for path, values in found.items() if values} == {}
-
-
-def test_every_limit_is_a_number_above_zero() -> None:
-    for name in filter(str.isupper, dir(limits)):
-        value = getattr(limits, name)
-        assert all(number > 0 for number in (value.values() if isinstance(value, Mapping) else [value])), name
 
 
 def test_an_id_is_one_segment_of_a_path() -> None:

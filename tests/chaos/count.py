@@ -78,21 +78,7 @@ def count(
     unsettled: set[Thing] = frozenset(),
     requests: Iterable[Mapping[str, Any]] = (),
 ) -> Count:
-    """Compare what was wanted with what happened.
-
-    Parameters
-    ----------
-    wanted : set
-        From `expected`, taken before anything was sent.
-    effects : iterable of dict
-        The server's record.
-    owners : mapping
-        Target id -> account id, read before anything was sent.
-    unsettled : set
-        Things that the senders report as unknown or pending in the end: nobody takes them for done.
-    requests : iterable of dict
-        The server's record of requests, where keys are ignored: to tell overlapping duplicates apart.
-    """
+    """Compare what was wanted with what happened."""
     found = happened(effects, owners)
     times = Counter(thing for thing, _ in found)
     received = {entry["seq"]: entry["at"] for entry in requests}

@@ -58,18 +58,16 @@ class Reading:
 
 
 READINGS = {
-    "default": Reading(),
-    "forgets": Reading({"forget_key_on_5xx": True}, slower=2.0, collides=True),
+    "default": Reading(), "forgets": Reading({"forget_key_on_5xx": True}, slower=2.0, collides=True),
     "ignores": Reading({"ignore_keys": True}, slower=2.0, collides=True),
     "hour": Reading({"key_retention_seconds": 3600}, retention=3600.0),
     "bare": Reading({"no_retry_counts": True, "no_target_ids": True, "no_metadata": True}, unknown=True),
     "lingers": Reading({"linger_failed_seconds": 3.0}),
-    "strings": Reading({"string_errors": True, "error_shape": "string"}, unknown=True),
-    "lags": Reading({"list_lag_seconds": 20.0}),
+    "strings": Reading({"string_errors": True, "error_shape": "string"}, unknown=True), "lags": Reading({"list_lag_seconds": 20.0}),
     "lags a minute": Reading({"list_lag_seconds": 60.0, "single_reads_lag": True}),
     "lags and forgets": Reading({"list_lag_seconds": 20.0, "forget_key_on_5xx": True}, slower=2.0, collides=True),
     "holds": Reading({"queue_hold_seconds": 600.0}, unknown=True),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,15 +177,7 @@ class Process:
 
 
 class Chaos:
-    """One run, from the first process to the last.
-
-    Parameters
-    ----------
-    config : Config
-        What to do.
-    folder : Path
-        For the ledger and the frames.
-    """
+    """One run, from the first process to the last."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config = config
@@ -302,24 +292,17 @@ class Chaos:
         acts: list[dict[str, Any]] = [
             {"action": "status", "status": 503, "code": "SERVICE_UNAVAILABLE", "chance": 0.02},
             {"action": "status", "status": 500, "when": "after", "chance": 0.02},
-            {"action": "status", "status": 502, "code": "", "when": "after", "chance": 0.005},
-            {"action": "drop", "chance": 0.015},
-            {"action": "drop", "when": "after", "chance": 0.015},
-            {"action": "truncate", "chance": 0.01},
-            {"action": "garbage", "body": "html", "chance": 0.005},
-            {"action": "garbage", "body": "json", "chance": 0.005},
-            {"action": "garbage", "body": "empty", "chance": 0.005},
-            {"action": "delay", "seconds": late, "chance": 0.004},
+            {"action": "status", "status": 502, "code": "", "when": "after", "chance": 0.005}, {"action": "drop", "chance": 0.015},
+            {"action": "drop", "when": "after", "chance": 0.015}, {"action": "truncate", "chance": 0.01},
+            {"action": "garbage", "body": "html", "chance": 0.005}, {"action": "garbage", "body": "json", "chance": 0.005},
+            {"action": "garbage", "body": "empty", "chance": 0.005}, {"action": "delay", "seconds": late, "chance": 0.004},
             {"action": "delay", "seconds": late, "when": "after", "chance": 0.004},
-        ]
+        ]  # fmt: skip
         bulk = [
-            {"action": "bulk_partial", "items": 20, "chance": 0.06},
-            {"action": "bulk_double_index", "chance": 0.06},
-            {"action": "bulk_missing_index", "chance": 0.06},
-            {"action": "bulk_unknown_index", "chance": 0.06},
-            {"action": "drop", "when": "after", "chance": 0.1},
-            {"action": "status", "status": 500, "when": "after", "chance": 0.1},
-        ]
+            {"action": "bulk_partial", "items": 20, "chance": 0.06}, {"action": "bulk_double_index", "chance": 0.06},
+            {"action": "bulk_missing_index", "chance": 0.06}, {"action": "bulk_unknown_index", "chance": 0.06},
+            {"action": "drop", "when": "after", "chance": 0.1}, {"action": "status", "status": 500, "when": "after", "chance": 0.1},
+        ]  # fmt: skip
         reads = [{"action": "status", "status": 503, "chance": 0.005}, {"action": "drop", "chance": 0.005}]
         made: list[Fault] = []
         for method, path, kinds in (

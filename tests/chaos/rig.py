@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +18,26 @@ from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
 from tests.virtual import VirtualTime
 
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.analysis.triage import triage
+from voxops.api.reasons import Reason
 from voxops.client import AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
+from voxops.engine.rules import Wait
+from voxops.engine.send import Sent
 from voxops.frames.records import Columns, targets
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.model import Observer, Snapshot
 
-RETENTION = 86_400.0
+DAY = RETENTION = 86_400.0
+FAR = world.FAR.isoformat()
+HELD = 60.0  # real seconds for which the server would hold a request up if nobody let it go
 
 
 class RigClock(VirtualTime):
@@ -55,15 +66,7 @@ class RigClock(VirtualTime):
 
 
 class Rig:
-    """A sandbox, and the kernels that work on it.
-
-    Parameters
-    ----------
-    sandbox : Sandbox
-        Freshly reset.
-    folder : Path
-        Where ledgers live.
-    """
+    """A sandbox, and the kernels that work on it."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
@@ -89,6 +92,10 @@ class Rig:
         """Rows to create."""
         return world.campaign(self.accounts, count, **options)
 
+    def plan_rows(self, count: int, **options: Any) -> Plan:
+        """So many rows of no campaign, as a plan."""
+        return plan_create(self.campaign(count), key="row_id", **options)
+
     def owners(self) -> dict[str, str]:
         """Target id -> account id."""
         return {target.id: target.account_id for post in self.sandbox.world.posts.values() for target in post.targets}
@@ -107,9 +114,99 @@ class Rig:
         """How often each text was posted."""
         return Counter(effect["content"] for effect in self.sandbox.effects("post.create"))
 
+    def each_once(self, rows: int) -> None:
+        """Each of so many rows was created once."""
+        assert list(self.created().values()) == [1] * rows
+
+    def live(self) -> Counter[str]:
+        """How many live posts show each text."""
+        return Counter(post.content for post in self.sandbox.world.posts.values() if post.status == "scheduled")
+
+    def scheduled(self, content: str) -> int:
+        """How many posts will go out with this text."""
+        return self.live()[content]
+
     def acts(self) -> list[dict[str, Any]]:
         """Acting requests that the server received."""
         return self.sandbox.requests(acting=True)
+
+    # -- what others do -----------------------------------------------------------------------------------------------
+
+    def edit(self, post: str) -> None:
+        """Somebody edits a post's tags: only its time stamp moves."""
+        self.sandbox.advance(2)
+        self.sandbox.touch(post)
+
+    def restored(self, post: str) -> None:
+        """Somebody lets a withdrawn post go out after all."""
+        self.sandbox.world.posts[post].status = "scheduled"
+        self.edit(post)
+
+    def sent_back(self, post: str, *, approved: bool = False) -> None:
+        """Somebody submits a post, and an approver sends it back; later it is approved after all."""
+        self.sandbox.advance(5)
+        self.sandbox.person.submit(post)
+        (self.sandbox.person.approve if approved else self.sandbox.person.reject)(post)
+
+    def planted(self, count: int = 1, **fields: Any) -> list[str]:
+        """Posts that wait to go out, created by hand yesterday."""
+        account = next(iter(self.accounts.values()))
+        body = {"status": "scheduled", "scheduledFor": FAR, "daysOld": 1, **fields}
+        return [self.sandbox.plant_post(f"post {number}", [account], **body) for number in range(count)]
+
+    def others_post(self) -> None:
+        """Others post meanwhile, three full pages in 75 minutes: what is older is not read again."""
+        account = next(iter(self.accounts.values()))
+        for number in range(300):
+            self.sandbox.plant_post(f"other {number}", [account], status="published", daysOld=number * 15 / 86_400)
+
+    def by_a_tool(self, row: dict[str, Any]) -> str:
+        """Post a row with a tool that writes metadata of its own; the post's id."""
+        body = {"status": "scheduled", "scheduledFor": row["scheduled_for"], "metadata": {"by": "a tool"}}
+        return str(self.sandbox.plant_post(row["content"], [row["accounts"]], **body))
+
+    # -- time, and what the server holds ------------------------------------------------------------------------------
+
+    @contextmanager
+    def at(self, seconds: float) -> Iterator[None]:
+        """Let so many seconds pass for all kernels, then hold time while the block runs; it may bind, start and look."""
+        clock, busy = self.clock, self.clock.busy
+
+        async def arrive() -> None:
+            await clock.sleep(seconds)
+            clock.busy = lambda: True
+
+        eventloop.run(arrive())
+        try:
+            yield
+        finally:
+            clock.busy = busy
+
+    def let_go(self) -> None:
+        """Let the server go on with what it holds, without any fault from now on, and return when it has carried that out."""
+        self.sandbox.clear_faults()
+        wait_for(lambda: all(entry["status"] for entry in self.acts() if "delay" in entry["fault"]))
+        self.clock.speed = None
+
+    def laptops(self, later: float, *sheets: pd.DataFrame) -> list[tuple[Kernel, str, Future[Any]]]:
+        """Run each sheet on a laptop of its own, so many seconds after the one before; returns kernels, runs, and the work on them."""
+        begun: list[tuple[Kernel, str, Future[Any]]] = []
+        for number, sheet in enumerate(sheets):
+            with self.at(later if number else 0):
+                kernel = self.kernel(f"laptop {number + 1}")
+                run = kernel.bind(planned(sheet))
+                begun.append((kernel, run, kernel.start(run)))
+        return begun
+
+    def left_unknown(self, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
+        """A kernel whose creates were answered 500, nothing done, and that is left then; lists are known to show marks."""
+        self.kernel("theirs").run(planned(self.campaign(1, start=50)))
+        kernel = self.kernel("mine")
+        run = kernel.bind(planned(sheet, one_by_one=one_by_one))
+        lost = Fault("status", status=500, method="POST", path="/v1/posts**", times=None)
+        kernel.send_first(run, lost, calls=len(sheet) if one_by_one else 1)
+        assert outcomes(kernel.results(run)) == {"unknown": len(sheet)}
+        return kernel, run
 
 
 class Silent:
@@ -119,29 +216,18 @@ class Silent:
         """Nothing is shown."""
 
 
+class Made:
+    """A run as `plan_cancel` takes it."""
+
+    def __init__(self, run: str, frame: pd.DataFrame) -> None:
+        self.id, self._frame = run, frame
+
+    def made(self) -> pd.DataFrame:
+        return self._frame
+
+
 class Kernel:
-    """One Python kernel: a client, an engine, a ledger that it may share with another.
-
-    Parameters
-    ----------
-    rig : Rig
-        Where it belongs.
-    path : Path
-        Its ledger.
-    api_key : str, optional
-        Another API key than the sandbox's first.
-    retention : float
-        What it takes the server's memory for keys to be, in seconds.
-    lease : float
-        Seconds a sender keeps an operation to itself.
-    timeout : float
-        Real seconds until a request is given up.
-
-    Attributes
-    ----------
-    asleep : bool
-        Set while its laptop sleeps: time passes for the others, whatever it has under way.
-    """
+    """One Python kernel: a client, an engine, a ledger that it may share with another."""
 
     def __init__(
         self,
@@ -155,11 +241,7 @@ class Kernel:
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
-            api_key or rig.sandbox.api_key,
-            url=rig.sandbox.url,
-            clock=rig.clock,
-            timeout=timeout,
-            rng=random.Random(7),
+            api_key or rig.sandbox.api_key, url=rig.sandbox.url, clock=rig.clock, timeout=timeout, rng=random.Random(7)
         )
         self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
         self.engine = Engine(
@@ -169,7 +251,7 @@ class Kernel:
             retention=retention,
             rng=random.Random(7),
         )
-        self.asleep = False
+        self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way
         self._alive = True
         self._executions: list[Execution] = []
         eventloop.run(self.client.identity())  # as connecting does; the client learns the server's time
@@ -247,6 +329,130 @@ class Kernel:
         """What became of each row."""
         return audit.results(self.ledger, run)
 
+    def done(self, plan: Plan, **options: Any) -> str:
+        """Bind a plan and drive it; returns the run."""
+        run = self.bind(plan, **options)
+        self.go(run)
+        return run
+
+    def attach(self, run: str) -> None:
+        """Look at a run as ``ws.attach`` does: nothing is sent."""
+        self.go(run, paused=True)
+
+    def resume(self, run: str) -> None:
+        """Resume a run as ``voxops resume`` does: attach to it, send what was never sent, and follow it to its end."""
+        execution = self.execution(run, paused=True)
+        execution.resume()
+        eventloop.run(execution.go())
+
+    def caught(self, run: str, path: str, when: str = "before", method: str = "POST") -> Future[Any]:
+        """Drive a run until the server holds one of its requests, and return while it does; `Rig.let_go` ends that."""
+        self.rig.sandbox.add_fault(Fault(action="delay", method=method, path=path, when=when, seconds=HELD))
+        work = self.start(run)
+        wait_for(lambda: self.rig.sandbox.faults()[-1]["struck"])
+        return work
+
+    def killed(self, run: str, path: str, method: str = "POST") -> None:
+        """Be killed while the server holds a request of a run; the server completes it all the same."""
+        self.kill(self.caught(run, path, method=method))
+        self.rig.let_go()
+
+    def held_up(self, meanwhile: Callable[[], Awaitable[None]], nth: int = 1) -> None:
+        """Before its nth acting request wait for the permit, or sleep, while something else happens."""
+        permit, times = self.client.permit, []
+
+        @asynccontextmanager
+        async def late() -> Any:
+            async with permit() as granted:
+                times.append(granted)
+                if len(times) == nth:
+                    self.asleep = True
+                    await meanwhile()
+                    self.asleep = False
+                yield granted
+
+        self.client.permit = late  # type: ignore[method-assign]
+
+    def stopped(self, run: str, path: str = "/v1/**") -> str:
+        """Drive a run while the API refuses the key: it stops before anything happens."""
+        refused = Fault("status", status=401, code="UNAUTHORIZED", path=path, when="before", times=None)
+        self.rig.sandbox.add_fault(refused)
+        self.go(run)
+        self.rig.sandbox.clear_faults()
+        return run
+
+    def send_first(self, run: str, *faults: Fault, calls: int = 1) -> str:
+        """Send the first calls of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
+        sender, driver, execution = self.engine.sender, self.engine.driver, self.execution(run)
+        send, left = sender.send, [None] * calls
+
+        async def first(*args: Any) -> Sent:
+            if not left:
+                return Sent(decision=Wait(Reason("paused")))
+            left.pop()
+            sent = await send(*args)
+            if not left:
+                execution.close()
+                driver._next_poll = math.inf
+            return sent
+
+        self.rig.sandbox.add_fault(*faults)
+        sender.send = first  # type: ignore[method-assign]
+        eventloop.run(execution.go())
+        sender.send, driver._next_poll = send, 0.0  # type: ignore[method-assign]
+        if faults:
+            self.rig.sandbox.clear_faults()
+        return run
+
+    def send_once(self, run: str) -> None:
+        """Send what a run may send at once and look no further, as a kernel that is left right after; no time passes."""
+        clock, execution = self.rig.clock, self.execution(run)
+        busy, clock.busy = clock.busy, lambda: True
+        work = eventloop.submit(execution.go())
+        try:
+            wait_for(lambda: work.done() or (execution.current.acts and not execution.current.under_way))
+
+            async def leave() -> None:
+                execution.close()
+
+            eventloop.run(leave())
+            work.result(30)
+        finally:
+            clock.busy = busy
+
+    # -- what is told of runs -----------------------------------------------------------------------------------------
+
+    def made(self, run: str, *, copies: bool = False) -> pd.DataFrame:
+        """What a run has created, as ``run.made`` reads it."""
+        return eventloop.run(self.execution(run).made(copies=copies))
+
+    def copies(self, run: str) -> pd.DataFrame:
+        """What was created twice, as ``run.copies`` reads it."""
+        return self.made(run, copies=True)
+
+    def undo(self, run: str, **columns: Any) -> Plan:
+        """Plan as ``vx.plan_cancel(run)`` does, with columns added to its posts."""
+        return plan_cancel(Made(run, self.made(run).assign(**columns)))
+
+    def verify(self, run: str) -> pd.DataFrame:
+        """Reread the posts of a run as ``run.verify`` does."""
+        return eventloop.run(self.execution(run).verify())
+
+    def reconcile(self) -> pd.DataFrame:
+        """Reconcile as ``ws.reconcile`` does, and return its table."""
+        eventloop.run(self.engine.reconcile())
+        table = audit.history(self.ledger)
+        return table[table["outcome"].isin(["pending", "unknown"]) | table["notice"].notna()]
+
+    def withdrawn(self, run: str) -> int:
+        """How many rows of a run are told as withdrawn or deleted since, in the column of that name."""
+        return int(self.results(run).get("withdrawn", pd.Series()).notna().sum())
+
+    def blocked(self, run: str) -> Counter[str]:
+        """The codes of why rows of a run are blocked."""
+        results = self.results(run)
+        return Counter(results.loc[results["outcome"] == "blocked", "reason_code"])
+
     def kill(self, work: Future[Any] | None = None) -> None:
         """End as SIGKILL does: nothing more is written or sent, whatever was about to be."""
 
@@ -282,3 +488,21 @@ class Kernel:
 def outcomes(table: pd.DataFrame) -> dict[str, int]:
     """How many rows had which outcome."""
     return {str(name): int(number) for name, number in table["outcome"].value_counts().items()}
+
+
+def codes(table: pd.DataFrame) -> set[str]:
+    """Why rows wait or are blocked."""
+    return set(table["reason_code"].dropna())
+
+
+def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
+    """The sheet as a plan of one campaign."""
+    return plan_create(sheet, key="row_id", campaign="c", **options)
+
+
+def wait_for(ready: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)

@@ -390,8 +390,6 @@ def binds(example: Example) -> tuple[Any, Any]:
 
 
 TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
-    "decide": (rules.RULES, DECIDES, decides),
-    "fit": (rules.FITS, FITS, fits),
-    "reduce": (reduce.CASES, ENDS, ends),
+    "decide": (rules.RULES, DECIDES, decides), "fit": (rules.FITS, FITS, fits), "reduce": (reduce.CASES, ENDS, ends),
     "place": (bind.CASES, BINDS, binds),
-}
+}  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 
@@ -12,43 +11,36 @@ import httpx
 import pytest
 from tests.chaos import sender
 from tests.chaos.count import count, story
-from tests.chaos.harness import READINGS, Config, Report, _executing, _unwritten, run
+from tests.chaos.harness import READINGS, Config, _executing, _unwritten, run
 from tests.virtual import until
 
 from voxburst_sandbox import Fault
 
-# Those in which lists lag or queues hold wait most of their time: `make chaos READING=` runs them.
-RUNS = [("default", 1), *((reading, 4) for reading in ("forgets", "ignores", "hour", "bare", "lingers", "strings"))]
-
 
 def config(reading: str, seed: int) -> Config:
-    """A run of some seconds. How many of so few kills fall in flight is chance; see the sum below."""
-    return Config(
-        items=120,
-        kills=3,
-        in_flight=0,
-        seed=seed,
-        reading=reading,
-        speed=40.0,
-        timeout=0.5,
-        lease=1.0,
-        pace=0.15,
-        seconds=300.0,  # a busy machine may need some minutes
-    )
-
-
-@pytest.fixture(scope="module")
-def reports() -> Iterator[dict[tuple[str, int], Future[Report]]]:
-    """All runs, two at a time: each waits more than it works."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {one: pool.submit(run, config(*one)) for one in RUNS}
+    """A run of some seconds; a busy machine may need some minutes. How many of so few kills fall in flight is chance."""
+    small = {
+        "items": 120,
+        "kills": 3,
+        "in_flight": 0,
+        "speed": 40.0,
+        "timeout": 0.5,
+        "lease": 1.0,
+        "pace": 0.15,
+        "seconds": 300.0,
+    }
+    return Config(seed=seed, reading=reading, **small)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("reading", "seed"), RUNS)
-def test_nothing_happens_twice_and_nothing_is_lost(reports, reading, seed):
-    report = reports[reading, seed].result()
+@pytest.mark.parametrize(("reading", "seed"), [
+    ("default", 1),
+    *(pytest.param(name, 4, marks=pytest.mark.release) for name in ("forgets", "ignores", "hour", "bare", "lingers", "strings")),
+])  # fmt: skip
+def test_nothing_happens_twice_and_nothing_is_lost(reading, seed):
+    """The other readings wait most of their time: `make chaos READING=` runs them. There half of the kills must fall in flight."""
+    report = run(config(reading, seed))
     assert report.holds, f"{report.line}\n" + "\n".join(report.problems)
     assert report.faults > 0
     if not READINGS[reading].unknown:
@@ -62,13 +54,6 @@ def test_nothing_happens_twice_and_nothing_is_lost(reports, reading, seed):
         )
 
 
-@pytest.mark.chaos
-@pytest.mark.timeout(600)
-def test_kills_fall_between_the_receipt_and_the_commit(reports):
-    done = [report.result() for report in reports.values()]
-    assert sum(report.in_flight for report in done) * 4 >= sum(report.kills for report in done)
-
-
 # -- the count can fail ------------------------------------------------------------------------------------------------
 
 WANTED = {("create", "a", ""), ("create", "b", ""), ("requeue", "post_1", "acc_1"), ("resend", "del_1", "")}
@@ -79,12 +64,9 @@ def effect(kind: str, at: str = "1", request: int = 1, **ids: str) -> dict[str, 
 
 
 GOOD = [
-    effect("post.create", content="a"),
-    effect("post.create", content="b"),
-    effect("target.requeue", post="post_1", target="pp_1"),
-    effect("delivery.resend", delivery="del_1"),
-    effect("target.publish", target="pp_1"),
-]
+    effect("post.create", content="a"), effect("post.create", content="b"), effect("target.requeue", post="post_1", target="pp_1"),
+    effect("delivery.resend", delivery="del_1"), effect("target.publish", target="pp_1"),
+]  # fmt: skip
 
 
 def test_the_count_holds_when_each_thing_happened_once():
@@ -93,16 +75,11 @@ def test_the_count_holds_when_each_thing_happened_once():
     assert (found.expected, found.effects) == (4, 4)
 
 
-@pytest.mark.parametrize(
-    ("more", "kind"),
-    [
-        (effect("post.create", content="a"), "duplicates"),
-        (effect("target.requeue", post="post_1", target="pp_1"), "duplicates"),
-        (effect("delivery.resend", delivery="del_1"), "duplicates"),
-        (effect("post.create", content="never planned"), "strays"),
-        (effect("target.requeue", post="post_1", target="pp_other"), "strays"),
-    ],
-)
+@pytest.mark.parametrize(("more", "kind"), [
+    (effect("post.create", content="a"), "duplicates"), (effect("target.requeue", post="post_1", target="pp_1"), "duplicates"),
+    (effect("delivery.resend", delivery="del_1"), "duplicates"), (effect("post.create", content="never planned"), "strays"),
+    (effect("target.requeue", post="post_1", target="pp_other"), "strays"),
+])  # fmt: skip
 def test_the_count_fails_for_whatever_happened_again_or_unasked(more, kind):
     found = count(WANTED, [*GOOD, more], {"pp_1": "acc_1"})
     assert not found.holds

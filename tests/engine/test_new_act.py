@@ -31,11 +31,7 @@ class _Unpublish(PostAct):
         return _settle(requests, str(data.get("status", "")).lower())
 
     def settle_reading(
-        self,
-        requests: Sequence[Request],
-        state: PostState,
-        tried: Attempted,
-        reply: Any = None,
+        self, requests: Sequence[Request], state: PostState, tried: Attempted, reply: Any = None
     ) -> list[Request]:
         return _settle(requests, state.status)
 

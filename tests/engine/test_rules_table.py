@@ -9,16 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import rules_doc
-from tests.engine.tables import (
-    ASKED,
-    DONE,
-    FAILED,
-    NOW,
-    ROW,
-    TABLES,
-    Example,
-    a_call,
-)
+from tests.engine.tables import ASKED, DONE, FAILED, NOW, ROW, TABLES, a_call
 
 from voxops.acts.act import blocked
 from voxops.api.reasons import SENTENCES, Reason
@@ -40,6 +31,7 @@ from voxops.engine.rules import (
     fit,
     resend_after,
 )
+from voxops.errors import NotFoundError
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
@@ -54,31 +46,31 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("ask", "example"), EVERY)
-def test_the_row_that_is_named_speaks_and_says_so(ask: Any, example: Example) -> None:
+def test_the_row_that_is_named_speaks_and_says_so(ask, example):
     row, says = ask(example)
     assert (row and row.name, says) == (example.row, example.says)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_row_is_reached(table: str) -> None:
+def test_every_row_is_reached(table):
     rows, examples, ask = TABLES[table]
     reached = [ask(example)[0] for example in examples]
     assert [row.name for row in rows if not any(row is one for one in reached)] == []
 
 
-def test_every_row_has_its_rule_and_what_breaks_without_it() -> None:
+def test_every_row_has_its_rule_and_what_breaks_without_it():
     for row in (*rules.RULES, *rules.FITS):
         assert row.without, row.name
         assert row.numbers == "–" or {int(number) for number in row.numbers.split(", ")} <= set(range(1, 32))
     assert all(1 <= case.rule <= 31 for case in reduce.CASES)
 
 
-def test_the_document_says_what_the_tables_say() -> None:
+def test_the_document_says_what_the_tables_say():
     said = rules_doc.DOCUMENT.read_text("utf-8")
     assert said == rules_doc.document(said), "run python -m tests.rules_doc"
 
 
-def test_every_reason_is_in_the_catalogue() -> None:
+def test_every_reason_is_in_the_catalogue():
     said = [example.says for _, examples, _ in TABLES.values() for example in examples]
     codes = {one.reason.code for one in said if getattr(one, "reason", None) is not None}
     assert codes <= set(SENTENCES)
@@ -129,14 +121,14 @@ READ = {"read": AGO, "listed": AGO}
 
 
 @given(ABOUT, facts(**OPEN, **READ), facts(**UNSENT))
-def test_nothing_but_evidence_decides_about_what_is_open(about: str, known: Facts, other: Facts) -> None:
+def test_nothing_but_evidence_decides_about_what_is_open(about, known, other):
     """Pause, canaries, a struck row and a time that has passed stop sending, never reading for what is unknown."""
     mixed = replace(known, **{name: getattr(other, name) for name in UNSENT.keys() - READ})
     assert decide(ASKED, about, mixed) == decide(ASKED, about, known)
 
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
-def test_evidence_comes_before_everything(about: str, known: Facts) -> None:
+def test_evidence_comes_before_everything(about, known):
     said, found = decide(ASKED, about, known), known.found
     proved = found is not None and (found.outcome.final or found.outcome is Outcome.BLOCKED)
     if found is not None and found.outcome.final:
@@ -146,7 +138,7 @@ def test_evidence_comes_before_everything(about: str, known: Facts) -> None:
 
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
-def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about: str, known: Facts) -> None:
+def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about, known):
     """A `Wait` that does not hold ends the polling of its call."""
     said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
     assert call is not None
@@ -157,7 +149,7 @@ def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(abo
 
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
-def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about: str, known: Facts) -> None:
+def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
     call = known.call
     assert call is not None
     if isinstance(decide(ASKED, about, known), Send):
@@ -168,7 +160,7 @@ def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about: st
 
 
 @given(ABOUT, facts(**UNSENT))
-def test_only_what_every_row_lets_go_is_sent(about: str, known: Facts) -> None:
+def test_only_what_every_row_lets_go_is_sent(about, known):
     creates = about == "create"
     read, fresh = (known.listed, (10, 15)) if creates else (known.read, (60, 120))
     clear = (
@@ -192,7 +184,7 @@ BLOCKS = (
 
 @pytest.mark.parametrize("block", range(3))
 @given(data=st.data())
-def test_a_block_of_rows_speaks_before_those_after_it(block: int, data: st.DataObject) -> None:
+def test_a_block_of_rows_speaks_before_those_after_it(block, data):
     """Whose turn it is, then reading, then what is there already, then what forbids it: one that speaks is not overruled by a later one."""
     about, known = data.draw(ABOUT), data.draw(facts(**UNSENT))
     earlier = {name for names in BLOCKS[: block + 1] for name in names}
@@ -202,14 +194,14 @@ def test_a_block_of_rows_speaks_before_those_after_it(block: int, data: st.DataO
         assert decide(ASKED, about, known) == alone
 
 
-def test_what_is_there_already_is_said_although_its_time_has_passed() -> None:
+def test_what_is_there_already_is_said_although_its_time_has_passed():
     late = replace(CLEAR, passed=True, forbidden=Reason("post_gone"), no_account=Reason("no_account", said="s"))
     assert decide(ASKED, "create", replace(late, judged=DONE)) == Settle(DONE)
     assert decide(ASKED, "post", replace(late, done=DONE)) == Settle(DONE)
 
 
 @given(ABOUT, st.sampled_from([DONE, FAILED]), facts(**{**UNSENT, **OPEN}))
-def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about: str, done: Any, known: Facts) -> None:
+def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about, done, known):
     assert decide(done, about, known) == Settle(done)
 
 
@@ -223,7 +215,7 @@ CALL_FACTS = st.builds(
 
 
 @given(CALL_FACTS)
-def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known: CallFacts) -> None:
+def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known):
     again = replace(known, kind="resend")
     assert isinstance(fit(again), Send) == (
         not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
@@ -232,7 +224,7 @@ def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known: CallFacts) 
 
 
 @given(CALL_FACTS)
-def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_busy_campaign(known: CallFacts) -> None:
+def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_busy_campaign(known):
     known = replace(known, kind="create", size=min(known.size, known.chunk))
     said = fit(known)
     if isinstance(said, Cut):
@@ -244,7 +236,7 @@ def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_bu
 
 
 @given(CALL_FACTS)
-def test_a_short_call_waits_for_an_instant_and_is_given_up_only_where_others_are_at_work(known: CallFacts) -> None:
+def test_a_short_call_waits_for_an_instant_and_is_given_up_only_where_others_are_at_work(known):
     said = fit(replace(known, kind="create", harmed=False, tries=0))
     if isinstance(said, Wait):
         assert said.until is not None
@@ -277,7 +269,7 @@ EVENTS = st.builds(
 
 
 @given(EVENTS)
-def test_every_end_of_a_try_means_something(event: Event) -> None:
+def test_every_end_of_a_try_means_something(event):
     end = reduce.reduce(event)
     assert end.state in {"unsent", "accepted", "unknown", "limited", "refused", "answered"}
     assert (end.reason is None) <= (end.state in {"unsent", "accepted", "refused"})
@@ -285,7 +277,7 @@ def test_every_end_of_a_try_means_something(event: Event) -> None:
 
 
 @given(EVENTS)
-def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event: Event) -> None:
+def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
     end, status = reduce.reduce(event), event.status
     if end.state not in {"unsent", "refused"} or not event.sent:
         return
@@ -299,7 +291,7 @@ def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_
 
 
 @given(EVENTS)
-def test_rule_15_only_a_2xx_that_decodes_counts(event: Event) -> None:
+def test_rule_15_only_a_2xx_that_decodes_counts(event):
     end = reduce.reduce(event)
     if end.state in {"accepted", "answered"}:
         assert event.status is not None
@@ -332,7 +324,7 @@ def possible(known: Known) -> bool:
 
 
 @given(KNOWN.filter(possible))
-def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known: Known) -> None:
+def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known):
     verdict, request = place(known), known.request
     if isinstance(verdict, New) and request is not None:
         assert verdict.attempt > request.item.attempt, "(identity, attempt) is unique"
@@ -354,8 +346,47 @@ def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known: 
 
 
 @given(KNOWN.filter(possible))
-def test_a_row_that_is_refused_says_why(known: Known) -> None:
+def test_a_row_that_is_refused_says_why(known):
     verdict = place(known)
     if isinstance(verdict, Refuse):
         assert str(verdict.reason)
         assert known.is_open or known.succeeded
+
+
+# -- what else an answer says ------------------------------------------------------------------------------------------
+
+
+def api(code: str, message: str = "m", **details: Any) -> dict[str, Any]:
+    """An error in the API's own words."""
+    return {"error": {"code": code, "message": message, **({"details": details} if details else {})}}
+
+
+def test_what_an_answer_says_of_rows_and_to_people():
+    event = Event(402, api("QUOTA_EXCEEDED", "x" * 501))
+    assert (event.message, event.said) == ("x" * 500, Reason("answered", status=402, said=" QUOTA_EXCEEDED"))
+    assert Event(403).said == Reason("answered_by_proxy", status=403)
+    named = [
+        Event(400, api("NO", **details)).row for details in ({"field": "posts[0].content"}, {"field": "posts[7]"}, {})
+    ]
+    assert named == [0, 7, None], "the row that is named counts from nought"
+    end = reduce.reduce(Event(None))
+    assert (end.stops, end.throttled, end.never_again) == (False, False, False)
+
+
+@pytest.mark.parametrize(("code", "runs", "may_be_there"), [
+    ("", True, False), ("INTERNAL_ERROR", False, True), ("IDEMPOTENCY_CONFLICT", True, False), ("IDEMPOTENCY_IN_PROGRESS", True, False),
+    *((code, False, True) for code in ("BAD_GATEWAY", "GATEWAY_TIMEOUT", "SERVICE_UNAVAILABLE", "TIMEOUT")), ("MEDIA_INVALID", False, False),
+])  # fmt: skip
+def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, may_be_there):
+    """Only an error with a code of its own says that a request has ended; an item that failed by the server's own fault may be there."""
+    assert reduce.still_runs(Event(500, api(code) if code else None)) is runs
+    assert reduce.leaves_open(code or None) is may_be_there
+
+
+@pytest.mark.parametrize(("body", "data", "absent"), [
+    (b'{"error": {"code": "NOT_FOUND"}}', {"error": {"code": "NOT_FOUND"}}, True), (b"<html>", None, False), (b"{}", {}, False), (b"", None, False),
+    (b'{"id": "p"}', {"id": "p"}, None), (b"[1]", [1], None), (b'"no"', "no", None), (b"7", None, None), (b"true", None, None),
+])  # fmt: skip
+def test_rule_16_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
+    assert reduce.decoded(body) == data
+    assert absent is None or reduce.says_absent(NotFoundError("m", status=404, body=body)) is absent

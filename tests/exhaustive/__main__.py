@@ -22,20 +22,12 @@ SECONDS = float(os.environ.get("PART", "520"))
 NOT_DONE = 3  # exit status: nothing is wrong so far, and the next call goes on
 KEPT = Path(os.environ.get("FOLDER", Path(tempfile.gettempdir()) / "voxops-searches"))
 READINGS = {
-    "assumed": Reading(),
-    "forget": Reading(forget_on_5xx=True),
-    "ignored": Reading(ignore_keys=True),
-    "hour": Reading(retention=3600.0),
-    "linger": Reading(linger=3.0),
-    "queue": Reading(linger=600.0),
-    "lag": Reading(lag=60.0),
-    "lag-forget": Reading(lag=60.0, forget_on_5xx=True),
-    "lag-ignored": Reading(lag=60.0, ignore_keys=True),
-    "no-list-marks": Reading(list_metadata=False),
-    "no-metadata": Reading(metadata=False),
-    "bare": Reading(metadata=False, texts=False),
+    "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
+    "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
+    "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
+    "no-list-marks": Reading(list_metadata=False), "no-metadata": Reading(metadata=False), "bare": Reading(metadata=False, texts=False),
     "clock-stops": Reading(clock_stops=True),
-}
+}  # fmt: skip
 # Readings that are another world for this act; a delivery has no metadata that could be missing.
 OF_ACT = {
     "create": [name for name in READINGS if name not in {"linger", "queue"}],
@@ -86,36 +78,11 @@ def special() -> dict[str, tuple[Case, int]]:
         "laptops forget": (replace(two, reading=LAG_FORGET, at_once=False), 5),
         "laptops soon": (replace(two, soon=frozenset({0}), more=()), 5),
         "laptops single": (replace(two, bulk=1), 4),
-        "laptops doze": (
-            # Whoever wakes while the other's call is under way sends at the same moment: overlapping sheets, possible and reported.
-            replace(two, reading=Reading(), reports=True, opening=(("doze", 0),), fates=("ok",), waits=(60.0, 100.0)),
-            6,
-        ),
-        "laptops nod": (
-            replace(two, reading=Reading(), reports=True, opening=(("nod", 0),), fates=("ok",), waits=(60.0, 100.0)),
-            6,
-        ),
-        "reports": (
-            replace(
-                rows,
-                ledgers=2,
-                reports=True,
-                reading=READINGS["ignored"],
-                fates=("ok", "lost", "unanswered", "500 after"),
-            ),
-            4,
-        ),
-        "reports lag": (
-            replace(
-                rows,
-                ledgers=2,
-                reports=True,
-                reading=READINGS["lag-ignored"],
-                more=("part",),
-                fates=("ok", "unanswered"),
-            ),
-            5,
-        ),
+        # Whoever wakes while the other's call is under way sends at the same moment: overlapping sheets, possible and reported.
+        "laptops doze": (replace(two, reading=Reading(), reports=True, opening=(("doze", 0),), fates=("ok",), waits=(60.0, 100.0)), 6),
+        "laptops nod": (replace(two, reading=Reading(), reports=True, opening=(("nod", 0),), fates=("ok",), waits=(60.0, 100.0)), 6),
+        "reports": (replace(rows, ledgers=2, reports=True, reading=READINGS["ignored"], fates=("ok", "lost", "unanswered", "500 after")), 4),
+        "reports lag": (replace(rows, ledgers=2, reports=True, reading=READINGS["lag-ignored"], more=("part",), fates=("ok", "unanswered")), 5),
         "undo": (replace(rows, reading=Reading(), more=("undo",), fates=FEW), 4),
         "undo lag": (replace(rows, more=("undo",), fates=FEW), 4),
         "undo forget": (replace(rows, reading=LAG_FORGET, more=("undo",), fates=FEW), 4),
@@ -126,81 +93,33 @@ def special() -> dict[str, tuple[Case, int]]:
         "renamed forget": (Case("create", more=("renamed",), reading=LAG_FORGET, fates=FEW), 4),
         "again": (Case("create", more=("again", "withdraw", "still"), reading=LAG, fates=FEW), 5),
         "people": (Case("create", more=("write", "edit tags", "withdraw"), reading=LAG_FORGET, fates=FEW), 4),
-        "people no-list-marks": (
-            Case(
-                "create",
-                ledgers=2,
-                more=("write", "withdraw"),
-                reading=READINGS["no-list-marks"],
-                at_once=False,
-                fates=FEW,
-            ),
-            5,
-        ),
-        "people no-metadata": (
-            Case("create", more=("write", "edit tags"), reading=READINGS["no-metadata"], fates=FEW),
-            4,
-        ),
-        "people no-metadata forget": (
-            Case("create", more=("write", "edit tags"), reading=Reading(metadata=False, forget_on_5xx=True), fates=FEW),
-            4,
-        ),
+        "people no-list-marks": (Case("create", ledgers=2, more=("write", "withdraw"), reading=READINGS["no-list-marks"], at_once=False, fates=FEW), 5),
+        "people no-metadata": (Case("create", more=("write", "edit tags"), reading=READINGS["no-metadata"], fates=FEW), 4),
+        "people no-metadata forget": (Case("create", more=("write", "edit tags"), reading=Reading(metadata=False, forget_on_5xx=True), fates=FEW), 4),
         "lose": (Case("create", more=("lose",), people=False, fates=(*FEW, "slow")), 4),
         # Another part of the sheet, or no key after a 500, within two minutes of the loss: possible, and reported.
         "lose two": (replace(rows, reports=True, more=("lose", "part"), fates=(*FEW, "partial", "slow")), 4),
-        "lose forget": (
-            Case("create", reports=True, more=("lose",), people=False, reading=LAG_FORGET, fates=(*FEW, "slow")),
-            4,
-        ),
+        "lose forget": (Case("create", reports=True, more=("lose",), people=False, reading=LAG_FORGET, fates=(*FEW, "slow")), 4),
         "pause": (replace(rows, reading=Reading(), bulk=1, more=("pause",), fates=FEW), 4),
-        "stuck": (
-            Case(
-                "retry",
-                more=("stuck", "still"),
-                reading=READINGS["queue"],
-                fates=(*FEW, "slow"),
-                waits=(100.0, 320.0, 700.0),
-            ),
-            5,
-        ),
-        "stuck linger": (
-            Case(
-                "retry",
-                more=("stuck", "still"),
-                reading=READINGS["linger"],
-                fates=(*FEW, "slow"),
-                waits=(100.0, 320.0, 700.0),
-            ),
-            5,
-        ),
+        "stuck": (Case("retry", more=("stuck", "still"), reading=READINGS["queue"], fates=(*FEW, "slow"), waits=(100.0, 320.0, 700.0)), 5),
+        "stuck linger": (Case("retry", more=("stuck", "still"), reading=READINGS["linger"], fates=(*FEW, "slow"), waits=(100.0, 320.0, 700.0)), 5),
         "filtered": (Case("retry", targets=2, more=("filtered",), fates=(*FEW, "slow")), 4),
-        "filtered queue": (
-            Case("retry", targets=2, more=("filtered",), reading=READINGS["queue"], fates=(*FEW, "slow")),
-            5,
-        ),
+        "filtered queue": (Case("retry", targets=2, more=("filtered",), reading=READINGS["queue"], fates=(*FEW, "slow")), 5),
         "filtered kernels": (Case("retry", targets=2, kernels=2, more=("filtered",), fates=(*FEW, "slow")), 4),
         # Two laptops at the same moment, of which one retries some of the targets: another request, possible and reported.
-        "filtered ledgers": (
-            Case("retry", targets=2, ledgers=2, reports=True, more=("filtered",), people=False, fates=FEW),
-            4,
-        ),
+        "filtered ledgers": (Case("retry", targets=2, ledgers=2, reports=True, more=("filtered",), people=False, fates=FEW), 4),
         "stale": (Case("update", more=("load", "write", "edit tags", "withdraw"), fates=FEW), 5),
         "stale retry": (Case("retry", more=("load",), fates=FEW), 4),
         "update and cancel": (Case("update", more=("cancel", "still"), last=True, fates=FEW), 5),
         "update and cancel lag": (Case("update", more=("cancel", "still"), reading=LAG_FORGET, fates=FEW), 4),
         "update and cancel kernels": (Case("update", kernels=2, more=("cancel",), fates=FEW), 4),
         "move and update": (Case("move", more=("update", "write"), fates=FEW), 4),
-        "move ledgers ignored": (
-            Case("move", ledgers=2, more=("move",), reading=READINGS["ignored"], at_once=False, fates=FEW, runs=1),
-            5,
-        ),
-        "move masked": (
-            Case("move", reading=Reading(masked=True), fates=FEW),
-            4,
-        ),  # where marks are hidden, once in each ledger
+        "move ledgers ignored": (Case("move", ledgers=2, more=("move",), reading=READINGS["ignored"], at_once=False, fates=FEW, runs=1), 5),
+        # where marks are hidden, once in each ledger
+        "move masked": (Case("move", reading=Reading(masked=True), fates=FEW), 4),
         "create and cancel": (replace(rows, rows=1, more=("cancel", "write"), fates=FEW), 5),
         "create and update": (replace(rows, rows=1, more=("update", "cancel"), fates=FEW), 5),
-    }
+    }  # fmt: skip
 
 
 def kept(name: str, depth: int, case: Case) -> Search:

@@ -16,13 +16,14 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pandas as pd
+from tests.chaos.rig import Made, Silent
 
 from voxops._support.canonical import fingerprint
 from voxops.acts import keys
@@ -41,7 +42,7 @@ from voxops.errors import TransportError
 from voxops.frames.records import build
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
-from voxops.model import IN_FLIGHT_STATUSES, PaceInfo, Snapshot
+from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
 TIMEOUT = 30.0  # seconds until a caller gives a request up
@@ -50,40 +51,23 @@ PUBLISHING = 20.0  # seconds from the queue to the result
 QUEUE = 40.0  # seconds until a delivery is attempted again
 SOON = 200.0  # seconds until a row goes out whose time is near
 FAR = "2027-01-01T00:00:00+00:00"
-ROWS = 7
 SPINS = 5000  # turns of the loop without an end
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the contract is read; see `voxburst_sandbox.Switches`.
+    """How the contract is read; see `voxburst_sandbox.Switches`."""
 
-    Attributes
-    ----------
-    forget_on_5xx, ignore_keys, retention
-        What the server keeps under a key.
-    linger : float
-        Seconds for which a post still shows its old status after a 202.
-    metadata, list_metadata, texts : bool
-        Whether single reads show metadata, whether lists do, and whether posts show their texts.
-    masked : bool
-        Whether marks are shown without their last characters.
-    lag : float
-        Seconds until a change of a post shows in lists; single reads show it at once.
-    clock_stops : bool
-        Whether the clock of a laptop stands still while it sleeps.
-    """
-
-    forget_on_5xx: bool = False
+    forget_on_5xx: bool = False  # what the server keeps under a key
     ignore_keys: bool = False
     retention: float = 86_400.0
-    linger: float = 0.0
-    metadata: bool = True
-    list_metadata: bool = True
-    texts: bool = True
-    masked: bool = False
-    lag: float = 0.0
-    clock_stops: bool = False
+    linger: float = 0.0  # seconds for which a post still shows its old status after a 202
+    metadata: bool = True  # whether single reads show them
+    list_metadata: bool = True  # whether lists do
+    texts: bool = True  # whether posts show them
+    masked: bool = False  # marks are shown without their last characters
+    lag: float = 0.0  # seconds until a change shows in lists; single reads show it at once
+    clock_stops: bool = False  # of a laptop that sleeps
 
 
 @dataclass(eq=False)
@@ -163,15 +147,10 @@ def error(code: str, message: str = "?") -> dict[str, Any]:
 
 REFUSALS: dict[str, tuple[int, Any]] = {
     "400": (400, error("VALIDATION_ERROR", "no")),
-    "400 names": (
-        400,
-        {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}},
-    ),
-    "402": (402, error("QUOTA_EXCEEDED")),
-    "401": (401, error("UNAUTHORIZED")),
-    "403": (403, error("FORBIDDEN")),
+    "400 names": (400, {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}}),
+    "402": (402, error("QUOTA_EXCEEDED")), "401": (401, error("UNAUTHORIZED")), "403": (403, error("FORBIDDEN")),
     "409": (409, {"message": "?"}),
-}
+}  # fmt: skip
 
 
 class Server:
@@ -212,11 +191,9 @@ class Server:
             content = f"row {number}"
             asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
             marks = {
-                "voxopsOp": keys.mark("", f"r{number}", 1),
-                "voxopsRow": keys.row_mark("", f"r{number}"),
-                "voxopsCampaign": keys.campaign_mark(""),
-                "voxopsAsked": asked_hash(asked),
-            }
+                "voxopsOp": keys.mark("", f"r{number}", 1), "voxopsRow": keys.row_mark("", f"r{number}"),
+                "voxopsCampaign": keys.campaign_mark(""), "voxopsAsked": asked_hash(asked),
+            }  # fmt: skip
             self._put(
                 Post(
                     f"post_s{number}", content, START - 3600, START - 3600, ["scheduled"], [0], ["published"], FAR, marks,
@@ -226,12 +203,8 @@ class Server:
             )  # fmt: skip
         for number in range(setting.deliveries):
             seen = {
-                "delivery_id": f"del_{number}",
-                "webhook_id": "hook",
-                "success": False,
-                "status_code": 503,
-                "latency_ms": 9,
-            }
+                "delivery_id": f"del_{number}", "webhook_id": "hook", "success": False, "status_code": 503, "latency_ms": 9,
+            }  # fmt: skip
             self.deliveries[f"del_{number}"] = Delivery(
                 seen | {"retry_count": 5, "error": "receiver answered 503", "delivered_at": None}
             )
@@ -750,23 +723,6 @@ class Mean(random.Random):
         return (a + b) / 2
 
 
-class Silent:
-    """An observer that shows nothing."""
-
-    def notice(self, snapshot: Snapshot) -> None:
-        """Nothing is shown."""
-
-
-class _Made:
-    """A run as `plan_cancel` takes it."""
-
-    def __init__(self, run: str, frame: pd.DataFrame) -> None:
-        self.id, self._frame = run, frame
-
-    def made(self) -> pd.DataFrame:
-        return self._frame
-
-
 class Kernel:
     """One Python kernel with its engine and the runs that it drives; its client's clock, too."""
 
@@ -859,7 +815,7 @@ class Kernel:
     async def undo(self, run: str) -> None:
         """Withdraw what a run created."""
         frame = await self.execution(run).made()
-        plan = plan_cancel(_Made(run, frame))  # type: ignore[arg-type]
+        plan = plan_cancel(Made(run, frame))  # type: ignore[arg-type]
         await self.run(plan)
 
     async def copies(self, run: str) -> None:
@@ -929,17 +885,7 @@ class Setting:
 
 
 class World:
-    """The server, the kernels and time.
-
-    Parameters
-    ----------
-    folder : Path
-        Where ledgers live.
-    reading : Reading
-        How the server reads the contract.
-    setting : Setting
-        What there is.
-    """
+    """The server, the kernels and time."""
 
     def __init__(self, folder: Path, reading: Reading, setting: Setting) -> None:
         self.folder = folder
@@ -1096,31 +1042,27 @@ class World:
         `changed` is what somebody has added to their texts, `prefix` begins their names; `equal` rows have one text.
         """
         soon = _iso(START + SOON)
-        frame = pd.DataFrame(
-            {
-                "row_id": [f"{prefix}{row}" for row in rows],
-                "content": [f"row {0 if equal else row}{changed}" for row in rows],
-                "accounts": ["acc"] * len(rows),
-                "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
-            }
-        )
+        frame = pd.DataFrame({
+            "row_id": [f"{prefix}{row}" for row in rows], "content": [f"row {0 if equal else row}{changed}" for row in rows],
+            "accounts": ["acc"] * len(rows), "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
+        })  # fmt: skip
         if attempt > 1:
             frame["attempt"] = attempt
         plan = plan_create(frame, key="row_id")
         return plan.canary(self.setting.canaries) if self.setting.canaries else plan
 
-    def redeliveries(self, attempt: int = 1) -> Plan:
+    def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
         frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
         frame["delivered_at"] = pd.to_datetime(frame["delivered_at"], utc=True, format="ISO8601").astype(
             "datetime64[us, UTC]"
         )
         created = pd.Series([pd.Timestamp("2026-02-01", tz="UTC")] * len(frame), dtype="datetime64[us, UTC]")
-        frame = frame.assign(event_type="post.failed", created_at=created, attempt=attempt)
+        frame = frame.assign(event_type="post.failed", created_at=created)
         frame.attrs["fetched_at"] = _iso(self.time)
         return plan_redeliver(frame)
 
-    def retries(self, attempt: int = 1, *, filtered: bool = False) -> Plan | None:
+    def retries(self, *, filtered: bool = False) -> Plan | None:
         """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
         rows = [
             {
@@ -1137,9 +1079,7 @@ class World:
         frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype(
             "datetime64[us, UTC]"
         )
-        frame = frame.assign(
-            verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed", attempt=attempt
-        )
+        frame = frame.assign(verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed")
         frame.attrs["fetched_at"] = _iso(self.time)
         if filtered:
             failed = frame[frame["status"] == "failed"].groupby("post_id").size()
@@ -1206,6 +1146,3 @@ class World:
 def identity(row: int, prefix: str = "r") -> str:
     """What a row of the campaign is, for ever."""
     return fingerprint("create", "", f"{prefix}{row}")
-
-
-__all__ = ["ROWS", "Flight", "Kernel", "Post", "Reading", "Server", "Setting", "World", "identity", "replace"]

@@ -17,7 +17,7 @@ from unittest import mock
 from uuid import uuid4
 
 from tests.exhaustive.model import Reading
-from tests.exhaustive.search import Case, Event, Found, search
+from tests.exhaustive.search import Case, Event, Found, History, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
@@ -86,10 +86,6 @@ def verdict(name: str, instead: Callable[[bind.Known], bind.Verdict] | None = No
 
 
 def nothing(*_: Any, **__: Any) -> None:
-    """Nothing is done."""
-
-
-async def nothing_later(*_: Any, **__: Any) -> None:
     """Nothing is done."""
 
 
@@ -454,6 +450,87 @@ REMOVALS = (
         constant(read.Eyes, "strange", lambda _: []),
     ),
 )  # fmt: skip
+
+
+# The shortest history that each search has found, from its opening; without it the protection is guarded by its own tests.
+SHORTEST = {
+    "an open row is joined": "run 0; run 0",
+    "one open call per post": "run 0; edit; run 0",
+    "key and “sent” are on disk before the send": "run 0; run 0",
+    "the transaction that sends decides again": "hold 0; run 0; restart",
+    "a resend waits for 75 s, or 135 s": "run 0; meet 0 slow",
+    "a resend waits until lists show": "run 0; meet 0 500 after",
+    "retention, where lists show nothing": "run 0; night",
+    "the mark: what is there is read before creates are sent": "run 0; meet 0 ok; other ledger; run 1",
+    "the mark's body": "run 0; meet 0 ok; other ledger; run 1 changed",
+    "absence is proof only after five minutes": "run 0; meet 0 500 after",
+    "only the API's own word says that nothing happened": "run 0; meet 0 page",
+    "the baseline: a status counts only as evidence of this try": "run 0; edit; run 0",
+    "the lease: whoever slept does not send": "doze 0; run 0; restart; doze 1; wait 320.0",
+    "a reading settles what it shows": "run 0; kill 0",
+    "a reading proves that there was no effect": "run 0; meet 0 partial",
+    "what is open is not sent anew": "run 0; meet 0 lost; night",
+    "a paused run sends nothing": "hold 0; run 0; pause 0; let go 0",
+    "the canaries went well": "run 0; meet 0 400",
+    "the list was read just before": "hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0; let go 0",
+    "the subject was read just before": "hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok; let go 0",
+    "no live post looks like it": "run 0; run 0 renamed",
+    "a change is made once under its name": "run 0; meet 0 ok; other ledger; run 1",
+    "unchanged since it was loaded": "load; write; run loaded 0",
+    "its time lies ahead": "hold 0; run 0; wait 320.0",
+    "the post to keep is live and as requested": "run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive; load copies 0; delete; run loaded 0",
+    "a refused batch is halved": "run 0; meet 0 400",
+    "a short call waits": "run 0; meet 0 400; other ledger; run 1",
+    "a short call waits until its chunk has been less for 135 s": "run 0; meet 0 400; other ledger; run 1",
+    "no row has left what is sent again": "run 0; meet 0 partial",
+    "no post may be a row of what is sent again": "run 0; meet 0 500 after; write",
+    "every row of what is sent again is wanted": "run 0; kill 0; another; run 0 part; meet 0 lost",
+    "no time has passed of what is sent again": "run 0; kill 0; meet 0 lost",
+    "what is sent again goes out under the same API key": "run 0; kill 0; other key",
+    "no other post stands for a row of what is sent again": "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",
+    "a 2xx that means queued is no end": "run 0",
+    "a rate limit by a page": "run 0; meet 0 page 429",
+    "a rate limit in the middle of a batch": "run 0; meet 0 429 middle",
+    "a quota in the middle of a batch": "run 0; meet 0 402 middle",
+    "an ambiguous status": "run 0; meet 0 500 after",
+    "a refusal by a page": "run 0; meet 0 page 400",
+    "undone stays undone": "hold 0; run 0; undo 0; run 0",
+    "what an answer names is confirmed by the mark": "run 0; meet 0 swapped",
+    "answers are remembered as seen": "run 0; run 0 renamed",
+    "what is taken counts as under way": "run 0",
+    "the lease is looked at when the connection stands": "doze 0; run 0; restart; wait 320.0",
+    "no more than 15 s pass between commit and send": "doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok; wake 0",
+    "a change that a reading finds undone is released": "run 0; meet 0 lost; night",
+    "who waits for an unknown act is blocked after ten minutes": "run 0; edit; run 0",
+    "an undo withdraws what comes of an open create": "run 0; undo 0",
+    "an undo stands in the ledger": "hold 0; run 0; undo 0",
+    "a named change counts what may have left before": "run 0; meet 0 unanswered; night; set time; run 0",
+    "a named change writes its mark": "run 0; meet 0 ok; other ledger; run 1",
+    "a mark is never wiped": "run 0",
+    "posts without marks are read one by one": "run 0; meet 0 ok; other ledger; write; run 1",
+}
+
+
+def in_events(words: str) -> History:
+    """A history from its words, as `in_words` writes them."""
+    return tuple(_event(each) for each in words.split("; "))
+
+
+def _event(words: str) -> Event:
+    name = next((name for name in _TWO_WORDS if words.startswith(name)), words.partition(" ")[0])
+    first, _, rest = words.removeprefix(name).strip().partition(" ")
+    number = (float(first) if "." in first else int(first),) if first else ()
+    return name, *number, *([rest] if rest else [])
+
+
+_TWO_WORDS = ("other ledger", "edit tags", "set time", "load copies", "run loaded", "let go", "other key")
+
+
+def wrong(removal: Removal, *, removed: bool) -> list[str]:
+    """What is wrong with a protection's shortest history, where it is removed and where it is not."""
+    case = replace(removal.case, opening=(), **({"ledger": removal.ledger} if removed else {}))
+    with removal.standing(), removal.patch() if removed else nullcontext():
+        return judged(case, in_events(SHORTEST[removal.name]), unsettled=removal.unsettled)
 
 
 def counterexample(removal: Removal) -> Found:

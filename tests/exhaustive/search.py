@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import pickle
 import re
 import shutil
@@ -36,6 +37,7 @@ from tests.exhaustive.model import Kernel, Post, Reading, Setting, World, identi
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
 from voxops.api.reasons import read_reason
+from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
@@ -60,72 +62,30 @@ WAITS = (7.0, 100.0, 320.0)
 
 @dataclass(frozen=True)
 class Case:
-    """A universe to be searched.
+    """A universe to be searched."""
 
-    Attributes
-    ----------
-    act : str
-        ``create``, ``retry``, ``redeliver``, ``update``, ``move`` or ``cancel``.
-    rows : int
-        Rows, posts or deliveries in it.
-    kernels : int
-        Kernels at once on one ledger.
-    ledgers : int
-        Ledgers, one after the other or beside each other.
-    reading : Reading
-        How the contract is read.
-    opening : tuple
-        Events before the first that is counted, which is the first run.
-    people : bool
-        Whether people edit posts, delete them, and change the sheet meanwhile.
-    at_once : bool
-        Whether two ledgers work at the same moment; else the second begins when nothing of the first is under way (rule 31).
-    more : tuple of str
-        Further kinds of events: see `events`.
-    only : tuple of str
-        Kinds of events that there are; all where it is empty.
-    bulk : int
-        Rows of a chunk at the most.
-    targets, soon
-        See `Setting`.
-    waits : tuple of float
-        How long a wait may be.
-    runs : int
-        How often the cell is run in one kernel.
-    last : bool
-        Whether only the last run of each ledger is resumed at the end.
-    equal : bool
-        Whether all rows have one text.
-    canaries : int
-        Rows that go first.
-    begin : tuple
-        The first events that are counted.
-    reports : bool
-        Whether two laptops may create a row twice if it is reported (rule 31).
-    """
-
-    act: str
-    rows: int = 1
-    kernels: int = 1
-    ledgers: int = 1
+    act: str  # create, retry, redeliver, update, move or cancel
+    rows: int = 1  # rows, posts or deliveries
+    kernels: int = 1  # at once on one ledger
+    ledgers: int = 1  # one after the other or beside each other
     reading: Reading = field(default_factory=Reading)
     ledger: type[Ledger] = field(default=Ledger, repr=False)
-    opening: History = ()
-    people: bool = True
-    at_once: bool = True
-    more: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
+    opening: History = ()  # events before the first that is counted
+    people: bool = True  # whether people edit posts, delete them, and change the sheet meanwhile
+    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 31)
+    more: tuple[str, ...] = ()  # further kinds of events, see `events`
+    only: tuple[str, ...] = ()  # kinds of events that there are; all where it is empty
     fates: tuple[str, ...] = ()
-    bulk: int = 3
+    bulk: int = 3  # rows of a chunk at the most
     targets: int = 0
     soon: frozenset[int] = frozenset()
     waits: tuple[float, ...] = WAITS
-    runs: int = 2
-    last: bool = False
-    equal: bool = False
-    canaries: int = 0
-    reports: bool = False
-    begin: History = (("run", 0),)
+    runs: int = 2  # how often the cell is run in one kernel
+    last: bool = False  # whether only the last run of each ledger is resumed at the end
+    equal: bool = False  # whether all rows have one text
+    canaries: int = 0  # rows that go first
+    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 31)
+    begin: History = (("run", 0),)  # the first events that are counted
 
     @property
     def may_meet(self) -> tuple[str, ...]:
@@ -328,7 +288,15 @@ def play(world: World, case: Case, event: Event) -> None:
         case ("another",):
             world.kernel()
         case ("other key",):
-            world.api_key = "key b"
+            world.api_key = "key a" if world.api_key == "key b" else "key b"
+        case (
+            "clock",
+            which,
+            seconds,
+        ):  # an answer shows the wrong time, until the next one; by how much lists may lag is excepted
+            client, right = world.alive[which].client, world.time - world.elapsed
+            most = SKEW / 2 if server.reading.lag else math.inf
+            client._offset = right + max(-most, min(most, client._offset - right + seconds))
         case ("load copies", which):
             kernel = world.alive[which]
             kernel.start(kernel.copies(kernel.runs()[0]))
@@ -485,11 +453,8 @@ def digest(world: World) -> str:
 
 _RUN = re.compile(r"run_[0-9a-f]+")
 _SKIPPED = {
-    "runs": "frame, note, created, reason, who",
-    "requests": "created, settled, item",
-    "calls": "owner, body, hash",
-    "meta": "",
-}
+    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "owner, body, hash", "meta": "",
+}  # fmt: skip
 
 
 def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
@@ -621,12 +586,18 @@ def unreported(world: World) -> list[str]:
     ]
 
 
-def judged(case: Case, history: History) -> list[str]:
-    """What is wrong with a history."""
+def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]:
+    """What is wrong with a history: what was done twice and, where that counts, what is left open or said wrongly at its end."""
     with universe(case) as make:
-        world = replay(make, case, history)
         try:
-            return verdict(world, case)
+            world = replay(make, case, history)
+        except RuntimeError as failure:
+            return [str(failure)]
+        try:
+            said = ([] if case.reports else list(world.server.violations)) or verdict(world, case)
+            return said if unsettled else list(world.server.violations)
+        except RuntimeError as failure:
+            return [str(failure)]
         finally:
             world.close()
 
@@ -740,19 +711,7 @@ def blocked(world: World) -> dict[str, int]:
 
 
 class Search:
-    """A search that may be interrupted and taken up again.
-
-    Parameters
-    ----------
-    case : Case
-        The universe.
-    depth : int
-        Events of the longest history.
-    unsettled : bool
-        Whether what is left open or said wrongly counts, too, and not only what has happened twice.
-    stops : bool
-        Whether it ends at the first history that breaks the promise.
-    """
+    """A search that may be interrupted and taken up again."""
 
     def __init__(self, case: Case, depth: int, *, unsettled: bool = True, stops: bool = True) -> None:
         self.case, self.depth, self.unsettled, self.stops = case, depth, unsettled, stops
@@ -838,16 +797,5 @@ def as_test(case: Case, found: Found) -> str:
 
 
 __all__ = [
-    "Case",
-    "Found",
-    "Search",
-    "as_test",
-    "digest",
-    "judged",
-    "play",
-    "replace",
-    "replay",
-    "search",
-    "universe",
-    "verdict",
-]
+    "Case", "Found", "Search", "as_test", "digest", "judged", "play", "replace", "replay", "search", "universe", "verdict",
+]  # fmt: skip

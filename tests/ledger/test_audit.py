@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,11 +83,3 @@ def test_an_empty_ledger_has_the_columns_of_a_full_one(ledger: Ledger) -> None:
     filled(ledger)
     assert audit.history(ledger).dtypes.to_dict() == trail.dtypes.to_dict()
     assert audit.runs(ledger).dtypes.to_dict() == runs.dtypes.to_dict()
-
-
-def test_the_docstring_names_the_nouns_that_there_are(ledger: Ledger) -> None:
-    said = sys.modules["voxops.ledger.ledger"].__doc__ or ""
-    nouns = {noun.lower() for noun in re.findall(r"\*\*(\w+)\*\*", said)}
-    tables = {name for (name,) in ledger.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert {noun.rstrip("s") for noun in nouns} == {"request", "run", "call", "seen"}
-    assert tables == {"meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "chunks", "seen"}

@@ -117,6 +117,16 @@ def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -
     assert changed == of("calls", call.id, state="unknown", tries=1, owner=None, lease_until=None)
 
 
+def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
+    (one,) = add(ledger, row("one"))
+    call = send(ledger, [one])
+    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
+    ledger.calls.close(call.id)
+    assert ledger.calls.get(call.id).state == "sent", "a sender is at work on it"
+    ended(ledger, call)
+    assert ledger.calls.get(call.id).state == "closed"
+
+
 def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     (one,) = add(ledger, row("one"))
     first = send(ledger, [one])
@@ -137,16 +147,6 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
         lease_until=None,
     )  # fmt: skip
     assert now(ledger, one).outcome is Outcome.PENDING
-
-
-def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    call = send(ledger, [one])
-    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
-    ledger.calls.close(call.id)
-    assert ledger.calls.get(call.id).state == "sent", "a sender is at work on it"
-    ended(ledger, call)
-    assert ledger.calls.get(call.id).state == "closed"
 
 
 # -- leases (rule 21) --------------------------------------------------------------------------------------------------
@@ -199,22 +199,13 @@ def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
     )
     works = (
         lambda: ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="late")], NOW),
-        lambda: ledger.requests.say([blocked(one, WHY)]),
-        lambda: ledger.requests.clear([one.id]),
-        lambda: ledger.requests.release([one.id]),
-        lambda: ledger.requests.replace(one.id, row("else"), asked=3, alike=None),
-        lambda: ledger.requests.confirm([("p", one.id)]),
-        lambda: ledger.requests.not_there([one.id], WHY),
-    )
+        lambda: ledger.requests.say([blocked(one, WHY)]), lambda: ledger.requests.clear([one.id]),
+        lambda: ledger.requests.release([one.id]), lambda: ledger.requests.replace(one.id, row("else"), asked=3, alike=None),
+        lambda: ledger.requests.confirm([("p", one.id)]), lambda: ledger.requests.not_there([one.id], WHY),
+    )  # fmt: skip
     for work in works:
         assert change(ledger, work) == (None, {})
     assert now(ledger, two).call == call.id
-
-
-def test_only_an_outcome_can_be_settled(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    with pytest.raises(LedgerError, match="CHECK"):
-        ledger.requests.settle([one], NOW)
 
 
 def test_rule_15_what_an_answer_alone_has_named_is_confirmed_or_denied_once(ledger: Ledger) -> None:

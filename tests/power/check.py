@@ -182,32 +182,9 @@ def _refuse_spills(call: trace.Call, disk: Disk, spilled: list[str]) -> None:
 
 
 def cut(
-    folder: Path,
-    *,
-    rows: int,
-    posts: int,
-    every: int,
-    images: int,
-    seed: int = 1,
-    pragmas: Sequence[str] = (),
+    folder: Path, *, rows: int, posts: int, every: int, images: int, seed: int = 1, pragmas: Sequence[str] = ()
 ) -> Power:
-    """Trace a run and cut it.
-
-    Parameters
-    ----------
-    folder : Path
-        An empty folder, for the run and the trace.
-    rows, posts : int
-        Rows to create, and failed posts to retry.
-    every : int
-        Cut at every acting send and every word, and at every so many-th other moment.
-    images : int
-        Torn images of each cut.
-    seed : int
-        Of what is torn.
-    pragmas : sequence of str
-        Other settings of SQLite, to see that the proof can fail.
-    """
+    """Trace a run and cut it."""
     root, output = folder / "disk", folder / "trace"
     root.mkdir()
     wanted = {"folder": str(root), "rows": rows, "posts": posts, "pragmas": list(pragmas)}

@@ -17,13 +17,11 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
 
 FAULTS = (
-    Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"),
-    Fault("status", "POST", "/v1/posts/bulk", nth=2, when="after"),
-    Fault("drop", "POST", "/v1/posts/*/retry", nth=2, when="after"),
-    Fault("status", "POST", "/v1/posts/*/retry", nth=3, when="before"),
+    Fault("drop", "POST", "/v1/posts/bulk", nth=1, when="after"), Fault("status", "POST", "/v1/posts/bulk", nth=2, when="after"),
+    Fault("drop", "POST", "/v1/posts/*/retry", nth=2, when="after"), Fault("status", "POST", "/v1/posts/*/retry", nth=3, when="before"),
     Fault("status", "POST", "/v1/posts/*/retry", nth=5, status=422, code="VALIDATION_ERROR"),
     Fault("garbage", "POST", "/v1/webhooks/**", nth=1),
-)
+)  # fmt: skip
 SPILLING = 6_000  # rows of a sort that does not fit into SQLite's cache
 
 

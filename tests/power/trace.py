@@ -25,21 +25,7 @@ UNFINISHED = " <unfinished ...>"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call that begins, ends, or does both at once.
-
-    Attributes
-    ----------
-    thread : int
-        Who makes it.
-    name, args : str
-        The call as strace writes it.
-    texts : tuple of bytes
-        What stands in quotes.
-    begins, ends : bool
-        Which half of it this is.
-    result : int or None
-        What it returned, if it ends.
-    """
+    """A system call that begins, ends, or does both at once."""
 
     thread: int
     name: str
@@ -80,13 +66,7 @@ def why_not() -> str:
 
 
 def record(command: Sequence[str], output: Path, *, cwd: Path, seconds: float) -> None:
-    """Run a command under strace.
-
-    Raises
-    ------
-    RuntimeError
-        If it fails.
-    """
+    """Run a command under strace."""
     strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-yy", "-xx", "-s", "4194304", "-e", "signal=none"]
     done = subprocess.run(
         [*strace, "-o", str(output), "-e", f"trace={CALLS}", "--", *command],

@@ -1,0 +1,405 @@
+"""What an answer proves: items by index, refusals, pages of proxies, limits, and what stops a run (rules 14 to 17 and 27)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.count import expected
+from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY, failing
+
+from voxburst_sandbox import Fault, posts
+from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_create
+from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_update
+from voxops.api.timing import PROOF_AFTER
+from voxops.client import Reply
+from voxops.client._transport import Transport
+
+PATHS = [BULK, "/v1/posts"]  # in batches, and one by one
+
+
+def page(path: str, status: int, **where: Any) -> list[Fault]:
+    """A proxy answers with a page of its own, without a word of the API's."""
+    return failing({"action": "garbage", "body": "html", "status": status, **where}, path=path)
+
+
+@pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
+@pytest.mark.parametrize("refused", [False, True])
+def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
+    """Also where the whole is answered 422: what happened is looked up, nothing of it leaves under another key."""
+    rig.sandbox.set_switches(bulk_status="422" if refused else "207")
+    kernel, frame = rig.kernel(), rig.campaign(6)
+    frame.loc[1, "accounts"] = "acc_unknown"
+    rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
+    table = kernel.run(plan_create(frame, key="row_id"))
+    assert table["outcome"].tolist() == ["succeeded", "failed", *["succeeded"] * 4]
+    created = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
+    assert [created.get(text, "") for text in table["content"]] == table["result_id"].fillna("").to_list()
+    rig.each_once(5)
+
+
+@pytest.mark.parametrize("body", ["html", "json", "empty"])
+def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel, garbage = rig.kernel(), {"action": "garbage", "body": body, "nth": 1}
+    rig.sandbox.add_fault(
+        *failing(garbage, path=RETRY), *failing({**garbage, "when": "before", "status": 200}, path=BULK)
+    )
+    assert outcomes(kernel.run(plan_retry(kernel.triaged()))) == {"succeeded": 1}
+    assert outcomes(kernel.run(rig.plan_rows(3))) == {"succeeded": 3}
+    assert rig.effects("post.retry") == 1
+    rig.each_once(3)
+
+
+def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
+    """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
+    world.plant_posts(rig.sandbox, 1)
+    kernel, frame = rig.kernel(), rig.campaign(1).assign(accounts="acc_unknown")
+    kernel.killed(kernel.bind(plan_create(frame, key="row_id")), BULK)
+    assert outcomes(rig.kernel().run(plan_create(frame, key="row_id"))) == {"failed": 1}
+    assert len(rig.acts()) <= 3
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("first", ["page before", "page after", "lost"])
+def test_rule_16_a_page_with_a_4xx_that_is_not_the_api_s_creates_no_row_twice(rig, first, path):
+    """A proxy withholds the answer: halved, or planned again, rows were created twice. After a lost try it says as little."""
+    if first == "lost":
+        rig.sandbox.add_fault(*failing({"action": "drop", "when": "before", "nth": 1}, path=path))
+        rig.sandbox.add_fault(*page(path, 404, when="after", nth=2))
+    else:
+        rig.sandbox.add_fault(*page(path, 404, when=first.removeprefix("page ")))
+    assert outcomes(rig.kernel().run(rig.plan_rows(4, one_by_one=path != BULK))) == {"succeeded": 4}
+    rig.each_once(4)
+
+
+def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
+    rig.sandbox.add_fault(*page("/v1/posts", 406, when="before", times=None))
+    table = rig.kernel().run(rig.plan_rows(2, one_by_one=True))
+    assert table["error_code"].tolist() == ["HTTP_406"] * 2
+    assert len(rig.acts()) == 4, "once each, and once more when it was proved that nothing had come of it"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_rule_17_a_page_that_stops_or_slows_the_run_is_no_word_of_what_it_stood_in_for(rig, status, when):
+    """A proxy withholds the API's answer and says that nobody may: what was sent is there, or proved absent and left."""
+    rig.sandbox.set_switches(ignore_keys=True)
+    rig.sandbox.add_fault(*page(BULK, status, when=when))
+    kernel = rig.kernel()
+    run = kernel.bind(rig.plan_rows(3))
+    snapshot = kernel.go(run)
+    if status != 429:
+        assert snapshot.note.startswith(f"{status} came without the API's own words")
+        assert outcomes(kernel.results(run)) == {"pending" if when == "before" else "succeeded": 3}
+        kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 3}
+    rig.each_once(3)
+
+
+@pytest.mark.parametrize("code", ["IDEMPOTENCY_CONFLICT", ""])
+def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig, code):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "status", "status": 409, "code": code, "times": None}, path=RETRY))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert outcomes(table) == {"unknown": 1}
+    assert len({entry["key"] for entry in rig.acts()}) == 1
+    assert "dashboard" in table["waiting_for"][0]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "UNAUTHORIZED"), (402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR")]
+)
+def test_rule_17_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, status, code):
+    world.plant_posts(rig.sandbox, 40, targets=1)
+    kernel = rig.kernel()
+    plan = plan_retry(kernel.triaged())
+    refused = {"action": "status", "status": status, "code": code}
+    rig.sandbox.add_fault(*failing(*({**refused, "nth": number} for number in range(5, 60)), path=RETRY))
+    run = kernel.bind(plan)
+    snapshot = kernel.go(run)
+    assert (snapshot.phase, code in snapshot.note, snapshot.count("failed")) == ("stopped", True, 0)
+    assert kernel.results(run)["waiting_for"].dropna().str.contains(f"stopped: the API answered {status} {code}").all()
+    assert len(rig.acts()) < 20
+    rig.sandbox.clear_faults()
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 40}
+    assert rig.count(expected(plan)).holds
+
+
+def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(rig):
+    rig.sandbox.set_switches(record_bodies=True)
+    kernel, refused = rig.kernel(), {"action": "status", "status": 400, "code": "VALIDATION_ERROR", "nth": 1}
+    rig.sandbox.add_fault(*failing({**refused, "details": {"index": 3}}, path=BULK))
+    table = kernel.run(rig.plan_rows(8))
+    assert outcomes(table) == {"succeeded": 7, "failed": 1}
+    fourth = json.loads(rig.acts()[0]["sent"])["posts"][3]["content"]
+    assert table.loc[table["outcome"] == "failed", "content"].tolist() == [fourth]
+    rig.sandbox.add_fault(*failing(refused, {**refused, "status": 422, "code": "", "nth": 2}, path=BULK))
+    other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
+    assert outcomes(other) == {"succeeded": 8}
+    assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
+    rig.each_once(15)
+
+
+BATCH = 50
+
+
+def open_rows(results: pd.DataFrame) -> tuple[int, set[str], set[str]]:
+    """How many rows have not succeeded, and as what and why they are reported."""
+    left = results[results["outcome"] != "succeeded"]
+    return len(left), set(left["outcome"]), set(left["reason_code"])
+
+
+def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig):
+    """Rule 16: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
+    rig.sandbox.add_fault(Fault(action="retry_after", seconds=5, method="POST", path=BULK))
+    kernel, sheet, begun = rig.kernel(), rig.campaign(3 * BATCH), rig.sandbox.now()
+    run = kernel.bind(planned(sheet))
+    work = kernel.start(run)
+    with rig.at(10):
+        assert rig.effects("post.create") == 2 * BATCH
+        reported = open_rows(kernel.results(run))
+    work.result(60)
+    results = kernel.results(run)
+    assert rig.created() == dict.fromkeys(sheet["content"], 1)
+    assert outcomes(results) == {"succeeded": 3 * BATCH}
+    assert results["settled_at"].max() - begun < timedelta(seconds=100)
+    sent = [datetime.fromisoformat(entry["at"]) - begun for entry in rig.acts()]
+    assert not [after for after in sent if timedelta(0) < after < timedelta(seconds=5)], "nothing is sent in the pause"
+    assert reported == (BATCH, {"pending"}, {"rate_limited"})
+
+
+LIMITS = {402: ("LIMIT_EXCEEDED", {}), 403: ("AUTHORIZATION_ERROR", {}), 429: ("RATE_LIMITED", {"Retry-After": "5"})}
+
+
+@pytest.mark.parametrize(("status", "how"), [
+    *((status, {"list_lag_seconds": 60.0}) for status in LIMITS), (402, {"no_metadata": True}), (402, {"no_listed_metadata": True}),
+    *(pytest.param(status, {"list_lag_seconds": lag}, marks=pytest.mark.release) for status in LIMITS for lag in (0.0, 30.0)),
+])  # fmt: skip
+def test_rule_17_a_batch_that_a_limit_breaks_off_is_pending_and_creates_each_row_once(rig, status, how):
+    """Rules 16 and 17: two of four rows were created, no key is kept, lists lag or show no marks; 402 and 403 stop the run, which is resumed."""
+    rig.sandbox.set_switches(**how)
+    code, headers = LIMITS[status]
+    rig.sandbox.add_fault(
+        Fault("bulk_partial", "POST", BULK, items=2, status=status, code=code, headers=headers, forget_key=True)
+    )
+    kernel, sheet = rig.kernel(), rig.campaign(4)
+    run = kernel.bind(planned(sheet))
+    work = kernel.start(run)
+    with rig.at(1):
+        assert rig.effects("post.create") == 2
+        _, *reported = open_rows(kernel.results(run))
+    work.result(60)
+    kernel.go(run)
+    assert rig.created() == dict.fromkeys(sheet["content"], 1)
+    assert outcomes(kernel.results(run)) == {"succeeded": 4}
+    assert reported == [{"pending"}, {"rate_limited"}]
+
+
+def broken_off(rig: Rig, sheet: pd.DataFrame) -> Kernel:
+    """A kernel that stopped when a quota had refused its batch after two rows; lists are known to show marks, and lag by 30 s."""
+    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
+    rig.sandbox.advance(200)
+    rig.sandbox.set_switches(list_lag_seconds=30)
+    rig.sandbox.add_fault(Fault("bulk_partial", "POST", BULK, items=2, status=402, code="LIMIT_EXCEEDED"))
+    mine = rig.kernel("mine")
+    run = mine.bind(planned(sheet))
+    mine.send_once(run)
+    assert mine.results(run)["reason_code"].tolist() == ["rate_limited"] * len(sheet)
+    assert created(rig, sheet) == 2
+    return mine
+
+
+def created(rig: Rig, *sheets: pd.DataFrame) -> int:
+    """How many posts show texts of these sheets."""
+    return sum(rig.live()[text] for text in {text for sheet in sheets for text in sheet["content"]})
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({}, set()), ({"content": ["new 0", "new 1", "new 2", "new 3"]}, {"created_otherwise_update"}),
+     ({"row_id": ["a", "b", "c", "d"]}, {"looks_like_row"})],
+    ids=["as it was", "corrected", "renamed"],
+)  # fmt: skip
+@BATCH_OR_NOT
+def test_rule_17_what_a_limit_has_let_through_is_not_created_again_where_it_is_planned_again(
+    rig, change, code, one_by_one
+):
+    """Two rows are there, and found as soon as they show; the others are proved absent, and follow the newest plan."""
+    sheet = rig.campaign(4)
+    again, mine = sheet.assign(**change), broken_off(rig, sheet)
+    for _ in range(3):
+        run = mine.done(planned(again, one_by_one=one_by_one))
+        table = mine.results(run)
+        assert created(rig, sheet, again) <= 4
+        rig.sandbox.advance(PROOF_AFTER + 1)
+        eventloop.run(mine.engine.reconcile())
+    assert created(rig, sheet, again) == 4
+    assert outcomes(table) == ({"blocked": 2, "succeeded": 2} if change else {"succeeded": 4})
+    assert set(table["reason_code"].dropna()) == code
+
+
+def test_rule_17_nor_of_a_part_of_its_rows(rig):
+    sheet = rig.campaign(4)
+    mine = broken_off(rig, sheet)
+    assert outcomes(mine.run(planned(sheet.drop(1)))) == {"succeeded": 3}
+    assert max(rig.live()[text] for text in sheet["content"]) == 1
+
+
+SEND = Transport.send
+
+
+NO_LIST = {
+    "errors and no data": {"data": None, "errors": [{"code": "UPSTREAM_TIMEOUT", "message": "took too long"}]},
+    "an error beside an empty list": {"data": [], "error": {"code": "UPSTREAM_TIMEOUT", "message": "took too long"}},
+    "no success": {"success": False, "data": [], "message": "one shard is down"},
+    "a stack": {"message": "boom", "stack": []},
+    "records that are no posts": {"data": [{"code": "UPSTREAM_TIMEOUT"}]},
+}
+
+
+ERRORS = [{"error": {"code": "LOCKED", "message": "try later"}}, {"success": False}, {"errors": [{"code": "LOCKED"}]}]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Answer calls for which `answer` gives a body with it; they don't reach the server."""
+
+    def give(answer: Callable[[Any], Any], status: int = 200) -> None:
+        async def send(self: Transport, call: Any) -> Reply:
+            if (body := answer(call)) is None:
+                return await SEND(self, call)
+            return Reply(f"{call.method} {call.path}", status, {}, json.dumps(body).encode())
+
+        monkeypatch.setattr(Transport, "send", send)
+
+    return give
+
+
+def first(method: str, path: str, body: Any) -> Callable[[Any], Any]:
+    """An answer to the first such call alone."""
+    left = [body]
+    return lambda call: left.pop() if left and call.method == method and call.path.endswith(path) else None
+
+
+@pytest.mark.parametrize("name", NO_LIST)
+def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
+    """The run ends, and says so; nothing is created again."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="status", when="after", method="POST", path=BULK, status=500))
+    answers(lambda call: NO_LIST[name] if (call.method, call.path) == ("GET", "/v1/posts") and rig.created() else None)
+    run = kernel.bind(rig.plan_rows(3))
+    assert kernel.go(run).phase in {"stopped", "done"}
+    assert outcomes(kernel.results(run)) == {"unknown": 3}
+    rig.each_once(3)
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize("rows", [1, 4])
+def test_rule_15_a_4xx_whose_items_can_not_be_read_refuses_nothing(rig, monkeypatch, status, rows):
+    """All rows were created; the answer has a 4xx and an item for each, in a word that nobody knows."""
+
+    async def send(self: Transport, call: Any) -> Reply:
+        reply = await SEND(self, call)
+        if not call.path.endswith("/bulk"):
+            return reply
+        data = json.loads(reply.body)
+        data["results"] = [{**item, "status": "queued"} for item in data["results"]]
+        return Reply(reply.endpoint, status, reply.headers, json.dumps(data).encode())
+
+    monkeypatch.setattr(Transport, "send", send)
+    assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"succeeded": rows}
+    rig.each_once(rows)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_absent(rig, answers, rows):
+    def reject(call: Any) -> Any:
+        posts = json.loads(call.body)["posts"] if call.path.endswith("/bulk") else None
+        return posts and {"results": [{"index": index, "status": "rejected"} for index, _ in enumerate(posts)]}
+
+    answers(reject, 422)
+    assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"failed": rows}
+    assert rig.created() == {}
+
+
+@pytest.mark.parametrize("said", ERRORS)
+def test_rule_15_a_2xx_with_an_error_creates_and_changes_nothing(rig, answers, said):
+    answers(first("POST", "/posts", {"id": "req_77", **said}))
+    kernel = rig.kernel()
+    table = kernel.run(rig.plan_rows(2, one_by_one=True))
+    assert outcomes(table) == {"succeeded": 2}
+    assert set(table["result_id"]) == set(rig.sandbox.world.posts)
+    rig.each_once(2)
+    posts = kernel.posts().head(1)
+    (post,) = posts["post_id"]
+    answers(first("PATCH", post, {"id": post, **said}))
+    assert outcomes(kernel.run(plan_update(posts.assign(new_content="other")))) == {"succeeded": 1}
+    assert rig.sandbox.world.posts[post].content == "other"
+
+
+@pytest.mark.parametrize("said", [{"id": "req_77", **ERRORS[0]}, {"status": "error", "error": {"code": "LOCKED"}}])
+def test_rule_15_a_2xx_with_an_error_queues_no_retry(rig, answers, said):
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    plan = plan_retry(kernel.triaged())
+    answers(first("POST", "/retry", said))
+    assert set(outcomes(kernel.run(plan))) == {"succeeded"}
+    assert rig.effects("post.retry") == 1
+
+
+NOBODYS = "post_000000000000000000nobody"  # comes first among posts of one moment
+
+
+@pytest.mark.parametrize("wrong", ["swapped", "invented", "never created"])
+def test_rule_15_marks_in_the_list_win_over_an_answer_that_names_wrong_posts(rig, monkeypatch, wrong):
+    """Two ids are swapped, one is of no post, or a row was never created; and no row's own post is a copy (rule 28)."""
+    whole = posts._create_each
+
+    def answer(call: Any, items: list[Any], kind: Any, *, dry: bool) -> Any:
+        left = items[:-1] if wrong == "never created" else items
+        given = whole(call, left, kind, dry=dry)
+        results = given.data["results"]
+        if wrong == "swapped":
+            results[0]["postId"], results[1]["postId"] = results[1]["postId"], results[0]["postId"]
+        elif wrong == "invented":
+            results[-1]["postId"] = NOBODYS
+        else:
+            results.append({"index": len(left), "status": "created", "postId": NOBODYS})
+        return given
+
+    monkeypatch.setattr(posts, "_create_each", answer)
+    kernel = rig.kernel()
+    run = kernel.done(planned(rig.campaign(4)))
+    rig.sandbox.advance(420)
+    kernel.reconcile()
+    at_server = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
+    results = kernel.results(run).set_index("content")
+    there, absent = results.loc[list(at_server)], results.drop(list(at_server))
+    assert (set(there["outcome"]), there["result_id"].to_dict()) == ({"succeeded"}, at_server)
+    assert (outcomes(absent), codes(absent)) == (
+        ({"blocked": 1}, {"not_found"}) if wrong == "never created" else ({}, set())
+    )
+    kernel.run(plan_cancel(kernel.copies(run)))
+    assert rig.live() == dict.fromkeys(at_server, 1)
+
+
+def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(Fault(action="retry_after", method="POST", path=RETRY, seconds=2, times=12))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert table[["outcome", "tries"]].values.tolist() == [["succeeded", 1]]
+    assert len(rig.acts()) == 13

@@ -1,0 +1,190 @@
+"""After a try of which nobody knows: reading first, when it is sent again, and what proves its absence (rules 1, 11, 14 and 26)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import DAY, HELD, Rig, codes, outcomes, planned, wait_for
+from tests.engine.steps import BULK, HOUR, RETRY, failing
+
+from voxburst_sandbox import Fault
+from voxops.acts.retry import plan_retry
+from voxops.api.timing import PROOF_AFTER
+from voxops.errors import DecodeError
+
+
+def partly(rig: Rig, items: int) -> None:
+    """The next batch creates so many rows, and is answered 500."""
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
+
+
+def test_rule_11_after_six_tries_the_row_says_what_came_of_them(rig):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "times": 2}, {"action": "status", "times": None}, path=RETRY))
+    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
+    assert len(rig.acts()) == 6
+    assert (row["outcome"], row["reason_code"], row["tries"]) == ("unknown", "tried_often", 6)
+    assert (row["error_code"], row["http_status"]) == ("INTERNAL_ERROR", 500)
+
+
+def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
+    """The reply is slower than the time-out, the server then fails after the work and keeps no key: a quick resend acts twice."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    rig.clock.speed = 50
+    kernel = rig.kernel(timeout=0.2)
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    rig.sandbox.add_fault(
+        Fault(action="delay", method="POST", path=RETRY, seconds=HELD),
+        Fault(action="status", method="POST", path=RETRY, when="after"),
+    )
+    work = kernel.start(run)
+    wait_for(lambda: kernel.results(run)["outcome"].eq("unknown").all())
+    rig.let_go()
+    work.result(60)
+    assert outcomes(kernel.results(run)) == {"succeeded": 1}
+    assert rig.effects("post.retry") == 1
+
+
+def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
+    rig.sandbox.set_switches(queue_hold_seconds=400.0)
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=RETRY))
+    table = kernel.run(plan_retry(kernel.triaged()))
+    assert table["notice"].str.contains("may have gone out twice").all()
+    assert rig.effects("post.retry") == 1, "the server knew the key"
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
+def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_once(rig, switch, edited):
+    """Three of five were created before a 500; tags were edited since: a single read shows the mark, or what was requested."""
+    rig.sandbox.set_switches(**{switch: True})
+    kernel = rig.kernel()
+    partly(rig, 3)
+    run = kernel.bind(rig.plan_rows(5))
+    kernel.send_once(run)
+    if edited:
+        rig.edit(kernel.posts()["post_id"].iloc[0])
+    kernel.go(run)
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+    rig.each_once(5)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_rule_14_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig, ours):
+    """A second post with a row's mark, within the time in which our own sending can have created it, or of next year."""
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=BULK))
+    seen = kernel.engine.eyes.reader.created.read
+
+    async def doubled(since: datetime, **options: Any) -> Any:
+        listed = await seen(since, **options)
+        later = {} if ours else {"created_at": "2027-01-01T00:00:00+00:00"}
+        listed.take([replace(one, post_id=f"{one.post_id}_twin", **later) for one in tuple(listed.posts.values())])
+        return listed
+
+    kernel.engine.eyes.reader.created.read = doubled  # type: ignore[method-assign]
+    run = kernel.bind(rig.plan_rows(2))
+    snapshot = kernel.go(run)
+    assert (snapshot.phase, "have duplicates" in snapshot.note) == (("stopped", True) if ours else ("done", False))
+    rig.each_once(2)
+
+
+LATER = PROOF_AFTER + 100
+
+
+def refused(path: str) -> Fault:
+    """The API finds something wrong with every row."""
+    return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
+
+
+@pytest.mark.parametrize(
+    ("one_by_one", "seconds"), [(False, 120.0), pytest.param(True, LATER, marks=pytest.mark.release)]
+)
+@pytest.mark.parametrize(("mine", "theirs", "became"), [
+    ({}, {}, ""), ({}, {"attempt": 2}, ""), ({"attempt": 2}, {}, ""), ({}, {"row_id": ["x", "y"]}, "looks_like_row"),
+    ({}, None, "looks_like"), ({}, {"content": ["mended", "mended, too"]}, "other_content"),
+    ({}, {"scheduled_for": ["2027-05-01T09:00:00Z", "2027-05-02T09:00:00Z"]}, "other_content"),
+], ids=["the same row", "its next attempt", "its first attempt", "another row", "a tool", "another text", "another time"])  # fmt: skip
+def test_rule_26_what_nobody_knows_of_is_not_sent_beside_what_others_have_created(
+    rig, mine, theirs, became, seconds, one_by_one
+):
+    sheet = rig.campaign(2)
+    if mine:  # the first attempt has failed here
+        rig.sandbox.add_fault(refused("/v1/posts**"))
+        assert outcomes(rig.kernel("mine").run(planned(sheet))) == {"failed": 2}
+        rig.sandbox.clear_faults()
+    kernel, run = rig.left_unknown(sheet.assign(**mine), one_by_one=one_by_one)
+    if theirs is None:
+        for row in sheet.to_dict("records"):
+            rig.by_a_tool(row)
+    else:
+        assert outcomes(rig.kernel("theirs").run(planned(sheet.assign(**theirs)))) == {"succeeded": 2}
+    before = rig.effects("post.create")
+    for wait in (seconds, LATER):
+        rig.sandbox.advance(wait)
+        kernel.go(run)
+    table = kernel.results(run)
+    assert (outcomes(table), codes(table)) == (({"blocked": 2}, {became}) if became else ({"succeeded": 2}, set()))
+    assert rig.effects("post.create") == before
+
+
+def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
+    """No post bears a mark, and a colleague's has the account and time of the first row."""
+    rig.sandbox.set_switches(no_metadata=True)
+    rig.kernel("theirs").run(planned(rig.campaign(1, start=50)))
+    rig.sandbox.advance(200)
+    sheet = rig.campaign(4)
+    plan = planned(sheet)
+    rig.sandbox.add_fault(Fault("status", method="POST", path=BULK, status=402, code="LIMIT_EXCEEDED"))
+    for number in range(4):
+        table = rig.kernel("mine").run(plan)
+        rig.sandbox.advance(HOUR * number)
+    assert table["outcome"].tolist() == ["unknown", "succeeded", "succeeded", "succeeded"]
+    assert codes(table) == {"cannot_tell"}
+    assert [rig.live()[text] for text in sheet["content"]] == [0, 1, 1, 1]
+    (doubtful,) = (post.id for post in rig.sandbox.world.posts.values() if post.content not in set(sheet["content"]))
+    rig.sandbox.person.delete(doubtful)
+    assert outcomes(rig.kernel("mine").run(plan)) == {"succeeded": 4}
+    assert [rig.live()[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
+
+
+def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
+    """Three of five were created before a 500, and posts show no metadata: only single reads could tell, and they are garbled."""
+    rig.sandbox.set_switches(no_metadata=True, forget_key_on_5xx=True)
+    kernel = rig.kernel()
+    misread = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), misread)
+    run = kernel.done(rig.plan_rows(5))
+    assert set(rig.created().values()) == {1}
+    rig.sandbox.clear_faults()
+    kernel.go(run)
+    assert set(rig.created().values()) == {1}
+    assert outcomes(kernel.results(run)) == {"succeeded": 5}
+
+
+@pytest.mark.parametrize("far_enough", [False, True])
+def test_rule_14_a_list_that_ends_at_a_full_page_without_a_word_proves_nothing(rig, far_enough):
+    """No pagination object, as where a gateway drops it: a hundred posts are there, and the rows may stand behind them."""
+    if far_enough:
+        rig.others_post()
+    earlier = rig.kernel("lost")
+    earlier.run(rig.plan_rows(3))
+    rig.sandbox.advance(HOUR)
+    if not far_enough:
+        rig.others_post()
+    rig.sandbox.set_switches(pagination="none")
+    if far_enough:
+        rig.sandbox.advance(DAY)
+        assert outcomes(earlier.run(planned(rig.campaign(2)))) == {"succeeded": 2}
+        return
+    with pytest.raises(DecodeError, match="ends at a full page without saying so; whether there is more is not known"):
+        rig.kernel("new").run(rig.plan_rows(3))
+    assert set(rig.created().values()) == {1}

@@ -1,0 +1,269 @@
+"""What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 13, 14, 26 and 30)."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from tests.acts.support import item, request
+
+from voxops.acts import keys
+from voxops.acts.act import Subject
+from voxops.acts.create import asked_hash, shown_of_body
+from voxops.api.reasons import Reason
+from voxops.api.states import PostState, TargetState
+from voxops.engine.presence import candidates, could_be, is_remembered, judge, looks_like, match, seen_of
+from voxops.ledger.records import Seen
+from voxops.model import Outcome
+
+BODY = {"content": "Hello, you", "accountIds": ["a", "b"], "scheduledFor": "2027-03-01T09:00:31+00:00"}
+SENT = 1_772_442_000.0  # 2026-03-02T09:00Z
+BEFORE, SINCE, LATER = (f"2026-03-02T{time}+00:00" for time in ("08:00:00", "09:00:05", "11:00:00"))
+
+
+def row(name: str = "mine", attempt: int = 1, asked: int = 1, number: int = 1, campaign: str = "c", **seen: object):
+    one = item("create", Subject("row", name), "/v1/posts/bulk", BODY, campaign=campaign, row=name, **seen)
+    return request(replace(one, attempt=attempt), number, asked=asked)
+
+
+# -- what is there makes of a row that is to be created -----------------------------------------------------------------
+
+
+def seen(post: str = "p", status: str = "scheduled", attempt: int = 1, **shown: object) -> Seen:
+    """A post of the row as the ledger remembers it."""
+    marks = {
+        "op_mark": keys.mark("c", "mine", attempt),
+        "row_mark": keys.row_mark("c", "mine"),
+        "campaign_mark": keys.campaign_mark("c"),
+    }
+    known = {**marks, "asked": asked_hash(BODY), "shown": shown_of_body(BODY), **shown}
+    return Seen(post, known.pop("created", SINCE), status, **known)
+
+
+OTHER = {"asked": "other", "shown": "other"}
+MOVED = {"shown": "other"}
+UNMARKED = dict.fromkeys(("op_mark", "row_mark", "campaign_mark", "asked"))
+
+
+def withdrawn(attempt: int = 2, status: str = "cancelled") -> Reason:
+    return Reason("withdrawn_since", post="p", status=status, attempt=attempt)
+
+
+@pytest.mark.parametrize(("posts", "said", "asked"), [
+    ([], None, 1), ([seen()], "p", 1), ([seen(**MOVED)], "p", 1), ([seen(asked=None)], "p", 1), ([seen(asked=None, shown=None)], "p", 1),
+    ([seen(**OTHER)], Reason("other_content", post="p"), 1), ([seen(asked=None, **MOVED)], Reason("other_content", post="p"), 1),
+    ([seen(asked="other")], Reason("shows_it_now", post="p"), 1),
+    # what was withdrawn, deleted or sent back blocks until a next attempt, whatever it asked for
+    ([seen(status="cancelled")], withdrawn(), 1), ([seen(status="deleted", **OTHER)], withdrawn(status="deleted"), 1),
+    ([seen(status="draft")], withdrawn(status="a draft again"), 1), ([seen(status="cancelled")], None, 2), ([seen(status="draft")], None, 2),
+    ([seen(status="cancelled"), seen("q", "cancelled", 3)], withdrawn(4), 1),
+    ([seen(status="cancelled", attempt=4)], withdrawn(5), 4),
+    # another attempt that is live is the row; so is the first one that is live again
+    ([seen(status="draft"), seen("q", attempt=2)], "q", 1), ([seen(status="draft"), seen("q", "cancelled", 2)], withdrawn(3, "a draft again"), 1),
+    ([seen(status="cancelled"), seen("q", attempt=2)], "q", 1), ([seen(), seen("q", "cancelled", 2)], "p", 2),
+    ([seen(op_mark=None)], "p", 1), ([seen(op_mark=None, status="cancelled")], withdrawn(), 1),
+    # a copy that shows something else is no row: beside the row's post it is another one, in its place a person must look at it
+    ([seen(), seen("q", created=LATER, **MOVED)], "p", 1),
+    ([seen(status="cancelled"), seen("q", created=LATER, **MOVED)], Reason("duplicate_of", post="q", own="p", status="cancelled", attempt=2), 1),
+    ([seen(status="cancelled"), seen("q", created=LATER)], "q", 1),
+])  # fmt: skip
+def test_rule_13_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
+    found = judge(row(asked=asked, attempt=asked), posts)
+    if isinstance(said, str):
+        assert (found.outcome, found.result_id) == (Outcome.SUCCEEDED, said)
+    else:
+        assert found == said
+
+
+def test_rule_13_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
+    posts = [seen(status="cancelled"), seen("q", created=LATER, **MOVED)]
+    assert judge(row(twin=True, attempt=2, asked=2), posts) is None
+
+
+ELSE = {"op_mark": "f" * 32, "row_mark": "e" * 32}  # of another row
+CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
+
+
+@pytest.mark.parametrize(("post", "said", "details"), [
+    (seen(**UNMARKED), Reason("looks_like", post="p"), {}), (seen(**UNMARKED), None, {"twin": True}),
+    *((seen(status=status, **UNMARKED), None, {}) for status in ("cancelled", "draft", "deleted", "failed")),
+    (seen(status="published", **UNMARKED), Reason("looks_like", post="p"), {}),
+    (seen(), None, {}), (seen(attempt=3), None, {}), (seen(row_mark=None, attempt=2), None, {}), (seen(op_mark="d" * 32), None, {}),
+    (seen(**CAMPAIGN), None, {}),
+    (seen(**ELSE), Reason("looks_like_row", post="p", since=""), {}), (seen(**ELSE), None, {"twin": True}),
+    (seen(status="cancelled", **ELSE), Reason("looks_like_row", post="p", since=", cancelled since"), {}),
+    (seen(status="deleted", **ELSE), Reason("looks_like_row", post="p", since=", deleted since"), {}),
+    (seen(status="draft", **ELSE), None, {}), (seen(status="failed", **ELSE), None, {}),
+    (seen(**CAMPAIGN), None, {"named": True}), (seen(**CAMPAIGN), Reason("looks_like_campaign", post="p"), {"named": False}),
+    (seen(status="cancelled", **CAMPAIGN), None, {"named": False}),
+])  # fmt: skip
+def test_rule_26_a_post_that_looks_like_a_row_blocks_it(post, said, details):
+    assert looks_like(row(**details), [post], []) == said
+
+
+@pytest.mark.parametrize(("other", "waits", "named"), [
+    (row("x", number=2), True, True), (row(number=1), False, True), (row("x", number=2, campaign="other"), False, True),
+    (row("x", number=2, campaign="other"), True, False), (row("x", number=2, campaign=""), True, True),
+])  # fmt: skip
+def test_rule_26_an_open_call_that_makes_the_same_is_waited_for(other, waits, named):
+    said = looks_like(row(named=named), [], [other])
+    assert said == (Reason("alike_in_flight", row="x") if waits else None)
+
+
+# -- which post a row of an unknown call is ----------------------------------------------------------------------------
+
+
+def post(
+    name: str = "p",
+    content: str | None = "Hello, you",
+    when: str | None = BODY["scheduledFor"],
+    created: str = SINCE,
+    **state,
+):
+    accounts = state.pop("accounts", ("a", "b"))
+    targets = tuple(TargetState("twitter", account, "scheduled") for account in accounts)
+    known = {"status": "scheduled", "updated_at": created, "source": "single", **state}
+    return PostState(
+        name, known.pop("status"), known.pop("updated_at"), created, when, content, targets=targets, **known
+    )
+
+
+def marks(attempt: int = 1, **more: object) -> dict[str, object]:
+    return {
+        "voxopsOp": keys.mark("c", "mine", attempt),
+        "voxopsRow": keys.row_mark("c", "mine"),
+        "voxopsAsked": asked_hash(BODY),
+        **more,
+    }
+
+
+EDITED = {"updated_at": LATER}
+CLONE = {"status": "draft", "when": None}
+
+
+@pytest.mark.parametrize(("posts", "tells", "says"), [
+    ([], True, "absent"), ([post(metadata=marks())], True, "p"), ([post(metadata=marks(), content="mended", **EDITED)], True, "p"),
+    ([post(metadata=marks(voxopsAsked="d" * 32))], True, "absent"),  # a colleague has created the row with another body
+    ([post(metadata=marks(2))], True, "absent"), ([post(metadata=marks(voxopsAsked=None))], True, "p"),
+    # drafts without a time are clones, unless no other post bears the mark
+    ([post(metadata=marks(), **CLONE)], True, "p"), ([post(metadata=marks(), **CLONE), post("q", metadata=marks())], True, "q"),
+    # without a mark: the same content, accounts and time, created since the send
+    ([post()], True, "p"), ([post()], False, "p"), ([post(created=BEFORE)], False, "absent"), ([post(created=BEFORE, **EDITED)], False, "absent"),
+    ([post(content="Lunch")], True, "absent"), ([post(accounts=("x",))], False, "absent"), ([post(when=LATER)], False, "absent"),
+    # what shows otherwise, or too little, may be it; nobody can tell where no list has ever shown our marks, or somebody has edited it
+    ([post(content="Lunch")], False, "doubtful"), ([post(content=None)], False, "doubtful"), ([post(content=None)], True, "doubtful"),
+    ([post(when="2027-03-01T09:00:00+00:00")], False, "doubtful"), ([post(when="2027-03-01T09:00:00+00:00")], True, "absent"),
+    ([post(content="Lunch", **EDITED)], True, "doubtful"), ([post(content="Lunch", accounts=("x",), **EDITED)], True, "doubtful"),
+    ([post(content="Lunch", accounts=("x",), when=LATER, **EDITED)], True, "absent"),
+    ([post(content="Lunch", accounts=("x",), when=None, status="published", **EDITED)], True, "absent"),
+    ([post(content="Lunch", metadata={"source": "api"})], True, "absent"), ([post(content="Lunch", metadata={"source": "api"})], False, "doubtful"),
+    ([post(content="Lunch", metadata=marks(voxopsOp="ab…"))], True, "absent"), ([post(content="Lunch", metadata=marks(voxopsOp="ab…"), **EDITED)], True, "doubtful"),
+    ([post(content="Lunch", metadata={"voxopsOp": None})], False, "doubtful"),
+    ([post(content="Lunch", metadata={"voxopsop": keys.mark("c", "mine", 1)})], False, "doubtful"),
+])  # fmt: skip
+def test_rule_14_a_post_is_the_row_or_may_be_it_or_it_is_absent(posts, tells, says):
+    read = candidates([row()], posts, set(), SENT, marks=tells)  # by themselves, since they may be it
+    unmarked = [one for one in posts if one.post_id in read]
+    found = match([row()], {one.post_id: one for one in posts}, unmarked, SENT, SENT, marks=tells)
+    became = found.found.get(1) or ("doubtful" if 1 in found.doubtful else "absent")
+    assert became == says
+
+
+def test_rule_14_equal_rows_are_matched_by_number_and_second_posts_of_our_own_are_told():
+    twins = [row("mine", number=1, twin=True), row("other", number=2, twin=True)]
+    one, two = post("p1"), post("p2", created="2026-03-02T09:00:06+00:00")
+    assert match(twins, {}, [two, one], SENT, SENT, marks=True).found == {1: "p1", 2: "p2"}
+    assert match(twins, {}, [one], SENT, SENT, marks=True).found == {1: "p1"}
+    for created, told in (
+        (SINCE, {1: ["q"]}),
+        ("2027-01-01T00:00:00+00:00", {}),
+    ):  # of next year, it is somebody's copy
+        posts = {"p": post(metadata=marks()), "q": post("q", created=created, metadata=marks())}
+        assert match([row()], posts, [], SENT, SENT, marks=True).extra == told
+
+
+TEXTS = {
+    "line ends": ("one\r\ntwo", lambda text: text.replace("\r\n", "\n")), "one line": ("one\n\ntwo", lambda text: " ".join(text.split())),
+    "trimmed": ("  one", str.strip), "composed": ("Cafe\u0301", lambda text: unicodedata.normalize("NFC", text)),
+    "hard blanks": ("one two", lambda text: text.replace(" ", "\u00a0")), "invisible": ("one", lambda text: f"\ufeff{text}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_rule_26_a_text_that_reads_the_same_is_the_same(name):
+    text, change = TEXTS[name]
+    body = {**BODY, "content": text}
+    shown = {**body, "content": change(text), "accountIds": ["b", "a"], "scheduledFor": "2027-03-01T10:00:31.200+01:00"}
+    assert shown["content"] != text
+    assert shown_of_body(shown) == shown_of_body(body)
+
+
+@pytest.mark.parametrize("shown", ["Salt &amp; pepper, and then…", "Salt & pep", "Salt &amp; pepper"])
+def test_rule_14_a_text_that_is_cut_or_escaped_may_be_the_row_where_no_marks_were_ever_shown(shown):
+    body = {**BODY, "content": "Salt & pepper, and then some"}
+    assert could_be(post(content=shown), body, marks=False)
+    assert could_be(post(content=shown), body, marks=True) == ("&amp;" not in shown)
+    assert html.unescape(shown).startswith("Salt & pep")
+
+
+@pytest.mark.parametrize(("state", "may_be", "marks_shown"), [
+    (post(metadata=marks()), False, False), (post(metadata=marks(2)), False, True), (post(metadata={"source": "api"}), False, True),
+    (post(metadata={"source": "api"}), True, False), (post(accounts=()), True, True), (post(accounts=("x",)), False, True),
+    (post(when="2027-03-01T09:01:30+00:00"), True, True), (post(when="2027-03-01T09:01:31+00:00"), False, True),
+    (post(accounts=("x",), **EDITED), True, True), (post(accounts=("x",), when=LATER, **EDITED), True, True),
+    (post(content="Lunch", when=LATER, **EDITED), True, True), (post(content="Lunch", accounts=("x",), when=None, **EDITED), True, True),
+    (post(content="Lunch", accounts=("x",), status="published", **EDITED), True, True), (post(updated_at=None, content="Lunch"), False, True),
+])  # fmt: skip
+def test_rule_14_a_post_without_our_marks_may_be_a_row_s(state, may_be, marks_shown):
+    """People change one thing or another, but not all at once; what is out may show no time of its own."""
+    assert could_be(state, BODY, marks=marks_shown) == may_be
+
+
+def test_rule_14_what_is_found_is_neither_in_doubt_nor_another_row_s():
+    mine, twin, lunch = post(), row("other", number=2, twin=True), post("q", content="Lunch")
+    found = match([row(), twin], {}, [mine, lunch], SENT, SENT, marks=False)
+    assert (found.found, found.doubtful) == ({1: "p"}, {2})
+    assert match([row(), twin], {}, [mine], SENT, SENT, marks=False).doubtful == frozenset()
+    by_mark = match([row()], {"m": post("m", metadata=marks())}, [mine], SENT, SENT, marks=True)
+    assert by_mark.found == {1: "m"}
+    told = match([row()], {}, [post("o", metadata=marks(2)), lunch], SENT, SENT, marks=False)
+    assert (told.found, told.doubtful) == ({}, frozenset()), "single reads show marks, so that one without is not ours"
+    for early in (
+        post("e", status="draft", metadata=marks()),
+        post("e", when=None, status="published", metadata=marks()),
+    ):
+        assert match(
+            [row()], {"l": post("l", created=LATER, metadata=marks()), "e": early}, [], SENT, SENT, marks=True
+        ).found == {1: "e"}
+    nameless = [post("t", created=None, updated_at=None), post("u", content=None, metadata=None)]
+    assert match([row()], {}, nameless, SENT, SENT, marks=True).found == {}
+
+
+@pytest.mark.parametrize(("state", "claimed", "marks_shown", "read"), [
+    (post("p", "Lunch", source="list"), (), False, True), (post("p", "Lunch", source="list"), (), True, False),
+    (post("p", "Lunch", accounts=("x",)), (), False, False), (post(), (), True, True), (post(), ("p",), True, False),
+    (post(metadata=marks(2)), (), False, False), (post("p", "Lunch", source="list", created=BEFORE), (), False, False),
+    (post("p", "Lunch", source="list", created=None), (), False, True),
+])  # fmt: skip
+def test_rule_14_what_may_be_a_row_is_read_by_itself(state, claimed, marks_shown, read):
+    assert candidates([row()], [state], set(claimed), SENT, marks=marks_shown) == ["p"] * read
+
+
+@pytest.mark.parametrize(("state", "remembered"), [
+    (post(content=None), True), (post(source="list", metadata=marks(), when=None), True),
+    (post(source="list", metadata={"voxopsRow": "e" * 32}, when=None), True), (post(source="list", when=None), False),
+    (post(source="list", content=None), False), (post(source="list"), True), (post(source="list", when="2026-03-02T09:00:00+00:00"), False),
+])  # fmt: skip
+def test_rule_26_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
+    assert is_remembered(state, SENT) == remembered
+
+
+def test_a_post_is_remembered_with_its_marks_and_how_it_was_read():
+    shown = marks(voxopsCampaign=keys.campaign_mark("c"))
+    op, own, asked, campaign = shown.values()
+    known = Seen("p", SINCE, "scheduled", LATER, op, own, campaign, asked, shown_of_body(BODY), 5.0, "single", 5.0)
+    assert seen_of(post(metadata=shown, **EDITED), 5.0) == known
+    bare = seen_of(post(created=None, updated_at=None, content=None, source="list"), 5.0)
+    assert bare == Seen("p", "", "scheduled", began=5.0, source="list", since=5.0)

@@ -1,0 +1,131 @@
+"""Redeliveries: each delivery once, and when one has ended (rule 19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import DAY, Rig, codes, outcomes
+from tests.engine.steps import REDELIVER, failing
+
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.acts.redeliver import plan_redeliver
+
+
+@pytest.mark.parametrize(("receiver", "outcome"), [(200, {"succeeded"}), (503, {"unknown", "failed"})])
+def test_rule_19_a_redelivery_that_may_have_been_queued_is_not_sent_again(rig, receiver, outcome):
+    """500 after the work, no key kept; the delivery shows no sign of being queued, or fails as before, but for its count."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True)
+    if receiver != 200:
+        rig.sandbox.receiver(status=receiver, latency_ms=1200)
+    world.plant_deliveries(rig.sandbox, 3)
+    kernel = rig.kernel()
+    rig.sandbox.add_fault(*failing({"action": "status", "when": "after", "times": 3}, path=REDELIVER))
+    assert set(kernel.run(plan_redeliver(kernel.deliveries()))["outcome"]) <= outcome
+    assert rig.effects("delivery.resend") == 3
+
+
+def test_rule_19_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
+    """Each success changes the delivery, so that the next would be a new request."""
+    world.plant_deliveries(rig.sandbox, 2)
+    for _ in range(3):
+        kernel = rig.kernel()
+        table = kernel.run(plan_redeliver(kernel.deliveries(), force=True))
+        rig.sandbox.advance(3600)
+    assert rig.effects("delivery.resend") == 2
+    assert table["reason_code"].tolist() == ["redelivered_before"] * 2
+    table = kernel.run(plan_redeliver(kernel.deliveries().assign(again=True), force=True))
+    assert outcomes(table) == {"succeeded": 2}
+    assert rig.effects("delivery.resend") == 4, "and once more where that is meant"
+
+
+def test_rule_19_a_redelivery_that_fails_exactly_as_before_ends_as_failed(rig):
+    """The receiver is still away: the same error, no latency; only the count of tries shows that there was one."""
+    world.plant_deliveries(rig.sandbox, 1)
+    kernel = rig.kernel()
+    rig.sandbox.receiver(status=503, latency_ms=1200)
+    for attempt in (1, 2):
+        assert outcomes(kernel.run(plan_redeliver(kernel.deliveries().assign(attempt=attempt)))) == {"failed": 1}
+    assert rig.effects("delivery.resend") == 2
+
+
+@pytest.mark.parametrize("meant", [{"attempt": 2}, {"again": True}])
+def test_rule_19_a_redelivery_of_which_nobody_knows_is_abandoned_for_a_next_attempt(rig, meant):
+    """The receiver refuses connections before and after: the record is the same but for its count."""
+    world.plant_deliveries(rig.sandbox, 1)
+    kernel = rig.kernel()
+    delivery = rig.sandbox.world.deliveries["del_d00000"]
+
+    def refuse() -> None:
+        for name in ("status_code", "latency_ms", "delivered_at"):
+            setattr(delivery, name, None)
+        delivery.success, delivery.error = False, "refused"
+
+    def log() -> pd.DataFrame:
+        table = kernel.deliveries()
+        return table[table["delivery_id"] == delivery.id]
+
+    refuse()
+    lost = Fault("status", status=500, method="POST", path=REDELIVER, when="after")
+    run = kernel.send_first(kernel.bind(plan_redeliver(log())), lost)
+    rig.sandbox.advance(100)
+    refuse()
+    kernel.kill()
+    kernel = rig.kernel()
+    kernel.go(run)
+    table = kernel.results(run)
+    assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"changed_in_doubt"})
+    rig.sandbox.advance(DAY)
+    assert codes(kernel.run(plan_redeliver(log()))) == {"subject_unknown"}
+    rows = log().assign(**meant)
+    for _ in range(2):
+        assert outcomes(kernel.run(plan_redeliver(rows, force=True))) == {"succeeded": 1}
+    assert rig.effects("delivery.resend") == 2
+
+
+TIMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "lost its zone": lambda log: log.assign(created_at=log["created_at"].dt.tz_convert("America/New_York").dt.tz_localize(None)),
+    "cut to days": lambda log: log.assign(created_at=log["created_at"].dt.strftime("%Y-%m-%d")),
+    "a day early": lambda log: log.assign(created_at=log["created_at"] - pd.Timedelta("1D")),
+}  # fmt: skip
+
+
+def aged(rig: Rig, seconds: int) -> pd.DataFrame:
+    """Two deliveries that failed so many seconds ago, as they are loaded."""
+    world.plant_deliveries(rig.sandbox, 2)
+    for delivery in rig.sandbox.world.deliveries.values():
+        delivery.created_at = rig.sandbox.world.now() - seconds * 1_000
+        rig.sandbox.world.deliveries.save(delivery)
+    return rig.kernel("reader").deliveries()
+
+
+@pytest.mark.parametrize("change", TIMES)
+def test_rule_19_a_young_delivery_is_left_to_the_api_whatever_became_of_its_time(rig, change):
+    kernel, log = rig.kernel(), TIMES[change](aged(rig, 600))
+    plan = plan_redeliver(log)
+    assert plan.eligible == 2, "the frame alone says that they are old"
+    assert kernel.run(plan)["reason_code"].tolist() == ["delivery_young"] * 2
+    assert rig.effects("delivery.resend") == 0
+    assert outcomes(kernel.run(plan_redeliver(log, force=True))) == {"succeeded": 2}
+    assert rig.effects("delivery.resend") == 2
+
+
+def test_rule_19_a_delivery_is_as_old_as_it_is_read(rig):
+    kernel, log = rig.kernel(), aged(rig, 3_700)
+    assert plan_redeliver(log).items[0].seen["loaded"] == log.attrs["fetched_at"]
+    assert outcomes(kernel.run(plan_redeliver(log))) == {"succeeded": 2}
+
+
+def test_a_deleted_webhook_blocks_its_own_rows_alone(rig):
+    world.plant_deliveries(rig.sandbox, 4)
+    kernel = rig.kernel()
+    frame = kernel.deliveries()
+    gone = frame["webhook_id"].iloc[0]
+    eventloop.run(kernel.client.webhooks.delete(gone))
+    table = kernel.run(plan_redeliver(frame))
+    away = table["webhook_id"] == gone
+    assert set(table.loc[away, "reason_code"]) == {"delivery_gone"}
+    assert set(table.loc[~away, "outcome"]) == {"succeeded"}

@@ -1,0 +1,274 @@
+"""Posts that were withdrawn, deleted, sent back or restored since, and rows that are created again as a next attempt (rules 13, 20 and 30)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import BATCH_OR_NOT, BULK
+
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
+from voxops.acts.create import plan_create
+from voxops.api.timing import PROOF_AFTER
+from voxops.errors import DecodeError
+
+
+def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
+    """Days go by, others post, and the list is read for another row: what came before is not listed again."""
+    rig.sandbox.advance(days * DAY)
+    rig.others_post()
+    kernel.run(planned(rig.campaign(1, start=number)))
+
+
+@pytest.mark.parametrize(("who", "change", "long_ago"), [
+    ("this ledger", "none", False), ("this ledger", "line ends", False), ("this ledger", "account order", True),
+    ("somebody withdraws", "none", True), ("somebody withdraws", "another word", False), ("somebody deletes", "none", True),
+    ("somebody deletes", "another word", True),
+])  # fmt: skip
+def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, change, long_ago):
+    """However long the list has moved on, and although the sheet was saved anew."""
+    names = ";".join(list(rig.accounts.values())[:2])
+    kernel, sheet = rig.kernel(), rig.campaign(2).assign(content=["a\nb", "c\nd"], accounts=names)
+    ids = kernel.run(planned(sheet))["result_id"]
+    if long_ago:
+        others_since(rig, kernel, days=2)
+    if who.startswith("somebody"):
+        rig.sandbox.advance(301)
+        for post in ids:
+            getattr(rig.sandbox.person, who.split()[1].removesuffix("s"))(post)
+    else:
+        posts = kernel.posts("scheduled")
+        kernel.run(plan_cancel(posts[posts["post_id"].isin(ids)]))
+    again = {
+        "none": sheet,
+        "line ends": sheet.assign(content=["a\r\nb", "c\r\nd"]),
+        "another word": sheet.assign(content=["a\nB", "c\nD"]),
+        "account order": sheet.assign(accounts=";".join(reversed(names.split(";")))),
+    }[change]
+    for seconds in (0.0, 3600.0):
+        rig.sandbox.advance(seconds)
+        table = kernel.run(planned(again))
+        assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
+        assert table["waiting_for"].str.endswith("set a column attempt to 2").all()
+    before = rig.effects("post.create")
+    for _ in range(2):
+        assert outcomes(kernel.run(planned(again.assign(attempt=2)))) == {"succeeded": 2}
+    assert rig.effects("post.create") == before + 2
+
+
+def test_rule_30_attempts_are_found_and_named_by_every_ledger(rig):
+    """One has created the row again, one has only found it, one is fresh; an attempt may skip numbers."""
+    mine, finder, sheet = rig.kernel(), rig.kernel("finder"), rig.campaign(2)
+
+    def withdraw() -> None:
+        mine.run(plan_cancel(mine.posts("scheduled")))
+        rig.sandbox.advance(600)
+
+    for kernel in (mine, finder):
+        assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 2}
+        rig.sandbox.advance(600)
+    withdraw()
+    assert finder.run(planned(sheet))["waiting_for"].str.endswith("set a column attempt to 2").all()
+    assert outcomes(finder.run(planned(sheet.assign(attempt=2)))) == {"succeeded": 2}
+    rig.sandbox.advance(600)
+    assert outcomes(rig.kernel("colleague").run(planned(sheet))) == {"succeeded": 2}
+    withdraw()
+    assert rig.kernel("fresh").run(planned(sheet))["waiting_for"].str.endswith("set a column attempt to 3").all()
+    for attempt in (4, 4, 4, 9):
+        mine.run(planned(sheet.assign(attempt=attempt)))
+        withdraw()
+    assert set(rig.created().values()) == {4}
+
+
+FIRST = "row 0 of the campaign"
+
+
+def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
+    """Something else is created, so that the list is read, and others post: what came before is not listed again."""
+    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign="other"))
+    rig.sandbox.advance(3600)
+    rig.others_post()
+    kernel.run(plan_create(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
+
+
+def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next_attempt(rig):
+    """Nor is it by the ledger that has created it, whose run stays as it was (rule 20)."""
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    run = mine.done(rig.plan_rows(2))
+    post, _ = mine.results(run)["result_id"]
+    rig.sent_back(post)
+    assert outcomes(theirs.run(rig.plan_rows(1))) == {"blocked": 1}
+    mine.verify(run)
+    assert (outcomes(mine.results(run)), mine.withdrawn(run)) == ({"succeeded": 2}, 0)
+    table = mine.run(rig.plan_rows(2))
+    assert (outcomes(table), codes(table)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
+    assert f"created as {post}, a draft again since" in table["waiting_for"].dropna().item()
+    hours_later(rig, theirs, 20)
+    rig.sent_back(post, approved=True)
+    assert outcomes(mine.run(rig.plan_rows(2))) == {"succeeded": 2}
+    hours_later(rig, theirs, 30)
+    table = theirs.run(plan_create(rig.campaign(1).assign(attempt=2), key="row_id"))
+    assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, [post])
+    assert rig.scheduled(FIRST) == 1
+
+
+@BATCH_OR_NOT
+def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
+    """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
+    rig.kernel("old").run(rig.plan_rows(2, one_by_one=one_by_one))
+    for post in list(rig.sandbox.world.posts):
+        rig.sandbox.person.delete(post)
+    rig.sandbox.advance(1800)
+    new = rig.kernel("new")
+    run = new.bind(rig.plan_rows(2, one_by_one=one_by_one))
+
+    async def look_back() -> str:
+        execution = new.execution(run, look_back=True)
+        await execution.go()
+        assert execution._after is not None
+        await execution._after
+        return execution.snapshot.note
+
+    assert eventloop.run(look_back()).startswith("2 of these posts do not exist: the server repeated an old answer")
+    for table in (new.results(run), new.run(rig.plan_rows(2, one_by_one=one_by_one))):
+        assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"not_found"})
+    again = plan_create(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one)
+    assert outcomes(new.run(again)) == {"succeeded": 2}
+    assert rig.scheduled(FIRST) == 1
+
+
+@pytest.mark.parametrize("taken", ["delete", "withdraw"])
+def test_rule_30_a_list_that_lags_brings_nothing_back(rig, taken):
+    """It is verified, and the cell run again, within the minute in which the list shows what it was."""
+    rig.sandbox.set_switches(list_lag_seconds=60)
+    kernel = rig.kernel()
+    run = kernel.done(rig.plan_rows(2))
+    gone, _ = kernel.results(run)["result_id"]
+    rig.sandbox.advance(900)
+    getattr(rig.sandbox.person, taken)(gone)
+    rig.sandbox.advance(2)
+    kernel.verify(run)
+    for later in (0, 3600, DAY):
+        rig.sandbox.advance(later)
+        again = kernel.run(rig.plan_rows(2))
+        assert (outcomes(again), codes(again)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
+        assert gone in again["waiting_for"].dropna().item()
+        assert kernel.withdrawn(run) == 1
+
+
+def test_rule_30_rows_that_were_withdrawn_are_looked_at_in_few_requests(rig):
+    kernel = rig.kernel()
+    kernel.run(rig.plan_rows(30))
+    for post in list(rig.sandbox.world.posts):
+        rig.sandbox.person.withdraw(post)
+    hours_later(rig, kernel, 100)
+    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
+    before = len(rig.sandbox.requests())
+    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
+    assert len(rig.sandbox.requests()) - before <= 8, "not one for each"
+
+
+def two(rig: Rig) -> tuple[Kernel, str]:
+    """Two posts, and their run."""
+    kernel = rig.kernel()
+    return kernel, kernel.done(rig.plan_rows(2))
+
+
+def counts(kernel: Kernel, run: str, *names: str) -> list[int]:
+    """What ``run.verify`` counts."""
+    return eventloop.run(kernel.execution(run).verify())[["tried", *names]].to_numpy().tolist()[0]
+
+
+@pytest.mark.parametrize(
+    ("became", "counted"),
+    [("failed", "failed_other"), ("partial", "failed_other"), ("cancelled", "pending"), ("gone", "pending")],
+)
+def test_rule_30_what_failed_or_is_not_there_any_more_is_not_recovered(rig, became, counted):
+    """The sheet was made from last week's posts, whose ids are still in it; its run stays as it was (rule 20)."""
+    kernel = rig.kernel()
+    old = rig.planted(2, status="published", daysOld=7)
+    run = kernel.done(planned(rig.campaign(2).assign(post_id=old)))
+    post = kernel.results(run)["result_id"][0]
+    rig.sandbox.advance(PROOF_AFTER + 60)
+    if became == "gone":
+        rig.sandbox.person.delete(post)
+    elif became == "cancelled":
+        rig.sandbox.person.withdraw(post)
+    else:
+        rig.sandbox.world.posts[post].status = became
+    assert counts(kernel, run, "recovered", counted) == [2, 1, 1]
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    assert kernel.withdrawn(run) == (became in {"cancelled", "gone"})
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    ({"body": "html", "status": 404}, "404 came without the API's own words"),
+    ({"body": "empty", "status": 404}, "404 came without the API's own words"),
+    ({"body": "json", "status": 200}, "whether it exists is not known"),
+])  # fmt: skip
+def test_rule_30_an_answer_that_can_not_be_read_deletes_no_post(rig, fault, said):
+    kernel, run = two(rig)
+    rig.sandbox.advance(PROOF_AFTER + 60)
+    rig.sandbox.add_fault(Fault(action="garbage", method="GET", path="/v1/posts/*", times=None, **fault))
+    with pytest.raises(DecodeError, match=said):
+        kernel.verify(run)
+    assert kernel.withdrawn(run) == 0
+    rig.sandbox.clear_faults()
+    assert outcomes(kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))) == {"succeeded": 2}
+    assert set(rig.created().values()) == {1}
+
+
+@pytest.mark.parametrize("lag", [45.0, PROOF_AFTER + 600])
+def test_rule_30_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
+    """Reads lag, even for longer than anybody thinks: verified at once the posts seem to be deleted; the next look puts it right."""
+    rig.sandbox.set_switches(list_lag_seconds=lag, single_reads_lag=True)
+    kernel, run = two(rig)
+    kernel.verify(run)
+    assert kernel.withdrawn(run) == 0
+    if lag > PROOF_AFTER:
+        rig.sandbox.advance(PROOF_AFTER + 60)
+        kernel.verify(run)
+        assert kernel.withdrawn(run) == 2
+        rig.sandbox.advance(600)
+        kernel.verify(run)
+        assert kernel.withdrawn(run) == 0
+    kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
+    assert set(rig.created().values()) == {1}
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+
+
+@pytest.mark.parametrize(("deleted", "told", "gone"), [
+    ("while it waits", {"succeeded": 3}, 1), ("when it has gone out", {"succeeded": 3}, 1),
+    ("before its answer", {"succeeded": 2, "blocked": 1}, 0),
+])  # fmt: skip
+def test_rule_30_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_good(rig, deleted, told, gone):
+    """Its row stays succeeded (rule 20), unless an answer alone has named it: that post does not exist (rule 15)."""
+    rig.sandbox.set_switches(failure_rate=0.0, publish_seconds=[1.0, 2.0])
+    soon = {"when": rig.sandbox.now() + timedelta(seconds=30)} if deleted == "when it has gone out" else {}
+    kernel, sheet, work = rig.kernel(), rig.campaign(3, **soon), None
+    run = kernel.bind(planned(sheet))
+    if deleted == "before its answer":
+        work = kernel.caught(run, BULK, when="after")
+    else:
+        kernel.go(run)
+        rig.sandbox.advance(60)
+        kernel.run(planned(sheet))  # Run All: the list shows its mark
+        rig.sandbox.advance(60)
+    rig.sandbox.person.delete(next(iter(rig.sandbox.world.posts)))
+    if work:
+        rig.let_go()
+        work.result(60)
+    rig.sandbox.advance(30)
+    kernel.verify(run)  # the API's own 404, when a reading that lags could show it, too
+    rig.sandbox.advance(600)
+    for _ in range(2):
+        kernel = rig.kernel()
+        kernel.reconcile()
+        kernel.run(planned(sheet))
+        rig.sandbox.advance(DAY)
+    assert (outcomes(kernel.results(run)), kernel.withdrawn(run)) == (told, gone)
+    assert kernel.blocked(run) == ({} if gone else {"not_found": 1})
+    assert rig.effects("post.create") == 3

@@ -1,0 +1,143 @@
+"""Promised: lists that lag up to a minute, or show no metadata, make nothing go out twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Rig, outcomes, planned
+from tests.engine.steps import BULK, HOUR
+
+from voxburst_sandbox import Fault, Sandbox, posts
+from voxops._support import eventloop
+
+
+def partly(rig: Rig, items: int) -> None:
+    """The next batch creates so many rows, and is answered 500."""
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
+
+
+@pytest.mark.parametrize("made", [0, 12, 20])
+@pytest.mark.parametrize("lag", [60.0, *(pytest.param(lag, marks=pytest.mark.release) for lag in (0.0, 5.0, 20.0))])
+def test_rule_11_a_500_in_the_middle_of_a_batch_creates_no_row_twice(rig, made, lag):
+    """12 of 20 are created, 500, lists lag, and no key is kept: a blind resend makes 12 duplicates."""
+    rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
+    world.plant_posts(rig.sandbox, 1)
+    partly(rig, made)
+    assert outcomes(rig.kernel().run(rig.plan_rows(20))) == {"succeeded": 20}
+    rig.each_once(20)
+    sent = [datetime.fromisoformat(entry["at"]) for entry in rig.acts()]
+    assert made in {0, 20} or sent[1] - sent[0] >= timedelta(minutes=5), "no row of the rest can be in flight any more"
+
+
+LATER = "2027-03-01T09:01:00+00:00"
+
+
+HIDDEN = pytest.mark.parametrize(
+    ("hidden", "how"),
+    [
+        ("no_listed_metadata", "moved"),
+        ("empty_listed_metadata", "mended"),
+        pytest.param("no_listed_metadata", "mended", marks=pytest.mark.release),
+        pytest.param("empty_listed_metadata", "moved", marks=pytest.mark.release),
+    ],
+)
+
+
+def change(rig: Rig, texts: Iterable[str], how: str) -> None:
+    """Somebody moves the posts with these texts by a minute, or mends them."""
+    wanted = set(texts)
+    for post in [post for post in rig.sandbox.world.posts.values() if post.content in wanted]:
+        wish = {"scheduled_for": LATER} if how == "moved" else {"content": f"mended: {post.content}"}
+        rig.sandbox.person.edit(post.id, **wish)
+
+
+def created(rig: Rig, sheet: pd.DataFrame) -> int:
+    """How many posts were created with a text of the sheet."""
+    return sum(rig.created()[text] for text in sheet["content"])
+
+
+@HIDDEN
+def test_rule_13_a_colleague_with_a_new_ledger_and_one_row_more_creates_that_row_alone(rig, hidden, how):
+    """Rule 13, two hours later on another laptop; the colleague's batch is another one, so that no key stops it."""
+    rig.sandbox.set_switches(**{hidden: True})
+    sheet = rig.campaign(6)
+    rig.kernel("mine").run(planned(sheet.head(5)))
+    change(rig, sheet["content"], how)
+    rig.sandbox.advance(2 * HOUR)
+    table = rig.kernel("theirs").run(planned(sheet))
+    assert created(rig, sheet) == 6
+    assert outcomes(table) == {"succeeded": 6}
+
+
+@HIDDEN
+def test_rule_13_a_ledger_of_yesterday_that_was_put_back_creates_nothing_again(rig, hidden, how):
+    """Rule 13: it knows the workspace, but not what was created since it was saved; the server has forgotten the keys."""
+    rig.sandbox.set_switches(**{hidden: True})
+    kernel, sheet = rig.kernel("mine"), rig.campaign(5)
+    kernel.run(planned(rig.campaign(1, start=50)))
+    kernel.close()
+    shutil.copy(rig.folder / "mine.sqlite", rig.folder / "yesterday.sqlite")
+    rig.kernel("mine").run(planned(sheet))
+    change(rig, sheet["content"], how)
+    rig.sandbox.advance(26 * HOUR)
+    table = rig.kernel("yesterday").run(planned(sheet))
+    assert created(rig, sheet) == 5
+    assert outcomes(table) == {"succeeded": 5}
+
+
+@HIDDEN
+def test_rule_15_items_that_the_server_says_it_could_not_finish_are_not_created_again(rig, monkeypatch, hidden, how):
+    """Rule 15: an INTERNAL_ERROR of an item is unknown. Three rows were created all the same, and somebody changes their posts.
+
+    `run.failed()` is run ten minutes later.
+    """
+    rig.sandbox.set_switches(**{hidden: True})
+    whole = posts._item
+
+    def item(call: Any, index: int, body: Any, *, dry: bool) -> dict[str, Any]:
+        made = whole(call, index, body, dry=dry)
+        return {"index": index, "status": "failed", "errors": [{"issue": "INTERNAL_ERROR"}]} if index < 3 else made
+
+    kernel, sheet = rig.kernel("mine"), rig.campaign(10)
+    run = kernel.bind(planned(sheet))
+    with monkeypatch.context() as patch:
+        patch.setattr(posts, "_item", item)
+        work = kernel.caught(run, BULK, when="after")
+    change(rig, sheet["content"], how)
+    rig.let_go()
+    work.result(60)
+    rig.sandbox.advance(600)
+    failed = kernel.execution(run).failed()
+    if len(failed):
+        kernel.run(planned(failed))
+    assert created(rig, sheet) == 10
+    assert outcomes(kernel.results(run)) == {"succeeded": 10}
+
+
+def test_rule_13_where_too_many_posts_show_no_marks_a_run_asks_whether_lists_may_be_trusted(tmp_path):
+    """At two requests a minute, 25 posts take longer than ten minutes to read: the run is paused. Trusted, lists show the look-alikes."""
+    with Sandbox(seed=11, empty=True, rate_limit=2) as sandbox:
+        sandbox.set_switches(no_listed_metadata=True)
+        rig = Rig(sandbox, tmp_path)
+        for number in range(25):
+            sandbox.plant_post(
+                f"other {number}", [rig.accounts["twitter"]], status="published", daysOld=1 + number / 100
+            )
+        sheet, kernel = rig.campaign(2), rig.kernel()
+        rig.by_a_tool(sheet.to_dict("records")[0])
+        run = kernel.bind(planned(sheet))
+        snapshot = kernel.go(run)
+        assert (snapshot.phase, "trust_lists=True" in snapshot.note, rig.acts()) == ("paused", True, [])
+        eventloop.run(kernel.execution(run).allow(trust_lists=True))
+        kernel.resume(run)
+        table = kernel.results(run)
+        assert (outcomes(table), kernel.blocked(run)) == ({"succeeded": 1, "blocked": 1}, {"looks_like": 1})
+        assert rig.created() == {sheet["content"][1]: 1}
+        assert sum(each["path"].count("/") == 3 and each["method"] == "GET" for each in sandbox.requests()) < 5
+        rig.close()
