@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.chaos.rig import Rig, outcomes
+from tests.security.fuzz_ledgers import write_past_checks
 
 from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
@@ -84,28 +84,13 @@ ALTERED = [
 ]
 
 
-def _write(path: Path, sql: str, values: list[tuple[str, ...]]) -> None:
-    """Write past types and checks, as an editor of bytes may."""
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("PRAGMA writable_schema=ON")
-        db.execute("PRAGMA ignore_check_constraints=ON")
-        db.executemany(sql, values)
-
-
 @pytest.mark.parametrize(("table", "column", "value"), ALTERED)
 def test_what_no_ledger_holds_is_refused_in_words(rig: Rig, run: str, table: str, column: str, value: str) -> None:
     """Strict types and checks are the file's own; an editor writes past them, and `quick_check` finds it as the file is opened."""
     (kernel,) = rig.kernels
     kernel.go(run)
     path = rig.folder / "ledger.sqlite"
-    with closing(sqlite3.connect(path)) as db:
-        tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
-    lax = {
-        name: sql.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID") for name, sql in tables.items()
-    }
-    _write(path, "UPDATE sqlite_master SET sql = ? WHERE name = ?", [(sql, name) for name, sql in lax.items()])
-    _write(path, f"UPDATE {table} SET {'item' if column.endswith('_') else column} = {value}", [()])
-    _write(path, "UPDATE sqlite_master SET sql = ? WHERE name = ?", [(sql, name) for name, sql in tables.items()])
+    write_past_checks(path, f"UPDATE {table} SET {'item' if column.endswith('_') else column} = {value}")
 
     def read() -> None:
         with closing(Ledger(path)) as ledger:

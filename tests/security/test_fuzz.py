@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.security import fuzz_ledgers
 
 FUZZ = "from tests.security import fuzz; import sys; sys.exit(fuzz.run(0.1, 1))"
 BROKEN = "import voxops as vx\ndef fail(*_, **__):\n    raise KeyError('x')\nvx.read_campaign = fail\n"
@@ -28,3 +29,9 @@ def test_files_altered_at_random_are_read_or_refused(broken: bool, tmp_path: Pat
     assert ("KeyError: 'x'" in done.stdout) == broken
     assert "seed 1: " in done.stdout
     assert bool(list(tmp_path.iterdir())) == broken
+
+
+def test_ledgers_altered_at_random_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fuzz_ledgers.run(20, 1) == 0
+    monkeypatch.setattr(fuzz_ledgers.audit, "runs", lambda _: 1 / 0)
+    assert fuzz_ledgers.run(3, 1) > 0
