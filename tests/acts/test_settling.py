@@ -213,9 +213,9 @@ def test_a_redelivery_ends_as_the_log_says():
     assert (failed.outcome, failed.error_code, failed.error_message) == (Outcome.FAILED, "HTTP_503", "x")
     (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None})
     assert failed.error_code == "NOT_DELIVERED"
-    secret = "refused by https://hooks.slack.com/services/T0/B0/secret"
+    secret = "refused by https://hooks.slack.com/services/T0/B0/xK3jQ9zz"
     (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": secret})
-    assert failed.error_message == "refused by https://hooks.slack.com/services/T0/B0/…"
+    assert failed.error_message == "refused by https://hooks.slack.com/services/…/…/xK…"
     (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": None})
     assert failed.error_message is None
 

@@ -176,7 +176,7 @@ def test_rule_25_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
     kernel.go(run)
     rig.sandbox.clear_faults()
     sent = len(rig.acts())
-    kernel.ledger.query("UPDATE calls SET body = '{}'")
+    kernel.ledger.query("UPDATE calls SET body = x'7b7d'")
     kernel.go(run)
     table = kernel.results(run)
     assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"ledger_changed_by_hand"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,13 +35,13 @@ def test_escapes_behind_escapes_are_found(coding: str, escape: str) -> None:
         assert pieces(each) == []
 
 
-def test_no_frame_has_it() -> None:
+def test_no_frame_has_it(tmp_path: Path) -> None:
     body = json.dumps({"data": [{"id": "post_1", "content": "KEY"}]}).replace("KEY", ESCAPES["json"](KEY))
 
     def api(head: bytes, _: bytes) -> Any:
         yield answer(b'{"workspaceId": "ws_1"}' if b"/auth/me" in head else body.encode("utf-16"))
 
-    with serve(api) as server, vx.connect(KEY, url=server.url) as ws:
+    with serve(api) as server, vx.connect(KEY, url=server.url, ledger=tmp_path / "ledger") as ws:
         posts = ws.posts()
     assert posts["content"].tolist() == ["***"]
 

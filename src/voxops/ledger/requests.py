@@ -47,7 +47,7 @@ class Requests(Part):
 
     def of_run(self, run: str) -> dict[int, Request]:
         """The requests of a run, but for those of rows that were refused when it was bound."""
-        return self._find("requests.id IN (SELECT request FROM run_rows WHERE run = ? AND reason = '')", (run,))
+        return self._find("requests.id IN (SELECT request FROM run_rows WHERE run = ? AND reason = '')", run)
 
     def latest(self, identities: Iterable[str]) -> dict[str, Request]:
         """The highest attempt of each of these identities."""
