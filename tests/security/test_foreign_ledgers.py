@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from voxops.acts.create import plan_create
 from voxops.cli import main
 from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import audit
+from voxops.ledger.file import home
 from voxops.ledger.ledger import Ledger
 
 
@@ -68,6 +70,20 @@ def test_the_command_shows_what_would_be_sent_and_ends_with_2(
     assert said.out.count("pending") == 2
     assert "--foreign" in said.err
     assert rig.acts() == []
+
+
+def test_all_kernels_of_a_user_are_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that begin at the same moment; a data folder that can't be written stands for the machine and the user."""
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(tmp_path / "data"))
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: home.__wrapped__(), range(32)))
+    assert len(names) == 1
+    (kept,) = (tmp_path / "data").iterdir()
+    assert kept.read_text() in names
+    assert kept.stat().st_mode & 0o077 == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(tmp_path / "file" / "data"))
+    assert home.__wrapped__() == home.__wrapped__() not in names
 
 
 # Table, column and what an editor has made of it.

@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from voxops._support.files import flush_folder, make_folder
+from voxops._support.files import flush_folder, make_folder, write_file
 from voxops.errors import LedgerError
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
@@ -124,12 +124,13 @@ def home() -> str:
     path = Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home"
     try:
         make_folder(path.parent)
-        with (
-            suppress(FileExistsError),
-            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
-        ):
-            file.write(secrets.token_hex(16))
-        return path.read_text(encoding="ascii").strip()
+        if not path.exists():
+            own = path.with_name(f"home-{secrets.token_hex(4)}")
+            write_file(own, secrets.token_hex(16))
+            with suppress(FileExistsError):  # two kernels that begin at once agree on the first
+                os.link(own, path)
+            own.unlink()
+        return path.read_text(encoding="ascii")
     except (OSError, ValueError):  # no such folder, or none to be written: at least the machine and the user
         return hashlib.sha256(f"{platform.node()} {Path.home()}".encode()).hexdigest()[:32]
 
