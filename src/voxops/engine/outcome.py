@@ -210,7 +210,7 @@ def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str,
         return states
     last: dict[Any, dict[str, Any]] = {}
     for post, state in zip(table["post_id"], states, strict=True):
-        if state and (post not in last or str(state["updated_at"]) > str(last[post]["updated_at"])):
+        if state and (post not in last or str(state.get("updated_at")) > str(last[post].get("updated_at"))):
             last[post] = {name: value for name, value in state.items() if name not in {"status", *_ERRORS}}
     return [state | last.get(post, {}) for post, state in zip(table["post_id"], states, strict=True)]
 
