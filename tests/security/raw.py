@@ -7,7 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Raw", "answer", "serve"]
+__all__ = ["PEAK", "Raw", "answer", "serve"]
+
+# For a program that a test starts: the most memory that it has used, in MB. `ru_maxrss` would begin with what the test's process has used.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        return int(status.read().partition("VmHWM:")[2].split()[0]) // 1024
+"""
 
 # Request head and body -> pieces of the answer; the connection is closed after the last.
 Handler = Callable[[bytes, bytes], Iterator[bytes]]

@@ -12,28 +12,31 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.security.raw import answer, serve
+from tests.security.raw import PEAK, answer, serve
 
 from voxops.api.limits import ANSWER_BYTES, ANSWER_VALUES
 from voxops.client import AsyncClient, _pages
 from voxops.client._body import read_body
 from voxops.errors import DecodeError
 
-READ = """
-import asyncio, resource, sys
+READ = (
+    PEAK
+    + """
+import asyncio, sys
 from voxops.client import AsyncClient
 from voxops.errors import DecodeError
 async def main():
     async with AsyncClient("vb_live_a_key_of_a_test", url=sys.argv[1]) as client:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         try:
             async for page in client.posts.list():
                 print("a page of", len(page.records))
         except DecodeError as error:
             print(error)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+        print(peak() - before)
 asyncio.run(main())
 """
+)
 
 
 @pytest.mark.parametrize("value", [b"{}", b'"ab"', b'{"a":1}'])
