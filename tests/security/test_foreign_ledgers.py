@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from tests.chaos.rig import Rig, outcomes
 from tests.security.fuzz_ledgers import write_past_checks
 
-from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.cli import main
@@ -19,15 +17,6 @@ from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import audit
 from voxops.ledger.file import home
 from voxops.ledger.ledger import Ledger
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
-        sandbox.reset(empty=True)
-        made = Rig(sandbox, tmp_path)
-        yield made
-        made.close()
 
 
 @pytest.fixture

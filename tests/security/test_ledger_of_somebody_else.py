@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import Rig
 
-from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.errors import LedgerError
@@ -27,15 +25,6 @@ CHANGES = {
     "another act": "act = 'cancel'",
     "no act": "act = 'boost'",
 }
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
-        sandbox.reset(empty=True)
-        made = Rig(sandbox, tmp_path)
-        yield made
-        made.close()
 
 
 @pytest.mark.parametrize("change", CHANGES)
