@@ -20,6 +20,7 @@ Connect
 Understand
 `triage`                posts or targets with cause, verdict and remedy
 `targets`               posts as one row per post and platform
+`columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
 `compare`               two loads of the same targets, or two runs
 `deliveries`            webhook deliveries: statistics, service levels, outages, losses
@@ -68,6 +69,7 @@ from voxops.api.matrix import matrix
 from voxops.client import AsyncClient, PostFields
 from voxops.errors import VoxopsError
 from voxops.frames.records import targets
+from voxops.frames.registry import columns
 
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
@@ -96,6 +98,7 @@ __all__ = [
     "aconnect",
     "allow_nested_loops",
     "causes",
+    "columns",
     "compare",
     "connect",
     "deliveries",

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import pandas as pd
 
-from voxops._support import eventloop, safe
+from voxops._support import document, eventloop, safe
 from voxops._support.arguments import true_or_false, whole_number
+from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
@@ -530,8 +531,8 @@ class Workspace:
         pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
-        cells = [[name, safe.escape(value, 500)] for name, value in rows.items()]
-        return safe.table(["Workspace", self.name or self.id or "of unknown identity"], cells)
+        title = document.heading("Workspace", self.name or self.id or "of unknown identity")
+        return to_html([title, document.pairs(rows.items())], name="workspace")
 
     def _ledger_place(self) -> str:
         """Return the ledger's path for a notebook, without the user's name."""

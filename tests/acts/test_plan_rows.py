@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from voxops._support.blocks import Block
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops._support.blocks import Block
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from voxops._support import blocks
 from voxops.errors import LedgerError
+from voxops.frames.palette import OUTCOME
 from voxops.model import OUTCOMES, Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
-from voxops.views._palette import OUTCOME
 from voxops.views._snapshot import render_html, render_text, snapshot_blocks
 from voxops.views.monitor import Monitor
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 
+from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 from voxops.views import _axes, plots
-from voxops.views._palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
 
 BASELINE = Path(__file__).parent / "baseline"
 HOSTILE = ("$x^2 \\frac{", "_hidden", "<b>bold</b>\x1b[31mred 😀\na\u202eevil", "x" * 5_000, "")

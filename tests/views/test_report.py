@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from voxops.views._report_text import cells
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
@@ -25,7 +26,6 @@ from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.views._report import Report
-from voxops.views._report_text import cells
 from voxops.views.report import report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)

@@ -13,12 +13,12 @@ from markupsafe import escape
 from playwright.sync_api import sync_playwright
 from tests.browser import CHROMIUM
 from tests.views.page import Page
+from voxops.views._frame_kinds import KINDS, MOST
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.api.reasons import Reason
-from voxops.views._frame_kinds import KINDS, MOST
-from voxops.views._palette import OTHER
+from voxops.frames.palette import OTHER
 
 EVIL = "<img src=x onerror=alert(1)>$x^2$\x1b[31m\u202e"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
 from html import escape as entities
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +32,7 @@ _UNSEEN = (
     "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 _BEGINS = rf"'*(?:[{_UNSEEN}]*[{_SIGNS}])"
-_OPEN = re.compile(rf"\A(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])(?={_BEGINS})")
+OPEN = re.compile(rf"\A(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])(?={_BEGINS})")
 _GUARDED = re.compile(rf"\A'(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])'(?={_BEGINS})")
 
 
@@ -44,7 +44,7 @@ def guard(text: str) -> str:
     text : str
         Any text. One with such an apostrophe gets another, so that two texts never become equal.
     """
-    return _OPEN.sub("'", text)
+    return OPEN.sub("'", text)
 
 
 def unguard(text: str) -> str:
@@ -187,14 +187,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def instant(at: datetime, *, day: bool = True, tz: str = "UTC", headed: bool = False) -> str:
+def instant(at: datetime, *, day: bool = True, tz: str | tzinfo = "UTC", headed: bool = False) -> str:
     """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day.
 
     In all displays, a head (of a column, a display, an axis) names the zone once, as it was passed (`as_of`, `zoned`), and the times
     below it have none (`headed`). A time by itself, in a sentence, among details or in a tooltip, has the zone's short name at that
     instant, such as CET. So has a time in the repeated hour of a clock change, also below a head.
     """
-    local = at.astimezone(ZoneInfo(tz))
+    local = at.astimezone(ZoneInfo(tz) if isinstance(tz, str) else tz)
     bare = headed and local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset()
     return local.strftime(("%Y-%m-%d " if day else "") + "%H:%M:%S" + ("" if bare else " %Z"))
 
@@ -207,27 +207,6 @@ def zoned(head: str, tz: object) -> str:
 def as_of(at: datetime, tz: str) -> str:
     """Return the instant that heads a display, with the zone's name as passed: ``2026-11-03 15:02:10 Europe/Berlin``."""
     return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
-
-
-def table(
-    heads: Sequence[object], rows: Iterable[Sequence[object]], *, numeric: frozenset[int] = frozenset()
-) -> Markup:
-    """Return a plain table; `numeric` columns align right."""
-
-    def row(tag: str, cells: Sequence[object], style: str) -> Markup:
-        template = f'<{tag} style="text-align:{{}};{style}">{{}}</{tag}>'
-        aligned = (html(template, "right" if at in numeric else "left", content) for at, content in enumerate(cells))
-        return html("<tr>{}</tr>", joined(aligned))
-
-    head = row("th", heads, f"padding:2px 10px 2px 0;font-weight:600;border-bottom:1px solid {LINE}")
-    body = joined(row("td", cells, "padding:2px 10px 2px 0;vertical-align:top") for cells in rows)
-    return html(
-        '<table class="{}" style="border-collapse:collapse;font-size:inherit;margin:0;background:none"><thead>{}</thead>'
-        "<tbody>{}</tbody></table>",
-        IGNORE_MATH,
-        head,
-        body,
-    )
 
 
 def _visible(char: str) -> str:

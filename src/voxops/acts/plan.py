@@ -17,11 +17,11 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import blocks, safe
+from voxops._support import document, safe
 from voxops._support.arguments import whole_number
-from voxops._support.blocks import Block, static_html
 from voxops._support.canonical import fingerprint
-from voxops._support.safe import redact_address, short_address
+from voxops._support.document import Block
+from voxops._support.drawing import to_html, to_text
 from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
 from voxops.api.evidence import common_time
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
@@ -29,9 +29,10 @@ from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.frames.nested import is_missing
-from voxops.frames.records import targets_in
+from voxops.frames.registry import column_named
+from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import errors_of, readable_time
+from voxops.sheets.rules import as_instants, errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -40,10 +41,7 @@ PLAN_TYPES = {
 }  # fmt: skip
 ROWS = 12  # rows shown of what would be sent
 KINDS = 12  # kinds of reasons shown of what is not eligible
-_MOST = 4  # columns by which a row is known
-_TARGET = ("post_id", "row_id", "platform", "account_name", "content", "cause")
-_POST = ("post_id", "row_id", "row", "targets", "scheduled_for", "content")
-_DELIVERY = ("delivery_id", "event_type", "url", "status_code", "created_at")
+SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
 # Field of a request -> the column of its value before, and the new one.
 _ASKED = {
     "scheduledFor": ("scheduled_for", "new_scheduled_for"),
@@ -52,13 +50,9 @@ _ASKED = {
     "accountIds": ("targets", "new_account_ids"),
     "mediaUrl": ("", "new_media_url"),
 }
-_HEADS = {
-    "targets": "accounts", "url": "endpoint", "status_code": "status", "new_scheduled_for": "new time", "new_content": "new content",
-    "new_tags": "new tags", "new_account_ids": "new accounts", "new_media_url": "new media",
-}  # fmt: skip
-_TIMES = frozenset({"scheduled_for", "new_scheduled_for", "created_at"})
-_ADDRESSES = frozenset({"url", "new_media_url"})
-_ID, _TEXT, _ADDRESS = 12, 60, 40  # characters shown
+_FIELDS = {"scheduled_for": "time", "content": "text", "tags": "tags", "targets": "accounts", "new_media_url": "media"}
+_TIMES = frozenset({*SHEET_TIMES, "created_at", "updated_at"})
+_TEXT = 60  # characters of a text before it is shown from where it changes
 _BEFORE = 24  # characters before the place where two texts part
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
@@ -210,30 +204,10 @@ class Plan:
         return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
 
     def __repr__(self) -> str:
-        return summary(self)
-
-    def _blocks(self) -> list[Block]:
-        """Return what the plan shows, for whatever draws it."""
-        return plan_blocks(self)
+        return to_text(plan_document(self))
 
     def _repr_html_(self) -> str:
-        return static_html(self._blocks(), name="plan")
-
-
-def summary(plan: Plan) -> str:
-    """Say in a few lines of text what a plan would do."""
-    cost = plan.cost
-    lines = [
-        f"Plan to {plan.act.verb}: {plan.eligible} of {safe.many(len(plan.table), 'row')}, {safe.many(cost.acts, 'acting request')}, "
-        f"about {safe.many(cost.requests, 'request')} in all, {how_long(cost)}. Nothing has been sent."
-    ]
-    if plan.canaries:
-        lines.append(f"Canary: the first {plan.canaries} of each cause go first.")
-    held = kinds(reasons(plan))
-    lines += [f"  {count:>5}  {safe.plain(why, 200)}" for why, count in held[:KINDS]]
-    if (more := len(held) - KINDS) > 0:
-        lines.append(f"         and {safe.many(more, 'more kind')}")
-    return "\n".join(lines)
+        return to_html(plan_document(self), name="plan", wide=True)
 
 
 def reasons(plan: Plan) -> list[tuple[Reason, int]]:
@@ -394,101 +368,105 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
 # What a plan shows: a table that a manager could read, the same in every kernel and in a diff.
 
 
-def plan_blocks(plan: Plan) -> list[Block]:
-    """Return what a plan says: what it costs, what would be sent, and why the rest would not."""
-    cost = plan.cost
-    heading = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
-    costs = f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {how_long(cost)}."
-    parts = [blocks.heading(heading, "Nothing has been sent."), blocks.line(costs)]
-    if plan.canaries:
-        said = f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
-        parts.append(blocks.line(said))
-    if plan.eligible:
-        parts += _sample(plan)
-    if held := kinds(reasons(plan)):
-        lines = [(safe.number(n), blocks.cell(why, limit=200)) for why, n in held[:KINDS]]
-        parts += [blocks.heading("Not eligible, and why"), blocks.table(("rows", "reason"), lines, [0])]
-        if (more := len(held) - KINDS) > 0:
-            parts.append(blocks.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
-    return parts
-
-
-def how_long(cost: Cost) -> str:
-    """Say how long a plan takes at the rate limit, which is the least that it can take."""
-    least = (
-        "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+def plan_document(plan: Plan) -> list[Block]:
+    """Return what a plan says: what it costs, what would be sent, before and after if it changes something, and why the rest is not."""
+    cost, sent = plan.cost, with_times(plan.table[plan.table["eligible"]])
+    title = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
+    tz = _zone(sent)
+    said = (
+        f"Nothing has been sent. Times in {tz}."
+        if _TIMES & set(sent.columns) and len(sent)
+        else "Nothing has been sent."
     )
-    return f"{least} at {safe.number(cost.rate)} a minute"
-
-
-def _sample(plan: Plan) -> list[Block]:
-    """The first rows that would be sent."""
-    sent = plan.table[plan.table["eligible"]]
-    names = [*_names(plan, sent), "reason"]
-    zones = {name: _zone(sent, name) for name in names if name in _TIMES}
-    # Where all are the first attempt, or in the first batch, there is no need to say so.
-    counts = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
-    lines = []
-    for row in sent.head(ROWS).fillna({"idempotency_key": "–", "request": ""}).to_dict("records"):
-        cells = [_cell(name, row, zones.get(name)) for name in names]
-        cells += [blocks.cell(safe.number(row[name])) for name in counts]
-        cells.append(blocks.cell(row["act"].partition("_")[0], row["request"]))
-        cells.append(blocks.cell(safe.clip(row["idempotency_key"], 7), row["idempotency_key"]))
-        lines.append(cells)
-    heads = []
-    for name in names:
-        head, zone = _HEADS.get(name, name), zones.get(name)
-        heads.append(safe.zoned(head, zone) if zone else head)
-    heads += [*counts, "request", "key"]
-    numeric = range(len(names), len(names) + len(counts))
-    parts = [blocks.table(heads, lines, numeric, range(len(heads) - 2, len(heads)))]
-    if more := plan.eligible - len(lines):
-        parts.append(blocks.line(f"and {safe.number(more)} more; plan.frame has them all"))
+    parts = [
+        document.heading(title, said),
+        document.line(
+            f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {_how_long(cost)}."
+        ),
+    ]
+    if plan.canaries:
+        parts.append(
+            document.line(
+                f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
+            )
+        )
+    if plan.eligible:
+        parts.append(_changes(plan, sent.head(ROWS), tz) or frame_table(sent, _names(sent), tz=tz, most=ROWS))
+        if (more := plan.eligible - ROWS) > 0:
+            parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
+    if held := kinds(reasons(plan)):
+        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in held[:KINDS]]
+        heads = [document.column("rows", right=True), document.column("reason", wraps=True)]
+        parts += [document.heading("Not eligible, and why"), document.table(heads, lines)]
+        if (more := len(held) - KINDS) > 0:
+            parts.append(document.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
     return parts
 
 
-def _names(plan: Plan, sent: pd.DataFrame) -> list[str]:
-    """The columns shown, each that is about to change followed by what it becomes."""
-    created = (plan.key, "accounts", "account_ids", "scheduled_for", "content")
-    known = {"delivery": _DELIVERY, "create": created}.get(plan.act.about, _TARGET if "platform" in sent else _POST)
-    names = [name for name in known if name in sent and not sent[name].map(is_missing).all()]
-    names = names if known in {_DELIVERY, _POST} else names[:_MOST]
-    asked = {name for item in plan.items for name in item.requested} if plan.act.about == "post" else ()
-    for old, new in (pair for name, pair in _ASKED.items() if name in asked):
-        names = [*(name for name in names if name != old), *(name for name in (old, new) if name in sent)]
-    return names
+def changes_table(plan: Plan) -> Block | None:
+    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that changes no field."""
+    sent = with_times(plan.table[plan.table["eligible"]])
+    return _changes(plan, sent, _zone(sent))
 
 
-def _zone(sent: pd.DataFrame, name: str) -> str | tzinfo | None:
-    """The zone of a column's times: the frame's, else the offset that all share; None where each has its own, as in the sheet."""
-    times = sent[name]
-    if "tz" in sent.attrs or isinstance(times.dtype, pd.DatetimeTZDtype):
-        return shown_zone(sent)
-    offsets = {when.utcoffset() for when in map(readable_time, times) if when is not None}
-    return timezone(offsets.pop() or timedelta()) if len(offsets) == 1 else None
+def _changes(plan: Plan, sent: pd.DataFrame, tz: str | tzinfo) -> Block | None:
+    asked = {name for item in plan.items for name in item.requested}
+    pairs = [pair for name, pair in _ASKED.items() if name in asked and pair[1] in sent]
+    if not pairs:
+        return None
+    about = [name for name in ("row_id", "post_id", "platform", "account_name", "targets") if name in sent][:2]
+    lines = []
+    for row in sent.to_dict("records"):
+        first = [cell_of(row[name], column_named(name), tz) for name in about]
+        for old, new in pairs:
+            if is_missing(row[new]):
+                continue
+            before, after = row.get(old), row[new]
+            cells = [cell_of(value, column_named(new), tz, years=True) for value in (before, after)]
+            if isinstance(before, str) and isinstance(after, str):
+                cells = [
+                    document.cell(text, full, limit=_TEXT)
+                    for text, full in zip(_apart(before, after), (before, after), strict=True)
+                ]
+            lines.append([*first, document.cell(_FIELDS[old or new]), *cells])
+            first = [document.cell("") for _ in about]
+    heads = [*(column_head(column_named(name)) for name in about), document.column("changes", width=80)]
+    return document.table([*heads, document.column("before"), document.column("after")], lines)
 
 
-def _cell(name: str, row: dict[Any, Any], zone: str | tzinfo | None) -> Block:
-    """A value: times in the zone; ids and addresses lose their middle, long text is cut; all of it shows on hovering."""
-    value: Any = row[name]
-    if is_missing(value):
-        return blocks.cell("–")
-    if name in _TIMES:
-        when = readable_time(value)
-        if when is None:
-            return blocks.cell(value)
-        local = when if zone is None else pd.Timestamp(when).tz_convert(zone)
-        return blocks.cell(f"{local:%a %d %b %Y %H:%M}" + (f" {when.isoformat()[-6:]}" if zone is None else ""), value)
-    if name in _ADDRESSES:
-        return blocks.cell(safe.middle(short_address(value), _ADDRESS), redact_address(value))
-    if name == "targets":
-        value = [f"{each.platform}: {each.account_name or each.account_id or '–'}" for each in targets_in(value)]
-    if isinstance(value, list | tuple):
-        value = "; ".join(map(str, value))
-    if name.endswith("_id"):
-        return blocks.cell(safe.middle(value, _ID), value)
-    # Of a text that takes another's place both begin shortly before they part.
-    other = row.get({"content": "new_content", "new_content": "content"}.get(name, ""))
-    said, others = (safe.plain(text, 10_000) if isinstance(text, str) else "" for text in (value, other))
-    start = len(commonprefix([said, others])) - _BEFORE if others and max(len(said), len(others)) > _TEXT else 0
-    return blocks.cell(value if start <= 0 else f"…{said[start:]}", value, limit=_TEXT)
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """Two texts, each from shortly before the place where they part."""
+    start = len(commonprefix([before, after])) - _BEFORE
+    if start <= 0 or max(len(before), len(after)) <= _TEXT:
+        return before, after
+    return f"…{before[start:]}", f"…{after[start:]}"
+
+
+def with_times(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a plan, in which texts of a sheet that are times are times."""
+    texts = [name for name in SHEET_TIMES if name in rows.columns]
+    return rows.assign(**{name: as_instants(rows[name]) for name in texts})
+
+
+def _names(sent: pd.DataFrame) -> list[str]:
+    """The columns shown: those that matter, and what distinguishes the calls."""
+    names = [name for name in shown_columns(sent) if name not in {"eligible", "attempt"}]
+    # Where all are the first attempt, in the first batch, or of one act, there is no need to say so.
+    several = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
+    return [*(["act"] if len(set(sent["act"])) > 1 else []), *names, *several, "idempotency_key"]
+
+
+def _zone(sent: pd.DataFrame) -> str | tzinfo:
+    """The zone of times: the frame's, else the offset that all share, else UTC."""
+    given = sent.attrs.get("tz")
+    times = [
+        when for name in SHEET_TIMES if name in sent for when in map(readable_time, sent[name]) if when is not None
+    ]
+    offsets = {when.utcoffset() for when in times}
+    return timezone(offsets.pop() or timedelta()) if given is None and len(offsets) == 1 else shown_zone(sent)
+
+
+def _how_long(cost: Cost) -> str:
+    """Say how long a plan takes at the rate limit, which is the least that it can take."""
+    several = f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
+    return f"{'under a minute' if cost.minutes < 1 else several} at {safe.number(cost.rate)} a minute"

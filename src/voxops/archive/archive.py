@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.compute as pc
 
-from voxops._support import eventloop, safe
+from voxops._support import document, eventloop, safe
 from voxops._support.arguments import folder_path, list_of_text, true_or_false
+from voxops._support.drawing import to_html
 from voxops._support.files import short_path
 from voxops.analysis.causes import causes_of
 from voxops.analysis.statistics import LEVEL_COLUMNS, finish, levels_of, merge, partial
@@ -85,8 +86,8 @@ class Archive:
         return f"<Archive {self.path}: {safe.many(len(days), 'day')}>"
 
     def _repr_html_(self) -> str:
-        rows = [[kind, _span_of(list(self._store.files(kind)))] for kind in ("posts", "deliveries")]
-        return safe.table(["Archive", safe.escape(short_path(self.path), 500)], rows)
+        rows = [(kind, _span_of(list(self._store.files(kind)))) for kind in ("posts", "deliveries")]
+        return to_html([document.heading("Archive", short_path(self.path)), document.pairs(rows)], name="archive")
 
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
         """Fetch new records and those that may still change; once a week, everything.

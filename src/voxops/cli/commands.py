@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
@@ -23,7 +23,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops._support.files import make_folder, unwritable, write_file
-from voxops._support.safe import below_all, many, plain, printable
+from voxops._support.safe import below_all, many, printable
 from voxops.api.matrix import MATRIX, matrix, polled
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
@@ -113,10 +113,13 @@ def say(line: str) -> None:
     print(printable(line), flush=True)
 
 
-def print_frame(frame: pd.DataFrame) -> None:
-    """Print a frame whole, without markup or control characters of others."""
-    shown = frame.map(lambda value: plain(value, 60))
-    print(printable(shown.to_string()) if len(shown) else "nothing yet")
+def print_frame(frame: pd.DataFrame, names: Sequence[str] | None = None) -> None:
+    """Print a frame, by default the columns that matter; without markup or control characters of others."""
+    from voxops._support.drawing import to_text
+    from voxops.frames.table import frame_table
+
+    named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    print(to_text([frame_table(named, names)]) if len(frame) else "nothing yet")
 
 
 def emit_or_say(options: argparse.Namespace, value: Any, line: str) -> None:
@@ -224,15 +227,14 @@ def run_matrix(options: argparse.Namespace) -> int:
 
 
 def _print_matrix() -> None:
-    from rich.table import Table
-
-    from voxops._support.safe import Terminal
+    from voxops._support import document
+    from voxops._support.drawing import to_text
 
     heads = ("row", "call", "idempotent", "2xx is", "again", "items", "events")
-    table = Table(*heads, title="Endpoint capability matrix; * inferred")
+    lines = []
     for row in MATRIX:
         mark = dict.fromkeys(row.inferred, "*")
-        table.add_row(
+        cells = (
             str(row.row),
             str(row),
             ("yes" if row.idempotent else "no") + mark.get("idempotent", ""),
@@ -241,10 +243,9 @@ def _print_matrix() -> None:
             "read each" if row.partial else "",
             ", ".join(row.emits) + mark.get("emits", ""),
         )
-    console = Terminal()
-    if not console.is_terminal:
-        console = Terminal(width=160)
-    console.print(table)
+        lines.append([document.cell(each) for each in cells])
+    table = document.table([document.column(head, wraps=True) for head in heads], lines)
+    print(to_text([document.heading("Endpoint capability matrix", "* inferred"), table]))
 
 
 def run_triage(options: argparse.Namespace) -> int:
@@ -263,7 +264,6 @@ def run_triage(options: argparse.Namespace) -> int:
 def run_deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
     from voxops import deliveries
-    from voxops._support.safe import short_address
     from voxops.analysis.statistics import DELIVERED_BY
     from voxops.views.report import report
 
@@ -275,7 +275,7 @@ def run_deliveries(options: argparse.Namespace) -> int:
         stats[name] = stats[name].map(lambda share: below_all(share, 4), na_action="ignore")
     _print_and_write(made, options, {"stats": stats})
     if not options.json:
-        print_frame(stats.assign(url=stats["url"].map(short_address)) if "url" in stats else stats)
+        print_frame(stats, list(map(str, stats.columns)))
     down = made.frames["outages"]["recovered_at"].isna().any()
     return ATTENTION if down or len(made.frames["lost"]) else 0
 
@@ -323,7 +323,7 @@ def run_resume(options: argparse.Namespace) -> int:
             try:
                 run.resume(trust_lists=options.trust_lists, foreign=options.foreign)
             except ConfigError:  # somebody else began it: what would be sent is seen before the error is
-                print_frame(_in_brief(run.results().query("outcome in ['pending', 'unknown']")))
+                print_frame(run.results().query("outcome in ['pending', 'unknown']"))
                 raise
         results = run.wait(options.timeout).results()
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
@@ -333,7 +333,7 @@ def run_resume(options: argparse.Namespace) -> int:
     else:
         say(f"{options.run}: rows={len(results)} " + " ".join(f"{name}={count}" for name, count in counts.items()))
         if len(left):
-            print_frame(_in_brief(left))
+            print_frame(left)
     return 0 if not len(left) else ATTENTION
 
 

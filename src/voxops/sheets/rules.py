@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
+
+import pandas as pd
 
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
@@ -17,11 +19,8 @@ from voxops.api.states import account_spelling
 from voxops.errors import PlanError
 from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.nested import is_missing
+from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -49,6 +48,14 @@ def readable_time(value: Any) -> datetime | None:
         return when if when.tzinfo is not None and in_calendar(when) else None
     except ValueError:
         return None
+
+
+def as_instants(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return texts of a sheet as instants if each has its offset, else the column unchanged."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values
+    read = pd.Series(parse_times([readable_time(value) for value in values]), index=values.index)
+    return read if bool((read.notna() | values.isna()).all()) else values
 
 
 def iso_time(value: Any, zone: str | None, dayfirst: bool | None) -> str:

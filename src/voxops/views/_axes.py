@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from voxops._support import safe
+from voxops.frames.palette import OTHER, Look, look
 from voxops.frames.schemas import STRING_DTYPE
-from voxops.views._palette import OTHER, Look, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,10 @@ from datetime import datetime
 import pandas as pd
 
 from voxops._support import safe
-from voxops.frames.times import absolute, in_zone, shown_zone
+from voxops.frames.palette import OTHER
+from voxops.frames.table import shown_columns
+from voxops.frames.times import absolute, shown_zone
 from voxops.views import _report_sections, _summary
-from voxops.views._palette import OTHER
 from voxops.views._protocols import RunLike
 from voxops.views._report import Report, most_rows, shown_in
 from voxops.views._report_sections import ALL_ROWS, Fact, Section
@@ -17,7 +18,6 @@ from voxops.views._report_sections import ALL_ROWS, Fact, Section
 __all__ = ["create_report"]
 
 _SINCE = ("row_id", "content", "result_id", "withdrawn", "notice")
-_EVIDENCE = ("row_id", "accounts", "scheduled_for", "content", "outcome", "why")
 
 
 def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: str | None, rows: int) -> Report:
@@ -30,7 +30,7 @@ def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: 
     parts = [
         _report_sections.happened(results, run, results, None),
         _report_sections.planned(plan, results),
-        _evidence(left, rows, tz),
+        _evidence(left, rows),
         _since(results, rows),
     ]
     frames = {"plan": plan.frame, "results": results, "left": left}
@@ -42,8 +42,9 @@ def create_report(run: RunLike, *, title: str | None, now: datetime | None, tz: 
         title=safe.plain(named if title is None else title, 120),
         headline=said,
         about=tuple(_report_sections.about(results, run, None if now is None else absolute(now))),
-        facts=(facts,),
+        facts=facts,
         sections=tuple(part for part in parts if part.text or len(part.table)),
+        tz=tz,
         frames={name: shown_in(frame, tz) for name, frame in frames.items()},
     )
 
@@ -57,9 +58,9 @@ def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([short, held.assign(outcome="not eligible", why=held["reason"])])
 
 
-def _evidence(left: pd.DataFrame, rows: int, tz: str) -> Section:
+def _evidence(left: pd.DataFrame, rows: int) -> Section:
     """Show the rows that did not go."""
-    table = in_zone(left[[name for name in _EVIDENCE if name in left]].head(rows), tz)
+    table = left[shown_columns(left)].head(rows)
     more = len(left) - len(table)
     text = f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
     return Section("Rows that did not go", text, table)

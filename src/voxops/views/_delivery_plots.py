@@ -11,9 +11,9 @@ from voxops._support import safe
 from voxops._support.safe import short_address
 from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, latency_quantiles
 from voxops.frames.columns import need_frame
+from voxops.frames.palette import OUTCOME, STATUS
 from voxops.frames.times import day_starts, shown_zone
 from voxops.views import _axes
-from voxops.views._palette import OUTCOME, STATUS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,11 +15,11 @@ from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state
 from voxops.deliveries import event_arrived
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
-from voxops.frames.times import in_zone, length, shown_zone
+from voxops.frames.palette import OUTCOME, VERDICT
+from voxops.frames.table import shown_columns, without_addresses
+from voxops.frames.times import length, shown_zone
 from voxops.model import OUTCOMES
 from voxops.views import _report_sections, plots
-from voxops.views._addresses import without_addresses
-from voxops.views._palette import OUTCOME, VERDICT
 from voxops.views._protocols import RunLike
 from voxops.views._report import Report, most_rows, roles
 from voxops.views._report_sections import ACTIONS, ALL_ROWS, Fact, Figure, Section
@@ -47,7 +47,7 @@ _NEEDED = (
     *("error", "response_body", "created_at", "delivered_at"),
 )
 _TEXTS = ("error", "response_body")  # may contain the webhook's address
-_LOST = ("created_at", "event_type", "endpoint", "why", "status_code", "error")
+_COLUMNS = 8  # of lost deliveries
 
 
 def delivery_report(
@@ -97,7 +97,7 @@ def delivery_report(
         *([] if again is None else [_redelivered(again)]),
         _outages(log, breaks, tz),
         _copies(copies),
-        _evidence(lost, rows, tz),
+        _evidence(lost, rows),
     ]
     return Report(
         title=safe.plain("Webhook deliveries" if title is None else title, 120),
@@ -105,6 +105,7 @@ def delivery_report(
         about=tuple(line for line in _report_sections.about(log, None, None) if not line.startswith("webhook ")),
         facts=_facts(log, breaks, copies, lost, rest),
         sections=tuple(part for part in parts if part.text or len(part.table)),
+        tz=tz,
         frames={name: without_addresses(frame, ["url"]) for name, frame in frames.items()},
     )
 
@@ -154,28 +155,25 @@ def _headline(
 
 def _facts(
     log: pd.DataFrame, breaks: pd.DataFrame, copies: pd.DataFrame, lost: pd.DataFrame, rest: Mapping[str, int]
-) -> tuple[tuple[Fact, ...], ...]:
+) -> tuple[Fact, ...]:
     """Return the numbers at the top."""
     state = delivery_state(log)
     arrived = state == "succeeded"
     retried = arrived & (log["retry_count"].fillna(0) > 0)
     rejected = int((lost["reason_code"] == "rejected").sum())
     good, bad, open_ = OUTCOME["succeeded"].colour, OUTCOME["failed"].colour, OUTCOME["pending"].colour
-    return (
-        (
-            Fact(int((arrived & ~retried).sum()), "arrived at once", good),
-            Fact(int(retried.sum()), "arrived after retries or redelivery", good),
-            Fact(int((state == "failed").sum()), "failed", bad),
-            Fact(int((state == "in flight").sum()), "in flight", open_),
-        ),
-        (
-            Fact(len(lost) - rejected, "can be redelivered", VERDICT["retry"].colour),
-            Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
-            *(Fact(count, f"failed, {why}", open_) for why, count in rest.items()),
-            Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
-            Fact(len(copies), f"event{'' if len(copies) == 1 else 's'} sent twice for certain", VERDICT["wait"].colour),
-        ),
+    found = (
+        Fact(int((state == "failed").sum()), "failed", bad),
+        Fact(len(lost) - rejected, "can be redelivered", VERDICT["retry"].colour),
+        Fact(rejected, "rejected by the receiver", VERDICT["fix content"].colour),
+        Fact(len(breaks), "outage" if len(breaks) == 1 else "outages", bad),
+        Fact(int((arrived & ~retried).sum()), "arrived at once", good),
+        Fact(int(retried.sum()), "arrived after retries or redelivery", good),
+        *(Fact(count, f"failed, {why}", open_) for why, count in rest.items()),
+        Fact(int((state == "in flight").sum()), "in flight", open_),
+        Fact(len(copies), f"event{'' if len(copies) == 1 else 's'} sent twice for certain", VERDICT["wait"].colour),
     )
+    return tuple(fact for fact in found if fact.count)
 
 
 def _actions(down: pd.DataFrame, lost: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
@@ -258,7 +256,7 @@ def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:
     return Section(
         "Outages",
         "Periods in which first attempts failed; deliveries that are not lost arrived after retries or redelivery.",
-        in_zone(table[names], tz),
+        table[names],
         (figure,),
     )
 
@@ -295,14 +293,12 @@ def _copies(copies: pd.DataFrame) -> Section:
     return Section("Sent twice", "The API delivers at least once; a receiver has to expect copies.", table)
 
 
-def _evidence(lost: pd.DataFrame, rows: int, tz: str) -> Section:
+def _evidence(lost: pd.DataFrame, rows: int) -> Section:
     """Show the deliveries that never arrived, the newest first."""
-    shown = lost.assign(endpoint=lost["url"].map(short_address)).sort_values(
-        "created_at", ascending=False, kind="stable"
-    )
+    shown = lost.sort_values("created_at", ascending=False, kind="stable")
     more = len(shown) - rows
     text = f"{safe.many(rows, 'row')}; {more:,} more: {ALL_ROWS}." if more > 0 else ""
-    return Section("Lost deliveries", text, in_zone(shown[list(_LOST)].head(rows), tz))
+    return Section("Lost deliveries", text, shown[shown_columns(shown, most=_COLUMNS)].head(rows))
 
 
 def _places(urls: pd.Series[Any]) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block, draw_blocks, static_html
+from voxops._support import document, safe
+from voxops._support.document import Block
+from voxops._support.drawing import draw, to_html
 
 if TYPE_CHECKING:
     from voxops.views._widget import LiveWidget
@@ -109,12 +110,12 @@ class Shown:
     def parts(self) -> Iterator[tuple[str, Sequence[Block]]]:
         """Yield the content as named parts, for the static copy."""
         said = f"As of {self.at}. {self.present}".strip() if self.at else self.present
-        head = [blocks.heading(self.title, said) if self.title else blocks.line(said), *self.facts]
-        head += [blocks.line(self.busy)] if self.busy else []
-        yield "", [*head, blocks.note(self.problem, bad=True)] if self.problem else head
+        head = [document.heading(self.title, said) if self.title else document.line(said), *self.facts]
+        head += [document.line(self.busy)] if self.busy else []
+        yield "", [*head, document.note(self.problem, bad=True)] if self.problem else head
         for tab in self.tabs:
             if len(self.tabs) > 1 and tab.blocks and tab.blocks[0]["kind"] != "heading":
-                yield "", [blocks.heading(tab.label)]
+                yield "", [document.heading(tab.label)]
             yield tab.name, tab.blocks
 
 
@@ -240,14 +241,14 @@ class Display:
 
     def html(self) -> str:
         """Return the static copy."""
-        return static_html(self._draw(self._look()), name=self._name)
+        return to_html(self._draw(self._look()), name=self._name)
 
     def _draw(self, shown: Shown) -> Markup:
         """Return the static copy. An unchanged part is not drawn again: a run redraws the rest twice a second."""
         parts = []
         for name, said in shown.parts():
             before = self._drawn.get(name)
-            drawn = before[1] if before is not None and before[0] is said else draw_blocks(said)
+            drawn = before[1] if before is not None and before[0] is said else draw(said)
             if name:
                 self._drawn[name] = said, drawn
             parts.append(drawn)
@@ -261,7 +262,7 @@ class Display:
 
     def _copy(self, shown: Shown) -> dict[str, Any]:
         """Return the static copy as HTML and text."""
-        markup = static_html(self._draw(shown), name=self._name, classes=f"voxops-copy voxops-copy-{self.id}")
+        markup = to_html(self._draw(shown), name=self._name, classes=f"voxops-copy voxops-copy-{self.id}")
         return {"text/html": str(markup), "text/plain": self._say()}
 
     def _catch_up(self) -> None:

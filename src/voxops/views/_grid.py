@@ -7,20 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
+from voxops.frames.palette import looks_of_pages
+from voxops.frames.registry import LOOKS, column_named
+from voxops.frames.table import full_text
 from voxops.views._display import Display, Shown, Tab
-from voxops.views._frame_kinds import LOOKS, Shape
-from voxops.views._palette import looks_of_pages
-from voxops.views._rows import Column, RowTable, read_out
+from voxops.views._rows import Column, RowTable
 
 __all__ = ["Grid"]
-
-_FACET = 40  # a column of more values is not offered as a filter
-_WIDE = 1.8  # share of a column without a fixed width; 110 pixels are a share of 1
-_TEXTS = frozenset(
-    {"content", "remedy", "error_message", "message", "example", "reason", "errors", "warnings", "error"}
-)
 
 
 class Grid:
@@ -30,10 +25,10 @@ class Grid:
     ----------
     frame : pandas.DataFrame
         The rows in the order shown.
-    shapes : mapping of str to Shape
-        The columns shown first; all others can be turned on.
+    columns : sequence of Column
+        The columns shown.
     words : mapping of str to Series
-        The text of columns whose values are neither texts nor instants.
+        Column -> the shown texts, if they are not the values.
     title, aside, tz : str
         The title, the note beside it, and the time zone.
 
@@ -43,7 +38,7 @@ class Grid:
     def __init__(
         self,
         frame: pd.DataFrame,
-        shapes: Mapping[str, Shape],
+        columns: Sequence[Column],
         words: Mapping[str, pd.Series[Any]],
         *,
         title: str,
@@ -55,7 +50,6 @@ class Grid:
         read = frame.attrs.get("fetched_at")
         shown.attrs = {"tz": tz, "fetched_at": read}
         plain = {name: said.reset_index(drop=True) for name, said in words.items()}
-        columns = [_column(name, shape, shown[name], plain.get(name)) for name, shape in shapes.items()]
         self.rows = RowTable(shown, columns, plain)
         self._read = None if read is None else pd.Timestamp(read).to_pydatetime()
         self.live = Display(self._look, lambda: f"{title} {aside}", self._hear, name="view")
@@ -76,7 +70,7 @@ class Grid:
         """Answer a page; ignore a message about another table."""
         here = message.get("version") == self.rows.version
         match message["do"]:
-            case "texts" | "search":
+            case "texts" | "search" | "csv":
                 if (answer := self.rows.answer(message)) is not None:
                     self.live.send(answer)
             case "details" if here and isinstance(row := message.get("row"), int) and 0 <= row < len(self.rows.frame):
@@ -92,22 +86,9 @@ class Grid:
             for column in self.rows.columns
             if column.kind in {"time", "number"} and column.name in self.rows.words
         }
-        known = [(name.replace("_", " "), said.get(name, read_out(value, self._tz))) for name, value in found.items()]
-        link = blocks.link(found.get("platform_post_url"), "Open the post")
-        parts = [blocks.heading(f"Row {row + 1}"), blocks.pairs(pair for pair in known if pair[1]), link]
+        known = [
+            (column_named(name).title, said.get(name, full_text(value, self._tz))) for name, value in found.items()
+        ]
+        link = document.link(found.get("platform_post_url"), "Open the post")
+        parts = [document.heading(f"Row {row + 1}"), document.pairs(pair for pair in known if pair[1]), link]
         return [part for part in parts if part is not None]
-
-
-def _column(name: str, shape: Shape, values: pd.Series[Any], words: pd.Series[Any] | None) -> Column:
-    """Return how the grid shows a column."""
-    share = shape.width / 110 if shape.width else _WIDE
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return Column(name, shape.title, kind="time", days=shape.days, share=share)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return Column(name, shape.title, kind="number", share=share)
-    if shape.shortened:
-        return Column(name, shape.title, kind="id", share=share)
-    if words is None and name in _TEXTS:
-        return Column(name, shape.title, kind="text", share=share)
-    said = values if words is None else words
-    return Column(name, shape.title, facet=bool(2 <= said.nunique() <= _FACET), share=share)

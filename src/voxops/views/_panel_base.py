@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops.acts.plan import Plan
+from voxops.frames.palette import Look, looks_of_pages
 from voxops.views._display import Button, Display, Shown, Tab
-from voxops.views._palette import Look, looks_of_pages
 from voxops.views._plan_runner import PlanRunner
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._row_filter import quoted
@@ -196,7 +196,7 @@ class Panel(ABC):
             case "plan":
                 known, chose = self._choice_now(), self._choice_of(message)
                 self._tasks.run_blocking(lambda: self._plan_rows(message, known, chose))
-            case "texts" | "search":
+            case "texts" | "search" | "csv":
                 self._tasks.at_once(lambda: self._send_found(message))
             case "details":
                 self._tasks.at_once(lambda: self._send_details(message))
@@ -314,7 +314,7 @@ class Panel(ABC):
                 Tab(
                     "code",
                     "Code",
-                    [blocks.heading("Code", "gives the same plan with the same keys"), blocks.code(self.code())],
+                    [document.heading("Code", "gives the same plan with the same keys"), document.code(self.code())],
                 )
             )
         return Shown(
@@ -344,7 +344,7 @@ class Panel(ABC):
 
     def _copied(self) -> Sequence[Block]:
         """Return the rows of the static copy."""
-        return [blocks.line("reading …")] if self._rows is None else self._rows.copy()
+        return [document.line("reading …")] if self._rows is None else self._rows.copy()
 
     def _ipython_display_(self) -> None:
         self._live.show()

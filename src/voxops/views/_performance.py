@@ -8,9 +8,9 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
+from voxops.frames.palette import OTHER, PLATFORM
 from voxops.frames.records import latest_rows
 from voxops.views import _axes
-from voxops.views._palette import OTHER, PLATFORM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,15 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import blocks, eventloop, safe
+from voxops._support import document, eventloop, safe
 from voxops._support.canonical import fingerprint
-from voxops.acts.plan import Plan, summary
+from voxops._support.document import Block
+from voxops._support.drawing import to_text
+from voxops.acts.plan import Plan, plan_document
+from voxops.frames.palette import OUTCOME, STATUS
 from voxops.model import WENT_THROUGH, Snapshot
 from voxops.views._display import Tab
-from voxops.views._palette import OUTCOME, STATUS
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._row_filter import quoted
-from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_document
 from voxops.views._tasks import TaskQueue
 from voxops.views.monitor import run_buttons
 
@@ -274,14 +276,17 @@ class PlanRunner:
         """Return the tabs of the plan and the run."""
         parts = []
         if self.plan is not None and self.run is None:
-            parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", self.plan._blocks()))
+            parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", plan_document(self.plan)))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_blocks(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
+            shown = snapshot_document(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
             if self.verified is not None:  # above the platforms and changes: it is the result
-                compared = [blocks.heading("Before and after", "as the server shows it now"), _verified(self.verified)]
+                compared = [
+                    document.heading("Before and after", "as the server shows it now"),
+                    _verified(self.verified),
+                ]
                 shown[3:3] = compared
             if self.reason:
-                shown.insert(1, blocks.line(f"reason: {self.reason}"))
+                shown.insert(1, document.line(f"reason: {self.reason}"))
             actions = dict.fromkeys(("pause", "resume", "cancel"), object())
             if self.snapshot.phase in ENDED:
                 actions["retry"] = object()
@@ -293,11 +298,11 @@ class PlanRunner:
         now = copy.copy(self)
         parts = [now.problem] if now.problem else []
         if now.plan is not None and now.run is None:
-            parts.append(summary(now.plan))
+            parts.append(to_text(plan_document(now.plan)))
         if now.snapshot is not None:
             parts.append(render_text(now.snapshot, tz=self._ws.settings.tz))
         if now.verified is not None:
-            parts.append(now.verified.to_string())
+            parts.append(to_text([_verified(now.verified)]))
         return parts
 
     def code(self, planner: str, name: str) -> list[str]:
@@ -312,13 +317,13 @@ class PlanRunner:
         return lines
 
 
-def _verified(table: pd.DataFrame) -> blocks.Block:
+def _verified(table: pd.DataFrame) -> Block:
     """Return what a run has changed, per cause; an outcome without rows has no column."""
     shown = {name: said for name, said in _CHANGED.items() if name == "recovered" or table[name].sum()}
     rows = []
     for cause, row in table.iterrows():
-        bar = [blocks.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in shown.items()]
+        bar = [document.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in shown.items()]
         counts = [safe.number(row[name]) if row[name] else "·" for name in shown]
-        rows.append([blocks.cell(cause, bar=bar), safe.number(row["tried"]), *counts])
-    heads = ("cause", "tried", *(f"{look.glyph} {words}" for words, look in shown.values()))
-    return blocks.table(heads, rows, range(1, len(heads)))
+        rows.append([document.cell(cause, bar=bar), safe.number(row["tried"]), *counts])
+    heads = document.counted("cause", "tried", *(f"{look.glyph} {words}" for words, look in shown.values()))
+    return document.table(heads, rows)

@@ -9,14 +9,17 @@ from typing import TypeVar, overload
 
 import pandas as pd
 
-from voxops._support import files
+from voxops._support import document, files, safe
 from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
+from voxops._support.document import Block
+from voxops._support.drawing import to_markdown, to_text
 from voxops.errors import ConfigError, PlanError
-from voxops.views import _report_html, _report_text, _tables, _tickets, excel
-from voxops.views._report_sections import ReportContent
+from voxops.views import _report_html, _tables, _tickets, excel
+from voxops.views._report_sections import ACTIONS, Figure, ReportContent
 
 __all__ = ["Report", "most_rows", "roles", "shown_in"]
 
+_FACTS = 5  # numbers of the first screen
 _Content = TypeVar("_Content", str, pd.DataFrame)
 _MEMBERS = {"frames", "tickets", *(f"to_{form}" for form in ("csv", "excel", "html", "markdown", "parquet", "text"))}
 
@@ -50,7 +53,7 @@ class Report(ReportContent):
         ConfigError
             If `path` is no path, ends like another form, or can't be written; the other forms raise it, too.
         """
-        page = _report_html.page(self)
+        page = _report_html.page(self._document(), self.title)
         return page if path is None else _written(_write, page, _place(path, ".html", ".htm"))
 
     @overload
@@ -59,7 +62,7 @@ class Report(ReportContent):
     def to_markdown(self, path: str | Path) -> Path: ...
     def to_markdown(self, path: str | Path | None = None) -> str | Path:
         """Write Markdown for a ticket, without figures. Without a path, return its text."""
-        text = _report_text.markdown(self)
+        text = to_markdown(self._document())
         return text if path is None else _written(_write, text, _place(path, ".md"))
 
     @overload
@@ -68,7 +71,7 @@ class Report(ReportContent):
     def to_text(self, path: str | Path) -> Path: ...
     def to_text(self, path: str | Path | None = None) -> str | Path:
         """Write the summary as plain text: title, headline and who must do what. Without a path, return it."""
-        text = _report_text.plain(self)
+        text = repr(self)
         return text if path is None else _written(_write, f"{text}\n", _place(path, ".txt"))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
@@ -113,10 +116,39 @@ class Report(ReportContent):
         ]
 
     def _repr_html_(self) -> str:
-        return _report_html.fragment(self)
+        return _report_html.fragment(self._document())
 
     def __repr__(self) -> str:
-        return _report_text.plain(self)
+        tasks = (section for section in self.sections if section.title == ACTIONS)
+        blocks = [block for section in tasks for block in section.blocks(self.tz)]
+        return to_text([document.heading(self.title, level=1), document.lead(self.headline), *blocks])
+
+    def _document(self) -> list[Block]:
+        """Return the first screen (one sentence, the numbers, who must do what, one figure), and the rest, folded."""
+        first: list[Block] = [
+            document.heading(self.title, level=1),
+            document.line(" · ".join(self.about)),
+            document.lead(self.headline),
+            document.facts((fact.count, fact.label, fact.colour, "") for fact in self.facts[:_FACTS]),
+        ]
+        rest: list[Block] = []
+        shown = False  # the figure of the first screen
+        for number, section in enumerate(self.sections):
+            figures = [
+                _figure(figure, f"vx{number}{letter}")
+                for letter, figure in zip("abcdefgh", section.figures, strict=False)
+            ]
+            blocks = section.blocks(self.tz)
+            if section.title == ACTIONS:
+                first += [document.heading(section.title, level=2), *blocks]
+                continue
+            if figures and not shown:
+                first.append(figures.pop(0))
+                shown = True
+            if figures or blocks:
+                count = safe.many(len(section.table), "row") if len(section.table) else ""
+                rest.append(document.fold(section.title, [*blocks[:-1], *figures, *blocks[-1:]], count))
+        return [*first, *rest]
 
     def __dir__(self) -> list[str]:
         return sorted(_MEMBERS - ({"tickets"} if self._failures is None else set()))
@@ -125,6 +157,10 @@ class Report(ReportContent):
     def _failures(self) -> pd.DataFrame | None:
         """The failures that tickets are about; None in a report that is not about a triage."""
         return self.frames.get("left", self.frames["failures"]) if "failures" in self.frames else None
+
+
+def _figure(figure: Figure, name: str) -> Block:
+    return document.figure(figure.caption, lambda: _report_html.svg(figure, name))
 
 
 def most_rows(rows: object) -> int:

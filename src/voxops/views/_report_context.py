@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops._support import safe
-from voxops.frames.times import in_zone
+from voxops.frames.table import shown_columns
 from voxops.views._report_sections import ALL_ROWS, Section
 
 __all__ = ["AT_RISK", "WEEKS", "about_to_fail", "against_last_week"]
@@ -21,9 +21,10 @@ AT_RISK = (
     "post_id",
 )  # account_id is counted, not shown
 _ROWS = 25
+_COLUMNS = 9
 
 
-def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
+def against_last_week(weeks: pd.DataFrame | None) -> Section:
     """Return the causes that are new, worse, back or gone."""
     title = "This week against last"
     if weeks is None:
@@ -34,7 +35,7 @@ def against_last_week(weeks: pd.DataFrame | None, tz: str) -> Section:
     table = weeks[list(WEEKS)].head(_ROWS).rename(columns={"rows": "this week", "last_week": "last week"})
     if len(weeks) > _ROWS:
         text += f" {len(weeks) - _ROWS} more: {ALL_ROWS}."
-    return Section(title, text, in_zone(table, tz))
+    return Section(title, text, table)
 
 
 def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
@@ -49,4 +50,4 @@ def about_to_fail(risk: pd.DataFrame | None, tz: str) -> Section:
     text = f"{safe.many(len(risk), 'target')} on {safe.many(accounts, 'account')}{when}."
     if len(risk) > _ROWS:
         text += f" {len(risk) - _ROWS} more: {ALL_ROWS}."
-    return Section(title, text, in_zone(risk[list(AT_RISK)].head(_ROWS), tz))
+    return Section(title, text, risk[shown_columns(risk, most=_COLUMNS)].head(_ROWS))

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from voxops._support import safe
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops.analysis.causes import causes, names_of
 from voxops.analysis.statistics import ranked
 from voxops.analysis.triage import message_template
 from voxops.api.reasons import kinds
+from voxops.frames.palette import VERDICT
 from voxops.frames.records import TARGET_KEY
 from voxops.frames.schemas import STRING_DTYPE
-from voxops.frames.times import in_zone, shown_zone
+from voxops.frames.table import frame_table, short_time, shown_columns
+from voxops.frames.times import shown_zone
 from voxops.model import OUTCOMES, Verdict
 from voxops.views import plots
 from voxops.views._axes import common_causes
-from voxops.views._palette import VERDICT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,17 +66,8 @@ OWNERS: Mapping[str, str] = {
 # Verdicts that only a person can fix: the report names the owners of the posts.
 PERSONAL = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA, Verdict.RECONNECT})
 _ACCOUNTS = frozenset({Verdict.RECONNECT, Verdict.UPGRADE})
-_EVIDENCE = (
-    "post_id",
-    "platform",
-    "account_name",
-    "owner",
-    "outcome",
-    "error",
-    "verdict",
-    "updated_at",
-)
 _CAUSES = 25  # most causes in the table
+_COLUMNS = 8  # of rows on paper, besides outcome and post
 _REMEDIES = 3  # most remedies of one verdict that are written out
 _KEYS = list(TARGET_KEY)
 
@@ -106,6 +99,11 @@ class Section:
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     figures: tuple[Figure, ...] = ()
 
+    def blocks(self, tz: str) -> list[Block]:
+        """Return its sentence and its table."""
+        table = frame_table(self.table, list(self.table.columns), tz=tz, wraps=True)
+        return [*([document.paragraph(self.text)] if self.text else []), *([table] if len(self.table) else [])]
+
 
 @dataclass(frozen=True, eq=False)
 class ReportContent:
@@ -117,17 +115,20 @@ class ReportContent:
         The subject, and a summary of a sentence or two.
     about : tuple of str
         Where the data come from and when they were read.
-    facts : tuple of tuple of Fact
-        The numbers at the top: failures, and outcomes of the retry.
+    facts : tuple of Fact
+        The numbers at the top.
     sections : tuple of Section
         The rest, in the order of reading.
+    tz : str
+        The time zone of the times shown.
     """
 
     title: str
     headline: str
     about: tuple[str, ...]
-    facts: tuple[tuple[Fact, ...], ...]
+    facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
+    tz: str
 
 
 def act_of(rows: pd.DataFrame) -> str:
@@ -203,9 +204,10 @@ def why(failures: pd.DataFrame, owners: Mapping[str, str], results: pd.DataFrame
         "Targets that failed or hang, by cause and platform", height, lambda ax: plots.causes_by_platform(failures, ax)
     )
     tz = shown_zone(failures)
-    seen = in_zone(table[["first_seen", "last_seen"]], tz)
-    table[safe.zoned("seen", tz)] = [_span(*times) for times in seen.itertuples(index=False)]
-    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", safe.zoned("seen", tz)]
+    table["seen"] = [
+        _span(first, last, tz) for first, last in zip(table["first_seen"], table["last_seen"], strict=True)
+    ]
+    wanted = ["cause", "count", "posts", "platforms", "verdict", "remedy", "who", "seen"]
     more = len(table) - _CAUSES
     text = f"{_as_before(results)} " if len(table) else ""
     text += f"The {more} rarest causes are left out here: {ALL_ROWS}." if more > 0 else ""
@@ -284,10 +286,8 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
     if results is not None and set(_KEYS) <= {*shown} & {*results}:
         outcomes = results[[*_KEYS, "outcome"]].drop_duplicates(_KEYS)
         shown = shown.merge(outcomes, on=_KEYS, how="left")
-    said = [shown[name].fillna("") for name in ("error_code", "error_message") if name in shown]
-    if said:
-        shown["error"] = sum((": " + text for text in said[1:]), start=said[0]).str.strip(": ")
-    table = in_zone(shown[[name for name in _EVIDENCE if name in shown]].head(rows), shown_zone(failures))
+    names = shown_columns(shown, most=_COLUMNS)
+    table = shown[[*(["outcome"] if "outcome" in shown else []), *names, "post_id"]].head(rows)
     more = len(failures) - len(table)
     text = f"{_as_before(results)} " if len(table) else ""
     text += f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""
@@ -300,6 +300,7 @@ def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> l
     about = [f"data from {said['source']}"] if said.get("source") else []
     if fetched := said.get("fetched_at"):
         about.append(f"read {safe.instant(pd.Timestamp(fetched).to_pydatetime(), tz=tz)}")
+    about.append(f"times in {tz}")
     filters = {name: value for name, value in (said.get("filters") or {}).items() if value not in (None, [], "")}
     about += [
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
@@ -313,12 +314,12 @@ def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> l
     return [*about, f"report made {safe.instant(now, tz=tz)}"] if now else about
 
 
-def _span(first: Any, last: Any) -> str:
-    """Return a span such as ``2026-11-03 08:01 to 17:41``."""
+def _span(first: Any, last: Any, tz: str) -> str:
+    """Return the first and the last time."""
     if pd.isna(first) or pd.isna(last):
         return ""
-    begin, end = first.strftime("%Y-%m-%d %H:%M"), last.strftime("%Y-%m-%d %H:%M")
-    return begin if begin == end else f"{begin} to {end.removeprefix(begin[:11])}"
+    begin, end = short_time(first, tz), short_time(last, tz)
+    return begin if begin == end else f"{begin} to {end}"
 
 
 def _few(names: list[str], noun: str) -> str:

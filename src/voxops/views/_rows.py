@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
+from voxops.frames.registry import column_of, kind_of
+from voxops.frames.table import frame_table, in_other_years, without_addresses
 from voxops.frames.times import shown_zone
-from voxops.views._cell_text import in_other_years, short_time
+from voxops.views._tables import spreadsheet
 
-__all__ = ["COPIED", "Column", "RowTable", "pack", "read_out"]
+__all__ = ["COPIED", "Column", "RowTable", "grid_columns", "pack"]
 
 COPIED = 200  # most rows of the static copy
 MISSING = "–"
@@ -29,18 +31,9 @@ _NO_TIME = 0xFFFFFFFF
 _versions = itertools.count(1)
 
 
-def read_out(value: Any, tz: str, *, headed: bool = False) -> str:
-    """Return one value as text: a time in a zone (which the column's head may name), empty if missing."""
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return ""
-    if isinstance(value, pd.Timestamp) and value.tzinfo is not None:
-        return safe.instant(value.to_pydatetime(), tz=tz, headed=headed)
-    return safe.plain(value, 1000)
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How one column of a frame is shown.
+    """How the page shows one column of a frame.
 
     Attributes
     ----------
@@ -63,6 +56,32 @@ class Column:
     hidden: bool = False
     days: bool = False
     share: float = 1.0
+
+
+_WIDTH, _SHARE = 110, 1.8  # pixels of a share of 1; the share of a column without a width
+_GRID = {"time": "time", "day": "time", "number": "number", "share": "number", "id": "id"}
+
+
+def grid_columns(
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    words: Mapping[str, pd.Series[Any]],
+    *,
+    hidden: Sequence[str] = (),
+    titles: Mapping[str, str] | None = None,
+) -> list[Column]:
+    """Return how the page shows columns, from their entries in the registry; those that the frame lacks are left out."""
+    kind, made = kind_of(frame), []
+    for name in dict.fromkeys([*names, *hidden]):
+        if name not in frame.columns and name not in words:
+            continue
+        column = column_of(name, frame.get(name), kind)
+        drawn = _GRID.get(column.kind, "text" if column.kind == "text" and not column.facet else "code")
+        drawn = "code" if drawn == "id" and name in words else drawn
+        share = column.width / _WIDTH if column.width else _SHARE
+        title = (titles or {}).get(name, column.title)
+        made.append(Column(name, title, drawn, column.facet, name in hidden, column.kind == "day", share))
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,12 +168,21 @@ class RowTable:
         return pack(found)
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the ``texts`` or the ``search`` result that a page requests; None for another message or table."""
+        """Return the ``texts``, the ``search`` result or the ``csv`` that a page requests; None for another message or table."""
         match message:
             case {"do": "texts", "rows": list(rows), "version": self.version}:
                 said: dict[str, Any] = {"texts": self.texts(rows)}
             case {"do": "search", "text": str(text)}:
                 said = {"found": self.search(text[:200]), "text": text}
+            case {"do": "csv", "rows": bits, "version": self.version}:
+                wanted = self.rows(bits, self.version)
+                if wanted is None:
+                    return None
+                asked = spreadsheet(without_addresses(self.frame[wanted]))
+                tabs = bool(message.get("tabs"))
+                said = {
+                    "csv": asked.to_csv(index=False, sep="\t" if tabs else ",", lineterminator="\n" if tabs else "\r\n")
+                }
             case _:
                 return None
         return {**said, "version": self.version, "page": message.get("page")}
@@ -163,20 +191,10 @@ class RowTable:
         """Return the rows of the static copy, and how many there are."""
         shown = self.frame if chosen is None else self.frame[chosen]
         columns = [column for column in self.columns if not column.hidden]
-        first, tz = shown.head(COPIED), shown_zone(self.frame)
-        words = {column.name: self._part(column.name, range(len(first)), shown) for column in columns}
-        read = self.frame.attrs.get("fetched_at")
-        years = {column.name for column in columns if in_other_years(words[column.name], tz, read)}
-        lines = [
-            [
-                blocks.cell(_cell_text(words[column.name].iloc[row], tz, years=column.name in years), limit=60)
-                for column in columns
-            ]
-            for row in range(len(first))
-        ]
-        table = blocks.table([column.title for column in columns], lines)
-        more = len(shown) - len(first)
-        return [table, blocks.line(f"The first {len(first)} of {len(shown):,} rows.")] if more else [table]
+        names, titles = [column.name for column in columns], {column.name: column.title for column in columns}
+        table = frame_table(shown, names, most=COPIED, words=self.words, titles=titles)
+        more = len(shown) - COPIED
+        return [table, document.line(f"The first {COPIED} of {len(shown):,} rows.")] if more > 0 else [table]
 
     def _part(self, name: str, rows: Sequence[int], frame: pd.DataFrame | None = None) -> pd.Series[Any]:
         """Return the shown values of some rows of a column."""
@@ -230,10 +248,3 @@ def _seconds(times: pd.Series[Any], tz: str | tzinfo) -> np.ndarray[Any, Any]:
     local = times[known].dt.tz_convert(tz).dt.tz_localize(None).to_numpy("datetime64[s]").astype("int64")
     seconds[known] = np.clip(local, 0, _NO_TIME - 1)
     return seconds
-
-
-def _cell_text(value: Any, tz: str, *, years: bool) -> str:
-    """Return a cell of the static copy as text."""
-    if isinstance(value, pd.Timestamp):
-        return short_time(value, tz, years=years)
-    return MISSING if pd.isna(value) else str(value) or MISSING

@@ -1,4 +1,4 @@
-"""One Snapshot as plain text and as blocks: both deterministic, with the same content."""
+"""One Snapshot as a document, the same in a notebook, a terminal and the live widget."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block, static_html
+from voxops._support import document, safe
+from voxops._support.document import Block
+from voxops._support.drawing import to_html, to_text
 from voxops.acts.plan import KINDS
 from voxops.acts.table import ACTS
+from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
-from voxops.views._palette import OTHER, OUTCOME
 
-__all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_blocks"]
+__all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_document"]
 
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _PLACES = 12  # platforms shown; the rest is added up
 _NOWHERE = "–"  # for rows without a platform
-_WIDTH = 40  # characters of a bar drawn in text
 # Acts whose rows go to several platforms each; a table by platform would be about as long as the rows.
 MIXED = frozenset(name for name, act in ACTS.items() if act.about == "create")
 _HEADS = {"redeliver": "event"}  # acts whose rows are not counted by platform
@@ -35,7 +35,19 @@ _ALL_HELD = "○ nothing was sent"  # instead of "done", if no row of the plan w
 
 
 def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
-    """Return the Snapshot as lines of plain text.
+    """Return the Snapshot as lines of plain text; parameters as for `snapshot_document`."""
+    return to_text(snapshot_document(snapshot, since, tz=tz))
+
+
+def render_html(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
+    """Return the Snapshot as HTML without style sheet, script or network access; parameters as for `snapshot_document`."""
+    return to_html(snapshot_document(snapshot, since, tz=tz), name="monitor")
+
+
+def snapshot_document(
+    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None, *, tz: str = "UTC"
+) -> list[Block]:
+    """Return the Snapshot as a document.
 
     Parameters
     ----------
@@ -43,64 +55,31 @@ def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = 
         The state to show.
     since : Snapshot, optional
         Measure the rate from this state instead of from the start of the run.
+    errors : mapping of str to int, optional
+        Error -> how many rows failed with it; shown for acts whose rows have several platforms.
     tz : str
         Time zone of the times shown.
     """
-    counts = [snapshot.count(outcome) for outcome in OUTCOMES]
-    drawn = "".join(OUTCOME[name].block * share for name, share in zip(OUTCOMES, _shares(counts, _WIDTH), strict=True))
-    lines = [
-        f"{_title(snapshot)} · {_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
-        f"[{drawn:<{_WIDTH}}] {_settled(snapshot)}",
-        "  ".join(_count(name, count) for name, count in zip(OUTCOMES, counts, strict=True) if count) or "no rows",
-        " · ".join(_speed(snapshot, since)),
-        *([] if snapshot.action in MIXED else _text_table(snapshot)),
-    ]
-    if snapshot.waits:
-        kinds, more = _waits(snapshot)
-        lines += ["waiting for"] + [f"  {count:>6,}  {safe.plain(why)}" for why, count in kinds]
-        lines += [f"          {more}"] * bool(more)
-    if snapshot.recent:
-        lines += ["last changes"] + [f"  {safe.plain(_change(each, tz))}" for each in snapshot.recent]
-    if snapshot.note:
-        lines.append(f"note: {safe.plain(snapshot.note, 400)}")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def render_html(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
-    """Return the Snapshot as HTML without style sheet, script or network access; parameters as for `render_text`."""
-    return static_html(snapshot_blocks(snapshot, since, tz=tz), name="monitor")
-
-
-def snapshot_blocks(
-    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None, *, tz: str = "UTC"
-) -> list[Block]:
-    """Return the Snapshot as blocks.
-
-    Parameters
-    ----------
-    snapshot, since, tz
-        As for `render_text`.
-    errors : mapping of str to int, optional
-        Error -> how many rows failed with it; shown for acts whose rows have several platforms.
-    """
     said = [
-        blocks.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
-        blocks.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
-        blocks.line(" · ".join(_speed(snapshot, since))),
+        document.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
+        document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
+        document.line(" · ".join(_speed(snapshot, since))),
     ]
     if snapshot.action in MIXED:
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):
-        said.append(_places_table(_head(snapshot), places))
+        said.append(_places_table(_HEADS.get(snapshot.action, "platform"), places))
     if snapshot.waits:
-        kinds, more = _waits(snapshot)
-        waits = [f"{count:,} · {safe.plain(why)}" for why, count in kinds] + [more] * bool(more)
-        said.append(blocks.listing("Waiting for", zip(waits, waits, strict=True)))
+        waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+        lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
+        if (more := len(waits) - KINDS) > 0:  # there may be one per row
+            lines.append(f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row")
+        said.append(document.listing("Waiting for", zip(lines, lines, strict=True)))
     if snapshot.recent:
-        lines = [(_change(each, tz, 16), _change(each, tz)) for each in snapshot.recent]
-        said.append(blocks.listing("Last changes", lines))
+        changes = [(_change(each, tz, 16), _change(each, tz)) for each in snapshot.recent]
+        said.append(document.listing("Last changes", changes))
     if snapshot.note:
-        said.append(blocks.note(snapshot.note, colour=OTHER.colour))
+        said.append(document.note(snapshot.note, colour=OTHER.colour))
     return said
 
 
@@ -113,7 +92,7 @@ def error_counts(results: pd.DataFrame) -> dict[str, int]:
 def _parts(counts: Iterable[int]) -> list[Block]:
     """Return the outcomes as parts of a bar."""
     return [
-        blocks.part(name, OUTCOME[name].colour, count, OUTCOME[name].glyph)
+        document.part(name, OUTCOME[name].colour, count, OUTCOME[name].glyph, OUTCOME[name].block)
         for name, count in zip(OUTCOMES, counts, strict=True)
     ]
 
@@ -122,14 +101,14 @@ def _places_table(head: str, places: Sequence[tuple[str, Sequence[int]]]) -> Blo
     """Return the table of platforms, with a bar below each name so that it fits 600 pixels."""
     rows = [
         [
-            blocks.cell(platform, bar=_parts(counts)),
+            document.cell(platform, bar=_parts(counts)),
             *(safe.number(count) if count else "·" for count in counts),
-            blocks.cell(safe.number(sum(counts)), strong=True),
+            document.cell(safe.number(sum(counts)), strong=True),
         ]
         for platform, counts in places
     ]
-    heads = [head, *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all"]
-    return blocks.table(heads, rows, range(1, len(heads)))
+    heads = document.counted(head, *(f"{OUTCOME[name].glyph} {name}" for name in OUTCOMES), "all")
+    return document.table(heads, rows)
 
 
 def _errors_table(errors: Mapping[str, int]) -> Block:
@@ -137,9 +116,9 @@ def _errors_table(errors: Mapping[str, int]) -> Block:
     ranked = sorted(errors.items(), key=lambda error: (-error[1], error[0]))
     failed = OUTCOME[Outcome.FAILED]
     rows = [
-        [blocks.cell(error, colour=failed.colour, limit=80), safe.number(count)] for error, count in ranked[:_PLACES]
+        [document.cell(error, colour=failed.colour, limit=80), safe.number(count)] for error, count in ranked[:_PLACES]
     ]
-    return blocks.table(("failed with", "rows"), rows, [1])
+    return document.table(document.counted("failed with", "rows"), rows)
 
 
 def _title(snapshot: Snapshot) -> str:
@@ -170,11 +149,6 @@ def _settled(snapshot: Snapshot) -> str:
     share = f" ({100 * snapshot.settled // snapshot.total} %)" if snapshot.total else ""
     held = f" · {snapshot.held:,} held back" if snapshot.held else ""
     return f"{snapshot.settled:,} of {snapshot.total:,} settled{share}{held}"
-
-
-def _count(outcome: str, count: int) -> str:
-    """Return a count such as ``✓ 50 succeeded``."""
-    return f"{OUTCOME[outcome].glyph} {count:,} {outcome}"
 
 
 def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
@@ -220,14 +194,6 @@ def _pace(pace: PaceInfo) -> Iterator[str]:
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
 
-def _waits(snapshot: Snapshot) -> tuple[list[tuple[str, int]], str]:
-    """Return the waits, commonest first, and how many more there are: there may be one per row."""
-    waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
-    more = len(waits) - KINDS
-    said = f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row" if more > 0 else ""
-    return waits[:KINDS], said
-
-
 def _change(change: Transition, tz: str, longest: int = 40) -> str:
     """Return one transition as a line: the outcomes, then the item, shortened to `longest` characters."""
     where = f" {safe.plain(change.platform, 20)}" if change.platform else ""
@@ -249,36 +215,3 @@ def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:
         shown.append((name, [sum(column) for column in zip(*(counts for _, counts in rest), strict=True)]))
     named = [(safe.plain(platform, 40) or _NOWHERE, counts) for platform, counts in shown]
     return [] if [name for name, _ in named] == [_NOWHERE] else named  # whole posts: the table would repeat the bar
-
-
-def _head(snapshot: Snapshot) -> str:
-    """Return the head of the first column."""
-    return _HEADS.get(snapshot.action, "platform")
-
-
-def _text_table(snapshot: Snapshot) -> list[str]:
-    """Return the table of platforms as lines."""
-    places = _places(snapshot)
-    if not places:
-        return []
-    first = _head(snapshot)
-    width = max(len(first), *(len(platform) for platform, _ in places))
-    head = f"  {first:<{width}} " + " ".join(f"{name:>9}" for name in (*OUTCOMES, "all"))
-    return [head] + [
-        f"  {platform:<{width}} " + " ".join(f"{count or '·':>9}" for count in (*counts, sum(counts)))
-        for platform, counts in places
-    ]
-
-
-def _shares(counts: Sequence[int], width: int) -> list[int]:
-    """Divide `width` characters by counts: largest remainders, and at least one for each count above 0."""
-    total = sum(counts)
-    if not total:
-        return [0] * len(counts)
-    shares = [max(1, count * width // total) if count else 0 for count in counts]
-    while (gap := width - sum(shares)) != 0:
-        step = 1 if gap > 0 else -1
-        candidates = [index for index, count in enumerate(counts) if count and (step > 0 or shares[index] > 1)]
-        best = max(candidates, key=lambda index: step * (counts[index] * width / total - shares[index]))
-        shares[best] += step
-    return shares

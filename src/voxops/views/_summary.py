@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import safe
+from voxops.frames.palette import OUTCOME, VERDICT
 from voxops.model import ASKS_NOBODY, IN_FLIGHT_STATUSES, OUTCOMES, Verdict
-from voxops.views._palette import OUTCOME, VERDICT
 from voxops.views._report_sections import Fact, act_of
 
 __all__ = ["facts", "headline", "in_words", "none_failed", "outcome_facts"]
@@ -90,31 +90,25 @@ def _tried(results: pd.DataFrame) -> str:
     return f"Tried {len(results):,}: {', '.join(said)}."
 
 
-def facts(
-    failures: pd.DataFrame, results: pd.DataFrame | None, *, failed_before: bool = True
-) -> tuple[tuple[Fact, ...], ...]:
-    """Return the numbers at the top; after a run, `failures` are those it has left.
+def facts(failures: pd.DataFrame, results: pd.DataFrame | None, *, failed_before: bool = True) -> tuple[Fact, ...]:
+    """Return the numbers at the top; after a run, `failures` are those it has left, and how many succeeded comes first.
 
     After a run of posts that had not failed, only the numbers of the run are shown.
     """
+    ends = () if results is None else outcome_facts(results)
+    if not failed_before and failures.empty:
+        return ends
     need, left = _split(failures), "" if results is None else " left"
     noun = _noun(len(failures), "target", "targets")
-    failed = (
+    person = _noun(need["person"], "needs someone to act", "need someone to act")
+    wait = _noun(need["wait"], "resolves by waiting", "resolve by waiting")
+    return (
+        *ends[:1],
         Fact(len(failures), f"{noun} with a problem{left}", OUTCOME["failed"].colour),
         Fact(need["retry"], "can be retried", VERDICT[Verdict.RETRY].colour),
-        Fact(
-            need["person"],
-            _noun(need["person"], "needs someone to act", "need someone to act"),
-            VERDICT[Verdict.FIX_CONTENT].colour,
-        ),
-        Fact(
-            need["wait"], _noun(need["wait"], "resolves by waiting", "resolve by waiting"), VERDICT[Verdict.WAIT].colour
-        ),
+        Fact(need["person"], person, VERDICT[Verdict.FIX_CONTENT].colour),
+        Fact(need["wait"], wait, VERDICT[Verdict.WAIT].colour),
     )
-    if results is None:
-        return (failed,)
-    ends = outcome_facts(results)
-    return (failed, ends) if failed_before or len(failures) else (ends,)
 
 
 def outcome_facts(results: pd.DataFrame) -> tuple[Fact, ...]:

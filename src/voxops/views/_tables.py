@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from voxops.frames.columns import restored
 from voxops.frames.nested import Targets
 from voxops.frames.times import shown_zone
 
-__all__ = ["NESTED", "as_json", "markdown_table", "spreadsheet", "write_csv", "write_parquet"]
+__all__ = ["NESTED", "as_json", "spreadsheet", "write_csv", "write_parquet"]
 
 # Types of cells that have several values.
 NESTED = (list, tuple, dict, set, Targets)
@@ -89,21 +88,6 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     except ImportError as error:
         raise ConfigError("Parquet needs pyarrow: pip install 'voxops[archive]'") from error
     return path
-
-
-def markdown_table(
-    heads: Sequence[str], rows: Iterable[Sequence[object]], codes: frozenset[int], limits: Sequence[int]
-) -> str:
-    """Return a Markdown table.
-
-    Cells are escaped and cut at the `limits` of their column. Those of the columns `codes` are code spans, to be copied and found.
-    """
-    lines = [heads, ["---"] * len(heads)]
-    lines += [
-        [(safe.code(value) if at in codes else safe.markdown(value, limits[at])) or " " for at, value in enumerate(row)]
-        for row in rows
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(value: Any) -> Any:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxops._support import blocks, safe
+from voxops._support import document, safe
 from voxops._support.arguments import did_you_mean
-from voxops._support.blocks import static_html
+from voxops._support.drawing import to_html
 from voxops.errors import PlanError
 from voxops.frames.nested import is_missing
+from voxops.frames.table import full_text
 from voxops.model import Verdict
 from voxops.views._report_sections import PERSONAL, ReportContent
-from voxops.views._report_text import shown
 from voxops.views._summary import in_words
 
 __all__ = ["NOBODY", "SUPPORT", "tickets"]
@@ -30,8 +30,8 @@ class Tickets(dict[str, str]):
 
     def _repr_html_(self) -> str:
         first, _, said = self._about().partition("; ")
-        texts = [blocks.preformatted(name, text) for name, text in self.items()]
-        return static_html([blocks.heading(first, said), *texts], name="tickets")
+        texts = [document.preformatted(name, text) for name, text in self.items()]
+        return to_html([document.heading(first, said), *texts], name="tickets")
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
@@ -116,7 +116,7 @@ def _line(row: dict[Any, Any]) -> str:
 def _names(value: Any) -> list[str]:
     """Return the names that a row belongs to, each once; ``nobody`` if there is none."""
     several = list(value) if isinstance(value, list | tuple | set) else [value]
-    names = [safe.plain(shown(each), 80) for each in several if not is_missing(each)]
+    names = [safe.plain(full_text(each, "UTC"), 80) for each in several if not is_missing(each)]
     return list(dict.fromkeys(name for name in names if name)) or [NOBODY]
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.safe import short_address
 from voxops.frames.columns import need_frame
+from voxops.frames.palette import OTHER, OUTCOME, series_colours
 from voxops.views import _axes
-from voxops.views._palette import OTHER, OUTCOME, series_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -95,7 +95,7 @@ def triage_report(
         Section(_report_sections.ACTIONS, "", _report_sections.actions(left, owners)),
         _report_sections.why(failures, owners, results),
         _report_context.about_to_fail(at_risk, tz),
-        _report_context.against_last_week(weeks, tz),
+        _report_context.against_last_week(weeks),
         _report_sections.planned(plan, results),
         _report_sections.happened(results, run, triaged if before is None else before, after),
         _report_sections.evidence(failures, results, rows),
@@ -115,6 +115,7 @@ def triage_report(
         about=tuple(_report_sections.about(triaged, run, None if now is None else absolute(now))),
         facts=_summary.facts(left, results, failed_before=had_failed),
         sections=tuple(part for part in parts if part.text or len(part.table)),
+        tz=tz,
         frames={name: shown_in(frame, tz) for name, frame in frames.items() if frame is not None},
     )
 

@@ -5,6 +5,7 @@ Loaded only when something is shown, since importing voxops must not load ipywid
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,11 +14,15 @@ from typing import Any
 import anywidget
 import traitlets
 
+from voxops._support import safe
+
 __all__ = ["LiveWidget"]
 
 _FILES = Path(__file__).parent / "live"
-_PARTS = ("elements", "blocks", "selection", "grid", "live")
-_MODULE = "\n".join((_FILES / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
+_PARTS = ("elements", "document", "selection", "grid", "live")
+# One definition of what a spreadsheet would run: the page guards the rows that it copies as a file does.
+_GUARD = f"const OPEN = new RegExp({json.dumps(safe.OPEN.pattern.replace(chr(92) + 'A', '^'))}, 'gu');\n"
+_MODULE = _GUARD + "\n".join((_FILES / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS)
 _STYLE = (_FILES / "widget.css").read_text(encoding="utf-8")
 _OF_PAGES = frozenset({"view", "ticks"})
 

@@ -8,46 +8,36 @@ from typing import Any
 import pandas as pd
 
 from voxops import deliveries
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis.statistics import delivery_state, span_start
 from voxops.deliveries import about_posts
 from voxops.frames.columns import need_frame, restored
+from voxops.frames.palette import OUTCOME, STATUS, Look
+from voxops.frames.table import full_text, short_time, without_addresses
 from voxops.frames.times import shown_zone
-from voxops.views._addresses import without_addresses
 from voxops.views._display import Button, Tab
-from voxops.views._palette import OUTCOME, STATUS, Look
 from voxops.views._panel_base import Panel, opening
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._row_filter import RowFilter, load_code, only_code, rows_code
-from voxops.views._rows import Column, RowTable, read_out
+from voxops.views._rows import RowTable, grid_columns
 
 __all__ = ["DeliveryPanel"]
 
 _WINDOWS = (("24 hours", "24h"), ("3 days", "3D"), ("7 days", "7D"), ("30 days", "30D"))
 _RESULT = {"succeeded": "succeeded", "failed": "failed", "in flight": "pending"}  # as outcomes are called
-_COLUMNS = (
-    Column("success", "Result", facet=True, share=0.9),
-    Column("event_type", "Event", facet=True),
-    Column("status_code", "HTTP", facet=True, share=0.5),
-    Column("url", "Endpoint", facet=True, share=1.6),
-    Column("error", "Error", share=1.2),
-    Column("created_at", "Created", kind="time", share=0.9),
-    Column("delivery_id", "Delivery", kind="id", hidden=True),
-    Column("latency_ms", "Latency (ms)", kind="number", hidden=True),
-    Column("retry_count", "Retries", kind="number", hidden=True),
-    Column("response_body", "Answer", kind="text", hidden=True),
-)
+_COLUMNS = ("success", "event_type", "status_code", "url", "error", "created_at")
+_HIDDEN = ("delivery_id", "latency_ms", "retry_count", "response_body")
 _CODED = ("event_type",)  # facets that the code filters by value; rows chosen otherwise are listed
 _KNOWN = (
     *("delivery_id", "webhook_id", "event_type", "url", "status_code", "latency_ms", "retry_count"),
     *("created_at", "delivered_at"),
 )
 _TIMES = ("created_at", "delivered_at")
-_NEEDED = (*dict.fromkeys((*_KNOWN, *(column.name for column in _COLUMNS))),)
+_NEEDED = (*dict.fromkeys((*_KNOWN, *_COLUMNS, *_HIDDEN)),)
 
 
 class DeliveryPanel(Panel):
@@ -116,7 +106,8 @@ class DeliveryPanel(Panel):
         }
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
-        self._set_rows(RowTable(log, _COLUMNS, words), {"facets": {"success": ["failed"]}} if narrow else None)
+        columns = grid_columns(log, _COLUMNS, words, hidden=_HIDDEN, titles={"success": "result", "url": "endpoint"})
+        self._set_rows(RowTable(log, columns, words), {"facets": {"success": ["failed"]}} if narrow else None)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Load again, or another webhook or time span."""
@@ -152,13 +143,13 @@ class DeliveryPanel(Panel):
 
     def _facts(self) -> Sequence[Block]:
         if self._log.empty:
-            return [blocks.line(self._say()), blocks.note("No deliveries in this window.")]
+            return [document.line(self._say()), document.note("No deliveries in this window.")]
         row = deliveries.stats(self._log).iloc[0]
         rate = "–" if pd.isna(row["success_rate"]) else safe.percent(row["success_rate"])
         good, bad, open_, time = OUTCOME["succeeded"], OUTCOME["failed"], OUTCOME["pending"], STATUS["scheduled"]
         return [
-            blocks.line(self._say()),
-            blocks.facts(
+            document.line(self._say()),
+            document.facts(
                 [
                     (rate, f"delivered, of {int(row['deliveries']):,}", good.colour, good.glyph),
                     (int(row["failed"]), "failed", bad.colour, bad.glyph),
@@ -201,11 +192,11 @@ class DeliveryPanel(Panel):
             for name in ("error", "response_body")
         ]
         return [
-            blocks.heading("Delivery", found.get("delivery_id")),
-            blocks.note(said[0], bad=True) if said[0] else None,
-            blocks.pairs((name.replace("_", " "), read_out(value, tz)) for name, value in known.items()),
-            blocks.line(self._about(log.iloc[[row]])),
-            blocks.preformatted("Answer", said[1]) if said[1] else None,
+            document.heading("Delivery", found.get("delivery_id")),
+            document.note(said[0], bad=True) if said[0] else None,
+            document.pairs((name.replace("_", " "), full_text(value, tz)) for name, value in known.items()),
+            document.line(self._about(log.iloc[[row]])),
+            document.preformatted("Answer", said[1]) if said[1] else None,
         ]
 
     def _about(self, delivery: pd.DataFrame) -> str:
@@ -271,15 +262,15 @@ def _series(log: pd.DataFrame, span: str) -> Block:
     tz = shown_zone(log)
     table = deliveries.stats(log, by=span, tz=tz).dropna(subset=[span]).set_index(span)
     if table.empty:
-        return blocks.line("No delivery shows when it was created.")
+        return document.line("No delivery shows when it was created.")
     # Steps of half an hour, since clocks may change by that, and a day may begin at one o'clock.
     steps = pd.date_range(table.index.min(), table.index.max(), freq="30min").to_series()
     index = pd.DatetimeIndex(span_start(steps, span, tz).unique())
     table = table.reindex(index)
     names = ("succeeded", "failed")
     counts = table[list(names)].fillna(0).astype(int).to_numpy().tolist()
-    series = [blocks.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
-    return blocks.chart(
+    series = [document.part(name, OUTCOME[name].colour, 0, OUTCOME[name].glyph) for name in names]
+    return document.chart(
         safe.zoned(f"deliveries per {span}", tz),
         series,
         [f"{at:%d %b}" if span == "day" else f"{at:%d %b %H:%M}" for at in index],
@@ -291,7 +282,7 @@ def _answers(log: pd.DataFrame) -> Block:
     """Return the failed deliveries by HTTP status or error, with the endpoints hit."""
     failed = log[delivery_state(log) == "failed"]
     if failed.empty:
-        return blocks.line("No delivery failed.")
+        return document.line("No delivery failed.")
     said = failed["status_code"].astype("string").radd("HTTP ")
     errors = without_addresses(failed, ["error"])["error"]
     kind = said.where(failed["status_code"].notna(), errors).fillna("no answer")
@@ -300,11 +291,12 @@ def _answers(log: pd.DataFrame) -> Block:
     rows = []
     for name, count in list(counts.items())[:10]:
         part = failed[(kind == name).to_numpy(bool)]
-        bar = [blocks.part(name, look.colour, int(count))]
+        bar = [document.part(name, look.colour, int(count))]
         latest = part["created_at"].max()
-        seen = "–" if pd.isna(latest) else safe.instant(latest.to_pydatetime(), tz=tz, headed=True)
+        seen = "–" if pd.isna(latest) else short_time(latest, tz)
         width = max(4, round(100 * count / highest))
         rows.append(
-            [blocks.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
+            [document.cell(name, bar=bar, width=width), safe.number(count), safe.number(part["url"].nunique()), seen]
         )
-    return blocks.table(("answer", "failed", "endpoints", safe.zoned("last seen", tz)), rows, [1, 2])
+    heads = [*document.counted("answer", "failed", "endpoints"), safe.zoned("last seen", tz)]
+    return document.table(heads, rows)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support import blocks, files, safe
+from voxops._support import document, files, safe
 from voxops._support.arguments import new_file
 from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
+from voxops.frames.registry import column_named, kind_of
 from voxops.frames.times import shown_zone, zone
 from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
@@ -140,12 +141,14 @@ def _sheet_name(name: str, taken: set[str]) -> str:
 
 def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format, day: Format) -> None:
     """Write one sheet: a frozen head, filters, widths by content."""
-    links = 0
+    links, kind = 0, kind_of(frame)
     for at in range(frame.shape[1]):
         name, values = str(frame.columns[at]), frame.iloc[:, at]
         is_time = isinstance(values.dtype, pd.DatetimeTZDtype)
         title = safe.zoned(name, tz) if is_time else name
         sheet.write_string(0, at, _cell_text(title), head)
+        if meaning := column_named(name, kind.name).meaning:
+            sheet.write_comment(0, at, meaning)
         shown = values.dt.tz_convert(tz) if is_time else values
         widths = [len(title) + 4]
         for row, value in enumerate(shown, start=1):
@@ -163,7 +166,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
                 sheet.write_boolean(row, at, written)
             elif isinstance(written, int | float):
                 sheet.write_number(row, at, written)
-            elif name in _LINKED and links < _LINKS and len(written) < _ADDRESS and blocks.link(written, ""):
+            elif name in _LINKED and links < _LINKS and len(written) < _ADDRESS and document.link(written, ""):
                 links += 1
                 sheet.write_url(row, at, written, string=written)
             else:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops._support.eventloop import by_id, never_copied
+from voxops.acts.plan import Plan, plan_document
 from voxops.model import WATCH, Outcome, Snapshot
 from voxops.views._display import Button, Display, Later, Publish, Shown, Tab
-from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_blocks
+from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_document
 
 __all__ = ["Monitor", "error_counts", "present", "render_html", "render_text", "run_buttons"]
 
@@ -92,7 +93,7 @@ class Monitor:
         """Return the state to show."""
         snapshot = self._last
         self._ask_errors(snapshot)
-        drawn = snapshot_blocks(snapshot, self._first, self._errors, tz=self._tz)
+        drawn = snapshot_document(snapshot, self._first, self._errors, tz=self._tz)
         run = Tab("run", "Run", drawn, run_buttons(snapshot, self._actions))
         tabs = [run, Tab("plan", "Plan of a retry", self._plan)] if self._plan else [run]
         return Shown(
@@ -127,8 +128,11 @@ class Monitor:
         try:
             result = action()
             if name == "retry":
-                drawn = getattr(result, "_blocks", None)
-                self._plan = drawn() if drawn else [blocks.note("Nothing here can be planned again.")]
+                self._plan = (
+                    plan_document(result)
+                    if isinstance(result, Plan)
+                    else [document.note("Nothing here can be planned again.")]
+                )
         except Exception as error:  # noqa: BLE001  nobody would see it
             self._problem = f"{type(error).__name__}: {error}"
         if name == "retry" or self._problem != before:

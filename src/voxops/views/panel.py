@@ -6,7 +6,7 @@ import pandas as pd
 
 from voxops.errors import PlanError
 from voxops.frames.columns import kind_name
-from voxops.views._frame_kinds import is_deliveries
+from voxops.frames.registry import is_deliveries
 from voxops.views._panel_base import Panel
 from voxops.views._protocols import WorkspaceLike
 from voxops.views.delivery_panel import DeliveryPanel

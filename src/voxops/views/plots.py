@@ -14,11 +14,11 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops.frames.columns import need_frame
+from voxops.frames.palette import OUTCOME, PLATFORM, STATUS
 from voxops.frames.records import latest_rows, latest_targets
 from voxops.frames.times import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
-from voxops.views._palette import OUTCOME, PLATFORM, STATUS
 from voxops.views._performance import performance
 from voxops.views._trend_plots import cause_weeks, error_budgets
 

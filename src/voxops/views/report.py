@@ -14,9 +14,9 @@ import pandas as pd
 
 from voxops.acts.plan import Plan
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.registry import is_deliveries
 from voxops.views._create_report import create_report
 from voxops.views._delivery_report import delivery_report
-from voxops.views._frame_kinds import is_deliveries
 from voxops.views._protocols import RunLike
 from voxops.views._report import Report
 from voxops.views._triage_report import triage_report

@@ -7,27 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
+from voxops.frames.palette import OUTCOME
 from voxops.model import OUTCOMES
 from voxops.views._display import Button, Tab
-from voxops.views._palette import OUTCOME
 from voxops.views._panel_base import Panel, opening
 from voxops.views._protocols import RunLike, WorkspaceLike
-from voxops.views._rows import Column, RowTable
+from voxops.views._rows import RowTable, grid_columns
 
 __all__ = ["RunsPanel"]
 
-_WORDS = (
-    Column("created_at", "Started", kind="time", share=0.9),
-    Column("action", "Act", facet=True, share=0.7),
-    Column("state", "State", facet=True, share=0.7),
-    Column("who", "Who", facet=True, share=0.8),
-    Column("reason", "Reason", share=1.8),
-)
-_REST = (Column("run", "Run", kind="id", hidden=True), Column("campaign", "Campaign", hidden=True))
+_COLUMNS = ("created_at", "action", "state", *OUTCOMES, "withdrawn", "who", "reason")
+_HIDDEN = ("run", "campaign")
 
 
 class RunsPanel(Panel):
@@ -44,8 +38,8 @@ class RunsPanel(Panel):
         """Read the ledger again."""
         self._read = self._ws.client.now()
         runs = self._ws.runs().reset_index()
-        counts = tuple(Column(name, name, kind="number", share=0.8) for name in OUTCOMES if name in runs)
-        self._set_rows(RowTable(runs, (*_WORDS, *counts, *_REST)))
+        columns = grid_columns(runs, _COLUMNS, {}, hidden=_HIDDEN, titles={"created_at": "started"})
+        self._set_rows(RowTable(runs, columns))
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Open the run that the page names, or read the list again."""
@@ -92,7 +86,7 @@ class RunsPanel(Panel):
         ]
         read = safe.instant(self._read, tz=self._ws.settings.tz)
         said = f"{safe.many(len(runs), 'run')}, read {read}; a row in several runs counts once in each"
-        return [blocks.line(said), blocks.facts(each for each in totals if each[0])]
+        return [document.line(said), document.facts(each for each in totals if each[0])]
 
     def _tabs(self) -> Sequence[Tab]:
         return ()
@@ -103,7 +97,8 @@ class RunsPanel(Panel):
         self._looked_at = str(found["run"])
         self._changed(True)
         counts = [
-            blocks.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph) for name in OUTCOMES
+            document.part(name, OUTCOME[name].colour, int(found.get(name) or 0), OUTCOME[name].glyph)
+            for name in OUTCOMES
         ]
         known = {name: found.get(name) for name in ("action", "state", "who", "campaign")}
         known["started"] = (
@@ -112,12 +107,12 @@ class RunsPanel(Panel):
             else None
         )
         return [
-            blocks.heading("Run", found["run"]),
-            blocks.bar(counts),
-            blocks.preformatted("Reason", "" if pd.isna(found["reason"]) else found["reason"]),
-            blocks.pairs(known.items()),
-            blocks.note(found["note"]) if isinstance(found.get("note"), str) and found["note"] else None,
-            blocks.line(f"ws.attach({found['run']!r}) opens it in a notebook cell."),
+            document.heading("Run", found["run"]),
+            document.bar(counts),
+            document.preformatted("Reason", "" if pd.isna(found["reason"]) else found["reason"]),
+            document.pairs(known.items()),
+            document.note(found["note"]) if isinstance(found.get("note"), str) and found["note"] else None,
+            document.line(f"ws.attach({found['run']!r}) opens it in a notebook cell."),
         ]
 
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's

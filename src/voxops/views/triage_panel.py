@@ -10,24 +10,26 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import blocks, safe
-from voxops._support.blocks import Block
+from voxops._support import document, safe
+from voxops._support.document import Block
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import NEEDED, triage
 from voxops.frames.columns import need_columns, need_frame, restored
 from voxops.frames.nested import is_missing
+from voxops.frames.palette import PLATFORM, STATUS, VERDICT, Look, look
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
+from voxops.frames.registry import column_named
+from voxops.frames.table import full_text, text_of
 from voxops.frames.times import shown_zone
 from voxops.model import IN_FLIGHT_STATUSES
 from voxops.views._display import Tab
-from voxops.views._palette import PLATFORM, STATUS, VERDICT, Look, look
 from voxops.views._panel_base import Panel, opening
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._remaining import remaining_failures
 from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, rows_code
-from voxops.views._rows import Column, RowTable, read_out
+from voxops.views._rows import RowTable, grid_columns
 from voxops.views._summary import in_words, none_failed
 
 __all__ = ["TriagePanel"]
@@ -35,25 +37,9 @@ __all__ = ["TriagePanel"]
 _JUDGED = ("cause", "verdict", "remedy", "retryable")
 _MOMENTS = ("updated_at", "published_at", "scheduled_for")
 _CAUSES = 25  # causes shown; the rest is counted
-_PEOPLE = {
-    "owner": Column("owner", "Owner", facet=True, share=0.8),
-    "campaign": Column("campaign", "Campaign", facet=True, hidden=True),
-    "tags": Column("tags", "Tags", hidden=True),
-}
 _PICTURES = ("media_url", "thumbnail_url", "media")
-_COLUMNS = (
-    Column("platform", "Platform", facet=True, share=0.8),
-    Column("account_id", "Account", facet=True, share=1.2),
-    Column("verdict", "Verdict", facet=True),
-    Column("cause", "Cause", facet=True, share=2.4),
-    Column("content", "Text", kind="text", share=1.6),
-    Column("updated_at", "Changed", kind="time", share=0.8),
-    Column("post_id", "Post", kind="id", hidden=True),
-    Column("status", "Status", facet=True, hidden=True),
-    Column("error_code", "Error", hidden=True),
-    Column("error_message", "Message", kind="text", hidden=True),
-    Column("retry_count", "Retries", kind="number", hidden=True),
-)
+_COLUMNS = ("platform", "account_id", "owner", "verdict", "cause", "content", "updated_at")
+_HIDDEN = ("campaign", "tags", "post_id", "status", "error_code", "error_message", "retry_count")
 
 
 class TriagePanel(Panel):
@@ -93,13 +79,13 @@ class TriagePanel(Panel):
         words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
         shown = failed.reset_index(drop=True)
         shown.attrs = dict(self._attrs)
-        people = [column for name, column in _PEOPLE.items() if name in shown.columns]
         if "tags" in shown.columns:
             words["tags"] = shown["tags"].map(
                 lambda tags: None if is_missing(tags) else ", ".join(map(str, tags)) or None
             )
-        columns = (*_COLUMNS[:2], *people, *_COLUMNS[2:])
-        return RowTable(shown, columns, {name: text.reset_index(drop=True) for name, text in words.items()})
+        words = {name: text.reset_index(drop=True) for name, text in words.items()}
+        columns = grid_columns(shown, _COLUMNS, words, hidden=_HIDDEN, titles={"account_id": "account"})
+        return RowTable(shown, columns, words)
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
@@ -114,8 +100,8 @@ class TriagePanel(Panel):
         known = [name for name in map(str, VERDICT) if name in counts.index]
         order = known + sorted(set(counts.index) - set(known))
         return [
-            blocks.line(self._say()),
-            blocks.facts(
+            document.line(self._say()),
+            document.facts(
                 (int(counts[name]), name, look(VERDICT, name).colour, look(VERDICT, name).glyph) for name in order
             ),
         ]
@@ -157,21 +143,24 @@ class TriagePanel(Panel):
                 each["outcome"],
                 each["error_code"],
                 each["reason"],
-                read_out(each["last_sent_at"], self._tz, headed=True),
+                text_of(each["last_sent_at"], column_named("last_sent_at"), self._tz),
             ]
             for each in tried.to_dict("records")
         ]
         said = ": ".join(filter(None, (_text(found.get(name)) for name in ("error_code", "error_message"))))
         return [
-            blocks.heading(found["verdict"], found.get("remedy")),
-            blocks.note(said, bad=True) if said else None,
-            blocks.preformatted("Text", _text(found.get("content"))),
-            blocks.picture(picture) if picture else None,
-            blocks.link(found.get("platform_post_url"), "Open the post")
+            document.heading(found["verdict"], found.get("remedy")),
+            document.note(said, bad=True) if said else None,
+            document.preformatted("Text", _text(found.get("content"))),
+            document.picture(picture) if picture else None,
+            document.link(found.get("platform_post_url"), "Open the post")
             if _there(found.get("platform_post_url"))
             else None,
-            blocks.pairs((name.replace("_", " "), read_out(value, self._tz)) for name, value in known.items()),
-            blocks.table(("attempt", "outcome", "error", "reason", safe.zoned("sent", self._tz)), history, [0])
+            document.pairs((name.replace("_", " "), full_text(value, self._tz)) for name, value in known.items()),
+            document.table(
+                [document.column("attempt", right=True), "outcome", "error", "reason", safe.zoned("sent", self._tz)],
+                history,
+            )
             if history
             else None,
         ]
@@ -263,7 +252,7 @@ class TriagePanel(Panel):
 def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
     """Return the causes with a bar by platform, the count, and what to do; show `rest` if nothing failed."""
     if rows.empty:
-        return [blocks.note(rest)]
+        return [document.note(rest)]
     table = causes(rows)
     highest = int(table["count"].max())
     each = ["cause", "verdict", "remedy"]
@@ -271,21 +260,22 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
     lines = []
     for entry in table.head(_CAUSES).to_dict("records"):
         ranked = by[tuple(str(entry[name]) for name in each)].value_counts()
-        bar = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in ranked.items()]
+        bar = [document.part(name, look(PLATFORM, name).colour, int(count)) for name, count in ranked.items()]
         kind = look(VERDICT, entry["verdict"])
         width = max(4, round(100 * entry["count"] / highest))
         lines.append(
             [
-                blocks.cell(entry["cause"], bar=bar, width=width),
-                blocks.cell(safe.number(entry["count"]), strong=True),
-                blocks.cell(entry["verdict"], colour=kind.colour, glyph=kind.glyph, below=entry["remedy"]),
+                document.cell(entry["cause"], bar=bar, width=width),
+                document.cell(safe.number(entry["count"]), strong=True),
+                document.cell(entry["verdict"], colour=kind.colour, glyph=kind.glyph, below=entry["remedy"]),
             ]
         )
     counts = rows["platform"].astype("string").fillna("–").value_counts()
-    legend = [blocks.part(name, look(PLATFORM, name).colour, int(count)) for name, count in counts.items()]
-    shown = [blocks.table(("cause, by platform", "targets", "verdict and what to do"), lines, [1]), blocks.bar(legend)]
+    legend = [document.part(name, look(PLATFORM, name).colour, int(count)) for name, count in counts.items()]
+    heads = [*document.counted("cause, by platform", "targets"), "verdict and what to do"]
+    shown = [document.table(heads, lines), document.bar(legend)]
     more = len(table) - _CAUSES
-    return [*shown, blocks.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
+    return [*shown, document.line(f"and {safe.many(more, 'rarer cause')}")] if more > 0 else shown
 
 
 def _keys(frame: pd.DataFrame) -> pd.Series[Any]:

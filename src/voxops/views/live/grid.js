@@ -2,7 +2,7 @@
 
 const TICK = 28, GAP = 10, EDGE = 6; // pixels of the ticks, between columns, and at both ends, as in widget.css
 const LETTER = 8, LONGEST = 16, YEAR = 5, SIDEWAYS = 120;
-const LETTERS = { time: 12, number: 5, id: 14, text: 19 };
+const LETTERS = { time: 16, number: 5, id: 14, text: 19 };
 const DIRECTED = new Set(["code", "text"]); // kinds of columns whose text may run from right to left
 const TAIL = 12; // characters at the end of an address that are always visible
 const BARE = "●"; // the glyph of words without one
@@ -79,7 +79,7 @@ class Grid {
     this.details = h("aside", { class: "vx-details", "aria-label": "Details", hidden: true });
     this.root = h("div", { class: "vx-rows" },
       h("div", { class: "vx-tools" }, this.search, this.days.length ? h("span", { class: "vx-days" }, "from ", this.days[0], " to ", this.days[1]) : null,
-        this.picks ? [this.all, this.none] : null, this.clear, this.choose, this.said),
+        this.picks ? [this.all, this.none] : null, this.clear, this.choose, tools((what, give) => this.take(what, give)), this.said),
       h("div", { class: "vx-split" }, h("details", { class: "vx-side", open: this.live.wide() }, h("summary", {}, "Filters"), this.facets), this.middle, this.details));
     this.watch = new ResizeObserver(() => this.later());
     this.watch.observe(this.body);
@@ -152,10 +152,17 @@ class Grid {
       this.selection.found = unpack(message.found, this.selection.length);
       this.refresh();
     }
+    if (message.csv !== undefined) this.give?.(message.csv);
     if (message.details && message.row === this.opened) {
       draw(this.inside, message.details);
       if (this.details.offsetTop > this.middle.offsetTop) this.details.scrollIntoView({ block: "nearest" }); // it is below the list if there is no room beside it
     }
+  }
+
+  /** Fetch the matching rows from the kernel, which has their long texts, as a file or to be pasted. */
+  take(what, give) {
+    this.give = (text) => { this.give = null; give(text); };
+    this.live.send({ do: "csv", tabs: what === "copy", rows: pack(this.chosen().chosen), version: this.version });
   }
 
   refresh() {

@@ -38,6 +38,7 @@ function column(spec) {
 }
 
 const TWO = (value) => String(value).padStart(2, "0");
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 function shown(one, row, texts) {
@@ -49,7 +50,7 @@ function shown(one, row, texts) {
     if (one.seconds[row] === MISSING) return NOTHING;
     const at = new Date(one.seconds[row] * 1000);
     const year = one.years ? `${at.getUTCFullYear()} ` : "";
-    return `${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${year}${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
+    return `${DAYS[at.getUTCDay()]} ${TWO(at.getUTCDate())} ${MONTHS[at.getUTCMonth()]} ${year}${TWO(at.getUTCHours())}:${TWO(at.getUTCMinutes())}`;
   }
   return own(texts.get(row), one.name) ?? "…";
 }
