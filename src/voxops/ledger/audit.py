@@ -27,6 +27,7 @@ from voxops.frames.times import TIME_DTYPE
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
+from voxops.ledger.store import SOME
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
 SETTLED = frozenset({"succeeded", "failed"})
@@ -258,6 +259,31 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     )
     found = [{**dict(row), "created_at": _instant(row["created_at"])} for row in rows]
     return table_of(found, _RUN_TYPES).set_index("run")
+
+
+def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What this ledger knows of the retried targets of posts: post, platform and account -> the last try, and how many there were.
+
+    A try is a request that may have left. It ended when its outcome was seen; before, its time is when it was last sent.
+    """
+    rows = ledger.query(
+        f"""SELECT substr(requests.subject, 7) AS post, requests.platform AS platform,
+                   coalesce(json_extract(requests.item, '$.account'), '') AS account, {NOW} AS outcome, requests.error_code AS code,
+                   coalesce(requests.settled, last.last_sent) AS at, count(*) OVER (PARTITION BY requests.subject, requests.platform,
+                   json_extract(requests.item, '$.account')) AS tried
+            FROM requests LEFT JOIN calls ON calls.id = requests.call {_LAST}
+            WHERE requests.subject {SOME} AND requests.platform <> '' AND last.id IS NOT NULL ORDER BY requests.id""",
+        [f"post::{post}" for post in posts],
+    )
+    return {
+        (row["post"], row["platform"], row["account"]): {
+            "last_outcome": row["outcome"],
+            "last_code": row["code"],
+            "last_tried_at": _instant(row["at"]),
+            "tried": row["tried"],
+        }
+        for row in rows
+    }
 
 
 _TRAIL_TYPES = {
