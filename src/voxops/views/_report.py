@@ -83,20 +83,22 @@ class Report(ReportContent):
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
         return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
-    def tickets(self, by: str = "owner") -> dict[str, str]:
-        """Return the tasks as one Markdown text for each person, and one for support.
+    def tickets(self, by: str = "owner", *, plain: bool = False) -> dict[str, str]:
+        """Return the tasks as one text for each person, and one for support.
 
         Parameters
         ----------
         by : str
             Column of the failures that names the person, or another subject of a ticket, such as ``campaign`` or ``tags``. A post with
             several tags is in the ticket of each.
+        plain : bool
+            Plain text, for a mail or a system that shows no Markdown.
 
         Returns
         -------
         dict of str to str
             Person -> Markdown, sorted by name; ``nobody`` for posts without an owner, and last ``support`` if anything is for
-            support. Ids are code spans, so that they can be copied and found. In a notebook it shows the texts themselves.
+            support. In a notebook it shows the texts themselves.
 
         Raises
         ------
@@ -106,7 +108,7 @@ class Report(ReportContent):
         failures = self._failures
         if failures is None:
             raise PlanError(f"tickets() are for the report of a triage, vx.report(triaged); this one is {self.title!r}")
-        return _tickets.tickets(self, failures, by)
+        return _tickets.tickets(self, failures, by, plain=plain)
 
     def to_parquet(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
