@@ -150,9 +150,9 @@ def markdown(value: object, limit: int = 200) -> str:
     return _MENTION.sub("\\1\u2060", text)
 
 
-def chat(value: object) -> str:
+def chat(value: object, limit: int = 200) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
-    return _CALL.sub("\\1\u2060", entities(plain(value), quote=False))
+    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
 
 
 def code(value: object) -> str:

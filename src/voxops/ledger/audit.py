@@ -43,6 +43,12 @@ _WITHDRAWN = "run_rows.reason = '' AND requests.outcome = 'succeeded' AND reques
 )
 
 
+# A later request about the same row, or the same target, has succeeded.
+_MENDED = """EXISTS (SELECT 1 FROM requests AS later WHERE later.label = requests.label AND later.id > requests.id
+             AND later.campaign = requests.campaign AND later.platform = requests.platform AND later.outcome = 'succeeded'
+             AND json_extract(later.item, '$.account') IS json_extract(requests.item, '$.account'))"""
+
+
 def tally(ledger: Ledger, run: str) -> tuple[Counter[tuple[str, str]], Counter[str]]:
     """Rows of a run by platform and outcome, and why those that are not settled wait, by one look at the run."""
     rows = ledger.query(
@@ -236,7 +242,7 @@ def count_runs(ledger: Ledger) -> int:
 
 _RUN_TYPES = {
     "run": "string", "action": "string", "campaign": "string", "state": "string", "who": "string", "reason": "string", "note": "string",
-    "created_at": TIME_DTYPE, **dict.fromkeys((*OUTCOMES, "withdrawn"), "Int64"),
+    "created_at": TIME_DTYPE, **dict.fromkeys((*OUTCOMES, "withdrawn", "mended"), "Int64"),
 }  # fmt: skip
 
 
@@ -247,13 +253,15 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
-        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the succeeded ones those whose posts were withdrawn since).
+        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the succeeded ones those whose posts were withdrawn since), ``mended``
+        (Int64: of the failed and blocked ones those that a later request has brought to success).
     """
     counts = ", ".join(f"sum({_OUTCOME} = '{outcome}') AS {outcome}" for outcome in OUTCOMES)
     rows = ledger.query(
         f"""SELECT runs.id AS run, runs.action AS action, runs.campaign AS campaign, runs.state AS state, runs.who AS who,
                    nullif(runs.reason, '') AS reason, runs.note AS note, runs.created AS created_at, {counts},
-                   count(CASE WHEN {_WITHDRAWN} THEN 1 END) AS withdrawn
+                   count(CASE WHEN {_WITHDRAWN} THEN 1 END) AS withdrawn,
+                   count(CASE WHEN {_OUTCOME} IN ('failed', 'blocked') AND {_MENDED} THEN 1 END) AS mended
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
