@@ -153,11 +153,12 @@ class Report(ReportContent):
 
     def _document(self) -> list[Block]:
         """Return the first screen (one sentence, the numbers, who must do what, one figure), and the rest, folded."""
+        counted = [fact for fact in self.facts if fact.count]
         first: list[Block] = [
             document.heading(self.title, level=1),
             document.line(" · ".join(self.about)),
             document.lead(self.headline),
-            document.facts((fact.count, fact.label, fact.colour, "") for fact in self.facts[:_FACTS]),
+            document.facts((fact.count, fact.label, fact.colour, "") for fact in counted[:_FACTS]),
         ]
         rest: list[Block] = []
         shown = False  # the figure of the first screen
