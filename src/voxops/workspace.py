@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,6 +120,9 @@ class Session(BoardLoader):
                 "nothing is sent. Check the address and the API key's scopes"
             )
         return self._engine
+
+    def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
+        return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""

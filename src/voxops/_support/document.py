@@ -166,7 +166,7 @@ def counted(title: object, *more: object) -> list[Block]:
 
 def listing(title: object, lines: Iterable[tuple[object, object]]) -> Block:
     """A titled list of lines, each short and in full."""
-    shown = [{"text": plain(text, 200), "full": plain(full, 400)} for text, full in lines]
+    shown = [{"text": plain(text, 200), "full": plain(full, 600)} for text, full in lines]
     return {"kind": "list", "title": plain(title, 60), "lines": shown}
 
 

@@ -446,7 +446,8 @@ def _text_pairs(block: Block) -> list[str]:
 
 
 def _text_heading(block: Block) -> list[str]:
-    return [" · ".join(filter(None, [block["text"], block["aside"]]))]
+    gap = [""] if block.get("level") == 2 else []
+    return [*gap, " · ".join(filter(None, [block["text"], block["aside"]]))]
 
 
 def _said(block: Block) -> str:
@@ -467,7 +468,10 @@ _TEXT: Mapping[str, Callable[[Block], list[str]]] = {
     ),
     "bar": _text_bar,
     "table": _text_table,
-    "list": lambda block: [block["title"], *(f"  {line['full'] or line['text']}" for line in block["lines"])],
+    "list": lambda block: [
+        *([block["title"]] if block["title"] else []),
+        *(f"  {line['full'] or line['text']}" for line in block["lines"]),
+    ],
     "pairs": _text_pairs,
     "text": lambda block: [block["title"], *block["text"].splitlines()],
     "code": lambda block: block["text"].splitlines(),
@@ -538,9 +542,8 @@ _MARKDOWN: Mapping[str, Callable[[Block], list[str]]] = {
     ],
     "table": _markdown_table,
     "list": lambda block: [
-        f"{safe.markdown(block['title'])}",
-        "",
-        *(f"- {safe.markdown(line['full'] or line['text'], 400)}" for line in block["lines"]),
+        *([safe.markdown(block["title"]), ""] if block["title"] else []),
+        *(f"- {safe.markdown(line['full'] or line['text'], 600)}" for line in block["lines"]),
     ],
     "pairs": lambda block: [f"- {safe.markdown(name)}: {safe.markdown(value, 1000)}" for name, value in block["rows"]],
     "text": lambda block: [

@@ -69,11 +69,25 @@ IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MARKDOWN = re.compile(r"([\\`*_\[\]#|~$@]|:(?=//))")
+# What Markdown would take for markup, where it would: a blank on both sides, or a letter on both sides of an underscore, is no markup.
+_MARKUP = re.compile(
+    r"""
+    \\ (?=[!-/:-@\[-`{-~]|$) | `                         # an escape, code
+    | (?<!\s)\* | \*(?!\s)                               # emphasis
+    | (?<![^\W_])_ (?!\s) | (?<!\s)_ (?![^\W_])
+    | ~ | \$                                             # struck out, a formula
+    | \[ (?=.*\][(\[:]) | ^\[                             # a link, a box to tick
+    | < (?=[A-Za-z/!?]) | & (?=\#?\w{1,32};)              # HTML
+    | : (?=//) | \|                                       # an address, a cell
+    """,
+    re.VERBOSE,
+)
 _IDENTIFIER = re.compile(r"[\w.:~-]+")
-_BLOCK = re.compile(r"^(\d{1,9})?([-+.)=])(?=[\s=-]|$)")  # a list, a rule or a heading, where a line begins with it
+_BLOCK = re.compile(
+    r"^(\d{1,9})?([-+.)=>#])(?=[\s=#>-]|$)|^(>)"
+)  # a list, a rule, a quotation or a heading, where a line begins with it
 _CALL = re.compile(r"([@!#\]])")  # begin a mention and end a link's text in a chat
-_MENTION = re.compile(r"([@#]|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
+_MENTION = re.compile(r"(@(?=\w)|#(?=\d)|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may break: after a joint, and within a word wider than a column, such as an id.
 _JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d]{2})|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
@@ -126,16 +140,19 @@ def cell(value: object) -> object:
 
 
 def markdown(value: object, limit: int = 200) -> str:
-    """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket."""
-    text = _MARKDOWN.sub(r"\\\1", entities(plain(value, limit), quote=False))
-    text = _BLOCK.sub(r"\1\\\2", text)
+    """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket.
+
+    Only what would be markup is escaped, so that ids and most sentences stay as they are, to be copied and found.
+    """
+    text = _MARKUP.sub(lambda found: f"\\{found[0]}", plain(value, limit))
+    text = _BLOCK.sub(lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", text)
     # Ticket systems find these in the rendered text, where an escape is gone; an invisible joiner splits them.
     return _MENTION.sub("\\1\u2060", text)
 
 
-def chat(value: object) -> str:
+def chat(value: object, limit: int = 200) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
-    return _CALL.sub("\\1\u2060", entities(plain(value), quote=False))
+    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
 
 
 def code(value: object) -> str:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from voxops._support.canonical import fingerprint
 from voxops._support.safe import redact_address
-from voxops.model import ASKS_NOBODY
+from voxops.analysis.causes import names_of
+from voxops.model import ASKS_NOBODY, OUTCOMES, Verdict
 
 EDITION = 1  # of the digest's form and of its memory
 SHOWN = 20  # maximum number of ids in a finding
@@ -63,7 +64,8 @@ def concerns(
         for row in down.to_dict("records"):
             since = pd.Timestamp(row["start"]).isoformat()
             # Named by its address only: the start of an outage that began before the log differs in each log.
-            found.append(Concern("receiver down", redact_address(row["url"]), ("down",), {"since": since}))
+            details = {"since": since, "next": "voxops deliveries"}
+            found.append(Concern("receiver down", redact_address(row["url"]), ("down",), details))
     if runs is not None:
         found += _runs(runs)
     if risk is not None:
@@ -75,16 +77,29 @@ def concerns(
                 "why": str(part["why"].iloc[0]),
                 "remedy": str(part["remedy"].iloc[0]),
                 "next_at": None if pd.isna(first) else first.isoformat(),
+                "platform": str(part["platform"].iloc[0]),
+                "name": str(part["account_name"].iloc[0]),
+                "whose": _whose(part),
             }
             found.append(Concern("at risk", f"{account}: {kind}", tuple(part["post_id"].astype(str)), details))
     if lost is not None:
         for (hook, code), part in lost.groupby(["webhook_id", "reason_code"], sort=True):
             ids = tuple(part["delivery_id"].dropna().astype(str))
-            details = {"why": str(part["why"].iloc[0]), "webhook": str(hook)}
+            details = {
+                "why": str(part["why"].iloc[0]),
+                "webhook": str(hook),
+                "url": redact_address(part["url"].iloc[0]),
+                "next": "ws.run(vx.plan_redeliver(vx.deliveries.lost(log)))",
+            }
             found.append(Concern("lost deliveries", f"{hook}: {code}", ids, details))
     if triaged is not None:
         found += sorted(_causes(triaged), key=lambda each: -len(each.ids))
     return found
+
+
+def _whose(rows: pd.DataFrame) -> str:
+    """The owners of the posts, those with most first; empty where the workspace knows none."""
+    return names_of(rows["owner"]) if "owner" in rows.columns else ""
 
 
 def _causes(triaged: pd.DataFrame) -> list[Concern]:
@@ -101,6 +116,8 @@ def _causes(triaged: pd.DataFrame) -> list[Concern]:
             "verdict": verdict,
             "remedy": remedy,
             "posts": int(part["post_id"].nunique()),
+            "whose": _whose(part),
+            "next": "ws.run(vx.plan_retry(triaged))" if verdict == Verdict.RETRY else "",
             "last_seen": None if part["updated_at"].isna().all() else part["updated_at"].max().isoformat(),
         }
         found.append(Concern("cause", cause, ids, details))
@@ -108,13 +125,27 @@ def _causes(triaged: pd.DataFrame) -> list[Concern]:
 
 
 def _runs(runs: pd.DataFrame) -> list[Concern]:
-    """Runs with rows that failed, are blocked or unsettled; what was withdrawn since counts as succeeded, and needs no action."""
+    """Runs with rows that failed, are blocked or unsettled; what was withdrawn since, or mended later, needs no action."""
     found = []
     for run, row in runs.iterrows():
-        counts = {name: int(row[name]) for name in ("failed", "pending", "unknown", "blocked") if row[name]}
+        counts = {name: int(row[name]) for name in ("failed", "blocked", "pending", "unknown") if row[name]}
+        mended = int(row.get("mended") or 0)
+        for name in ("failed", "blocked"):
+            less = min(mended, counts.get(name, 0))
+            counts, mended = {**counts, name: counts.get(name, 0) - less}, mended - less
+        counts = {name: count for name, count in counts.items() if count}
         if counts:
             ids = tuple(f"{name} {number}" for name, count in counts.items() for number in range(count))
-            found.append(Concern("run", str(run), ids, {"action": str(row["action"]), **counts}))
+            waits = counts.keys() & {"pending", "unknown"}
+            details = {
+                "action": str(row["action"]),
+                "campaign": None if pd.isna(row["campaign"]) else str(row["campaign"]) or None,
+                "reason": None if pd.isna(row["reason"]) else str(row["reason"]),
+                "whose": str(row["who"]),
+                "next": f"voxops resume {run}" if waits else f"ws.attach({str(run)!r}).failed()",
+                **counts,
+            }
+            found.append(Concern("run", str(run), ids, details))
     return found
 
 
@@ -168,3 +199,22 @@ def digest(found: Iterable[Concern], memory: Mapping[str, Any] | None = None) ->
     found_now = {"edition": EDITION, "attention": bool(findings), "findings": findings, "gone": gone}
     kept = {"edition": EDITION, "items": now, "gone": sorted((gone_before | set(gone)) - set(now))}
     return found_now, kept
+
+
+def subject_of(finding: Mapping[str, Any]) -> str:
+    """Name what a finding is about, for people: a run by its campaign and reason, an account by its name, a cause in its own words."""
+    kind = finding["kind"]
+    if kind == "run":
+        counts = ", ".join(f"{finding[name]:,} {name}" for name in OUTCOMES if finding.get(name))
+        named = " ".join(
+            filter(
+                None,
+                [finding["action"], finding.get("campaign"), f"({finding['reason']})" if finding.get("reason") else ""],
+            )
+        )
+        return f"run {named}: {counts}"
+    if kind == "at risk":
+        return f"at risk: {finding['platform']} {finding['name']}: {finding['why']}"
+    if kind == "lost deliveries":
+        return f"lost deliveries: {finding['url']}: {finding['why']}"
+    return str(finding["what"]) if kind == "cause" else f"{kind}: {finding['what']}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain
+from typing import Any
 
 import pandas as pd
 
@@ -17,10 +18,10 @@ from voxops.api.states import platform_spelling
 from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, refuse_results, times_of
-from voxops.frames.records import targets
+from voxops.frames.records import TRIED_TYPES, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import present_of
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome, Verdict
 
 _LONGEST = 120  # characters of a message in a cause
 _READ = 2000  # characters of a message that are read; later ones do not distinguish causes
@@ -385,7 +386,8 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         support, nothing to do), ``cause`` (string; NA without a problem) and ``remedy`` (string, one sentence), and ends with
         ``retryable`` (bool). Set ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the
         codes of your own rules. A target in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck:
-        ask support. The time of the load is ``attrs["fetched_at"]``, or the latest change if a merge has lost it.
+        ask support. Where the frame has what the ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`), a
+        target that the API has skipped since is *ask support*, and one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or the latest change if a merge has lost it.
 
     Raises
     ------
@@ -412,6 +414,9 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
 
     rows = zip(*(_plain(frame[name]) for name in NEEDED), strict=True)
     judgements = [judged(row, stuck) for row, stuck in zip(rows, _stuck(frame), strict=True)]
+    if set(TRIED_TYPES) <= set(frame.columns):
+        tried = zip(judgements, *(frame[name] for name in TRIED_TYPES), strict=True)
+        judgements = [_after_tries(*row) for row in tried]
     triaged = frame.assign(
         verdict=pd.array([str(one.verdict) for one in judgements], dtype=STRING_DTYPE),
         cause=pd.array([one.cause for one in judgements], dtype=STRING_DTYPE),
@@ -421,6 +426,23 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     triaged = triaged[[*_FIRST, *(name for name in triaged.columns if name not in _FIRST)]]
     triaged.attrs = {**frame.attrs, "rules": sorted({code for rule in own for code in rule.codes})}
     return triaged
+
+
+_SKIPPED = "SKIPPED"  # the API's word that it will not try a target again
+
+
+def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: Any) -> Judgement:
+    """Judge a target that this ledger has tried again: one that the API skipped would be skipped again, until it is fixed.
+
+    Whether it has changed since can't be told: ``updated_at`` is the post's, which other targets move, too.
+    """
+    if not judgement.retryable or pd.isna(outcome) or outcome != Outcome.FAILED:
+        return judgement
+    if code == _SKIPPED:
+        rule = find_rule(_SKIPPED, None, None)
+        return replace(judgement, verdict=rule.verdict, remedy=rule.remedy, retryable=False)
+    said = f"{judgement.remedy} Retried {'once' if count == 1 else f'{count} times'}, last on {safe.instant(at)}, and failed."
+    return replace(judgement, remedy=said)
 
 
 def _warn_of_typos(rules: Iterable[Rule], seen: set[str | None]) -> None:

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     resume.set_defaults(run_command=do.run_resume)
 
     digest = commands.add_parser(
-        "digest", help="what needs somebody, as plain JSON for a chat or a job", epilog=_DIGEST_STATUS
+        "digest", help="what needs somebody, in ten lines, or as JSON for a chat or a job", epilog=_DIGEST_STATUS
     )
     digest.add_argument(
         "--since-last",

@@ -11,8 +11,7 @@ import math
 import os
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
@@ -21,15 +20,15 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from voxops._support import safe
 from voxops._support.files import make_folder, unwritable, write_file
-from voxops._support.safe import below_all, many, printable
+from voxops._support.safe import below_all, chat, many, number, printable
 from voxops.api.matrix import MATRIX, matrix, polled
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
+    from voxops._support.document import Block
     from voxops.analysis.digest import Concern
     from voxops.views._report import Report
     from voxops.workspace import Workspace
@@ -370,11 +369,12 @@ def run_ledger(options: argparse.Namespace) -> int:
     return 0
 
 
-_LINES = 50  # of findings, and of what is gone, in the text of a digest: what a chat shows of one message
+_LINES = 10  # of findings in the text of a digest
 
 
 def run_digest(options: argparse.Namespace) -> int:
     """Say what needs somebody, send it where it was asked to go, and only then remember it."""
+    from voxops._support.drawing import to_text
     from voxops.analysis.digest import digest
     from voxops.client.outgoing import checked_address, post_json
 
@@ -394,13 +394,10 @@ def run_digest(options: argparse.Namespace) -> int:
             **found,
             "weeks": weeks,
         }
-        report["text"] = _in_words(report, safe.plain)
+        report["text"] = to_text(_document(report))
         if address is not None and (report["attention"] or report["gone"]):
-            report["posted"] = post_json(address, written({**report, "text": _in_words(report, safe.chat)}).encode())
-        if options.json or sys.stdout is None or not sys.stdout.isatty():
-            emit(report)
-        else:
-            say(str(report["text"]))
+            report["posted"] = post_json(address, written({**report, "text": _in_chat(report)}).encode())
+        emit_or_say(options, report, str(report["text"]))
         if place is not None:  # last: what could not be reported must be in the next digest
             try:
                 make_folder(place.parent)
@@ -437,25 +434,52 @@ def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, 
     return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
 
 
-def _in_words(report: dict[str, Any], show: Callable[[object], str]) -> str:
-    """The digest as text, for a terminal or for a chat that shows nothing else; `show` makes untrusted text harmless there."""
-    where = show(report["workspace"]["name"] or report["workspace"]["id"])
-    lines = [f"{where}: {many(len(report['findings']), 'thing')} for somebody to look at"]
-    for one in report["findings"][:_LINES]:
-        more = f", {one['more']} of them new" if one["change"] == "worse" else ""
-        remedy = f": {show(one['remedy'])}" if one.get("remedy") else ""
-        lines.append(f"{one['change']}: {one['kind']} {show(one['what'])} ({many(one['rows'], 'row')}{more}){remedy}")
-    lines += _more(one["kind"] for one in report["findings"][_LINES:])
-    lines += [f"gone: {show(name)}" for name in report["gone"][:_LINES]]
-    lines += _more("gone" for _ in report["gone"][_LINES:])
-    return "\n".join(lines)
+def _document(report: dict[str, Any]) -> list[Block]:
+    """The digest for people: ten lines at most, of what is new, worse or gone; whose it is, and the next command."""
+    from voxops._support import document
+    from voxops.analysis.digest import subject_of
+
+    findings, gone = report["findings"], report["gone"]
+    name = report["workspace"]["name"] or report["workspace"]["id"]
+    since = (
+        f"since {report['since_last'][:16].replace('T', ' ')} UTC"
+        if report["since_last"]
+        else f"of the last {report['window']}"
+    )
+    said = f"{many(len(findings), 'thing')} for somebody to look at" if findings else "nothing for anybody to do"
+    shown = findings[:_LINES]
+    rows = [
+        [
+            one["change"],
+            subject_of(one),
+            document.cell(number(one["rows"])),
+            one.get("whose") or "–",
+            one.get("next") or one.get("remedy") or "–",
+        ]
+        for one in shown
+    ]
+    heads = [
+        "",
+        document.column("what", wraps=True),
+        document.column("rows", right=True),
+        "whose",
+        document.column("next", wraps=True),
+    ]
+    parts = [document.heading(f"{name}: {said}", since), document.table(heads, rows)]
+    if more := len(findings) - len(shown):
+        parts.append(document.line(f"and {more:,} more; voxops digest --json has all"))
+    if gone:
+        parts.append(
+            document.line(f"{many(len(gone), 'thing')} of the last digest {'is' if len(gone) == 1 else 'are'} gone")
+        )
+    return parts
 
 
-def _more(kinds: Iterable[str]) -> list[str]:
-    """A line for what the text has no room for: it must not be taken for all there is."""
-    counts = Counter(kinds)
-    left = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
-    return [f"and {counts.total():,} more ({left}), in the JSON of this digest"] if counts else []
+def _in_chat(report: dict[str, Any]) -> str:
+    """The same for a chat that shows nothing else: nothing in it is a mention or a link with another text."""
+    from voxops._support.drawing import to_text
+
+    return "\n".join(chat(line, 1000) for line in to_text(_document(report)).splitlines())
 
 
 def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:

@@ -19,7 +19,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, times_of
 from voxops.frames.nested import Target, Targets, TargetsArray, gather
 from voxops.frames.schemas import CODE, JSON, LABEL, SCHEMAS, TARGET, clean_texts, error_parts, pull, spellings
-from voxops.frames.times import EPOCH, NAT, stamps
+from voxops.frames.times import EPOCH, NAT, TIME_DTYPE, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
 
@@ -390,7 +390,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
-        campaign`` (string) and ``tags`` (tuples) if the posts have an owner or a campaign (``vx.connect(owner_field="owner")``). A
+        campaign`` (string) and ``tags`` (tuples) if the posts have an owner or a campaign (``vx.connect(owner_field="owner")``). If
+        this ledger has retried some: ``last_outcome last_code`` (string), ``last_tried_at`` (UTC), ``tried`` (Int64, how often). A
         post without listed targets has one row with the target's columns NA; an event about no post has none. Each target occurs
         once, even if its post has several rows, as after a ``pd.concat`` of two loads: from the row whose post changed last.
         ``attrs`` are those of the posts, with ``kind`` targets and ``open_targets``: JSON text, post id -> [failed, in flight], so
@@ -426,6 +427,8 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         if name in posts.columns:
             columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
+    if "tried" in posts.columns:
+        frame = frame.assign(**_tries(frame, posts["tried"].to_numpy(object)[of_post]))
     childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
     kept = ~_needless(frame["post_id"], childless)
     if "event_id" in posts.columns:
@@ -435,6 +438,34 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     frame = _deduplicated(frame, of_post)
     frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
     return frame
+
+
+TRIED_TYPES = {"last_outcome": "string", "last_code": "string", "last_tried_at": TIME_DTYPE, "tried": "Int64"}
+
+
+def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> pd.DataFrame:
+    """Return posts with what a ledger knows of their targets, by post, platform and account; without any, as they are.
+
+    The column ``tried`` has one mapping for each known target, which `targets` makes columns of.
+    """
+    known: dict[str, list[dict[str, Any]]] = {}
+    for (post, platform, account), said in tries.items():
+        known.setdefault(post, []).append({"platform": platform, "account_id": account, **said})
+    cells = [known.get(post) for post in posts["post_id"]]
+    if not any(cells):
+        return posts
+    joined = posts.assign(tried=pd.Series(cells, index=posts.index, dtype=object))
+    joined.attrs = posts.attrs
+    return joined
+
+
+def _tries(frame: pd.DataFrame, cells: Sequence[Any]) -> dict[str, Any]:
+    """Return what a ledger knows of each target, as columns; `cells` are those of its posts."""
+    rows: list[Mapping[str, Any]] = []
+    for platform, account, cell in zip(frame["platform"], frame["account_id"], cells, strict=True):
+        known = cell if isinstance(cell, list | tuple) else ()
+        rows.append(next((one for one in known if (one["platform"], one["account_id"]) == (platform, account)), {}))
+    return {name: pd.Series([row.get(name) for row in rows], dtype=dtype).array for name, dtype in TRIED_TYPES.items()}
 
 
 def _deduplicated(frame: pd.DataFrame, of_post: np.ndarray[Any, Any]) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.frames.meanings import MEANINGS
 from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT, Look
 
 LOOKS: Mapping[str, Mapping[str, Look]] = {
@@ -22,7 +21,15 @@ LOOKS: Mapping[str, Mapping[str, Look]] = {
     "status": STATUS,
     "verdict": VERDICT,
 }
-_ONE = {"posts at risk": "post at risk", "deliveries": "delivery", "figures of posts": "figures of a post"}
+_ONE = {
+    "duplicates": "duplicate",
+    "changes of status": "change of status",
+    "changes between runs": "change between runs",
+    "causes in weeks": "cause in a week",
+    "posts at risk": "post at risk",
+    "deliveries": "delivery",
+    "figures of posts": "figures of a post",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,71 +87,276 @@ class Kind:
         return _ONE.get(self.name, self.name.removesuffix("s"))
 
 
-# name: (title, kind, width, facet, look); what is not here follows from the name and the dtype.
-_DRAWN: Mapping[str, tuple[str, str, int, bool, str]] = {
-    "about": ("about", "word", 70, False, ""),
-    "account_id": ("account id", "id", 112, True, ""),
-    "account_name": ("account", "text", 120, False, ""),
-    "account_status": ("account", "word", 92, False, "status"),
-    "accounts": ("accounts", "list", 140, False, ""),
-    "act": ("act", "word", 92, False, ""),
-    "action": ("act", "word", 76, True, ""),
-    "after": ("after", "text", 0, False, ""),
-    "before": ("before", "text", 0, False, ""),
-    "campaign": ("campaign", "word", 110, True, ""),
-    "cause": ("cause", "text", 0, True, ""),
-    "cell": ("cell", "word", 60, False, ""),
-    "code": ("code", "word", 176, False, ""),
-    "column": ("column", "word", 116, False, ""),
-    "content": ("text", "text", 0, False, ""),
-    "delivered_by_1": ("by attempt 1", "share", 96, False, ""),
-    "delivered_by_2": ("by attempt 2", "share", 96, False, ""),
-    "delivered_by_3": ("by attempt 3", "share", 96, False, ""),
-    "eligible": ("sent", "flag", 44, False, ""),
-    "error_code": ("error", "word", 168, False, ""),
-    "error_message": ("message", "text", 0, False, ""),
-    "event_type": ("event", "word", 130, True, ""),
-    "failure_rate": ("failing", "share", 64, False, ""),
-    "failure_share": ("failing", "share", 64, False, ""),
-    "failed": ("failed", "number", 58, False, ""),
-    "failed_targets": ("failed", "number", 58, False, ""),
-    "idempotency_key": ("key", "id", 112, False, ""),
-    "latency_ms": ("ms", "number", 60, False, ""),
-    "level": ("level", "word", 72, False, ""),
-    "message": ("message", "text", 0, False, ""),
-    "new_content": ("new text", "text", 0, False, ""),
-    "new_scheduled_for": ("new time", "time", 128, False, ""),
-    "note": ("note", "text", 0, False, ""),
-    "odds": ("odds", "share", 60, False, ""),
-    "outcome": ("outcome", "word", 108, True, "outcome"),
-    "owner": ("owner", "word", 80, True, ""),
-    "platform": ("platform", "word", 104, True, "platform"),
-    "reason": ("reason", "text", 0, False, ""),
-    "remedy": ("what to do", "text", 0, False, ""),
-    "request": ("request", "word", 150, False, ""),
-    "retry_count": ("retries", "number", 62, False, ""),
-    "risk": ("risk", "word", 84, False, ""),
-    "scheduled_for": ("scheduled", "time", 128, False, ""),
-    "scope_message": ("scope message", "text", 0, False, ""),
-    "state": ("state", "word", 84, True, ""),
-    "status": ("status", "word", 120, True, "status"),
-    "status_code": ("HTTP", "number", 52, True, ""),
-    "success": ("success", "flag", 76, True, ""),
-    "success_rate": ("success rate", "share", 104, False, ""),
-    "tags": ("tags", "list", 110, False, ""),
-    "targets": ("platforms", "list", 140, False, ""),
-    "updated_at": ("changed", "time", 128, False, ""),
-    "url": ("address", "address", 252, True, ""),
-    "verdict": ("verdict", "word", 148, True, "verdict"),
-    "waiting_for": ("waits for", "text", 0, False, ""),
-    "what": ("what", "word", 0, False, "verdict"),
-    "who": ("who", "word", 96, True, ""),
-    "why": ("why", "text", 0, False, ""),
-    "why_post": ("by what", "text", 0, False, ""),
-    "withdrawn": ("withdrawn", "word", 96, False, ""),
-}
-_DAYS = frozenset({"day", "week"})  # columns of counts by day or week
-_IDS = frozenset({"item", "run", "example", "idempotency_key"})
+# fmt: off
+# A name that means something else in one kind of frame stands as ``kind.name``, too.
+_COLUMNS = (
+    # posts
+    Column("post_id", "post", "Id of the post in the API.", kind="id", width=112),
+    Column("status", "status", "Status as the API reports it: of the post in a posts frame, of one target in a targets frame.", kind="word", width=120, facet=True, look="status"),
+    Column("content", "text", "Text of the post."),
+    Column("content_type", "type", "Type of the post's content, such as text, image or video, as the API reports it."),
+    Column("scheduled_for", "scheduled", "Instant at which the post is due to go out; missing if it has none.", unit="UTC", kind="time", width=128),
+    Column("published_at", "published", "Instant at which the post or the target was published; missing before.", unit="UTC", kind="time", width=128),
+    Column("created_at", "created", "Instant at which the record was created, by the server's clock.", unit="UTC", kind="time", width=128),
+    Column("updated_at", "changed", "Instant of the post's last change.", unit="UTC", kind="time", width=128),
+    Column("targets", "platforms", "Targets of the post, one per platform and account, for vx.targets().", kind="list", width=140),
+    Column("failed_targets", "failed", "Number of targets of the post that failed.", unit="targets", kind="number", width=58),
+    Column("tags", "tags", "Tags of the post; in a campaign sheet, text separated by semicolons.", kind="list", width=110),
+    Column("metadata", "metadata", "Metadata object of the post, as the API returns it."),
+    Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
+    Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
+    Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
+    # targets
+    Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
+    Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
+    Column("account_id", "account id", "Id of the account on which the target is published.", kind="id", width=112, facet=True),
+    Column("account_name", "account", "Name of the account on its platform.", width=120),
+    Column("error_code", "error", "Code of the failure; missing without a failure or a code.", kind="word", width=168),
+    Column("error_message", "message", "Message of the failure, as the platform or the API returned it."),
+    Column("retry_count", "retries", "Number of retries that the API reports; lists of posts may omit it.", unit="retries", kind="number", width=62),
+    Column("platform_post_id", "platform's id", "Id of the published post on the platform.", kind="id", width=112),
+    Column("platform_post_url", "link", "Address of the published post on the platform.", kind="link", width=160),
+    Column("post_status", "post's status", "Status of the whole post, of which the row is one target."),
+    # triage
+    Column("verdict", "verdict", "Next step: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask support or nothing to do.", kind="word", width=148, facet=True, look="verdict"),
+    Column("cause", "cause", "Cause of the failure: code, platform and message without its variable parts; missing without a problem.", facet=True),
+    Column("remedy", "what to do", "One sentence that says how to mend the failure."),
+    Column("retryable", "can be retried", "True if a retry may succeed; set it to True to overrule the verdict."),
+    # causes
+    Column("causes.platforms", "platforms", "Platforms on which the cause occurred, joined by commas."),
+    Column("causes.count", "targets", "Number of targets that failed by this cause.", unit="targets", kind="number"),
+    Column("posts", "posts", "Number of distinct posts among the rows of the cause.", unit="posts", kind="number"),
+    Column("causes.accounts", "accounts", "Number of distinct accounts among the failures.", unit="accounts", kind="number"),
+    Column("causes.retryable", "can be retried", "Number of the cause's targets that can be retried.", unit="targets", kind="number"),
+    Column("causes.first_seen", "first seen", "Earliest last change of a post that failed by this cause.", unit="UTC", kind="time", width=128),
+    Column("last_seen", "last seen", "Latest last change of a post that failed by this cause.", unit="UTC", kind="time", width=128),
+    Column("example", "example", "Message of one failure of the cause, in full.", kind="id", width=112),
+    Column("owners", "owners", "Owners with the most failures of the cause, and how many."),
+    Column("week", "week", "Instant at which the week begins, Monday at midnight in the workspace's zone.", unit="zone of tz=", kind="day", width=92),
+    Column("causes in weeks.targets", "targets", "Number of targets that failed by the cause on the platform in the week.", unit="targets", kind="number"),
+    Column("change", "change", "Name of the change under which each field of a post is set once, in a plan of changes."),
+    Column("causes by week.change", "change", "Trend of the cause: came back, new, worse, recurring or gone."),
+    Column("rows", "rows", "Number of rows in the last span.", unit="rows", kind="number"),
+    Column("last_week", "span before", "Number of rows in the span before the last.", unit="rows", kind="number"),
+    Column("before", "before", "Number of rows in the time before both spans.", unit="rows"),
+    # compare
+    Column("was", "before", "Status or outcome in the first load or run; absent if it has no such row."),
+    Column("now", "after", "Status or outcome in the second load or run; absent if it has no such row."),
+    Column("changes of status.rows", "rows", "Number of targets with this pair of statuses.", unit="targets", kind="number"),
+    Column("changes between runs.change", "change", "Difference between two runs: newly failing, recovered, only before, only after, otherwise or same."),
+    # deliveries
+    Column("delivery_id", "delivery", "Id of the webhook delivery.", kind="id", width=112),
+    Column("webhook_id", "webhook", "Id of the webhook.", kind="id", width=112),
+    Column("event_type", "event", "Type of the event, such as post.failed.", kind="word", width=130, facet=True),
+    Column("url", "address", "Address of the receiver, shown without its query.", kind="address", width=252, facet=True),
+    Column("success", "success", "True if the receiver accepted the delivery, False if it failed, missing while in flight.", kind="flag", width=76, facet=True),
+    Column("status_code", "HTTP", "HTTP status of the receiver's last response; missing without a response.", kind="number", width=52, facet=True),
+    Column("latency_ms", "ms", "Duration of the last attempt until the receiver's response.", unit="ms", kind="number", width=60),
+    Column("error", "error", "Error of the last attempt, as the API reports it."),
+    Column("response_body", "response", "Body of the receiver's last response."),
+    Column("delivered_at", "delivered", "Instant at which the receiver accepted the delivery.", unit="UTC", kind="time", width=128),
+    Column("deliveries.retry_count", "retries", "Number of attempts after the first.", unit="attempts", kind="number"),
+    Column("why", "why", "Reason why a delivery is lost, or why an account or post is at risk."),
+    Column("reason_code", "reason code", "Code of the reason beside it."),
+    Column("about", "about", "Kind of evidence for the post: recorded, likely or unknown.", kind="word", width=70),
+    Column("odds", "odds", "Chance that the named post is right: 1 if the event is recorded.", unit="0 to 1", kind="share", width=60),
+    Column("why_post", "by what", "Evidence for the post, or the reason why there is none."),
+    Column("why_post_code", "evidence code", "Code of the evidence in why_post."),
+    # statistics of deliveries
+    Column("hour", "hour", "Instant at which the hour begins.", unit="zone of tz=", kind="time", width=128),
+    Column("day", "day", "Instant at which the day begins, at midnight.", unit="zone of tz=", kind="day", width=92),
+    Column("month", "month", "Instant at which the month begins.", unit="zone of tz=", kind="day", width=92),
+    Column("deliveries", "deliveries", "Number of deliveries in the group.", unit="deliveries", kind="number"),
+    Column("statistics.succeeded", "delivered", "Number of deliveries that the receiver accepted.", unit="deliveries", kind="number"),
+    Column("statistics.failed", "failed", "Number of deliveries whose last attempt failed.", unit="deliveries", kind="number"),
+    Column("in_flight", "in flight", "Number of deliveries without a result yet.", unit="deliveries", kind="number"),
+    Column("success_rate", "success rate", "Share of succeeded deliveries among those that succeeded or failed.", unit="0 to 1", kind="share", width=104),
+    Column("delivered_by_1", "by attempt 1", "Share of deliveries that succeeded by attempt 1.", unit="0 to 1", kind="share", width=96),
+    Column("delivered_by_2", "by attempt 2", "Share of deliveries that succeeded by attempt 2.", unit="0 to 1", kind="share", width=96),
+    Column("delivered_by_3", "by attempt 3", "Share of deliveries that succeeded by attempt 3.", unit="0 to 1", kind="share", width=96),
+    Column("attempts", "attempts", "Number of attempts of all deliveries in the group.", unit="attempts", kind="number"),
+    Column("partial statistics.attempts", "attempts", "Number of attempts of each delivery counted in the row.", unit="attempts", kind="number"),
+    Column("attempts_mean", "attempts each", "Mean number of attempts per delivery.", unit="attempts", kind="number"),
+    Column("p50_ms", "median latency", "Latency that half of the deliveries do not exceed.", unit="ms", kind="number"),
+    Column("p95_ms", "p95 latency", "Latency that 95 % of the deliveries do not exceed.", unit="ms", kind="number"),
+    Column("p99_ms", "p99 latency", "Latency that 99 % of the deliveries do not exceed.", unit="ms", kind="number"),
+    Column("partial statistics.state", "state", "State of the deliveries counted in the row: succeeded, failed or in flight."),
+    # service levels
+    Column("in_time", "in time", "Number of due deliveries that arrived within the time limit.", unit="deliveries", kind="number"),
+    Column("late", "late", "Number of due deliveries that arrived after the time limit.", unit="deliveries", kind="number"),
+    Column("service levels.failed", "failed", "Number of due deliveries that never arrived.", unit="deliveries", kind="number"),
+    Column("service levels.unknown", "unknown", "Number of due deliveries whose time of arrival is not known.", unit="deliveries", kind="number"),
+    Column("share", "in time", "Share of deliveries in time among those whose result is known.", unit="0 to 1", kind="share", width=84),
+    Column("met", "met", "True if the share reaches the target; missing with too few deliveries."),
+    Column("budget", "budget", "Number of deliveries that may miss the limit at this target.", unit="deliveries", kind="number"),
+    Column("budget_left", "budget left", "Share of the budget that is left; below 0 it is overdrawn.", unit="share, may be negative", kind="number"),
+    Column("burn_long", "burn, long", "Speed at which the long window uses the budget; 1 uses it up exactly.", unit="budgets per span", kind="number"),
+    Column("burn_short", "burn, short", "Speed at which the short window uses the budget; 1 uses it up exactly.", unit="budgets per span", kind="number"),
+    Column("burning", "burning", "True if both windows use the budget too fast."),
+    # outages and duplicates
+    Column("start", "start", "Instant of the first delivery of the outage whose first attempt failed.", unit="UTC", kind="time", width=128),
+    Column("end", "end", "Instant of the last delivery of the outage whose first attempt failed.", unit="UTC", kind="time", width=128),
+    Column("recovered_at", "recovered", "Instant of the next delivery that succeeded at once; missing while there is none.", unit="UTC", kind="time", width=128),
+    Column("failed_first", "failed at first", "Number of deliveries in the outage whose first attempt failed.", unit="deliveries", kind="number"),
+    Column("lost", "lost", "Number of deliveries in the outage that still failed at the end.", unit="deliveries", kind="number"),
+    Column("failure_rate", "failing", "Share of deliveries in the outage whose first attempt failed.", unit="0 to 1", kind="share", width=64),
+    Column("symptom", "symptom", "Most frequent error of the outage."),
+    Column("first_at", "first", "Instant of the first copy.", unit="UTC", kind="time", width=128),
+    Column("last_at", "last", "Instant of the last copy.", unit="UTC", kind="time", width=128),
+    Column("copies", "copies", "Number of deliveries of the same event to one webhook.", unit="deliveries", kind="number"),
+    Column("duplicates.delivered", "delivered", "Number of copies that the receiver accepted.", unit="deliveries", kind="number"),
+    Column("evidence", "evidence", "Evidence that the copies are one event: same delivery, same event or same instant."),
+    Column("delivery_ids", "deliveries", "Ids of the deliveries, of the copies or of the event."),
+    # accounts and risk
+    Column("accounts.status", "status", "Status of the account's connection, such as active or expired."),
+    Column("username", "account", "Name of the account on its platform."),
+    Column("display_name", "display name", "Display name of the account."),
+    Column("account_type", "type", "Type of the account, as the API reports it."),
+    Column("followers", "followers", "Number of followers, as the API reports it.", unit="followers", kind="number"),
+    Column("connected_at", "connected", "Instant at which the account was connected.", unit="UTC", kind="time", width=128),
+    Column("avatar_url", "picture", "Address of the account's picture."),
+    Column("scope_status", "permissions", "State of the account's permissions, such as ok or degraded."),
+    Column("scope_message", "scope message", "Message of the API about missing permissions."),
+    Column("checked_at", "checked", "Instant of the account's last check; missing before the first.", unit="UTC", kind="time", width=128),
+    Column("works", "works", "Result of the last check; missing if the account could not be tried."),
+    Column("check_message", "check message", "Message of the API at the last check."),
+    Column("refreshed", "renewed", "True if the account's token was renewed before the check."),
+    Column("tried", "tries", "Number of tries of this ledger at the target; in a posts frame, what it knows of each target.", unit="tries", kind="number"),
+    Column("accounts.failed", "failed", "Number of the account's targets that failed within seven days.", unit="targets", kind="number"),
+    Column("failure_share", "failing", "Share of the account's targets of the last seven days that failed.", unit="0 to 1", kind="share", width=64),
+    Column("commonest_cause", "commonest cause", "Most frequent cause of the account's recent failures."),
+    Column("last_failed_at", "last failure", "Instant of the account's last failure.", unit="UTC", kind="time", width=128),
+    Column("scheduled", "scheduled", "Number of targets that wait to go out on the account.", unit="targets", kind="number"),
+    Column("next_at", "next", "Instant at which the account's next target is due.", unit="UTC", kind="time", width=128),
+    Column("risk", "risk", "Risk of the account: its inactive status, degraded, failing or not_listed; missing without one.", kind="word", width=84),
+    Column("account_status", "account", "Status of the account on which the post is due.", kind="word", width=92, look="status"),
+    # webhooks
+    Column("events", "events", "Types of events that the webhook receives."),
+    Column("enabled", "enabled", "True if the API sends events to the webhook."),
+    Column("failure_count", "failures", "Number of failures that the API counts for the webhook.", unit="failures", kind="number"),
+    Column("last_delivery_at", "last delivery", "Instant of the webhook's last delivery.", unit="UTC", kind="time", width=128),
+    # analytics
+    Column("impressions", "impressions", "Number of times that the post was displayed.", unit="count", kind="number"),
+    Column("reach", "reach", "Number of distinct accounts that saw the post.", unit="accounts", kind="number"),
+    Column("engagements", "engagements", "Number of interactions with the post, as the platform counts them.", unit="count", kind="number"),
+    Column("engagement_rate", "engagement rate", "Engagements per impression.", unit="0 to 1", kind="share", width=84),
+    Column("likes", "likes", "Number of likes.", unit="count", kind="number"),
+    Column("comments", "comments", "Number of comments.", unit="count", kind="number"),
+    Column("shares", "shares", "Number of times that the post was shared.", unit="count", kind="number"),
+    Column("clicks", "clicks", "Number of clicks on the post.", unit="count", kind="number"),
+    Column("saves", "saves", "Number of times that the post was saved.", unit="count", kind="number"),
+    Column("video_views", "video views", "Number of views of the post's video.", unit="count", kind="number"),
+    Column("as_of", "as of", "Instant at which the platform's figures were collected.", unit="UTC", kind="time", width=128),
+    # campaign sheets and findings
+    Column("row_id", "row", "Key of the row in the campaign sheet.", kind="id", width=112),
+    Column("accounts", "accounts", "Accounts of the row: ids or platform:@name, separated by semicolons.", kind="list", width=140),
+    Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
+    Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
+    Column("media", "media", "Ids of uploaded media or addresses of files, separated by semicolons."),
+    Column("first_comment", "first comment", "Text of the first comment below the post."),
+    Column("row", "row number", "Position of the row, from 0."),
+    Column("endpoints.row", "row", "Number of the endpoint in the capability matrix, 1 to 39."),
+    Column("created posts.row", "row", "Key of the run's row that created the post."),
+    Column("sheet_row", "sheet row", "Row number of the spreadsheet."),
+    Column("cell", "cell", "Cell of the spreadsheet, such as D7.", kind="word", width=60),
+    Column("column", "column", "Column of the sheet that the finding is about.", kind="word", width=116),
+    Column("level", "level", "Weight of the finding: an error can't be sent, a warning needs a look.", kind="word", width=72),
+    Column("code", "code", "Code of the finding, the API's own if it has one.", kind="word", width=176),
+    Column("message", "message", "Sentence that says what is wrong and how to mend it."),
+    # events
+    Column("event_id", "event id", "Id of the webhook event.", kind="id", width=112),
+    Column("media_id", "media", "Id of the media file that the event is about.", kind="id", width=112),
+    Column("received", "received", "Number of recorded copies of the event.", unit="copies", kind="number"),
+    Column("verified", "verified", "True if the signature of a copy was verified; missing if unchecked."),
+    Column("data", "data", "Data of the event, as received."),
+    Column("delivery_event_type", "delivery's event", "Type of the event in the delivery record."),
+    Column("delivery_created_at", "delivery created", "Instant at which the delivery record was created.", unit="UTC", kind="time", width=128),
+    Column("post_content", "post's text", "Text of the post to which the event was joined."),
+    Column("post_scheduled_for", "post scheduled", "Instant at which the joined post is due.", unit="UTC", kind="time", width=128),
+    Column("post_published_at", "post published", "Instant at which the joined post was published.", unit="UTC", kind="time", width=128),
+    Column("post_created_at", "post created", "Instant at which the joined post was created.", unit="UTC", kind="time", width=128),
+    Column("post_updated_at", "post changed", "Instant of the joined post's last change.", unit="UTC", kind="time", width=128),
+    Column("post_targets", "post's platforms", "Targets of the joined post."),
+    Column("post_failed_targets", "post's failures", "Number of failed targets of the joined post.", unit="targets", kind="number"),
+    Column("post_workspace_id", "post's workspace", "Workspace of the joined post.", kind="id", width=112),
+    # plans
+    Column("act", "act", "Name of the act that would be sent; missing if the row is not eligible.", kind="word", width=92),
+    Column("eligible", "sent", "True if the row would be sent.", kind="flag", width=44),
+    Column("reason", "reason", "Reason why the row would be sent, or why not; in runs and the ledger, the reason given by the user."),
+    Column("runs.reason", "reason", "Reason that was given for the run, for the audit trail."),
+    Column("attempt", "attempt", "Number of the logical attempt, from 1; a new attempt has a new key."),
+    Column("batch", "batch", "Number of the batch in which the row would be sent."),
+    Column("idempotency_key", "key", "Idempotency key of the request; missing while accounts are named but not resolved.", kind="id", width=112),
+    Column("request", "request", "Method and path of the request.", kind="word", width=150),
+    Column("new_content", "new text", "Text that the post would get."),
+    Column("new_media_url", "new media", "Address of the media file that the target would get."),
+    Column("new_scheduled_for", "new time", "Instant at which the post would go out.", unit="UTC", kind="time", width=128),
+    Column("new_tags", "new tags", "Tags that the post would get."),
+    Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
+    Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
+    Column("twin", "duplicate", "True if a duplicate of the row is intended."),
+    # results
+    Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),
+    Column("outcome", "outcome", "Outcome of the row: succeeded, failed, pending, unknown or blocked.", kind="word", width=108, facet=True, look="outcome"),
+    Column("waiting_for", "waits for", "Reason why the row is not settled, or what a person must do."),
+    Column("withdrawn", "withdrawn", "Status and instant at which the created post was withdrawn or deleted; missing otherwise.", kind="word", width=96),
+    Column("tries", "tries", "Number of times that the request was sent under its key.", unit="tries", kind="number"),
+    Column("http_status", "HTTP", "HTTP status of the last response to the request."),
+    Column("result_id", "result", "Id of the post or record that the act created or changed.", kind="id", width=112),
+    Column("settled_at", "settled", "Instant at which the outcome became final, by the server's clock.", unit="UTC", kind="time", width=128),
+    Column("notice", "notice", "Possible duplicate of the row, or its known copies."),
+    Column("id", "id", "Id of the watched post, media file, account or delivery."),
+    Column("copy_of", "copy of", "Id of the post to keep, of which the row is a copy."),
+    Column("created_by_run", "by this run", "False if an earlier run or another ledger created the post."),
+    Column("verified causes.tried", "tried", "Number of the cause's rows that the run tried.", unit="rows", kind="number"),
+    Column("recovered", "recovered", "Number of tried rows whose target is published now.", unit="rows", kind="number"),
+    Column("failed_same", "failed the same", "Number of tried rows that failed again by the same cause.", unit="rows", kind="number"),
+    Column("failed_other", "failed otherwise", "Number of tried rows that failed by another cause.", unit="rows", kind="number"),
+    Column("last_outcome", "last outcome", "Outcome of this ledger's last try at the target."),
+    Column("last_code", "last error", "Code of the failure of this ledger's last try at the target."),
+    Column("last_tried_at", "last tried", "Instant at which this ledger's last try at the target ended, or was sent.", unit="UTC", kind="time", width=128),
+    # runs and the ledger
+    Column("run", "run", "Id of the run, for ws.attach().", kind="id", width=112),
+    Column("action", "act", "Act of the run, such as retry or create.", kind="word", width=76, facet=True),
+    Column("runs.campaign", "campaign", "Name that tells apart two creates of the same row; empty for other acts."),
+    Column("results.campaign", "campaign", "Name of the campaign under which the row was created."),
+    Column("state", "state", "State of the run, such as running, paused or done.", kind="word", width=84, facet=True),
+    Column("ledger rows.state", "state", "State of the request: unsent, that of its open call, or settled."),
+    Column("who", "who", "User and machine that started the run.", kind="word", width=96, facet=True),
+    Column("note", "note", "Sentence about the run, such as why it stopped."),
+    Column("endpoints.note", "note", "Remark of the API's page on the endpoint."),
+    Column("succeeded", "succeeded", "Number of the run's rows that succeeded.", unit="rows", kind="number"),
+    Column("failed", "failed", "Number of the run's rows that failed.", unit="rows", kind="number", width=58),
+    Column("pending", "pending", "Number of rows without a final outcome yet.", unit="rows", kind="number"),
+    Column("unknown", "unknown", "Number of the run's rows whose request was sent and whose outcome is not known.", unit="rows", kind="number"),
+    Column("blocked", "blocked", "Number of rows that a person must change before they can be sent.", unit="rows", kind="number"),
+    Column("runs.withdrawn", "withdrawn", "Number of succeeded rows whose posts were withdrawn or deleted since.", unit="rows", kind="number"),
+    Column("runs.created_at", "started", "Instant at which the run was started.", unit="UTC", kind="time", width=128),
+    Column("item", "item", "Post, delivery or row of the sheet that the request is about.", kind="id", width=112),
+    Column("method", "method", "HTTP method of the request."),
+    Column("path", "path", "Path of the request."),
+    Column("first_sent_at", "first sent", "Instant of the first try.", unit="UTC", kind="time", width=128),
+    Column("last_sent_at", "last sent", "Instant of the last try.", unit="UTC", kind="time", width=128),
+    # matrix
+    Column("group", "group", "Group of the endpoint: posts, accounts, media or webhooks."),
+    Column("idempotent", "idempotent", "True if the server recognises a repeated idempotency key."),
+    Column("asynchronous", "queued", "True if a 2xx only means queued and is no outcome."),
+    Column("partial", "partial", "True if the call can half succeed, so that each item must be read."),
+    Column("emits", "events", "Webhook events that follow the call, joined by commas."),
+    Column("resend", "again", "Whether the call may be sent again after an ambiguous failure: safe, with key or never."),
+    Column("polled", "poll", "Resource to poll until the call has ended; empty for none."),
+    Column("inferred", "inferred", "Names of the cells that are inferred, not quoted from the API's page."),
+    # rehearsal
+    Column("publications", "publications", "Number of publications on the platform.", unit="publications", kind="number"),
+    Column("rehearsed failures.failed", "would fail", "Expected number of publications that fail by this error.", unit="publications", kind="number"),
+    Column("low", "from", "Lower end of the range of 19 of 20 runs.", unit="publications", kind="number"),
+    Column("high", "to", "Upper end of the range of 19 of 20 runs.", unit="publications", kind="number"),
+    # reports and plans
+    Column("after", "after", "What is requested, in a plan of changes."),
+    Column("what", "what", "What must be done, in a report.", kind="word", look="verdict"),
+)
+# fmt: on
+COLUMNS: Mapping[str, Column] = {column.name: column for column in _COLUMNS}
 
 
 def _kind(name: str, known_by: str, columns: str, order: str = "", first: str = "") -> Kind:
@@ -200,6 +412,16 @@ KINDS: tuple[Kind, ...] = (
         "causes by week", "change cause verdict rows last_week", "change cause verdict rows last_week before last_seen"
     ),
     _kind("findings", "level code message column", "level code message row_id platform column cell"),
+    _kind("statistics", "deliveries succeeded failed in_flight success_rate", ""),
+    _kind("service levels", "in_time late budget_left", ""),
+    _kind("partial statistics", "state attempts deliveries latency_ms", ""),
+    _kind("changes of status", "was now rows", ""),
+    _kind("changes between runs", "was now change", ""),
+    _kind("causes in weeks", "week cause targets", ""),
+    _kind("duplicates", "copies delivered evidence", ""),
+    _kind("verified causes", "tried recovered failed_same", ""),
+    _kind("rehearsed failures", "publications failed low high", ""),
+    _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
         "outages",
         "start recovered_at failed_first lost",
@@ -231,6 +453,9 @@ KINDS: tuple[Kind, ...] = (
         "event_type status content account_id media_id created_at received verified post_id event_id",
     ),
     _kind(
+        "created posts", "row created_by_run post_id", "row status content targets scheduled_for created_by_run post_id"
+    ),
+    _kind(
         "posts",
         "post_id status content created_at",
         "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
@@ -256,13 +481,8 @@ KINDS: tuple[Kind, ...] = (
         "row_id accounts scheduled_for content media tags first_comment",
     ),
 )
+_TIME = 128  # pixels of a time
 OTHER_ROWS = Kind("rows", frozenset(), ())
-# Where a name means something else in one kind of frame: (kind, column) -> what differs.
-_PARTICULAR: Mapping[tuple[str, str], Mapping[str, Any]] = {
-    ("causes", "count"): {"title": "targets"},
-    ("runs", "withdrawn"): {"kind": "number", "width": 82},
-    ("runs", "reason"): {"title": "reason given"},
-}
 
 
 def kind_of(frame: pd.DataFrame) -> Kind:
@@ -277,41 +497,33 @@ def is_deliveries(frame: pd.DataFrame) -> bool:
 
 
 def column_of(name: object, values: pd.Series[Any] | None = None, kind: Kind = OTHER_ROWS) -> Column:
-    """Return how a column is drawn: by its entry, else by its name and dtype."""
+    """Return how a column is drawn: by its entry, as far as its values are of that kind, else by their dtype."""
     found = column_named(str(name), kind.name)
-    dtype = None if values is None else values.dtype
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        day = found.name in _DAYS
-        return (
-            found
-            if found.kind in {"time", "day"}
-            else replace(found, kind="day" if day else "time", width=92 if day else 128)
-        )
-    if values is not None and found.kind in {"text", "list"} and not found.width:
-        if pd.api.types.is_bool_dtype(values):
-            return replace(found, kind="flag", width=_short(found.title))
-        if pd.api.types.is_numeric_dtype(values):
-            return replace(found, kind="number", width=_short(found.title))
-    if values is not None and found.kind == "list" and pd.api.types.is_numeric_dtype(values):  # a count, not a list
-        return replace(found, kind="number", title=found.name.replace("_", " "), width=_short(found.title))
-    if values is not None and found.kind in {"time", "number", "share"} and pd.api.types.is_object_dtype(values):
-        return replace(
-            found, kind="text", width=212 if found.kind == "time" else found.width
-        )  # text of a sheet, with its offset
-    return found
+    if values is None:
+        return found
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return found if found.kind in {"time", "day"} else replace(found, kind="time", width=_TIME)
+    if pd.api.types.is_bool_dtype(values) and found.kind != "word":
+        return replace(found, kind="flag", width=_short(found.title))
+    if pd.api.types.is_numeric_dtype(values) and found.kind not in {"id", "word"}:
+        kept = found.kind if found.kind in {"number", "share"} else "number"
+        title = found.name.replace("_", " ") if found.kind == "list" else found.title  # a count, not a list
+        return replace(found, kind=kept, title=title, width=found.width or _short(title))
+    if found.kind in {"time", "day"}:  # text of a sheet, with its offset
+        return replace(found, kind="text", width=212)
+    return replace(found, kind="text") if found.kind in {"number", "share"} else found
 
 
 @cache
 def column_named(name: str, kind: str = "") -> Column:
-    """Return a column by its name, in this kind of frame."""
-    title, what, width, facet, look = _DRAWN.get(name, ("", "", 0, False, ""))
-    plain = name.replace("_", " ").removesuffix(" at")
-    if not what:
-        is_id = name.endswith("_id") or name in _IDS
-        what, width, title = ("id", 112, plain.removesuffix(" id")) if is_id else ("text", 0, plain)
-    said, meaning, unit = MEANINGS.get(f"{kind}.{name}") or MEANINGS.get(name) or ("", "", "")
-    found = Column(name, title or said or plain, meaning, unit, what, width, facet, look)
-    return replace(found, **_PARTICULAR.get((kind, name), {}))
+    """Return a column by its name, in this kind of frame; one that is not in the registry has a title by its name."""
+    found = COLUMNS.get(f"{kind}.{name}") or COLUMNS.get(name)
+    if found is not None:
+        return replace(found, name=name)
+    title = name.replace("_", " ").removesuffix(" at")
+    return (
+        Column(name, title.removesuffix(" id"), kind="id", width=112) if name.endswith("_id") else Column(name, title)
+    )
 
 
 def _short(title: str) -> int:

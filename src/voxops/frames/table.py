@@ -19,7 +19,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
 from voxops.frames.times import shown_zone
-from voxops.model import Outcome
+from voxops.model import Outcome, Verdict
 
 NONE = "–"
 MOST = 12  # columns shown
@@ -215,7 +215,8 @@ def order_of(frame: pd.DataFrame, kind: Kind) -> np.ndarray[Any, Any] | None:
     Rows that need no action come last: they would push the others off the page.
     """
     if kind.order == "cause":
-        rank: pd.Series[Any] = frame["cause"].isna()
+        tried = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
+        rank: pd.Series[Any] = 2 * frame["cause"].isna() + (frame["verdict"].eq(Verdict.RETRY).fillna(False) & tried)
     elif kind.order == "eligible":
         rank = ~frame["eligible"].astype(bool)
     elif kind.order == "outcome":

@@ -27,6 +27,7 @@ from voxops.frames.times import TIME_DTYPE
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
+from voxops.ledger.store import SOME
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
 
 SETTLED = frozenset({"succeeded", "failed"})
@@ -40,6 +41,12 @@ _WHY = "coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nulli
 _WITHDRAWN = "run_rows.reason = '' AND requests.outcome = 'succeeded' AND requests.mark IS NOT NULL AND seen.status IN ({})".format(
     ", ".join(map(repr, sorted(WITHDRAWN_STATUSES | {"deleted"})))
 )
+
+
+# A later request about the same row, or the same target, has succeeded.
+_MENDED = """EXISTS (SELECT 1 FROM requests AS later WHERE later.label = requests.label AND later.id > requests.id
+             AND later.campaign = requests.campaign AND later.platform = requests.platform AND later.outcome = 'succeeded'
+             AND json_extract(later.item, '$.account') IS json_extract(requests.item, '$.account'))"""
 
 
 def tally(ledger: Ledger, run: str) -> tuple[Counter[tuple[str, str]], Counter[str]]:
@@ -235,7 +242,7 @@ def count_runs(ledger: Ledger) -> int:
 
 _RUN_TYPES = {
     "run": "string", "action": "string", "campaign": "string", "state": "string", "who": "string", "reason": "string", "note": "string",
-    "created_at": TIME_DTYPE, **dict.fromkeys((*OUTCOMES, "withdrawn"), "Int64"),
+    "created_at": TIME_DTYPE, **dict.fromkeys((*OUTCOMES, "withdrawn", "mended"), "Int64"),
 }  # fmt: skip
 
 
@@ -246,18 +253,45 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed pending
-        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the succeeded ones those whose posts were withdrawn since).
+        unknown blocked`` (Int64, rows), ``withdrawn`` (Int64: of the succeeded ones those whose posts were withdrawn since), ``mended``
+        (Int64: of the failed and blocked ones those that a later request has brought to success).
     """
     counts = ", ".join(f"sum({_OUTCOME} = '{outcome}') AS {outcome}" for outcome in OUTCOMES)
     rows = ledger.query(
         f"""SELECT runs.id AS run, runs.action AS action, runs.campaign AS campaign, runs.state AS state, runs.who AS who,
                    nullif(runs.reason, '') AS reason, runs.note AS note, runs.created AS created_at, {counts},
-                   count(CASE WHEN {_WITHDRAWN} THEN 1 END) AS withdrawn
+                   count(CASE WHEN {_WITHDRAWN} THEN 1 END) AS withdrawn,
+                   count(CASE WHEN {_OUTCOME} IN ('failed', 'blocked') AND {_MENDED} THEN 1 END) AS mended
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
     found = [{**dict(row), "created_at": _instant(row["created_at"])} for row in rows]
     return table_of(found, _RUN_TYPES).set_index("run")
+
+
+def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What this ledger knows of the retried targets of posts: post, platform and account -> the last try, and how many there were.
+
+    A try is a request that may have left. It ended when its outcome was seen; before, its time is when it was last sent.
+    """
+    rows = ledger.query(
+        f"""SELECT substr(requests.subject, 7) AS post, requests.platform AS platform,
+                   coalesce(json_extract(requests.item, '$.account'), '') AS account, {NOW} AS outcome, requests.error_code AS code,
+                   coalesce(requests.settled, last.last_sent) AS at, count(*) OVER (PARTITION BY requests.subject, requests.platform,
+                   json_extract(requests.item, '$.account')) AS tried
+            FROM requests LEFT JOIN calls ON calls.id = requests.call {_LAST}
+            WHERE requests.subject {SOME} AND requests.platform <> '' AND last.id IS NOT NULL ORDER BY requests.id""",
+        [f"post::{post}" for post in posts],
+    )
+    return {
+        (row["post"], row["platform"], row["account"]): {
+            "last_outcome": row["outcome"],
+            "last_code": row["code"],
+            "last_tried_at": _instant(row["at"]),
+            "tried": row["tried"],
+        }
+        for row in rows
+    }
 
 
 _TRAIL_TYPES = {

@@ -21,7 +21,7 @@ from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, prefetch
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
-from voxops.frames.records import Columns, build, performance
+from voxops.frames.records import Columns, build, performance, with_tries
 from voxops.frames.times import When, moment, say_zone, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
@@ -234,7 +234,8 @@ class Loader:
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for
-            them (``vx.connect(owner_field="owner")``), which targets then have, too. ``attrs`` record the time, source and filters of
+            them (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
+            (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. ``attrs`` record the time, source and filters of
             the load and whether it is complete; ``archive`` has the rows from there and possibly missed changes.
 
         Raises
@@ -294,7 +295,12 @@ class Loader:
         cut |= limit is not None and len(found) > limit
         read = set(live["post_id"].dropna()) if whole is None else whole[1]
         origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
-        return self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
+        described = self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
+        return with_tries(described, self._tries(list(map(str, described["post_id"].dropna()))))
+
+    def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002
+        """Return what is known of earlier tries at the targets of posts; without a ledger, nothing."""
+        return {}
 
     async def deliveries(
         self,
