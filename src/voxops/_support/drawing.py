@@ -24,7 +24,7 @@ _PER_CHARACTER = 7.5  # pixels
 _HEIGHT = 120  # pixels of a chart
 _SIZES = {1: "26px", 2: "19px", 3: "14px"}  # of headings
 _BAR = 40  # characters of a bar in text
-_CUT, _CUT_LONG = 28, 60  # characters of a cell in text: usually, and where its texts wrap elsewhere
+_CUT, _CUT_LONG = 36, 60  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
 _CUT_MARKDOWN = 300
 
 
@@ -83,8 +83,7 @@ def _lead(block: Block) -> Markup:
 
 def _note(block: Block) -> Markup:
     style = "margin:8px 0;padding:4px 10px;overflow-wrap:anywhere;border-left:4px solid"
-    glyph = "✗ " if block["bad"] else ""
-    return html('<div style="{} {}">{}{}</div>', style, block["colour"], glyph, escape(block["text"], 500))
+    return html('<div style="{} {}">{}</div>', style, block["colour"], escape(_said(block), 502))
 
 
 def _paragraph(block: Block) -> Markup:
@@ -532,7 +531,7 @@ _MARKDOWN: Mapping[str, Callable[[Block], list[str]]] = {
         f"{'#' * block['level']} {safe.markdown(block['text'])}",
         *(["", safe.markdown(block["aside"], 300)] if block["aside"] else []),
     ],
-    "lead": lambda block: [f"**{safe.markdown(block['text'], 600)}**"],
+    "lead": lambda block: [f"**{safe.markdown(block['text'], 600)}**"] if block["text"] else [],
     "note": lambda block: [safe.markdown(_said(block), 500)],
     "paragraph": lambda block: [safe.markdown(block["text"], 1000)],
     "line": lambda block: [safe.markdown(block["text"], 400)],

@@ -76,7 +76,7 @@ _MARKUP = re.compile(
     | (?<!\s)\* | \*(?!\s)                               # emphasis
     | (?<![^\W_])_ (?!\s) | (?<!\s)_ (?![^\W_])
     | ~ | \$                                             # struck out, a formula
-    | \[ (?=.*\][(\[:]) | ^\[                             # a link, a box to tick
+    | \] (?=[(\[:]) | ^\[                                # a link, also one that another text began; a box to tick
     | < (?=[A-Za-z/!?]) | & (?=\#?\w{1,32};)              # HTML
     | : (?=//) | \|                                       # an address, a cell
     """,

@@ -330,6 +330,7 @@ _COLUMNS = (
     Column("pending", "pending", "Number of rows without a final outcome yet.", unit="rows", kind="number"),
     Column("unknown", "unknown", "Number of the run's rows whose request was sent and whose outcome is not known.", unit="rows", kind="number"),
     Column("blocked", "blocked", "Number of rows that a person must change before they can be sent.", unit="rows", kind="number"),
+    Column("mended", "mended", "Number of failed and blocked rows that a later run has mended.", unit="rows", kind="number"),
     Column("runs.withdrawn", "withdrawn", "Number of succeeded rows whose posts were withdrawn or deleted since.", unit="rows", kind="number"),
     Column("runs.created_at", "started", "Instant at which the run was started.", unit="UTC", kind="time", width=128),
     Column("item", "item", "Post, delivery or row of the sheet that the request is about.", kind="id", width=112),

@@ -137,7 +137,7 @@ def text_of(value: Any, column: Column, tz: str | tzinfo, *, years: bool = False
         return f"{value:%d %b %Y}"
     if isinstance(value, pd.Timestamp | datetime) and value.tzinfo is not None:
         return short_time(value, tz, years=years)
-    if column.kind == "share" and isinstance(value, float):
+    if column.kind == "share" and isinstance(value, float | np.floating):
         return safe.percent(value)
     return full_text(value, tz)
 
@@ -164,7 +164,7 @@ def full_text(value: Any, tz: str | tzinfo) -> str:
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     if hasattr(value, "__iter__"):
         return ", ".join(str(_platform(each)) for each in value)
-    if isinstance(value, float):
+    if isinstance(value, float | np.floating):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if pd.api.types.is_number(value) else str(value)
 
@@ -193,7 +193,7 @@ def shown_columns(frame: pd.DataFrame, kind: Kind | None = None, most: int = MOS
     """
     frame = flat(frame)
     kind = kind_of(frame) if kind is None else kind
-    names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(map(str, frame.columns))]
+    names = [name for name in kind.columns if name in frame.columns] or [*frame.columns]
     filled = [name for name in names if frame.empty or _holds_anything(frame[name])]
     return (filled or names)[:most]
 
