@@ -70,6 +70,11 @@ class Page:
         """The rows with these numbers."""
         return np.isin(np.arange(len(self.panel.frame)), rows)
 
+    @staticmethod
+    def bits(count: int, *rows: int) -> str:
+        """These rows of so many, as a page names them."""
+        return pack(np.isin(np.arange(count), rows))
+
     def press(self, do: str, **more: Any) -> None:
         """Press a button, which sends what it is about."""
         shown = [each for part in (self.state, *self.state["tabs"]) for each in part["buttons"]]

@@ -15,7 +15,10 @@ from voxops._support import document, safe
 from voxops._support.document import Block
 from voxops._support.drawing import shares, to_html, to_markdown, to_text
 
-ANY = st.text(st.characters(exclude_categories=()), max_size=40)
+MARKS = st.text(
+    st.sampled_from("*_[]()<>!`~|#-+=.:;&@\\$/{}^'\" a1\n"), max_size=16
+)  # what Markdown and HTML are made of
+ANY = st.text(st.characters(exclude_categories=()), max_size=40) | MARKS
 WORD = "harmless"  # in place of a payload: what the structure of a block is by itself
 
 
@@ -124,7 +127,7 @@ def test_a_table_in_text_is_one_line_a_row(text: str, wraps: bool) -> None:
     lines = to_text([document.table(heads, [[text, "1"], [document.cell(text, below=text), "12345"]])]).split("\n")
     assert len(lines) == 3
     assert len({len(line) for line in lines}) == 1, "numbers end below each other"
-    assert max(map(len, lines)) <= (60 if wraps else 28) + 7
+    assert max(map(len, lines)) <= (60 if wraps else 36) + 7
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
