@@ -72,7 +72,7 @@ def concerns(
         for names, part in risk.groupby(["account_id", "risk"], sort=True):
             account, kind = map(str, names)
             first = part["scheduled_for"].min()
-            details = {
+            details: dict[str, Any] = {
                 "account": account,
                 "why": str(part["why"].iloc[0]),
                 "remedy": str(part["remedy"].iloc[0]),
