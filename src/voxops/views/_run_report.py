@@ -113,14 +113,14 @@ def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     if "new_content" in went.columns:
         content = went["new_content"].fillna(content)
     accounts = went.get("accounts", went.get("targets"))
-    named = [] if accounts is None else [_accounts(value) for value in accounts]
+    named = ["" for _ in went.index] if accounts is None else [_accounts(value) for value in accounts]
     due = pd.DataFrame(
         {
             "post_id": (
                 went["result_id"] if "row_id" in went.columns or "post_id" not in went.columns else went["post_id"]
             ).array,
             "scheduled_for": pd.to_datetime(when.array, utc=True),
-            "accounts": pd.array([*named] or [pd.NA] * len(went), dtype="string"),
+            "accounts": pd.array(named, dtype="string"),
             "content": pd.array([pd.NA] * len(went) if content is None else content.array, dtype="string"),
         }
     )

@@ -122,7 +122,7 @@ class TriagePanel(Panel):
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Plan the correction of one row that a person has typed; it is seen before it is sent."""
         match message:
-            case {"do": "mend", "row": int(row), "values": {**values}, "version": version}:
+            case {"do": "mend", "row": int(row), "values": dict(values), "version": version}:
                 self._tasks.run_blocking(lambda: self._mend(row, values, version, message.get("page")))
             case _:
                 super()._heard(message)
