@@ -212,7 +212,8 @@ def calendar_text(due: pd.DataFrame, title: str) -> str:
         event.add("summary", f"{safe.plain(row['accounts'], 80)}: {safe.plain(row['content'], 80)}")
         event.add("description", safe.printable("" if is_missing(row["content"]) else row["content"]))
         made.add_component(event)
-    return made.to_ical().decode()
+    text: bytes = made.to_ical()
+    return text.decode()
 
 
 def most_rows(rows: object) -> int:

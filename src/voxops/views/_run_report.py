@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -76,12 +77,14 @@ def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     error = (short["error_code"] + ": " + short["error_message"]).fillna(short["error_code"])
     short = short.assign(why=error.fillna(short["waiting_for"]))
     held = planned[~planned["eligible"].astype(bool)]
-    return pd.concat([short, held.assign(outcome=_HELD, why=held["reason"], error_code=pd.NA, error_message=pd.NA)])
+    none = pd.array([pd.NA] * len(held), dtype="string")
+    held = held.assign(outcome=_HELD, why=held["reason"], error_code=none, error_message=none)
+    return pd.concat([short, held])
 
 
 def _actions(left: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
     """Return one row per kind of failure: what it needs, who acts, on how many rows, and how."""
-    found = []
+    found: list[dict[str, Any]] = []
     kind = left["error_code"].astype(object).fillna(left["reason_code"].astype(object))
     for _, part in left.groupby([left["outcome"].astype(object), kind], sort=False):
         first = part.iloc[0]
@@ -94,7 +97,7 @@ def _actions(left: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:
             who = owners[Verdict.WAIT] if what == Outcome.PENDING else owners[Verdict.SUPPORT]
         named = names_of(part["owner"]) if "owner" in part.columns else ""
         found.append({"what": what, "who": named or who, "rows": len(part), "how": how})
-    found.sort(key=lambda row: -int(row["rows"]))
+    found.sort(key=lambda row: -row["rows"])
     return pd.DataFrame(found)
 
 
@@ -110,15 +113,15 @@ def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     if "new_content" in went.columns:
         content = went["new_content"].fillna(content)
     accounts = went.get("accounts", went.get("targets"))
-    named = [] if accounts is None else [_accounts(value) for value in accounts]
+    named = ["" for _ in went.index] if accounts is None else [_accounts(value) for value in accounts]
     due = pd.DataFrame(
         {
             "post_id": (
                 went["result_id"] if "row_id" in went.columns or "post_id" not in went.columns else went["post_id"]
             ).array,
             "scheduled_for": pd.to_datetime(when.array, utc=True),
-            "accounts": pd.array(named or [None] * len(went), dtype="string"),
-            "content": pd.array([None] * len(went) if content is None else content.array, dtype="string"),
+            "accounts": pd.array(named, dtype="string"),
+            "content": pd.array([pd.NA] * len(went) if content is None else content.array, dtype="string"),
         }
     )
     return due.dropna(subset=["scheduled_for"]).sort_values("scheduled_for", kind="stable", ignore_index=True)
