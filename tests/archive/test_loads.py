@@ -97,6 +97,7 @@ def test_what_came_from_where_is_said(ws, plain, sandbox):
     assert all(fewer <= more for fewer, more in requests.values()), requests
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_an_edit_of_what_was_settled_is_seen_by_refresh(ws, plain):
     posts, accounts = ws.posts(), ws.accounts()
     active = set(accounts[accounts["status"] == "active"]["account_id"])
