@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from functools import cache, reduce
+from functools import reduce
 from itertools import pairwise
 from math import ceil
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.analysis.makers import history
 
 import voxops as vx
 from voxops import deliveries
@@ -22,35 +22,7 @@ from voxops.deliveries import _maximal, duplicates, outages
 from voxops.errors import PlanError
 from voxops.frames.records import build
 
-URLS = ["https://hooks.example/a", "https://hooks.example/b", "https://ingest.example/c"]
-EVENTS = ["post.published", "post.failed", "post.created"]
 BY = [(), "hour", "day", "endpoint", ["endpoint", "event"], ["day", "webhook"], "week", ["month", "event"], "status"]
-START = pd.Timestamp("2026-01-31T00:00Z")
-
-
-@cache
-def history(count: int, seed: int = 1, days: int = 30) -> pd.DataFrame:
-    """A delivery log: mostly fast and at once, some retried, some lost, some in flight, latencies with a long tail."""
-    rng = np.random.default_rng(seed)
-    success = rng.random(count) < 0.93
-    silent = ~success & (rng.random(count) < 0.5)
-    created = START + pd.to_timedelta(np.sort(rng.integers(0, days * 86_400_000, count)), unit="ms").as_unit("us")
-    hook = rng.integers(0, 3, count)
-    latency = (40 + rng.exponential(120, count)).astype(np.int64)
-    flight = rng.random(count) < 0.01
-    frame = pd.DataFrame({
-        "delivery_id": pd.array([f"del_{seed}_{number}" for number in range(count)], "string"),
-        "webhook_id": pd.array([f"wh_{number}" for number in hook], "string"),
-        "event_type": pd.array(rng.choice(EVENTS, count), "string"),
-        "url": pd.array([URLS[number] for number in hook], "string"),
-        "success": pd.arrays.BooleanArray(success & ~flight, flight),
-        "status_code": pd.arrays.IntegerArray(np.where(success, 200, 503), silent | flight),
-        "latency_ms": pd.arrays.IntegerArray(latency, silent | flight),
-        "retry_count": pd.array(np.where(success, rng.geometric(0.9, count) - 1, rng.integers(0, 6, count)), "Int64"),
-        "error": pd.array(np.where(success | flight, None, "receiver failed"), "string"),
-        "response_body": pd.array([None] * count, "string"), "created_at": created,
-    })  # fmt: skip
-    return frame.assign(delivered_at=frame["created_at"].where(frame["success"].fillna(False).astype(bool)))
 
 
 def log_of(*rows: dict) -> pd.DataFrame:
