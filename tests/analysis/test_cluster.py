@@ -45,7 +45,7 @@ def log() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def posts() -> pd.DataFrame:
-    posts = failures(1, 400)
+    posts = failures(1, 400, ("failed", "published"))  # what is under way depends on when it was read
     return posts.assign(created_at=posts["updated_at"])
 
 
