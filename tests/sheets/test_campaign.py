@@ -148,42 +148,38 @@ def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> P
 TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2", "Hello", "twitter:@brand", "tomorrow"]]
 
 
-def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
-    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
-        read_campaign(path)
-    frame = read_campaign(path, header=3)
-    assert frame["row_id"].tolist() == ["r1", "r2"]
-    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
-    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
-
-
-def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
-    columns = {"Beitrag": "content", "Kanal": "accounts"}
-    path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
-    with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
+@pytest.mark.parametrize(("heads", "columns", "said"), [
+    (["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], {"Beitrag": "content", "Kanal": "accounts"}, r"names Beitrag, Kanal, .*header=3\)"),
+    (["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], {}, "row 3"),  # row_id and scheduled_for are known
+    (["Nr.", "Beitrag", "Kanal", "Wann"], {}, "in another row, pass its number"),
+])  # fmt: skip
+def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path, heads, columns, said):
+    path = titled(tmp_path / "plan.xlsx", heads, TITLED)
+    with pytest.raises(PlanError, match=said):
         read_campaign(path, columns=columns)
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3"):  # row_id and scheduled_for are known
-        read_campaign(path)
-    assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
-    unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
-    with pytest.raises(PlanError, match=r"If the heads are in another row, pass its number"):
-        read_campaign(unknown)
+    if columns:
+        assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+TITLES = ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+
+
 @pytest.mark.parametrize(
-    "title", ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+    ("title", "delimiter"), [*((title, part) for title in TITLES for part in ",;\t"), (None, None)]
 )
-def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
-    lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
-    path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
+def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path, title, delimiter):
+    if title is None:
+        path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    else:
+        rows = [delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED]]
+        path = written(tmp_path, "\n".join([title.format(delimiter), "", *rows]))
+    with pytest.raises(PlanError, match=r"row 3: read_campaign\(path, header=3\)"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["content"].tolist() == ["Hello", "Hello"]
-    assert frame.attrs["delimiter"] == delimiter
+    assert frame.attrs.get("delimiter") == delimiter
     assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
 
 
 GOOD = [
@@ -359,8 +355,10 @@ def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherw
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = findings(sheet)
     assert found.loc[found["code"] == "duplicate_post", "level"].to_list() == ["error"]
-    plan = plan_create(sheet, key="row_id")
-    assert plan.why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
+    assert plan_create(sheet, key="row_id").why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
+
+
+def test_a_row_with_another_text_time_or_account_is_no_duplicate():
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
         assert findings(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
 
