@@ -241,7 +241,12 @@ class Kernel:
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
-            api_key or rig.sandbox.api_key, url=rig.sandbox.url, clock=rig.clock, timeout=timeout, rng=random.Random(7)
+            api_key or rig.sandbox.api_key,
+            url=rig.sandbox.url,
+            clock=rig.clock,
+            timeout=timeout,
+            rng=random.Random(7),
+            transport=getattr(rig.sandbox, "transport", None),
         )
         self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
         self.engine = Engine(

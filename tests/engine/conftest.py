@@ -1,4 +1,4 @@
-"""A rig for every test of the engine: kernels with ledgers of their own against one server, in virtual time."""
+"""A rig for every test of the engine: kernels with ledgers of their own against one server in this process, in virtual time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from tests.chaos.rig import Rig
+from tests.inprocess import InProcess
 
 from voxburst_sandbox import Sandbox, Switches
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
-    with Sandbox(seed=11, empty=True, rate_limit=None) as sandbox:
+    with InProcess(seed=11, empty=True, rate_limit=None) as sandbox:
         yield sandbox
 
 
