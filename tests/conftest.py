@@ -77,8 +77,9 @@ def clock(sandbox: Sandbox) -> SandboxClock:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
-    """A client of the sandbox, for use on the private loop: ``eventloop.run(client.identity())``."""
-    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7))
+    """A client of the sandbox, over a socket if that is not in this process: ``eventloop.run(client.identity())``."""
+    transport = getattr(sandbox, "transport", None)
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7), transport=transport)
     yield client
     eventloop.run(client.aclose())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class _Connection:
     """One request on its way through the sandbox: what the application reads, sends, and does to the connection."""
 
-    def __init__(self, request: httpx.Request, body: bytes) -> None:
+    def __init__(self, request: httpx.Request) -> None:
         url = request.url
         self.scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": request.method, "scheme": url.scheme,
@@ -33,17 +33,20 @@ class _Connection:
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "server": (url.host, url.port), "client": ("127.0.0.1", 0), CONNECTION: self,
         }  # fmt: skip
-        self._body: bytes | None = body
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        self._body = aiter(request.stream)
+        self._unread = True
         self._answer: dict[str, Any] = {}
         self._parts: list[bytes] = []
         self._broken: str | None = None
         self._closed = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
-        """The whole body, then that the connection is closed."""
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
+        """The body part by part, then that the connection is closed."""
+        if self._unread:
+            part = await anext(self._body, None)
+            self._unread = part is not None
+            return {"type": "http.request", "body": part or b"", "more_body": self._unread}
         await self._closed.wait()
         return {"type": "http.disconnect"}
 
@@ -74,10 +77,10 @@ class _Stream(httpx.AsyncByteStream):
     """The body of an answer, which may break off."""
 
     def __init__(self, parts: list[bytes], broken: str | None) -> None:
-        self._parts, self._broken = parts, broken
+        self.parts, self._broken = parts, broken
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._parts:
+        for part in self.parts:
             yield part
         if self._broken is not None:
             raise httpx.RemoteProtocolError(self._broken)
@@ -90,6 +93,13 @@ class InProcess(Sandbox):
         super().__init__(**options)
         self.transport = _Transport(self)
 
+    def start(self) -> Self:
+        """Start; webhooks of the built-in receiver are handed over, too."""
+        super().start()
+        inside = {self.world.hosts["receiver"]: _Inside(self)}
+        self._sender._http = httpx.AsyncClient(verify=False, trust_env=False, mounts=inside)
+        return self
+
     def _serve(self, ready: threading.Event) -> None:
         eventloop.submit(self._run(ready)).result()
 
@@ -97,14 +107,15 @@ class InProcess(Sandbox):
         """Make one control call; from the loop itself, too, where nothing that it does may wait."""
         query = urlencode({name: each for name, each in sent.items() if each is not None}) if method == "GET" else ""
         url, headers = f"{self.url}/_sandbox/{path}?{query}", {"Content-Type": "application/json"}
-        request = httpx.Request(method, url, headers=headers)
-        call = _Connection(request, b"" if method == "GET" else msgspec.json.encode(sent)).serve(self)
+        body = b"" if method == "GET" else msgspec.json.encode(sent)
+        call = _Connection(httpx.Request(method, url, headers=headers, content=body)).serve(self)
         answer = _at_once(call) if eventloop._private.is_current() else eventloop.submit(call).result()
-        body = b"".join(answer.stream._parts)  # type: ignore[union-attr]
+        assert isinstance(answer.stream, _Stream)
+        shown = b"".join(answer.stream.parts)
         if answer.status_code == 400:
-            raise ValueError(msgspec.json.decode(body)["error"])
-        assert answer.status_code == 200, body
-        return body
+            raise ValueError(msgspec.json.decode(shown)["error"])
+        assert answer.status_code == 200, shown
+        return shown
 
 
 def _at_once(work: Coroutine[Any, Any, T]) -> T:
@@ -117,18 +128,24 @@ def _at_once(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a control call waits, so it can't be made on the loop itself")
 
 
-class _Transport(httpx.AsyncBaseTransport):
-    """Hands requests to the application, each in a task of its own: the server goes on when the client has left."""
+class _Inside(httpx.AsyncBaseTransport):
+    """Hands the sandbox's own requests to its application."""
 
     def __init__(self, sandbox: InProcess) -> None:
         self._sandbox = sandbox
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
+        return await _Connection(request).serve(self._sandbox)
+
+
+class _Transport(_Inside):
+    """Hands requests to the application, each in a task of its own: the server goes on when the client has left."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         trace = request.extensions.get("trace")
         for part in ("headers", "body") if trace is not None else ():
             await trace(f"http11.send_request_{part}.started", {"request": request})
-        work = _Connection(request, body).serve(self._sandbox)
+        work = _Connection(request).serve(self._sandbox)
         here = eventloop._private.is_current()
         served = asyncio.create_task(work) if here else asyncio.wrap_future(eventloop.submit(work))
         try:
