@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from typing import Any
 import pandas as pd
 from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
+from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
@@ -502,11 +502,3 @@ def codes(table: pd.DataFrame) -> set[str]:
 def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
     """The sheet as a plan of one campaign."""
     return plan_create(sheet, key="row_id", campaign="c", **options)
-
-
-def wait_for(ready: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.chaos.rig import Rig
 from tests.inprocess import InProcess
+from tests.sandbox.support import again
 
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,6 @@ def server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def rig(server: Sandbox, tmp_path: Path) -> Iterator[Rig]:
-    server.set_switches(**{**asdict(Switches()), "recovery_rate": 1.0, "silent_webhooks": True})
-    server.receiver()
-    server.receiver(status=200)
-    server.reset(empty=True)
-    rig = Rig(server, tmp_path)
+    rig = Rig(again(server, empty=True, recovery_rate=1.0, silent_webhooks=True), tmp_path)
     yield rig
     rig.close()

@@ -1,4 +1,4 @@
-"""Clocks: this machine's elapsed time, scaled and stepped time, and the server's clock estimated from its answers."""
+"""Clocks: this machine's elapsed time, stepped time, and the server's clock estimated from its answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["ScaledClock", "ServerClock", "SteppedClock", "SystemClock", "parse_date"]
+__all__ = ["ServerClock", "SteppedClock", "SystemClock", "parse_date"]
 
 
 # This clock keeps counting while the machine sleeps: on macOS CLOCK_MONOTONIC does, unlike Python's time.monotonic.
@@ -24,37 +24,24 @@ _ROUNDING = 1e-6  # milliseconds
 
 
 class SystemClock:
-    """Real time, including time that a laptop sleeps."""
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed instant."""
-        return time.monotonic() if _AWAKE_OR_ASLEEP is None else time.clock_gettime(_AWAKE_OR_ASLEEP)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep for so many seconds."""
-        await asyncio.sleep(max(0.0, seconds))
-
-
-class ScaledClock:
-    """Real time at another speed, for a server whose clock is virtual.
+    """Real time, including time that a laptop sleeps.
 
     Parameters
     ----------
     speed : float
-        Virtual seconds per real second, above 0.
+        Seconds of this clock per real second, above 0; another than 1 is for a server whose clock is virtual.
     """
 
-    def __init__(self, speed: float) -> None:
-        if not speed > 0:
-            raise ValueError(f"speed={speed}: it must be above 0, or no sleep would end")
+    def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
 
     def monotonic(self) -> float:
-        """Virtual seconds since some fixed instant."""
-        return time.monotonic() * self.speed
+        """Seconds since some fixed instant."""
+        real = time.monotonic() if _AWAKE_OR_ASLEEP is None else time.clock_gettime(_AWAKE_OR_ASLEEP)
+        return real * self.speed
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for so many virtual seconds."""
+        """Sleep for so many seconds."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
 
 
