@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
+from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
 
@@ -451,11 +452,3 @@ def let_leases_run_out(ledger: Path) -> None:
     with sqlite3.connect(ledger) as db:
         assert db.execute("UPDATE calls SET lease_until = lease_until - 3600 WHERE state = 'sent'").rowcount > 0
     db.close()
-
-
-def wait_for(condition, patience: float = 60.0) -> None:
-    """Look twenty times a second whether something has come true."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.05)
