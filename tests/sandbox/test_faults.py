@@ -180,7 +180,9 @@ def test_a_bulk_answer_is_corrupted_on_the_wire_or_breaks_off(sandbox, api, faul
     sandbox.add_fault(Fault(path="/v1/posts/bulk", **fault))
     broken, whole = (api.post("/posts/bulk", json={"posts": items}, headers=KEY) for _ in range(2))
     corrupted = broken.json()
-    assert answered == ([item["index"] for item in corrupted["results"]] if "results" in corrupted else broken.status_code)
+    assert answered == (
+        [item["index"] for item in corrupted["results"]] if "results" in corrupted else broken.status_code
+    )
     assert [item["index"] for item in whole.json()["results"]] == [0, 1, 2]
     assert (created(sandbox), len(sandbox.duplicates())) == (effects, effects - 3)
 
@@ -205,7 +207,9 @@ def test_chance_depends_on_the_seed_and_the_try_not_on_order(sandbox, api):
         sandbox.clear_faults()
         sandbox.add_fault(Fault("status", path="/v1/webhooks/test", chance=0.4, times=None, seed=5))
         body = {"webhookId": "none"}
-        return {key: api.post("/webhooks/test", json=body, headers={"Idempotency-Key": key}).status_code for key in keys}
+        return {
+            key: api.post("/webhooks/test", json=body, headers={"Idempotency-Key": key}).status_code for key in keys
+        }
 
     keys = [f"chance-key-{number}" for number in range(40)]
     struck = hits(keys)

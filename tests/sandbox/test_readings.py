@@ -76,7 +76,9 @@ FINER = {"postPlatformId", "retryCount"}
 
 
 def test_lists_may_show_as_much_as_single_reads_and_both_may_show_less(start, api):
-    sandbox = start(empty=False, string_errors=True, uppercase_status=True, listed_retry_counts=True, listed_target_ids=True)
+    sandbox = start(
+        empty=False, string_errors=True, uppercase_status=True, listed_retry_counts=True, listed_target_ids=True
+    )
     key, _ = failed(sandbox)
     entry = listed(api)[key]
     assert entry["status"] in ("FAILED", "PARTIAL")

@@ -42,7 +42,9 @@ def deliveries(api: httpx.Client, webhook: str, **params: Any) -> list[dict[str,
 
 def received(sandbox: Sandbox) -> list[dict[str, Any]]:
     """What came to our own webhook; its body as data."""
-    return [entry | {"body": json.loads(entry["body"])} for entry in sandbox.received() if entry["host"] == "mine.example"]
+    return [
+        entry | {"body": json.loads(entry["body"])} for entry in sandbox.received() if entry["host"] == "mine.example"
+    ]
 
 
 def test_a_delivery_is_on_record(sandbox, api, subscribe):
@@ -69,7 +71,9 @@ def test_each_reading_has_its_payload(sandbox, api, subscribe, shape, envelope, 
     publish(api)
     sandbox.advance(70)
     (event,) = received(sandbox)
-    assert set(event["body"]) == ({"event", "timestamp", "data"} if envelope == "sdk" else {"id", "type", "createdAt", "data"})
+    assert set(event["body"]) == (
+        {"event", "timestamp", "data"} if envelope == "sdk" else {"id", "type", "createdAt", "data"}
+    )
     assert set(event["body"]["data"]) == keys
 
 
@@ -158,14 +162,19 @@ def test_a_secret_is_shown_once_and_rotated_on_each_call(api, subscribe):
     webhook = subscribe("*")
     path, key = f"/webhooks/{webhook['id']}", {"Idempotency-Key": "rotate-0001"}
     assert "secret" not in api.get(path).json()
-    assert len({webhook["secret"], *(api.post(f"{path}/rotate-secret", headers=key).json()["secret"] for _ in range(2))}) == 3
+    assert (
+        len({webhook["secret"], *(api.post(f"{path}/rotate-secret", headers=key).json()["secret"] for _ in range(2))})
+        == 3
+    )
 
 
 @pytest.mark.parametrize(("url", "status", "success", "error"), [
     ("https://mine.example/hook", 200, True, ""), ("https://mine.example/hook", 410, False, "410"),
     ("https://198.51.100.7/hook", None, False, "loopback"), ("http://127.0.0.1:9/hook", None, False, "connection"),
 ])  # fmt: skip
-def test_a_test_call_waits_for_the_result_and_leaves_this_machine_alone(sandbox, api, subscribe, url, status, success, error):
+def test_a_test_call_waits_for_the_result_and_leaves_this_machine_alone(
+    sandbox, api, subscribe, url, status, success, error
+):
     sandbox.receiver(host="mine.example", status=status or 200)
     sent = api.post("/webhooks/test", json={"webhookId": subscribe("*", url=url)["id"]})
     record = sent.json()["data"]

@@ -187,7 +187,10 @@ def test_a_used_up_plan_creates_nothing(sandbox, api):
 def test_a_login_gives_a_key(sandbox, password, status):
     body = {"email": "a@b.example", "password": password}
     answer = httpx.post(f"{sandbox.url}/v1/auth/login", json=body, trust_env=False)
-    assert (answer.status_code, answer.json().get("accessToken")) == (status, "vb_test_second" if status == 200 else None)
+    assert (answer.status_code, answer.json().get("accessToken")) == (
+        status,
+        "vb_test_second" if status == 200 else None,
+    )
 
 
 def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
