@@ -264,7 +264,9 @@ def test_a_list_that_ignores_the_page_number_does_not_loop():
     assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
 
 
-@pytest.mark.parametrize("beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}])
+@pytest.mark.parametrize(
+    "beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}]
+)
 def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside):
     read, _, error = walk([{"data": ROWS, **beside}])
     assert "3 records" in str(error)

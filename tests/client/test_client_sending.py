@@ -378,7 +378,14 @@ def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(clie
     post = next(post.id for post in sandbox.world.posts.values() if post.status == "scheduled")
 
     async def main() -> None:
-        patch = partial(attempt, client, "PATCH", f"/v1/posts/{post}", canonical({"content": "once"}), answers=partial(next, answers))
+        patch = partial(
+            attempt,
+            client,
+            "PATCH",
+            f"/v1/posts/{post}",
+            canonical({"content": "once"}),
+            answers=partial(next, answers),
+        )
         with pytest.raises(TransportError, match="aborted before its body was sent") as broken:
             await patch(KEY)
         assert broken.value.sent

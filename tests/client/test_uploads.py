@@ -221,7 +221,9 @@ def before_the_next_try(client: AsyncClient, sandbox: Sandbox, work: Callable[[]
 
 
 @pytest.mark.parametrize(("when", "tries", "renewals"), [("before", [0, 200], 1), ("after", [0], 0)])
-def test_an_address_that_has_expired_is_renewed_unless_the_bytes_had_arrived(client, sandbox, send, photo, when, tries, renewals):
+def test_an_address_that_has_expired_is_renewed_unless_the_bytes_had_arrived(
+    client, sandbox, send, photo, when, tries, renewals
+):
     sandbox.add_fault(Fault("drop", path=STORAGE, when=when))
     before_the_next_try(client, sandbox)
     done = send(photo)

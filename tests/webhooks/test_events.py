@@ -287,7 +287,9 @@ def test_of_joined_loads_an_event_gets_the_newest_row(recorded):
 
 
 def test_a_frame_that_can_not_be_joined_is_refused_by_its_column(recorded):
-    log = build("deliveries", [{"id": "d1", "webhookId": "w", "eventType": "post.failed", "createdAt": "2026-03-01T00:00Z"}])
+    log = build(
+        "deliveries", [{"id": "d1", "webhookId": "w", "eventType": "post.failed", "createdAt": "2026-03-01T00:00Z"}]
+    )
     posts = build("posts", [{"id": "p1"}])
     assert join_events(recorded, log)["webhook_id"].to_list() == ["w"]
     for other in (pd.DataFrame({"a": [1]}), targets(posts)):
