@@ -147,17 +147,6 @@ def test_requests_are_sent_in_the_order_of_their_arrival():
     assert order == list(range(20))
 
 
-@pytest.mark.parametrize("after", ["9", format_datetime(START + timedelta(seconds=9), usegmt=True)])
-def test_a_429_pauses_all_requests_once(after):
-    async def main() -> tuple[list[float], list[float]]:
-        limited = Limited()
-        for _ in range(8):  # eight calls in flight, all refused
-            limited.hear(status=429, retry_after=after)
-        return await asyncio.gather(*(limited.go() for _ in range(8))), limited.slept
-
-    assert asyncio.run(main()) == ([9.0] * 8, [9.0])
-
-
 def test_429s_without_retry_after_pause_once_together_and_longer_each_time():
     limited = Limited()
 

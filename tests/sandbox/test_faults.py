@@ -13,7 +13,7 @@ import pytest
 from tests.sandbox.support import KEY, client, draft, fields, refusal, send_and_leave
 from tests.virtual import PATIENCE, until
 
-from voxburst_sandbox import Fault, Remote, Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 SANDBOX, SWITCHES = {"posts": 30, "deliveries": 0}, {"silent_webhooks": True}
 POSTS = {"method": "POST", "path": "/v1/posts"}
@@ -221,13 +221,3 @@ def test_chance_depends_on_the_seed_and_the_try_not_on_order(sandbox, api):
 def test_a_fault_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match="fault"):
         Fault(**wrong)
-
-
-def test_another_process_uses_the_same_verbs(sandbox, api):
-    remote = Remote(sandbox.url)
-    remote.add_fault(Fault("status", path="/v1/accounts", status=418, code="TEAPOT"))
-    assert api.get("/accounts").status_code == 418
-    assert remote.advance(30) == sandbox.now()
-    assert [entry["path"] for entry in remote.requests()] == ["/v1/accounts"]
-    assert remote.storage_url == sandbox.storage_url
-    remote.close()

@@ -23,19 +23,6 @@ def presign(api: httpx.Client) -> Callable[..., dict[str, Any]]:
     return lambda **file: api.post("/media/upload", json=FILE | file).json()
 
 
-def test_the_storage_takes_the_bytes_and_tells_the_webhooks(sandbox, api, presign):
-    link = presign()
-    path = f"/media/{link['mediaId']}"
-    assert link["uploadUrl"].startswith(sandbox.storage_url)
-    assert put(link).status_code == 200
-    assert api.get(path).json()["status"] == "processing"
-    sandbox.advance(30)
-    assert api.get(path).json()["status"] == "ready"
-    assert put(link).status_code == 200
-    assert [effect["first"] for effect in sandbox.effects("media.upload")] == [True, False]
-    assert [entry["headers"]["x-voxburst-event"] for entry in sandbox.received()] == ["media.uploaded"]
-
-
 @pytest.mark.parametrize(("content", "headers", "status"), [
     (b"bytes", {"Authorization": "Bearer vb_test_sandbox"}, 400), (b"bytes", {"Cookie": "a=b"}, 400),
     (b"bytes", {"Content-Type": "image/png"}, 403), (b"byt", {}, 400),
@@ -46,18 +33,6 @@ def test_the_storage_refuses_what_is_not_its_own(api, presign, content, headers,
     assert answer.status_code == status
     assert answer.text.startswith("<?xml")
     assert api.get(f"/media/{link['mediaId']}").json()["status"] == "pending"
-
-
-def test_an_upload_address_expires_and_is_renewed(sandbox, api, presign):
-    link = presign()
-    renewal = f"/media/{link['mediaId']}/refresh-presign"
-    sandbox.advance(901)
-    late = put(link)
-    assert (late.status_code, "expired" in late.text) == (403, True)
-    fresh = api.post(renewal).json()
-    assert fresh["uploadUrl"] != link["uploadUrl"]
-    assert put(fresh).status_code == 200
-    assert api.post(renewal).status_code == 409
 
 
 def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api, presign):
@@ -78,11 +53,3 @@ def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api, presign):
 ])  # fmt: skip
 def test_a_file_that_can_not_be_taken_is_refused(api, path, body, status):
     assert api.post(f"/media/{path}", json=body).status_code == status
-
-
-def test_many_files_have_many_results(api):
-    answer = api.post("/media/bulk-presign", json={"files": [FILE, FILE | {"contentType": "x/y"}]})
-    assert answer.status_code == 207
-    assert [(r["index"], r["status"], "uploadUrl" in r) for r in answer.json()["results"]] == [
-        (0, "created", True), (1, "failed", False),
-    ]  # fmt: skip

@@ -95,54 +95,6 @@ def test_one_bad_item_refuses_the_whole_bulk_where_that_is_the_reading(sandbox, 
     assert sandbox.effects() == []
 
 
-def test_an_edit_of_tags_moves_only_the_version(sandbox, api):
-    before = walk(api, "/posts", status="failed")[0]
-    sandbox.touch(before["id"])
-    after = walk(api, "/posts", status="failed")[0]
-    assert after["updatedAt"] > before["updatedAt"]
-    assert after["platforms"] == before["platforms"]
-    with pytest.raises(ValueError, match="post_none"):
-        sandbox.touch("post_none")
-
-
-def test_a_patch_needs_the_present_version(api):
-    post = draft(api)
-
-    def patch(version: str) -> httpx.Response:
-        return api.patch(f"/posts/{post['id']}", json={"content": "new"}, headers={"If-Match": version})
-
-    assert refusal(patch("2020-01-01T00:00:00.000Z")) == (409, "CONFLICT")
-    fresh = patch(f'"{post["updatedAt"]}"').json()
-    assert fresh["content"] == "new"
-    assert fresh["updatedAt"] > post["updatedAt"]
-    assert [p["postPlatformId"] for p in fresh["platforms"]] == [p["postPlatformId"] for p in post["platforms"]]
-
-
-def test_a_batch_runs_its_operations_in_order(sandbox, api):
-    path = f"/v1/posts/{draft(api)['id']}"
-    operations = [
-        {"id": "a", "method": "PATCH", "path": path, "body": {"content": "changed"}},
-        {"id": "b", "method": "DELETE", "path": "/v1/posts/post_none"},
-        {"id": "c", "method": "DELETE", "path": path},
-    ]
-    stopped = api.post("/batch", json={"operations": operations, "continueOnError": False}).json()
-    assert [result["status"] for result in stopped["results"]] == [200, 404, 424]
-    assert stopped["summary"] == {"total": 3, "succeeded": 1, "failed": 1, "skipped": 1}
-    through = api.post("/batch", json={"operations": operations}).json()
-    assert [result["status"] for result in through["results"]] == [200, 404, 200]
-    assert [effect["kind"] for effect in sandbox.effects()] == [
-        "post.create", "post.update", "post.update", "post.delete",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("headers", ["x", ["x"], 0])
-def test_a_batch_with_odd_headers_is_refused(api, headers):
-    operation = {"id": "a", "method": "DELETE", "path": "/v1/posts/post_none"}
-    answer = api.post("/batch", json={"operations": [operation | {"headers": headers}]})
-    assert (answer.status_code, answer.json()["error"]["details"]["field"]) == (400, "operations[0]")
-    assert api.post("/batch", json={"operations": [operation | {"headers": None}]}).status_code == 207
-
-
 # The queue.
 
 
@@ -302,14 +254,6 @@ def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
     post = next(post.id for post in sandbox.world.posts.values() if post.status == status)
     assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")
     assert sandbox.effects() == []
-
-
-def test_a_cancelled_post_never_goes_out(sandbox, api):
-    scheduled = next(post.id for post in sandbox.world.posts.values() if post.status == "scheduled")
-    assert api.post(f"/posts/{scheduled}/cancel").json()["status"] == "cancelled"
-    sandbox.advance(3 * 86_400)
-    assert api.get(f"/posts/{scheduled}").json()["status"] == "cancelled"
-    assert scheduled not in [effect["post"] for effect in sandbox.effects("target.publish")]
 
 
 @pytest.mark.release

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import account, again, client, create, draft, refusal, walk
+from tests.sandbox.support import account, again, client, create, draft, walk
 
 from voxburst_sandbox import Sandbox, Switches
 
@@ -114,12 +113,6 @@ def test_metadata_may_be_shown_nowhere(start, api):
     assert "metadata" not in listed(api)[key]
     assert "metadata" not in single(api, key)
     assert sandbox.effects("post.create")[0]["mark"] == "mark-1"
-
-
-def test_the_date_header_may_be_ahead(start, api):
-    sandbox = start(date_ahead_seconds=86_400)
-    shown = parsedate_to_datetime(api.get("/health").headers["Date"])
-    assert (shown - sandbox.now()).total_seconds() == 86_400
 
 
 def test_an_unknown_switch_is_named(start):
@@ -284,23 +277,3 @@ def test_people_copy_posts_with_their_marks(start, api):
     assert len(sandbox.effects("target.publish")) == 3
     assert len(sandbox.effects("post.create")) == 1  # copies of people are no creates of a client
     assert sandbox.duplicates() == []
-
-
-def test_posts_wait_for_approval_and_may_be_old(start, api):
-    sandbox = start()
-    accounts = [account(api, "facebook")]
-    old = sandbox.plant_post("Old one", accounts, status="pending_approval", daysOld=40, metadata=MARK)
-    key = str(create(api, scheduledFor="2026-04-20T09:00:00Z")["id"])
-    sandbox.person.submit(key)
-    sandbox.person.backdate(key, days=45)
-    records = listed(api, status="PENDING_APPROVAL")
-    assert [(name, post["createdAt"][:10]) for name, post in records.items()] == [
-        (old, "2026-01-21"), (key, "2026-01-16"),
-    ]  # fmt: skip
-    assert refusal(api.post(f"/posts/{key}/publish")) == (409, "CONFLICT")
-    sandbox.person.approve(key)
-    sandbox.person.approve(old)
-    assert [single(api, name)["status"] for name in (key, old)] == ["scheduled", "approved"]
-    sandbox.person.submit(key)
-    sandbox.person.reject(key)
-    assert single(api, key)["status"] == "draft"

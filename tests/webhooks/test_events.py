@@ -81,18 +81,6 @@ def test_a_payload_may_be_wrapped_nine_times(times):
 # The signature; what is no signature at all: `tests/security/test_signatures.py`.
 
 
-@given(body=st.binary(max_size=200), secret=st.text(min_size=1, max_size=40).filter(str.strip), at=st.integers(0, 199))
-def test_only_the_very_bytes_under_the_very_secret_are_genuine(body, secret, at):
-    header = signed(body, secret)
-    assert verify_signature(body, header, secret)
-    assert verify_signature(body, header.encode(), secret)
-    assert not verify_signature(body + b" ", header, secret)
-    assert not verify_signature(body, header, secret + "x")
-    if body:
-        at %= len(body)
-        assert not verify_signature(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :], header, secret)
-
-
 def test_while_a_secret_is_rotated_both_are_good():
     header = signed(b"{}", "new").upper().replace("SHA256", "sha256")
     assert [verify_signature(b"{}", each, ["new", "old"]) for each in (header, signed(b"{}", "old"), signed(b"{}", "older"))] == [
@@ -208,14 +196,6 @@ def test_a_receivers_notes_are_read_from_lines_as_from_a_list(tmp_path, encoding
         pd.testing.assert_frame_equal(events(source), wanted)
 
 
-def test_a_file_without_a_webhook_is_said_to_be_one(tmp_path):
-    log = tmp_path / "received.jsonl"
-    log.write_text("10:00 POST /hooks 200\n10:01 POST /hooks 200\n")
-    with pytest.warns(UserWarning, match="no webhook among 2 records"):
-        assert events(log).empty
-    assert events([]).empty
-
-
 def test_a_receivers_notes_are_verified_and_know_their_delivery():
     good = note(docs(NEWEST), X_VoxBurst_Delivery_Id="del_1")
     bad = note(docs(NEWEST, key="evt_2"), signature="sha256=00", X_VoxBurst_Delivery_Id="del_2")
@@ -300,7 +280,7 @@ def test_a_frame_that_can_not_be_joined_is_refused_by_its_column(recorded):
             join_events(recorded.drop(columns=name), other)
     from_csv = pd.read_csv(StringIO(recorded.to_csv(index=False)))
     for use in (lambda: join_events(from_csv, log), lambda: vx.deliveries.about_posts(log, events=from_csv)):
-        with pytest.raises(PlanError, match="'delivery_ids'.* CSV files drop lists"):
+        with pytest.raises(PlanError, match=r"'delivery_ids'.* CSV files drop lists"):
             use()
 
 
@@ -310,9 +290,13 @@ def server() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("envelope", ["docs", "sdk"])
-@pytest.mark.parametrize("shape", ["newest", "middle", "oldest"])
-def test_what_the_sandbox_delivers_is_verified_read_and_joined(server, envelope, shape):
+@pytest.mark.parametrize(("envelope", "kind"), [("docs", "type"), ("sdk", "event")])
+@pytest.mark.parametrize(("shape", "fields"), [
+    ("newest", {"id", "workspaceId", "content", "status", "publishedAt", "platforms"}),
+    ("middle", {"postId", "status", "publishedAt", "platforms"}),
+    ("oldest", {"postId", "platform", "platformPostId", "platformPostUrl"}),
+])  # fmt: skip
+def test_what_the_sandbox_delivers_is_verified_read_and_joined(server, envelope, kind, shape, fields):
     sandbox = again(server, event_shape=shape, event_envelope=envelope, failure_rate=0.0)
     with client(sandbox) as api:
         hook = api.post("/webhooks", json={"url": "https://mine.example/x", "events": ["post.published"]}).json()
@@ -322,6 +306,8 @@ def test_what_the_sandbox_delivers_is_verified_read_and_joined(server, envelope,
         posts = build("posts", [api.get(f"/posts/{post}").json()])
         log = build("deliveries", api.get(f"/webhooks/{hook['id']}/deliveries").json()["data"])
     received = [entry for entry in sandbox.received() if entry["host"] == "mine.example"]
+    payload = json.loads(received[0]["body"])
+    assert (payload[kind], set(payload["data"])) == ("post.published", fields)
     frame = events(received, secrets=["another", hook["secret"]])
     assert frame["verified"].to_list() == [True]
     with_posts, with_log = join_events(frame, posts).iloc[0], join_events(frame, log).iloc[0]
