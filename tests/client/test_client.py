@@ -90,12 +90,14 @@ def test_the_address_is_taken_with_or_without_v1(url, wanted):
 
 
 @pytest.mark.parametrize(("url", "what"), [
-    ("api.voxburst.io", "write https://api.voxburst.io"), ("ftp://api.voxburst.io", "web address"), ("https://", "web address"),
+    ("api.voxburst.io", "write https://api.voxburst.io"), ("ftp://api.voxburst.io", "web address"),
+    ("https://", "web address"),
     ("https://host:port", "web address"), ("https://[bad", "web address"), ("http://api.voxburst.io", "plain http"),
     ("http://127.0.0.1.evil.example", "plain http"), ("http://localhost.evil.example", "plain http"),
     ("http://10.0.0.1", "plain http"), ("http://0.0.0.0", "plain http"),
     ("https://user:hunter2@api.voxburst.io", "user name"), ("https://api.voxburst.io/v1?x=hunter2", "after"),
-    ("admin:hunter2@api.example.com/v1", "url="), ("api.example.com/v1?token=hunter2", "url="), ("api.example.com#hunter2", "url="),
+    ("admin:hunter2@api.example.com/v1", "url="), ("api.example.com/v1?token=hunter2", "url="),
+    ("api.example.com#hunter2", "url="),
     ("api.example.com/hunter2", "url="), ("vb_live_abc.hunter2", "url="), ("eyJhbGciOi.eyJzdWIiOi.hunter2", "url="),
     ("localhost:hunter2", "url="), ("http://host.example/v1/hunter2", "url="),
 ])  # fmt: skip
@@ -108,7 +110,8 @@ def test_an_invalid_address_is_refused_with_a_remedy_and_without_a_possible_secr
 @pytest.mark.parametrize(("path", "sent"), [
     ("/posts", "/v1/posts"), ("/v1/posts", "/v1/posts"), ("/v1/posts/a b?c#d", "/v1/posts/a%20b%3Fc%23d"),
     ("/v1/posts/a%2Fb", "/v1/posts/a%2Fb"), *((bad, None) for bad in (
-        "https://evil.example/v1", "//evil.example", "posts", "/v1/../admin", "/v1/posts/..", "/v1/./x", "\\\\evil", "/\\evil",
+        "https://evil.example/v1", "//evil.example", "posts", "/v1/../admin", "/v1/posts/..", "/v1/./x", "\\\\evil",
+        "/\\evil",
     )),
 ])  # fmt: skip
 def test_paths_are_below_the_api_and_escaped(serve, path, sent):

@@ -185,7 +185,8 @@ def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(idle, name, field
 
 def test_fields_at_their_limit_are_sent_under_their_api_names():
     body = PostFields(
-        content="x" * 10_000, account_ids=("acc_1",), scheduled_for=LATER, content_type="image", media=["media_1"], tags=["a"],
+        content="x" * 10_000, account_ids=("acc_1",), scheduled_for=LATER, content_type="image", media=["media_1"],
+        tags=["a"],
         platform_overrides={"twitter": {"content": "short"}}, first_comment="y" * 2_200, first_comment_delay=60,
         thread_posts=thread(*range(1, 26)), metadata={"k" * 100: "x" * 1_000, "l": ["x" * 200] * 100},
     ).new()  # fmt: skip
@@ -197,7 +198,8 @@ def test_fields_at_their_limit_are_sent_under_their_api_names():
 
 @pytest.mark.parametrize(("fields", "changes"), [
     ({}, {}), ({"persona_id": None}, {"personaId": None}),
-    ({"scheduled_for": pd.Timestamp("2026-04-01T09:00:00.123456789+02:00")}, {"scheduledFor": "2026-04-01T07:00:00.123Z"}),
+    ({"scheduled_for": pd.Timestamp("2026-04-01T09:00:00.123456789+02:00")},
+        {"scheduledFor": "2026-04-01T07:00:00.123Z"}),
 ])  # fmt: skip
 def test_only_what_is_given_is_changed(fields, changes):
     assert PostFields(**fields).changes() == changes
@@ -215,11 +217,13 @@ HTTPS = "https://x.example/a.jpg"
 
 
 @pytest.mark.parametrize(("method", "field", "values", "named"), [
-    beyond("posts.bulk", "posts", [GOOD] * 51), beyond("posts.bulk", "posts", []), beyond("posts.bulk", "posts[1]", [GOOD, {"content": "x"}]),
+    beyond("posts.bulk", "posts", [GOOD] * 51), beyond("posts.bulk", "posts", []),
+    beyond("posts.bulk", "posts[1]", [GOOD, {"content": "x"}]),
     beyond("posts.bulk", "posts[0].scheduledFor", [PostFields(content="x", account_ids=["a"])]),
     beyond("posts.bulk", "posts[0].content", [PostFields(account_ids=["a"])]),
     beyond("posts.create", "accountIds", PostFields(content="x")), beyond("posts.create", "fields", {"content": "x"}),
-    beyond("posts.update", "fields", "post_1", PostFields()), beyond("posts.update", "fields", "post_1", {"content": "x"}),
+    beyond("posts.update", "fields", "post_1", PostFields()),
+    beyond("posts.update", "fields", "post_1", {"content": "x"}),
     beyond("posts.get", "id", ""), beyond("posts.cancel", "id", None),
     beyond("posts.bulk_video", "videos", [{}] * 21), beyond("posts.bulk_video", "videos[0]", ["abc"]),
     beyond("posts.bulk_video", "videos[1].scheduledFor", [{}, {"scheduledFor": "2026-04-01T09:00"}]),
@@ -227,13 +231,18 @@ HTTPS = "https://x.example/a.jpg"
     *(beyond("posts.validate", "platforms", content="x", platforms=bad) for bad in ([], "twitter", [5])),
     beyond("posts.validate", "media[0]", content="x", platforms=["x"], media=["m"]),
     beyond("posts.validate", "mediaIds", content="x", platforms=["x"], media_ids="media_1"),
-    beyond("posts.fix", "mediaUrl", "p", "t", media_url="http://x.example/a.jpg"), beyond("posts.fix", "content", "p", "t", content=LONG),
+    beyond("posts.fix", "mediaUrl", "p", "t", media_url="http://x.example/a.jpg"),
+    beyond("posts.fix", "content", "p", "t", content=LONG),
     beyond("posts.fix", "refreshMedia", "p", "t", media_url=HTTPS, refresh_media=True),
     beyond("accounts.select_page", "pageId", "a", None), beyond("accounts.connect", "platform", 5),
-    beyond("webhooks.create", "url", "ftp://x", ["*"]), *(beyond("webhooks.create", "events", HTTPS, bad) for bad in ([], 5)),
-    beyond("webhooks.update", "events", "w", events="*"), beyond("webhooks.update", "webhook", "w"), beyond("webhooks.test", "webhookId", ""),
-    beyond("media.register", "url", "http://x.example/a.jpg", "image/jpeg"), beyond("media.import_from_url", "url", "file:///etc/passwd"),
-    beyond("media.import_from_drive", "fileId", ""), *(beyond("media.bulk_validate", "mediaIds", bad) for bad in (["m"] * 101, [None])),
+    beyond("webhooks.create", "url", "ftp://x", ["*"]),
+    *(beyond("webhooks.create", "events", HTTPS, bad) for bad in ([], 5)),
+    beyond("webhooks.update", "events", "w", events="*"), beyond("webhooks.update", "webhook", "w"),
+    beyond("webhooks.test", "webhookId", ""),
+    beyond("media.register", "url", "http://x.example/a.jpg", "image/jpeg"),
+    beyond("media.import_from_url", "url", "file:///etc/passwd"),
+    beyond("media.import_from_drive", "fileId", ""),
+    *(beyond("media.bulk_validate", "mediaIds", bad) for bad in (["m"] * 101, [None])),
     *(beyond("uploads.presign", "contentType", "a.bmp", bad, 10) for bad in ("image/bmp", ["image/jpeg"])),
     *(beyond("uploads.presign", "sizeBytes", "a.jpg", "image/jpeg", bad) for bad in (20 * 1024**2 + 1, 0, "5", True)),
     *(beyond("uploads.presign", "filename", bad, "image/jpeg", 10) for bad in ("../a.jpg", 5)),
@@ -241,10 +250,12 @@ HTTPS = "https://x.example/a.jpg"
         ("files", [IMAGE] * 101), ("files[0]", ["a.jpg"]), ("sizeBytes", [IMAGE | {"sizeBytes": "abc"}]),
     )),
     *(beyond("uploads.bulk_video_urls", field, bad) for field, bad in (
-        ("videos", [VIDEO | {"sizeBytes": 1024**3 + 1}] * 20), ("videos[0]", ["v.mp4"]), ("sizeBytes", [VIDEO | {"sizeBytes": -1}]),
+        ("videos", [VIDEO | {"sizeBytes": 1024**3 + 1}] * 20), ("videos[0]", ["v.mp4"]),
+        ("sizeBytes", [VIDEO | {"sizeBytes": -1}]),
         ("contentType", [IMAGE]),
     )),
-    beyond("uploads.send", "file", 5), beyond("uploads.send_all", "file", [None]), beyond("uploads.send_all", "files", "a.jpg"),
+    beyond("uploads.send", "file", 5), beyond("uploads.send_all", "file", [None]),
+    beyond("uploads.send_all", "files", "a.jpg"),
 ])  # fmt: skip
 def test_limits_are_checked_before_anything_is_sent(idle, method, field, values, named):
     assert refused(attrgetter(method)(idle)(*values, **named))[0] == field

@@ -204,7 +204,8 @@ def test_a_batch_is_sent_once(client, sandbox):
 @pytest.mark.parametrize(("operations", "what"), [
     ([], "1 to 100"), ([operation(n) for n in range(101)], "101 entries"), ([operation(1), operation(1)], "same id"),
     ([operation(1, id="x" * 65)], "1 to 64"), ([operation(1, method="GET")], "POST, PATCH or DELETE"),
-    ([operation(1, path="/v1/billing")], "/v1/ and one of posts"), ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
+    ([operation(1, path="/v1/billing")], "/v1/ and one of posts"),
+    ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
     ([operation(1, body={"x": "y" * 102_400})], "102,400"),
     ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"), (["x"], r"operations\[0\]"),
 ])  # fmt: skip
@@ -350,7 +351,7 @@ def test_a_try_whose_precondition_fails_is_not_sent(client, sandbox):
 
 
 def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(client, sandbox):
-    """A laptop may fall asleep there. The server can't act on half a request, but the client can't prove that it didn't."""
+    """A laptop may fall asleep there. The server can't act on half a request, but the client can't prove it."""
     answers = iter([True, False, True, True])
     post = next(post.id for post in sandbox.world.posts.values() if post.status == "scheduled")
 

@@ -90,7 +90,8 @@ def test_memory_stays_constant_whatever_the_size(sandbox, send, tmp_path):
 
 def test_the_type_is_derived_from_the_name_unless_it_is_given(sandbox, send, send_all, tmp_path):
     kinds = {
-        "a.JPG": "image/jpeg", "b.mov": "video/quicktime", "c.srt": "text/srt", "d.vtt": "text/vtt", "e.webp": "image/webp",
+        "a.JPG": "image/jpeg", "b.mov": "video/quicktime", "c.srt": "text/srt", "d.vtt": "text/vtt",
+        "e.webp": "image/webp",
     }  # fmt: skip
     for name in kinds:
         (tmp_path / name).write_bytes(b"x")
@@ -117,7 +118,8 @@ def test_a_failed_file_does_not_stop_the_others(send_all, photos, tmp_path):
     (tmp_path / "notes.doc").write_bytes(b"x")
     errors = {
         photos[0]: None, tmp_path / "missing.jpg": "No such file", tmp_path / "empty.jpg": "0 bytes",
-        tmp_path / "notes.doc": "content_type=", tmp_path: "is not a file", tmp_path / "a\0b.jpg": "embedded null", photos[1]: None,
+        tmp_path / "notes.doc": "content_type=", tmp_path: "is not a file", tmp_path / "a\0b.jpg": "embedded null",
+        photos[1]: None,
     }  # fmt: skip
     done = send_all(list(errors))
     assert [one.path for one in done] == list(errors)
@@ -254,8 +256,10 @@ FIRST = "https://s.example/1"
 
 
 @pytest.mark.parametrize(("body", "wanted"), [
-    ({"uploadUrl": FIRST, "mediaId": "m", "uploadHeaders": {"A": 1}}, {"A": "1"}), ({"url": FIRST, "id": "m", "expiresAt": "soon"}, {}),
-    ({"data": {"id": "m", "presignedUrl": FIRST}}, {}), ({}, None), ({"uploadUrl": 7, "mediaId": "m"}, None), ({"uploadUrl": FIRST}, None),
+    ({"uploadUrl": FIRST, "mediaId": "m", "uploadHeaders": {"A": 1}}, {"A": "1"}),
+    ({"url": FIRST, "id": "m", "expiresAt": "soon"}, {}),
+    ({"data": {"id": "m", "presignedUrl": FIRST}}, {}), ({}, None), ({"uploadUrl": 7, "mediaId": "m"}, None),
+    ({"uploadUrl": FIRST}, None),
     ({"uploadUrl": FIRST, "id": "m", "uploadHeaders": [1]}, None),
 ])  # fmt: skip
 def test_an_address_is_read_under_any_of_its_names(body, wanted):

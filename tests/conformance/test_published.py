@@ -40,9 +40,11 @@ KEY = {"name": "idempotency-key", "in": "header"}
 
 
 @pytest.mark.parametrize(("where", "change", "words"), [
-    ("paths", {"/v1/posts/{id}/retry": None}, "row 5.*not described"), ("paths /v1/posts post", {"parameters": []}, "has no Idempotency-Key"),
+    ("paths", {"/v1/posts/{id}/retry": None}, "row 5.*not described"),
+    ("paths /v1/posts post", {"parameters": []}, "has no Idempotency-Key"),
     ("paths /v1/accounts/callback/{platform} post", {"parameters": [KEY]}, "row 18.*not idempotent in the matrix"),
-    ("paths /v1/accounts/callback/{platform} post", {"parameters": [{"$ref": "#/components/parameters/Key"}]}, "row 18.*not idempotent"),
+    ("paths /v1/accounts/callback/{platform} post", {"parameters": [{"$ref": "#/components/parameters/Key"}]},
+        "row 18.*not idempotent"),
     ("paths /v1/posts/{id}/publish post", {"responses": {"200": {}}}, "row 4.*no 202"),
     ("paths /v1/posts/{id} delete", {"responses": {"202": {}}}, "row 3.*has a 202"),
     ("paths /v1/posts/{id} delete", {"responses": {"207": {}}}, "row 3.*has a 207"),

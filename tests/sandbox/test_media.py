@@ -49,7 +49,8 @@ def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api, presign):
 @pytest.mark.parametrize(("path", "body", "status"), [
     ("upload", FILE | {"sizeBytes": 20 * 1024 * 1024 + 1}, 400), ("upload", FILE | {"sizeBytes": 0}, 400),
     ("upload", FILE | {"contentType": "image/bmp"}, 400), ("upload", FILE | {"filename": ""}, 400),
-    ("bulk-video-upload-urls", {"videos": [VIDEO] * 20}, 201), ("bulk-video-upload-urls", {"videos": [VIDEO] * 21}, 400),
+    ("bulk-video-upload-urls", {"videos": [VIDEO] * 20}, 201),
+    ("bulk-video-upload-urls", {"videos": [VIDEO] * 21}, 400),
 ])  # fmt: skip
 def test_a_file_that_can_not_be_taken_is_refused(api, path, body, status):
     assert api.post(f"/media/{path}", json=body).status_code == status

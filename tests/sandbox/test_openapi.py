@@ -1,4 +1,4 @@
-"""The sandbox's OpenAPI describes its answers to generated requests, and the toolkit's requests on every row of the matrix."""
+"""The sandbox's OpenAPI describes its answers to generated requests, and the toolkit's requests on every row."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def attack(sandbox: Sandbox, operation: Any, examples: int) -> int:
     from schemathesis.specs.openapi import checks
 
     followed = (
-        not_a_server_error, checks.status_code_conformance, checks.content_type_conformance, checks.response_schema_conformance,
+        not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
+        checks.response_schema_conformance,
     )  # fmt: skip
     known, parts = ids(sandbox), operation.path.split("/")
     known["id"] = known.get(parts[3] if parts[2] == "analytics" else parts[2], "")

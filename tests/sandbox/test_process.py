@@ -1,4 +1,4 @@
-"""The sandbox as a server that people run: its command, state file, page, https, ports and clock; and its documentation."""
+"""The sandbox as a server that people run: its command, state file, page, https, ports, clock and documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What three published clients send and read, each request in the shape in which it leaves them (A, B, C; none is ours)."""
+"""What three published clients send and read, each request in the shape in which it leaves them (A, B, C)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def test_a_connects_with_the_platform_in_the_body(sandbox, api):
     assert (made["platform"], made["status"]) == ("mastodon", "active")
 
 
-@pytest.mark.parametrize(("more", "status"), [({}, "publishing"), ({"scheduledAt": THEN}, "scheduled"), ({"draft": True}, "draft")])  # fmt: skip
+@pytest.mark.parametrize(("more", "status"), [({}, "publishing"), ({"scheduledAt": THEN}, "scheduled"),
+({"draft": True}, "draft")])  # fmt: skip
 def test_a_posts_by_platform_under_the_switch(sandbox, api, more, status):
     sandbox.set_switches(legacy=True)
     made = api.post("/posts", json={"content": "Hello", "platforms": ["TWITTER"], **more}).json()

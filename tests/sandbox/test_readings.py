@@ -1,4 +1,4 @@
-"""The sandbox under other readings of the contract: shapes, lists that lag or show little, queues that hold, other people."""
+"""The sandbox under other readings of the contract: shapes, lists that lag, queues that hold, and other people."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def failed(sandbox: Sandbox) -> tuple[str, str]:
     ({"pagination": "none"}, "/posts", lambda d: set(d) == {"data"}),
     ({"accounts_envelope": "accounts"}, "/accounts", lambda d: set(d) == {"accounts"}),
     ({"webhooks_envelope": "webhooks"}, "/webhooks", lambda d: set(d) == {"webhooks"}),
-    ({"webhook_flag": "active"}, "/webhooks", lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0]),
+    ({"webhook_flag": "active"}, "/webhooks",
+        lambda d: d["data"][0]["active"] is True and "enabled" not in d["data"][0]),
     ({"error_shape": "string"}, "/none", lambda d: isinstance(d["error"], str)),
     ({"error_shape": "pair"}, "/none", lambda d: (d["error"], type(d["message"])) == ("NOT_FOUND", str)),
     ({"error_shape": "toplevel"}, "/none", lambda d: d["code"] == "NOT_FOUND"),

@@ -40,7 +40,8 @@ def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
     ({"status": "FAILED"}, lambda post: post["status"] == "failed"),
     ({"status": "Partial"}, lambda post: post["status"] == "partial"),
     ({"platform": "BLUESKY"}, lambda post: any(target["platform"] == "bluesky" for target in post["platforms"])),
-    ({"from": "2026-02-24T00:00:00Z", "to": "2026-02-26T00:00:00+00:00"}, lambda post: "2026-02-24" <= post["createdAt"] < "2026-02-26"),
+    ({"from": "2026-02-24T00:00:00Z", "to": "2026-02-26T00:00:00+00:00"},
+        lambda post: "2026-02-24" <= post["createdAt"] < "2026-02-26"),
 ])  # fmt: skip
 def test_posts_are_filtered_in_any_casing(api, query, fits):
     wanted = {post["id"] for post in walk(api, "/posts") if fits(post)}
@@ -51,7 +52,8 @@ def test_posts_are_filtered_in_any_casing(api, query, fits):
 @pytest.mark.parametrize(("path", "params", "status", "code"), [
     *(("/posts", {"limit": limit}, 400, "VALIDATION_ERROR") for limit in ("0", "101", "9" * 5000, "x")),
     ("/posts", {"cursor": "!!"}, 400, "BAD_REQUEST"), ("/posts", {"from": "2026-03-01T00:00:00"}, 400, "INVALID_DATE"),
-    ("/posts/post_unknown", {}, 404, "NOT_FOUND"), ("/posts/%20%3B", {}, 400, "BAD_REQUEST"), ("/posts/%0A", {}, 404, "NOT_FOUND"),
+    ("/posts/post_unknown", {}, 404, "NOT_FOUND"), ("/posts/%20%3B", {}, 400, "BAD_REQUEST"),
+    ("/posts/%0A", {}, 404, "NOT_FOUND"),
     ("/nothing", {}, 404, "NOT_FOUND"),
 ])  # fmt: skip
 def test_what_is_wrong_or_not_there_is_refused(api, path, params, status, code):
@@ -118,7 +120,8 @@ def test_two_starts_answer_with_the_same_bytes():
             for method, path, body in (
                 ("GET", "/posts?limit=100", None), ("POST", f"/posts/{failed}/retry", None),
                 ("GET", f"/posts/{failed}", None), ("POST", "/posts", post),
-                ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None), ("GET", "/none", None),
+                ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None),
+                ("GET", "/none", None),
             ):  # fmt: skip
                 answer = api.request(method, path, json=body)
                 answers.append((answer.status_code, answer.content, dict(answer.headers)))
@@ -216,7 +219,8 @@ def test_a_running_clock_moves_the_queue_by_itself():
 
 @pytest.mark.parametrize(("call", "body", "word"), [
     *(("speed", {"speed": speed}, "speed") for speed in (-5, "nan", "inf")), ("speed", [], "object"),
-    ("advance", {"seconds": -1}, "back"), *(("advance", {"seconds": seconds}, "calendar") for seconds in (1e12, "inf", "nan")),
+    ("advance", {"seconds": -1}, "back"),
+    *(("advance", {"seconds": seconds}, "calendar") for seconds in (1e12, "inf", "nan")),
     ("advance", [], "object"), ("advance", {}, "seconds"), ("advance", {"seconds": 1, "minutes": 1}, "minutes"),
     ("reset", [], "object"), ("person", {"act": "sing", "post": "x"}, "sing"),
     ("person", {"act": "edit", "post": "post_none"}, "post_none"),
