@@ -317,15 +317,6 @@ def test_a_web_page_instead_of_the_api(serve, status):
     assert "VOXBURST_API_URL" in text
 
 
-def test_identity_health_and_the_server_s_time(client, sandbox):
-    assert eventloop.run(client.identity())["workspaceId"] == sandbox.workspace_id
-    assert eventloop.run(client.health())["status"] == "ok"
-    assert client.now() == sandbox.now() == datetime(2026, 3, 2, 9, tzinfo=UTC)
-    sandbox.advance(86_400)
-    eventloop.run(client.health())
-    assert client.now() == datetime(2026, 3, 3, 9, tzinfo=UTC)
-
-
 def test_a_client_is_bound_to_one_loop(client):
     eventloop.run(client.identity())
     with pytest.raises(ConfigError, match="another event loop"):

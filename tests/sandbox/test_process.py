@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,40 +134,36 @@ def test_a_sandbox_is_started_once():
 # Ports, https, the clock and the end.
 
 
-def free_ports(count: int) -> list[int]:
-    """So many ports, no two the same, that are free just now."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in taken]
+def addresses(sandbox: Sandbox) -> list[str]:
+    return [sandbox.url, sandbox.storage_url, sandbox.receiver_url]
 
 
-def on_fixed_ports() -> tuple[Sandbox, list[int]]:
-    """A sandbox on ports of the test's choice, and these; another test may take one of them in between."""
-    for _ in range(20):
-        ports = free_ports(3)
-        sandbox = Sandbox(**SMALL, **dict(zip(("port", "storage_port", "receiver_port"), ports, strict=True)))
-        with contextlib.suppress(OSError):
-            return sandbox.start(), ports
+def test_ports_can_be_fixed():
+    for _ in range(20):  # another test may take one of the ports in between
+        with Sandbox(**SMALL) as sandbox:
+            before = addresses(sandbox)
+        port, storage, receiver = (int(url.rsplit(":", 1)[1]) for url in before)
+        ports = {"port": port, "storage_port": storage, "receiver_port": receiver}
+        with contextlib.suppress(OSError), Sandbox(**SMALL, **ports) as sandbox:
+            assert addresses(sandbox) == before
+            return
     pytest.fail("no three ports stay free for a moment")
 
 
-def test_ports_can_be_fixed_and_a_taken_one_is_named(monkeypatch, capsys):
+def test_a_port_that_is_taken_or_is_none_is_named(monkeypatch, capsys):
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # what a command sets for its process
-    sandbox, ports = on_fixed_ports()
-    with contextlib.ExitStack() as stack:
-        stack.callback(sandbox.stop)
-        urls = (sandbox.url, sandbox.storage_url, sandbox.receiver_url)
-        assert [int(url.rsplit(":", 1)[1]) for url in urls] == ports
-        assert main(["--posts", "1", "--receiver-port", str(ports[1])]) == 1
+    with Sandbox(**SMALL) as sandbox:
+        taken = sandbox.storage_url.rsplit(":", 1)[1]
+        assert main(["--posts", "1", "--receiver-port", taken]) == 1
     said = capsys.readouterr()
-    assert (str(ports[1]) in said.out, said.out.count("\n"), said.err) == (True, 1, "")
+    assert (taken in said.out, said.out.count("\n"), said.err) == (True, 1, "")
     with pytest.raises(OSError, match="99999"):
         Sandbox(**SMALL, storage_port=99_999).start()
 
 
 def test_it_speaks_https_on_every_port(tmp_path):
     with Sandbox(**SMALL, tls=tmp_path) as sandbox:
-        assert {url.split(":")[0] for url in (sandbox.url, sandbox.storage_url, sandbox.receiver_url)} == {"https"}
+        assert {url.split(":")[0] for url in addresses(sandbox)} == {"https"}
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{sandbox.url}/v1/health", headers=AUTH, trust_env=False)
         with client(sandbox) as api:

@@ -67,18 +67,6 @@ def note(payload: dict[str, Any] | str, *, signature: str | None = None, **heade
     return {"headers": {"X-VoxBurst-Signature": signature or signed(body)} | names, "body": body}
 
 
-@pytest.mark.parametrize("times", [9, 10])
-def test_a_payload_may_be_wrapped_nine_times(times):
-    payload = sdk({"postId": "post_1"})
-    for _ in range(times):
-        payload = {"type": "webhook", "payload": payload}
-    if times == 9:
-        assert parse_event(payload).post_id == "post_1"
-    else:
-        with pytest.raises(DecodeError, match="wrapped more than 9 times"):
-            parse_event(payload)
-
-
 # The signature; what is no signature at all: `tests/security/test_signatures.py`.
 
 
