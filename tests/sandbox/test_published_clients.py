@@ -98,6 +98,16 @@ def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
     assert post["platforms"][0]["accountAvatarUrl"].endswith(f"{key}.jpg")
 
 
+def test_page_selection_knows_its_pages(api):
+    path = f"/accounts/{account(api, 'facebook')}"
+    first, chosen, *_ = api.get(f"{path}/pages").json()["pages"]
+    assert api.get(path).json()["pageId"] == first["id"]
+    assert refusal(api.post(f"{path}/select-page", json={"pageId": "page_77"})) == (400, "ACCOUNT_PAGE_MISMATCH")
+    assert api.post(f"{path}/select-page", json={"pageId": chosen["id"]}).json() == {"success": True}
+    shown = api.get(path).json()
+    assert (shown["pageId"], shown["pageName"]) == (chosen["id"], chosen["name"])
+
+
 def test_the_first_edition_names_platforms_and_partial_results(sandbox, api):
     sandbox.set_switches(event_shape="first")
     api.post("/webhooks", json={"url": "https://mine.example/x", "events": ["*"]})
