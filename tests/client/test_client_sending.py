@@ -355,19 +355,13 @@ def test_a_try_whose_precondition_fails_between_headers_and_body_is_unknown(clie
     post = next(post.id for post in sandbox.world.posts.values() if post.status == "scheduled")
 
     async def main() -> None:
-        patch = partial(
-            attempt,
-            client,
-            "PATCH",
-            f"/v1/posts/{post}",
-            canonical({"content": "once"}),
-            answers=partial(next, answers),
-        )
+        request = ("PATCH", f"/v1/posts/{post}", canonical({"content": "once"}), KEY)
+        patch = partial(attempt, client, *request, answers=partial(next, answers))
         with pytest.raises(TransportError, match="aborted before its body was sent") as broken:
-            await patch(KEY)
+            await patch()
         assert broken.value.sent
         assert sandbox.effects("post.update") == []
-        assert await patch(KEY) == 200
+        assert await patch() == 200
 
     eventloop.run(main())
     assert len(sandbox.effects("post.update")) == 1

@@ -221,12 +221,12 @@ def test_targets_of_events_are_a_targets_frame():
     """Rows of a post with targets in another event, and of events without a post."""
     recorded = events([
         docs({"id": "post_1", "status": "SCHEDULED"}, "post.scheduled", "evt_2"), docs(NEWEST),
-        docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3"), docs({"id": "media_1"}, "media.uploaded",
-        "evt_4"),
+        docs({"id": "post_2", "status": "DRAFT"}, "post.created", "evt_3"),
+        docs({"id": "media_1"}, "media.uploaded", "evt_4"),
     ])  # fmt: skip
     assert targets(recorded)[["post_id", "platform", "status", "error_code"]].fillna("").values.tolist() == [
-        ["post_1", "twitter", "published", ""], ["post_1", "facebook", "failed", "PUBLISH_ERROR"], ["post_2", "", "",
-        ""],
+        ["post_1", "twitter", "published", ""], ["post_1", "facebook", "failed", "PUBLISH_ERROR"],
+        ["post_2", "", "", ""],
     ]  # fmt: skip
 
 
