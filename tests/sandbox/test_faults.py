@@ -162,14 +162,6 @@ def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, create,
     assert [effect["content"] for effect in sandbox.effects("post.create")] == ["new"]
 
 
-def test_a_cursor_repeats(sandbox, api):
-    sandbox.add_fault(Fault("repeat_cursor", method="GET", path="/v1/posts", times=None))
-    first = api.get("/posts", params={"limit": 5}).json()["pagination"]
-    second = api.get("/posts", params={"limit": 5, "cursor": first["next_cursor"]}).json()["pagination"]
-    assert second["next_cursor"] == second["nextCursor"] == first["next_cursor"]
-    assert second["has_more"] is True
-
-
 @pytest.mark.parametrize(("fault", "answered", "effects"), [
     ({"action": "bulk_double_index"}, [0, 1, 0], 3), ({"action": "bulk_missing_index"}, [0, 1], 3),
     ({"action": "bulk_unknown_index"}, [0, 1, 10_000], 3),

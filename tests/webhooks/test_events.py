@@ -76,6 +76,17 @@ def test_while_a_secret_is_rotated_both_are_good():
         assert verify_signature(b"{}", header, ["new", "old"]) is genuine
 
 
+GENUINE = signed(b"{}")
+
+
+@pytest.mark.parametrize("header", [
+    GENUINE[:-1], GENUINE + "0", GENUINE[:-1] + "g", GENUINE[:8], GENUINE.replace("256", "512"), GENUINE.partition("=")[2],
+], ids=range(6))  # fmt: skip
+def test_a_signature_is_genuine_as_a_whole(header):
+    assert verify_signature(b"{}", GENUINE, "s")
+    assert not verify_signature(b"{}", header, "s")
+
+
 @pytest.mark.parametrize(("body", "header"), [(b"{}", 7), ("{}", "sha256=00")])
 def test_a_decoded_body_or_header_is_refused(body, header):
     with pytest.raises(TypeError):
