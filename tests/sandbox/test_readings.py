@@ -276,3 +276,20 @@ def test_people_copy_posts_with_their_marks(start, api):
     assert len(sandbox.effects("target.publish")) == 3
     assert len(sandbox.effects("post.create")) == 1  # copies of people are no creates of a client
     assert sandbox.duplicates() == []
+
+
+def test_people_submit_reject_approve_and_backdate(start, api):
+    sandbox = start()
+    old = sandbox.plant_post("Old", [account(api, "facebook")], status="pending_approval", daysOld=40)
+    key = scheduled(api)
+    sandbox.person.submit(key)
+    sandbox.person.backdate(key, days=45)
+    assert [(name, post["createdAt"][:10]) for name, post in listed(api, status="PENDING_APPROVAL").items()] == [
+        (old, "2026-01-21"), (key, "2026-01-16"),
+    ]  # fmt: skip
+    sandbox.person.reject(key)
+    assert single(api, key)["status"] == "draft"
+    sandbox.person.submit(key)
+    for name, status in ((key, "scheduled"), (old, "approved")):
+        sandbox.person.approve(name)
+        assert single(api, name)["status"] == status
