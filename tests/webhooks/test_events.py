@@ -80,7 +80,8 @@ GENUINE = signed(b"{}")
 
 
 @pytest.mark.parametrize("header", [
-    GENUINE[:-1], GENUINE + "0", GENUINE[:-1] + "g", GENUINE[:8], GENUINE.replace("256", "512"), GENUINE.partition("=")[2],
+    GENUINE[:-1], GENUINE + "0", GENUINE[:-1] + "g", GENUINE[:8], GENUINE.replace("256", "512"),
+    GENUINE.partition("=")[2],
 ], ids=range(6))  # fmt: skip
 def test_a_signature_is_genuine_as_a_whole(header):
     assert verify_signature(b"{}", GENUINE, "s")
