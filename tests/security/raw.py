@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-__all__ = ["PEAK", "Raw", "answer", "serve"]
+from voxops.client import AsyncClient
+
+__all__ = ["PEAK", "Raw", "answer", "serve", "uploaded"]
 
 # For a program that a test starts: the most memory that it has used, in MB. `ru_maxrss` would begin with what the test's process has used.
 PEAK = """
@@ -86,3 +92,23 @@ def serve(handler: Handler | bytes) -> Iterator[Raw]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def uploaded(
+    folder: Path, stored: bytes, query: str = "X-Amz-Signature=abc", **further: Any
+) -> Iterator[tuple[Raw, Callable[[], Any]]]:
+    """An API which says where a photo is to be put, and what the storage there answers; and the call that uploads it."""
+    photo = folder / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(100))
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        place = {"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg?{query}", **further}
+        yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
+
+    async def send() -> Any:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=server.url) as client:
+            return await client.uploads.send(photo)
+
+    with serve(api) as server:
+        yield server, lambda: asyncio.run(send())
