@@ -69,11 +69,6 @@ def test_plain_examples(text, line):
     assert safe.plain(text) == line
 
 
-@pytest.mark.parametrize("value", ["plain", "a=b", "", 3, -2.5, None])
-def test_what_is_no_formula_stays_as_it_is(value):
-    assert safe.cell(value) == value
-
-
 @pytest.mark.parametrize(("text", "markdown"), [
     ("<script>&", "&lt;script&gt;&amp;"), ("[x](http://evil)", "\\[x\\](http\\://evil)"), ("a|b `c` *d* _e_", "a\\|b \\`c\\` \\*d\\* \\_e\\_"),
     ("@someone see #12 and gh-3", "\\@\u2060someone see \\#\u206012 and gh\u2060-3"), ("www.evil.example", "www\u2060.evil.example"),

@@ -224,33 +224,6 @@ def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, 
 
 
 @pytest.mark.release
-def test_buttons_hand_the_work_over(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(SLOW)
-    shared.do(connect(api, tmp_path / "ledger"))
-    shared.do(PLAN)
-    shared.run("run = ws.run(plan)\nrun")
-    wait_for(lambda: acting(api) >= 3)
-    shared.press("pause")
-    shared.do("while run.snapshot.phase != 'paused': await asyncio.sleep(0.05)")
-    shared.do("run.pause()")  # nothing is on its way any more
-    sent = acting(api)
-    shared.published(1.2)
-    assert acting(api) == sent
-    api.clear_faults()
-    shared.press("resume")
-    shared.do("while run.snapshot.phase == 'paused': await asyncio.sleep(0.05)")
-    assert shared.do("run.wait(240)\nprint(run.snapshot.phase)") == "done"
-    sent = acting(api)
-    shared.press("retry")
-    shared.do("await asyncio.sleep(0.5)")
-    assert acting(api) == sent, "the button sent something by itself"
-    values = [m["content"]["data"] for m in shared.everything if m["msg_type"] == "comm_msg"]
-    assert any("Plan to retry" in str(value) for value in values), "the plan was not shown"
-    assert_once(api)
-    shared.do("ws.close()")
-
-
-@pytest.mark.release
 def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_computes(
     shared: Kernel, api: Sandbox, tmp_path: Path
 ) -> None:

@@ -114,15 +114,12 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = findings(sheet)
     assert found.loc[found["code"] == "row_id_doubled", "cell"].to_list() == ["A2", "A3", "A4"]
-    doubled = Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")
-    with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
-        vx.plan_create(sheet, key="row_id")
-
-
-def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
-    (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
-    with pytest.raises(vx.errors.PlanError, match=re.escape(str(Reason("row_id_missing", place="A3")))):
-        vx.plan_create(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
+    for rows, said in (
+        (sheet, Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")),
+        (sheet.iloc[1:2].assign(row_id=None), Reason("row_id_missing", place="A3")),
+    ):
+        with pytest.raises(vx.errors.PlanError, match=re.escape(str(said))):
+            vx.plan_create(rows, key="row_id")
 
 
 def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None:

@@ -137,19 +137,3 @@ def test_a_rehearsal_begins_when_the_history_was_loaded():
         found = vx.rehearse(plan, history, seeds=1)
         assert (found.rows, found.refused) == (created, 2 - created)
         assert ("; " if created else ", 2 rows refused; ") in repr(found)
-
-
-def test_what_makes_no_sense_is_refused():
-    plan = vx.plan_create(sheet(2), key="row_id")
-    nothing = pd.DataFrame({"platform": [], "account_id": [], "status": [], "error_code": []})
-    with pytest.raises(vx.errors.PlanError, match="no publication"):
-        vx.rehearse(plan, nothing)
-    with pytest.raises(vx.errors.ConfigError, match="has no time zone"):
-        vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=pd.Timestamp("2026-03-02"))
-    for now in ("garbage", "999999-01-01", [1]):
-        with pytest.raises(vx.errors.ConfigError, match=r"now=.*is not a time; pass one such as"):
-            vx.rehearse(plan, nothing.reindex(range(1)).assign(status="published"), now=now)
-    with pytest.raises(vx.errors.PlanError, match="seeds=0"):
-        vx.rehearse(plan, nothing, seeds=0)
-    with pytest.raises(vx.errors.PlanError, match="creates"):
-        vx.rehearse(vx.plan_create(sheet(1).assign(scheduled_for=None), key="row_id"), nothing)

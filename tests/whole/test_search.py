@@ -30,35 +30,8 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbo
     assert "filtered_here" not in ws.posts(limit=1).attrs
     assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an empty frame"
     assert len(ws.posts(text="ristretto", limit=1)) == 1
-
-
-@pytest.mark.parametrize(
-    ("search", "why"),
-    [
-        ({"platform": "twiter"}, "platform='twiter': did you mean 'twitter'"),
-        ({"platform": "vine"}, "platform='vine': one of bluesky, facebook"),
-        ({"owner": "zoë.kk"}, "owner='zoë.kk': no post has it; did you mean 'Zoë.K'"),
-        ({"tag": "sprng"}, "tag='sprng': no post has it; did you mean 'Spring'"),
-        ({"campaign": "lanch 7"}, "did you mean 'Launch 7'"),
-        ({"text": " "}, "text= is blank"),
-        ({"owner": 5}, "owner= takes text"),
-        ({"account": "acc_nobody"}, "account=: no account acc_nobody in this workspace"),
-    ],
-)
-def test_a_slip_of_the_pen_gives_no_empty_frame(
-    ws: vx.Workspace, sandbox: Sandbox, search: dict[str, object], why: str
-) -> None:
-    mine(sandbox, tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
-    with pytest.raises(vx.errors.ConfigError, match=why):
-        ws.posts(**search)
-
-
-def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: Sandbox) -> None:
-    account = next(iter(sandbox.world.accounts.values()))
-    for wrong in (account.id[:-1], f"{account.platform}:@{account.username}x"):
-        with pytest.raises(vx.errors.ConfigError, match="did you mean"):
-            ws.posts(account=wrong)
-    assert len(ws.posts(account=account.id)) > 0
+    assert len(ws.posts(platform="X")) == len(ws.posts(platform="twitter")) > 0
+    assert len(ws.posts(status="all")) == len(ws.posts())
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
 
 
@@ -114,12 +87,7 @@ def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Wor
     assert ws.posts(status="archived").empty, "an empty frame"
 
 
-def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspace) -> None:
-    for wrong, meant in (("post_failed", "post.failed"), ("posts.failed", "post.failed"), ("failed", "post.failed")):
-        with pytest.raises(
-            vx.errors.ConfigError, match=f"event_type='{wrong}': no delivery has it; did you mean '{meant}'"
-        ):
-            ws.deliveries(event_type=wrong)
+def test_an_event_that_is_not_known_is_warned_of(ws: vx.Workspace) -> None:
     with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is unknown"):
         assert ws.deliveries(event_type=["story.boosted"]).empty
     assert ws.deliveries(event_type="account.error", since="1s").empty, "an empty frame"
@@ -168,11 +136,6 @@ def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: San
     for filters in ({"webhook": none}, {"event_type": []}):
         log = ws.deliveries(**filters)
         assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
-    used_up = iter(["acc_1"])
-    next(used_up)
-    for iterator in (used_up, (each for each in ())):
-        with pytest.raises(vx.errors.ConfigError, match=r"account= takes text or a list of texts; this \w+ is empty"):
-            ws.posts(account=iterator)
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
     assert load_code(posts.attrs, "posts").startswith("ws.posts(text=[], ")
