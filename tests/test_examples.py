@@ -5,8 +5,6 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -27,7 +25,7 @@ EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def names(tmp_path_factory):
     """What the examples take for granted: a workspace, its failures, its deliveries, a sheet, and two runs."""
     switches = Switches(recovery_rate=1.0)
     with (
@@ -51,7 +49,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_of_a_docstring_runs(name: str, names: dict[str, Any]) -> None:
+def test_the_example_of_a_docstring_runs(name, names):
     text = inspect.getdoc(EXAMPLES[name]) or ""
     example = doctest.DocTestParser().get_doctest(text, dict(names), name, None, None)
     assert example.examples, f"{name} has no example"
@@ -68,7 +66,7 @@ def columns_named(method: object) -> set[str]:
     return {word for span in spans for word in span.split()}
 
 
-def test_every_column_of_a_frame_is_documented(names: dict[str, Any]) -> None:
+def test_every_column_of_a_frame_is_documented(names):
     ws, run, created, sheet = (names[name] for name in ("ws", "run", "created", "sheet"))
     published = ws.posts(status="published", limit=3)
     posts = columns_named(vx.Workspace.posts)

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from voxops._support import eventloop
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def install(monkeypatch):
     """Sets which kernel and which packages are installed; what is applied then."""
     monkeypatch.setattr(asyncio, "_nest_patched", False, raising=False)
     monkeypatch.setattr(asyncio, "_nest_asyncio2", False, raising=False)

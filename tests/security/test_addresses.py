@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.cli import main
 
@@ -86,7 +85,7 @@ def test_what_stands_before_the_host_is_never_shown(secret):
 
 
 @pytest.fixture
-def log(sandbox: Sandbox) -> pd.DataFrame:
+def log(sandbox):
     """A delivery history whose addresses and errors hold tokens."""
     with vx.connect(sandbox=sandbox) as ws:
         frame = ws.deliveries(since="30D")

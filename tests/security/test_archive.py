@@ -37,7 +37,7 @@ def fill(root: Path, name: str = "id") -> Archive:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def archive(tmp_path):
     return fill(tmp_path / "history")
 
 
@@ -83,7 +83,7 @@ BEGIN
 """
 
 
-def test_a_query_reads_the_tables_and_nothing_else(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_query_reads_the_tables_and_nothing_else(archive, tmp_path, monkeypatch):
     mine = pd.DataFrame({"key": ["vb_live_1"]})  # a frame of the caller's, which DuckDB would find by its name
     mine.to_csv(tmp_path / "secret.csv")
     mine.to_parquet(tmp_path / "secret.parquet")
@@ -99,7 +99,7 @@ def test_a_query_reads_the_tables_and_nothing_else(archive: Archive, tmp_path: P
     assert list((tmp_path / "here").iterdir()) == [], "no folder is left where one works"
 
 
-def test_whoever_wants_files_says_so_and_still_only_reads(archive: Archive, tmp_path: Path):
+def test_whoever_wants_files_says_so_and_still_only_reads(archive, tmp_path):
     (tmp_path / "mine.csv").write_text("name,key\nme,vb_live_1\n")
     found = archive.sql(f"SELECT key FROM read_csv('{tmp_path / 'mine.csv'}'), posts", allow_file_access=True)
     assert found["key"].tolist() == ["vb_live_1"] * 2
@@ -109,7 +109,7 @@ def test_whoever_wants_files_says_so_and_still_only_reads(archive: Archive, tmp_
     assert len(archive.sql("EXPLAIN SELECT * FROM posts")) == 1
 
 
-def test_a_folder_reads_itself_whatever_its_name(tmp_path: Path):
+def test_a_folder_reads_itself_whatever_its_name(tmp_path):
     for other in ("arch1", "ab", "what"):
         fill(tmp_path / other, "another")
     for name in ("arch[1]", "a*", "wh?t", "it's"):
@@ -121,7 +121,7 @@ def test_a_folder_reads_itself_whatever_its_name(tmp_path: Path):
 # -- files of others ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sync_removes_what_a_killed_one_left_and_nothing_of_others(archive: Archive):
+def test_a_sync_removes_what_a_killed_one_left_and_nothing_of_others(archive):
     others = ["thesis.new", "posts/notes.new", f"{DAY}/chapter.new", "drafts/deep/part-0.parquet.new"]
     ours = ["archive.json.new", f"{DAY}/part-0.parquet.new"]
     for name in (*others, *ours):
@@ -132,7 +132,7 @@ def test_a_sync_removes_what_a_killed_one_left_and_nothing_of_others(archive: Ar
 
 
 @pytest.mark.parametrize("name", ["posts", DAY, f"{DAY}/part-0.parquet", "archive.json", ".lock"])
-def test_a_sync_follows_no_link(archive: Archive, tmp_path: Path, name: str):
+def test_a_sync_follows_no_link(archive, tmp_path, name):
     path, elsewhere = archive.path / name, tmp_path / "elsewhere"
     if path.is_dir():
         (path / "part-0.parquet.new").write_text("mine")
@@ -145,7 +145,7 @@ def test_a_sync_follows_no_link(archive: Archive, tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["letter.txt", DAY, "posts/notes.txt", ".bashrc"])
-def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path: Path, name: str):
+def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
     if name == DAY:  # a table that a first sync has begun, beside something else
@@ -155,7 +155,7 @@ def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path:
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_a_first_sync_that_was_killed_goes_on(tmp_path: Path):
+def test_a_first_sync_that_was_killed_goes_on(tmp_path):
     store = Store(tmp_path)
     with store.writing():
         store.merge({"posts": build("posts", [{"id": "p", "createdAt": TIMES[0]}])})  # and no state
@@ -164,7 +164,7 @@ def test_a_first_sync_that_was_killed_goes_on(tmp_path: Path):
     assert list(store.files("posts")) == ["2026-03-02", "2026-03-03"]
 
 
-def test_others_cannot_read_it(tmp_path: Path):
+def test_others_cannot_read_it(tmp_path):
     before = os.umask(0o022)
     try:
         fill(tmp_path / "history")
@@ -178,7 +178,7 @@ def test_others_cannot_read_it(tmp_path: Path):
 # -- damage -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_no_day_is_not_read(archive: Archive):
+def test_a_folder_that_is_no_day_is_not_read(archive):
     part = archive.files("deliveries")[0]
     for day in ("day=2026-13-99", "day=x", "day=2026-03-02 "):
         (archive.path / "deliveries" / day).mkdir()
@@ -197,7 +197,7 @@ STATES: list[Any] = [
 ]  # fmt: skip
 
 
-def test_a_state_is_read_by_its_shape(archive: Archive):
+def test_a_state_is_read_by_its_shape(archive):
     for state in STATES:
         (archive.path / "archive.json").write_text(json.dumps(state), encoding="utf-8")
         for read in (archive.posts, archive.levels, lambda: fill(archive.path)):
@@ -209,7 +209,7 @@ def test_a_state_is_read_by_its_shape(archive: Archive):
     ("created_at", pa.array([7.5])), ("post_id", pa.array([["x"]])), ("failed_targets", pa.array(["many"])), ("targets", pa.array(["x"])),
     ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())), ("status", pa.array([b"\xff"], pa.binary()).view(pa.string())),
 ])  # fmt: skip
-def test_a_part_with_other_types_is_named(archive: Archive, name: str, values: pa.Array):
+def test_a_part_with_other_types_is_named(archive, name, values):
     part = archive.files("posts")[0]
     table = pq.read_table(part, partitioning=None)
     pq.write_table(table.set_column(table.schema.get_field_index(name), name, values), part)
@@ -218,7 +218,7 @@ def test_a_part_with_other_types_is_named(archive: Archive, name: str, values: p
             read()
 
 
-def test_a_small_file_that_claims_many_rows_is_refused(archive: Archive):
+def test_a_small_file_that_claims_many_rows_is_refused(archive):
     """Repeated values take no room: without a bound, a few kilobytes fill memory."""
     part = archive.files("posts")[0]
     table = pq.read_table(part, partitioning=None)
@@ -229,9 +229,7 @@ def test_a_small_file_that_claims_many_rows_is_refused(archive: Archive):
 
 
 @given(st.sampled_from(["posts", "deliveries", None]), st.integers(0, 10**6), st.binary(max_size=3))
-def test_a_file_that_was_altered_anywhere_is_read_or_named(
-    tmp_path_factory: pytest.TempPathFactory, kind: str | None, place: int, more: bytes
-):
+def test_a_file_that_was_altered_anywhere_is_read_or_named(tmp_path_factory, kind, place, more):
     archive = fill(tmp_path_factory.mktemp("altered"))
     path = archive.path / "archive.json" if kind is None else archive.files(kind)[0]
     data = bytearray(path.read_bytes())

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 
 MARKS = {"tex2jax_ignore", "mathjax_ignore"}
 
@@ -40,7 +39,7 @@ class Roots(HTMLParser):
             self.bare += data.strip()
 
 
-def test_every_display_is_marked(sandbox: Sandbox) -> None:
+def test_every_display_is_marked(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
         plan = vx.plan_retry(triaged)
@@ -72,7 +71,7 @@ console.log(JSON.stringify([cell({}), cell({ [word]: {} }), shown({ kind: "text"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js, to run the widget's code without a browser")
-def test_a_status_named_constructor_is_shown_as_a_word() -> None:
+def test_a_status_named_constructor_is_shown_as_a_word():
     code = "\n".join((LIVE / f"{name}.js").read_text() for name in ("elements", "selection", "grid"))
     done = subprocess.run(
         ["node", "-"], input=PAGE + code + ASK, capture_output=True, text=True, timeout=60, check=False

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,7 +91,7 @@ def test_headers_and_the_name_of_the_request_are_searched(status):
     assert kept(answer(b"{}", status, **headers)) == []
 
 
-def test_no_frame_has_it(tmp_path: Path):
+def test_no_frame_has_it(tmp_path):
     body = json.dumps({"data": [{"id": "post_1", "content": "KEY"}]}).replace("KEY", ESCAPES["json"](KEY))
 
     def api(head: bytes, _: bytes) -> Any:

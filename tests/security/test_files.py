@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ NAMES = ["sandbox-ca.pem", "sandbox-server.pem"]
 
 
 @pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
+def usual_umask():
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -58,7 +57,7 @@ def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 12_345)
 
 
-def test_a_certificate_is_made_once_for_its_user_alone(tmp_path: Path) -> None:
+def test_a_certificate_is_made_once_for_its_user_alone(tmp_path):
     made = make_certificate(tmp_path / "new" / "tls")
     assert [stat.S_IMODE(path.stat().st_mode) for path in (made.authority.parent, made.authority, made.server)] == [
         0o700, 0o600, 0o600,
@@ -74,7 +73,7 @@ def test_a_certificate_is_made_once_for_its_user_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dangling", [False, True])
-def test_no_key_goes_through_a_link(name: str, dangling: bool, tmp_path: Path) -> None:
+def test_no_key_goes_through_a_link(name, dangling, tmp_path):
     folder, victim = tmp_path / "tls", tmp_path / "victim"
     folder.mkdir(0o700)
     if not dangling:
@@ -88,9 +87,7 @@ def test_no_key_goes_through_a_link(name: str, dangling: bool, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("pair", [False, True])
-def test_no_file_of_another_user_is_used_or_written(
-    name: str, pair: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_file_of_another_user_is_used_or_written(name, pair, tmp_path, monkeypatch):
     made = make_certificate(tmp_path / "tls")
     theirs, other = sorted((made.authority, made.server), key=lambda path: path.name != name)
     theirs.write_text("another's")
@@ -104,9 +101,7 @@ def test_no_file_of_another_user_is_used_or_written(
 
 
 @pytest.mark.parametrize("whose", ["another's", "for all", "for the group"])
-def test_no_folder_is_used_in_which_another_user_may_write(
-    whose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_folder_is_used_in_which_another_user_may_write(whose, tmp_path, monkeypatch):
     folder = tmp_path / "tls"
     folder.mkdir()
     if whose == "another's":
@@ -118,7 +113,7 @@ def test_no_folder_is_used_in_which_another_user_may_write(
     assert list(folder.iterdir()) == []
 
 
-def test_the_state_and_its_journals_are_for_their_user_alone(tmp_path: Path) -> None:
+def test_the_state_and_its_journals_are_for_their_user_alone(tmp_path):
     state = tmp_path / "state.sqlite"
     for _ in range(2):
         with Sandbox(posts=5, deliveries=0, state=state):
@@ -128,7 +123,7 @@ def test_the_state_and_its_journals_are_for_their_user_alone(tmp_path: Path) -> 
         state.chmod(0o644)  # as an earlier version left it
 
 
-def test_the_state_follows_no_link(tmp_path: Path) -> None:
+def test_the_state_follows_no_link(tmp_path):
     (tmp_path / "state.sqlite").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="is a link"):
         Sandbox(posts=5, deliveries=0, state=tmp_path / "state.sqlite")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,7 @@ sys.exit(fuzz.run(name, 1, most=most) > 0)
     ("kind", "most", "broken"),
     [("files", 200, False), ("ledgers", 40, False), ("frames", 1_000, False), ("files", 3, True)],
 )
-def test_what_is_altered_at_random_is_read_or_refused(kind: str, most: int, broken: bool, tmp_path: Path) -> None:
+def test_what_is_altered_at_random_is_read_or_refused(kind, most, broken, tmp_path):
     command = [sys.executable, "-c", FUZZ, kind, str(most), str(tmp_path), str(broken)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode != 0) == broken, done.stdout[-2_000:] + done.stderr[-2_000:]

@@ -6,11 +6,10 @@ import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Rig, outcomes
+from tests.chaos.rig import outcomes
 from tests.security.fuzz import read_ledger, write_past_checks
 
 from voxops._support import eventloop
@@ -23,7 +22,7 @@ from voxops.ledger.ledger import Ledger
 
 
 @pytest.fixture
-def run(rig: Rig) -> str:
+def run(rig):
     """A run of two creates, bound on another laptop, of which nothing was sent; its ledger is here."""
     kernel = rig.kernel()
     run = kernel.bind(plan_create(rig.campaign(2), key="row_id"))
@@ -32,7 +31,7 @@ def run(rig: Rig) -> str:
     return run
 
 
-def test_what_another_laptop_began_goes_on_only_where_that_is_meant(rig: Rig, run: str) -> None:
+def test_what_another_laptop_began_goes_on_only_where_that_is_meant(rig, run):
     (kernel,) = rig.kernels
     execution = kernel.execution(run, paused=True)
     with pytest.raises(ConfigError, match="begun by another user or on another machine"):
@@ -45,15 +44,13 @@ def test_what_another_laptop_began_goes_on_only_where_that_is_meant(rig: Rig, ru
     eventloop.run(kernel.execution(run, paused=True).allow())  # it is ours from now on
 
 
-def test_a_plan_of_ones_own_may_ask_for_the_colleagues_rows(rig: Rig, run: str) -> None:
+def test_a_plan_of_ones_own_may_ask_for_the_colleagues_rows(rig, run):
     (kernel,) = rig.kernels
     assert outcomes(kernel.run(plan_create(rig.campaign(2), key="row_id"))) == {"succeeded": 2}
     assert rig.effects("post.create") == 2
 
 
-def test_the_command_shows_what_would_be_sent_and_ends_with_2(
-    rig: Rig, run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_shows_what_would_be_sent_and_ends_with_2(rig, run, capsys, monkeypatch):
     monkeypatch.setenv("VOXBURST_API_KEY", rig.sandbox.api_key)
     path = rig.folder / "ledger.sqlite"
     assert main(["resume", run, "--url", rig.sandbox.url, "--ledger", str(path)]) == 2
@@ -63,7 +60,7 @@ def test_the_command_shows_what_would_be_sent_and_ends_with_2(
     assert rig.acts() == []
 
 
-def test_all_kernels_of_a_user_are_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_kernels_of_a_user_are_one_home(tmp_path, monkeypatch):
     """Also those that begin at the same moment; a data folder that can't be written stands for the machine and the user."""
     monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(tmp_path / "data"))
     with ThreadPoolExecutor(8) as pool:
@@ -85,7 +82,7 @@ ALTERED = [
 ]  # fmt: skip
 
 
-def test_what_no_ledger_holds_is_refused_in_words(rig: Rig, run: str, tmp_path: Path) -> None:
+def test_what_no_ledger_holds_is_refused_in_words(rig, run, tmp_path):
     """Strict types and checks are the file's own; an editor writes past them, and it is found at the latest as the run is read."""
     (kernel,) = rig.kernels
     kernel.go(run)
@@ -111,7 +108,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["retry", "create"])
-def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str) -> None:
+def test_what_was_changed_by_hand_is_never_sent(rig, change, kind):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()) if kind == "retry" else plan_create(rig.campaign(2), key="row_id"))
@@ -124,7 +121,7 @@ def test_what_was_changed_by_hand_is_never_sent(rig: Rig, change: str, kind: str
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have owners on POSIX systems")
-def test_tables_of_others_are_refused_and_a_file_that_others_can_write_is_warned_of(tmp_path: Path) -> None:
+def test_tables_of_others_are_refused_and_a_file_that_others_can_write_is_warned_of(tmp_path):
     path = tmp_path / "ledger.sqlite"
     Ledger(path).close()
     path.chmod(0o666)

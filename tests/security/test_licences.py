@@ -6,7 +6,6 @@ import re
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -95,8 +94,6 @@ SKIPPED = {"name": "c", "skip_reason": "not found"}
         ("no such host", audit.CANT_TELL, "can't tell: no such host"),
     ],
 )
-def test_what_is_known_fails_and_what_cant_be_told_is_said(
-    capsys: pytest.CaptureFixture[str], found: Any, status: int, said: str
-) -> None:
+def test_what_is_known_fails_and_what_cant_be_told_is_said(capsys, found, status, said):
     assert audit.told(found) == status
     assert said in capsys.readouterr().out

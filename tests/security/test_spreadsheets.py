@@ -6,7 +6,6 @@ import csv
 import re
 import unicodedata
 from io import StringIO
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -81,7 +80,7 @@ def test_what_does_not_run_stays_as_it_is(text):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_every_column_head_and_name_of_a_sheet_is_guarded_and_comes_back(attack: str, tmp_path: Path) -> None:
+def test_every_column_head_and_name_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path):
     columns = ["row_id", "content", "accounts", "scheduled_for", "first_comment", '"=head']
     rows = pd.DataFrame([["a", attack, "acc_1", "2026-03-05T09:00Z", attack, attack]], columns=columns)
     rows.map(cell).set_axis(map(cell, columns), axis=1).to_csv(tmp_path / "sheet.csv", index=False)

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -52,7 +51,7 @@ HOSTILE = {
 }
 
 
-def test_what_was_altered_is_refused_in_words_and_at_once() -> None:
+def test_what_was_altered_is_refused_in_words_and_at_once():
     """In a process of its own, whose memory and time are bounded."""
     program = (
         "import json, resource, sys, time\nfrom voxops.frames.packing import unpack\nfrom voxops.errors import PlanError\n"
@@ -70,12 +69,12 @@ def test_what_was_altered_is_refused_in_words_and_at_once() -> None:
     )
 
 
-def test_no_zone_reads_a_file(tmp_path: Path) -> None:
+def test_no_zone_reads_a_file(tmp_path):
     trap = tmp_path / "trap"
     trap.write_bytes((files("tzdata") / "zoneinfo" / "Europe" / "Berlin").read_bytes())
     found = unpack(packed(ONE, ONE, (f"datetime64[us, dateutil/{trap}]", [5])))
     assert str(found[0].dt.tz) == "UTC"
 
 
-def test_a_frame_of_rows_alone_comes_back() -> None:
+def test_a_frame_of_rows_alone_comes_back():
     assert unpack(pack(pd.DataFrame(index=range(1_000)))).shape == (1_000, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -49,7 +49,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Callable[[Callable[[AsyncClient], Any]], Any]]:
+def run():
     """Uses one client, at whose address nobody answers, for many examples."""
     client = made(NOBODY)
     with asyncio.Runner() as runner:

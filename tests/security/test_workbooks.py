@@ -197,7 +197,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], Path], str]] = {
 }  # fmt: skip
 
 
-def test_hostile_workbooks_are_refused_in_words(tmp_path: Path) -> None:
+def test_hostile_workbooks_are_refused_in_words(tmp_path):
     """In a process of their own, whose memory is bounded and measured."""
     paths = [make(tmp_path / f"{number}.xlsx") for number, (make, _) in enumerate(ATTACKS.values())]
     assert max(path.stat().st_size for path in paths) < 6_000_000
@@ -210,7 +210,7 @@ def test_hostile_workbooks_are_refused_in_words(tmp_path: Path) -> None:
         assert int(megabytes) < 1_200, what
 
 
-def test_other_workbooks_are_refused_in_words(tmp_path: Path) -> None:
+def test_other_workbooks_are_refused_in_words(tmp_path):
     binary = BytesIO()
     with zipfile.ZipFile(binary, "w") as archive:
         archive.writestr("xl/workbook.bin", b"")
@@ -224,7 +224,7 @@ def test_other_workbooks_are_refused_in_words(tmp_path: Path) -> None:
             vx.read_campaign(tmp_path / "sheet.xls")
 
 
-def test_cells_that_have_a_style_alone_are_not_counted(tmp_path: Path) -> None:
+def test_cells_that_have_a_style_alone_are_not_counted(tmp_path):
     """A column formatted to its end, as people do, and the million empty rows that LibreOffice writes."""
     styled = "".join(f'<row r="{row}"><c r="XFD{row}" s="1"/></row>' for row in (3, 1_048_576))
     merged = "<mergeCells>" + "<mergeCell ref='A9:XFD1048576'/>" * 3 + "</mergeCells>"
@@ -233,7 +233,7 @@ def test_cells_that_have_a_style_alone_are_not_counted(tmp_path: Path) -> None:
     assert len(vx.read_campaign(ods(tmp_path / "b.ods", ods_rows(HEADS, ROW) + empty))) == 1
 
 
-def test_texts_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_counted_before_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_CELLS", 1_000)
     path = sheet(tmp_path / "a.xlsx", xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_000}</sst>")
     assert len(vx.read_campaign(path)) == 1
@@ -246,7 +246,7 @@ class PanicException(BaseException):  # named as that of the reader, which no mo
     pass
 
 
-def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path, monkeypatch):
     path = sheet(tmp_path / "a.xlsx", "")
 
     def opened(error: BaseException) -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,7 @@ def command(*words: str, stdout: Any) -> subprocess.CompletedProcess[str]:
 ODDS = "--posts=-1 --deliveries=-1 --rate-limit=-5 --speed=inf --port=70000 --port=-1 --storage-port=x --receiver-port=65536"
 
 
-def test_a_sandbox_refuses_what_is_no_count_port_or_speed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sandbox_refuses_what_is_no_count_port_or_speed(capsys, monkeypatch):
     for name in ("voxburst_sandbox.serve", "voxburst_sandbox.server.serve"):  # else a test that fails serves for ever
         monkeypatch.setattr(name, lambda **_: None)
     for odd in ODDS.split():
@@ -68,13 +65,8 @@ REFUSED = [
 @pytest.mark.parametrize(("words", "status", "said"), REFUSED)
 @pytest.mark.usefixtures("handlers")
 def test_what_can_t_be_done_is_said_in_one_line_and_leaves_all_as_it_is(
-    words: str,
-    status: int,
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    words, status, said, tmp_path, capsys, monkeypatch
+):
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("text").write_text("this is no ledger" * 99)
@@ -88,7 +80,7 @@ def test_what_can_t_be_done_is_said_in_one_line_and_leaves_all_as_it_is(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> None:
+def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path):
     path = tmp_path / "lödger.sqlite"
     with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
         ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed")))), reason="Frühling 🌸 für Łódź").wait()
@@ -98,7 +90,7 @@ def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path: Path) -> N
     assert b"Fr\xfchling \\U0001f338 f\xfcr \\u0141" in done.stdout
 
 
-def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ledger_is_shown_exported_and_pruned(tmp_path, capsys):
     path = tmp_path / "ledger.sqlite"
     with Sandbox(rate_limit=None) as sandbox, vx.connect(sandbox=sandbox, ledger=path) as ws:
         triaged = vx.triage(vx.targets(ws.posts(status="failed")))
@@ -126,7 +118,7 @@ def test_ledger_is_shown_exported_and_pruned(tmp_path: Path, capsys: pytest.Capt
         "deliveries --since",
     ],
 )
-def test_wrong_usage_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_refused(words, capsys):
     with pytest.raises(SystemExit) as error:
         main(words.split())
     assert error.value.code == 2
@@ -134,7 +126,7 @@ def test_wrong_usage_is_refused(words: str, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture
-def handlers() -> Iterator[None]:
+def handlers():
     """The signal handlers of this process, put back after a command that sets its own."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
@@ -143,14 +135,14 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_port_in_use_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_said_in_one_line(capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert main(["sandbox", "--port", str(server.getsockname()[1])]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("voxops: port ")
 
 
-def test_sandbox_is_served_until_it_is_stopped(tmp_path: Path) -> None:
+def test_sandbox_is_served_until_it_is_stopped(tmp_path):
     command = [sys.executable, "-m", "voxops", "sandbox", "--json", "--port", "0", "--state", str(tmp_path / "state")]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
@@ -166,9 +158,7 @@ def test_sandbox_is_served_until_it_is_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(5, 0), (11, 3)], ids=["young", "stuck"])
-def test_a_post_that_is_stuck_in_publishing_needs_somebody(
-    minutes: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_post_that_is_stuck_in_publishing_needs_somebody(minutes, status, monkeypatch, capsys):
     """The default lists failures only; a stuck target is not failed and must be requested."""
     with Sandbox(posts=0, deliveries=0) as sandbox:
         (post,) = world.plant_posts(sandbox, 1, targets=1)
@@ -188,7 +178,7 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(
         *(pytest.param(f"demo {more}--out {{}}", marks=pytest.mark.release) for more in ("", "--json ")),
     ],
 )
-def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path, words: str) -> None:
+def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path, words):
     """As in ``voxops matrix --json | head``: the reader closes the pipe."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -199,7 +189,7 @@ def test_who_has_read_enough_ends_a_command_without_a_word(tmp_path: Path, words
 
 
 @pytest.mark.release
-def test_files_are_written_also_where_nobody_reads_what_is_printed(tmp_path: Path) -> None:
+def test_files_are_written_also_where_nobody_reads_what_is_printed(tmp_path):
     """Before, they were not, and the exit status said that nobody has to act."""
     arguments = ["triage", "--sandbox", "--since", "7D", "--json", "--html", str(tmp_path / "report.html")]
     command = [sys.executable, "-m", "voxops", *arguments]
@@ -213,7 +203,7 @@ def test_files_are_written_also_where_nobody_reads_what_is_printed(tmp_path: Pat
 
 @pytest.mark.release
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes it")
-def test_a_digest_without_an_output_is_made_and_one_that_nobody_reads_is_not_remembered(tmp_path: Path) -> None:
+def test_a_digest_without_an_output_is_made_and_one_that_nobody_reads_is_not_remembered(tmp_path):
     memory = tmp_path / "memory.json"
     arguments = ["-m", "voxops", "digest", "--sandbox", "--since-last", "--state", str(memory)]
     full = ["sh", "-c", '"$0" "$@" | true; exit 0', sys.executable, *arguments]
@@ -226,7 +216,7 @@ def test_a_digest_without_an_output_is_made_and_one_that_nobody_reads_is_not_rem
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, as Linux has one")
-def test_a_full_disk_is_said_in_a_line() -> None:
+def test_a_full_disk_is_said_in_a_line():
     with Path("/dev/full").open("w") as full:
         done = command("matrix", "--json", stdout=full)
     assert done.returncode == 1
@@ -234,13 +224,13 @@ def test_a_full_disk_is_said_in_a_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_package_itself_is_the_command() -> None:
+def test_the_package_itself_is_the_command():
     done = command("matrix", stdout=subprocess.PIPE)
     assert done.stdout.count("/v1/") == 38
     assert "presigned" in done.stdout
 
 
-def test_the_table_by_event_is_in_the_json_of_deliveries(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_by_event_is_in_the_json_of_deliveries(capsys):
     assert main(["deliveries", "--sandbox", "--by", "event", "--json"]) in {0, 3}
     stats = json.loads(capsys.readouterr().out)["stats"]
     assert len({row["event_type"] for row in stats}) == len(stats) > 2
@@ -264,9 +254,7 @@ def effects(state: Path) -> int:
         return len(sandbox.effects("post.retry")) + len(sandbox.effects("target.fix"))
 
 
-def test_the_last_line_adds_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_line_adds_up(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     line = last_line(capsys.readouterr().out)
@@ -282,9 +270,7 @@ def test_the_last_line_adds_up(
 
 
 @pytest.mark.release
-def test_a_folder_with_blanks_in_its_name_is_part_of_the_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_with_blanks_in_its_name_is_part_of_the_json(tmp_path, capsys):
     out = tmp_path / "my = o'ut"
     assert main(["demo", "--json", "--out", str(out)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
@@ -292,7 +278,7 @@ def test_a_folder_with_blanks_in_its_name_is_part_of_the_json(
 
 
 @pytest.mark.release
-def test_a_second_demo_on_kept_files_acts_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_demo_on_kept_files_acts_no_more(tmp_path, capsys):
     state, ledger = tmp_path / "state", tmp_path / "ledger.sqlite"
     options = ["demo", "--state", str(state), "--ledger", str(ledger), "--out", str(tmp_path)]
     assert main(options) == 0

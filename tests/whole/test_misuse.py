@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import re
 import socket
 import urllib.request
-from collections.abc import Iterator
+from copy import copy, deepcopy
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,14 +30,14 @@ def failed(ws: vx.Workspace) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def names() -> Iterator[dict[str, Any]]:
+def names():
     """What the calls below are about: a workspace in which nothing changes, and what came out of it."""
     with Sandbox(seed=7, speed=0, rate_limit=None, deliveries=100) as sandbox, vx.connect(sandbox=sandbox) as ws:
         account = next(each.id for each in sandbox.world.accounts.values() if each.status == "active")
         sandbox.plant_post("x", [account], tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
         log, triaged = ws.deliveries(), failed(ws)
         yield {
-            "vx": vx, "pd": pd, "sandbox": sandbox, "ws": ws, "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
+            "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws, "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
             "plan": vx.plan_create(campaign(), key="row_id"), "naive": datetime(2026, 3, 2, 9), "nothing": pd.DataFrame(),
             "retried": ws.run(vx.plan_retry(triaged.tail(3))).wait(60),
             "made": ws.run(vx.plan_create(campaign(), key="row_id")).wait(60),
@@ -193,10 +193,16 @@ vx.report(triaged, owners={'reconect account': 'Ada'}) => did you mean 'reconnec
 vx.report(log, owners={'reject': 'Ada'}) => owners= names 'reject'; did you mean 'rejected'?
 vx.report(triaged).tickets(by=['owner']) => tickets(by=) takes the name of one column
 """.strip().splitlines()
+# What is bound to its process is neither copied nor pickled, and says how it is taken up elsewhere.
+BOUND = {
+    "retried": "it belongs to its process; attach it by its id: ws.attach('run_", "retried._monitor()": "ws.attach('run_",
+    "watch": "start it again there", "ws": "vx.connect()", "ws.aio": "vx.connect()",
+}  # fmt: skip
+REFUSED += [f"{how}({each}) => {words}" for how in ("copy", "deepcopy", "dumps") for each, words in BOUND.items()]
 
 
 @pytest.mark.parametrize("row", REFUSED)
-def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names: dict[str, Any], row: str) -> None:
+def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row):
     call, _, words = row.partition(" => ")
     sent = len(names["sandbox"].requests(acting=True))
     with pytest.raises((vx.VoxopsError, TypeError)) as caught:
@@ -219,7 +225,7 @@ TAKE_A_FRAME = {
 
 
 @pytest.mark.parametrize("name", TAKE_A_FRAME)
-def test_what_is_no_such_frame(name: str) -> None:
+def test_what_is_no_such_frame(name):
     for passed in (None, [{"post_id": "p"}], pd.Series([1]), pd.DataFrame({"x": [1]})):
         with pytest.raises(vx.errors.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
             TAKE_A_FRAME[name](passed)
@@ -234,7 +240,7 @@ TRIAGED_FUNCTIONS = (
 )  # fmt: skip
 
 
-def test_a_column_that_stands_in_a_frame_twice_is_named(names: dict[str, Any]) -> None:
+def test_a_column_that_stands_in_a_frame_twice_is_named(names):
     """As pd.concat(..., axis=1) leaves it."""
     log, triaged, posts = names["log"], names["triaged"], names["posts"]
     for frame, functions in ((log, DELIVERY_FUNCTIONS), (triaged, TRIAGED_FUNCTIONS), (posts, [vx.targets])):
@@ -245,9 +251,7 @@ def test_a_column_that_stands_in_a_frame_twice_is_named(names: dict[str, Any]) -
     pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
 
 
-def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_same(
-    names: dict[str, Any], tmp_path: Path
-) -> None:
+def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_same(names, tmp_path):
     log, triaged = names["log"], names["triaged"]
     log.to_csv(tmp_path / "log.csv", index=False)
     back = pd.read_csv(tmp_path / "log.csv")
@@ -265,7 +269,7 @@ def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_
     assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
 
 
-def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places() -> None:
+def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places():
     sheet = campaign().assign(row_id=["a", "a", None, None])
     doubled = Reason("row_id_doubled", count=2, value="a", place="frame.iloc[[0, 1]]")
     blank = pd.concat([sheet.tail(1)] * 7)
@@ -279,7 +283,7 @@ def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places() 
             vx.plan_create(frame, key="row_id")
 
 
-def test_a_sheet_is_the_same_in_every_dtype(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     sheet = campaign().assign(number=range(4), scheduled_for=pd.Timestamp("2026-03-20T10:00:00Z"))
     arrow = sheet.convert_dtypes(dtype_backend="pyarrow")
     forms = [
@@ -297,7 +301,7 @@ def test_a_sheet_is_the_same_in_every_dtype(ws: vx.Workspace, sandbox: Sandbox) 
     assert sandbox.duplicates() == []
 
 
-def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
+def test_numbers_may_come_out_of_a_column(ws):
     three = pd.Series([3]).max()
     assert not isinstance(three, int)
     posts = ws.posts(status=["failed", "partial"], limit=three)
@@ -308,7 +312,7 @@ def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
     assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
 
 
-def test_an_instant_of_numpy_is_one(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_instant_of_numpy_is_one(sandbox, tmp_path):
     """As ``times.to_numpy()[0]`` gives it."""
     instant = pd.Timestamp("2026-03-01T00:00Z")
     bare = instant.tz_localize(None).to_numpy()
@@ -319,13 +323,13 @@ def test_an_instant_of_numpy_is_one(sandbox: Sandbox, tmp_path: Path) -> None:
         assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
 
 
-def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws: vx.Workspace) -> None:
+def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws):
     posts = ws.posts(status="published", limit=3)
     ids = pd.concat([posts["post_id"], pd.Series([None], dtype="string")])  # as a run has of rows that were not created
     pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
 
 
-def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.Workspace, tmp_path: Path) -> None:
+def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp_path):
     archive = ws.archive(tmp_path / "history")
     archive.sync("2D")
     for by in ("dy", "delivery", ["endpoint", "hours"]):
@@ -339,7 +343,7 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.
 # -- plans and runs -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_is_not_changed_through_its_frame(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
     plan = vx.plan_retry(failed(ws))
     said = repr(plan)
     table = plan.frame
@@ -350,7 +354,7 @@ def test_a_plan_is_not_changed_through_its_frame(sandbox: Sandbox, ws: vx.Worksp
     assert set(results["post_id"]) == sent
 
 
-def test_a_check_makes_no_other_row_of_a_row(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_check_makes_no_other_row_of_a_row(sandbox, ws):
     sheet = campaign()
     assert ws.check(sheet).empty
     pd.testing.assert_frame_equal(sheet, campaign())
@@ -360,13 +364,13 @@ def test_a_check_makes_no_other_row_of_a_row(sandbox: Sandbox, ws: vx.Workspace)
     assert len(sandbox.effects("post.create")) == 4
 
 
-def test_a_name_with_a_stray_blank_is_the_same_campaign(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_name_with_a_stray_blank_is_the_same_campaign(sandbox, ws):
     for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
         ws.run(vx.plan_create(campaign(), key="row_id", campaign=name)).wait()
     assert len(sandbox.effects("post.create")) == 4
 
 
-def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
+def test_a_delivery_of_unknown_age_is_held(ws):
     log = ws.deliveries(since="30D", success=False)
     lost = log.assign(status_code=pd.NA, created_at=log["created_at"] - pd.Timedelta("2D"))
     assert vx.plan_redeliver(lost).eligible == len(lost) > 0
@@ -377,7 +381,7 @@ def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
     assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
 
 
-def test_an_unknown_status_is_shown_and_never_terminal(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_an_unknown_status_is_shown_and_never_terminal(sandbox, ws):
     post = sandbox.world.posts[sandbox.plant_post("A RISTRETTO", [next(iter(sandbox.world.accounts))])]
     post.status, post.targets[0].status = "TELEPORTING", "Beaming"
     posts = ws.posts(text="ristretto")
@@ -386,7 +390,7 @@ def test_an_unknown_status_is_shown_and_never_terminal(sandbox: Sandbox, ws: vx.
     assert (plan.eligible, plan.why) == (0, (Reason("target_not_failed", status="beaming"),))
 
 
-def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws: vx.Workspace) -> None:
+def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws):
     plan = vx.plan_retry(failed(ws))
     run = ws.run(plan, stop_after_failures=1).wait()
     sent = run.results()["tries"].sum()
@@ -401,7 +405,7 @@ def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws: vx.Workspace) -> N
 # -- keys, addresses, files ---------------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch, sandbox):
     """The key of the environment may be that of another workspace."""
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
     with pytest.raises(vx.errors.ConfigError, match="VOXBURST_API_KEY"):
@@ -409,7 +413,7 @@ def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch: pytest
     monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
     for key in ("", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"]):
         with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
-            vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
+            vx.connect(key, url="http://127.0.0.1:9")
         assert "staging" not in str(caught.value)
     for said, error in (({"sandbox": True}, vx.errors.ConfigError), ({"url": sandbox.url}, vx.errors.AuthError)):
         with pytest.raises(error) as refused:
@@ -418,7 +422,7 @@ def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch: pytest
         assert "key" in str(refused.value)
 
 
-def test_a_server_that_is_down_is_named_by_its_port() -> None:
+def test_a_server_that_is_down_is_named_by_its_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -426,7 +430,7 @@ def test_a_server_that_is_down_is_named_by_its_port() -> None:
         vx.connect("vb_test_key", url=f"http://127.0.0.1:{port}")
 
 
-def test_a_ledger_belongs_to_one_workspace(sandbox: Sandbox, ws: vx.Workspace, tmp_path: Path) -> None:
+def test_a_ledger_belongs_to_one_workspace(sandbox, ws, tmp_path):
     ws.run(vx.plan_create(campaign(), key="row_id")).wait()
     with Sandbox(rate_limit=None, workspace="ws_other") as other:
         with pytest.raises(vx.errors.LedgerError, match="belongs to workspace"):
@@ -434,10 +438,10 @@ def test_a_ledger_belongs_to_one_workspace(sandbox: Sandbox, ws: vx.Workspace, t
         assert not other.requests(acting=True)
 
 
-def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_close_leaves_nothing_open(monkeypatch):
     """Ctrl-C while a request is in flight."""
     ws = vx.connect(sandbox=True)
-    kept, server = ws._ledger.path, ws.sandbox  # type: ignore[union-attr]
+    kept, server = ws._ledger.path, ws.sandbox
 
     def interrupted(coro: Any) -> None:
         coro.close()
@@ -453,7 +457,7 @@ def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatc
     ws.close()
 
 
-def test_a_closed_workspace_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_closed_workspace_says_so(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed(ws))
         run = ws.run(plan).wait(60)
@@ -464,9 +468,7 @@ def test_a_closed_workspace_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
             call()
 
 
-def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(sandbox, tmp_path, monkeypatch):
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir()
     here.mkdir()
@@ -489,7 +491,7 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
         vx.read_campaign("~nobody_of_this_name/plan.csv")
 
 
-def test_a_file_has_the_form_that_its_name_promises(names: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_has_the_form_that_its_name_promises(names, tmp_path):
     triaged = names["triaged"]
     report = vx.report(triaged.head(1))
     wrong = {"report.pdf": report.to_html, "report.xlsx": report.to_html, "report.HTML": report.to_markdown}
@@ -501,7 +503,7 @@ def test_a_file_has_the_form_that_its_name_promises(names: dict[str, Any], tmp_p
             write_all(tmp_path / "report.csv")
     for arguments in ((tmp_path / "fix.xlsx", triaged), (triaged, tmp_path / "fix.xlsx")):
         with pytest.raises(vx.errors.PlanError, match="needs a name for each sheet"):
-            vx.to_excel(*arguments)  # type: ignore[arg-type]
+            vx.to_excel(*arguments)
     assert not list(tmp_path.iterdir())
     for write, name in ((report.to_html, "a.htm"), (report.to_html, "a"), (report.to_markdown, "a.txt")):
         assert write(tmp_path / name).exists()

@@ -7,8 +7,6 @@ its secret part.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,19 +78,19 @@ refused()
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def api(monkeypatch):
     """A sandbox that knows the marked key, and at last refuses it."""
     monkeypatch.setitem(gates.KEYS, KEY, True)
     with Sandbox(seed=7, speed=60, rate_limit=None, posts=120, deliveries=200) as sandbox:
         yield sandbox
 
 
-def test_the_search_finds_a_piece() -> None:
+def test_the_search_finds_a_piece():
     assert pieces(f"abc {MARK[5:13]} def") == [MARK[5:13]]
     assert pieces("vb_live_…") == []
 
 
-def test_no_key_anywhere(api: Sandbox, tmp_path: Path) -> None:
+def test_no_key_anywhere(api, tmp_path):
     codes = [cell.replace("URL", repr(api.url)) for cell in CELLS]
     with Kernel(tmp_path, VOXBURST_API_KEY=KEY) as kernel:
         done: list[Cell] = []

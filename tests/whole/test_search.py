@@ -17,7 +17,7 @@ def mine(sandbox: Sandbox, **fields: object) -> str:
     return sandbox.plant_post("A Straße of RISTRETTO", [account], **fields)
 
 
-def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_posts_are_found_by_text_campaign_owner_and_tag(ws, sandbox):
     post = mine(sandbox, tags=["Spring", "sale"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
     for search in (
         {"text": "ristretto"}, {"text": ["nothing", "strasse OF"]}, {"owner": "zoë.k"}, {"campaign": "launch 7"}, {"tag": "SPRING"},
@@ -35,9 +35,7 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbo
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
 
 
-def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connected_anew(
-    ws: vx.Workspace, sandbox: Sandbox
-) -> None:
+def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connected_anew(ws, sandbox):
     accounts = sandbox.world.accounts
     old = next(each for each in accounts.values() if each.platform == "twitter")
     name, before = f"twitter:@{old.username}", set(ws.posts(account=old.id)["post_id"])
@@ -50,7 +48,7 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
     assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
 
 
-def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> None:
+def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox):
     said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
     posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
     with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
@@ -66,7 +64,7 @@ def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("until", ["3D", pd.Timedelta("3D")])
-def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace, until: object) -> None:
+def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
     now = ws.client.now()
     ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
     with pytest.warns(UserWarning, match=r"no scheduled post: until=.* in the past.*such as until='\+3D'"):
@@ -81,20 +79,20 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace,
     assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
 
 
-def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
+def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws):
     with pytest.warns(UserWarning, match="no post has status='error', which is unknown; known are approved, archived"):
         assert ws.posts(status="error").empty
     assert ws.posts(status="archived").empty, "an empty frame"
 
 
-def test_an_event_that_is_not_known_is_warned_of(ws: vx.Workspace) -> None:
+def test_an_event_that_is_not_known_is_warned_of(ws):
     with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is unknown"):
         assert ws.deliveries(event_type=["story.boosted"]).empty
     assert ws.deliveries(event_type="account.error", since="1s").empty, "an empty frame"
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Workspace) -> None:
+def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
     sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
     made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
     found = ws.posts(campaign="spring 2026")
@@ -102,21 +100,21 @@ def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Wo
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
 
 
-def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws, sandbox):
     for odd in (["spring"], {"a": 1}, 7):
         mine(sandbox, metadata={"voxopsCampaign": odd})
     found = mine(sandbox, metadata={"campaign": "odd"})
     assert ws.posts(campaign="odd")["post_id"].to_list() == [found]
 
 
-def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
+def test_runs_of_one_second_are_listed_newest_first(ws):
     row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
     sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]
     runs = [ws.run(vx.plan_create(sheet, key="row_id")).wait().id for sheet in sheets]
     assert ws.runs().index.to_list() == runs[::-1]
 
 
-def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()
     none = accounts.loc[accounts["status"] == "suspended", "account_id"]

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -31,7 +30,7 @@ def counts(run: vx.Run) -> dict[str, int]:
     return {str(name): int(count) for name, count in run.results()["outcome"].value_counts().items()}
 
 
-def test_posts_are_those_that_were_asked_for_and_say_so(ws: vx.Workspace) -> None:
+def test_posts_are_those_that_were_asked_for_and_say_so(ws):
     posts = ws.posts(status="failed", since="30D")
     assert set(posts["status"]) == {"failed"}
     assert posts["created_at"].is_monotonic_decreasing
@@ -50,7 +49,7 @@ def test_posts_are_those_that_were_asked_for_and_say_so(ws: vx.Workspace) -> Non
     pd.testing.assert_series_equal(vx.targets(empty).dtypes, vx.targets(posts).dtypes)
 
 
-def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_are_more(ws: vx.Workspace) -> None:
+def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_are_more(ws):
     platforms = ["bluesky", "facebook"]
     everything = ws.posts(platform=platforms)
     assert all(any(t.platform in platforms for t in cell) for cell in everything["targets"])
@@ -62,9 +61,7 @@ def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_ar
     assert ws.posts(limit=100).attrs["complete"] is False, "a page that ends at the limit is not the end of the list"
 
 
-def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
-    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, capsys):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
@@ -81,7 +78,7 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
     assert done.id not in printed.out + printed.err
 
 
-def test_a_retry_is_planned_run_watched_and_counted(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_retry_is_planned_run_watched_and_counted(sandbox, ws):
     plan = vx.plan_retry(failed_posts(ws))
     assert not sandbox.requests(acting=True)  # planning sends nothing
     run = ws.run(plan, reason="test").wait()
@@ -107,26 +104,23 @@ def test_a_retry_is_planned_run_watched_and_counted(sandbox: Sandbox, ws: vx.Wor
     assert table[["tried", "recovered"]].sum().to_list() == [len(results), counts(run)["succeeded"]]
 
 
-def test_a_plan_run_again_here_or_in_a_new_workspace_acts_once(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_plan_run_again_here_or_in_a_new_workspace_acts_once(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
-        outcomes = ws.run(plan).wait().results()["outcome"].tolist()
-        acts = len(sandbox.requests(acting=True))
-        assert ws.run(plan).wait().results()["outcome"].tolist() == outcomes
+        outcomes = [ws.run(plan).wait().results()["outcome"].tolist() for _ in range(2)]
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
-        assert ws.run(plan).wait().results()["outcome"].tolist() == outcomes
+        outcomes.append(ws.run(plan).wait().results()["outcome"].tolist())
         assert len(ws.runs()) == 3
-    assert len(sandbox.requests(acting=True)) == acts
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert len(sandbox.requests(acting=True)) == plan.cost.acts
 
 
-def test_what_fails_again_can_be_retried_again_under_a_new_key(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_what_fails_again_can_be_retried_again_under_a_new_key(sandbox, ws):
     first = ws.run(vx.plan_retry(failed_posts(ws))).wait()
     again = first.failed()
     plan = vx.plan_retry(again)
     assert plan.eligible
-    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {1}, (
-        "a new failure starts at one in everybody's ledger"
-    )
+    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {1}, "a new failure starts at one in every ledger"
     acts = len(sandbox.requests(acting=True))
     second = ws.run(plan).wait()
     assert len(sandbox.requests(acting=True)) == acts + plan.cost.acts
@@ -134,7 +128,7 @@ def test_what_fails_again_can_be_retried_again_under_a_new_key(sandbox: Sandbox,
     assert sandbox.duplicates() == []
 
 
-def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(sandbox, ws):
     sandbox.add_fault(Fault("delay", "POST", "/v1/posts/*/retry", seconds=60, times=None))
     plan = vx.plan_retry(failed_posts(ws))
     run = ws.run(plan)
@@ -150,7 +144,7 @@ def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(sandbox: Sand
     assert len(sandbox.requests(acting=True)) == plan.cost.acts
 
 
-def test_cancel_gives_up_what_was_never_sent(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_cancel_gives_up_what_was_never_sent(sandbox, ws):
     plan = vx.plan_retry(failed_posts(ws))
     with standing_still(ws.client):
         run = ws.run(plan).cancel()
@@ -168,7 +162,7 @@ def test_cancel_gives_up_what_was_never_sent(sandbox: Sandbox, ws: vx.Workspace)
     assert sandbox.duplicates() == []
 
 
-def test_attach_reads_and_only_resume_sends(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_attach_reads_and_only_resume_sends(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
@@ -189,27 +183,24 @@ def test_attach_reads_and_only_resume_sends(sandbox: Sandbox, tmp_path: Path) ->
     assert sandbox.duplicates() == []
 
 
-def test_a_campaign_is_created_once(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     rows = [{"row_id": str(n), "content": f"Post number {n}"} for n in range(70)]
     campaign = pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-03-20T10:00:00+01:00")
     campaign.loc[3, "content"] = None
     campaign.loc[4, "scheduled_for"] = "2026-03-20 10:00"
     campaign.loc[5, "accounts"] = "acc_unknown"
-    run = ws.run(vx.plan_create(campaign, key="row_id")).wait()
-    assert counts(run) == {"succeeded": 67, "failed": 1}
-    assert len(sandbox.requests(acting=True)) == 2
-    again = ws.run(vx.plan_create(campaign, key="row_id")).wait()
-    assert counts(again) == {"succeeded": 67, "failed": 1}
-    assert len(sandbox.requests(acting=True)) == 2
+    for _ in range(2):
+        run = ws.run(vx.plan_create(campaign, key="row_id")).wait()
+        assert counts(run) == {"succeeded": 67, "failed": 1}
+        assert len(sandbox.requests(acting=True)) == 2
     mended = run.failed().assign(accounts=account)
-    third = ws.run(vx.plan_create(mended, key="row_id")).wait()
-    assert counts(third) == {"succeeded": 1}
+    assert counts(ws.run(vx.plan_create(mended, key="row_id")).wait()) == {"succeeded": 1}
     assert len(sandbox.effects("post.create")) == 68
     assert sandbox.duplicates() == []
 
 
-def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> None:
+def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": account})
     run = ws.run(vx.plan_create(sheet.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id")).wait()
@@ -219,7 +210,7 @@ def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> N
     assert concerns(runs=runs) == []
 
 
-def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(sandbox, ws):
     posts = ws.posts(status="failed")["post_id"].tolist()[:6]
 
     async def job() -> list[str]:
@@ -229,7 +220,7 @@ def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(sandbox: San
         assert [found.result() for found in [threads.submit(asyncio.run, job()) for _ in range(4)]] == [posts] * 4
 
 
-def test_an_act_of_the_client_is_awaited_and_watched(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_an_act_of_the_client_is_awaited_and_watched(sandbox, ws):
     post = ws.posts(status="failed")["post_id"].iloc[0]
 
     async def job() -> tuple[Handle, Ending]:
@@ -242,20 +233,18 @@ def test_an_act_of_the_client_is_awaited_and_watched(sandbox: Sandbox, ws: vx.Wo
     assert len(sandbox.requests(acting=True)) == 1
 
 
-def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
+def test_a_run_in_which_all_was_held_is_no_success(ws):
     triaged = failed_posts(ws)
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "fix content"].head(1))).wait(60)
     for said in (repr(run), run._repr_html_()):
         assert "○ nothing was sent" in said and "1 row held back; run.plan.frame says why" in said
         assert "✓" not in said and "settled" not in said
     assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
-    with pytest.raises(
-        vx.errors.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not recorded; its plan"
-    ):
+    with pytest.raises(vx.errors.LedgerError, match="nothing was sent"):
         ws.attach(run.id)
 
 
-def test_a_workspace_shows_itself_without_its_key(sandbox: Sandbox, ws: vx.Workspace, tmp_path: Path) -> None:
+def test_a_workspace_shows_itself_without_its_key(sandbox, ws, tmp_path):
     shown = ws._repr_html_()
     for part in ("Alder Coffee", sandbox.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
         assert part in shown
@@ -271,24 +260,17 @@ def test_a_workspace_shows_itself_without_its_key(sandbox: Sandbox, ws: vx.Works
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (Fault("garbage", path="/v1/auth/me", body="html", status=200, times=None), "url= or VOXBURST_API_URL"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=404, times=None), "url= or VOXBURST_API_URL"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=302, times=None), "Redirects are not followed"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=502, times=None), "502: a web page"),
-    ],
+    ("status", "said"),
+    [(200, "VOXBURST_API_URL"), (404, "VOXBURST_API_URL"), (302, "Redirects are not followed"), (502, "a web page")],
 )
-def test_a_wrong_address_is_said_at_once(sandbox: Sandbox, tmp_path: Path, fault: Fault, said: str) -> None:
-    sandbox.add_fault(fault)
+def test_a_wrong_address_is_said_at_once(sandbox, tmp_path, status, said):
+    sandbox.add_fault(Fault("garbage", path="/v1/auth/me", body="html", status=status, times=None))
     with pytest.raises(vx.errors.ConfigError, match=said):
         vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite")
 
 
-def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the identity is known only after the notebook has changed its folder: another ledger knows nothing of what was moved."""
+def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made(sandbox, tmp_path, monkeypatch):
+    """Also where the identity is known only after the notebook has changed its folder."""
     (tmp_path / "data").mkdir()
     for outage in (True, False):
         monkeypatch.chdir(tmp_path)
@@ -304,17 +286,7 @@ def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made
     assert len(sandbox.effects("post.update")) == 1
 
 
-def test_a_working_folder_that_is_gone_is_said(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    with pytest.raises(vx.errors.ConfigError, match="is relative to a working folder that no longer exists"):
-        vx.connect(sandbox=sandbox, ledger="ledger.sqlite")
-
-
-def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox, tmp_path):
     sandbox.set_switches(no_identity=True)
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
@@ -327,8 +299,14 @@ def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox: Sandbox, tmp
         assert len(ws.ledger()) == plan.eligible
 
 
-def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_closed() -> None:
-    """Before, the interpreter removed the ledger's folder first, and what was written then failed."""
+def script(code: str) -> str:
+    """What a script prints, which says nothing on stderr."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_closed():
     code = (
         "from pathlib import Path\nimport voxops as vx\n"
         "ws = vx.connect(sandbox=True)\n"
@@ -338,8 +316,7 @@ def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_close
         "    print(place.exists())\n    close(self)\n    print(place.parent.exists())\n"
         "vx.Workspace.close = closed\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout.split(), done.stderr) == (["True", "False"], "")
+    assert script(code) == "True\nFalse\n"
 
 
 SHEET = (
@@ -355,29 +332,26 @@ SHEET = (
 )
 
 
-def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again() -> None:
-    """Before, the sandbox's ledger was removed under the run, which then said that it was sending for ever."""
+def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again():
     code = (
         "ws = vx.connect(sandbox=sb)\nrun = ws.run(plan(ws, 60))\n"
         "ws = vx.connect(sandbox=sb)\ngc.collect()\n"
         "run.wait(60)\nprint(len(sb.effects('post.create')), run.results()['outcome'].unique().tolist())\n"
     )
-    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("60 ['succeeded']\n", "")
+    assert script(SHEET + code) == "60 ['succeeded']\n"
 
 
-def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path: Path) -> None:
+def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path):
     code = (
         f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
     )
-    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
-    assert " of 400 rows not settled" in done.stdout
-    assert "ws.attach('run_" in done.stdout
+    said = script(SHEET + code)
+    assert " of 400 rows not settled" in said
+    assert "ws.attach('run_" in said
 
 
-def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Before, it said that it was sending, for ever, and why it did not stood nowhere but in `wait`."""
+def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tmp_path):
     ledger = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         plan = vx.plan_retry(failed_posts(ws))
@@ -392,10 +366,7 @@ def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox: Sa
         assert "sending" not in repr(run).splitlines()[0]
 
 
-def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
-    sandbox: Sandbox, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before, it went on sending, and nobody had it in hand."""
+def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(sandbox, ws, monkeypatch):
 
     def pressed(_: object) -> None:
         raise KeyboardInterrupt
@@ -405,7 +376,7 @@ def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
         patch.setattr(vx.Run, "show", pressed)
         ws.run(plan)
     run = ws.attach(ws.runs().index[0])
-    assert str(stop.value) == f"{run.id} is paused, and nothing more is sent; ws.attach('{run.id}').resume() goes on"
+    assert f"ws.attach('{run.id}').resume()" in str(stop.value)
     run.wait()
     acts = len(sandbox.requests(acting=True))
     assert acts < plan.cost.acts
@@ -413,7 +384,7 @@ def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
     assert len(sandbox.requests(acting=True)) == plan.cost.acts
 
 
-def test_records_without_an_id_are_no_copies_of_each_other(tmp_path: Path) -> None:
+def test_records_without_an_id_are_no_copies_of_each_other(tmp_path):
     """The first of two records with one id counts; two without an id are two."""
     post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
     delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
@@ -433,7 +404,7 @@ def test_records_without_an_id_are_no_copies_of_each_other(tmp_path: Path) -> No
     assert (len(log), vx.deliveries.stats(log)["failed"].to_list()) == (3, [3])
 
 
-def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws: vx.Workspace) -> None:
+def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws):
     failed = failed_posts(ws)
     real = ws.run(vx.plan_retry(failed)).wait(60)
     before = len(ws.runs())
@@ -452,7 +423,7 @@ def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws: vx.Wo
     assert len(ws.runs()) == before
 
 
-def test_results_of_some_outcomes_are_those_rows_alone(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_results_of_some_outcomes_are_those_rows_alone(ws, sandbox):
     posts = ws.posts(status="scheduled").head(6)
     sandbox.add_fault(Fault("status", method="PATCH", path="/v1/posts/*", status=400, code="VALIDATION_ERROR", times=2))
     sandbox.touch(posts["post_id"].iloc[0])
