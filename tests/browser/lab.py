@@ -15,8 +15,6 @@ from tests.browser.server import PATIENCE, Server
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Lab", "Notebook", "Part", "serious"]
-
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
 _TOKEN = secrets.token_hex()  # another process must not take our server for its own
 _PLACES = (

@@ -33,6 +33,7 @@ import pandas as pd
 import python_calamine
 from tests.chaos import world
 from tests.chaos.rig import Rig
+from tests.security.workbooks import ods, ods_rows
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -88,17 +89,8 @@ def files(folder: Path) -> list[bytes]:
     """The files that are altered: workbooks of our own and of OpenDocument, CSV files in several forms."""
     made = [vx.to_excel(folder / "a.xlsx", tz="UTC", Plan=ROWS).read_bytes()]
     texts = ROWS.astype(str)
-    cell = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
-    rows = ["".join(cell.format(html.escape(str(each))) for each in row) for row in [texts.columns, *texts.to_numpy()]]
-    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
-    spaces = "".join(f' xmlns:{name}="urn:{name}"' for name in ("office", "table", "text"))
-    body = f'<office:body><office:spreadsheet><table:table table:name="Plan">{table}</table:table></office:spreadsheet></office:body>'
-    ods = BytesIO()
-    with zipfile.ZipFile(ods, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("META-INF/manifest.xml", "<manifest/>")
-        archive.writestr("content.xml", f"<office:document-content{spaces}>{body}</office:document-content>")
-    made.append(ods.getvalue())
+    rows = [[html.escape(each) for each in row] for row in [texts.columns, *texts.to_numpy()]]
+    made.append(ods(folder / "a.ods", ods_rows(*rows)).read_bytes())
     for mark in ",;\t|":
         text = texts.to_csv(index=False, sep=mark)
         made += [text.encode(), text.encode("utf-16"), text.encode("cp1252", "replace")]

@@ -13,8 +13,6 @@ from typing import Any
 
 from voxops.client import AsyncClient
 
-__all__ = ["PEAK", "Raw", "answer", "serve", "uploaded"]
-
 # For a program that a test starts: the most memory that it has used, in MB. `ru_maxrss` would begin with what the test's process has used.
 PEAK = """
 def peak():

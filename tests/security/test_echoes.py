@@ -70,7 +70,7 @@ def kept(reply: bytes) -> list[str]:
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized"])
 def test_no_spelling_and_no_coding_of_the_key_is_kept_of_a_body(status, coding):
     for name, escape in ESCAPES.items():
-        for body in (ERROR, "<html>KEY</html>"):
+        for body in (ERROR, "<html>KEY</html>", "your key is KEY"):
             word = json.dumps(escape(KEY))[1:-1] if name == "javascript" and body == ERROR else escape(KEY)
             assert kept(answer(body.replace("KEY", word).encode(coding), status)) == [], (name, body)
 

@@ -19,8 +19,6 @@ PINNED = {
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if "==" in line
 }
-# The packages that users of the toolkit expect with it.
-NAMED = {"httpx", "pandas", "ipywidgets", "nest-asyncio", "matplotlib"}
 
 
 def test_every_licence_of_the_base_installation_is_known(capsys):
@@ -35,12 +33,6 @@ def test_every_licence_of_the_base_installation_is_known(capsys):
 ])  # fmt: skip
 def test_a_licence_that_is_not_on_the_list_must_be_read(licence, read):
     assert licences.unknown(licence) is read
-
-
-def test_the_base_installation_holds_what_the_readme_promises():
-    base = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
-    assert base >= NAMED
-    assert base >= {"starlette", "uvicorn", "rich"}, "vx.connect(sandbox=True) and make demo need them"
 
 
 def test_the_build_backend_is_pinned_with_all_that_it_needs():

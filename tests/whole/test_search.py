@@ -53,11 +53,7 @@ def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox):
     posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
     with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
         shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
-        assert {posts[post]: value for post, value in shown.dropna().items()} == {
-            "list": "ada, bo",
-            "number": "7",
-            "text": "ada",
-        }
+        assert shown.dropna().rename(posts).to_dict() == {"list": "ada, bo", "number": "7", "text": "ada"}
         for owner, expected in {"ada": {"list", "text"}, "7": {"number"}}.items():
             assert {posts[post] for post in ws.posts(owner=owner)["post_id"]} == expected
         assert ws.posts(owner="True").empty
@@ -72,10 +68,8 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
     found = ws.posts(status="scheduled", until="+3D")
     assert found["scheduled_for"].max() < pd.Timestamp(ahead)
     pd.testing.assert_frame_equal(found, ws.posts(status="scheduled", until=ahead))
-    assert (
-        ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min()
-        >= (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
-    )
+    tomorrow = (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
+    assert ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min() >= tomorrow
     assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
 
 
@@ -92,9 +86,13 @@ def test_an_event_that_is_not_known_is_warned_of(ws):
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
+def sheet(*names: str) -> pd.DataFrame:
+    rows = pd.DataFrame({"row_id": names, "content": names})
+    return rows.assign(accounts="twitter:@aldercoffee", scheduled_for="2027-01-01T00:00Z")
+
+
 def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
-    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
+    made = ws.run(vx.plan_create(sheet(*"ab"), key="row_id", campaign="Spring  2026")).wait().made()
     found = ws.posts(campaign="spring 2026")
     assert set(made["post_id"]) == set(found["post_id"])
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
@@ -108,9 +106,7 @@ def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws, sandbox):
 
 
 def test_runs_of_one_second_are_listed_newest_first(ws):
-    row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
-    sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]
-    runs = [ws.run(vx.plan_create(sheet, key="row_id")).wait().id for sheet in sheets]
+    runs = [ws.run(vx.plan_create(sheet(name), key="row_id")).wait().id for name in "abcdef"]
     assert ws.runs().index.to_list() == runs[::-1]
 
 
