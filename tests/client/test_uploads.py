@@ -393,7 +393,7 @@ def test_an_address_is_read_under_any_of_its_names():
 
 
 def test_bytes_are_never_sent_unencrypted(client, photo):
-    """Which addresses are refused: `test_storage.py`."""
+    """Which addresses are refused: `security/test_uploads.py`."""
 
     async def main() -> None:
         place = await client.uploads.presign(photo.name, "image/jpeg", photo.stat().st_size)

@@ -35,22 +35,18 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """What it printed."""
         return "".join(m["content"]["text"] for m in self.messages if m["msg_type"] == "stream")
 
     @property
     def error(self) -> str:
-        """Name of the exception that ended it."""
         return next((m["content"]["ename"] for m in self.messages if m["msg_type"] == "error"), "")
 
     @property
     def traceback(self) -> str:
-        """The traceback as it was sent."""
         return "\n".join(line for m in self.messages if m["msg_type"] == "error" for line in m["content"]["traceback"])
 
     @property
     def bundles(self) -> list[dict[str, Any]]:
-        """The MIME bundles that it showed."""
         kinds = {"display_data", "execute_result", "update_display_data"}
         return [m["content"]["data"] for m in self.messages if m["msg_type"] in kinds]
 
@@ -99,7 +95,6 @@ class Kernel:
         self._connect()
 
     def interrupt(self) -> None:
-        """What the stop button does."""
         self._manager.interrupt_kernel()
 
     def queue(self, codes: Iterable[str]) -> list[Cell]:
@@ -136,7 +131,6 @@ class Kernel:
             return
 
     def run(self, *codes: str, patience: float = PATIENCE) -> list[Cell]:
-        """Queue cells and collect them."""
         return self.collect(self.queue(codes), patience)
 
     def do(self, code: str, patience: float = PATIENCE) -> str:

@@ -92,6 +92,23 @@ def serve(handler: Handler | bytes) -> Iterator[Raw]:
         server.close()
 
 
+def once(url: str, key: str = "vb_live_a_key_of_a_test", timeout: float = 30.0) -> AsyncClient:
+    """A client that tries nothing twice."""
+    client = AsyncClient(key, url=url, timeout=timeout)
+    client._retries.backoff = type(client._retries.backoff)(tries=1)
+    return client
+
+
+def asked(url: str, use: Callable[[AsyncClient], Any] = AsyncClient.identity, *options: Any) -> Any:
+    """What such a client gets."""
+
+    async def main() -> Any:
+        async with once(url, *options) as client:
+            return await use(client)
+
+    return asyncio.run(main())
+
+
 @contextmanager
 def uploaded(
     folder: Path, stored: bytes, query: str = "X-Amz-Signature=abc", **further: Any
@@ -104,9 +121,5 @@ def uploaded(
         place = {"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg?{query}", **further}
         yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
 
-    async def send() -> Any:
-        async with AsyncClient("vb_live_a_key_of_a_test", url=server.url) as client:
-            return await client.uploads.send(photo)
-
     with serve(api) as server:
-        yield server, lambda: asyncio.run(send())
+        yield server, lambda: asked(server.url, lambda client: client.uploads.send(photo))

@@ -188,13 +188,13 @@ def test_a_folder_that_is_no_day_is_not_read(archive):
 
 
 EMPTY: dict[str, Any] = {"version": 1, "deliveries": {}, "read_at": {}, "check_at": {}}
-STATES: list[Any] = [
-    [], {"version": 1}, EMPTY | {"deliveries": []}, EMPTY | {"deliveries": {"w": [[TIMES[0]]]}}, EMPTY | {"deliveries": {"w": [["x", "y"]]}},
-    EMPTY | {"deliveries": {"w": 7}}, EMPTY | {"read_at": {"posts": "2026-03-02T09:00:00"}}, EMPTY | {"read_at": {"posts": 7}},
-    EMPTY | {"check_at": {"posts": None}}, EMPTY | {"read_at": {"posts": "0001-01-01T00:00:00Z"}},
-    EMPTY | {"check_at": {"posts": "9999-12-31T23:59:59Z"}}, EMPTY | {"synced_at": "yesterday"}, EMPTY | {"workspace": ["ws"]},
-    EMPTY | {"version": "1"}, EMPTY | {"version": 2},
-]  # fmt: skip
+WRONG: dict[str, list[Any]] = {
+    "version": ["1", 2], "synced_at": ["yesterday"], "workspace": [["ws"]],
+    "deliveries": [[], {"w": 7}, {"w": [[TIMES[0]]]}, {"w": [["x", "y"]]}],
+    "read_at": [{"posts": 7}, {"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}],
+    "check_at": [{"posts": None}, {"posts": "9999-12-31T23:59:59Z"}],
+}  # fmt: skip
+STATES = [[], {"version": 1}, *(EMPTY | {name: value} for name, values in WRONG.items() for value in values)]
 
 
 def test_a_state_is_read_by_its_shape(archive):

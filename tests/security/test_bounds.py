@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.security.raw import PEAK, answer, serve, uploaded
+from tests.security.raw import PEAK, answer, asked, serve, uploaded
 
 from voxops.api import limits
 from voxops.client import AsyncClient, _pages, _transport, outgoing
@@ -33,17 +33,6 @@ def bomb(size: int) -> bytes:
     pack = zlib.compressobj(9, wbits=31)
     piece = bytes(MEGABYTE)
     return b"".join([*(pack.compress(piece) for _ in range(size // MEGABYTE)), pack.flush()])
-
-
-def asked(url: str, use: Callable[[AsyncClient], Any] = AsyncClient.identity, timeout: float = 30.0) -> Any:
-    """What a client of its own gets."""
-
-    async def main() -> Any:
-        async with AsyncClient("vb_live_a_key_of_a_test", url=url, timeout=timeout) as client:
-            client._retries.backoff = type(client._retries.backoff)(tries=1)
-            return await use(client)
-
-    return asyncio.run(main())
 
 
 def test_a_gzip_bomb_is_left_at_the_bound():
@@ -97,7 +86,7 @@ def drip(head: bytes) -> Callable[..., Iterator[bytes]]:
 def test_a_drip_of_single_bytes_ends(head, monkeypatch):
     monkeypatch.setattr(_transport, "_WHOLE", 0.1)  # a byte has ten seconds, on a busy machine too, and all have one
     with serve(drip(head)) as server, pytest.raises(TransportError, match="completely within 1 s") as caught:
-        asked(server.url, timeout=10)
+        asked(server.url, AsyncClient.identity, "vb_live_a_key_of_a_test", 10)
     assert caught.value.sent
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.leaks import KEY, MARK
-from tests.security.raw import answer, serve
+from tests.security.raw import answer, asked, serve
 
 import voxops as vx
 from voxops.client import AsyncClient, Reply, Secret
@@ -39,30 +38,20 @@ def spelled(thing: Any) -> list[str]:
     return [each for each in pieces if each.lower() in plain.lower()]
 
 
-def asked(reply: bytes) -> BaseException | Reply:
-    """What a client makes of an answer."""
-
-    async def main(url: str) -> Reply:
-        async with AsyncClient(KEY, url=url) as client:
-            client._retries.backoff = type(client._retries.backoff)(tries=1)
-            found = await client.request("GET", "/v1/auth/me")
-            _ = found.data
-            return found
-
-    with serve(reply) as server:
-        try:
-            return asyncio.run(main(server.url))
-        except (ApiError, DecodeError) as error:
-            return error
+async def read(client: AsyncClient) -> Reply:
+    found = await client.request("GET", "/v1/auth/me")
+    _ = found.data
+    return found
 
 
 def kept(reply: bytes) -> list[str]:
     """The pieces of the key in all that is kept of an answer."""
-    outcome = asked(reply)
-    if isinstance(outcome, Reply):
-        things = [outcome.body, outcome.headers, outcome.data, outcome.request_id]
-    else:
-        things = [str(outcome), repr(outcome), *vars(outcome).values()]
+    with serve(reply) as server:
+        try:
+            found = asked(server.url, read, KEY)
+            things = [found.body, found.headers, found.data, found.request_id]
+        except (ApiError, DecodeError) as error:
+            things = [str(error), repr(error), *vars(error).values()]
     return [piece for thing in things for piece in spelled(thing)]
 
 
@@ -114,7 +103,7 @@ def test_a_key_with_a_slash_is_found_as_php_writes_it():
 def test_what_a_server_echoes_reaches_no_log(caplog):
     """The HTTP library logs reason phrases and headers before anybody else sees them."""
     with caplog.at_level(logging.DEBUG):
-        asked(answer(b"{}", f"401 no key {KEY}", X_Echo=KEY, X_Spelled=ESCAPES["percent"](KEY)))
+        kept(answer(b"{}", f"401 no key {KEY}", X_Echo=KEY, X_Spelled=ESCAPES["percent"](KEY)))
     assert "no key ***" in caplog.text, "the answer itself is logged"
     assert "X-Echo" in caplog.text
     assert not [line for line in caplog.messages if spelled(line)]
@@ -122,7 +111,7 @@ def test_what_a_server_echoes_reaches_no_log(caplog):
 
 def test_a_record_that_can_not_be_written_breaks_no_request(caplog):
     """The library logs between a send and its answer: what was raised there would leave a create of which nobody knows."""
-    asked(answer(b"{}"))
+    kept(answer(b"{}"))
     with caplog.at_level(logging.INFO):
         logging.getLogger("httpx").info("%s and %s", *[KEY])
     (said,) = caplog.messages

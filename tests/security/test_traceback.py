@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.leaks import KEY, leaks
-from tests.security.raw import answer, serve
+from tests.security.raw import answer, asked, once, serve
 
 from voxops.client import AsyncClient
 from voxops.errors import ValidationError, VoxopsError
@@ -34,24 +34,13 @@ def checked(work: Callable[[], Any]) -> BaseException | None:
     return None
 
 
-def made(url: str) -> AsyncClient:
-    client = AsyncClient(KEY, url=url, timeout=0.5)
-    client._retries.backoff = type(client._retries.backoff)(tries=1)
-    return client
-
-
-async def called(url: str, use: Callable[[AsyncClient], Any]) -> None:
-    async with made(url) as client:
-        await use(client)
-
-
 NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
 def run():
     """Uses one client, at whose address nobody answers, for many examples."""
-    client = made(NOBODY)
+    client = once(NOBODY, KEY, 0.5)
     with asyncio.Runner() as runner:
         yield lambda use: runner.run(use(client))
         runner.run(client.aclose())
@@ -68,7 +57,7 @@ HOSTS = [
 
 def test_an_address_that_the_http_library_refuses_is_refused_by_us_without_the_key():
     for url in HOSTS:
-        error = checked(lambda url=url: asyncio.run(called(url, lambda client: client.identity())))
+        error = checked(lambda url=url: asked(url, AsyncClient.identity, KEY, 0.5))
         assert isinstance(error, VoxopsError), url
         assert "\u200b" not in url or "U+200B" in str(error)
 
@@ -93,7 +82,7 @@ def test_an_id_of_the_server_that_is_too_long_shows_no_key():
             page = await anext(client.posts.list())
             await client.posts.get(page.records[0]["id"])
 
-        error = checked(lambda: asyncio.run(called(server.url, use)))
+        error = checked(lambda: asked(server.url, use, KEY, 0.5))
     assert isinstance(error, ValidationError) and error.status == 0 and len(str(error)) < 500
 
 
@@ -156,7 +145,7 @@ def test_no_id_brings_the_key_out(run, one, two):
 )  # fmt: skip
 def test_no_answer_brings_the_key_out(reply):
     with serve(reply) as server:
-        error = checked(lambda: asyncio.run(called(server.url, lambda client: client.identity())))
+        error = checked(lambda: asked(server.url, AsyncClient.identity, KEY, 0.5))
     assert isinstance(error, VoxopsError)
 
 

@@ -162,27 +162,6 @@ def test_cancel_gives_up_what_was_never_sent(sandbox, ws):
     assert sandbox.duplicates() == []
 
 
-def test_attach_reads_and_only_resume_sends(sandbox, tmp_path):
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
-        plan = vx.plan_retry(failed_posts(ws))
-        with standing_still(ws.client):
-            run = ws.run(plan)
-            run.pause()
-        run_id, sent = run.id, len(sandbox.requests(acting=True))
-        assert sent < plan.cost.acts
-        run.wait()
-        assert set(run.results().loc[run.results()["tries"] == 0, "outcome"]) == {"pending"}
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
-        assert run_id in ws.runs().index
-        run = ws.attach(run_id)
-        run.wait()
-        assert len(sandbox.requests(acting=True)) == sent
-        run.resume().wait()
-        assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(sandbox.requests(acting=True)) == plan.cost.acts
-    assert sandbox.duplicates() == []
-
-
 def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     rows = [{"row_id": str(n), "content": f"Post number {n}"} for n in range(70)]
