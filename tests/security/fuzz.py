@@ -58,7 +58,7 @@ class Kind(NamedTuple):
     read: Callable[[Path, Any], object]
 
 
-# -- files of campaigns ---------------------------------------------------------------------------------------------------------
+# -- files of campaigns ------------------------------------------------------------------------------------------------
 
 ROWS = pd.DataFrame(
     {
@@ -159,7 +159,7 @@ def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[s
     }
 
 
-# -- ledgers: bytes are changed, or a value that no program could write past the file's types and checks ------------------------
+# -- ledgers: bytes are changed, or a value that no program could write past the file's types and checks ---------------
 
 ODD_CELLS: tuple[Any, ...] = (
     None, "", 0, -1, 1, 2**62, 1e308, -1e308, float("inf"), "x", "{}", "[]", "null", "[[1]]", '{"a":1}', b"\xff\x00", b"{}", "a" * 5000,
@@ -241,7 +241,7 @@ def read_ledger(path: Path, runs: Sequence[str]) -> None:
         audit.prune(ledger, datetime(2000, 1, 1, tzinfo=UTC))
 
 
-# -- packed frames --------------------------------------------------------------------------------------------------------------
+# -- packed frames -----------------------------------------------------------------------------------------------------
 
 ODD_JSON: list[Any] = [
     None, -1, 2**63, 1e308, "", "x", [], {}, [[]], {"$dict": [[[], 1]]}, {"$timestamp": [1, "Q", "x"]}, {"$int": "x"},
@@ -278,7 +278,7 @@ def read_frame(path: Path, rows: int) -> None:
     assert len(unpack(path.read_bytes())) == rows
 
 
-# -- the rig --------------------------------------------------------------------------------------------------------------------
+# -- the rig -----------------------------------------------------------------------------------------------------------
 
 KINDS = {
     "files": Kind(files, alter_file, lambda path, options: vx.read_campaign(path, **options)),

@@ -45,7 +45,7 @@ def contents(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-# -- queries ------------------------------------------------------------------------------------------------------------------
+# -- queries -----------------------------------------------------------------------------------------------------------
 
 FORBIDDEN = """
 SELECT * FROM read_csv('{folder}/secret.csv')
@@ -118,7 +118,7 @@ def test_a_folder_reads_itself_whatever_its_name(tmp_path):
         assert found["day"].tolist() == ["2026-03-02", "2026-03-03"]
 
 
-# -- files of others ----------------------------------------------------------------------------------------------------------
+# -- files of others ---------------------------------------------------------------------------------------------------
 
 
 def test_a_sync_removes_what_a_killed_one_left_and_nothing_of_others(archive):
@@ -175,7 +175,7 @@ def test_others_cannot_read_it(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-# -- damage -------------------------------------------------------------------------------------------------------------------
+# -- damage ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_that_is_no_day_is_not_read(archive):

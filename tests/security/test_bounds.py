@@ -168,7 +168,7 @@ def test_the_storage_host_has_little_to_say(tmp_path):
     assert len(caught.value.body) <= 64 * 1024
 
 
-# -- many values and many records -----------------------------------------------------------------------------------------------
+# -- many values and many records --------------------------------------------------------------------------------------
 
 READ = (
     PEAK

@@ -1,4 +1,4 @@
-"""A workspace on the shared sandbox, with a ledger of its own, and its failures."""
+"""A workspace on the shared sandbox, with a ledger of its own, for tests that need no other."""
 
 from __future__ import annotations
 

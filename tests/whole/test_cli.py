@@ -148,7 +148,13 @@ def test_a_port_in_use_is_said_in_one_line(capsys):
 
 def test_sandbox_is_served_until_it_is_stopped(tmp_path):
     command = [sys.executable, "-m", "voxops", "sandbox", "--json", "--port", "0", "--state", str(tmp_path / "state")]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     try:
         assert server.stdout is not None
         words = json.loads(server.stdout.readline())

@@ -37,7 +37,8 @@ def names():
         sandbox.plant_post("x", [account], tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
         log, triaged = ws.deliveries(), failed(ws)
         yield {
-            "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws, "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
+            "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws,
+            "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
             "plan": vx.plan_create(campaign(), key="row_id"), "naive": datetime(2026, 3, 2, 9), "nothing": pd.DataFrame(),
             "retried": ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(3))).wait(60),
             "made": ws.run(vx.plan_create(campaign(), key="row_id")).wait(60),
@@ -204,7 +205,7 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row
     assert len(names["sandbox"].requests(acting=True)) == sent
 
 
-# -- frames -------------------------------------------------------------------------------------------------------------------
+# -- frames ------------------------------------------------------------------------------------------------------------
 
 TAKE_A_FRAME = {
     **{name: getattr(vx, name) for name in ("triage", "targets", "causes", "report")},
@@ -333,7 +334,7 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp
         assert str(caught.value) == str(expected.value)
 
 
-# -- plans and runs -------------------------------------------------------------------------------------------------------------
+# -- plans and runs ----------------------------------------------------------------------------------------------------
 
 
 def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
@@ -395,7 +396,7 @@ def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws):
     assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
 
 
-# -- keys, addresses, files ---------------------------------------------------------------------------------------------------
+# -- keys, addresses, files --------------------------------------------------------------------------------------------
 
 
 def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch, sandbox):
