@@ -89,7 +89,7 @@ def files(folder: Path) -> list[bytes]:
     """The files that are altered: workbooks of our own and of OpenDocument, CSV files in several forms."""
     made = [vx.to_excel(folder / "a.xlsx", tz="UTC", Plan=ROWS).read_bytes()]
     texts = ROWS.astype(str)
-    rows = [[html.escape(each) for each in row] for row in [texts.columns, *texts.to_numpy()]]
+    rows = [[html.escape(str(each)) for each in row] for row in [texts.columns, *texts.to_numpy()]]
     made.append(ods(folder / "a.ods", ods_rows(*rows)).read_bytes())
     for mark in ",;\t|":
         text = texts.to_csv(index=False, sep=mark)

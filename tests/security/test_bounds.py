@@ -201,7 +201,7 @@ def test_a_small_answer_of_many_values_takes_little_memory():
             assert len(packed) < 600_000
             urls.append(stack.enter_context(serve(answer(packed, Content_Encoding="gzip"))).url)
         command = [sys.executable, "-c", READ, *urls]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
     *said, megabytes = done.stdout.splitlines()
     assert ["more than 2,000,000 values" in each for each in said] == [True] * 3
     assert int(megabytes) < 250

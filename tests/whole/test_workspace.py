@@ -413,3 +413,11 @@ def test_results_of_some_outcomes_are_those_rows_alone(ws, sandbox):
     assert set(run.results(["failed", "blocked"])["post_id"]) == rows["failed"] | rows["blocked"]
     assert run.results("pending").dtypes.to_dict() == run.results().dtypes.to_dict()
     assert len(run.results("pending")) == len(run.results([])) == 0
+
+
+def test_a_working_folder_that_is_gone_is_said(sandbox, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(vx.errors.ConfigError, match="no longer exists"):
+        vx.connect(sandbox=sandbox, ledger="ledger.sqlite")
