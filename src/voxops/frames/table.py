@@ -217,7 +217,8 @@ def order_of(frame: pd.DataFrame, kind: Kind) -> np.ndarray[Any, Any] | None:
     """
     if kind.order == "cause":
         tried = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
-        rank: pd.Series[Any] = 2 * frame["cause"].isna() + (frame["verdict"].eq(Verdict.RETRY).fillna(False) & tried)
+        again = frame["verdict"].eq(Verdict.RETRY).fillna(False).astype(bool) & tried
+        rank: pd.Series[Any] = 2 * frame["cause"].isna().astype("int64") + again.astype(bool)
     elif kind.order == "eligible":
         rank = ~frame["eligible"].astype(bool)
     elif kind.order == "outcome":
