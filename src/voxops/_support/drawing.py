@@ -26,7 +26,7 @@ _SIZES = {1: "26px", 2: "19px", 3: "14px"}  # of headings
 _BAR = 40  # characters of a bar in text
 _CUT, _CUT_LONG = 36, 60  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
 _CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
-_CUT_MARKDOWN = 300
+_CUT_MARKDOWN = 1000  # as much as a cell holds
 
 
 # HTML
