@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -201,7 +202,9 @@ def test_a_plan_says_what_it_would_do_and_shows_no_markup_of_others():
 
 
 def test_a_plan_is_its_document_in_text_and_html_and_a_hostile_id_is_text():
-    frame = targets(("post_" + "x" * 20 + "tail", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter"))
+    frame = targets(
+        ("post_" + "x" * 20 + "tail", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter")
+    )
     frame.loc[1, "retryable"] = False
     plan = plan_retry(frame)
     markup, row = plan._repr_html_(), plan.frame.iloc[0]

@@ -38,7 +38,10 @@ def test_a_plan_to_change_shows_before_and_after_where_they_part(ws: vx.Workspac
     new = [f"{posts['content'].iloc[0]} #spring", "<b>All new</b>", None]
     heads, rows = table(plan_update(posts.assign(new_content=new)))
     assert heads == ["post", "platforms", "changes", "before", "after"]
-    assert [row["after"]["full"] if "full" in row["after"] else row["after"]["text"] for row in rows] == [" ".join(new[0].split()), new[1]]
+    assert [row["after"]["full"] if "full" in row["after"] else row["after"]["text"] for row in rows] == [
+        " ".join(new[0].split()),
+        new[1],
+    ]
     tagged = table(plan_update(posts.assign(new_content=new, new_tags="a")))[1]
     assert [row["changes"]["text"] for row in tagged] == ["text", "tags", "text", "tags", "tags"]
     assert [row["post"]["text"] != "" for row in tagged] == [True, False, True, False, True], "its post is named once"

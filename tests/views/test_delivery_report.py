@@ -104,7 +104,7 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
         "arrived at once": 6, "failed": 7, "in flight": 1, "can be redelivered": 4, "rejected by the receiver": 1,
         "failed, may still be retried by the API": 2,
     }  # fmt: skip
-    assert 6 + 7 + 1 == len(troubled()), "seven failed, five of them are lost"
+    assert len(troubled()) == 6 + 7 + 1, "seven failed, five of them are lost"
     few = section(report(troubled(), rows=2), "Lost deliveries")
     assert (len(few.table), few.text[:14]) == (2, "2 rows; 3 more")
     assert "1 rejected by the receiver. 2 failed and may still be retried by the API." in made.headline
@@ -196,7 +196,9 @@ def test_the_file_holds_no_image_which_its_own_policy_would_refuse(tmp_path: Pat
     assert one == two
     assert one.count("<svg") == 3 and "Failures by endpoint and hour" in one
     assert "<image" not in one
-    assert re.search(r'class="vs-wide" style="[^"]*overflow-x:auto;background:linear-gradient', one), "that there is more is seen"
+    assert re.search(r'class="vs-wide" style="[^"]*overflow-x:auto;background:linear-gradient', one), (
+        "that there is more is seen"
+    )
 
 
 def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:

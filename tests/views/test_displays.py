@@ -16,7 +16,18 @@ from tests.virtual import until
 import voxops as vx
 from voxburst_sandbox import Sandbox
 
-MARKUP = {"link_open", "image", "html_inline", "html_block", "em_open", "s_open", "fence", "code_block", "blockquote_open", "hr"}
+MARKUP = {
+    "link_open",
+    "image",
+    "html_inline",
+    "html_block",
+    "em_open",
+    "s_open",
+    "fence",
+    "code_block",
+    "blockquote_open",
+    "hr",
+}
 
 
 TEXTS = [text for text in PAYLOADS if not {"\ud800", "\ud83d"} & set(text)]  # a half of an emoji: test_half_pairs.py
@@ -51,7 +62,14 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_pat
         title = " ".join(PAYLOADS[:8])
         reports = [vx.report(evil, plan=plan, title=title, rows=100), vx.report(log, title=title, rows=100)]
         owned = evil.assign(owner=evil["content"], verdict="fix content")
-        for shown in (evil, log, evil[["content"]], evil.rename(columns={"content": PAYLOADS[0]}), plan.frame, vx.causes(evil)):
+        for shown in (
+            evil,
+            log,
+            evil[["content"]],
+            evil.rename(columns={"content": PAYLOADS[0]}),
+            plan.frame,
+            vx.causes(evil),
+        ):
             view = vx.view(shown, rows=100)
             assert_only_text(view._repr_html_(), links=True)
             assert_harmless(repr(view))

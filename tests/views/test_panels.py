@@ -400,7 +400,9 @@ def test_from_plan_to_before_and_after(ws: vx.Workspace, sandbox: Sandbox, page:
     page.plan(reason="typed since")
     page.run("typed before")
     assert page.widget.view["form"]["reason"] == "typed since"
-    plan = page.plan(reason="so")  # after a run, too, a plan is taken away by what is chosen otherwise, and by nothing else
+    plan = page.plan(
+        reason="so"
+    )  # after a run, too, a plan is taken away by what is chosen otherwise, and by nothing else
     page.look(form={"reason": "another"})
     assert panel.plan is plan
     page.tick(0)
@@ -484,7 +486,9 @@ def test_a_row_is_mended_in_its_panel_as_a_plan_that_is_seen_first(
 def test_only_what_can_be_planned_is_offered_and_causes_are_picked(page: Page, log_page: Page) -> None:
     frame = page.panel.frame
     assert page.widget.table["plans"] == pack(frame["retryable"].to_numpy(bool))
-    assert log_page.widget.table["plans"] == pack(log_page.panel.frame["success"].eq(False).fillna(False).to_numpy(bool))
+    assert log_page.widget.table["plans"] == pack(
+        log_page.panel.frame["success"].eq(False).fillna(False).to_numpy(bool)
+    )
     (facts,) = (block for block in page.state["facts"] if block["kind"] == "facts")
     assert facts["picks"] == "verdict"
     assert {fact["label"] for fact in facts["facts"]} <= set(page.columns["verdict"]["values"])

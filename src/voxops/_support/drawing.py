@@ -24,7 +24,10 @@ _PER_CHARACTER = 7.5  # pixels
 _HEIGHT = 120  # pixels of a chart
 _SIZES = {1: "26px", 2: "19px", 3: "14px"}  # of headings
 _BAR = 40  # characters of a bar in text
-_CUT, _CUT_LONG = 36, 60  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
+_CUT, _CUT_LONG = (
+    36,
+    60,
+)  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
 _CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
 _CUT_MARKDOWN = 1000  # as much as a cell holds
 
