@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import mmap
+import os
 import struct
-import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -94,10 +95,10 @@ async def work(wanted: dict[str, Any]) -> None:
         lease=wanted["lease"] * wanted["speed"],
     )
     works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
-    ordered, noted = _ordered(folder, name), _noted(folder, name)
+    noted = _noted(folder, name)
 
     async def bind() -> list[str]:
-        runs = [await _again(partial(works.bind, plan, name)) for plan in ordered]
+        runs = [await _again(partial(works.bind, plan, name)) for plan in _ordered(folder, name)]
         noted.write_text(json.dumps(runs), "utf-8")
         return runs
 
@@ -193,11 +194,15 @@ def _ordered(folder: Path, name: str) -> list[Plan]:
     return plans(folder) if name == "a" else plans(folder)[::-1]
 
 
-def main(arguments: str) -> None:
-    """Run; `arguments` are JSON."""
+def errors(folder: Path, name: str) -> Path:
+    """What a sender complained of."""
+    return folder / f"{name}.errors"
+
+
+def main(wanted: dict[str, Any]) -> None:
+    """Run."""
+    with errors(Path(wanted["folder"]), wanted["name"]).open("w") as file:
+        os.dup2(file.fileno(), 2)
+    warnings.simplefilter("ignore")
     progress.REFRESH = 2.0  # nobody watches
-    asyncio.run(work(json.loads(arguments)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    asyncio.run(work(wanted))

@@ -16,8 +16,8 @@ from typing import Any
 from unittest import mock
 from uuid import uuid4
 
-from tests.exhaustive.model import Reading
-from tests.exhaustive.search import Case, Event, Found, History, judged, search
+from tests.exhaustive.model import READINGS, Reading
+from tests.exhaustive.search import Case, Event, History, Search, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
@@ -31,9 +31,7 @@ from voxops.ledger.runs import Runs
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
-IGNORED, FORGOTTEN = Reading(ignore_keys=True), Reading(forget_on_5xx=True)
-LATE, LATE_AND_FORGOTTEN = Reading(lag=60.0), Reading(lag=60.0, forget_on_5xx=True)
-QUEUED = Reading(linger=600.0)
+IGNORED, QUEUED, LATE, LATE_AND_FORGOTTEN = (READINGS[name] for name in ("ignored", "queue", "lag", "lag-forget"))
 
 
 # Patches of one row, and of one fact.
@@ -362,7 +360,7 @@ REMOVALS = (
         fit("no other post stands for a row"),
     ),
     # Cases of `reduce`.
-    Removal("a 2xx that means queued is no end", "18", Case("retry", reading=Reading(linger=600.0, ignore_keys=True), fates=("ok",), only=("meet",)), 2, ending("a 2xx that means queued")),
+    Removal("a 2xx that means queued is no end", "18", Case("retry", reading=replace(QUEUED, ignore_keys=True), fates=("ok",), only=("meet",)), 2, ending("a 2xx that means queued")),
     Removal("a rate limit by a page", "16", Case("retry", reading=IGNORED, fates=("ok", "page 429")), 3, ending("a rate limit, by a page")),
     Removal(
         "a rate limit in the middle of a batch", "16 ◆", replace(TWO, reading=LATE, fates=("ok", "429 middle")), 3,
@@ -533,13 +531,13 @@ def wrong(removal: Removal, *, removed: bool) -> list[str]:
         return judged(case, in_events(SHORTEST[removal.name]), unsettled=removal.unsettled)
 
 
-def counterexample(removal: Removal) -> Found:
+def counterexample(removal: Removal) -> Search:
     """Search without the protection."""
     with removal.standing(), removal.patch():
         return search(replace(removal.case, ledger=removal.ledger), removal.depth, unsettled=removal.unsettled)
 
 
-def control(removal: Removal) -> Found:
+def control(removal: Removal) -> Search:
     """The same search with the protection in place, which must find nothing."""
     with removal.standing():
         return search(removal.case, removal.depth, unsettled=removal.unsettled)
@@ -559,11 +557,12 @@ def main() -> int:
             continue
         begun = time.process_time()
         found, held = counterexample(removal), control(removal)
-        good = good and found.history is not None and held.history is None
-        said = "NOT FOUND" if found.history is None else in_words((*removal.case.opening, *found.history))
-        print(f"{removal.name} ({removal.number}): {said}: {'; '.join(found.problems)} [{found.histories}]", flush=True)
-        if held.history is not None:
-            print(f"    WITH IT: {in_words(held.history)}: {'; '.join(held.problems)}", flush=True)
+        good = good and bool(found.wrong) and not held.wrong
+        history, problems = found.shortest
+        said = "NOT FOUND" if history is None else in_words((*removal.case.opening, *history))
+        print(f"{removal.name} ({removal.number}): {said}: {'; '.join(problems)} [{found.histories}]", flush=True)
+        for history, problems in held.wrong:
+            print(f"    WITH IT: {in_words(history)}: {'; '.join(problems)}", flush=True)
         print(f"    control: {held.histories} histories, {time.process_time() - begun:.0f} s", flush=True)
     return int(not good)
 
