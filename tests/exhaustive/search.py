@@ -33,6 +33,7 @@ from unittest import mock
 
 from tests.exhaustive import model
 from tests.exhaustive.model import Kernel, Post, Reading, Server, Setting, World, identity
+from tests.processes import MEMORY
 
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
@@ -47,7 +48,6 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
-FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
 FRESH = "fresh.sqlite"
 Event = tuple[Any, ...]
 History = tuple[Event, ...]
@@ -138,7 +138,7 @@ _PACK, _TABLE = _once_of(pack), _once_of(Plan._stored_table)
 @contextmanager
 def universe(case: Case) -> Iterator[Callable[[], World]]:
     """Make worlds of a case, each in a folder of its own; the same events give the same history."""
-    folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=FOLDER))
+    folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=MEMORY))
     fresh = folder / FRESH
     Ledger(fresh).close()
     numbers = itertools.count()

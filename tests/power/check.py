@@ -28,6 +28,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from tests.power import trace
 from tests.power.disk import Disk, Inode
+from tests.processes import MEMORY
 
 from voxops.archive.store import SCHEMA, Store
 from voxops.errors import VoxopsError
@@ -35,7 +36,6 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.requests import NOW
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 LEDGER = PurePosixPath("data/ledgers/ledger.sqlite")
 ARCHIVE = PurePosixPath("history/archive")
 CONTENT = (b"of the campaign", b"failed 1", b"rate limit reached")  # of rows; stands in no other file than ours
