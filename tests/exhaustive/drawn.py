@@ -1,14 +1,8 @@
-"""Random histories against the model of the server, far longer than a search can go; what breaks the promise is made short.
-
-``python -m tests.exhaustive.drawn [SECONDS] [SEED]`` draws histories of every case for so long and says what it has found.
-"""
+"""Random histories against the model of the server, far longer than a search can go; what breaks the promise is made short."""
 
 from __future__ import annotations
 
 import random
-import sys
-import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -105,25 +99,3 @@ def search(case: Case, seed: int, count: int, steps: int = 26) -> tuple[History,
         if wrong:
             return shortened(case, history, wrong)
     return None
-
-
-def main(seconds: float, seed: int) -> int:
-    """Search for so long."""
-    warnings.simplefilter("ignore", ResourceWarning)
-    until, found, count = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < until:
-        for name, case in cases():
-            if time.monotonic() > until:
-                break
-            hit = search(case, seed, 5)
-            count += 5
-            if hit is not None:
-                found += 1
-                print(f"{name}, seed {seed}: {hit[1]}\n    {hit[0]}", flush=True)
-        seed += 1
-    print(f"{count} histories, {found} that break the promise")
-    return int(bool(found))
-
-
-if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0, int(sys.argv[2]) if len(sys.argv) > 2 else 1))
