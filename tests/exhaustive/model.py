@@ -130,7 +130,6 @@ class Delivery:
 class Flight:
     """One request on its way: leaving, running, executed, over."""
 
-    number: int
     method: str
     path: str
     body: bytes | None
@@ -600,7 +599,8 @@ class Client:
             raise TransportError("it must not go any more", sent=False)
         if self.kernel.paused:
             self.world.server.violations.append(f"{path} was sent while its run was paused")
-        reply = await self.world.launch(method, path, body, key, self.api_key, version)
+        answer = self.world.loop.create_future()
+        reply = await self.world.launch(Flight(method, path, body, key, self.api_key, self.world.time, answer, version))
         self.learn()
         return reply
 
@@ -1001,12 +1001,8 @@ class World:
         self.kernels.append(kernel)
         return kernel
 
-    async def launch(
-        self, method: str, path: str, body: bytes | None, key: str, api_key: str, version: str | None
-    ) -> Reply:
+    async def launch(self, flight: Flight) -> Any:
         """Put a request on its way and wait for its answer."""
-        reply = self.loop.create_future()
-        flight = Flight(self.tick(), method, path, body, key, api_key, self.time, reply, version)
         self.flights.append(flight)
         try:
             return await flight.reply
