@@ -131,7 +131,7 @@ def replay(output: Path, root: PurePosixPath, spilled: list[str]) -> Iterator[tu
             (data,) = call.texts
             if call.begins:
                 if name == "pwrite64":
-                    offset = call.number(-1)
+                    offset = call.last
                 else:
                     offset, offsets[call.fd] = offsets[call.fd], offsets[call.fd] + len(data)
                 inode.write(offset, data)
@@ -145,7 +145,7 @@ def replay(output: Path, root: PurePosixPath, spilled: list[str]) -> Iterator[tu
                 offsets[call.fd] = call.result
         elif name == "ftruncate":
             if call.fd in open_files:
-                open_files[call.fd].truncate(call.number(-1))
+                open_files[call.fd].truncate(call.last)
                 changed = True
         elif name in _SYNCS:
             if call.fd in open_files:
