@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.acts import support
 from tests.acts.support import keys_of
 
 from voxops.acts.cancel import plan_cancel
@@ -19,42 +20,25 @@ from voxops.acts.update import plan_update
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
-NOW = pd.Timestamp("2026-03-02T12:00:00Z")
-EARLIER = pd.Timestamp("2026-03-01T12:00:00Z")
-
 
 def targets(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "post_id": ["post_1", "post_2"], "platform": "twitter", "account_id": ["acc_1", "acc_2"], "status": "failed",
-            "post_status": "failed", "error_code": "PUBLISH_ERROR", "error_message": ["429", "429"], "cause": "PUBLISH_ERROR",
-            "verdict": "retry", "remedy": "wait", "retryable": True, "updated_at": EARLIER,
-        }
-    )  # fmt: skip
-    frame.attrs["fetched_at"] = NOW.isoformat()
-    return frame.assign(**columns)
+    both = (
+        {"account_id": "acc_1", "error_message": "429"},
+        {"post_id": "post_2", "account_id": "acc_2", "error_message": "429"},
+    )
+    return support.targets(*both).assign(**columns)
 
 
 def posts(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame({"post_id": ["post_1", "post_2"], "status": "scheduled", "updated_at": EARLIER})
-    return frame.assign(content="words", scheduled_for=NOW + pd.Timedelta("9D"), **columns)
+    return support.posts("scheduled", "scheduled", **columns)
 
 
 def deliveries(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "delivery_id": ["del_1", "del_2"], "webhook_id": "wh_1", "event_type": "post.failed", "success": False, "status_code": 503,
-            "latency_ms": 9, "retry_count": 5, "error": "x", "delivered_at": pd.Series([pd.NaT] * 2, dtype="datetime64[us, UTC]"),
-            "created_at": EARLIER,
-        }
-    )  # fmt: skip
-    frame.attrs["fetched_at"] = NOW.isoformat()
-    return frame.assign(**columns)
+    return support.deliveries({"delivery_id": "del_1"}, {"delivery_id": "del_2"}).assign(**columns)
 
 
 def sheet(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": "acc_1"})
-    return frame.assign(scheduled_for="2027-03-01T09:00:00Z").assign(**columns)
+    return support.sheet(2, **{"content": ["one", "two"], **columns})
 
 
 PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
@@ -121,12 +105,6 @@ def test_a_message_of_which_a_file_has_made_a_number_has_the_same_key(dtype):
         assert keys_of(plan(numbers)) == keys_of(plan(targets()))
 
 
-def test_an_account_of_which_a_file_has_made_a_number_is_held():
-    plan = plan_retry(targets(account_id=[17841405793187218, 17841405793187219]))
-    assert plan.eligible == 0
-    assert set(plan.frame["reason_code"]) == {"id_was_number"}
-
-
 def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
     plan = plan_retry(targets(status="publishing", post_status="publishing", updated_at=pd.NaT))
     assert set(plan.frame["reason_code"]) == {"in_flight_age_unknown"}
@@ -163,7 +141,3 @@ def test_a_first_comment_that_is_no_text_is_held(odd):
 def test_accounts_that_are_a_list_as_python_writes_it_are_held():
     assert plan_create(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
     assert plan_update(posts().assign(new_account_ids='["acc_1"]')).eligible == 0
-
-
-def test_a_number_as_an_account_is_shown_as_it_is():
-    assert "5.0" in plan_update(posts().assign(new_account_ids=5.0))._repr_html_()

@@ -139,19 +139,6 @@ def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
     )
 
 
-def test_skipped_targets_fail_with_the_server_s_reason():
-    reply = {
-        "skippedPlatforms": [{"platform": "TWITTER", "accountId": "acc_twitter", "reason": "retry limit reached"}, "odd", {"x": 1}],
-    }  # fmt: skip
-    members = [member("twitter"), member("facebook", 1)]
-    done = RETRY.settle_answer(members, reply, first=True)
-    assert [(one.item.platform, one.error_code, one.error_message) for one in done] == [
-        ("twitter", "SKIPPED", "retry limit reached")
-    ]
-    assert RETRY.settle_answer(members, reply, first=False) == [], "it may be what the first try queued"
-    assert RETRY.settle_answer([member()], {}, first=True) == []
-
-
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [("cancelled", "succeeded"), ("published", "failed"), ("publishing", "failed"), ("draft", None), ("odd", None)],

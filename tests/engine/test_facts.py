@@ -77,22 +77,6 @@ def test_rule_27_a_short_call_is_given_up_after_a_quarter_of_an_hour_in_which_it
     assert isinstance(fitting(known(ledger, clock), group, [one])[1], Wait), "it begins to wait anew"
 
 
-def test_rule_27_a_half_of_a_refused_batch_is_no_whole_chunk(ledger: Ledger, clock: Clock) -> None:
-    rows = add(ledger, *(row(str(number)) for number in range(4)))
-    start(ledger, "run", rows)
-    call, group = send(ledger, rows), Group("run", CREATE, 1, [one.id for one in rows])
-    assert fitting(known(ledger, clock), group, rows)[1] == Send(), "all four are the chunk"
-    ledger.calls.end(call, "unknown", now=clock.now, status=400, answered=True)
-    ledger.requests.release([one.id for one in rows], most=2)
-    rows = list(ledger.requests.get(group.ids).values())
-    ledger.runs.became_less([one.id for one in rows], clock.now)
-    some, said = fitting(known(ledger, clock), group, rows)
-    assert len(some) == 2
-    assert said == Wait(Reason("short_call"), clock.now + 135)
-    clock.now += 135
-    assert fitting(known(ledger, clock), group, rows)[1] == Send()
-
-
 POST, BEFORE, AFTER = Subject("post", "p"), "2026-03-02T08:00:00+00:00", "2026-03-02T09:00:05+00:00"
 PROMISE = {"platform": "twitter", "accountId": "acc", "retryCount": 2}
 DUE = {**PROMISE, "nextRetryAt": datetime.fromtimestamp(NOW + 20, UTC).isoformat()}

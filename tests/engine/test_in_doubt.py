@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, HELD, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import DAY, Rig, codes, outcomes, planned
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
@@ -20,35 +20,6 @@ from voxops.errors import DecodeError
 def partly(rig: Rig, items: int) -> None:
     """The next batch creates so many rows, and is answered 500."""
     rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
-
-
-def test_rule_11_after_six_tries_the_row_says_what_came_of_them(rig):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "drop", "times": 2}, {"action": "status", "times": None}, path=RETRY))
-    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
-    assert len(rig.acts()) == 6
-    assert (row["outcome"], row["reason_code"], row["tries"]) == ("unknown", "tried_often", 6)
-    assert (row["error_code"], row["http_status"]) == ("INTERNAL_ERROR", 500)
-
-
-def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
-    """The reply is slower than the time-out, the server then fails after the work and keeps no key: a quick resend acts twice."""
-    rig.sandbox.set_switches(forget_key_on_5xx=True)
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.clock.speed = 50
-    kernel = rig.kernel(timeout=0.2)
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    rig.sandbox.add_fault(
-        Fault(action="delay", method="POST", path=RETRY, seconds=HELD),
-        Fault(action="status", method="POST", path=RETRY, when="after"),
-    )
-    work = kernel.start(run)
-    wait_for(lambda: kernel.results(run)["outcome"].eq("unknown").all())
-    rig.let_go()
-    work.result(60)
-    assert outcomes(kernel.results(run)) == {"succeeded": 1}
-    assert rig.effects("post.retry") == 1
 
 
 def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):

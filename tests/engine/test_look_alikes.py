@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
@@ -207,49 +207,3 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
         )
         rig.sandbox.advance(3600)
     assert rig.created()[sheet["content"][0]] == (what != "stays")
-
-
-@BATCH_OR_NOT
-@pytest.mark.parametrize("meant", [True, False])
-def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_look_alike_is_gone(
-    rig, one_by_one, meant
-):
-    """Somebody posts it by hand while its run is stopped; its attempt is what it was."""
-    kernel, sheet = rig.kernel(), rig.campaign(3)
-    run = kernel.stopped(kernel.bind(planned(sheet, one_by_one=one_by_one)), path="/v1/posts**")
-    rig.sandbox.advance(600)
-    post = by_hand(rig, sheet)
-    rig.sandbox.advance(600)
-    kernel.go(run)
-    assert kernel.results(run)["reason_code"].fillna("").to_list() == ["looks_like", "", ""]
-    rig.sandbox.advance(400)
-    if meant:
-        sheet["twin"] = sheet.index == 0
-    else:
-        rig.sandbox.person.delete(post)
-    for _ in range(2):
-        again = kernel.run(planned(sheet, one_by_one=one_by_one))
-        assert (outcomes(again), again["attempt"].tolist()) == ({"succeeded": 3}, [1, 1, 1])
-    assert [rig.scheduled(text) for text in sheet["content"]] == [1 + meant, 1, 1]
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-
-
-@pytest.mark.parametrize("seen", ["as it was scheduled", "as a draft"])
-def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_created_by_hand(rig, seen):
-    kernel = rig.kernel()
-    another(rig, kernel, 0)
-    sheet = rig.campaign(2, start=10)
-    rig.sandbox.advance(DAY)
-    post = by_hand(rig, sheet)
-    if seen == "as a draft":
-        rig.sent_back(post)
-    rig.sandbox.advance(3600)
-    another(rig, kernel, 20)
-    if seen == "as a draft":
-        rig.sent_back(post, approved=True)
-    rig.sandbox.advance(3600)
-    rig.others_post()
-    another(rig, kernel, 21)
-    rig.sandbox.advance(DAY)
-    table = kernel.run(planned(sheet))
-    assert (outcomes(table), codes(table)) == ({"blocked": 1, "succeeded": 1}, {"looks_like"})

@@ -113,12 +113,6 @@ def test_rule_19_a_young_delivery_is_left_to_the_api_whatever_became_of_its_time
     assert rig.effects("delivery.resend") == 2
 
 
-def test_rule_19_a_delivery_is_as_old_as_it_is_read(rig):
-    kernel, log = rig.kernel(), aged(rig, 3_700)
-    assert plan_redeliver(log).items[0].seen["loaded"] == log.attrs["fetched_at"]
-    assert outcomes(kernel.run(plan_redeliver(log))) == {"succeeded": 2}
-
-
 def test_a_deleted_webhook_blocks_its_own_rows_alone(rig):
     world.plant_deliveries(rig.sandbox, 4)
     kernel = rig.kernel()

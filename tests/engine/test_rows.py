@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos import world
 from tests.chaos.rig import DAY, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, failing
+from tests.engine.steps import BATCH_OR_NOT
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -19,43 +17,6 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
-
-
-def test_rule_05_a_used_row_with_another_text_is_blocked_and_blocks_nobody_else(rig):
-    kernel, frame = rig.kernel(), rig.campaign(3)
-    kernel.run(plan_create(frame, key="row_id"))
-    frame.loc[0, "content"] = "something else"
-    table = kernel.run(plan_create(frame, key="row_id"))
-    assert outcomes(table) == {"succeeded": 2, "blocked": 1}
-    assert table["reason_code"][0] == "created_otherwise_update"
-    assert outcomes(kernel.run(plan_create(frame, key="row_id", campaign="spring"))) == {"succeeded": 3}
-    assert rig.created()["something else"] == 1
-
-
-def test_rule_05_an_open_row_with_another_text_is_blocked_with_what_differs(rig):
-    kernel, frame = rig.kernel(), rig.campaign(2)
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "before"}, path=BULK))
-    kernel.send_once(kernel.bind(plan_create(frame, key="row_id")))
-    frame.loc[0, "content"] = "something else"
-    frame.loc[0, "scheduled_for"] = (world.FAR + timedelta(days=1)).isoformat()
-    table = kernel.results(kernel.bind(plan_create(frame, key="row_id")))
-    assert table[["outcome", "reason_code"]].values.tolist()[0] == ["blocked", "open_otherwise"]
-    assert "content, scheduled_for" in table["waiting_for"][0]
-    assert "something else" not in rig.created()
-
-
-def test_rule_06_a_create_whose_time_has_passed_is_blocked(rig):
-    """When it is bound, or before it is sent."""
-    kernel, frame = rig.kernel(), rig.campaign(3)
-    frame["scheduled_for"] = [(rig.sandbox.now() + timedelta(hours=hours)).isoformat() for hours in (-1, 1, 48)]
-    run = kernel.bind(plan_create(frame, key="row_id"))
-    assert kernel.blocked(run) == {"time_passed": 1}
-    rig.sandbox.advance(2 * HOUR)
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"blocked": 2, "succeeded": 1}
-    assert kernel.blocked(run) == {"time_passed": 2}
-    assert len(rig.created()) == 1
-
 
 LATER = "2027-03-05T09:00:00Z"
 

@@ -81,14 +81,6 @@ def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
     undo_while_it_sends(rig, undoer, run, sender.start(run))
 
 
-def test_what_comes_of_canaries_in_flight_is_withdrawn_and_nothing_follows_them(rig):
-    """The same in one process: 17 of 25 canaries are created when the run is undone, and 75 rows wait for them."""
-    kernel = rig.kernel(timeout=HELD)
-    run = kernel.bind(planned(rig.campaign(100), one_by_one=True).canary(25))
-    hold(rig, SINGLE, range(18, 26), range(0))
-    undo_while_it_sends(rig, kernel, run, kernel.start(run))
-
-
 def undo_while_it_sends(rig: Rig, kernel: Kernel, run: str, sending: Future[Any]) -> None:
     """Undo a run when 17 of its 100 rows are created; let the server go on when these are withdrawn."""
     wait_for(lambda: outcomes(kernel.results(run)).get("succeeded") == 17 and rig.sandbox.faults()[0]["struck"])

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK
+from tests.engine.steps import BATCH_OR_NOT
 
-from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
-
-
-@pytest.mark.parametrize("items", [0, 2, 3])
-def test_rule_14_a_single_read_shows_the_mark_that_lists_leave_out(rig, items):
-    """Nothing is odd here but the switch: lists show no metadata, single reads do."""
-    rig.sandbox.set_switches(forget_key_on_5xx=True, no_listed_metadata=True)
-    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
-    assert outcomes(rig.kernel().run(rig.plan_rows(3))) == {"succeeded": 3}
-    assert set(rig.created().values()) == {1}
 
 
 @pytest.mark.parametrize(("shown", "expected"), [
