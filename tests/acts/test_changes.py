@@ -132,20 +132,6 @@ def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(opti
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
 
 
-def test_each_post_may_get_a_time_of_its_own_under_the_rules_of_a_column():
-    frame = posts("scheduled", "scheduled", "scheduled", "draft", "draft")
-    times = ["2026-03-05T09:00:00Z", None, "2026-03-05 10:00", "2026-03-06T09:00:00Z", None]
-    column = plan_update(posts("scheduled", "scheduled", "scheduled", new_scheduled_for=times[:3]))
-    for to in (times, tuple(times), pd.Series(times), pd.Index(times, dtype="object")):
-        plan = plan_update(frame, to=to)
-        reasons = plan.frame["reason"].to_list()
-        assert reasons[:3] == column.frame["reason"].to_list()
-        assert plan.frame["reason_code"].to_list()[2:4] == ["time_without_offset", "draft_would_go_out"]
-        assert reasons[4] == reasons[1], "nothing is changed"
-        assert keys_of(plan) == keys_of(column)
-        assert [item.body for item in plan.items] == [{"scheduledFor": "2026-03-05T09:00:00Z"}]
-
-
 def test_what_failed_is_planned_again_without_letting_a_draft_out():
     frame = posts(
         "scheduled", "draft", "draft", new_scheduled_for=["2026-03-05T09:00:00Z", "2026-03-05T09:00:00Z", None]
@@ -229,14 +215,6 @@ def test_a_reading_settles_what_it_shows_and_only_a_post_without_any_sign_may_be
 def test_an_answer_counts_as_far_as_it_shows_what_was_asked(data, outcome):
     done = UPDATE.settle_answer([member()], data, first=True)
     assert [str(one.outcome) for one in done] == outcome
-
-
-def test_a_conflict_is_blocked_and_any_other_refusal_is_not():
-    conflict = {"error": {"code": "CONFLICT", "message": "the post has changed since it was read"}}
-    (blocked,) = UPDATE.settle_refusal([member()], conflict)
-    why = Reason("version_conflict", message="the post has changed since it was read")
-    assert (blocked.outcome, blocked.reason) == (Outcome.BLOCKED, why)
-    assert UPDATE.settle_refusal([member()], {"error": {"code": "VALIDATION_ERROR", "message": "no"}}) == []
 
 
 @pytest.mark.parametrize(("now", "why"), [

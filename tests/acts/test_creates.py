@@ -8,36 +8,12 @@ import pandas as pd
 import pytest
 from tests.acts.support import forms, keys_of, sheet
 
-from voxops.acts import keys
 from voxops.acts.create import asked_hash, plan_create, resolved
 from voxops.errors import PlanError
 
 
 def bodies(plan) -> list[dict]:
     return [post for form in forms(plan) for post in json.loads(form.body)["posts"]]
-
-
-def test_a_row_becomes_one_post_with_its_mark():
-    frame = sheet(
-        content=["Grüße \u2728"], accounts=["acc_1; acc_2;"], media=["m1;m2"], tags=["a"], first_comment=["more"]
-    )
-    (body,) = bodies(plan_create(frame, key="row_id", campaign="spring"))
-    assert body == {
-        "content": "Grüße \u2728",
-        "accountIds": ["acc_1", "acc_2"],
-        "scheduledFor": "2027-01-01T09:00:00Z",
-        "media": ["m1", "m2"],
-        "tags": ["a"],
-        "firstComment": "more",
-        "metadata": {
-            "voxopsOp": keys.mark("spring", "0", 1),
-            "voxopsRow": keys.row_mark("spring", "0"),
-            "voxopsCampaign": keys.campaign_mark("spring"),
-            "voxopsAsked": asked_hash(body),
-        },
-    }
-    (bare,) = bodies(plan_create(sheet(), key="row_id"))
-    assert set(bare) == {"content", "accountIds", "scheduledFor", "metadata"}
 
 
 @pytest.mark.parametrize(("column", "value", "reason"), [
@@ -91,12 +67,6 @@ def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
     assert one.mark != plan_create(sheet(attempt=2), key="row_id").items[0].mark
     assert one.mark != plan_create(sheet(), key="row_id", campaign="x").items[0].mark
     assert one.requested == plan_create(sheet(attempt=2), key="row_id").items[0].requested
-
-
-def test_one_by_one_each_row_is_a_create_of_its_own():
-    plan = plan_create(sheet(content=["hello", ""]), key="row_id", one_by_one=True)
-    assert (plan.eligible, plan.items[0].path) == (1, "/v1/posts")
-    assert {form.path for form in forms(plan)} == {"/v1/posts"}
 
 
 def test_errors_name_column_rows_and_the_way_out():

@@ -6,18 +6,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.acts.support import item, request
 
 from voxops.acts import keys
 from voxops.acts.act import Request, Subject
-from voxops.acts.cancel import CANCEL, plan_cancel
-from voxops.acts.create import CREATE
-from voxops.acts.redeliver import REDELIVER
-from voxops.acts.retry import FIX, RETRY
-from voxops.acts.update import NOT_AS_ASKED, UPDATE, plan_update
-from voxops.api.evidence import Attempted
+from voxops.acts.cancel import CANCEL
+from voxops.acts.retry import FIX
+from voxops.acts.update import NOT_AS_ASKED, UPDATE
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.model import Outcome
@@ -93,14 +89,6 @@ def test_without_a_name_a_field_is_changed_once_by_a_ledger():
     )
 
 
-def test_what_the_api_has_kept_in_its_own_way_is_as_requested():
-    spaced = {"content": "Hello  you", "scheduledFor": "2026-03-05T12:00:30Z"}
-    kept = post(NOON, "Hello you")
-    assert judged(change(spaced), kept) == "", "on a post that was not changed blanks may be what is to be changed"
-    assert judged(change(spaced), kept, done(spaced)) == DONE
-    assert judged(change(spaced | {"content": "Hello   you"}), kept, done(spaced)) == "changed_before"
-
-
 def test_a_list_that_has_cut_a_text_decides_nothing():
     long = {"content": "A long text"}
     assert judged(change(long), post(content="A long…", source="list"), done(long)) == ""
@@ -154,15 +142,6 @@ def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, writ
     assert "metadata" not in json.loads(UPDATE.form([change({"content": "B"}).item], state).body)
 
 
-def test_a_frame_keeps_the_name_of_its_change():
-    posts = pd.DataFrame({"post_id": ["p"], "status": "scheduled", "content": "A", "updated_at": pd.Timestamp(NOON)})
-    plan = plan_update(posts.assign(new_content="B"), change=" Strike,  Monday")
-    assert plan.frame["change"].to_list() == ["strike, monday"]
-    again = UPDATE.replan(plan.frame, key="", campaign="")
-    assert again.items[0].identity == plan.items[0].identity
-    assert again.items[0].seen["change"] == "strike, monday"
-
-
 # -- cancel
 
 
@@ -190,68 +169,7 @@ def test_what_is_withdrawn_already_is_done_and_what_is_out_is_too_late(status, o
         assert (said.error_code, said.error_message) == ("TOO_LATE", str(Reason("too_late", status=status)))
 
 
-class Run:
-    id = "run_7"
-
-    def __init__(self, made: pd.DataFrame) -> None:
-        self._made = made
-
-    def made(self) -> pd.DataFrame:
-        return self._made
-
-
-def test_undoing_a_run_withdraws_what_comes_of_its_open_creates():
-    made = pd.DataFrame(
-        {"post_id": ["p", "q"], "status": "scheduled", "updated_at": pd.Timestamp(NOON), "row": ["a", "b"], "created_by_run": [True, False]}
-    )  # fmt: skip
-    made.attrs = {"open_rows": [["c", "i", 2]], "unsent_rows": ["d"]}
-    plan = plan_cancel(Run(made))
-    assert plan.undo == "run_7"
-    assert plan.frame["row"].to_list() == ["a", "b", "c", "d"]
-    assert plan.why == tuple(map(Reason, ("not_out_yet", "created_elsewhere", "withdrawn_when_created", "never_sent")))
-    assert plan.frame["eligible"].to_list() == [True, False, True, False]
-    first, later = plan.items
-    assert first.seen["of_run"] is True
-    assert (later.subject, later.seen, later.path, later.label) == (
-        Subject("row", "i"),
-        {"of": "i", "attempt": 2, "row": "c"},
-        "",
-        "c",
-    )
-    assert (
-        plan.frame["idempotency_key"].notna().to_list()
-        == plan.frame["request"].notna().to_list()
-        == [True, False, False, False]
-    )
-    assert CANCEL.forbids(later, post(status="published"), []) == Reason("not_cancellable", status="published")
-    assert CANCEL.forbids(later, post(), []) is None
-    found = replace(later, subject=POST)
-    (settled,) = CANCEL.settle_reading([request(found)], post(status="cancelled"), Attempted(None, 1.0))
-    assert settled.result_id == "p"
-    assert plan_cancel(made).undo == ""
-
-
-def test_a_duplicate_names_the_post_to_keep():
-    copies = pd.DataFrame(
-        {"post_id": ["p"], "status": "scheduled", "updated_at": pd.Timestamp(NOON), "copy_of": "kept"}
-    )
-    (one,) = plan_cancel(copies).items
-    assert one.seen["keep"] == "kept"
-
-
 # -- redeliver, retry and fix
-
-
-def test_what_has_arrived_is_not_sent_again_that_was_sent_again_before():
-    path = "/v1/webhooks/w/deliveries/d/retry"
-    arrived, lost, meant = (
-        request(item("redeliver", Subject("delivery", "d", "w"), path, **seen), 9)
-        for seen in ({"success": True}, {"success": False}, {"success": True, "again": True})
-    )
-    before = replace(arrived, id=1)
-    assert REDELIVER.done_before(arrived, {}, [before]) == Reason("redelivered_before")
-    assert [REDELIVER.done_before(each, {}, [before]) for each in (lost, meant)] == [None, None]
-    assert REDELIVER.done_before(arrived, {}, []) is None
 
 
 def targets(*statuses: str, target_id: str | None = "pp", updated: str = NOON) -> PostState:
@@ -286,35 +204,3 @@ def test_a_fix_needs_the_id_of_its_target_and_allows_for_fixes_of_the_same_load(
     assert FIX.forbids(one, moved, [earlier]) == changed
     assert FIX.forbids(one, moved, [request(one)]) == changed
     assert FIX.forbids(one, None, []) == Reason("post_gone")
-
-
-def test_rule_03_a_retry_covers_what_was_chosen():
-    one = item("retry", POST, "/v1/posts/p/retry", **SEEN)
-    assert RETRY.covers([one], targets("failed", "published")) is None
-    assert RETRY.covers([one], targets("failed", "failed")) == Reason("other_target_open")
-    assert RETRY.covers([one], targets("failed", "pending")) == Reason("other_target_open")
-    assert RETRY.covers([one], None) is None
-
-
-def test_stuck_rows_keep_what_the_analyst_has_set():
-    rows = pd.DataFrame(
-        {
-            "post_id": ["p", "q", "r"], "platform": "twitter", "account_id": "acc", "status": ["publishing", "failed", "failed"],
-            "error_code": [None, "RATE_LIMITED", "RATE_LIMITED"], "error_message": None, "post_status": ["publishing", "failed", "failed"],
-            "updated_at": pd.Timestamp(NOON), "cause": "mine", "verdict": "retry", "remedy": "do it", "retryable": [True, False, True],
-        }
-    )  # fmt: skip
-    fresh = RETRY.failed_rows(rows, [True, False, False])
-    assert fresh["retryable"].to_list() == [True, True, True]
-    assert (fresh["cause"] == "mine").to_list() == [True, False, False]
-    assert (fresh["remedy"] == "do it").to_list() == [True, False, False]
-    assert fresh["retryable"].dtype == bool
-    assert not RETRY.failed_rows(rows, [False] * 3)["retryable"][0]
-    assert RETRY.failed_rows(rows.drop(columns=["cause", "verdict", "remedy", "retryable"]), [True] * 3).shape[0] == 3
-
-
-def test_a_create_has_passed_once_its_time_has():
-    row = item("create", Subject("row", "i"), "/v1/posts/bulk", {"scheduledFor": NOON})
-    times = [pd.Timestamp(when).to_pydatetime() for when in ("2026-03-05T11:59Z", NOON)]
-    assert [CREATE.has_passed(row, now) for now in times] == [False, True]
-    assert not UPDATE.has_passed(change({"content": "B"}).item, times[1])

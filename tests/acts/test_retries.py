@@ -102,10 +102,6 @@ def test_what_an_analyst_has_taken_out_by_hand_is_held_on_that_word(changed):
     assert plan.frame["reason_code"].tolist() == ["retryable_says_no"]
 
 
-def test_a_stuck_target_goes_on_the_analyst_s_word():
-    assert paths(plan_retry(targets({"status": "publishing", "updated_at": OLD}))) == ["/v1/posts/post_1/retry"]
-
-
 def test_a_row_that_stands_twice_counts_once():
     plan = plan_retry(targets({}, {}, open_targets='{"post_1":[2,0]}'))
     assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
@@ -142,24 +138,6 @@ def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
     plan = plan_fix(targets({}).assign(**new))
     assert plan.items == ()
     assert plan.frame["reason_code"][0] == reason
-
-
-def test_a_fix_asks_for_its_one_target():
-    plan = plan_fix(targets({}).assign(new_content="better", new_media_url="https://x/y.jpg"))
-    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
-    assert forms(plan)[0].body == b'{"content":"better","mediaUrl":"https://x/y.jpg"}'
-    assert plan.why == (Reason("new_values", fields="content and mediaUrl"),)
-
-
-def test_only_what_has_not_gone_out_can_be_cancelled():
-    posts = pd.DataFrame(
-        {"post_id": ["a", "b", "b", None], "status": ["scheduled", "published", "draft", "draft"], "updated_at": OLD}
-    )
-    plan = plan_cancel(posts)
-    assert plan.frame["eligible"].tolist() == [True, False, True, False]
-    assert paths(plan) == ["/v1/posts/a/cancel", "/v1/posts/b/cancel"]
-    twice = plan_cancel(pd.DataFrame({"post_id": ["a", "a"], "status": "draft", "updated_at": OLD}))
-    assert twice.why == (Reason("not_out_yet"), Reason("post_twice"))
 
 
 NO_IDS = [

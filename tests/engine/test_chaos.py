@@ -10,7 +10,7 @@ from datetime import datetime
 import httpx
 import pytest
 from tests.chaos import sender
-from tests.chaos.count import count, story
+from tests.chaos.count import count
 from tests.chaos.harness import READINGS, Config, _executing, _unwritten, run
 from tests.virtual import until
 
@@ -98,17 +98,6 @@ def test_what_overlaps_under_ignored_keys_is_counted_apart():
     early, late = [{"seq": 1, "at": "3"}, {"seq": 2, "at": "4"}], [{"seq": 1, "at": "3"}, {"seq": 2, "at": "6"}]
     assert count(WANTED, [first, again], {}, requests=early).overlapping == [("create", "a", "")]
     assert count(WANTED, [first, again], {}, requests=late).duplicates == [("create", "a", "")]
-
-
-def test_what_happened_twice_is_shown_with_the_requests_that_did_it():
-    request = {"seq": 1, "at": "3", "host": "localhost:1", "key": "k", "status": 200, "fault": "delay:before"}
-    requests = [request, {**request, "seq": 7, "at": "5", "status": 0, "fault": ""}]
-    first, again = effect("post.create", content="a", at="4"), effect("post.create", content="a", at="6", request=7)
-    assert story(("create", "a", ""), [first, effect("post.create", content="b"), again], requests, {}) == (
-        "('create', 'a', ''):\n"
-        "  at 4 by seq=1 at=3 host=localhost:1 key=k status=200 fault=delay:before\n"
-        "  at 6 by seq=7 at=5 host=localhost:1 key=k status=0 fault="
-    )
 
 
 def test_a_request_is_executing_until_it_is_answered_or_cut_off(sandbox):

@@ -8,18 +8,13 @@ from typing import Any
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, Rig, codes, outcomes, planned
+from tests.chaos.rig import DAY, codes, outcomes, planned
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
 from voxops.errors import DecodeError
-
-
-def partly(rig: Rig, items: int) -> None:
-    """The next batch creates so many rows, and is answered 500."""
-    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
 
 
 def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
@@ -30,22 +25,6 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
-
-
-@pytest.mark.parametrize("edited", [False, True])
-@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
-def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_once(rig, switch, edited):
-    """Three of five were created before a 500; tags were edited since: a single read shows the mark, or what was requested."""
-    rig.sandbox.set_switches(**{switch: True})
-    kernel = rig.kernel()
-    partly(rig, 3)
-    run = kernel.bind(rig.plan_rows(5))
-    kernel.send_once(run)
-    if edited:
-        rig.edit(kernel.posts()["post_id"].iloc[0])
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 5}
-    rig.each_once(5)
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pandas as pd
 import pytest
 from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
-
-NUMBERED = ["1", "2", "3", "4"]  # as Excel writes them
-MINE = ["001", "002", "003", "004"]
-
-
-def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
-    return plan_create(frame, key="row_id", campaign=campaign)
-
-
-def sheet(rig: Rig, count: int = 4, **columns: Any) -> pd.DataFrame:
-    return rig.campaign(count).assign(**columns)
-
-
-@pytest.mark.parametrize("known", ["created", "bound", "sent and its kernel dead"])
-def test_rule_26_a_sheet_whose_row_names_moved_is_not_created_again(rig, known):
-    """Excel turned 001 into 1: the same posts under other names, whether they show yet or not. Of unsent rows the first goes."""
-    rig.sandbox.set_switches(list_lag_seconds=50, forget_key_on_5xx=True)
-    frame, first = sheet(rig, row_id=MINE), rig.kernel()
-    run = first.bind(of(frame))
-    if known == "created":
-        first.go(run)
-    elif known != "bound":
-        first.killed(run, BULK)
-        rig.sandbox.advance(20)
-    second = rig.kernel()
-    again = second.done(of(frame.assign(row_id=NUMBERED)))
-    second.go(run)
-    won, lost = (again, run) if known == "bound" else (run, again)
-    assert outcomes(second.results(won)) == {"succeeded": 4}
-    assert outcomes(second.results(lost)) == {"blocked": 4}
-    assert set(second.blocked(lost)) <= {"looks_like_row", "alike_in_flight"}
-    rig.each_once(4)
-    if known == "created":
-        meant = second.run(of(frame.assign(row_id=NUMBERED, twin=True)))
-        assert outcomes(meant) == {"succeeded": 4}
 
 
 def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
@@ -175,11 +137,6 @@ def by_hand(rig: Rig, sheet: pd.DataFrame, number: int = 0, status: str = "sched
     return str(post)
 
 
-def another(rig: Rig, kernel: Kernel, number: int, **options: str) -> None:
-    """Another campaign is run, so that the list is read."""
-    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign=f"other {number}", **options))
-
-
 @pytest.mark.parametrize("what", ["stays", "deleted", "withdrawn", "back to a draft", "moved", "moved, and gone out"])
 def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(rig, what):
     """The list has moved on by then."""
@@ -207,3 +164,57 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
         )
         rig.sandbox.advance(3600)
     assert rig.created()[sheet["content"][0]] == (what != "stays")
+
+
+@pytest.mark.parametrize(("shown", "expected"), [
+    pytest.param("nothing", 30, id="lists show no metadata: every post that is not ours, once, whether or not it looks alike"),
+    pytest.param("others", 1, id="lists show metadata, of others: one post is compared"),
+    pytest.param("ours", 0, id="lists show our marks"),
+])  # fmt: skip
+def test_rule_13_posts_are_read_by_themselves_once_and_only_where_lists_show_no_marks(rig, shown, expected):
+    rig.sandbox.set_switches(no_listed_metadata=shown == "nothing")
+    kernel, sheet = rig.kernel(), rig.campaign(20)
+    if shown != "others":
+        kernel.run(planned(rig.campaign(5, start=50)))
+        rig.sandbox.advance(600)
+    for number, row in enumerate(sheet.head(15).to_dict("records")):
+        for content in (row["content"], f"other {number}"):
+            rig.sandbox.plant_post(
+                content, [row["accounts"]], status="scheduled", scheduledFor=row["scheduled_for"], daysOld=0.001
+            )
+    counts = []
+    for _ in range(3):
+        before = len(rig.sandbox.requests())
+        assert outcomes(kernel.run(planned(sheet.head(15)))) == {"blocked": 15}
+        read = rig.sandbox.requests()[before:]
+        counts.append(sum(each["path"] != "/v1/posts" for each in read))
+        assert len(read) - counts[-1] < 12
+        rig.sandbox.advance(600)
+    assert counts == [expected, 0, 0]
+
+
+def another(rig: Rig, kernel: Kernel, number: int, **options: str) -> None:
+    """Another campaign is run, so that the list is read."""
+    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign=f"other {number}", **options))
+
+
+@pytest.mark.parametrize(("switch", "became"), [("no_metadata", "blocked"), ("no_listed_metadata", "succeeded")])
+@pytest.mark.parametrize("sheets", [False, True], ids=["at once", "after other sheets"])
+def test_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(rig, switch, became, sheets):
+    """Single reads tell whose the posts are; where they don't, their looks block the rows. A twin is meant."""
+    rig.sandbox.set_switches(**{switch: True})
+    lost, new, sheet = rig.kernel("lost"), rig.kernel("new"), rig.campaign(3, start=10)
+    another(rig, lost, 0)
+    lost.run(planned(sheet))
+    rig.sandbox.advance(26 * 3600)
+    for number in (30, 31) if sheets else ():
+        another(rig, new, number)
+        rig.sandbox.advance(3600)
+        for each in range(30):
+            rig.sandbox.plant_post(
+                f"other {number} {each}", list(rig.accounts.values())[:1], status="published", daysOld=0
+            )
+    table = new.run(planned(sheet))
+    assert (outcomes(table), codes(table)) == ({became: 3}, {"looks_like"} if became == "blocked" else set())
+    assert set(rig.created().values()) == {1}
+    assert outcomes(new.run(planned(sheet.head(1).assign(row_id="x", twin=True)))) == {"succeeded": 1}

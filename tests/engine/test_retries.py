@@ -79,40 +79,6 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     assert len(kernel.execution(run).failed()) == posts
 
 
-@pytest.mark.parametrize("edited", [10.0, *(pytest.param(each, marks=pytest.mark.release) for each in (0.5, 100.0))])
-@pytest.mark.parametrize(
-    ("slow", "lag"),
-    [
-        ("linger_failed_seconds", 5.0),
-        ("linger_failed_seconds", 60.0),
-        (
-            "linger_failed_seconds",
-            0.0,
-        ),  # this one and the next hold today, too: a rule that tells in time must not break them
-        ("queue_hold_seconds", 0.0),
-    ],
-)
-def test_a_tag_that_is_edited_while_a_retry_is_queued_is_not_its_failure(rig, slow, lag, edited):
-    """Rule 18: a newer stamp alone says nothing, also beside the promised count, which may rise when the retry is queued.
-
-    For 180 s the post looks as before, or only its count has risen; what is told failed meanwhile is retried, and queued twice.
-    """
-    (post,) = world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.sandbox.advance(100)
-    rig.sandbox.set_switches(**COUNTED, list_lag_seconds=lag, single_reads_lag=True, **{slow: 180.0})
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    work = kernel.start(run)
-    with rig.at(edited):
-        rig.sandbox.touch(post)
-    work.result(60)
-    if len(failed := kernel.execution(run).failed()):
-        kernel.run(plan_retry(failed))
-    rig.sandbox.advance(600)
-    assert rig.effects("target.requeue") == rig.effects("target.publish") == 1
-    assert outcomes(kernel.results(run)) == {"succeeded": 1}
-
-
 @pytest.mark.parametrize(("posts", "chosen"), [(1, 1), (12, 1), (1, 2)])
 def test_messages_that_lists_cut_to_12_characters_are_those_of_single_reads(rig, posts, chosen):
     """Rule 30: a cut text of any length is compared with its whole. Few posts and single targets are read by themselves."""

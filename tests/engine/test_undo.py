@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned, wait_for
-from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -37,37 +36,6 @@ def all_done(rig: Rig) -> None:
     """Let the server go on, and return when it has done with all that it held."""
     rig.sandbox.clear_faults()
     wait_for(lambda: all(entry["ended"] for entry in rig.acts()))
-
-
-def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
-    """Rule 22: an undo binds every later resume. Rule 20: what was withdrawn stays succeeded in its run.
-
-    Three batches are created; the server does the fourth after the kill, and never sees those that follow.
-    """
-    kernel = rig.kernel()
-    sheet = rig.campaign(350)
-    run = kernel.bind(planned(sheet))
-    hold(rig, BULK, range(4, 5), range(5, 8))
-    work = kernel.start(run)
-    wait_for(lambda: rig.effects("post.create") == 150 and rig.sandbox.faults()[0]["struck"])
-    kernel.kill(work)
-    all_done(rig)
-    assert waiting(rig) == 200
-
-    later = rig.kernel()
-    later.attach(run)
-    undoing = later.done(later.undo(run))
-    assert (outcomes(later.results(undoing)), waiting(rig)) == ({"succeeded": 200}, 0)
-
-    rig.sandbox.advance(3600)
-    cron = rig.kernel()
-    for each in (run, undoing):
-        cron.resume(each)
-    assert waiting(rig) == 0
-    cron.run(planned(sheet))  # Run All
-    assert (waiting(rig), rig.effects("post.create")) == (0, 200)
-    assert outcomes(cron.results(run)) == {"succeeded": 200, "blocked": 150}
-    assert (cron.withdrawn(run), cron.blocked(run)) == (200, {"undone": 150})
 
 
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):

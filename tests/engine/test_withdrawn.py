@@ -59,30 +59,6 @@ def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attemp
     assert rig.effects("post.create") == before + 2
 
 
-def test_rule_30_attempts_are_found_and_named_by_every_ledger(rig):
-    """One has created the row again, one has only found it, one is fresh; an attempt may skip numbers."""
-    mine, finder, sheet = rig.kernel(), rig.kernel("finder"), rig.campaign(2)
-
-    def withdraw() -> None:
-        mine.run(plan_cancel(mine.posts("scheduled")))
-        rig.sandbox.advance(600)
-
-    for kernel in (mine, finder):
-        assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 2}
-        rig.sandbox.advance(600)
-    withdraw()
-    assert finder.run(planned(sheet))["waiting_for"].str.endswith("set a column attempt to 2").all()
-    assert outcomes(finder.run(planned(sheet.assign(attempt=2)))) == {"succeeded": 2}
-    rig.sandbox.advance(600)
-    assert outcomes(rig.kernel("colleague").run(planned(sheet))) == {"succeeded": 2}
-    withdraw()
-    assert rig.kernel("fresh").run(planned(sheet))["waiting_for"].str.endswith("set a column attempt to 3").all()
-    for attempt in (4, 4, 4, 9):
-        mine.run(planned(sheet.assign(attempt=attempt)))
-        withdraw()
-    assert set(rig.created().values()) == {4}
-
-
 FIRST = "row 0 of the campaign"
 
 
@@ -138,25 +114,6 @@ def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
     again = plan_create(rig.campaign(2).assign(attempt=2), key="row_id", one_by_one=one_by_one)
     assert outcomes(new.run(again)) == {"succeeded": 2}
     assert rig.scheduled(FIRST) == 1
-
-
-@pytest.mark.parametrize("taken", ["delete", "withdraw"])
-def test_rule_30_a_list_that_lags_brings_nothing_back(rig, taken):
-    """It is verified, and the cell run again, within the minute in which the list shows what it was."""
-    rig.sandbox.set_switches(list_lag_seconds=60)
-    kernel = rig.kernel()
-    run = kernel.done(rig.plan_rows(2))
-    gone, _ = kernel.results(run)["result_id"]
-    rig.sandbox.advance(900)
-    getattr(rig.sandbox.person, taken)(gone)
-    rig.sandbox.advance(2)
-    kernel.verify(run)
-    for later in (0, 3600, DAY):
-        rig.sandbox.advance(later)
-        again = kernel.run(rig.plan_rows(2))
-        assert (outcomes(again), codes(again)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
-        assert gone in again["waiting_for"].dropna().item()
-        assert kernel.withdrawn(run) == 1
 
 
 def test_rule_30_rows_that_were_withdrawn_are_looked_at_in_few_requests(rig):
