@@ -22,21 +22,17 @@ from voxops.model import Outcome
 
 def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
     frame = posts("scheduled")
-    with pytest.raises(PlanError, match=r"has no time zone, .*vx\.connect"):
+    with pytest.raises(PlanError, match="has no time zone"):
         plan_update(frame, to="2026-03-05 10:00")
     frame.attrs["tz"] = "Europe/Berlin"
     for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
         assert body(plan_update(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     for day in ("2026-03-05", date(2026, 3, 5)):
         assert body(plan_update(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
-    for wrong in ("2026-03-29T02:30", "2026-10-25T02:30"):
-        with pytest.raises(PlanError, match="is skipped or repeated in Europe/Berlin"):
-            plan_update(frame, to=wrong)
-    for wrong in ("01.04.2026 10:00", "soon", pd.NaT, 5):
-        with pytest.raises(
-            PlanError, match=r"must be a time such as .*\+01:00' or, in Europe/Berlin, '2026-03-05 10:00'"
-        ):
-            plan_update(frame, to=wrong)
+    wrong = dict.fromkeys(("2026-03-29T02:30", "2026-10-25T02:30"), "skipped or repeated")
+    for to, why in (wrong | dict.fromkeys(("01.04.2026 10:00", "soon", pd.NaT, 5), "must be a time")).items():
+        with pytest.raises(PlanError, match=why):
+            plan_update(frame, to=to)
 
 
 def body(plan: Any) -> dict[str, Any]:
@@ -126,7 +122,7 @@ def test_a_move_that_says_nothing_is_refused(options, why):
 )
 def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(options):
     frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
-    with pytest.raises(PlanError, match="the frame has times in new_scheduled_for; drop that column, or leave out to="):
+    with pytest.raises(PlanError, match="times in new_scheduled_for"):
         plan_update(frame, **options)
     with pytest.raises(PlanError, match="no column scheduled_for"):
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
@@ -148,16 +144,14 @@ def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(p
     whole = posts("scheduled", "scheduled", new_content="Bye")
     named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
     for frame in (whole.assign(**named).drop(columns="status"), whole.assign(**named, status="pending")):
-        with pytest.raises(
-            PlanError, match=r"the rows are targets, .*posts\[posts\['post_id'\]\.isin\(targets\['post_id'\]\)\]"
-        ):
+        with pytest.raises(PlanError, match="the rows are targets"):
             planner(frame)
     for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None), whole):
         assert planner(frame).eligible == 2, "posts beside which something of their targets stands"
 
 
 def test_a_frame_that_changes_nothing_is_refused():
-    with pytest.raises(PlanError, match=r"the frame changes nothing; .* pass to= or by=, or add one of new_content"):
+    with pytest.raises(PlanError, match="the frame changes nothing"):
         plan_update(posts("scheduled"))
     with pytest.raises(PlanError, match="no column post_id"):
         plan_update(pd.DataFrame({"new_content": ["x"]}))

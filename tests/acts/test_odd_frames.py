@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,32 +61,24 @@ def test_the_frames_of_these_tests_are_fit(plan, make):
 def test_columns_of_several_levels_are_said(plan, make):
     frame = make()
     frame.columns = pd.MultiIndex.from_product([frame.columns, [""]])
-    with pytest.raises(PlanError, match="the columns have several levels, as after agg or pivot; flatten them"):
+    with pytest.raises(PlanError, match="several levels"):
         plan(frame)
 
 
-SERIES = "pass its frame, filtered as frame[rows]; a frame of one column has double brackets, frame[['{}']]"
-GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str, str]] = {
-    "index": (lambda frame: frame.set_index(["platform", "status"]), "platform, status", "use reset_index(): the index is platform, status"),
-    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform, status", "after merge() there are platform_x and platform_y, status_x and status_y: pass it suffixes=('', '_other'), or rename one"),
-    "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)", ""),
-    "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status", ""),
-    "column": (lambda frame: frame["status"], "", SERIES.format("status")),
-    "row": (lambda frame: frame.iloc[0], "", SERIES.format("post_id")),
+GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
+    "index": (lambda frame: frame.set_index(["platform", "status"]), "reset_index()"),
+    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "suffixes="),
+    "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
+    "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status"),
+    "column": (lambda frame: frame["status"], "frame[['status']]"), "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spoil", "name", "cure"), GONE.values(), ids=GONE)
-def test_what_became_of_a_missing_column_is_said(spoil, name, cure):
-    with pytest.raises(PlanError) as plain:
-        plan_retry(spoil(targets()))
-    with pytest.raises(PlanError) as named:
-        triage(spoil(targets()))
-    assert f"no column {name}; {cure}" in str(plain.value) if name else f"not Series; {cure}" in str(plain.value)
-    sentence = cure[:1].upper() + cure[1:]
-    assert (
-        f"missing: {name}. {sentence}" in str(named.value) if name else f"not a Series. {sentence}." in str(named.value)
-    )
+@pytest.mark.parametrize(("spoil", "cure"), GONE.values(), ids=GONE)
+def test_what_became_of_a_missing_column_is_said(spoil, cure):
+    for takes in (plan_retry, triage):
+        with pytest.raises(PlanError, match=re.escape(cure)):
+            takes(spoil(targets()))
 
 
 @pytest.mark.parametrize("odd", [["a", "b"], {"a": 1}, b"a", {"a"}, float("inf")], ids=repr)

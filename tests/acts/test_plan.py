@@ -157,19 +157,13 @@ def test_a_list_as_python_writes_it_is_held(column, text):
 def test_the_cost_counts_acts_and_the_reads_around_them():
     empty = plan_create(campaign(1).assign(content=""), key="row_id")
     assert (empty.cost.requests, empty.cost.acts) == (0, 0)
-    plan = plan_retry(failures(*((f"post_{n}", "twitter") for n in range(300))))
-    assert plan.cost.acts == 300
-    assert plan.cost.requests > 300
-    assert plan.cost.minutes == round(plan.cost.requests / plans.DEFAULT_RATE, 1)
-    frame = failures(("post_1", "twitter"))
-    frame.attrs["rate_limit"] = 60
-    assert plan_retry(frame).cost.rate == 60
-    assert "requests in all, under a minute at 60 a minute. Nothing" in repr(plan_retry(frame))
-    slow = failures(*((f"post_{n}", "twitter") for n in range(300)))
-    slow.attrs["rate_limit"] = 60
-    least = f"at least {plan_retry(slow).cost.minutes:g} minutes at 60 a minute"
-    assert least in repr(plan_retry(slow))
-    assert least in plan_retry(slow)._repr_html_()
+    frame = failures(*((f"post_{n}", "twitter") for n in range(300)))
+    for rate in (plans.DEFAULT_RATE, 60):
+        frame.attrs["rate_limit"] = rate
+        plan = plan_retry(frame)
+        assert (plan.cost.acts, plan.cost.rate, plan.cost.requests > 300) == (300, rate, True)
+        assert plan.cost.minutes == round(plan.cost.requests / rate, 1)
+    assert f"at least {plan.cost.minutes:g} minutes at 60 a minute" in plan._repr_html_()
 
 
 def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():

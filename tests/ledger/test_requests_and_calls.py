@@ -292,27 +292,6 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
 
 
-def test_what_is_in_flight_is_found_by_how_it_looks_and_by_whose_row_it_is(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"), alike="looks")
-    assert ledger.requests.in_flight([one.item.identity], ["looks"]) == []
-    ended(ledger, send(ledger, [one]))
-    assert [(each.alike, each.id) for each in ledger.requests.in_flight([], ["looks", "other"])] == [("looks", one.id)]
-    assert [each.id for each in ledger.requests.in_flight([one.item.identity, two.item.identity], [])] == [one.id]
-    assert ledger.requests.of_calls([1, 9]) == {1: ledger.requests.of_call(1), 9: []}
-
-
-def test_creates_are_found_by_their_posts_and_marks(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    (done,) = add(ledger, retry("p"))
-    ledger.requests.settle(
-        [settled(one, Outcome.SUCCEEDED, result_id="p"), settled(done, Outcome.SUCCEEDED, result_id="p")], NOW
-    )
-    assert [each.id for each in ledger.requests.bearing([], ["p", "q"])] == [one.id]
-    assert [each.id for each in ledger.requests.bearing([two.item.mark], ["p"])] == [one.id, two.id]
-    assert ledger.requests.created_between(NOW, NOW) == {"p": one.id}
-    assert ledger.requests.created_between(NOW + 1, NOW + 2) == {}
-
-
 def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_another(ledger: Ledger) -> None:
     one, two, three = add(ledger, retry("p"), retry("p", "again"), retry("q"))
     first = send(ledger, [one])
@@ -331,21 +310,19 @@ def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_anot
 # -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["method", "path", "body", "key", "hash"])
-def test_rule_25_a_call_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
-    call = send(ledger, add(ledger, row("one")))
-    with ledger.atomic() as db:
-        db.execute(f"UPDATE calls SET {cell} = {'CAST(body || 1 AS BLOB)' if cell == 'body' else f'{cell} || 1'}")
-    assert not ledger.calls.is_unharmed(ledger.calls.get(call.id))
-
-
-@pytest.mark.parametrize("cell", ["item", "hash"])
-def test_rule_25_a_request_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
+@pytest.mark.parametrize(("table", "cell"), [
+    *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"), ("requests", "hash"),
+])  # fmt: skip
+def test_rule_25_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
     one, two = add(ledger, row("one"), row("two"))
+    call, other = (send(ledger, [each]) for each in (one, two))
     with ledger.atomic() as db:
-        db.execute(f"UPDATE requests SET {cell} = replace({cell}, '1', '2') || ' ' WHERE id = ?", (one.id,))
+        changed = f"CAST({cell} || ' ' AS BLOB)" if cell == "body" else f"{cell} || ' '"
+        db.execute(f"UPDATE {table} SET {cell} = {changed} WHERE id = {one.id if table == 'requests' else call.id}")
         for name in ("identity", "attempt", "subject"):  # which finds it follows from that
             with pytest.raises(sqlite3.OperationalError, match="generated"):
                 db.execute(f"UPDATE requests SET {name} = 2 WHERE id = ?", (one.id,))
-    assert not ledger.requests.are_unharmed([one.id])
+    assert ledger.calls.is_unharmed(ledger.calls.get(call.id)) is (table == "requests")
+    assert ledger.requests.are_unharmed([one.id]) is (table == "calls")
+    assert ledger.calls.is_unharmed(ledger.calls.get(other.id))
     assert ledger.requests.are_unharmed([two.id])

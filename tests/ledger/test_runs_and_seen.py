@@ -117,20 +117,6 @@ def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(le
         assert ledger.runs.unsent("run") is unsent
 
 
-def test_a_run_created_what_it_has_sent_or_repeats(ledger: Ledger) -> None:
-    mine, found, ours = add(ledger, row("mine"), row("found"), row("ours"))
-    start(ledger, "run", [mine, found])
-    start(ledger, "again", [mine, found])
-    start(ledger, "more", [mine, found, ours])
-    for one, by in ((mine, "run"), (ours, "more")):
-        ledger.calls.end(send(ledger, [one], run=by), "unknown", now=NOW)
-        done(ledger, one, f"of {one.item.label}")
-    done(ledger, found, "a colleague's")
-    assert ledger.runs.created("run") == {"of mine"}
-    assert ledger.runs.created("again") == {"of mine"}, "it repeats that run"
-    assert ledger.runs.created("more") == {"of ours"}, "the others it has only found"
-
-
 def test_rule_07_canaries_are_counted_by_cause(ledger: Ledger) -> None:
     items = add(ledger, *(row(str(number)) for number in range(5)))
     rows = [RunRow(number, one.id, None, 1, "a" if number < 3 else "b") for number, one in enumerate(items[:4])]
@@ -164,17 +150,6 @@ def test_rule_27_a_chunk_remembers_when_it_last_became_less(ledger: Ledger) -> N
     assert ledger.runs.chunk("other", 1) == (1, None)
     ledger.runs.became_less([items[0].id], NOW + 1)
     assert [ledger.runs.chunk(run, 1)[1] for run in ("run", "other")] == [NOW + 1] * 2
-
-
-def test_withdrawals_of_what_comes_wait_for_their_create(ledger: Ledger) -> None:
-    (create,) = add(ledger, row("one"))
-    comes = replace(
-        row("one"), act="cancel", identity="withdraw", body=None, seen={"of": create.item.identity, "attempt": 1}
-    )
-    (waits,) = add(ledger, comes)
-    assert [one.id for one in ledger.requests.waiting_withdrawals()] == [waits.id]
-    done(ledger, waits)
-    assert ledger.requests.waiting_withdrawals() == []
 
 
 # -- posts as they were seen -------------------------------------------------------------------------------------------
@@ -279,14 +254,3 @@ def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:
     assert (marks.listed, marks.lists_show_marks, marks.looked_through) == (T1, True, NOW)
     marks.learn([], latest=T2)
     assert (marks.listed, marks.lists_show_marks) == (T2, True)
-
-
-def test_rule_28_creates_with_more_than_one_post_of_their_row_are_found(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    done(ledger, one)
-    done(ledger, two, "q")
-    ledger.seen.learn([POST, replace(POST, post_id="q", row_mark="row2")])
-    assert ledger.requests.duplicated(None) == []
-    ledger.seen.learn([replace(POST, post_id="copy", op_mark="op")])
-    assert [each.id for each in ledger.requests.duplicated(None)] == [one.id]
-    assert ledger.requests.duplicated([two.id]) == []
