@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from tests.acts import support
@@ -122,15 +121,3 @@ def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
     for column in ("new_content", "new_tags"):
         assert plan_update(posts().assign(**{column: [word, "fine"]})).frame["eligible"].to_list() == [False, True]
     assert plan_fix(targets(new_content=[word, "fine"])).frame["eligible"].to_list() == [False, True]
-
-
-@pytest.mark.parametrize("odd", [["a", "b"], b"bytes", np.array(["a", "b"]), pd.Timestamp("2026-03-01")], ids=repr)
-def test_a_first_comment_that_is_no_text_is_held(odd):
-    plan = plan_create(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
-    assert plan.frame["eligible"].to_list() == [False, True]
-    assert plan.frame["reason_code"][0] == "comment_not_text"
-
-
-def test_accounts_that_are_a_list_as_python_writes_it_are_held():
-    assert plan_create(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
-    assert plan_update(posts().assign(new_account_ids='["acc_1"]')).eligible == 0

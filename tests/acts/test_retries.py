@@ -47,7 +47,12 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
     one, other = (planner(targets(whole | some).assign(new_content="mended")) for some in ({}, cut))
     assert keys_of(one) == keys_of(other)
     assert one.items[0].identity == other.items[0].identity
-    for another in ({"updated_at": OLD + pd.Timedelta("1s")}, {"error_code": "X"}):
+    for another in (
+        {"updated_at": OLD + pd.Timedelta("1s")},
+        {"error_code": "X"},
+        {"post_id": "x"},
+        {"post_status": "partial"},
+    ):
         assert keys_of(planner(targets(whole | another).assign(new_content="mended"))) != keys_of(one)
 
 
@@ -108,15 +113,6 @@ def test_a_row_that_stands_twice_counts_once():
     assert plan.frame["reason_code"][1] == "target_twice"
     fixes = plan_fix(targets({}, {}).assign(new_content=["a", "b"]))
     assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
-
-
-EPISODE = ("post_id", "error_code", "post_status", "updated_at")
-
-
-@pytest.mark.parametrize("name", EPISODE)
-def test_the_failure_itself_makes_the_key(name):
-    other = YOUNG if name == "updated_at" else "another"
-    assert keys_of(plan_retry(targets({}))) != keys_of(plan_retry(targets({name: other})))
 
 
 def test_columns_that_are_missing_are_named():

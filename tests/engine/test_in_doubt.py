@@ -106,20 +106,6 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
     assert [rig.live()[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
 
 
-def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
-    """Three of five were created before a 500, and posts show no metadata: only single reads could tell, and they are garbled."""
-    rig.sandbox.set_switches(no_metadata=True, forget_key_on_5xx=True)
-    kernel = rig.kernel()
-    misread = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
-    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), misread)
-    run = kernel.done(rig.plan_rows(5))
-    assert set(rig.created().values()) == {1}
-    rig.sandbox.clear_faults()
-    kernel.go(run)
-    assert set(rig.created().values()) == {1}
-    assert outcomes(kernel.results(run)) == {"succeeded": 5}
-
-
 @pytest.mark.parametrize("far_enough", [False, True])
 def test_rule_14_a_list_that_ends_at_a_full_page_without_a_word_proves_nothing(rig, far_enough):
     """No pagination object, as where a gateway drops it: a hundred posts are there, and the rows may stand behind them."""

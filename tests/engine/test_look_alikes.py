@@ -13,45 +13,6 @@ from voxops.acts.create import plan_create
 from voxops.acts.update import plan_update
 
 
-def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
-    """Days go by, others post, and the list is read for another row: what came before is not listed again."""
-    rig.sandbox.advance(days * DAY)
-    rig.others_post()
-    kernel.run(planned(rig.campaign(1, start=number)))
-
-
-@pytest.mark.parametrize(("how", "switches"), [
-    ("moved here", {}), ("moved here", {"list_lag_seconds": 60.0}), ("moved by somebody", {}), ("mended by somebody", {}),
-    ("mended by somebody", {"no_listed_metadata": True}),
-])  # fmt: skip
-def test_rule_26_a_row_is_not_created_again_that_equals_a_post_as_it_is_now(rig, how, switches):
-    """The post was changed, then the sheet, and Excel turned 001 into 1."""
-    rig.sandbox.set_switches(**switches)
-    kernel, sheet = rig.kernel(), rig.campaign(3).assign(row_id=["001", "002", "003"])
-    kernel.run(planned(sheet))
-    others_since(rig, kernel)
-    posts = kernel.posts("scheduled")
-    ours = posts[posts["content"].isin(sheet["content"])].set_index("content").loc[sheet["content"]].reset_index()
-    changed = sheet.assign(row_id=["1", "2", "3"])
-    if how == "mended by somebody":
-        changed["content"] = "mended: " + changed["content"]
-        for post, content in zip(ours["post_id"], changed["content"], strict=True):
-            rig.sandbox.person.edit(post, content=content)
-    else:
-        later = ours["scheduled_for"] + pd.Timedelta(days=1)
-        changed["scheduled_for"] = [when.isoformat() for when in later]
-        if how == "moved here":
-            kernel.run(plan_update(ours, to=later))
-        else:
-            for post, when in zip(ours["post_id"], later, strict=True):
-                rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
-    rig.sandbox.advance(DAY)
-    rig.others_post()
-    table = kernel.run(planned(changed))
-    assert (outcomes(table), codes(table)) == ({"blocked": 3}, {"looks_like_row"})
-    assert [rig.scheduled(content) for content in changed["content"]] == [1, 1, 1]
-
-
 @pytest.mark.parametrize("status", ["draft", "scheduled"])
 @pytest.mark.parametrize("bound", ["before", "before, by a kernel that has died", "after"])
 def test_rule_26_an_old_post_that_was_mended_into_a_row_blocks_it(rig, status, bound):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -92,28 +91,6 @@ def test_rule_29_a_campaign_that_a_file_has_turned_into_a_number_creates_no_row_
 
 def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
     return plan_create(frame, key="row_id", campaign=campaign)
-
-
-@BATCH_OR_NOT
-def test_rule_09_an_account_that_was_connected_anew_under_its_name_is_another_request(rig, one_by_one):
-    """Its id stands in key and mark (rule 9): what failed under the old one is created by a colleague under the new one, once."""
-    accounts = rig.sandbox.world.accounts
-    old = next(each for each in accounts.values() if each.platform == "facebook")
-    sheet = rig.campaign(2).assign(accounts=f"facebook:@{old.username}")
-    kernel, colleague = rig.kernel(), rig.kernel("colleague")
-    kernel.run(planned(rig.campaign(1, start=5).assign(accounts=old.id)))
-    old.status = "expired"
-    assert outcomes(kernel.run(planned(sheet, one_by_one=one_by_one))) == {"failed": 2}
-    old.status = "disconnected"
-    accounts["acc_anew"] = replace(old, id="acc_anew", status="active")
-    rig.sandbox.advance(3600)
-    for each in (colleague, colleague, kernel):
-        assert outcomes(each.run(planned(sheet, one_by_one=one_by_one))) == {"succeeded": 2}
-    assert set(rig.created().values()) == {1}
-    old.status = "expired"
-    table = kernel.run(planned(rig.campaign(1, start=9).assign(accounts=f"facebook:@{old.username}")))
-    assert codes(table) == {"no_account"}
-    assert table["waiting_for"][0].startswith(f"2 accounts are called facebook:@{old.username}; write which is meant: ")
 
 
 def lost(path: str, when: str = "before", **details: Any) -> Fault:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,17 +179,3 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
         eventloop.run(execution.go())
     assert (execution.snapshot.phase, "broke down" in execution.snapshot.note) == ("stopped", True)
     assert audit.runs(kernel.ledger)["state"].to_list() == ["stopped"]
-
-
-def test_kernels_wait_for_an_answer_without_growing_older(rig):
-    """Virtual time stands still while a request is in flight: else a busy machine would let leases run out and readings grow old."""
-    kernel, other = rig.kernel(), rig.kernel("other")
-    run, began = kernel.bind(rig.plan_rows(3)), rig.sandbox.now()
-    work = kernel.caught(run, BULK)
-    waiting = eventloop.submit(other.client.clock.sleep(5.0))
-    eventloop.run(asyncio.sleep(0.3))  # a pass that waited would have let an hour pass
-    assert (rig.sandbox.now(), waiting.done()) == (began, False)
-    rig.let_go()
-    work.result(30)
-    waiting.result(30)
-    assert outcomes(kernel.results(run)) == {"succeeded": 3}

@@ -156,23 +156,6 @@ def test_posts_that_reads_do_not_show_yet_are_not_left_out_of_an_undo(rig):
     assert rig.effects("post.cancel") == 3
 
 
-def test_an_undo_reads_the_list_back_to_its_posts_and_none_that_are_known_to_be_deleted(rig):
-    """Two hundred and fifty posts have come since; of another ledger's run only one has been deleted."""
-    kernel = rig.kernel()
-    run = kernel.done(planned(rig.campaign(3)))
-    gone = kernel.results(run)["result_id"][1]
-    rig.sandbox.advance(PROOF_AFTER + 60)
-    rig.sandbox.person.delete(gone)
-    kernel.verify(run)
-    account = next(iter(rig.accounts.values()))
-    for number in range(250):
-        rig.sandbox.plant_post(f"other {number}", [account], status="published", daysOld=0.0)
-    rig.sandbox.advance(4 * DAY)
-    before = len(rig.sandbox.requests())
-    assert kernel.undo(run).eligible == 2
-    assert [each["path"] for each in rig.sandbox.requests()[before:]] == ["/v1/posts"] * 3
-
-
 @pytest.mark.parametrize("lives", [True, False], ids=["the later lives", "the later has stopped"])
 @pytest.mark.parametrize("which", ["earlier", "later"])
 def test_rule_20_abandoning_a_run_leaves_what_another_living_run_wants(rig, which, lives):

@@ -116,18 +116,6 @@ def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
     assert rig.scheduled(FIRST) == 1
 
 
-def test_rule_30_rows_that_were_withdrawn_are_looked_at_in_few_requests(rig):
-    kernel = rig.kernel()
-    kernel.run(rig.plan_rows(30))
-    for post in list(rig.sandbox.world.posts):
-        rig.sandbox.person.withdraw(post)
-    hours_later(rig, kernel, 100)
-    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
-    before = len(rig.sandbox.requests())
-    assert outcomes(kernel.run(rig.plan_rows(30))) == {"blocked": 30}
-    assert len(rig.sandbox.requests()) - before <= 8, "not one for each"
-
-
 def two(rig: Rig) -> tuple[Kernel, str]:
     """Two posts, and their run."""
     kernel = rig.kernel()
