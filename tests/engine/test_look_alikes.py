@@ -154,28 +154,3 @@ def test_rule_13_posts_are_read_by_themselves_once_and_only_where_lists_show_no_
     assert counts == [expected, 0, 0]
 
 
-def another(rig: Rig, kernel: Kernel, number: int, **options: str) -> None:
-    """Another campaign is run, so that the list is read."""
-    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign=f"other {number}", **options))
-
-
-@pytest.mark.parametrize(("switch", "became"), [("no_metadata", "blocked"), ("no_listed_metadata", "succeeded")])
-@pytest.mark.parametrize("sheets", [False, True], ids=["at once", "after other sheets"])
-def test_a_lost_ledger_posts_nothing_twice_where_lists_show_no_metadata(rig, switch, became, sheets):
-    """Single reads tell whose the posts are; where they don't, their looks block the rows. A twin is meant."""
-    rig.sandbox.set_switches(**{switch: True})
-    lost, new, sheet = rig.kernel("lost"), rig.kernel("new"), rig.campaign(3, start=10)
-    another(rig, lost, 0)
-    lost.run(planned(sheet))
-    rig.sandbox.advance(26 * 3600)
-    for number in (30, 31) if sheets else ():
-        another(rig, new, number)
-        rig.sandbox.advance(3600)
-        for each in range(30):
-            rig.sandbox.plant_post(
-                f"other {number} {each}", list(rig.accounts.values())[:1], status="published", daysOld=0
-            )
-    table = new.run(planned(sheet))
-    assert (outcomes(table), codes(table)) == ({became: 3}, {"looks_like"} if became == "blocked" else set())
-    assert set(rig.created().values()) == {1}
-    assert outcomes(new.run(planned(sheet.head(1).assign(row_id="x", twin=True)))) == {"succeeded": 1}

@@ -330,6 +330,9 @@ def test_what_an_answer_says_of_rows_and_to_people():
     event = Event(402, api("QUOTA_EXCEEDED", "x" * 501))
     assert (event.message, event.said) == ("x" * 500, Reason("answered", status=402, said=" QUOTA_EXCEEDED"))
     assert Event(403).said == Reason("answered_by_proxy", status=403)
+    assert Event(409, {"error": "CONFLICT", "message": "not now"}).code == "CONFLICT", (
+        "in every shape that the client reads"
+    )
     named = [
         Event(400, api("NO", **details)).row for details in ({"field": "posts[0].content"}, {"field": "posts[7]"}, {})
     ]

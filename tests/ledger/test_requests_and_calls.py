@@ -55,18 +55,6 @@ def test_a_request_goes_along_the_line_of_the_docstring(ledger: Ledger, clock: C
     assert ledger.requests.formed_for(call.id) == [one.id, two.id], "who it was formed for stays"
 
 
-def test_a_call_is_written_whole_and_clears_what_blocked_its_rows(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    ledger.requests.say([blocked(two, WHY)])
-    call, changed = change(ledger, lambda: send(ledger, [one, two], owner="me"))
-    rows = {place: value for place, value in changed.items() if place[0] == "requests"}
-    assert rows == of("requests", one.id, call=call.id) | of("requests", two.id, call=call.id, blocked=0, reason="")
-    assert {place[0] for place in changed} == {"requests", "calls", "call_rows"}
-    assert call == ledger.calls.get(call.id) == ledger.calls.open()[0] == ledger.calls.on([str(one.item.subject)])[0]
-    assert (call.owner, call.lease_until, call.baseline, call.credential) == ("me", START + ledger.lease, {"x": 1}, "c")
-    assert ledger.calls.is_unharmed(call)
-
-
 def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
     call = send(ledger, [one])
@@ -206,36 +194,6 @@ def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
     for work in works:
         assert change(ledger, work) == (None, {})
     assert now(ledger, two).call == call.id
-
-
-def test_rule_15_what_an_answer_alone_has_named_is_confirmed_or_denied_once(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    ledger.requests.settle([settled(each, Outcome.SUCCEEDED, result_id=f"named {each.id}") for each in (one, two)], NOW)
-    assert set(ledger.requests.unconfirmed([one.item.mark, two.item.mark])) == {one.id, two.id}
-    _, changed = change(ledger, lambda: ledger.requests.confirm([("shown", one.id)]))
-    assert changed == of("requests", one.id, result_id="shown", confirmed=1)
-    for work in (
-        lambda: ledger.requests.confirm([("other", one.id)]),
-        lambda: ledger.requests.not_there([one.id], WHY),
-    ):
-        assert change(ledger, work) == (None, {}), "a reading has shown its mark"
-    _, changed = change(ledger, lambda: ledger.requests.not_there([two.id], Reason("not_found")))
-    assert changed == of("requests", two.id, outcome="", blocked=1, confirmed=1, reason=Reason("not_found").stored())
-    assert now(ledger, two).outcome is Outcome.BLOCKED
-    assert ledger.requests.unconfirmed([one.item.mark, two.item.mark]) == {}
-
-
-def test_blocked_stands_beside_the_request_until_a_plan_wants_it_again(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    _, changed = change(ledger, lambda: ledger.requests.say([blocked(one, WHY)]))
-    assert changed == of("requests", one.id, blocked=1, reason=WHY.stored())
-    assert (now(ledger, one).outcome, now(ledger, one).reason) == (Outcome.BLOCKED, WHY)
-    assert change(ledger, lambda: ledger.requests.say([blocked(one, WHY)])) == (None, {})
-    _, changed = change(ledger, lambda: ledger.requests.say([replace(one, reason=Reason("short_call"))]))
-    assert changed == of("requests", one.id, blocked=0, reason=Reason("short_call").stored())
-    ledger.requests.say([blocked(one, WHY)])
-    _, changed = change(ledger, lambda: ledger.requests.clear([one.id]))
-    assert changed == of("requests", one.id, blocked=0, reason="")
 
 
 def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(ledger: Ledger) -> None:
