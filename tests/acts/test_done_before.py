@@ -35,90 +35,55 @@ def change(
     return request(replace(item("update", POST, "/v1/posts/p", body, **seen), attempt=attempt), number, **details)
 
 
-def judged(wanted: Request, state: PostState | None, *past: Request) -> str:
-    said = UPDATE.done_before(wanted, state, past)
-    if isinstance(said, Request):
-        assert (said.outcome, said.result_id) == (Outcome.SUCCEEDED, "p")
-        return DONE
-    return "" if said is None else said.code
-
-
 def done(body: dict[str, Any], name: str = "", number: int = 1, **details: Any) -> Request:
     return change(body, name, number, **{"outcome": Outcome.SUCCEEDED} | details)
-
-
-@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.PENDING])
-def test_under_one_name_posts_are_moved_once_however_often_the_cell_runs(outcome):
-    """Each run loads afresh, and so asks for another time."""
-    again = change({"scheduledFor": FOUR}, "strike", by=True)
-    moved = done({"scheduledFor": TWO}, "strike", outcome=outcome)
-    assert judged(again, post(TWO)) == ""
-    assert judged(again, post(TWO), moved) == DONE
-    surely = outcome is Outcome.SUCCEEDED  # else nobody can tell whether somebody has moved it back
-    assert judged(again, post(NOON), moved) == (DONE if surely else "changed_before")
-    assert judged(change({"scheduledFor": FOUR}, "strike two", by=True), post(TWO), moved) == ""
-
-
-def test_under_one_name_a_value_is_set_once_and_another_is_blocked():
-    moved = done({"scheduledFor": TWO}, "strike")
-    assert judged(change({"scheduledFor": TWO}, "strike"), post(NOON), moved) == DONE
-    assert judged(change({"scheduledFor": FOUR}, "strike"), post(TWO), moved) == "changed_before"
-    both = change({"scheduledFor": TWO, "content": "B"}, "strike")
-    assert judged(both, post(TWO), moved) == "", "the time stays, and the text was not set under this name"
-    assert judged(both, post(NOON), moved) == "changed_before", "the time would be set a second time"
-    assert judged(both, post(TWO, "B"), moved) == DONE
-    why = UPDATE.done_before(change({"scheduledFor": FOUR}, "strike"), post(TWO), [moved])
-    assert why == Reason("changed_before", fields="scheduledFor", name="change='strike'")
-
-
-def test_without_a_name_a_field_is_changed_once_by_a_ledger():
-    """A cell that sets A, a later one that sets B, Run All: A is undone by this ledger, and not sent."""
-    a, b = {"content": "A"}, {"content": "B"}
-    assert judged(change(b), post()) == ""
-    assert judged(change(a), post(content="A")) == DONE, "nothing is left to change"
-    assert judged(change(a), post(content="B"), done(a), done(b, number=2)) == "changed_before"
-    assert judged(change(b), post(content="B"), done(a), done(b, number=2)) == DONE
-    assert judged(change(b), post(content="A"), done(a, "strike")) == "changed_before", "whatever name it had"
-    assert judged(change({"tags": ["x"]}), post(content="B"), done(a)) == "", "another field"
-    assert judged(change(a, "anew"), post(content="B"), done(a), done(b, number=2)) == "", (
-        "a name says that it is meant"
-    )
-    left = change(a, outcome=Outcome.BLOCKED)
-    assert judged(left, post(content="B"), left) == "changed_before", (
-        "itself may have left, and somebody has changed it since"
-    )
-
-
-def test_a_list_that_has_cut_a_text_decides_nothing():
-    long = {"content": "A long text"}
-    assert judged(change(long), post(content="A long…", source="list"), done(long)) == ""
-    assert judged(change(long), post(content="A long…"), done(long)) == "changed_before"
-
-
-def test_a_change_that_was_refused_has_used_no_name():
-    refused = {"outcome": Outcome.FAILED, "error_code": "VALIDATION_ERROR"}
-    again = change({"scheduledFor": FOUR}, "strike", by=True)
-    assert judged(again, post(), done({"scheduledFor": TWO}, "strike", **refused)) == ""
-    took = done({"scheduledFor": TWO}, "strike", **refused | {"error_code": NOT_AS_ASKED})
-    assert judged(again, post(), took) == DONE
-    assert judged(replace(again, item=replace(again.item, attempt=2)), post(), took) == "", "a deliberate attempt"
 
 
 def marked(name: str, **values: Any) -> dict[str, Any]:
     return {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
 
 
-def test_a_name_is_known_by_the_marks_of_another_laptop():
-    state = post(TWO, metadata={"voxopsChanges": marked("strike", scheduledFor=TWO)})
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), state) == DONE
-    assert judged(change({"scheduledFor": TWO}, "strike"), state) == DONE
-    assert judged(change({"scheduledFor": FOUR}, "strike"), state) == "changed_before"
-    assert judged(change({"scheduledFor": FOUR}), state) == "", "without a name the ledger alone counts"
-    clone = replace(state, post_id="q")
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), clone) == "", "clones carry metadata"
-    cut = post(TWO, metadata={"voxopsChanges": dict.fromkeys(marked("strike", scheduledFor=TWO), "cut…")})
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), cut) == DONE
-    assert judged(change({"scheduledFor": TWO}, "strike"), cut) == "changed_before", "which value it was is not known"
+A, B, AT_TWO, AT_FOUR = {"content": "A"}, {"content": "B"}, {"scheduledFor": TWO}, {"scheduledFor": FOUR}
+AGAIN, MOVED = (
+    change(AT_FOUR, "strike", by=True),
+    done(AT_TWO, "strike"),
+)  # each run loads afresh, and so asks for another time
+BOTH, BLOCKED = change(AT_TWO | B, "strike"), change(A, outcome=Outcome.BLOCKED)
+UNSURE = [done(AT_TWO, "strike", outcome=each) for each in (Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.PENDING)]
+REFUSED, TAKEN = (done(AT_TWO, "strike", outcome=Outcome.FAILED, error_code=code) for code in ("NO", NOT_AS_ASKED))
+LONG, CUT = {"content": "A long text"}, post(content="A long…", source="list")
+THEIRS = post(TWO, metadata={"voxopsChanges": marked("strike", scheduledFor=TWO)})
+MASKED = post(TWO, metadata={"voxopsChanges": dict.fromkeys(marked("strike", scheduledFor=TWO), "cut…")})
+
+
+@pytest.mark.parametrize(("wanted", "state", "past", "says"), [
+    # under one name posts are moved once, however often the cell runs; unless it succeeded, somebody may have moved it back
+    (AGAIN, post(TWO), [], ""), (AGAIN, post(TWO), [MOVED], DONE), (AGAIN, post(), [MOVED], DONE),
+    *((AGAIN, post(TWO), [one], DONE) for one in UNSURE), *((AGAIN, post(), [one], "changed_before") for one in UNSURE),
+    (change(AT_FOUR, "strike two", by=True), post(TWO), [MOVED], ""),
+    # a value is set once, and another is blocked; what was not set under this name is set
+    (change(AT_TWO, "strike"), post(), [MOVED], DONE), (change(AT_FOUR, "strike"), post(TWO), [MOVED], "changed_before"),
+    (BOTH, post(TWO), [MOVED], ""), (BOTH, post(), [MOVED], "changed_before"), (BOTH, post(TWO, "B"), [MOVED], DONE),
+    # what was refused has used no name; a deliberate attempt is free
+    (AGAIN, post(), [REFUSED], ""), (AGAIN, post(), [TAKEN], DONE), (replace(AGAIN, item=replace(AGAIN.item, attempt=2)), post(), [TAKEN], ""),
+    # without a name a field is changed once by a ledger: one cell sets A, a later one B, and Run All undoes nothing
+    (change(B), post(), [], ""), (change(A), post(content="A"), [], DONE), (change(A), post(content="B"), [done(A), done(B)], "changed_before"),
+    (change(B), post(content="B"), [done(A), done(B)], DONE), (change(B), post(content="A"), [done(A, "strike")], "changed_before"),
+    (change({"tags": ["x"]}), post(content="B"), [done(A)], ""), (change(A, "anew"), post(content="B"), [done(A), done(B)], ""),
+    (BLOCKED, post(content="B"), [BLOCKED], "changed_before"),  # itself may have left, and somebody has changed it since
+    # a list that has cut a text decides nothing
+    (change(LONG), CUT, [done(LONG)], ""), (change(LONG), replace(CUT, source="single"), [done(LONG)], "changed_before"),
+    # a name is known by the marks of another laptop; clones carry metadata, and a cut mark does not say which value it was
+    (AGAIN, THEIRS, [], DONE), (change(AT_TWO, "strike"), THEIRS, [], DONE), (change(AT_FOUR, "strike"), THEIRS, [], "changed_before"),
+    (change(AT_FOUR), THEIRS, [], ""), (AGAIN, replace(THEIRS, post_id="q"), [], ""), (AGAIN, MASKED, [], DONE),
+    (change(AT_TWO, "strike"), MASKED, [], "changed_before"),
+])  # fmt: skip
+def test_rule_05_what_was_done_before_is_done_once(wanted, state, past, says):
+    said = UPDATE.done_before(wanted, state, past)
+    if isinstance(said, Request):
+        assert (said.outcome, said.result_id, says) == (Outcome.SUCCEEDED, "p", DONE)
+    else:
+        assert says == ("" if said is None else said.code)
 
 
 MARKS = {

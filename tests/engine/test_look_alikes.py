@@ -6,10 +6,9 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
+from tests.chaos.rig import DAY, Rig, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_create
 from voxops.acts.update import plan_update
 
 
@@ -152,5 +151,3 @@ def test_rule_13_posts_are_read_by_themselves_once_and_only_where_lists_show_no_
         assert len(read) - counts[-1] < 12
         rig.sandbox.advance(600)
     assert counts == [expected, 0, 0]
-
-

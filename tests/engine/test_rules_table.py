@@ -126,11 +126,11 @@ def test_evidence_comes_before_everything(about, known):
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
 def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about, known):
-    """A `Wait` that does not hold ends the polling of its call."""
+    """A `Wait` that does not hold ends the polling of its call; one that may be sent again is read for until a reading is fresh."""
     said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
     assert call is not None
     if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.found is None:
-        assert said.holds == (looked < PROOF_AFTER)
+        assert said.holds == (looked < PROOF_AFTER or known.resends)
         assert said.holds == (said.until is not None)
     assert not isinstance(said, Read)
 
@@ -214,20 +214,6 @@ def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_bu
         assert known.others is None or NOW - known.others >= CAMPAIGN_QUIET
         late = known.less is None or (known.listed is not None and known.listed >= known.less + RESEND_UNANSWERED)
         assert late or not known.unshared
-
-
-@given(CALL_FACTS)
-def test_a_short_call_waits_for_an_instant_and_is_given_up_only_where_others_are_at_work(known):
-    said = fit(replace(known, kind="create", harmed=False, tries=0))
-    if isinstance(said, Wait):
-        assert said.until is not None
-        assert said.until >= NOW
-        assert said.holds
-    if isinstance(said, Block):
-        assert known.others is not None
-        assert NOW - known.others < CAMPAIGN_QUIET
-        assert known.since is not None
-        assert NOW - known.since > rules.OTHERS_AT_WORK_FOR
 
 
 CODES = st.sampled_from(
