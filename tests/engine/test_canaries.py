@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK
+from tests.chaos.rig import codes, outcomes
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
@@ -55,31 +54,3 @@ def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_waits_for_its
     rig.sandbox.add_fault(Fault("drop", "POST", f"/v1/posts/{alone[1]}/retry", when="before"))
     assert outcomes(kernel.run(plan)) == {"succeeded": 4}
     assert [entry["path"] for entry in rig.acts()][-1] == f"/v1/posts/{both}/retry"
-
-
-def refused(path: str) -> Fault:
-    """The API finds something wrong with every row."""
-    return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
-
-
-@pytest.mark.parametrize("before", ["bound", "unknown", "unknown canaries"])
-@BATCH_OR_NOT
-def test_rule_07_canaries_go_first_and_alone_whatever_an_earlier_run_has_sent(rig, before, one_by_one):
-    """Nothing of the others is sent again either: they are proved absent first, and formed anew."""
-    sheet, path = rig.campaign(4), "/v1/posts" if one_by_one else BULK
-    plan = planned(sheet, one_by_one=one_by_one)
-    if before == "bound":
-        kernel = rig.kernel("mine")
-        kernel.bind(plan.canary(3))
-    elif before == "unknown":
-        kernel, _ = rig.left_unknown(sheet, one_by_one=one_by_one)
-    else:
-        kernel, _ = rig.left_unknown(sheet.head(3), one_by_one=one_by_one)
-        kernel.bind(plan.canary(3))
-    rig.sandbox.advance(120)
-    rig.sandbox.add_fault(refused(path))
-    sent = len(rig.acts())
-    table = kernel.run(plan.canary(1))
-    assert table["outcome"].tolist() == ["failed", *["blocked"] * 3]
-    assert codes(table) == {"canaries_failed"}
-    assert {entry["key"] for entry in rig.acts()[sent:]} == {table["idempotency_key"][0]}

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, Rig, codes, outcomes
+from tests.chaos.rig import Rig, outcomes
 from tests.engine.steps import REDELIVER, failing
 
-from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
 
@@ -49,40 +48,6 @@ def test_rule_19_a_redelivery_that_fails_exactly_as_before_ends_as_failed(rig):
     rig.sandbox.receiver(status=503, latency_ms=1200)
     for attempt in (1, 2):
         assert outcomes(kernel.run(plan_redeliver(kernel.deliveries().assign(attempt=attempt)))) == {"failed": 1}
-    assert rig.effects("delivery.resend") == 2
-
-
-@pytest.mark.parametrize("meant", [{"attempt": 2}, {"again": True}])
-def test_rule_19_a_redelivery_of_which_nobody_knows_is_abandoned_for_a_next_attempt(rig, meant):
-    """The receiver refuses connections before and after: the record is the same but for its count."""
-    world.plant_deliveries(rig.sandbox, 1)
-    kernel = rig.kernel()
-    delivery = rig.sandbox.world.deliveries["del_d00000"]
-
-    def refuse() -> None:
-        for name in ("status_code", "latency_ms", "delivered_at"):
-            setattr(delivery, name, None)
-        delivery.success, delivery.error = False, "refused"
-
-    def log() -> pd.DataFrame:
-        table = kernel.deliveries()
-        return table[table["delivery_id"] == delivery.id]
-
-    refuse()
-    lost = Fault("status", status=500, method="POST", path=REDELIVER, when="after")
-    run = kernel.send_first(kernel.bind(plan_redeliver(log())), lost)
-    rig.sandbox.advance(100)
-    refuse()
-    kernel.kill()
-    kernel = rig.kernel()
-    kernel.go(run)
-    table = kernel.results(run)
-    assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"changed_in_doubt"})
-    rig.sandbox.advance(DAY)
-    assert codes(kernel.run(plan_redeliver(log()))) == {"subject_unknown"}
-    rows = log().assign(**meant)
-    for _ in range(2):
-        assert outcomes(kernel.run(plan_redeliver(rows, force=True))) == {"succeeded": 1}
     assert rig.effects("delivery.resend") == 2
 
 

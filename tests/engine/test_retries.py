@@ -79,21 +79,6 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     assert len(kernel.execution(run).failed()) == posts
 
 
-@pytest.mark.parametrize(("posts", "chosen"), [(1, 1), (12, 1)])
-def test_messages_that_lists_cut_to_12_characters_are_those_of_single_reads(rig, posts, chosen):
-    """Rule 30: a cut text of any length is compared with its whole. Few posts and single targets are read by themselves."""
-    world.plant_posts(rig.sandbox, posts)
-    rig.sandbox.set_switches(listed_error_characters=12)
-    kernel = rig.kernel()
-    triaged = kernel.triaged().groupby("post_id").head(chosen)
-    assert set(triaged["error_message"].str.len()) == {12}
-    results = kernel.run(plan_retry(triaged))  # loaded anew it is blocked anew, since lists always cut
-    assert rig.effects("target.requeue") == len(triaged), results[
-        ["outcome", "waiting_for", "error_code", "error_message", "request"]
-    ].to_string()
-    assert outcomes(results) == {"succeeded": len(triaged)}
-
-
 ENDLESS = 1e7  # seconds, for which nothing of a retry shows
 
 
