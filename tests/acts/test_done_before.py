@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -86,27 +85,6 @@ def test_rule_05_what_was_done_before_is_done_once(wanted, state, past, says):
         assert says == ("" if said is None else said.code)
 
 
-MARKS = {
-    name: letter * 32
-    for name, letter in zip(("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"), "abcd", strict=True)
-}
-
-
-@pytest.mark.parametrize(("metadata", "written"), [
-    ({"owner": "me"} | MARKS, True), ({"owner": "me"}, True), ({"voxopsChanges": marked("first", content="A")}, True), (None, False),
-    ({}, False), (MARKS | {"voxopsRow": "b" * 12 + "…"}, False), (MARKS | {"voxopsOp": "***"}, False),
-    ({name: MARKS[name] for name in ("voxopsOp", "voxopsCampaign")}, False), (MARKS | {"voxopsChanges": "…"}, False),
-])  # fmt: skip
-def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, written):
-    named = change({"content": "B"}, "strike").item
-    state = post(metadata=metadata)
-    body = json.loads(UPDATE.form([named], state).body)
-    changes = {**(metadata or {}).get("voxopsChanges", {}), **marked("strike", content="B")} if written else None
-    assert body == {"content": "B"} | ({"metadata": {**metadata, "voxopsChanges": changes}} if written else {})
-    assert UPDATE.form([named], state).key == UPDATE.form([named]).key, "marks are in no key"
-    assert "metadata" not in json.loads(UPDATE.form([change({"content": "B"}).item], state).body)
-
-
 # -- cancel
 
 
@@ -150,22 +128,18 @@ SEEN = {
 }  # fmt: skip
 
 
-def test_a_fix_needs_the_id_of_its_target_and_allows_for_fixes_of_the_same_load():
+def test_a_fix_allows_for_fixes_of_the_same_load():
     one = item("fix", POST, "/v1/posts/p/platforms/twitter~acc/fix", {}, **SEEN)
-    both = targets("failed", "failed")
-    assert FIX.forbids(one, both, []) is None
+    both, moved = targets("failed", "failed"), targets("failed", "published", updated=TWO)
     assert FIX.form([one], both).path == "/v1/posts/p/platforms/pp/fix"
     assert FIX.form([one], both).key == FIX.form([one]).key
-    assert FIX.form([one], targets("failed", "failed", target_id=None)).path == one.path
-    assert FIX.covers([one], targets("failed", "failed", target_id=None)) == Reason("target_without_id")
-    assert [FIX.covers([one], state) for state in (both, None)] == [None, None]
-    moved = targets("failed", "published", updated=TWO)
     changed = Reason("changed_since_loaded", fields="updated_at")
     other = request(item("fix", POST, "/v1/posts/p/platforms/facebook~acc/fix", {}, **SEEN | {"platform": "facebook"}))
-    assert FIX.forbids(one, moved, []) == changed
-    assert FIX.forbids(one, moved, [other]) is None
-    assert FIX.forbids(one, targets("published", "published", updated=TWO), [other]).code == "changed_since_loaded"
     earlier = replace(other, item=replace(other.item, seen={**other.item.seen, "updated_at": "2026-03-01T09:00:00Z"}))
-    assert FIX.forbids(one, moved, [earlier]) == changed
-    assert FIX.forbids(one, moved, [request(one)]) == changed
+    said = [
+        FIX.forbids(one, both, []),
+        *(FIX.forbids(one, moved, past) for past in ([], [other], [earlier], [request(one)])),
+    ]
+    assert said == [None, changed, None, changed, changed]
+    assert FIX.forbids(one, targets("published", "published", updated=TWO), [other]).code == "changed_since_loaded"
     assert FIX.forbids(one, None, []) == Reason("post_gone")

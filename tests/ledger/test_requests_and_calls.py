@@ -30,31 +30,6 @@ def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object)
 # -- the line of a call ------------------------------------------------------------------------------------------------
 
 
-def test_a_request_goes_along_the_line_of_the_docstring(ledger: Ledger, clock: Clock) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2
-    call = send(ledger, [one, two])
-    assert (call.state, call.tries, call.first_sent, call.size) == ("sent", 1, START, 2)
-    assert [(each.id, each.position, each.call) for each in ledger.requests.of_call(call.id)] == [
-        (one.id, 0, call.id),
-        (two.id, 1, call.id),
-    ]
-    assert ended(ledger, call)
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.UNKNOWN] * 2
-    clock.now = NOW
-    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="me", now=NOW)
-    assert (again.state, again.tries, again.first_sent, again.last_sent, again.resent) == ("sent", 2, START, NOW, True)
-    assert ended(ledger, again, "accepted", status=202)
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2, "nobody doubts it any more"
-    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
-    ledger.calls.close(call.id)
-    assert [each.id for each in ledger.calls.open()] == [call.id], "it still answers for the other row"
-    ledger.requests.settle([settled(two, Outcome.FAILED, error_code="NO")], NOW)
-    ledger.calls.close(call.id)
-    assert ledger.calls.open() == []
-    assert ledger.requests.formed_for(call.id) == [one.id, two.id], "who it was formed for stays"
-
-
 def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
     call = send(ledger, [one])
@@ -242,21 +217,6 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     assert ledger.requests.are_unharmed([one.id])
     ended(ledger, send(ledger, [now(ledger, one)]))
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
-
-
-def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_another(ledger: Ledger) -> None:
-    one, two, three = add(ledger, retry("p"), retry("p", "again"), retry("q"))
-    first = send(ledger, [one])
-    ended(ledger, first)
-    assert [call.id for call in ledger.calls.on([str(one.item.subject), "post::none"])] == [first.id]
-    ledger.requests.settle([settled(one, Outcome.SUCCEEDED)], NOW)
-    ledger.calls.close(first.id)
-    assert ledger.calls.on([str(one.item.subject)]) == []
-    second, other = send(ledger, [two]), send(ledger, [three])
-    assert ledger.calls.has_followed([first.id, second.id, other.id]) == {first.id}
-    assert [call.id for call in ledger.calls.of_requests([one.id, two.id])] == [first.id, second.id]
-    _, changed = change(ledger, lambda: ledger.calls.note_collided([first.id]))
-    assert changed == of("calls", first.id, collided=1)
 
 
 # -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
