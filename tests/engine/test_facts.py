@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.acts.support import item
+from tests.ledger import conftest
 from tests.ledger.filled import NOW, Clock, add, row, send, start
 
 from voxops.acts.act import Subject
@@ -26,16 +24,7 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path / "ledger.sqlite", clock=clock)) as ledger:
-        yield ledger
+clock, ledger = conftest.clock, conftest.ledger
 
 
 def known(ledger: Ledger, clock: Clock) -> Knowledge:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import rules_doc
-from tests.engine.tables import ASKED, DONE, FAILED, NOW, ROW, TABLES, a_call
+from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
 
 from voxops.acts.act import blocked
 from voxops.api.reasons import Reason
 from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
 from voxops.engine import reduce, rules
-from voxops.engine.bind import Known, New, Renew, place
 from voxops.engine.reduce import Event
 from voxops.engine.rules import (
     Block,
@@ -32,7 +31,6 @@ from voxops.engine.rules import (
     resend_after,
 )
 from voxops.errors import NotFoundError
-from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
 # -- examples ----------------------------------------------------------------------------------------------------------
@@ -97,7 +95,6 @@ DOUBTS = st.none() | st.just(Reason("cannot_tell"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
     "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
 }  # fmt: skip
-CLEAR = Facts(now=NOW, read=NOW, listed=NOW)
 
 
 def facts(**drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Facts]:
@@ -160,25 +157,6 @@ def test_only_what_every_row_lets_go_is_sent(about, known):
         and (known.kept is True or about != "post")
     )
     assert isinstance(decide(ASKED, about, known), Send) == clear
-
-
-BLOCKS = (
-    ("stopped", "canaries", "first", "busy", "busy_moves", "busy_read"),
-    ("taking", "read", "listed"),
-    ("done", "judged", "alike", "other_campaign"),
-)
-
-
-@pytest.mark.parametrize("block", range(3))
-@given(data=st.data())
-def test_a_block_of_rows_speaks_before_those_after_it(block, data):
-    """Whose turn it is, then reading, then what is there already, then what forbids it: one that speaks is not overruled by a later one."""
-    about, known = data.draw(ABOUT), data.draw(facts(**UNSENT))
-    earlier = {name for names in BLOCKS[: block + 1] for name in names}
-    cleared = replace(CLEAR, **{name: getattr(known, name) for name in earlier})
-    alone = decide(ASKED, about, cleared)
-    if not isinstance(alone, Send):
-        assert decide(ASKED, about, known) == alone
 
 
 @given(ABOUT, st.sampled_from([DONE, FAILED]), facts(**{**UNSENT, **OPEN}))
@@ -257,51 +235,6 @@ def test_rule_15_only_a_2xx_that_decodes_counts(event):
         assert 200 <= event.status < 300
         assert event.decodes
         assert not (event.creates and event.status == 202)
-
-
-POSTS = st.sampled_from(["cancelled", "draft", "deleted"]).map(
-    lambda status: Seen("p", "2026-03-02T09:00:00+00:00", status)
-)
-LATEST = st.builds(
-    lambda outcome, code, number: replace(
-        ASKED, item=replace(ROW, attempt=number), outcome=outcome, reason=Reason(code) if outcome is Outcome.BLOCKED else None, result_id="p"
-    ),
-    st.sampled_from(Outcome), st.sampled_from(["undone", "not_found", "time_passed"]), st.integers(1, 3),
-)  # fmt: skip
-KNOWN = st.builds(
-    Known, st.integers(1, 3).map(lambda number: replace(ROW, attempt=number)), st.none() | LATEST, creates=BOOL, anew=BOOL, again=BOOL, shown=BOOL,
-    old=BOOL, live=BOOL, differs=st.sets(st.sampled_from(["content", "tags", "firstComment"])).map(lambda names: tuple(sorted(names))),
-    withdrawn=st.none() | POSTS, call=st.none() | CALLS,
-)  # fmt: skip
-
-
-def possible(known: Known) -> bool:
-    """Whether a ledger can know this: what is settled is in no call, and only a create's post is withdrawn."""
-    if known.request is None:
-        return known.call is None and known.withdrawn is None and not known.anew
-    return not (known.request.outcome.final and known.is_open) and (known.withdrawn is None or known.creates)
-
-
-@given(KNOWN.filter(possible))
-def test_rule_05_what_succeeded_is_wanted_again_only_where_that_is_meant(known):
-    verdict, request = place(known), known.request
-    if isinstance(verdict, New) and request is not None:
-        assert verdict.attempt > request.item.attempt, "(identity, attempt) is unique"
-        assert (
-            not known.succeeded
-            or (known.withdrawn is not None and (known.anew or known.live))
-            or (known.again and not known.creates)
-        )
-        assert not known.is_open or (verdict.abandon and known.old and not known.creates)
-        assert (
-            known.anew
-            or known.again
-            or (known.failed and known.differs)
-            or (known.withdrawn is not None and known.live)
-        )
-    if isinstance(verdict, Renew):
-        assert request is not None
-        assert not (known.is_open or request.outcome.final)
 
 
 # -- what else an answer says ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import HELD, Kernel, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import HELD, codes, outcomes, planned, wait_for
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
@@ -71,28 +71,17 @@ def test_rule_24_forgetting_keeps_identity_and_outcome(rig):
     rig.each_once(3)
 
 
-def in_doubt(rig: Rig, kernel: Kernel) -> str:
-    """A run whose only retry was answered 500, with nothing done, and was refused 401 when it was sent again."""
-    rig.sandbox.plant_post("failed", list(rig.accounts.values())[:1], status="failed")
-    rig.sandbox.add_fault(
-        Fault("status", "POST", RETRY, status=500, when="before"),
-        Fault("status", "POST", RETRY, status=401, code="UNAUTHORIZED", times=None),
-    )
-    return kernel.bind(plan_retry(kernel.triaged().assign(retryable=True)))
-
-
 def test_rule_25_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
-    """Which cells count, `tests/ledger` says."""
+    """Its only retry was answered 500, with nothing done. Which cells count, `tests/ledger` says."""
+    world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    run = in_doubt(rig, kernel)
-    kernel.go(run)
-    rig.sandbox.clear_faults()
-    sent = len(rig.acts())
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    kernel.send_first(run, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
     kernel.ledger.query("UPDATE calls SET body = x'7b7d'")
     kernel.go(run)
     table = kernel.results(run)
     assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"ledger_changed_by_hand"})
-    assert (len(rig.acts()), rig.effects("target.requeue")) == (sent, 0)
+    assert (len(rig.acts()), rig.effects("target.requeue")) == (1, 0)
 
 
 def test_rule_25_a_request_that_was_changed_by_hand_is_never_sent(rig):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import Any
-
 import pytest
-from tests.chaos.rig import DAY, HELD, Kernel, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import DAY, HELD, codes, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -16,53 +13,26 @@ from voxops.api.timing import PROOF_AFTER
 SINGLE = "/v1/posts"
 
 
-def waiting(rig: Rig) -> int:
-    """How many posts will go out."""
-    return sum(post.status == "scheduled" for post in rig.sandbox.world.posts.values())
-
-
-def hold(rig: Rig, path: str, done: range, lost: range) -> None:
-    """Let the server hold creates until the faults are cleared: then it does those `done`, and drops those `lost`."""
-    for nth in done:
-        rig.sandbox.add_fault(Fault("delay", method="POST", path=path, nth=nth, seconds=HELD))
-    for nth in lost:
-        rig.sandbox.add_fault(
-            Fault("delay", method="POST", path=path, nth=nth, seconds=HELD),
-            Fault("drop", method="POST", path=path, nth=nth),
-        )
-
-
-def all_done(rig: Rig) -> None:
-    """Let the server go on, and return when it has done with all that it held."""
-    rig.sandbox.clear_faults()
-    wait_for(lambda: all(entry["ended"] for entry in rig.acts()))
-
-
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
-    """Core.md, 5: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
+    """Rule 22: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
 
     17 of 100 rows are created, and as many calls are under way as the client sends at once.
     """
     sender, undoer = rig.kernel(timeout=HELD), rig.kernel()
     run = sender.bind(planned(rig.campaign(100), one_by_one=True))
-    hold(rig, SINGLE, range(18, 101), range(0))
-    undo_while_it_sends(rig, undoer, run, sender.start(run))
-
-
-def undo_while_it_sends(rig: Rig, kernel: Kernel, run: str, sending: Future[Any]) -> None:
-    """Undo a run when 17 of its 100 rows are created; let the server go on when these are withdrawn."""
-    wait_for(lambda: outcomes(kernel.results(run)).get("succeeded") == 17 and rig.sandbox.faults()[0]["struck"])
-    undoing = kernel.bind(kernel.undo(run))
-    undone = kernel.start(undoing)
+    rig.sandbox.add_fault(*(Fault("delay", "POST", SINGLE, nth=nth, seconds=HELD) for nth in range(18, 101)))
+    sending = sender.start(run)
+    wait_for(lambda: outcomes(undoer.results(run)).get("succeeded") == 17 and rig.sandbox.faults()[0]["struck"])
+    undone = undoer.start(undoer.bind(undoer.undo(run)))
     wait_for(lambda: rig.effects("post.cancel") == 17)
     left = sum(entry["path"] == SINGLE for entry in rig.acts())
     assert 17 < left < 100
-    all_done(rig)
+    rig.let_go()
     for work in (sending, undone):
         work.result(120)
-    assert waiting(rig) == 0
+    assert not rig.live()
     assert rig.effects("post.create") == rig.effects("post.cancel") == left
-    assert outcomes(kernel.results(run)) == {"succeeded": left, "blocked": 100 - left}
+    assert outcomes(undoer.results(run)) == {"succeeded": left, "blocked": 100 - left}
 
 
 def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_resumes_it(rig):
