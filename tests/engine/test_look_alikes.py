@@ -124,30 +124,3 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
         )
         rig.sandbox.advance(3600)
     assert rig.created()[sheet["content"][0]] == (what != "stays")
-
-
-@pytest.mark.parametrize(("shown", "expected"), [
-    pytest.param("nothing", 30, id="lists show no metadata: every post that is not ours, once, whether or not it looks alike"),
-    pytest.param("others", 1, id="lists show metadata, of others: one post is compared"),
-    pytest.param("ours", 0, id="lists show our marks"),
-])  # fmt: skip
-def test_rule_13_posts_are_read_by_themselves_once_and_only_where_lists_show_no_marks(rig, shown, expected):
-    rig.sandbox.set_switches(no_listed_metadata=shown == "nothing")
-    kernel, sheet = rig.kernel(), rig.campaign(20)
-    if shown != "others":
-        kernel.run(planned(rig.campaign(5, start=50)))
-        rig.sandbox.advance(600)
-    for number, row in enumerate(sheet.head(15).to_dict("records")):
-        for content in (row["content"], f"other {number}"):
-            rig.sandbox.plant_post(
-                content, [row["accounts"]], status="scheduled", scheduledFor=row["scheduled_for"], daysOld=0.001
-            )
-    counts = []
-    for _ in range(3):
-        before = len(rig.sandbox.requests())
-        assert outcomes(kernel.run(planned(sheet.head(15)))) == {"blocked": 15}
-        read = rig.sandbox.requests()[before:]
-        counts.append(sum(each["path"] != "/v1/posts" for each in read))
-        assert len(read) - counts[-1] < 12
-        rig.sandbox.advance(600)
-    assert counts == [expected, 0, 0]

@@ -9,12 +9,11 @@ import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import HELD, codes, outcomes, planned, wait_for
-from tests.engine.steps import BULK, HOUR, RETRY, failing
+from tests.engine.steps import HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.retry import plan_retry
-from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.model import Snapshot
 
@@ -130,26 +129,6 @@ def test_a_display_that_breaks_stops_nothing(rig, caplog):
     assert outcomes(kernel.results(run)) == {"succeeded": 3}
     assert audit.runs(kernel.ledger)["state"].to_list() == ["done"]
     assert f"what follows {run} broke" in caplog.text
-
-
-def test_a_ledger_that_is_busy_for_a_moment_does_not_end_the_display(rig, monkeypatch):
-    kernel = rig.kernel()
-    run = kernel.bind(rig.plan_rows(3))
-    rig.sandbox.add_fault(Fault(action="delay", method="POST", path=BULK, seconds=HELD))
-    execution = kernel.execution(run)
-    refresh, seen = execution._reporter.refresh, []
-
-    def busy(current: Any) -> Snapshot:
-        seen.append(len(seen))
-        if len(seen) == 1:
-            raise LedgerError("the ledger is locked")
-        return refresh(current)
-
-    monkeypatch.setattr(execution._reporter, "refresh", busy)
-    work = eventloop.submit(execution.go())
-    wait_for(lambda: len(seen) > 2)
-    rig.let_go()
-    assert work.result(20).phase == "done"
 
 
 @pytest.mark.parametrize("where", ["loop", "reading"])
