@@ -78,6 +78,17 @@ def test_pieces_share_a_commit_and_one_that_fails_is_undone_alone(ledger: Ledger
     assert (ledger.meta("a"), ledger.meta("b"), ledger.meta("half")) == ("1", "2", None)
 
 
+def test_pieces_that_a_full_disk_has_undone_together_are_all_told_so(ledger: Ledger) -> None:
+    def full() -> None:
+        with ledger.atomic() as db:
+            db.execute("ROLLBACK")  # as SQLite does by itself then
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.in_one_commit([lambda: ledger.set_meta("a", "1"), full, lambda: ledger.set_meta("b", "2")])
+    assert (ledger.meta("a"), ledger.meta("b")) == (None, None)
+
+
 def test_a_transaction_that_breaks_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError), ledger.atomic():
         ledger.set_meta("a", "1")
