@@ -55,35 +55,6 @@ def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attemp
 FIRST = "row 0 of the campaign"
 
 
-def hours_later(rig: Rig, kernel: Kernel, number: int) -> None:
-    """Something else is created, so that the list is read, and others post: what came before is not listed again."""
-    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign="other"))
-    rig.sandbox.advance(3600)
-    rig.others_post()
-    kernel.run(plan_create(rig.campaign(1, start=number + 1), key="row_id", campaign="other"))
-
-
-def test_rule_13_what_was_sent_back_and_is_approved_now_is_not_created_by_a_next_attempt(rig):
-    """Nor is it by the ledger that has created it, whose run stays as it was (rule 20)."""
-    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    run = mine.done(rig.plan_rows(2))
-    post, _ = mine.results(run)["result_id"]
-    rig.sent_back(post)
-    assert outcomes(theirs.run(rig.plan_rows(1))) == {"blocked": 1}
-    mine.verify(run)
-    assert (outcomes(mine.results(run)), mine.withdrawn(run)) == ({"succeeded": 2}, 0)
-    table = mine.run(rig.plan_rows(2))
-    assert (outcomes(table), codes(table)) == ({"succeeded": 1, "blocked": 1}, {"withdrawn_since"})
-    assert f"created as {post}, a draft again since" in table["waiting_for"].dropna().item()
-    hours_later(rig, theirs, 20)
-    rig.sent_back(post, approved=True)
-    assert outcomes(mine.run(rig.plan_rows(2))) == {"succeeded": 2}
-    hours_later(rig, theirs, 30)
-    table = theirs.run(plan_create(rig.campaign(1).assign(attempt=2), key="row_id"))
-    assert (outcomes(table), table["result_id"].to_list()) == ({"succeeded": 1}, [post])
-    assert rig.scheduled(FIRST) == 1
-
-
 @BATCH_OR_NOT
 def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
     """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
