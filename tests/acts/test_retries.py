@@ -24,13 +24,25 @@ def paths(plan: Any) -> list[str]:
     return [form.path for form in forms(plan)]
 
 
-def test_all_failed_targets_of_a_post_are_one_retry():
-    plan = plan_retry(targets({}, {"platform": "facebook"}, {"platform": "threads", "status": "published"}))
-    assert paths(plan) == ["/v1/posts/post_1/retry"]
-    assert forms(plan)[0].body is None
-    assert [item.platform for item in plan.items] == ["twitter", "facebook"]
-    assert plan.frame["reason_code"][2] == "already_published"
-    assert len(set(plan.frame["idempotency_key"].dropna())) == 1
+FACEBOOK, THREADS = {"platform": "facebook"}, {"platform": "threads"}
+FIXED = "/v1/posts/post_1/platforms/{}~acc/fix".format
+
+
+@pytest.mark.parametrize(("rows", "others", "requests", "last"), [
+    # the whole post, if all that failed was chosen; else each by itself, also where the others were filtered away
+    ([{}, FACEBOOK, THREADS | {"status": "published"}], None, ["/v1/posts/post_1/retry"], "already_published"),
+    *(([{}, FACEBOOK | {"retryable": False, "verdict": verdict}, THREADS], None, [FIXED("twitter"), FIXED("threads")], "ready")
+      for verdict in ("fix content", "reconnect account")),
+    ([{}], '{"post_1":[2,0]}', [FIXED("twitter")], "ready"), ([{}], '{"post_1":[1,1]}', [], "other_target_publishing"),
+    ([{}, {}], '{"post_1":[2,0]}', [FIXED("twitter")], "target_twice"),
+])  # fmt: skip
+def test_rule_03_a_retry_is_of_a_whole_post_or_of_single_targets(rows, others, requests, last):
+    plan = plan_retry(targets(*rows, **({"open_targets": others} if others else {})))
+    assert [(form.path, form.body) for form in forms(plan)] == [
+        (path, b"{}" if "fix" in path else None) for path in requests
+    ]
+    assert plan.frame["reason_code"].iloc[-1] == last
+    assert plan.frame["idempotency_key"].nunique() == len(requests)
 
 
 @pytest.mark.parametrize("cut", [
@@ -47,72 +59,34 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
     one, other = (planner(targets(whole | some).assign(new_content="mended")) for some in ({}, cut))
     assert keys_of(one) == keys_of(other)
     assert one.items[0].identity == other.items[0].identity
-    for another in (
-        {"updated_at": OLD + pd.Timedelta("1s")},
-        {"error_code": "X"},
-        {"post_id": "x"},
-        {"post_status": "partial"},
-    ):
+    for name, value in {
+        "updated_at": OLD + pd.Timedelta("1s"),
+        "error_code": "X",
+        "post_id": "x",
+        "post_status": "partial",
+    }.items():
+        another = {name: value}
         assert keys_of(planner(targets(whole | another).assign(new_content="mended"))) != keys_of(one)
 
 
-@pytest.mark.parametrize(
-    "other", [{"retryable": False, "verdict": "fix content"}, {"retryable": False, "verdict": "reconnect account"}]
-)
-def test_a_target_that_is_not_to_be_retried_makes_the_others_fixes(other):
-    plan = plan_retry(targets({}, {"platform": "facebook", **other}, {"platform": "threads"}))
-    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix", "/v1/posts/post_1/platforms/threads~acc/fix"]
-    assert [form.body for form in forms(plan)] == [b"{}", b"{}"]
-    assert len(set(keys_of(plan))) == 2
-    assert plan.frame["act"].fillna("").to_list() == ["fix", "", "fix"]
-    assert plan.reads == 2
-
-
-def test_targets_that_were_filtered_away_are_remembered():
-    plan = plan_retry(targets({}, open_targets='{"post_1":[2,0]}'))
-    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
-    moving = plan_retry(targets({}, open_targets='{"post_1":[1,1]}'))
-    assert moving.frame["reason_code"].tolist() == ["other_target_publishing"]
-
-
-@pytest.mark.parametrize(("row", "reason"), [
-    ({"post_id": None}, Reason("id_missing", what="post id")), ({"account_id": None}, Reason("target_missing")),
-    ({"status": "published"}, Reason("already_published")),
-    ({"status": "publishing", "updated_at": YOUNG}, Reason("in_flight", status="publishing")),
-    ({"status": "pending", "retryable": False}, Reason("in_flight_stuck", status="pending")),
-    ({"status": "scheduled"}, Reason("target_not_failed", status="scheduled")),
-    ({"status": "pending", "post_status": "scheduled"}, Reason("post_not_failed", status="scheduled")),
-    ({"status": "pending", "post_status": "draft"}, Reason("post_not_failed", status="draft")),
-    ({"status": "pending", "post_status": "cancelled"}, Reason("post_not_failed", status="cancelled")),
-    ({"status": None}, Reason("target_not_failed", status="of unknown status")),
-    ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, Reason("not_retryable", verdict="fix media", remedy="crop it")),
+@pytest.mark.parametrize(("row", "code"), [
+    ({"post_id": None}, "id_missing"), ({"account_id": None}, "target_missing"), ({"status": "published"}, "already_published"),
+    ({"status": "publishing", "updated_at": YOUNG}, "in_flight"), ({"status": "pending", "retryable": False}, "in_flight_stuck"),
+    ({"status": "scheduled"}, "target_not_failed"), ({"status": None}, "target_not_failed"),
+    *(({"status": "pending", "post_status": status}, "post_not_failed") for status in ("scheduled", "draft", "cancelled")),
+    ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, "not_retryable"),
+    # what an analyst has taken out by hand, or put in, counts
+    ({"retryable": False}, "retryable_says_no"), ({"retryable": None}, "retryable_says_no"), ({"verdict": "ask support"}, "ready"),
+    ({"retryable": False, "remedy": "mend"}, "retryable_says_no"), ({"status": "publishing", "updated_at": OLD}, "ready"),
 ])  # fmt: skip
-def test_what_is_held_says_why(row, reason):
+def test_what_is_held_says_why(row, code):
     plan = plan_retry(targets(row))
-    assert plan.items == ()
-    assert plan.why == (reason,)
-    assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(reason), reason.code]
+    assert plan.eligible == (code == "ready")
+    assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(plan.why[0]), code]
 
 
-def test_the_analyst_s_word_is_recorded():
-    plan = plan_retry(targets({"verdict": "ask support"}))
-    assert plan.why == (Reason("as_analyst_says", verdict="ask support"),)
-    assert plan.frame["reason_code"].tolist() == ["ready"]
-
-
-@pytest.mark.parametrize("changed", [{"retryable": False}, {"retryable": None}, {"retryable": False, "remedy": "mend"}])
-def test_what_an_analyst_has_taken_out_by_hand_is_held_on_that_word(changed):
-    plan = plan_retry(targets(changed))
-    assert plan.eligible == 0
-    assert plan.frame["reason_code"].tolist() == ["retryable_says_no"]
-
-
-def test_a_row_that_stands_twice_counts_once():
-    plan = plan_retry(targets({}, {}, open_targets='{"post_1":[2,0]}'))
-    assert paths(plan) == ["/v1/posts/post_1/platforms/twitter~acc/fix"]
-    assert plan.frame["reason_code"][1] == "target_twice"
-    fixes = plan_fix(targets({}, {}).assign(new_content=["a", "b"]))
-    assert fixes.eligible == 1, "two texts for one target: the first is planned, the second held"
+def test_of_two_texts_for_one_target_the_first_is_planned():
+    assert plan_fix(targets({}, {}).assign(new_content=["a", "b"])).frame["eligible"].to_list() == [True, False]
 
 
 def test_columns_that_are_missing_are_named():

@@ -20,7 +20,6 @@ from voxops.api.evidence import (
     fate_of,
     next_try,
     post_ended,
-    promised_counts,
     same_text,
     same_time,
     settable,
@@ -164,12 +163,6 @@ ONE_FAILED = post(replace(ONE, error_message="no"), TWO)
 def test_rule_18_a_post_has_ended_when_what_was_tried_has(before, now, ended, about):
     assert post_ended(now, Attempted(before and Baseline.of(before), 1e6), about) is ended
     assert post_ended(BARE, Attempted(Baseline.of(BARE), 0.0, sighted=True))
-
-
-def test_promised_counts_are_read_where_the_reply_has_them():
-    reply = {"retriedPlatforms": [{"platform": "TWITTER", "accountId": "a", "retryCount": 2}, {"platform": "X"}, 7]}
-    assert promised_counts(reply) == {PLACE: 2}
-    assert promised_counts(None) == promised_counts({"retriedPlatforms": "x"}) == {}
 
 
 def test_the_latest_time_at_which_a_server_tries_again_is_read_where_the_reply_has_one():
