@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos.rig import DAY, HELD, codes, outcomes, planned, wait_for
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -11,6 +12,29 @@ from voxops.acts.plan import Plan
 from voxops.api.timing import PROOF_AFTER
 
 SINGLE = "/v1/posts"
+
+
+def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
+    """One batch is created, the server drops the other after the kill; what was withdrawn stays succeeded in its run (rule 20)."""
+    kernel, sheet = rig.kernel(), rig.campaign(60)
+    run = kernel.bind(planned(sheet))
+    rig.sandbox.add_fault(*(Fault(action, "POST", BULK, nth=2, seconds=HELD) for action in ("delay", "drop")))
+    work = kernel.start(run)
+    wait_for(lambda: rig.effects("post.create") and rig.sandbox.faults()[0]["struck"])
+    created = rig.effects("post.create")
+    kernel.kill(work)
+    rig.sandbox.clear_faults()
+    wait_for(lambda: all(entry["ended"] for entry in rig.acts()))
+    later = rig.kernel()
+    undoing = later.done(later.undo(run))
+    assert outcomes(later.results(undoing)) == {"succeeded": 60}, "what never came needs no withdrawal"
+    rig.sandbox.advance(3600)
+    cron = rig.kernel()
+    for each in (run, undoing):
+        cron.resume(each)
+    cron.run(planned(sheet))  # Run All
+    assert (rig.live().total(), rig.effects("post.create")) == (0, created)
+    assert (cron.withdrawn(run), cron.blocked(run)) == (created, {"undone": 60 - created})
 
 
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
