@@ -121,6 +121,30 @@ def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(opti
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
 
 
+def test_what_failed_is_planned_again_without_letting_a_draft_out():
+    frame = posts(
+        "scheduled", "draft", "draft", new_scheduled_for=["2026-03-05T09:00:00Z", "2026-03-05T09:00:00Z", None]
+    )
+    again = UPDATE.replan(frame.assign(new_content=["Bye", "Bye", "Bye"]), key="", campaign="")
+    assert again.frame["eligible"].to_list() == [True, False, True]
+    assert again.frame["reason_code"][1] == "draft_would_go_out"
+
+
+def test_each_post_may_get_a_time_of_its_own():
+    plan = plan_update(
+        posts("scheduled", "scheduled", "draft"), to=["2026-03-05T09:00:00Z", None, "2026-03-06T09:00:00Z"]
+    )
+    assert plan.frame["reason_code"].to_list() == ["ready", "nothing_requested", "draft_would_go_out"]
+    assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
+
+
+@pytest.mark.parametrize("planner", [plan_update, plan_cancel])
+def test_a_post_that_stands_there_twice_is_planned_once(planner):
+    frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
+    assert planner(frame).frame["reason_code"].to_list()[1] == "post_twice"
+    assert planner(frame).eligible == 1
+
+
 @pytest.mark.parametrize(
     "planner", [plan_update, plan_cancel, lambda frame: plan_update(frame, by="1D", change="later")]
 )
@@ -240,6 +264,15 @@ def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
     back = pd.read_csv(tmp_path / "posts.csv")
     for plan in (plan_update, lambda one: plan_update(one, by="3D", change="later")):
         assert keys_of(plan(back)) == keys_of(plan(frame))
+
+
+@pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])
+def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
+    edge = "1000-01-02T10:00Z" if str(by).startswith("-") else "8999-12-31T10:00Z"
+    times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
+    plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by, change="later")
+    assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
+    assert plan.why[0] == Reason("time_unmovable", value=times[0].isoformat())
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), "", "  ", ["", None], [float("nan")], []], ids=repr)

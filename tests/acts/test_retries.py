@@ -70,7 +70,8 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
 
 
 @pytest.mark.parametrize(("row", "code"), [
-    ({"post_id": None}, "id_missing"), ({"account_id": None}, "target_missing"), ({"status": "published"}, "already_published"),
+    ({"post_id": None}, "id_missing"), ({"account_id": None}, "target_missing"), ({"account_id": 17841405793187218}, "id_was_number"),
+    ({"status": "published"}, "already_published"),
     ({"status": "publishing", "updated_at": YOUNG}, "in_flight"), ({"status": "pending", "retryable": False}, "in_flight_stuck"),
     ({"status": "scheduled"}, "target_not_failed"), ({"status": None}, "target_not_failed"),
     *(({"status": "pending", "post_status": status}, "post_not_failed") for status in ("scheduled", "draft", "cancelled")),

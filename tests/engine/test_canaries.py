@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import codes, outcomes
+from tests.chaos.rig import FAR, codes, outcomes
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
@@ -41,6 +41,21 @@ def test_rule_07_a_cause_goes_or_is_blocked_by_what_its_canaries_say(rig, became
     )
     sent = [entry["path"] for entry in rig.acts()]
     assert {path.split("/")[3] for path in sent[: len(sent) - 2 * goes]} <= set(ahead), "canaries go first"
+
+
+def test_rule_07_each_cause_has_canaries_of_its_own(rig):
+    """Drafts and scheduled posts: one draft is refused, so that drafts are blocked."""
+    rig.planted(3)
+    drafts = rig.planted(3, status="draft", scheduledFor=FAR)
+    kernel = rig.kernel()
+    for post in drafts:
+        rig.sandbox.add_fault(
+            Fault("status", status=422, code="VALIDATION_ERROR", method="PATCH", path=f"/v1/posts/{post}", times=None)
+        )
+    posts = kernel.posts("scheduled", "draft")
+    table = kernel.run(plan_update(posts.assign(new_content="mended")).canary(1))
+    assert outcomes(table[table["status"] == "scheduled"]) == {"succeeded": 3}
+    assert outcomes(table[table["status"] == "draft"]) == {"failed": 1, "blocked": 2}
 
 
 def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_waits_for_its_canaries(rig):

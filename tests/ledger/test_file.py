@@ -99,6 +99,20 @@ def test_a_transaction_that_breaks_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.set_meta("a", "3") == ledger.meta("a")
 
 
+def test_threads_of_one_kernel_take_turns(ledger: Ledger) -> None:
+    def count() -> None:
+        for _ in range(30):
+            with ledger.atomic():
+                ledger.set_meta("n", str(int(ledger.meta("n") or 0) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.meta("n") == "120"
+
+
 def test_rule_21_the_latest_server_time_never_goes_back(ledger: Ledger) -> None:
     for said, latest in ((START, START), (START + 0.2, START), (START + 9, START + 9), (START - 99, START + 9)):
         ledger.note_time(said)

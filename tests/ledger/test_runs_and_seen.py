@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ledger.filled import NOW, START, Clock, add, row, send, start
+from tests.ledger.filled import NOW, START, Clock, add, retry, row, send, start
 
 from voxops.acts.act import Request, settled
 from voxops.api.timing import CLOCKS_DIFFER
@@ -53,6 +53,15 @@ def test_rule_21_a_run_does_not_live_on_when_the_clock_is_set_back(ledger: Ledge
         clock.now = START - back
         assert bool(ledger.runs.wanted([one.id])) is lives
         assert bool(ledger.runs.wanted_elsewhere([one.id], "other")) is lives
+
+
+def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(ledger: Ledger) -> None:
+    (one,) = add(ledger, retry("p"))
+    start(ledger, "run", [one], action="retry")
+    send(ledger, [one])
+    for state, unsent in (("unknown", True), ("accepted", False), ("limited", True)):
+        ledger.query("UPDATE calls SET state = ?", state)
+        assert ledger.runs.unsent("run") is unsent
 
 
 # -- posts as they were seen -------------------------------------------------------------------------------------------
