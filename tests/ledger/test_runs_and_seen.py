@@ -125,6 +125,23 @@ def test_what_a_reading_leaves_out_is_kept_and_a_status_counts_from_when_it_was_
     )
 
 
+def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger: Ledger) -> None:
+    old = replace(POST, post_id="old", created="2026-02-01T00:00:00+00:00", op_mark="op1", shown="s1", source="list")
+    same = replace(POST, post_id="a", row_mark="row2", op_mark=None, asked="asked2", campaign_mark=None)
+    hand = Seen("hand", T0, "draft", shown="s1")
+    ledger.seen.learn([POST, old, same, hand])
+    ids = [post.post_id for post in ledger.seen.of_rows(["row"])]
+    assert ids == ["old", "p"]
+    assert [post.post_id for post in ledger.seen.of_rows(["row2"], ["op"])] == ["a", "p"], "of one instant by their ids"
+    assert ledger.seen.of_rows([], ["none"]) == []
+    assert [post.post_id for post in ledger.seen.alike(["asked2"], ["s1"])] == ["old", "a", "hand"]
+    assert set(ledger.seen.of_posts(["a", "none"])) == {"a"}
+    assert [(post.is_ours, post.is_live) for post in (POST, hand)] == [(True, True), (False, False)]
+    assert ledger.seen.unknown(["p", "old", "a", "hand", "new"]) == {"hand", "new"}, (
+        "a list alone showed it, and no mark"
+    )
+
+
 def test_rule_27_the_newest_post_of_others_is_known_by_campaign_and_of_all(ledger: Ledger) -> None:
     assert ledger.seen.last_by_others("campaign") is None
     ledger.seen.learn(
