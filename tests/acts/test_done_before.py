@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -83,6 +84,27 @@ def test_rule_05_what_was_done_before_is_done_once(wanted, state, past, says):
         assert (said.outcome, said.result_id, says) == (Outcome.SUCCEEDED, "p", DONE)
     else:
         assert says == ("" if said is None else said.code)
+
+
+MARKS = {
+    name: letter * 32
+    for name, letter in zip(("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"), "abcd", strict=True)
+}
+
+
+@pytest.mark.parametrize(("metadata", "written"), [
+    ({"owner": "me"} | MARKS, True), ({"owner": "me"}, True), ({"voxopsChanges": marked("first", content="A")}, True), (None, False),
+    ({}, False), (MARKS | {"voxopsRow": "b" * 12 + "…"}, False), (MARKS | {"voxopsOp": "***"}, False),
+    ({name: MARKS[name] for name in ("voxopsOp", "voxopsCampaign")}, False), (MARKS | {"voxopsChanges": "…"}, False),
+])  # fmt: skip
+def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, written):
+    named = change({"content": "B"}, "strike").item
+    state = post(metadata=metadata)
+    body = json.loads(UPDATE.form([named], state).body)
+    changes = {**(metadata or {}).get("voxopsChanges", {}), **marked("strike", content="B")} if written else None
+    assert body == {"content": "B"} | ({"metadata": {**metadata, "voxopsChanges": changes}} if written else {})
+    assert UPDATE.form([named], state).key == UPDATE.form([named]).key, "marks are in no key"
+    assert "metadata" not in json.loads(UPDATE.form([change({"content": "B"}).item], state).body)
 
 
 # -- cancel
