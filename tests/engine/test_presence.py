@@ -158,7 +158,7 @@ CLONE = {"status": "draft", "when": None}
     ([post(content="Lunch", **EDITED)], True, "doubtful"), ([post(content="Lunch", accounts=("x",), **EDITED)], True, "doubtful"),
     ([post(content="Lunch", accounts=("x",), when=LATER, **EDITED)], True, "absent"),
     ([post(content="Lunch", accounts=("x",), when=None, status="published", **EDITED)], True, "absent"),
-    ([post(content="Lunch", metadata={"source": "api"})], True, "absent"), ([post(content="Lunch", metadata={"source": "api"})], False, "doubtful"),
+    ([post(metadata={"source": "api"})], True, "absent"), ([post(content="Lunch", metadata={"source": "api"})], True, "absent"), ([post(content="Lunch", metadata={"source": "api"})], False, "doubtful"),
     ([post(content="Lunch", metadata=marks(voxopsOp="ab…"))], True, "absent"), ([post(content="Lunch", metadata=marks(voxopsOp="ab…"), **EDITED)], True, "doubtful"),
     ([post(content="Lunch", metadata={"voxopsOp": None})], False, "doubtful"), ([post(content="Lunch", updated_at=None)], True, "absent"),
     ([post(content="Lunch", accounts=())], False, "doubtful"), ([post(content="Lunch", when="2027-03-01T09:01:31+00:00", **EDITED)], True, "doubtful"),
