@@ -157,7 +157,7 @@ def test_all_sql_stands_in_the_ledger() -> None:
 
 
 def test_each_limit_of_the_api_has_one_home() -> None:
-    """The sandbox alone keeps its own, so that the two check each other; paths of deliveries and the address have one home, too."""
+    """The sandbox alone keeps its own, so that the two check each other; so have the address and paths of deliveries."""
     telling = {
         limits.COMMENT_CHARACTERS,
         limits.BATCH_BODY_BYTES,
@@ -237,10 +237,12 @@ def test_prose_steers_nothing() -> None:
 
 
 @pytest.mark.parametrize(("code", "found"), [
-    ('why.startswith("changed since it was loaded")', True), ('why == "it is as it was before"', True), ('"this is how it was" in why', True),
+    ('why.startswith("changed since it was loaded")', True), ('why == "it is as it was before"', True),
+    ('"this is how it was" in why', True),
     ('x = "a sentence of five words"\nwhy == x', True), ('re.sub("a sentence of five words", "", why)', True),
     ('f"{a} is not what it was" == why', True), ('why in {"a", "it is as it was before"}', True),
-    ('match why:\n    case "it is as it was before":\n        pass', True), ('why.code == "changed_since_loaded"', False),
+    ('match why:\n    case "it is as it was before":\n        pass', True),
+    ('why.code == "changed_since_loaded"', False),
     ('path.startswith("/v1/")', False), ("x = 'it is as it was before'", False),
 ])  # fmt: skip
 def test_what_steers_by_prose_is_found_and_what_compares_codes_is_not(code: str, found: bool) -> None:

@@ -18,30 +18,37 @@ from voxops.archive import Archive
 
 MOMENT = pd.Timestamp("2026-03-01", tz="UTC")
 LOG = pd.DataFrame({
-    "delivery_id": ["del_1"], "webhook_id": "wh_1", "event_type": "post.failed", "url": "https://a", "success": True, "status_code": 200,
-    "latency_ms": 5, "retry_count": 0, "error": None, "response_body": None, "created_at": MOMENT, "delivered_at": MOMENT,
+    "delivery_id": ["del_1"], "webhook_id": "wh_1", "event_type": "post.failed", "url": "https://a", "success": True,
+    "status_code": 200,
+    "latency_ms": 5, "retry_count": 0, "error": None, "response_body": None, "created_at": MOMENT,
+    "delivered_at": MOMENT,
 })  # fmt: skip
 TARGETS = pd.DataFrame({
-    "post_id": ["post_1"], "platform": "x", "account_id": "acc_1", "status": "failed", "error_code": None, "error_message": "no",
+    "post_id": ["post_1"], "platform": "x", "account_id": "acc_1", "status": "failed", "error_code": None,
+    "error_message": "no",
     "post_status": "failed", "updated_at": MOMENT,
 })  # fmt: skip
 FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes compare connect deliveries errors "
-               "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_update plots read_campaign rehearse report "
+    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes compare "
+               "connect deliveries errors "
+               "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_update plots "
+               "read_campaign rehearse report "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
     "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
-    "plots": (vx.plots, "before_after cause_weeks causes_by_platform delivery_delay delivery_volume endpoint_heatmap error_budgets "
+    "plots": (vx.plots, "before_after cause_weeks causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
+              "error_budgets "
               "latency_bands outage_bands outcomes_by_platform performance schedule_calendar"),
     "archive": (Archive(Path("nowhere")), "causes deliveries files levels path posts sql stats sync targets"),
-    "report of deliveries": (vx.report(LOG), FORMS), "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
+    "report of deliveries": (vx.report(LOG), FORMS),
+    "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
 PLAN = "action campaign canary cost eligible frame held"
 RUN = "blocked cancel copies failed follow id made notify pause plan results resume running show snapshot verify wait"
 WORKSPACE = (
-    "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs sandbox "
-    "settings watch webhooks"
+    "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
+    "sandbox settings watch webhooks"
 )
 AIO = "accounts analytics at_risk attach check close deliveries posts reconcile run watch webhooks"
 

@@ -28,8 +28,10 @@ def _frame(rows: tuple[dict[str, Any], ...], base: dict[str, Any], **attrs: Any)
 def targets(*rows: dict[str, Any], **attrs: Any) -> pd.DataFrame:
     """Failed targets, triaged."""
     base = {
-        "post_id": "post_1", "platform": "twitter", "account_id": "acc", "status": "failed", "error_code": "RATE_LIMITED",
-        "error_message": "later", "post_status": "failed", "updated_at": OLD, "cause": "rate", "verdict": "retry", "remedy": "again",
+        "post_id": "post_1", "platform": "twitter", "account_id": "acc", "status": "failed",
+        "error_code": "RATE_LIMITED",
+        "error_message": "later", "post_status": "failed", "updated_at": OLD, "cause": "rate", "verdict": "retry",
+        "remedy": "again",
         "retryable": True,
     }  # fmt: skip
     return _frame(rows, base, **attrs)
@@ -38,7 +40,8 @@ def targets(*rows: dict[str, Any], **attrs: Any) -> pd.DataFrame:
 def deliveries(*rows: dict[str, Any]) -> pd.DataFrame:
     """Deliveries that failed some hours ago."""
     base = {
-        "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 503, "latency_ms": 9,
+        "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 503,
+        "latency_ms": 9,
         "retry_count": 5, "error": "x", "delivered_at": pd.NaT, "created_at": OLD - pd.Timedelta("1h"),
     }  # fmt: skip
     return _frame(rows, base)

@@ -42,7 +42,8 @@ def body(plan: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("columns", "asks"), [
     ({"new_content": "Bye", "new_tags": None}, {"content": "Bye"}),
-    ({"new_scheduled_for": "2026-03-05T10:00:00+01:00", "new_tags": "spring; sale"}, {"scheduledFor": "2026-03-05T09:00:00Z", "tags": ["spring", "sale"]}),
+    ({"new_scheduled_for": "2026-03-05T10:00:00+01:00", "new_tags": "spring; sale"},
+    {"scheduledFor": "2026-03-05T09:00:00Z", "tags": ["spring", "sale"]}),
     ({"new_account_ids": [["acc_1", "acc_2"]]}, {"accountIds": ["acc_1", "acc_2"]}),
 ])  # fmt: skip
 def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks):
@@ -53,10 +54,12 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks
     ("published", "content", "Bye", {"not_changeable"}), ("scheduled", "content", "  ", {"content_required"}),
     ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", "x" * 10_001, {"content_too_long"}),
     ("scheduled", "content", None, {"nothing_requested"}), ("scheduled", "content", "Hello", {"unchanged"}),
-    ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}), ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_past"}),
+    ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}),
+    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_past"}),
     *(("scheduled", "scheduled_for", none_in_utc, {"time_without_offset", "time_unreadable"})
       for none_in_utc in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
-    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}), ("scheduled", "account_ids", "a,b", {"account_form"}),
+    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}),
+    ("scheduled", "account_ids", "a,b", {"account_form"}),
     ("scheduled", "account_ids", [], {"accounts_form"}),
 ])  # fmt: skip
 def test_an_unfit_row_is_held_for_its_reason(status, column, value, why):
@@ -97,13 +100,18 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": "2026-03-05"}, "has no time zone"), ({"to": date(2026, 3, 5)}, "has no time zone"),
-    ({"to": pd.Series([MONDAY], index=[7])}, "column of other rows"), ({"to": [MONDAY, MONDAY]}, "pass one per row"), ({"to": []}, "has 0 times"),
-    ({"to": {MONDAY}}, "not a set"), ({"to": {"post_0": MONDAY}}, "not a dict"), ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
+    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": "2026-03-05"}, "has no time zone"),
+    ({"to": date(2026, 3, 5)}, "has no time zone"),
+    ({"to": pd.Series([MONDAY], index=[7])}, "column of other rows"), ({"to": [MONDAY, MONDAY]}, "pass one per row"),
+    ({"to": []}, "has 0 times"),
+    ({"to": {MONDAY}}, "not a set"), ({"to": {"post_0": MONDAY}}, "not a dict"),
+    ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
     *(({"to": wrong}, "must be a time") for wrong in ("Thursday", "2026-03-05 10.30")),
-    *(({"by": months}, "for months") for months in ("1 month", "2Y", pd.DateOffset(months=1))), ({"by": pd.Series(["1D"])}, "use to="),
+    *(({"by": months}, "for months") for months in ("1 month", "2Y", pd.DateOffset(months=1))),
+    ({"by": pd.Series(["1D"])}, "use to="),
     *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "3", "-1.5", "0D", pd.NaT)),
-    ({"by": "1D", "change": None}, "by= needs a name"), *(({"to": MONDAY, "change": wrong}, "must name the change") for wrong in (" ", 5)),
+    ({"by": "1D", "change": None}, "by= needs a name"),
+    *(({"to": MONDAY, "change": wrong}, "must name the change") for wrong in (" ", 5)),
 ])  # fmt: skip
 def test_a_move_that_says_nothing_is_refused(options, why):
     with pytest.raises(PlanError, match=why):
@@ -194,7 +202,8 @@ HALF_PAST, SPACED = {"scheduledFor": "2026-03-05T09:00:30Z"}, {"content": "Hello
     (ASKED, DONE, 1.0, ["succeeded"]), (ASKED, replace(DONE, content="Hello"), 1.0, []),
     (ASKED, replace(DONE, updated_at=LOADED), 1.0, ["succeeded"]), (ASKED, state(), 1000.0, []),  # it may still come
     (ASKED, THEIRS, 60.0, []), (ASKED, THEIRS, 140.0, ["blocked"]),  # blocked once no try can be under way
-    # an API may keep times to the minute, and blanks in its own way; on a post that nobody has changed these are what was to be changed
+    # an API may keep times to the minute, and blanks in its own way; on a post that nobody has changed these are what
+    # was to be changed
     (HALF_PAST, state(when="2026-03-05T09:00:00+00:00", updated=SOON), 1.0, ["succeeded"]),
     (SPACED, state("Hello you", updated=SOON), 1.0, ["succeeded"]), (SPACED, state("Hello you"), 1.0, []),
 ])  # fmt: skip
@@ -215,7 +224,8 @@ def test_only_a_post_without_any_sign_may_be_sent_again():
 
 @pytest.mark.parametrize(("asked", "shown", "outcome"), [
     (ASKED, {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z"}, ["succeeded"]),
-    (ASKED, {"content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z"}, ["failed"]), (ASKED, {"id": "post_9", "content": "Bye"}, []),
+    (ASKED, {"content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z"}, ["failed"]),
+    (ASKED, {"id": "post_9", "content": "Bye"}, []),
     (HALF_PAST, {"scheduledFor": "2026-03-05T09:00:00Z"}, ["succeeded"]),
     *((HALF_PAST, {"scheduledFor": f"2026-03-05T09:0{other}Z"}, ["failed"]) for other in ("1:00", "0:10")),
 ])  # fmt: skip

@@ -18,7 +18,8 @@ def bodies(plan) -> list[dict]:
 
 
 GOOD = {
-    "content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z", "attempt": 2, "tags": "[a]b",
+    "content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z",
+    "attempt": 2, "tags": "[a]b",
     "media": "[a]b",
 }  # fmt: skip
 LISTS = ("['a', 'b']", '["a"]', "{'a', 'b'}", "('a',)", "['a' 'b']", "[]", "set()")  # as Python writes them
@@ -26,13 +27,17 @@ LISTS = ("['a', 'b']", '["a"]', "{'a', 'b'}", "('a',)", "['a' 'b']", "[]", "set(
 
 @pytest.mark.parametrize(("column", "value", "reason"), [
     ("content", "", "content_required"), ("content", None, "content_required"), ("content", "x" * 10_001, "content_too_long"),
-    ("accounts", "", "account_required"), ("accounts", " ; ", "account_required"), ("accounts", "['acc_1']", "account_form"),
+    ("accounts", "", "account_required"), ("accounts", " ; ", "account_required"),
+    ("accounts", "['acc_1']", "account_form"),
     ("first_comment", "x" * 2_201, "comment_too_long"), ("first_comment", b"bytes", "comment_not_text"),
-    ("first_comment", np.array(["a", "b"]), "comment_not_text"), ("first_comment", pd.Timestamp("2026-03-01"), "comment_not_text"),
+    ("first_comment", np.array(["a", "b"]), "comment_not_text"),
+    ("first_comment", pd.Timestamp("2026-03-01"), "comment_not_text"),
     ("scheduled_for", None, "time_missing"), ("scheduled_for", "2027-01-01T10:00:00", "time_without_offset"),
     ("scheduled_for", "tomorrow", "time_unreadable"), ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"),
-    ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"), *((name, text, "list_form") for name in ("tags", "media") for text in LISTS),
-    *(("attempt", value, "attempt_form") for value in (0, -1, 1.5, True, "x", 10**6 + 1, 1e308, float("inf"), "9" * 5000)),
+    ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
+    *((name, text, "list_form") for name in ("tags", "media") for text in LISTS),
+    *(("attempt", value, "attempt_form")
+      for value in (0, -1, 1.5, True, "x", 10**6 + 1, 1e308, float("inf"), "9" * 5000)),
 ])  # fmt: skip
 def test_an_unfit_row_is_held_and_holds_nobody_else(column, value, reason):
     plan = plan_create(sheet(2).assign(**{column: pd.Series([value, GOOD[column]], dtype=object)}), key="row_id")

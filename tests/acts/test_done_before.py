@@ -57,24 +57,33 @@ MASKED = post(TWO, metadata={"voxopsChanges": dict.fromkeys(marked("strike", sch
 
 
 @pytest.mark.parametrize(("wanted", "state", "past", "says"), [
-    # under one name posts are moved once, however often the cell runs; unless it succeeded, somebody may have moved it back
+    # under one name posts are moved once, however often the cell runs; unless it succeeded, somebody may have moved
+    # it back
     (AGAIN, post(TWO), [], ""), (AGAIN, post(TWO), [MOVED], DONE), (AGAIN, post(), [MOVED], DONE),
     *((AGAIN, post(TWO), [one], DONE) for one in UNSURE), *((AGAIN, post(), [one], "changed_before") for one in UNSURE),
     (change(AT_FOUR, "strike two", by=True), post(TWO), [MOVED], ""),
     # a value is set once, and another is blocked; what was not set under this name is set
-    (change(AT_TWO, "strike"), post(), [MOVED], DONE), (change(AT_FOUR, "strike"), post(TWO), [MOVED], "changed_before"),
+    (change(AT_TWO, "strike"), post(), [MOVED], DONE),
+    (change(AT_FOUR, "strike"), post(TWO), [MOVED], "changed_before"),
     (BOTH, post(TWO), [MOVED], ""), (BOTH, post(), [MOVED], "changed_before"), (BOTH, post(TWO, "B"), [MOVED], DONE),
     # what was refused has used no name; a deliberate attempt is free
-    (AGAIN, post(), [REFUSED], ""), (AGAIN, post(), [TAKEN], DONE), (replace(AGAIN, item=replace(AGAIN.item, attempt=2)), post(), [TAKEN], ""),
+    (AGAIN, post(), [REFUSED], ""), (AGAIN, post(), [TAKEN], DONE),
+    (replace(AGAIN, item=replace(AGAIN.item, attempt=2)), post(), [TAKEN], ""),
     # without a name a field is changed once by a ledger: one cell sets A, a later one B, and Run All undoes nothing
-    (change(B), post(), [], ""), (change(A), post(content="A"), [], DONE), (change(A), post(content="B"), [done(A), done(B)], "changed_before"),
-    (change(B), post(content="B"), [done(A), done(B)], DONE), (change(B), post(content="A"), [done(A, "strike")], "changed_before"),
-    (change({"tags": ["x"]}), post(content="B"), [done(A)], ""), (change(A, "anew"), post(content="B"), [done(A), done(B)], ""),
+    (change(B), post(), [], ""), (change(A), post(content="A"), [], DONE),
+    (change(A), post(content="B"), [done(A), done(B)], "changed_before"),
+    (change(B), post(content="B"), [done(A), done(B)], DONE),
+    (change(B), post(content="A"), [done(A, "strike")], "changed_before"),
+    (change({"tags": ["x"]}), post(content="B"), [done(A)], ""),
+    (change(A, "anew"), post(content="B"), [done(A), done(B)], ""),
     (BLOCKED, post(content="B"), [BLOCKED], "changed_before"),  # itself may have left, and somebody has changed it since
     # a list that has cut a text decides nothing
-    (change(LONG), CUT, [done(LONG)], ""), (change(LONG), replace(CUT, source="single"), [done(LONG)], "changed_before"),
-    # a name is known by the marks of another laptop; clones carry metadata, and a cut mark does not say which value it was
-    (AGAIN, THEIRS, [], DONE), (change(AT_TWO, "strike"), THEIRS, [], DONE), (change(AT_FOUR, "strike"), THEIRS, [], "changed_before"),
+    (change(LONG), CUT, [done(LONG)], ""),
+    (change(LONG), replace(CUT, source="single"), [done(LONG)], "changed_before"),
+    # a name is known by the marks of another laptop; clones carry metadata, and a cut mark does not say which value
+    # it was
+    (AGAIN, THEIRS, [], DONE), (change(AT_TWO, "strike"), THEIRS, [], DONE),
+    (change(AT_FOUR, "strike"), THEIRS, [], "changed_before"),
     (change(AT_FOUR), THEIRS, [], ""), (AGAIN, replace(THEIRS, post_id="q"), [], ""), (AGAIN, MASKED, [], DONE),
     (change(AT_TWO, "strike"), MASKED, [], "changed_before"),
 ])  # fmt: skip

@@ -69,7 +69,8 @@ GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "suffixes="),
     "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
     "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status"),
-    "column": (lambda frame: frame["status"], "frame[['status']]"), "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
+    "column": (lambda frame: frame["status"], "frame[['status']]"),
+    "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
 }  # fmt: skip
 
 

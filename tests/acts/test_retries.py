@@ -31,7 +31,8 @@ FIXED = "/v1/posts/post_1/platforms/{}~acc/fix".format
 @pytest.mark.parametrize(("rows", "others", "requests", "last"), [
     # the whole post, if all that failed was chosen; else each by itself, also where the others were filtered away
     ([{}, FACEBOOK, THREADS | {"status": "published"}], None, ["/v1/posts/post_1/retry"], "already_published"),
-    *(([{}, FACEBOOK | {"retryable": False, "verdict": verdict}, THREADS], None, [FIXED("twitter"), FIXED("threads")], "ready")
+    *(([{}, FACEBOOK | {"retryable": False, "verdict": verdict}, THREADS], None,
+       [FIXED("twitter"), FIXED("threads")], "ready")
       for verdict in ("fix content", "reconnect account")),
     ([{}], '{"post_1":[2,0]}', [FIXED("twitter")], "ready"), ([{}], '{"post_1":[1,1]}', [], "other_target_publishing"),
     ([{}, {}], '{"post_1":[2,0]}', [FIXED("twitter")], "target_twice"),
@@ -48,7 +49,8 @@ def test_rule_03_a_retry_is_of_a_whole_post_or_of_single_targets(rows, others, r
 @pytest.mark.parametrize("cut", [
     {"updated_at": OLD.floor("s")}, {"error_message": "rate limit reached…"},
     {"error_message": "rate limit reached, 30 seconds until reset. "}, {"updated_at": OLD.floor("s"), "error_message": "ra"},
-    {"error_message": None}, {"retry_count": 9, "target_id": "pp", "account_name": "x", "content": "c", "cause": "y", "remedy": "z"},
+    {"error_message": None},
+    {"retry_count": 9, "target_id": "pp", "account_name": "x", "content": "c", "cause": "y", "remedy": "z"},
 ])  # fmt: skip
 @pytest.mark.parametrize("planner", [plan_retry, plan_fix])
 def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_shows(planner, cut):
@@ -70,15 +72,20 @@ def test_rule_04_a_failure_is_one_request_however_much_of_it_a_list_or_a_file_sh
 
 
 @pytest.mark.parametrize(("row", "code"), [
-    ({"post_id": None}, "id_missing"), ({"account_id": None}, "target_missing"), ({"account_id": 17841405793187218}, "id_was_number"),
+    ({"post_id": None}, "id_missing"), ({"account_id": None}, "target_missing"),
+    ({"account_id": 17841405793187218}, "id_was_number"),
     ({"status": "published"}, "already_published"),
-    ({"status": "publishing", "updated_at": YOUNG}, "in_flight"), ({"status": "pending", "retryable": False}, "in_flight_stuck"),
+    ({"status": "publishing", "updated_at": YOUNG}, "in_flight"),
+    ({"status": "pending", "retryable": False}, "in_flight_stuck"),
     ({"status": "scheduled"}, "target_not_failed"), ({"status": None}, "target_not_failed"),
-    *(({"status": "pending", "post_status": status}, "post_not_failed") for status in ("scheduled", "draft", "cancelled")),
+    *(({"status": "pending", "post_status": status}, "post_not_failed")
+      for status in ("scheduled", "draft", "cancelled")),
     ({"retryable": False, "verdict": "fix media", "remedy": "crop it"}, "not_retryable"),
     # what an analyst has taken out by hand, or put in, counts
-    ({"retryable": False}, "retryable_says_no"), ({"retryable": None}, "retryable_says_no"), ({"verdict": "ask support"}, "ready"),
-    ({"retryable": False, "remedy": "mend"}, "retryable_says_no"), ({"status": "publishing", "updated_at": OLD}, "ready"),
+    ({"retryable": False}, "retryable_says_no"), ({"retryable": None}, "retryable_says_no"),
+    ({"verdict": "ask support"}, "ready"),
+    ({"retryable": False, "remedy": "mend"}, "retryable_says_no"),
+    ({"status": "publishing", "updated_at": OLD}, "ready"),
 ])  # fmt: skip
 def test_what_is_held_says_why(row, code):
     plan = plan_retry(targets(row))

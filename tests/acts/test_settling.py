@@ -153,11 +153,14 @@ def says(message: str | None, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("seen", "now", "differs"), [
-    (SEEN, post(), ""), (SEEN, post(target(status="published")), "error_code, error_message, status"), (SEEN, post(target("facebook")), "target"),
+    (SEEN, post(), ""), (SEEN, post(target(status="published")), "error_code, error_message, status"),
+    (SEEN, post(target("facebook")), "target"),
     ({"post_status": "draft", "updated_at": BEFORE}, post(), "post_status"),
-    *((says(cut, updated_at=BEFORE), post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00"), "") for cut in CUTS),
+    *((says(cut, updated_at=BEFORE), post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00"), "")
+      for cut in CUTS),
     *((says(other), post(target(message=WHOLE)), "error_message") for other in ("Other words altogether", "…")),
-    *((says(None), post(target(message=word)), "") for word in NONE), *((says(word), post(target(message=None)), "") for word in NONE),
+    *((says(None), post(target(message=word)), "") for word in NONE),
+    *((says(word), post(target(message=None)), "") for word in NONE),
     *((says(word), post(), "error_message") for word in NONE),
 ])  # fmt: skip
 def test_rule_30_what_differs_is_named_and_what_lists_and_files_cut_does_not(seen, now, differs):

@@ -152,11 +152,14 @@ ONE_FAILED = post(replace(ONE, error_message="no"), TWO)
     # all that was not published before; or the one target that a fix is about
     (PARTLY, replace(PARTLY, targets=(OTHER, PARTLY.targets[1])), True, None), (PARTLY, PARTLY, False, None),
     (PARTLY, replace(PARTLY, status="publishing", targets=(OTHER, PARTLY.targets[1])), False, None),
-    (post(ONE, TWO), ONE_FAILED, True, "pp1"), (post(ONE, TWO), ONE_FAILED, False, "pp2"), (post(ONE, TWO), ONE_FAILED, False, None),
+    (post(ONE, TWO), ONE_FAILED, True, "pp1"), (post(ONE, TWO), ONE_FAILED, False, "pp2"),
+    (post(ONE, TWO), ONE_FAILED, False, None),
     # one that is on its way has not ended, whatever its targets show
-    (post(), post(PUBLISHED, status="publishing"), False, None), (post(), replace(BARE, status="publishing"), False, None),
+    (post(), post(PUBLISHED, status="publishing"), False, None),
+    (post(), replace(BARE, status="publishing"), False, None),
     # one that shows no targets is judged as one
-    (BARE, BARE, False, None), (BARE, replace(BARE, status="published"), True, None), (None, replace(BARE, status="published"), True, None),
+    (BARE, BARE, False, None), (BARE, replace(BARE, status="published"), True, None),
+    (None, replace(BARE, status="published"), True, None),
     (replace(BARE, status="published"), replace(BARE, status="published"), False, None), (None, BARE, False, None),
     (replace(BARE, status="scheduled"), BARE, True, None),
 ])  # fmt: skip
@@ -210,8 +213,10 @@ def test_rule_30_when_a_delivery_arrived_is_the_same_however_it_is_cut():
 
 
 @pytest.mark.parametrize(("same", "one", "other", "are"), [
-    (same_time, None, None, True), (same_time, None, BEFORE, False), (same_time, BEFORE, AFTER, False), (same_time, "soon", "soon", True),
-    (same_text, None, None, True), (same_text, "", "", True), (same_text, None, "later", False), (same_text, "…", "No media", False),
+    (same_time, None, None, True), (same_time, None, BEFORE, False), (same_time, BEFORE, AFTER, False),
+    (same_time, "soon", "soon", True),
+    (same_text, None, None, True), (same_text, "", "", True), (same_text, None, "later", False),
+    (same_text, "…", "No media", False),
 ])  # fmt: skip
 def test_a_time_or_a_message_is_never_that_of_nothing(same, one, other, are):
     assert same(one, other) is same(other, one) is are

@@ -123,7 +123,7 @@ def test_evidence_comes_before_everything(about, known):
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
 def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about, known):
-    """A `Wait` that does not hold ends the polling of its call; one that may be sent again is read for until a reading is fresh."""
+    """A `Wait` that does not hold ends the polling of its call; what may be sent again is read for all the same."""
     said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
     assert call is not None
     if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.found is None:

@@ -15,7 +15,7 @@ SINGLE = "/v1/posts"
 
 
 def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
-    """One batch is created, the server drops the other after the kill; what was withdrawn stays succeeded in its run (rule 20)."""
+    """One batch is created, the server drops the other after the kill; rule 20: what was withdrawn stays succeeded."""
     kernel, sheet = rig.kernel(), rig.campaign(60)
     run = kernel.bind(planned(sheet))
     rig.sandbox.add_fault(*(Fault(action, "POST", BULK, nth=2, seconds=HELD) for action in ("delay", "drop")))

@@ -24,7 +24,8 @@ def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) 
 
 
 @pytest.mark.parametrize(("who", "content", "long_ago"), [
-    ("this ledger", ["a\r\nb", "c\r\nd"], False), ("this ledger", ["a\nb", "c\nd"], True), ("withdraw", ["a\nB", "c\nD"], False),
+    ("this ledger", ["a\r\nb", "c\r\nd"], False), ("this ledger", ["a\nb", "c\nd"], True),
+    ("withdraw", ["a\nB", "c\nD"], False),
     ("delete", ["a\nB", "c\nD"], True),
 ], ids=["line ends", "as it was", "another word", "another word, deleted"])  # fmt: skip
 def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, content, long_ago):

@@ -177,9 +177,11 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (lambda path: path.write_text("these are my notes, not a database " * 40), "not a ledger"),
     "folder": (Path.mkdir, "can't be written"), "damaged": (_damage, "damaged"),
     "foreign": (lambda path: _execute(path, "CREATE TABLE mine (x)", new=True), "another program"),
-    "other": (lambda path: _execute(path, f"PRAGMA user_version={ledger_file.SCHEMA_HASH - 1}"), "another version of voxops"),
+    "other": (
+        lambda path: _execute(path, f"PRAGMA user_version={ledger_file.SCHEMA_HASH - 1}"), "another version of voxops"),
     "trigger": (
-        lambda path: _execute(path, "CREATE TRIGGER mine AFTER UPDATE ON calls BEGIN DELETE FROM calls; END"), "other tables"),
+        lambda path: _execute(path, "CREATE TRIGGER mine AFTER UPDATE ON calls BEGIN DELETE FROM calls; END"),
+        "other tables"),
 }  # fmt: skip
 
 

@@ -223,7 +223,8 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
 
 
 @pytest.mark.parametrize(("table", "cell"), [
-    *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"), ("requests", "hash"),
+    *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"),
+    ("requests", "hash"),
 ])  # fmt: skip
 def test_rule_25_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
     one, two = add(ledger, row("one"), row("two"))
