@@ -13,16 +13,12 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
 
 
-@pytest.fixture(scope="module")
-def ws() -> Iterator[vx.Workspace]:
-    with (
-        Sandbox(seed=7, speed=0, rate_limit=None, deliveries=200) as server,
-        vx.connect(sandbox=server, tz="Europe/Berlin") as workspace,
-    ):
+@pytest.fixture
+def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as workspace:
         yield workspace
 
 
@@ -55,17 +51,6 @@ def test_a_plan_to_change_shows_before_and_after_where_they_part(ws: vx.Workspac
     tagged = table(plan_update(posts.assign(new_content=new, new_tags="a")))[1]
     assert tagged[2]["new content"]["text"] == "–"
     assert "<b>All" not in plan_update(posts.assign(new_content=new))._repr_html_()
-
-
-def test_a_plan_to_fix_shows_the_new_text_and_one_to_retry_does_not(ws: vx.Workspace) -> None:
-    triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
-    rows = triaged[triaged["verdict"] == "fix content"].head(1).assign(new_content="Shorter.")
-    heads, (row,) = table(plan_fix(rows.assign(new_media_url="https://cdn.example.com/a.png?sig=secret")))
-    assert heads[:6] == ["post_id", "platform", "account_name", "content", "new content", "new media"]
-    assert row["new content"]["text"] == "Shorter."
-    assert "secret" not in str(row)
-    again = triaged[triaged["verdict"] == "retry"].head(2).assign(new_content="not sent")
-    assert "new content" not in table(plan_retry(again))[0]
 
 
 def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Workspace) -> None:
