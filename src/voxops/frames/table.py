@@ -67,7 +67,7 @@ def frame_table(
     """
     frame = flat(frame)
     tz, kind, words = tz or shown_zone(frame), kind_of(frame), words or {}
-    names = shown_columns(frame, kind) if names is None else names
+    names = shown_columns(frame, kind) if names is None else list(dict.fromkeys(names))
     part = frame if most is None else frame.head(most)
     links = part["platform_post_url"] if "platform_post_url" in part.columns else None
     read, clean = frame.attrs.get("fetched_at"), without_addresses(part[[name for name in names if name not in words]])
