@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -134,14 +136,24 @@ def test_the_cost_counts_acts_and_the_reads_around_them():
         plan = plan_retry(frame)
         assert (plan.cost.acts, plan.cost.rate, plan.cost.requests > 300) == (300, rate, True)
         assert plan.cost.minutes == round(plan.cost.requests / rate, 1)
-    assert f"at least {plan.cost.minutes:g} minutes at 60 a minute" in plan._repr_html_()
+    least = f"at least {plan.cost.minutes:g} minutes at 60 a minute"
+    assert least in repr(plan)
+    assert least in plan._repr_html_()
 
 
-def test_a_request_is_said_in_a_word_and_a_hostile_id_stays_in_its_title():
-    frame = failures(("post_1", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter"))
+def test_a_plan_is_its_document_in_text_and_html_and_a_hostile_id_is_text():
+    frame = failures(
+        ("post_" + "x" * 20 + "tail", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter")
+    )
     frame.loc[1, "retryable"] = False
-    markup = plan_retry(frame)._repr_html_()
-    assert 'title="POST /v1/posts/post_1/platforms/twitter~acc/fix">fix</span>' in markup
+    plan = plan_retry(frame)
+    markup, row = plan._repr_html_(), plan.frame.iloc[0]
+    for said in (repr(plan), re.sub("<[^>]*>", "", markup)):
+        assert "1 of 3 rows" in said
+        assert "Nothing has been sent" in said
+        assert "post_…xxtail" in said
+        assert row["reason"] in said
+        assert str(plan.why[1]) in said, "why one of them is not eligible"
+    assert row["post_id"] in markup, "where its cell is opened"
+    assert row["idempotency_key"] in markup
     assert 'onclick="' not in markup
-    create = plan_create(campaign(1), key="row_id")._repr_html_()
-    assert 'title="POST /v1/posts/bulk">create</span>' in create
