@@ -17,12 +17,9 @@ from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
 
 
-@pytest.fixture(scope="module")
-def ws() -> Iterator[vx.Workspace]:
-    with (
-        Sandbox(seed=7, speed=0, rate_limit=None, deliveries=200) as server,
-        vx.connect(sandbox=server, tz="Europe/Berlin") as workspace,
-    ):
+@pytest.fixture
+def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as workspace:
         yield workspace
 
 

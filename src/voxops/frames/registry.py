@@ -549,7 +549,7 @@ def columns(frame: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> vx.columns(posts).loc["post_id", "meaning"]
-    'The id of the post.'
+    'Id of the post in the API.'
     """
     kind = kind_of(frame)
     rows = []
