@@ -779,7 +779,8 @@ def test_the_code_of_deliveries_that_were_filtered_says_which(ws: vx.Workspace) 
 
 def test_what_is_in_flight_is_told_from_what_has_failed_and_no_token_is_shown(ws: vx.Workspace) -> None:
     """The API may say `false` of both; a receiver may repeat the address that it moved to."""
-    log = ws.deliveries(since="30D").assign(response_body="moved to https://hooks.slack.com/services/T0/B0/SecretToken")
+    moved = "moved to https://hooks.slack.com/services/T0/B0/SecretToken"
+    log = ws.deliveries(since="30D").assign(response_body=moved, error=moved)
     first = log.index[0]
     log.loc[first, "success"] = False
     log.loc[first, ["status_code", "latency_ms", "error"]] = pd.NA
