@@ -409,17 +409,18 @@ def test_joined_loads_are_drawn_as_one() -> None:
     assert np.ma.filled(cells.astype(float), 0).sum() == 2
 
 
-def test_hostile_text_is_drawn_as_text() -> None:
+@pytest.mark.parametrize("first", range(0, len(PAYLOADS), 6))
+def test_hostile_text_is_drawn_as_text(first: int) -> None:
     """Each payload as a bar, an endpoint and an entry of a legend of its own."""
-    texts = [each for each in PAYLOADS if not {"\ud800", "\ud83d"} & set(each)]
+    texts = [each for each in PAYLOADS[first : first + 6] if not {"\ud800", "\ud83d"} & set(each)]
     frame = pd.DataFrame(dict.fromkeys(("cause", "platform", "verdict", "status", "outcome"), text(*texts)))
-    deliveries = pd.concat([log().head(len(texts))] * 6, ignore_index=True).head(len(texts)).assign(url=text(*texts))
+    deliveries = log().head(len(texts)).assign(url=text(*texts))
     for ax in (
-        plots.causes_by_platform(frame, most=len(texts)),
+        plots.causes_by_platform(frame),
         plots.outcomes_by_platform(frame),
         plots.before_after(frame, frame),
         plots.endpoint_heatmap(deliveries),
-        plots.outage_bands(outages().assign(url=texts[7]), deliveries),
+        plots.outage_bands(outages().assign(url=texts[0]), deliveries),
     ):
         ax.figure.canvas.draw()
         assert not INVISIBLE & set(words(ax))
