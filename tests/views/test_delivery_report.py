@@ -100,6 +100,9 @@ def test_the_headline_counts_what_arrived_and_what_is_lost() -> None:
         "failed, may still be retried by the API": 2,
     }  # fmt: skip
     assert len(troubled()) == 6 + 7 + 1, "seven failed, five of them are lost"
+    shown = re.findall(r'class="vs-fact".*?<b[^>]*>(\d+)</b>', made.to_html())
+    assert len(shown) == 5, "of six that are not 0 the first screen has five"
+    assert "0" not in shown
     few = section(report(troubled(), rows=2), "Lost deliveries")
     assert (len(few.table), few.text[:14]) == (2, "2 rows; 3 more")
     assert "1 rejected by the receiver. 2 failed and may still be retried by the API." in made.headline
