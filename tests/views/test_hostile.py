@@ -14,7 +14,7 @@ import pytest
 from tests.browser import IN_CHROMIUM, Lab
 from tests.views.payloads import BROWSER, EXECUTE
 
-pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_displays reads the markup itself
+pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_payloads reads the markup itself
 
 PREPARE = """
 import json, pathlib
