@@ -15,6 +15,7 @@ from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.engine.lookback import FEW
+from voxops.ledger import audit
 
 
 def looked_back(kernel: Kernel, run: str) -> pd.DataFrame:
@@ -82,8 +83,9 @@ def test_rule_11_two_senders_never_send_upon_one_reading(rig, what, again):
     execution, works = two.execution(run), []
 
     async def sends() -> None:
+        before = audit.acts(two.ledger, run)
         works.append(asyncio.create_task(execution.go()))
-        while not execution.current.acts or execution.current.under_way:
+        while audit.acts(two.ledger, run) == before or execution.current.under_way:
             await asyncio.sleep(0.02)
 
     one.held_up(sends, 2 if again else 1)
