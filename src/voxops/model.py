@@ -136,7 +136,7 @@ class Snapshot:
     recent : tuple of Transition
         The last transitions, newest first, at most 8.
     acts : int
-        How many acts were sent, by whichever process.
+        How many acts were sent, by whichever process; one that is proved not to have been sent does not count.
     pace : PaceInfo
         The rate limit.
     note : str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops.acts.plan import RESULT_TYPES, Plan
+from voxops.acts.plan import RESULT_TYPES, Plan, reasons
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
+from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
@@ -207,7 +208,9 @@ class Nothing(Job):
 
     def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
         run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
-        super().__init__(run, Progress(client, observer, run, plan.action, title, phase="done", held=plan.held))
+        progress = Progress(client, observer, run, plan.action, title, phase="done", held=plan.held)
+        progress.snapshot = replace(progress.snapshot, waits=dict(kinds(reasons(plan))))
+        super().__init__(run, progress)
         self._plan = plan
 
     @property

@@ -82,7 +82,7 @@ def snapshot_document(
         lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
         if (more := len(waits) - KINDS) > 0:  # there may be one per row
             lines.append(f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row")
-        said.append(document.listing("Waiting for", zip(lines, lines, strict=True)))
+        said.append(document.listing("Not done, and why", zip(lines, lines, strict=True)))
     if snapshot.recent:
         now = snapshot.updated_at
         changes = [(_change(each, now, tz, 16), _change(each, now, tz)) for each in snapshot.recent]
@@ -161,7 +161,7 @@ def _origin(snapshot: Snapshot, tz: str) -> str:
 def _done(snapshot: Snapshot) -> str:
     """Return how many rows are done, rounded down so that 100 % means all, and how many need somebody."""
     if _all_held(snapshot):
-        return f"{safe.many(snapshot.held, 'row')} not eligible; run.plan.frame says why"
+        return f"{safe.many(snapshot.held, 'row')} not eligible"
     share = f" ({100 * snapshot.done // snapshot.total} %)" if snapshot.total else ""
     said = [f"{snapshot.done:,} of {snapshot.total:,} done{share}"]
     if snapshot.needs_you:
