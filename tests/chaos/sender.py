@@ -30,7 +30,7 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.table import act_named
 from voxops.acts.update import plan_update
 from voxops.api.timing import STUCK_AFTER
-from voxops.client import AsyncClient, ScaledClock
+from voxops.client import AsyncClient, SystemClock
 from voxops.engine import progress
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
@@ -44,7 +44,7 @@ PASSES = 40  # drives over all runs, at the most
 _SECONDS = struct.Struct("d")
 
 
-class LaptopClock(ScaledClock):
+class LaptopClock(SystemClock):
     """Elapsed virtual seconds as `SystemClock` counts them: those that the laptop slept are among them. See `sleep`."""
 
     def __init__(self, speed: float, folder: Path) -> None:

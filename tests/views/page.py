@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from tests.virtual import until
 
 import voxops as vx
 from voxops.views._rows import pack
-
-
-def until(condition: Callable[[], Any], patience: float = 60.0) -> None:
-    """The panels work beside the caller: look again and again."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
 
 
 class Page:

@@ -23,7 +23,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.views.page import Page, until
+from tests.views.page import Page
+from tests.virtual import until
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox

@@ -46,8 +46,11 @@ def part(name: object, colour: str, count: float, glyph: str = "", mark: str = "
     return {"name": plain(name, 60), "colour": colour, "count": count, "glyph": glyph, "mark": mark}
 
 
-def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
-    """A row of numbers, each with its label, colour and glyph; those that are 0 are left out."""
+def facts(parts: Iterable[tuple[object, object, str, str]], *, picks: str = "") -> Block:
+    """A row of numbers, each with its label, colour and glyph; those that are 0 are left out.
+
+    `picks` is the facet of a panel of which the labels are values: a click on a number shows its rows.
+    """
     shown = [
         {
             "value": value if isinstance(value, str) else number(value),  # type: ignore[arg-type]
@@ -58,7 +61,7 @@ def facts(parts: Iterable[tuple[object, object, str, str]]) -> Block:
         for value, label, colour, glyph in parts
         if value != 0
     ]
-    return {"kind": "facts", "facts": shown}
+    return {"kind": "facts", "facts": shown, "picks": picks}
 
 
 def bar(parts: Iterable[Block], aside: object = "") -> Block:
@@ -79,6 +82,7 @@ def cell(
     strong: bool = False,
     address: str = "",
     name: bool = False,
+    picks: str = "",
 ) -> Block:
     """A table cell with more than a text.
 
@@ -98,6 +102,8 @@ def cell(
         Whether the text is bold, and whether it is an id, which Markdown shows as code.
     address : str
         Where a link goes; only an address of the web.
+    picks : str
+        The facet of a panel of which the text is a value: a click on it shows its rows.
     """
     shown = plain(text, limit)
     whole = plain(text if full is None else full, 1000)
@@ -110,6 +116,7 @@ def cell(
         "strong": strong,
         "address": address if _is_web(address) else "",
         "name": name,
+        "picks": picks,
     }
     return {
         "text": shown,
@@ -194,6 +201,12 @@ def picture(address: object) -> Block | None:
     """A picture from elsewhere, loaded only on request; None if there is no address."""
     found = link(address, "Show the picture")
     return None if found is None else {**found, "kind": "picture"}
+
+
+def form(do: str, label: str, fields: Iterable[tuple[str, str, object]]) -> Block:
+    """Fields to fill in, each with its name, its label and its present text, and the button that sends them; drawn in the page only."""
+    shown = [{"name": name, "label": label, "value": safe.printable(value)} for name, label, value in fields]
+    return {"kind": "form", "do": do, "label": label, "fields": shown}
 
 
 def chart(title: object, series: Iterable[Block], labels: Sequence[object], counts: Sequence[Sequence[int]]) -> Block:

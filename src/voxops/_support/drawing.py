@@ -391,6 +391,7 @@ _HTML: Mapping[str, Callable[[Block], Markup]] = {
     "chart": _chart,
     "figure": _figure,
     "fold": _fold,
+    "form": lambda _: Markup(),
 }
 
 
@@ -478,6 +479,7 @@ _TEXT: Mapping[str, Callable[[Block], list[str]]] = {
     "link": lambda block: [block["address"]],
     "picture": lambda block: [block["address"]],
     "figure": lambda _: [],
+    "form": lambda _: [],
     "chart": lambda block: [
         f"{block['title']}: "
         + ", ".join(
@@ -554,6 +556,7 @@ _MARKDOWN: Mapping[str, Callable[[Block], list[str]]] = {
     "link": lambda block: [safe.markdown(block["address"], 400)],
     "picture": lambda _: [],
     "figure": lambda _: [],
+    "form": lambda _: [],
     "code": lambda block: ["```", block["text"].replace("```", "` ` `").rstrip(), "```"],
     "chart": lambda block: [safe.markdown(each) for each in _TEXT["chart"](block)],
 }

@@ -64,7 +64,7 @@ def concerns(
         for row in down.to_dict("records"):
             since = pd.Timestamp(row["start"]).isoformat()
             # Named by its address only: the start of an outage that began before the log differs in each log.
-            details = {"since": since, "next": "voxops deliveries"}
+            details: dict[str, Any] = {"since": since, "next": "voxops deliveries"}
             found.append(Concern("receiver down", redact_address(row["url"]), ("down",), details))
     if runs is not None:
         found += _runs(runs)

@@ -428,7 +428,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
             columns[name] = posts[name].array.take(of_post)
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
     if "tried" in posts.columns:
-        frame = frame.assign(**_tries(frame, posts["tried"].to_numpy(object)[of_post]))
+        frame = frame.assign(**_tries(frame, posts["tried"].to_numpy(object)[of_post].tolist()))
     childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
     kept = ~_needless(frame["post_id"], childless)
     if "event_id" in posts.columns:
@@ -440,7 +440,12 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-TRIED_TYPES = {"last_outcome": "string", "last_code": "string", "last_tried_at": TIME_DTYPE, "tried": "Int64"}
+TRIED_TYPES: Mapping[str, Any] = {
+    "last_outcome": "string",
+    "last_code": "string",
+    "last_tried_at": TIME_DTYPE,
+    "tried": "Int64",
+}
 
 
 def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> pd.DataFrame:

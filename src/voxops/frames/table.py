@@ -22,7 +22,7 @@ from voxops.frames.times import shown_zone
 from voxops.model import Outcome, Verdict
 
 NONE = "–"
-MOST = 12  # columns shown
+_ROOM, _LEAST = 1320, 110  # pixels of a row on a laptop, and of a column without a width
 _TEXT, _WHOLE = 160, 1000  # characters of a text in a row, and where the cell is opened
 _ID, _ADDRESS = 12, 36  # characters of an id and of an address
 _YEAR = 34  # pixels of a year
@@ -186,16 +186,17 @@ def in_other_years(times: pd.Series[Any], tz: str | tzinfo, read: object) -> boo
     return bool((times.dropna().dt.tz_convert(tz).dt.year != year).any())
 
 
-def shown_columns(frame: pd.DataFrame, kind: Kind | None = None, most: int = MOST) -> list[str]:
-    """Return the columns that matter for this kind of frame and are not empty; for an empty frame, all that matter.
+def shown_columns(frame: pd.DataFrame, kind: Kind | None = None, most: int | None = None) -> list[str]:
+    """Return the columns that matter for this kind of frame and are not empty, as many as a row has room for.
 
-    Counts stay, also where all are 0: who reads a run must see that nothing failed.
+    Counts stay, also where all are 0: who reads a run must see that nothing failed. Of an empty frame all that matter are shown.
     """
     frame = flat(frame)
     kind = kind_of(frame) if kind is None else kind
     names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(map(str, frame.columns))]
-    filled = [name for name in names if frame.empty or _holds_anything(frame[name])]
-    return (filled or names)[:most]
+    filled = [name for name in names if frame.empty or _holds_anything(frame[name])] or names
+    widths = np.cumsum([column_of(name, frame[name], kind).width or _LEAST for name in filled])
+    return filled[: max(1, int((widths <= _ROOM).sum()))][:most]
 
 
 def _holds_anything(values: pd.Series[Any]) -> bool:

@@ -65,6 +65,8 @@ class Shown:
         Its subject.
     at, present : str
         The instant that it shows (server time; ``""`` if unknown), and how to see the present state if this is an old one.
+    attach : str
+        The call that shows its run again, where the kernel is gone.
     stage : str
         Name of the tab to look at; pages turn to it when it changes.
     facts : sequence of Block
@@ -94,6 +96,7 @@ class Shown:
     title: str
     at: str
     present: str = ""
+    attach: str = ""
     stage: str = ""
     facts: Sequence[Block] = ()
     tabs: Sequence[Tab] = ()

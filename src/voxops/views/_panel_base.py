@@ -26,7 +26,7 @@ from voxops.views.monitor import present
 __all__ = ["Panel", "opening"]
 
 _LOG = logging.getLogger(__name__)
-_ANOTHER_TABLE = "The rows have changed since the page showed them. Nothing was planned: choose again."
+ANOTHER_TABLE = "The rows have changed since the page showed them. Nothing was planned: choose again."
 _CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide what is planned
 
 
@@ -241,7 +241,7 @@ class Panel(ABC):
         """
         rows = None if self._rows is None else self._rows.rows(message.get("rows"), message.get("version"))
         if rows is None:
-            return self._complain(_ANOTHER_TABLE)
+            return self._complain(ANOTHER_TABLE)
         self._chose = chose
         form = chose[_CHOOSING.index("form")]
         self._make(rows, form if isinstance(form, Mapping) else {}, message.get("page"))
@@ -321,6 +321,7 @@ class Panel(ABC):
             title=self.TITLE,
             at=safe.as_of(self._shown_at, self._ws.settings.tz),
             present="" if runner.snapshot is None else present(runner.snapshot),
+            attach="" if runner.run is None else f"ws.attach({runner.run.id!r})",
             stage="code" if self._code_shown and self._code_turned == runner.stage else runner.stage,
             facts=facts,
             tabs=tabs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -14,6 +15,7 @@ from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_
 from voxops._support.document import Block
 from voxops._support.drawing import to_markdown, to_text
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.nested import is_missing
 from voxops.views import _report_html, _tables, _tickets, excel
 from voxops.views._report_sections import ACTIONS, Figure, ReportContent
 
@@ -21,7 +23,11 @@ __all__ = ["Report", "most_rows", "roles", "shown_in"]
 
 _FACTS = 5  # numbers of the first screen
 _Content = TypeVar("_Content", str, pd.DataFrame)
-_MEMBERS = {"frames", "tickets", *(f"to_{form}" for form in ("csv", "excel", "html", "markdown", "parquet", "text"))}
+_MEMBERS = {
+    "frames",
+    "tickets",
+    *(f"to_{form}" for form in ("csv", "excel", "html", "ics", "markdown", "parquet", "text")),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +40,7 @@ class Report(ReportContent):
         The data in full. A triage has ``causes``, ``failures`` and, if given, ``weeks``, ``at_risk``, ``plan`` and ``results``.
         After a run it also has ``left``: the failures without those that succeeded, with a new triage of those that failed again.
         Deliveries have ``endpoints``, ``levels``, ``hours``, ``outages``, ``duplicates``, ``lost`` and, after a run, ``redelivered``.
-        A run of creates has ``plan``, ``results`` and ``left``, the rows that did not go.
+        A run of creates or changes has ``plan``, ``results``, ``left`` (the rows that did not go) and ``schedule`` (what goes out when).
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -83,6 +89,26 @@ class Report(ReportContent):
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
         return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
+    @overload
+    def to_ics(self, path: None = None) -> str: ...
+    @overload
+    def to_ics(self, path: str | Path) -> Path: ...
+    def to_ics(self, path: str | Path | None = None) -> str | Path:
+        """Write what goes out when as a calendar (RFC 5545), an event for each post; for the report of a run of creates or changes.
+
+        Without a path, return its text.
+
+        Raises
+        ------
+        PlanError
+            If the report has no schedule.
+        """
+        due = self.frames.get("schedule")
+        if due is None:
+            raise PlanError(f"to_ics() is for the report of a run of creates or changes; this one is {self.title!r}")
+        text = calendar_text(due, self.title)
+        return text if path is None else _written(_write, text, _place(path, ".ics"))
+
     def tickets(self, by: str = "owner", *, plain: bool = False) -> dict[str, str]:
         """Return the tasks as one text for each person, and one for support.
 
@@ -127,11 +153,12 @@ class Report(ReportContent):
 
     def _document(self) -> list[Block]:
         """Return the first screen (one sentence, the numbers, who must do what, one figure), and the rest, folded."""
+        counted = [fact for fact in self.facts if fact.count]
         first: list[Block] = [
             document.heading(self.title, level=1),
             document.line(" · ".join(self.about)),
             document.lead(self.headline),
-            document.facts((fact.count, fact.label, fact.colour, "") for fact in self.facts[:_FACTS]),
+            document.facts((fact.count, fact.label, fact.colour, "") for fact in counted[:_FACTS]),
         ]
         rest: list[Block] = []
         shown = False  # the figure of the first screen
@@ -153,7 +180,10 @@ class Report(ReportContent):
         return [*first, *rest]
 
     def __dir__(self) -> list[str]:
-        return sorted(_MEMBERS - ({"tickets"} if self._failures is None else set()))
+        absent = ({"tickets"} if self._failures is None else set()) | (
+            set() if "schedule" in self.frames else {"to_ics"}
+        )
+        return sorted(_MEMBERS - absent)
 
     @property
     def _failures(self) -> pd.DataFrame | None:
@@ -163,6 +193,27 @@ class Report(ReportContent):
 
 def _figure(figure: Figure, name: str) -> Block:
     return document.figure(figure.caption, lambda: _report_html.svg(figure, name))
+
+
+def calendar_text(due: pd.DataFrame, title: str) -> str:
+    """Return a schedule as a calendar: an event of 15 minutes for each post, in UTC, always in the same bytes."""
+    from icalendar import Calendar, Event
+
+    made = Calendar()
+    made.add("prodid", "-//voxops//")
+    made.add("version", "2.0")
+    made.add("x-wr-calname", safe.plain(title, 120))
+    for row in due.to_dict("records"):
+        event, when = Event(), row["scheduled_for"].to_pydatetime()
+        event.add("uid", f"{row['post_id']}@voxops")
+        event.add("dtstamp", when)
+        event.add("dtstart", when)
+        event.add("duration", timedelta(minutes=15))
+        event.add("summary", f"{safe.plain(row['accounts'], 80)}: {safe.plain(row['content'], 80)}")
+        event.add("description", safe.printable("" if is_missing(row["content"]) else row["content"]))
+        made.add_component(event)
+    text: bytes = made.to_ical()
+    return text.decode()
 
 
 def most_rows(rows: object) -> int:

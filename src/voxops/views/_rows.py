@@ -96,6 +96,8 @@ class RowTable:
         The columns shown. Times and numbers are sorted by value, also if `words` has other texts for them.
     words : mapping of str to Series
         Column -> the shown texts, if they are not the values.
+    plans : Series or None
+        Which rows can be planned (bool); None for all.
     version : int
         Number of the table: a message about another one is refused.
     """
@@ -103,6 +105,7 @@ class RowTable:
     frame: pd.DataFrame
     columns: Sequence[Column]
     words: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+    plans: pd.Series[Any] | None = None
     version: int = field(default_factory=lambda: next(_versions))
 
     def model(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class RowTable:
             "version": self.version,
             "length": len(self.frame),
             "columns": [self._compact(column) for column in self.columns],
+            "plans": None if self.plans is None else pack(self.plans.fillna(False).to_numpy(bool)),
         }
 
     def shown(self, name: str) -> pd.Series[Any]:

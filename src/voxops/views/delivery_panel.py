@@ -107,7 +107,8 @@ class DeliveryPanel(Panel):
         narrow = self._unseen and bool((words["success"] == "failed").any())
         self._unseen = self._unseen and not narrow
         columns = grid_columns(log, _COLUMNS, words, hidden=_HIDDEN, titles={"success": "result", "url": "endpoint"})
-        self._set_rows(RowTable(log, columns, words), {"facets": {"success": ["failed"]}} if narrow else None)
+        failed = log["success"].eq(False).fillna(False).reset_index(drop=True)
+        self._set_rows(RowTable(log, columns, words, failed), {"facets": {"success": ["failed"]}} if narrow else None)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
         """Load again, or another webhook or time span."""

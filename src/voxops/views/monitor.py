@@ -106,6 +106,7 @@ class Monitor:
             title="",
             at=safe.as_of(snapshot.updated_at, self._tz),
             present=present(snapshot),
+            attach=f"ws.attach({snapshot.run_id!r})" if snapshot.run_id else "",
             stage=tabs[-1].name,
             tabs=tabs,
             problem=self._problem,

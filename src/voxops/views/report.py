@@ -15,10 +15,10 @@ import pandas as pd
 from voxops.acts.plan import Plan
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.registry import is_deliveries
-from voxops.views._create_report import create_report
 from voxops.views._delivery_report import delivery_report
 from voxops.views._protocols import RunLike
 from voxops.views._report import Report
+from voxops.views._run_report import run_report
 from voxops.views._triage_report import triage_report
 
 __all__ = ["Report", "report"]
@@ -47,7 +47,8 @@ def report(
     ----------
     subject : pandas.DataFrame or Run, optional
         A triaged frame, deliveries from ``ws.deliveries``, or a run. The report of a run of an act on existing posts uses the rows of its
-        plan, so that a run of yesterday needs nothing else. The report of a run of creates says what went, what did not, and why.
+        plan, so that a run of yesterday needs nothing else. The report of a run that created or changed posts says what went, what did
+        not and why, who must do what, and what goes out when.
     run : Run, optional
         The run that acted on the rows of `subject`: a retry, another act on existing posts, or a redelivery. Its results are
         read now. The tasks are then those that it has left; the rest of the report is about `subject`.
@@ -78,7 +79,8 @@ def report(
     -------
     Report
         With ``frames``: for a triage ``causes failures`` and, if given, ``weeks at_risk left plan results``; for deliveries
-        ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; for a run of creates ``plan results left``.
+        ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
+        schedule``.
         Addresses of webhooks are shown without their query, which may contain a secret.
 
     Raises
@@ -117,8 +119,11 @@ def report(
         if subject is not None:
             raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
         assert run is not None
-        _refuse("a run of creates", {**of_triage, **of_deliveries, "owners": owners})
-        return create_report(run, title=title, now=now, tz=tz, rows=rows)
+        _refuse("a run of creates", {**of_triage, **of_deliveries})
+        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
+    if subject is None and plan is None and run is not None and _is_of_changes(run):
+        _refuse("a run of changes", {**of_triage, **of_deliveries})
+        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
     _refuse("a triage", of_deliveries)
     return triage_report(
         cast("pd.DataFrame | None", subject),
@@ -134,6 +139,12 @@ def report(
         owners=owners,
         rows=rows,
     )
+
+
+def _is_of_changes(run: RunLike) -> bool:
+    """Whether a run changed or cancelled posts that had not failed."""
+    planned = getattr(getattr(run, "plan", None), "frame", None)
+    return isinstance(planned, pd.DataFrame) and "targets" in planned.columns and "cause" not in planned.columns
 
 
 def _refuse(subject: str, arguments: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from voxops._support import document, safe
 from voxops._support.document import Block
 from voxops.acts.plan import Plan
-from voxops.acts.retry import plan_retry
+from voxops.acts.retry import plan_fix, plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import NEEDED, triage
 from voxops.frames.columns import need_columns, need_frame, restored
@@ -23,12 +23,12 @@ from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import column_named
 from voxops.frames.table import full_text, text_of
 from voxops.frames.times import shown_zone
-from voxops.model import IN_FLIGHT_STATUSES
+from voxops.model import IN_FLIGHT_STATUSES, Verdict
 from voxops.views._display import Tab
-from voxops.views._panel_base import Panel, opening
+from voxops.views._panel_base import ANOTHER_TABLE, Panel, opening
 from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._remaining import remaining_failures
-from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, rows_code
+from voxops.views._row_filter import RowFilter, changes_code, load_code, only_code, quoted, rows_code
 from voxops.views._rows import RowTable, grid_columns
 from voxops.views._summary import in_words, none_failed
 
@@ -69,6 +69,7 @@ class TriagePanel(Panel):
         self._attrs, self._triaged = triaged.attrs, triaged
         self._tz = shown_zone(triaged)
         self._failed = triaged[triaged["cause"].notna()]
+        self._fixed: Mapping[str, str] = {}  # what a person has typed to mend the row that was planned last
         self._runs: list[RunLike] = []  # ended here: their results are newer than the frame
         self._set_rows(self._table(self._failed))
 
@@ -85,14 +86,18 @@ class TriagePanel(Panel):
             )
         words = {name: text.reset_index(drop=True) for name, text in words.items()}
         columns = grid_columns(shown, _COLUMNS, words, hidden=_HIDDEN, titles={"account_id": "account"})
-        return RowTable(shown, columns, words)
+        return RowTable(shown, columns, words, shown["retryable"].astype(bool) if "retryable" in shown else None)
 
     def _looks(self) -> Mapping[str, Mapping[str, Look]]:
         return {"verdict": VERDICT, "platform": PLATFORM, "status": STATUS}
 
     def _say(self) -> str:
-        read = self._attrs.get("fetched_at")
-        when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=self._tz)}" if read else ""
+        if self._runs:
+            when = f", as run {self._runs[-1].id} has left them"
+        elif read := self._attrs.get("fetched_at"):
+            when = f", read {safe.instant(pd.Timestamp(read).to_pydatetime(), tz=self._tz)}"
+        else:
+            when = ""
         return f"{in_words(self._failed) or none_failed(self._triaged).rstrip('.')}{when}"
 
     def _facts(self) -> Sequence[Block]:
@@ -102,7 +107,8 @@ class TriagePanel(Panel):
         return [
             document.line(self._say()),
             document.facts(
-                (int(counts[name]), name, look(VERDICT, name).colour, look(VERDICT, name).glyph) for name in order
+                ((int(counts[name]), name, look(VERDICT, name).colour, look(VERDICT, name).glyph) for name in order),
+                picks="verdict",
             ),
         ]
 
@@ -110,7 +116,35 @@ class TriagePanel(Panel):
         return [Tab("causes", "Causes", cause_blocks(self._failed, rest=none_failed(self._triaged)))]
 
     def _plan_of(self, chosen: pd.DataFrame, form: Mapping[str, Any]) -> Plan:  # noqa: ARG002  as every panel's
+        self._fixed = {}
         return plan_retry(chosen)
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """Plan the correction of one row that a person has typed; it is seen before it is sent."""
+        match message:
+            case {"do": "mend", "row": int(row), "values": dict(values), "version": version}:
+                self._tasks.run_blocking(lambda: self._mend(row, values, version, message.get("page")))
+            case _:
+                super()._heard(message)
+
+    def _mend(self, row: int, values: Mapping[str, Any], version: object, page: object) -> None:
+        """Plan the fix of one row: with another text, another medium, or both."""
+        rows = self._rows
+        if rows is None or version != rows.version or not 0 <= row < len(rows.frame):
+            return self._complain(ANOTHER_TABLE)
+        chosen = rows.frame.iloc[[row]]
+        before = _text(chosen["content"].iloc[0])
+        typed = {name: str(values.get(name) or "").strip() for name in ("new_content", "new_media_url")}
+        wanted = {name: text for name, text in typed.items() if text and text != before}
+        if not wanted:
+            return self._complain(
+                "Nothing was changed, so nothing was planned. Type another text, or the address of another picture."
+            )
+        mended = chosen.assign(**{name: pd.array([text], dtype="string") for name, text in wanted.items()})
+        mended.attrs = dict(self._attrs)
+        self._fixed = wanted
+        self._chosen, self._planned_lines = mended, self._lines_for(chosen)
+        return self._runner.make(lambda: plan_fix(mended), {}, page)
 
     def _plan_failed(self, failed: pd.DataFrame) -> Plan:
         return plan_retry(failed)
@@ -128,7 +162,21 @@ class TriagePanel(Panel):
         found = {str(name): value for name, value in self._rows.frame.iloc[row].items()}
         known = {
             name: found.get(name)
-            for name in ("post_id", "platform", "account_name", "account_id", "status", "updated_at", "retry_count")
+            for name in (
+                *(
+                    "owner",
+                    "campaign",
+                    "tags",
+                    "post_id",
+                    "platform",
+                    "account_name",
+                    "account_id",
+                    "status",
+                    "updated_at",
+                ),
+                *("last_outcome", "last_code", "last_tried_at", "tried"),
+            )
+            if name in found
         }
         picture = next((str(found[name]) for name in _PICTURES if _there(found.get(name))), "")
         trail = self._ws.ledger()
@@ -152,6 +200,7 @@ class TriagePanel(Panel):
             document.heading(found["verdict"], found.get("remedy")),
             document.note(said, bad=True) if said else None,
             document.preformatted("Text", _text(found.get("content"))),
+            self._form(found),
             document.picture(picture) if picture else None,
             document.link(found.get("platform_post_url"), "Open the post")
             if _there(found.get("platform_post_url"))
@@ -164,6 +213,16 @@ class TriagePanel(Panel):
             if history
             else None,
         ]
+
+    def _form(self, found: Mapping[str, Any]) -> Block | None:
+        """Return the fields that mend a row, where a person can: its text, its picture."""
+        if found["verdict"] == Verdict.FIX_CONTENT:
+            fields = [("new_content", "New text", _text(found.get("content")))]
+        elif found["verdict"] == Verdict.FIX_MEDIA:
+            fields = [("new_media_url", "Address of another picture or video", "")]
+        else:
+            return None
+        return document.form("mend", "Plan this fix", fields)
 
     def _choice(self) -> RowFilter:
         """Return the facets and days as a filter for the code."""
@@ -183,7 +242,9 @@ class TriagePanel(Panel):
             chosen rows if the frame was filtered. A frame that was put together by hand can't be loaded again: the code has ``...``
             in its place. Rows that a run of this panel tried come from that run; other rows, which it may have changed, from `frame`.
         """
-        return "\n".join([*opening(self._ws), *self._code_lines(), *self._runner.code("plan_retry", "chosen")]) + "\n"
+        fixed = [f"chosen = chosen.assign({name}={quoted(text)})" for name, text in self._fixed.items()]
+        planned = self._runner.code("plan_fix" if fixed else "plan_retry", "chosen")
+        return "\n".join([*opening(self._ws), *self._code_lines(), *fixed, *planned]) + "\n"
 
     def _lines_for(self, chosen: pd.DataFrame | None) -> list[str]:
         if chosen is None:
@@ -265,7 +326,7 @@ def cause_blocks(rows: pd.DataFrame, rest: str) -> list[Block]:
         width = max(4, round(100 * entry["count"] / highest))
         lines.append(
             [
-                document.cell(entry["cause"], bar=bar, width=width),
+                document.cell(entry["cause"], bar=bar, width=width, picks="cause"),
                 document.cell(safe.number(entry["count"]), strong=True),
                 document.cell(entry["verdict"], colour=kind.colour, glyph=kind.glyph, below=entry["remedy"]),
             ]

@@ -17,9 +17,15 @@ function linked(content, text) {
   return address ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer nofollow" }, text) : text;
 }
 
+/** A text that shows its rows when it is clicked. */
+function picked(facet, value, ...text) {
+  if (!facet) return text;
+  return h("button", { type: "button", class: "vx-pick", title: "Show these rows", click: (event) => event.target.dispatchEvent(new CustomEvent("vx-pick", { bubbles: true, detail: { facet, value } })) }, text);
+}
+
 function cell(content) {
   const whole = (content.full || content.bar) && content.text.length <= 16;  // an id, the name of a platform
-  const text = h("span", { title: content.full || null, class: whole ? "vx-short" : null }, linked(content, content.text));
+  const text = h("span", { title: content.full || null, class: whole ? "vx-short" : null }, picked(content.picks, content.text, linked(content, content.text)));
   const shown = [content.colour ? swatch(content.colour) : null, content.glyph ? `${content.glyph} ` : null, text];
   return [
     content.strong ? h("b", {}, shown) : h("span", {}, shown),
@@ -78,7 +84,7 @@ const DRAW = {
   paragraph: (block) => h("p", {}, block.text),
   line: (block) => h("p", { class: "vx-quiet" }, block.text),
   facts: (block) => h("div", { class: "vx-facts" }, block.facts.map((fact) => {
-    const node = h("div", { class: "vx-fact" }, h("b", {}, fact.value), h("span", { class: "vx-quiet" }, `${fact.glyph} ${fact.label}`));
+    const node = h("div", { class: "vx-fact" }, picked(block.picks, fact.label, h("b", {}, fact.value), h("span", { class: "vx-quiet" }, ` ${fact.glyph} ${fact.label}`)));
     node.style.borderLeftColor = fact.colour;
     return node;
   })),
@@ -114,6 +120,13 @@ const DRAW = {
       h("img", { src: address, alt: "The post's picture", referrerpolicy: "no-referrer", class: "vx-picture" })) },
     `${block.text} (from ${new URL(address).host})`));
     return place;
+  },
+  form: (block) => {
+    const fields = block.fields.map((field) => h("textarea", { rows: "4", "aria-label": field.label }));
+    fields.forEach((field, at) => { field.value = block.fields[at].value; });
+    const send = (event) => event.target.dispatchEvent(new CustomEvent("vx-form", { bubbles: true,
+      detail: { do: block.do, values: Object.fromEntries(block.fields.map((field, at) => [field.name, fields[at].value])) } }));
+    return h("div", { class: "vx-form" }, block.fields.map((field, at) => h("label", {}, field.label, fields[at])), h("button", { type: "button", class: "vx-primary", click: send }, block.label));
   },
   chart: (block) => {
     const highest = Math.max(1, ...block.counts.map((row) => row.reduce((sum, count) => sum + count, 0)));

@@ -3,7 +3,7 @@
 
 const ROW = 28, OVERSCAN = 6, PATIENCE = 5000;
 
-const FOCUSED = new Set(["a", "button", "input", "select", "summary"]);
+const FOCUSED = new Set(["a", "button", "input", "select", "summary", "textarea"]);
 
 /** Create an element; strings become text, functions listeners. */
 function h(tag, attributes = {}, ...children) {

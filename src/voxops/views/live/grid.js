@@ -26,6 +26,7 @@ class Grid {
     this.looks = looks ?? {};
     this.selection = new Selection(table, live.view.facets);
     this.version = table.version ?? 0;
+    this.plannable = table.plans ? unpack(table.plans, this.selection.length) : null;
     this.texts = new Map();
     this.asked = new Set();
     this.picks = Boolean(live.state.acts); // no ticks where nothing can be planned
@@ -185,20 +186,20 @@ class Grid {
   /** The rows that would be planned: the matching rows that are ticked, or all matching rows if none is ticked. */
   chosen() {
     const { fail, length } = this.selection, chosen = new Uint8Array(length);
-    let ticked = 0, count = 0;
+    let ticked = 0, count = 0, plans = 0;
     for (let row = 0; row < length; row += 1) ticked += this.ticks[row];
-    for (let row = 0; row < length; row += 1) if (!fail[row] && (!ticked || this.ticks[row])) { chosen[row] = 1; count += 1; }
-    return { chosen, count, ticked, hidden: ticked ? ticked - count : 0 };
+    for (let row = 0; row < length; row += 1) if (!fail[row] && (!ticked || this.ticks[row])) { chosen[row] = 1; count += 1; plans += this.plannable ? this.plannable[row] : 1; }
+    return { chosen, count, plans, ticked, hidden: ticked ? ticked - count : 0 };
   }
 
   tell() {
-    const { count, ticked, hidden } = this.chosen();
+    const { count, plans, ticked, hidden } = this.chosen();
     const { length, rows } = this.selection;
     this.said.textContent = `${number(rows.length)} of ${many(length, "row")}${this.picks ? `, ${number(ticked)} ticked` : ""}${hidden ? `, ${number(hidden)} of them hidden by the filters` : ""}`;
     this.empty.hidden = rows.length > 0;
     const where = this.live.gone && this.view.search ? "No id, name or error matches; texts can't be searched, since the kernel is gone." : "No row matches: clear the filters, or search for something else.";
     this.empty.textContent = length ? where : "Nothing here yet.";
-    this.live.chosen(count, ticked > 0);
+    this.live.chosen(count, ticked > 0, plans);
   }
 
   headings() {

@@ -54,6 +54,9 @@ class Live {
   }
 
   listen() {
+    // A number or a cause was clicked to see its rows; a form in the details was filled in.
+    this.root.addEventListener("vx-pick", ({ detail }) => this.narrow(detail));
+    this.root.addEventListener("vx-form", ({ detail }) => this.doForm(detail));
     this.handlers = {
       "change:state": () => this.update(),
       "change:table": () => { this.tabled(); this.update(); },
@@ -113,7 +116,7 @@ class Live {
 
   complain() {
     const { state } = this, said = [], of = state.at || "an earlier moment";
-    if (this.gone) said.push(`The kernel that ran this is gone: what you see is of ${of}, and nothing here can be pressed. ${state.present}`);
+    if (this.gone) said.push(`The kernel that ran this is gone: what you see is of ${of}, and nothing here can be pressed. ${state.attach ? `In the new kernel, ${state.attach} shows its run again.` : state.present}`);
     else if (this.silent) said.push(`The kernel has not answered for ${PATIENCE / 1000} s: it computes, or it is gone. What you see is of ${of}.`);
     if (state.problem) said.push(state.problem);
     const text = said.join(" ");
@@ -169,8 +172,9 @@ class Live {
     this.allow();
   }
 
-  chosen(count, ticked) {
+  chosen(count, ticked, plans) {
     this.count = count;
+    this.plans = plans;
     this.ticking = ticked;
     this.allow();
   }
@@ -184,6 +188,22 @@ class Live {
     this.run.disabled = true;
     this.form();
     this.send({ do: "plan", rows: pack(this.grid.chosen().chosen), version: this.grid.version, ...this.choice() });
+  }
+
+  /** Show only the rows with one value of a facet. */
+  narrow({ facet, value }) {
+    const known = this.grid?.selection.facets.find((one) => one.name === facet);
+    if (!known?.values.includes(value)) return;
+    this.grid.look({ facets: { ...this.view.facets, [facet]: [value] } });
+    this.grid.mark(known);
+    this.pick("rows", true);
+  }
+
+  doForm({ do: what, values }) {
+    if (!this.grid || this.gone) return;
+    this.awaits = true;
+    this.before = this.state.plan?.number;
+    this.send({ do: what, row: this.grid.opened, version: this.grid.version, values, ...this.choice() });
   }
 
   doRun() {
@@ -349,7 +369,9 @@ class Live {
     const { plan, acting } = this.state, reason = this.reason.value.trim();
     const open = !this.gone && !acting && !this.state.busy;
     this.plan.textContent = this.count === undefined ? "Plan" : this.ticking ? `Plan the ${many(this.count, "row")} ticked` : `Plan all ${many(this.count, "row")} that match`;
-    this.plan.disabled = !open || !this.grid || !this.count;
+    // Where an option is ticked, the kernel may plan what it would not plan otherwise.
+    const forced = Object.keys(this.view.form ?? {}).some((name) => !["canary", "reason"].includes(name) && this.view.form[name]);
+    this.plan.disabled = !open || !this.grid || !this.count || !(this.plans || forced);
     this.reason.classList.toggle("vx-needed", Boolean(plan?.eligible) && !reason && open);
     this.reason.placeholder = plan?.eligible ? "needed to run: why, for the audit trail" : "why, for the audit trail";
     const looked = plan && this.seen === plan.fingerprint;
@@ -359,6 +381,7 @@ class Live {
     if (open && plan?.eligible) hint = !looked ? "this page has not shown the plan yet" : reason ? "" : "a reason is needed to run it";
     else if (open && plan) hint = "nothing in it can be sent";
     else if (acting) hint = "a run is in progress";
+    else if (open && this.count && this.plan.disabled) hint = "none of these rows can be planned: each needs a person first";
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
   }
 
