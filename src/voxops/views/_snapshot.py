@@ -68,7 +68,9 @@ def snapshot_document(
     said = [
         document.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
         document.line(_origin(snapshot, tz)),
-        document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _done(snapshot)),
+        document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _done(snapshot))
+        if not _all_held(snapshot)
+        else document.line(f"{safe.many(snapshot.held, 'row')} not eligible"),
     ]
     if speed := " · ".join(_speed(snapshot)):
         said.append(document.line(speed))
@@ -160,8 +162,6 @@ def _origin(snapshot: Snapshot, tz: str) -> str:
 
 def _done(snapshot: Snapshot) -> str:
     """Return how many rows are done, rounded down so that 100 % means all, and how many need somebody."""
-    if _all_held(snapshot):
-        return f"{safe.many(snapshot.held, 'row')} not eligible"
     share = f" ({100 * snapshot.done // snapshot.total} %)" if snapshot.total else ""
     said = [f"{snapshot.done:,} of {snapshot.total:,} done{share}"]
     if snapshot.needs_you:
