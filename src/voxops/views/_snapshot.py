@@ -191,7 +191,7 @@ def _note(snapshot: Snapshot) -> str:
     note = snapshot.note
     if not note and snapshot.settled < snapshot.total:
         note = "run.resume() goes on" if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
-    return note if snapshot.action == WATCH else _CALL.sub(f"ws.attach({snapshot.run_id!r}).", note)
+    return note if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", note)
 
 
 def _waits_for_limit(snapshot: Snapshot) -> float | None:

@@ -126,7 +126,8 @@ class Monitor:
     def _ask_retry(self, snapshot: Snapshot) -> None:
         """Look whether a retry can be planned of anything that failed, once nothing moves, since that reads the whole run."""
         failed, plan = snapshot.count("failed"), self._actions["retry"]
-        if plan is not None and failed != self._tried and snapshot.phase in ENDED:
+        stands = snapshot.phase in ENDED | {"paused"} or not snapshot.sends
+        if plan is not None and failed != self._tried and stands:
             self._tried, self._can_retry = failed, can_plan(plan)
 
     def _buttons(self) -> list[Button]:
