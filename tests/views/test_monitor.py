@@ -174,7 +174,7 @@ def test_a_long_id_is_short_in_html_and_whole_on_hovering_and_in_text() -> None:
 def test_hostile_text_is_only_ever_text(text: str) -> None:
     change = Transition(NOON, text, text, text, text, text)
     cells = (Cell(text, Outcome.FAILED, 1), Cell("x", Outcome.FAILED, 1))
-    heads = dict.fromkeys(("title", "run_id", "phase", "note"), text)
+    heads = dict.fromkeys(("title", "run_id", "phase", "note", "reason", "who"), text)
     shown = snapshot(**heads, waits={text: 1}, cells=cells, recent=(change,))
     assert_only_text(render_html(shown))
     assert not INVISIBLE & set(render_text(shown))
