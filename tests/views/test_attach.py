@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tests.engine.steps import wait_for
+from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
@@ -114,6 +117,24 @@ def test_a_run_that_another_process_resumes_is_followed_without_a_request(sandbo
         assert run.snapshot.recent != before.recent
         assert run.snapshot.acts == len([each for each in sandbox.requests(acting=True) if each["status"] != 401])
         assert ws.runs().loc[run.id, "state"] == "done"
+    assert sandbox.duplicates() == []
+
+
+def test_a_run_that_was_paused_here_is_followed_where_somebody_else_resumes_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """As long as somebody holds it: without that nothing looks any more."""
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws, vx.connect(sandbox=sandbox, ledger=ledger) as other:
+        with standing_still(ws.client):
+            run = ws.run(vx.plan_retry(triaged(ws))).pause()
+        assert run.wait(60).snapshot.phase == "paused"
+        dropped = weakref.ref(ws.attach(run.id).wait(60))
+        wait_for(lambda: gc.collect() >= 0 and dropped() is None)
+        resumed = other.attach(run.id).resume().wait(60)
+        wait_for(lambda: run.snapshot.phase == resumed.snapshot.phase)
+        assert run.snapshot.cells == resumed.snapshot.cells
+        assert run.snapshot.recent == resumed.snapshot.recent
     assert sandbox.duplicates() == []
 
 

@@ -18,7 +18,7 @@ from voxops.api.reasons import Reason, kinds
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
+from voxops.model import MOVES, OUTCOMES, WENT_THROUGH, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -88,15 +88,11 @@ class Progress:
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
         """Show a state as the newest one, with the time, the pace, the time left and the moves since the last."""
-        if self.snapshot.phase not in MOVES or not self.snapshot.sends:
-            self._began = self.snapshot  # what stood still, such as over night, says nothing of how long it takes
+        now = max(snapshot.updated_at, self._client.now())
+        if self.snapshot.phase not in MOVES or not self.snapshot.sends:  # what stood still tells nothing of the rate
+            self._began = replace(self.snapshot, updated_at=now)
         recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
-        shown = replace(
-            snapshot,
-            updated_at=max(snapshot.updated_at, self._client.now()),
-            recent=tuple(recent[:RECENT]),
-            pace=self._client.pace,
-        )
+        shown = replace(snapshot, updated_at=now, recent=tuple(recent[:RECENT]), pace=self._client.pace)
         self.snapshot = replace(shown, seconds_left=_seconds_left(self._began, shown))
         notify(self._observer, self.snapshot)
         return self.snapshot
@@ -126,14 +122,13 @@ class Reporter(Progress):
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
         super().__init__(client, observer, run, head.action, title, held=head.held)
         started = datetime.fromtimestamp(head.created, UTC)
-        known = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
-        self.snapshot = self._began = self._counted(known)
+        self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        self.snapshot = self._began = self._counted(self._tally)
 
-    def _counted(self, snapshot: Snapshot) -> Snapshot:
-        """A snapshot with what was counted last."""
-        found = self._tally
+    def _counted(self, found: audit.Tally) -> Snapshot:
+        """The snapshot with what was counted."""
         return replace(
-            snapshot,
+            self.snapshot,
             cells=cells_of(found.counts),
             withdrawn=found.withdrawn,
             at_rest=found.at_rest,
@@ -143,8 +138,10 @@ class Reporter(Progress):
 
     def _count(self) -> Snapshot:
         """The snapshot with what the ledger says now."""
-        before, self._tally = self._tally, audit.tally(self._ledger, self._run)
-        return self.snapshot if before == self._tally else self._counted(self.snapshot)
+        found = audit.tally(self._ledger, self._run)
+        shown = self.snapshot if found == self._tally else self._counted(found)
+        self._tally = found
+        return shown
 
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
@@ -173,6 +170,8 @@ class Reporter(Progress):
     def look(self, current: Pass) -> float:
         """Show what others have done to a run since its pass ended here; return when to look again, 0 if they can do no more."""
         began = time.thread_time()
+        if self.snapshot.phase in WENT_THROUGH:
+            return 0.0
         with suppress(LedgerError):  # a busy disk; the next look shows it
             lives = self._ledger.runs.lives(self._run)
             if lives:
@@ -212,9 +211,8 @@ class Reporter(Progress):
     def _end(self, shown: Snapshot) -> Snapshot:
         """Note that the run has ended, and how."""
         phase = "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
-        waits = _by_code(self._tally.waits)
         self._ledger.runs.finish(self._run, state=phase, note="")
-        return self.show(replace(shown, phase=phase, note="", waits=waits))
+        return self.show(replace(shown, phase=phase, note=""))
 
 
 def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
