@@ -129,7 +129,7 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
     watch = ws.watch(triaged.head(1)).wait(60)
     for shown in (repr(run), run._repr_html_()):
         assert until in shown
-        assert re.search(r"\b18:00:\d\d +\S+ pending → ", shown)  # the last changes
+        assert re.search(r"\b18:00:\d\d +\S+ (succeeded|failed) · post_", shown)  # the last changes
         assert "JST" not in shown  # the head names the zone, once
         assert "UTC" not in shown
     for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
