@@ -76,11 +76,12 @@ def grid_columns(
         if name not in frame.columns and name not in words:
             continue
         column = column_of(name, frame.get(name), kind)
-        drawn = _GRID.get(column.kind, "text" if column.kind == "text" and not column.facet else "code")
-        drawn = "code" if drawn == "id" and name in words else drawn
+        drawn = _GRID.get(column.kind, "text" if column.kind == "text" else "code")
+        repeats = column.facet and (drawn != "id" or name in words)  # a facet lists its words; bare ids are too many
         share = column.width / _WIDTH if column.width else _SHARE
         title = (titles or {}).get(name, column.title)
-        made.append(Column(name, title, drawn, column.facet, name in hidden, column.kind == "day", share))
+        days = column.kind == "day"
+        made.append(Column(name, title, "code" if repeats else drawn, repeats, name in hidden, days, share))
     return made
 
 
