@@ -200,8 +200,8 @@ class RowTable:
         first = self.plans if cut else None
         rows = self.frame if first is None else self.frame.iloc[np.argsort(~first.fillna(False).to_numpy(bool), kind="stable")]
         table = frame_table(rows, names, most=COPIED, words=self.words, titles=titles)
-        which = "" if first is None else ", those that can be planned first"
-        return [table, document.line(f"{COPIED} of {len(rows):,} rows{which}.")] if cut else [table]
+        said = "" if first is None else " Those that can be planned come first."
+        return [table, document.line(f"The first {COPIED} of {len(rows):,} rows.{said}")] if cut else [table]
 
     def _part(self, name: str, rows: Sequence[int], frame: pd.DataFrame | None = None) -> pd.Series[Any]:
         """Return the shown values of some rows of a column."""
