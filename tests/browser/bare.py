@@ -89,10 +89,10 @@ class Bare:
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
+        context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=HERE)
         context.route("**/*", self._answer)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         return page
 
@@ -100,12 +100,18 @@ class Bare:
         """Show what has a widget, such as a panel, in a page; beside another page of the same widget as its second tab."""
         return Screen(self.page(**window), beside.kernel if beside else Kernel(shown._display_()))
 
+    def close(self) -> None:
+        """Close all pages."""
+        for context in self._browser.contexts:
+            context.close()
+
     def _answer(self, route: Route) -> None:
-        """Answer with the page; refuse all else."""
+        """Answer with the page; of all else only files of this machine are opened."""
         if route.request.url == HERE:
             return route.fulfill(body=PAGE, content_type="text/html")
-        if not route.request.url.startswith("data:"):
-            self.problems.append(route.request.url)
+        if route.request.url.startswith("file:"):
+            return route.continue_()
+        self.problems.append(route.request.url)
         return route.abort()
 
 
