@@ -66,15 +66,16 @@ def acting(sandbox: Sandbox) -> int:
     return len(sandbox.requests(acting=True))
 
 
-def saved(screen: Screen, button: Locator) -> list[list[str]]:
-    """The cells of the CSV file that a button gives."""
+def saved(screen: Screen, area: Locator) -> list[list[str]]:
+    """The cells of the CSV file that a table gives."""
     with screen.page.expect_download() as begun:
-        button.click()
+        area.get_by_title("as a CSV file").click()
     return [*csv.reader(io.StringIO(begun.value.path().read_text("utf-8-sig"), newline=""))]
 
 
-def copied(screen: Screen, button: Locator) -> list[list[str]]:
-    """The cells that a button puts into the clipboard."""
+def copied(screen: Screen, area: Locator) -> list[list[str]]:
+    """The cells that a table puts into the clipboard."""
+    button = area.get_by_title("Copy the rows")
     button.click()
     expect(button).to_have_text("Copied")
     return [line.split("\t") for line in screen.page.evaluate("() => navigator.clipboard.readText()").splitlines()]
@@ -117,7 +118,9 @@ def test_rows_are_filtered_counted_and_sorted_as_pandas_does(bare: Bare) -> None
     frame = pd.DataFrame({"a": rng.choice(words, rows), "b": rng.choice(words, rows), "n": rng.integers(-9, 9, rows) / 2})
     frame["t"] = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 96, rows), unit="h")
     frame.loc[rng.random(rows) < 0.2, ["n", "t"]] = None
-    columns = [Column("a", "a", facet=True), Column("b", "b", facet=True), Column("n", "n", "number"), Column("t", "t", "time")]
+    frame = frame.assign(**{f"{at}": "z" for at in range(16)})  # with a and b more than a number of the page has bits
+    columns = [Column(name, name, facet=True) for name in (*map(str, range(16)), "a", "b")]
+    columns += [Column("n", "n", "number"), Column("t", "t", "time")]
     model = RowTable(frame, columns).model()
     model["columns"] = [{name: [*each] if isinstance(each, bytes) else each for name, each in one.items()} for one in model["columns"]]
     shown = frame.fillna({"a": "–", "b": "–"})
@@ -147,5 +150,133 @@ def test_rows_are_filtered_counted_and_sorted_as_pandas_does(bare: Bare) -> None
         by, down = view["sort"]["column"], view["sort"]["down"]
         kept = frame[left & fit["a"] & fit["b"]].sort_values(by, ascending=not down, kind="stable", na_position="last")
         assert found == kept.index.tolist()
-        for name, other, count in zip("ab", "ba", counts, strict=True):
+        for name, other, count in zip("ab", "ba", counts[16:], strict=True):
             assert count == shown[name][left & fit[other]].value_counts().reindex(list(count), fill_value=0).to_dict()
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_and_tables_are_copied_and_saved_guarded(bare: Bare, ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    evil = triaged.assign(content="=1+1;\t@x", error_message="+cmd|' /C calc'!A0")
+    evil.attrs = triaged.attrs
+    panel = bare.open(ws.panel(vx.triage(evil.drop(columns=["cause", "verdict", "remedy", "retryable"]))))
+    panel.facet("linkedin")
+    panel.wait("1 of 77 rows")
+    tools = panel.area.locator(".vx-tools")
+    head, row = saved(panel, tools)
+    assert row[head.index("content")] == safe.guard("=1+1;\t@x")
+    assert row[head.index("error_message")] == safe.guard("+cmd|' /C calc'!A0")
+    assert row[head.index("platform")] == "linkedin"
+    assert copied(panel, tools)[0] == head
+    panel.tab("Causes")
+    causes = panel.area.locator(".vx-table")
+    head, *rows = saved(panel, causes)
+    assert head[1] == "targets"
+    assert len(rows) == causes.locator("tbody tr").count() > 5
+    assert sum(int(row[1]) for row in rows) == 77
+    assert copied(panel, causes) == [head, *rows]
+
+
+def test_a_cell_that_is_cut_opens(panel: Screen) -> None:
+    panel.click("Plan all 77 rows")
+    panel.wait("Plan to retry")
+    rows = panel.area.locator(".vx-lines tbody tr")
+    assert max(rows.evaluate_all("rows => rows.map(row => row.offsetHeight)")) < 30, "a line each"
+    cell = rows.first.locator("td", has=panel.page.locator("details")).first
+    whole = cell.locator(".vx-open")
+    expect(whole).to_be_hidden()
+    cell.locator("summary").press("Enter")
+    expect(whole).to_be_visible()
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth + 1")
+
+
+def test_a_number_or_a_cause_that_is_clicked_shows_its_rows(panel: Screen) -> None:
+    panel.area.get_by_role("button", name="fix media").click()
+    panel.wait("14 of 77 rows")
+    panel.tab("Causes")
+    panel.area.locator(".vx-pane-causes .vx-pick", has_text="TOKEN_EXPIRED instagram").click()
+    panel.wait("0 of 77 rows")  # of those whose media are to be mended
+    panel.click("Clear filters")
+    panel.tab("Causes")
+    panel.area.locator(".vx-pane-causes .vx-pick", has_text="TOKEN_EXPIRED instagram").click()
+    panel.wait("20 of 77 rows")
+    expect(panel.area.get_by_role("tab", name="Failures")).to_have_attribute("aria-selected", "true")
+    expect(panel.area.locator(".vx-facets").get_by_label("TOKEN_EXPIRED instagram")).to_be_checked()
+
+
+def test_rows_are_ticked_from_the_row_ticked_last_wherever_it_is_now(panel: Screen) -> None:
+    rows, changed = panel.area.locator(".vx-row"), panel.area.locator(".vx-sort", has_text="changed")
+    changed.click()
+    rows.nth(0).locator(".vx-tick").click()
+    panel.wait("rows, 1 ticked")
+    ticked = rows.nth(0).inner_text()
+    changed.click()  # what was first is last
+    expect(rows.nth(0)).not_to_have_text(ticked, use_inner_text=True)
+    rows.nth(0).click(modifiers=["Shift"])
+    panel.wait("rows, 77 ticked")
+    panel.click("Tick none")
+    rows.nth(3).locator(".vx-tick").click()
+    panel.wait("rows, 1 ticked")
+    panel.facet("linkedin" if "bluesky" in rows.nth(3).inner_text() else "bluesky")
+    expect(panel.area).not_to_contain_text("77 of 77 rows", use_inner_text=True)
+    rows.nth(0).click(modifiers=["Shift"])  # the row ticked last is not shown
+    panel.wait("rows, 2 ticked, 1 of them hidden")
+
+
+def test_a_click_is_not_lost_where_texts_come_between_press_and_release(panel: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(panel.kernel, "_send", lambda *sent, **more: late.append((sent, more)))
+    panel.kernel.widget.comm.publish_msg = panel.kernel._send
+    panel.page.reload()
+    row = panel.area.locator(".vx-row").nth(2)
+    text = row.locator(".vx-cut").nth(4)
+    expect(text).to_have_text("…")
+    row.locator(".vx-tick").hover()
+    panel.page.mouse.down()
+    monkeypatch.undo()
+    panel.kernel.widget.comm.publish_msg = panel.kernel._send
+    for sent, more in late:
+        panel.kernel._send(*sent, **more)
+    expect(text).not_to_have_text("…")
+    panel.page.mouse.up()
+    panel.wait("rows, 1 ticked")
+    expect(row).to_have_attribute("aria-selected", "true")
+
+
+def test_texts_come_for_what_is_seen_after_a_long_scroll_there_and_back(bare: Bare, ws: vx.Workspace) -> None:
+    view = bare.open(vx.view(pd.concat([ws.posts()] * 3, ignore_index=True), live=True))
+    view.wait("rows")
+    passed = view.area.locator(".vx-body").evaluate(
+        """async body => {
+            const seen = new Set(), frame = () => new Promise((done) => requestAnimationFrame(done));
+            const there = Array.from({ length: 16 }, (_, step) => 4000 + 500 * step);
+            for (const top of [...there, ...there.slice(0, 2).reverse()]) {
+                body.scrollTop = top;
+                await frame();
+                body.querySelectorAll(".vx-row").forEach((row) => seen.add(row.getAttribute("aria-rowindex")));
+            }
+            return seen.size;
+        }"""
+    )
+    assert passed > 200  # more than are asked for at once
+    expect(view.area.locator(".vx-cut", has_text=re.compile("^…$"))).to_have_count(0)
+
+
+def test_live_views_show_filter_and_sort_by_values(bare: Bare) -> None:
+    days = pd.to_datetime(["2026-02-01", "2026-01-31", "2026-02-02"]).tz_localize("Europe/Berlin")
+    view = bare.open(vx.view(pd.DataFrame({"day": days, "success_rate": [0.5, 1.0, 0.0625]}), tz="UTC", live=True))
+    rows, first, second, third = view.area.locator(".vx-row"), "01 Feb 202650.0 %", "31 Jan 2026100.0 %", "02 Feb 20266.2 %"
+    expect(rows).to_have_text([first, second, third])
+    for name, order in (("day", [second, first, third]), ("success rate", [third, first, second])):
+        head = view.area.locator(".vx-sort", has_text=name)
+        head.press("Enter")
+        expect(rows).to_have_text(order)
+        expect(head).to_be_focused()  # who sorts by keyboard goes on from where they are
+    view.area.get_by_label("day to").fill("2026-01-31")  # the day that is shown, and not the evening before in UTC
+    expect(rows).to_have_text([second])
+    late = pd.to_datetime(["2027-03-04T10:00Z", "2026-03-04T10:00Z"])
+    times = pd.DataFrame({"late": late, "soon": late - pd.to_timedelta([366, 0], unit="D")})
+    times.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
+    rows = bare.open(vx.view(times, tz="UTC", live=True)).area.locator(".vx-row")  # the year where it is not this one
+    expect(rows).to_have_text(["Thu 04 Mar 2027 10:00Tue 03 Mar 10:00", "Wed 04 Mar 2026 10:00Wed 04 Mar 10:00"])
