@@ -280,3 +280,182 @@ def test_live_views_show_filter_and_sort_by_values(bare: Bare) -> None:
     times.attrs["fetched_at"] = "2026-03-02T09:00:00+00:00"
     rows = bare.open(vx.view(times, tz="UTC", live=True)).area.locator(".vx-row")  # the year where it is not this one
     expect(rows).to_have_text(["Thu 04 Mar 2027 10:00Tue 03 Mar 10:00", "Wed 04 Mar 2026 10:00Wed 04 Mar 10:00"])
+
+
+# -- plans and runs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_mended_by_a_plan_that_is_seen_first(panel: Screen, sandbox: Sandbox) -> None:
+    panel.facet("fix content")
+    panel.wait("10 of 77 rows")
+    expect(panel.button("Plan all 10 rows")).to_be_disabled()
+    panel.wait("none of these rows can be planned")
+    panel.area.locator(".vx-row").first.click()
+    panel.area.get_by_role("button", name="Plan this fix").click()
+    panel.wait("Nothing was changed")
+    panel.area.get_by_label("New text").fill("A short text without a price")
+    panel.area.get_by_role("button", name="Plan this fix").click()
+    panel.wait("Plan to fix: 1 of 1 row")
+    panel.wait("A short text without a price")
+    panel.reason("shorter")
+    assert acting(sandbox) == 0
+    expect(panel.run_button).to_have_text("Run the plan: send 1")
+    panel.run_button.click()
+    panel.wait("Before and after")
+    changes = [request for request in sandbox.requests(acting=True) if request["method"] == "PATCH"]
+    assert [request["body"]["content"] for request in changes] == ["A short text without a price"]
+    assert sandbox.duplicates() == []
+
+
+def test_a_plan_stays_that_was_asked_for_right_after_choosing(bare: Bare, ws: vx.Workspace, sandbox: Sandbox) -> None:
+    """The second change of a model waits until the kernel has taken the first; a button's message is sent at once."""
+    log = bare.open(ws.panel(ws.deliveries(since="30D")))
+    log.wait("that match")
+    log.area.locator(".vx-actions").evaluate(
+        """bar => {
+            const [canary, force] = [bar.querySelector("[type=number]"), bar.querySelector("[type=checkbox]")];
+            force.click();
+            canary.value = 2;
+            canary.dispatchEvent(new Event("change"));
+            bar.querySelector("button").click();
+        }"""
+    )
+    log.wait("Plan to redeliver")
+    log.wait("Run the plan: send")
+    log.wait("The first 2 of each cause go first")
+    assert acting(sandbox) == 0
+
+
+def test_tabs_share_what_is_chosen_and_run_only_what_they_have_shown(bare: Bare, panel: Screen, sandbox: Sandbox) -> None:
+    """Only the kernel knows which texts hold the words: a page that comes anew asks, and one whose search another page has changed."""
+    panel.area.get_by_label("Search").fill("pistachio")
+    panel.wait("8 of 77 rows")
+    panel.page.reload()
+    expect(panel.area.get_by_label("Search")).to_have_value("pistachio")
+    panel.wait("8 of 77 rows")
+    other = bare.open(None, beside=panel)
+    other.wait("8 of 77 rows")
+    panel.area.get_by_label("Search").fill("nobody")
+    expect(other.area.get_by_label("Search")).to_have_value("nobody")
+    other.wait("11 of 77 rows")
+    panel.click("Plan all 11 rows that match")
+    other.wait("of 11 rows")
+    expect(other.run_button).to_have_text("Look at the plan")
+    other.reason("seen elsewhere")
+    other.run_button.click()
+    expect(other.run_button).to_have_text(re.compile(r"Run the plan: send \d+"))
+    panel.tab("Failures")
+    panel.facet("linkedin")
+    expect(other.run_button).to_be_disabled()
+    assert acting(sandbox) == 0
+
+
+def test_a_monitor_moves_pauses_and_plans_again(bare: Bare, ws: vx.Workspace, triaged: pd.DataFrame, sandbox: Sandbox) -> None:
+    sandbox.add_fault(HELD)
+    monitor = bare.open(ws.run(vx.plan_retry(triaged), reason="the platforms are back"))
+    monitor.wait("sending")
+    monitor.click("Pause")
+    monitor.wait("paused")
+    expect(monitor.button("Resume")).to_be_focused()  # who uses the keyboard goes on from where they are
+    sandbox.clear_faults()
+    monitor.button("Resume").press("Enter")
+    expect(monitor.button("Pause")).to_be_disabled()
+    monitor.wait("28 of 28")
+    assert monitor.axe() == []
+    monitor.page.set_viewport_size({"width": 600, "height": 768})
+    platforms = monitor.area.locator("td:has(.vx-bar) span[class]")  # none is broken over two lines, however narrow
+    assert platforms.count() > 3
+    assert platforms.evaluate_all("nodes => nodes.every(node => node.getClientRects().length === 1)")
+    monitor.click("Plan a retry of what failed")
+    monitor.wait("Plan to retry")
+    assert sandbox.duplicates() == []
+
+
+def test_after_the_kernel_has_died_nothing_can_be_pressed_and_the_notice_says_what_to_do(
+    bare: Bare, ws: vx.Workspace, triaged: pd.DataFrame, sandbox: Sandbox
+) -> None:
+    sandbox.add_fault(HELD)
+    run = ws.run(vx.plan_retry(triaged), reason="the platforms are back").pause()
+    runs = bare.open(ws.panel())
+    runs.area.locator(".vx-row").click()
+    runs.click("Open run")
+    runs.wait("paused")
+    sent = acting(sandbox)
+    for screen in (runs, bare.open(run), bare.open(ws.panel(triaged)), bare.open(ws.panel(ws.deliveries(since="30D")))):
+        screen.page.evaluate("window.die()")
+        screen.wait("is gone")
+        assert (f"ws.attach('{run.id}')" in screen.text()) == (screen.area.get_by_text("paused").count() > 0)
+        hands = screen.area.locator(":is(.vx-top, .vx-buttons, .vx-actions) :is(button, select):visible").all()
+        assert hands
+        assert not any(one.is_enabled() for one in hands)
+    sandbox.clear_faults()
+    assert acting(sandbox) == sent
+
+
+# -- keys alone --------------------------------------------------------------------------------------------------------------
+
+
+def reach(wanted: Locator, *, back: bool = False) -> Keyboard:
+    """Press Tab until this has the focus, as somebody without a mouse does."""
+    expect(wanted).to_be_enabled()
+    for _ in range(80):
+        if wanted.evaluate("node => node === document.activeElement"):
+            return wanted.page.keyboard
+        wanted.page.keyboard.press("Shift+Tab" if back else "Tab")
+    raise AssertionError(f"the keyboard does not reach {wanted}")
+
+
+def test_failures_are_chosen_planned_and_retried_by_keyboard(panel: Screen, sandbox: Sandbox) -> None:
+    keys, grid, search = panel.page.keyboard, panel.area.locator(".vx-grid"), panel.area.get_by_label("Search")
+    for key in ("Enter", "ArrowDown"):
+        reach(search, back=key == "ArrowDown")
+        keys.press(key)
+        expect(grid).to_be_focused()
+    for key in ("ArrowDown", "Space", "Shift+ArrowDown", "Shift+ArrowDown"):
+        keys.press(key)
+    panel.wait("rows, 3 ticked")
+    keys.press("End")
+    keys.press("Enter")
+    panel.wait("post id")
+    keys.press("Escape")
+    expect(panel.area.locator(".vx-details")).to_be_hidden()
+    keys.press("Control+a")
+    panel.wait("rows, 77 ticked")
+    reach(panel.button("Plan the 77")).press("Enter")
+    panel.wait("Plan to retry")
+    reach(panel.area.locator(".vx-reason")).type("by keyboard")
+    keys.press("Tab")
+    expect(panel.run_button).to_be_focused()
+    keys.press("Enter")
+    panel.wait("Before and after")
+    assert acting(sandbox) >= 26
+    assert sandbox.duplicates() == []
+
+
+def test_deliveries_and_runs_by_keyboard(bare: Bare, ws: vx.Workspace, sandbox: Sandbox) -> None:
+    log = bare.open(ws.panel(ws.deliveries(since="7D")))
+    keys = log.page.keyboard
+    reach(log.area.get_by_label("Window"))
+    keys.press("End")  # 30 days
+    log.wait("read 2026")
+    expect(log.area.locator(".vx-facets").get_by_label("failed")).to_be_checked()  # the first failures that are seen
+    reach(log.area.locator(".vx-grid"))
+    for key in ("End", "Space"):
+        keys.press(key)
+    log.wait("rows, 1 ticked")
+    reach(log.area.get_by_label("also rejected")).press("Space")
+    reach(log.button("Plan the 1 row ticked"), back=True).press("Enter")
+    log.wait("Plan to redeliver: 1 of 1 row")
+    reach(log.area.locator(".vx-reason")).type("by keyboard")
+    reach(log.button("Run the plan: send 1")).press("Enter")
+    log.wait("✓ done")
+    assert acting(sandbox) == 1
+    assert log.axe() == []
+    runs = bare.open(ws.panel())
+    runs.wait("1 of 1 row")
+    expect(runs.area.locator(".vx-tick, .vx-actions:visible")).to_have_count(0)  # nothing is planned here
+    reach(runs.area.locator(".vx-grid")).press("Enter")
+    runs.wait("opens it in a notebook cell")
+    reach(runs.button("Open run"), back=True).press("Enter")
+    runs.wait("✓ done")
+    assert runs.axe() == []
