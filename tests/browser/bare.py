@@ -35,9 +35,8 @@ function hear(text) {
     const holder = path.slice(0, -1).reduce((inner, key) => inner[key], message.state);
     holder[path.at(-1)] = new DataView(Uint8Array.from(atob(message.buffers[at]), (char) => char.charCodeAt(0)).buffer);
   });
-  const names = Object.keys(message.state).filter((name) => !(name in changed)); // what a person has changed since stays
-  names.forEach((name) => { state[name] = message.state[name]; });
-  names.forEach((name) => emit(`change:${name}`));
+  Object.assign(state, message.state);
+  Object.keys(message.state).forEach((name) => emit(`change:${name}`));
 }
 
 async function tell(message) {
@@ -84,11 +83,9 @@ class Bare:
         self._browser.close()
         self._playwright.stop()
 
-    def page(self, width: int = 1366, height: int = 768, *, dark: bool = False) -> Page:
+    def page(self, width: int = 1366) -> Page:
         """An empty page in a window of its own, without a network."""
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-        )
+        context = self._browser.new_context(viewport={"width": width, "height": 768})
         context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=HERE)
         context.route("**/*", self._answer)
@@ -96,9 +93,9 @@ class Bare:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         return page
 
-    def open(self, shown: Any, *, beside: Screen | None = None, **window: Any) -> Screen:
-        """Show what has a widget, such as a panel, in a page; beside another page of the same widget as its second tab."""
-        return Screen(self.page(**window), beside.kernel if beside else Kernel(shown._display_()))
+    def open(self, shown: Any, width: int = 1366) -> Screen:
+        """Show what has a widget, such as a panel; another screen of it is shown as its second tab."""
+        return Screen(self.page(width), shown.kernel if isinstance(shown, Screen) else Kernel(shown._display_()))
 
     def close(self) -> None:
         """Close all pages."""
@@ -106,13 +103,14 @@ class Bare:
             context.close()
 
     def _answer(self, route: Route) -> None:
-        """Answer with the page; of all else only files of this machine are opened."""
         if route.request.url == HERE:
             return route.fulfill(body=PAGE, content_type="text/html")
-        if route.request.url.startswith("file:"):
-            return route.continue_()
         self.problems.append(route.request.url)
         return route.abort()
+
+
+def _packed(data: dict[str, Any], buffers: Any) -> str:
+    return json.dumps({**data, "buffers": [b64encode(part).decode() for part in buffers or ()]})
 
 
 class Kernel:
@@ -125,10 +123,9 @@ class Kernel:
         widget.comm.publish_msg = self._send
 
     def _send(self, _: str, data: dict[str, Any], buffers: Any = None, **__: Any) -> None:
-        text = json.dumps({**data, "buffers": [b64encode(part).decode() for part in buffers or ()]})
         for page in self.pages:
             if page is not self._speaking or data["method"] != "echo_update":  # a page knows what it has changed
-                page.append(text)
+                page.append(_packed(data, buffers))
 
     def hear(self, page: deque[str], message: dict[str, Any]) -> list[str]:
         """Take a page's message; return what the widget has for the page by now."""
@@ -136,9 +133,8 @@ class Kernel:
             with self.widget._turn:
                 page.clear()
                 state, paths, buffers = _remove_buffers(self.widget.get_state())
-            parts = [b64encode(part).decode() for part in buffers]
-            return [json.dumps({"method": "update", "state": state, "buffer_paths": paths, "buffers": parts})]
-        if message["method"] != "poll":
+                page.append(_packed({"method": "update", "state": state, "buffer_paths": paths}, buffers))
+        elif message["method"] != "poll":
             self._speaking = page
             self.widget._handle_msg({"content": {"data": message}, "buffers": []})
             self._speaking = None
