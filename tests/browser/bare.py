@@ -27,7 +27,6 @@ const listeners = {}, state = {};
 let changed = {}, taking = false, dead = false;
 
 const emit = (name, ...said) => [...(listeners[name] ?? [])].forEach((listener) => listener(...said));
-
 function hear(text) {
   const message = JSON.parse(text);
   if (message.method === "custom") return emit("msg:custom", message.content, []);
@@ -38,11 +37,9 @@ function hear(text) {
   Object.assign(state, message.state);
   Object.keys(message.state).forEach((name) => emit(`change:${name}`));
 }
-
 async function tell(message) {
   if (!dead) (await window.kernel(message)).forEach(hear);
 }
-
 const model = {
   get: (name) => state[name],
   set(name, value) { state[name] = changed[name] = value; emit(`change:${name}`); },
@@ -60,7 +57,6 @@ const model = {
   on(name, listener) { (listeners[name] ??= []).push(listener); },
   off(name, listener) { listeners[name] = listeners[name].filter((each) => each !== listener); },
 };
-
 window.die = () => { dead = true; emit("comm_live_update"); };
 await tell({ method: "open" });
 document.querySelector("#style").textContent = state._css;

@@ -1,6 +1,6 @@
 """JupyterLab in headless Chromium: the main job, a reload, a second tab, a restarted kernel and a saved notebook.
 
-All else that a page does is in `test_bare`. What happened is counted at the server. Pictures for people to look at are left under ``build/screens``.
+All else that a page does is in `test_bare`. Pictures for people to look at are left under ``build/screens``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from tests.browser import IN_CHROMIUM, SCREENS, Lab, Notebook, serious
 from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
-SLOW = Fault(
-    "delay", method="POST", path="/v1/posts/*/**", seconds=25, times=None
-)  # ten at once: slower than pages are to load
+# Ten at once: slower than pages are to load.
+SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=25, times=None)
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
 PANEL = "panel = ws.panel(triaged)\npanel"
 
@@ -57,10 +56,10 @@ def arrived(api: Sandbox) -> int:
     return seen
 
 
-def opened(lab: Lab, name: str, *cells: str, width: int = 1366, height: int = 768) -> Notebook:
+def opened(lab: Lab, name: str, *cells: str) -> Notebook:
     """A notebook that has been run."""
     lab.write(name, *cells)
-    book = lab.open(name, width=width, height=height)
+    book = lab.open(name, width=1366, height=768)
     book.run_all()
     book.finished()
     assert book.errors() == []
@@ -161,13 +160,8 @@ def test_a_saved_notebook_shows_its_last_state_without_a_kernel(lab: Lab, api: S
     expect(book.page.locator(".voxops-copy:visible")).to_have_count(0)  # the copy is not seen beside what is live
     saved = book.save()
     book.close()
-    markup = [
-        str(output["data"].get("text/html", ""))
-        for cell in saved.cells
-        for output in cell.get("outputs", [])
-        if "data" in output
-    ]
-    assert any("As of" in text and "✓ done" in text for text in markup)
+    outputs = [output.get("data", {}) for cell in saved.cells for output in cell.get("outputs", [])]
+    assert any("✓ done" in str(data.get("text/html")) for data in outputs)
     again = lab.open("saved.ipynb", kernel=False)
     again.at(2).wait("done")
     again.at(4).wait("As of")
