@@ -1,7 +1,6 @@
 """A page that shows a display by itself, in Chromium without JupyterLab: the widget of this process, and a stub of anywidget's model.
 
-The page has the model that anywidget would give it. Its messages reach the real widget here, and the widget's messages the page. As
-in JupyterLab, a change of the model waits until the kernel has taken the one before, while a message is sent at once.
+As in JupyterLab, a change of the model waits until the kernel has taken the one before, while a message is sent at once.
 """
 
 from __future__ import annotations
