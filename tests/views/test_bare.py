@@ -202,7 +202,7 @@ def test_rows_are_ticked_from_the_row_ticked_last_wherever_it_is_now(panel: Scre
     panel.wait("rows, 77 ticked")
     panel.click("Tick none")
     rows.nth(3).locator(".vx-tick").click()
-    panel.facet("bluesky")
+    panel.facet("threads")
     panel.wait("9 of 77 rows, 1 ticked, 1 of them hidden")
     rows.nth(2).click(modifiers=["Shift"])  # the row ticked last is not shown
     panel.wait("9 of 77 rows, 2 ticked, 1 of them hidden")
