@@ -81,7 +81,7 @@ def test_every_block_says_the_same_in_html_text_and_markdown(kind: str, said: li
 def test_every_kind_of_block_is_drawn_in_every_medium() -> None:
     from voxops._support import drawing
 
-    kinds = {make("x")["kind"] for make in ALL.values()} | {"figure"}
+    kinds = {make("x")["kind"] for make in ALL.values()} | {"figure", "form"}
     for table in (drawing._HTML, drawing._TEXT, drawing._MARKDOWN):
         assert set(table) == kinds
 
@@ -206,6 +206,9 @@ def test_a_figure_is_drawn_in_html_alone_and_only_then() -> None:
     assert to_text([figure]) == to_markdown([figure]).strip() == ""
     assert not drawn
     assert "<svg></svg>" in to_html([figure])
+    form = document.form("mend", "Plan", [("new_content", "New text", "a\x1b[31m\nb")])
+    assert (to_html([form]).count("<"), to_text([form])) == (2, ""), "a saved page has nothing to fill in"
+    assert form["fields"][0]["value"] == "a\nb"
 
 
 def test_headings_of_a_page_are_those_of_a_tree() -> None:

@@ -24,8 +24,12 @@ _PER_CHARACTER = 7.5  # pixels
 _HEIGHT = 120  # pixels of a chart
 _SIZES = {1: "26px", 2: "19px", 3: "14px"}  # of headings
 _BAR = 40  # characters of a bar in text
-_CUT, _CUT_LONG = 36, 60  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
-_CUT_MARKDOWN = 300
+_CUT, _CUT_LONG = (
+    36,
+    60,
+)  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
+_CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
+_CUT_MARKDOWN = 1000  # as much as a cell holds
 
 
 # HTML
@@ -204,8 +208,10 @@ def _line_cell(cell: Block, room: float) -> Markup:
     """Return a cell of a table whose rows are one line high: what has no room is cut, and opens."""
     said, full = cell["text"], cell.get("full") or cell["text"]
     text = html("{}{}", _swatch(cell.get("colour", "")), _linked(cell, escape(said, 1000)))
-    if len(said) * _PER_CHARACTER <= room and (full == said or len(said) <= _SHORT):
+    if len(said) * _PER_CHARACTER <= room and full == said:
         return text
+    if len(said) * _PER_CHARACTER <= room and len(said) <= _SHORT:  # an id without its middle
+        return html('<span title="{}">{}</span>', escape(full, 1000), text)
     return html(
         '<details style="margin:0"><summary style="{};list-style:none;cursor:pointer">{}</summary>'
         '<div style="white-space:normal;overflow-wrap:anywhere;padding:2px 0 6px">{}</div></details>',
@@ -418,6 +424,8 @@ def _text_table(block: Block) -> list[str]:
         for row in rows
     ]
     mosts = [_CUT_LONG if column["wraps"] else _CUT for column in columns]
+    if columns[-1]["wraps"]:
+        mosts[-1] = _CUT_LAST
     shown = [[safe.clip(text, most) for text, most in zip(row, mosts, strict=True)] for row in cells]
     heads = [safe.clip(column["title"], most) for column, most in zip(columns, mosts, strict=True)]
     widths = [max(map(len, texts)) for texts in zip(heads, *shown, strict=True)]

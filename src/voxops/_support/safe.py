@@ -78,6 +78,7 @@ _MARKUP = re.compile(
     | ~ | \$                                             # struck out, a formula
     | \] (?=[(\[:]) | ^\[                                # a link, also one that another text began; a box to tick
     | < (?=[A-Za-z/!?]) | & (?=\#?\w{1,32};)              # HTML
+    | (?<!\S)\# (?=\#*$)                                 # the end of a heading
     | : (?=//) | \|                                       # an address, a cell
     """,
     re.VERBOSE,

@@ -289,7 +289,7 @@ _COLUMNS = (
     Column("idempotency_key", "key", "Idempotency key of the request; missing while accounts are named but not resolved.", kind="id", width=112),
     Column("request", "request", "Method and path of the request.", kind="word", width=150),
     Column("new_content", "new text", "Text that the post would get."),
-    Column("new_media_url", "new media", "Address of the media file that the target would get."),
+    Column("new_media_url", "new media", "Address of the media file that the target would get.", kind="address"),  # it may be signed
     Column("new_scheduled_for", "new time", "Instant at which the post would go out.", unit="UTC", kind="time", width=128),
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
@@ -369,7 +369,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "rows that did not go",
         "outcome why eligible idempotency_key",
-        "outcome why row_id accounts scheduled_for content",
+        "outcome why row_id accounts scheduled_for content post_id",
     ),
     _kind(
         "results",
@@ -383,7 +383,7 @@ KINDS: tuple[Kind, ...] = (
         "planned rows",
         "eligible reason idempotency_key",
         "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url post_id delivery_id attempt",
+        "event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -549,7 +549,7 @@ def columns(frame: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> vx.columns(posts).loc["post_id", "meaning"]
-    'The id of the post.'
+    'Id of the post in the API.'
     """
     kind = kind_of(frame)
     rows = []

@@ -67,7 +67,7 @@ def frame_table(
     """
     frame = flat(frame)
     tz, kind, words = tz or shown_zone(frame), kind_of(frame), words or {}
-    names = shown_columns(frame, kind) if names is None else names
+    names = shown_columns(frame, kind) if names is None else list(dict.fromkeys(names))
     part = frame if most is None else frame.head(most)
     links = part["platform_post_url"] if "platform_post_url" in part.columns else None
     read, clean = frame.attrs.get("fetched_at"), without_addresses(part[[name for name in names if name not in words]])
@@ -138,7 +138,7 @@ def text_of(value: Any, column: Column, tz: str | tzinfo, *, years: bool = False
     if isinstance(value, pd.Timestamp | datetime) and value.tzinfo is not None:
         return short_time(value, tz, years=years)
     if column.kind == "share" and isinstance(value, float | np.floating):
-        return safe.percent(value)
+        return safe.percent(float(value))
     return full_text(value, tz)
 
 
@@ -165,7 +165,8 @@ def full_text(value: Any, tz: str | tzinfo) -> str:
     if hasattr(value, "__iter__"):
         return ", ".join(str(_platform(each)) for each in value)
     if isinstance(value, float | np.floating):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        number = float(value)
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
     return f"{value:,}" if pd.api.types.is_number(value) else str(value)
 
 
@@ -217,7 +218,8 @@ def order_of(frame: pd.DataFrame, kind: Kind) -> np.ndarray[Any, Any] | None:
     """
     if kind.order == "cause":
         tried = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
-        rank: pd.Series[Any] = 2 * frame["cause"].isna() + (frame["verdict"].eq(Verdict.RETRY).fillna(False) & tried)
+        again = frame["verdict"].eq(Verdict.RETRY).fillna(False).astype(bool) & tried
+        rank: pd.Series[Any] = 2 * frame["cause"].isna().astype("int64") + again.astype(bool)
     elif kind.order == "eligible":
         rank = ~frame["eligible"].astype(bool)
     elif kind.order == "outcome":
