@@ -383,11 +383,13 @@ def test_after_the_kernel_has_died_its_notice_says_what_to_do(
     runs = bare.open(ws.panel())
     runs.area.locator(".vx-row").click()
     runs.click("Open run")
-    runs.wait("paused")
-    for screen in (runs, bare.open(run), bare.open(ws.panel(triaged)), bare.open(ws.panel(ws.deliveries(since="30D")))):
+    runs.wait("watching")
+    log = ws.deliveries(since="30D")
+    for screen in (runs, *map(bare.open, (run, ws.panel(triaged), ws.panel(log)))):
+        shows_run = screen.area.get_by_text(run.id).count() > 0
         screen.page.evaluate("window.die()")
         screen.wait("is gone")
-        assert (f"ws.attach('{run.id}')" in screen.text()) == (screen.area.get_by_text("paused").count() > 0)
+        assert (f"In the new kernel, ws.attach('{run.id}') shows its run again" in screen.text()) == shows_run
         hands = ":is(.vx-top, .vx-buttons, .vx-actions) :is(button:not(.vx-pick), select):visible"
         assert screen.area.locator(hands).count() > 0
         assert screen.area.locator(hands).and_(screen.page.locator(":enabled")).count() == 0
