@@ -14,17 +14,15 @@ from typing import Any, Self
 from ipywidgets.widgets.widget import _remove_buffers
 from playwright.sync_api import Page, Route, sync_playwright
 from tests.browser.lab import Part
-from tests.browser.server import CHROMIUM, FLAGS, PATIENCE
+from tests.browser.server import CHROMIUM, FLAGS
 
 __all__ = ["Bare", "Screen"]
 
 HERE = "http://localhost/"  # answered by `Bare` itself; a page of this name may use the clipboard
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>voxops</title>
-<style>body { margin: 8px; background: Canvas; }</style><style id="style"></style><div id="place"></div>
-<script type="module">
+<style>body { margin: 8px; }</style><style id="style"></style><div id="place"></div><script type="module">
 const listeners = {}, state = {};
 let changed = {}, taking = false, dead = false;
-
 const emit = (name, ...said) => [...(listeners[name] ?? [])].forEach((listener) => listener(...said));
 function hear(text) {
   const message = JSON.parse(text);
@@ -36,9 +34,7 @@ function hear(text) {
   Object.assign(state, message.state);
   Object.keys(message.state).forEach((name) => emit(`change:${name}`));
 }
-async function tell(message) {
-  if (!dead) (await window.kernel(message)).forEach(hear);
-}
+const tell = async (message) => dead || (await window.kernel(message)).forEach(hear);
 const model = {
   get: (name) => state[name],
   set(name, value) { state[name] = changed[name] = value; emit(`change:${name}`); },
@@ -47,7 +43,7 @@ const model = {
     taking = true;
     while (Object.keys(changed).length && !dead) {
       const next = changed;
-      changed = {};
+      changed = {}; // what changes from here on waits for the next turn
       await tell({ method: "update", state: next, buffer_paths: [] });
     }
     taking = false;
@@ -61,8 +57,7 @@ await tell({ method: "open" });
 document.querySelector("#style").textContent = state._css;
 const module = await import(URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" })));
 module.default.render({ model, el: document.querySelector("#place") });
-setInterval(() => tell({ method: "poll" }), 20);
-</script>"""
+setInterval(() => tell({ method: "poll" }), 20);</script>"""
 
 
 class Bare:
@@ -80,9 +75,8 @@ class Bare:
 
     def page(self, width: int = 1366) -> Page:
         """An empty page in a window of its own, without a network."""
-        context = self._browser.new_context(viewport={"width": width, "height": 768})
-        context.set_default_timeout(PATIENCE)
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=HERE)
+        size, clipboard = {"width": width, "height": 768}, ["clipboard-read", "clipboard-write"]
+        context = self._browser.new_context(viewport=size, permissions=clipboard)
         context.route("**/*", self._answer)
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
