@@ -198,7 +198,11 @@ class RowTable:
         names, titles = [column.name for column in columns], {column.name: column.title for column in columns}
         cut = len(self.frame) > COPIED
         first = self.plans if cut else None
-        rows = self.frame if first is None else self.frame.iloc[np.argsort(~first.fillna(False).to_numpy(bool), kind="stable")]
+        rows = (
+            self.frame
+            if first is None
+            else self.frame.iloc[np.argsort(~first.fillna(False).to_numpy(bool), kind="stable")]
+        )
         table = frame_table(rows, names, most=COPIED, words=self.words, titles=titles)
         said = "" if first is None else " Those that can be planned come first."
         return [table, document.line(f"The first {COPIED} of {len(rows):,} rows.{said}")] if cut else [table]

@@ -199,7 +199,9 @@ class TriagePanel(Panel):
         return [
             document.heading(found["verdict"], found.get("remedy")),
             document.note(said, bad=True) if said else None,
-            None if found["verdict"] == Verdict.FIX_CONTENT else document.preformatted("Text", _text(found.get("content"))),
+            None
+            if found["verdict"] == Verdict.FIX_CONTENT
+            else document.preformatted("Text", _text(found.get("content"))),
             self._form(found),
             document.picture(picture) if picture else None,
             document.link(found.get("platform_post_url"), "Open the post")
