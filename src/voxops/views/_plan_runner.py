@@ -230,11 +230,10 @@ class PlanRunner:
             errors = error_counts(await self._tasks.in_thread(run.results))
             with self._lock:
                 self.errors = errors if self.run is run else self.errors
-        can = await self._tasks.in_thread(
-            lambda: run.snapshot.count("failed") and can_plan(lambda: self._again(run.failed()))
-        )
-        with self._lock:
-            self.can_retry = bool(can) if self.run is run else self.can_retry
+        if self.run is run and run.snapshot.count("failed"):
+            can = await self._tasks.in_thread(lambda: can_plan(lambda: self._again(run.failed())))
+            with self._lock:
+                self.can_retry = can if self.run is run else self.can_retry
         if run.snapshot.phase not in WENT_THROUGH:
             return
         if self.run is run:
