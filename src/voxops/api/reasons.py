@@ -89,7 +89,7 @@ SENTENCES: dict[str, str] = {
         + _LOST + ")"
     ),
     "other_target_publishing": "another target of this post is still publishing",
-    "publishing": "{status}",
+    "publishing": "on its way: {status}",
     "post_waits": "the post is {status}",
     "target_not_listed": "the post no longer lists the target",
     "target_without_id": "the API shows no id for this target; retry the whole post",
