@@ -78,6 +78,19 @@ def value_mark(value: Any) -> str:
     )
 
 
+def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of ``metadata.voxopsChanges`` under fields' own names: what was last requested of each, by whatever act."""
+    form = {
+        "content": str,
+        "scheduledFor": lambda when: str(when)[:19],  # to the second
+        "accountIds": lambda ids: sorted(set(ids)),
+        "tags": lambda tags: sorted(set(tags)),
+        "media": ";".join,
+        "firstComment": str,
+    }
+    return {name: value_mark(form[name](value)) for name, value in body.items() if name in form}
+
+
 def campaign_name(name: str) -> str:
     """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again.
 

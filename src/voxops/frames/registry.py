@@ -222,6 +222,7 @@ _COLUMNS = (
     Column("check_message", "check message", "Message of the API at the last check."),
     Column("refreshed", "renewed", "True if the account's token was renewed before the check."),
     Column("tried", "tries", "Number of tries of this ledger at the target; in a posts frame, what it knows of each target.", unit="tries", kind="number"),
+    Column("sync_withdrew_at", "withdrawn by a sync", "Instant at which a sync of this ledger has withdrawn the post.", unit="UTC", kind="time", width=128),
     Column("accounts.failed", "failed", "Number of the account's targets that failed within seven days.", unit="targets", kind="number"),
     Column("failure_share", "failing", "Share of the account's targets of the last seven days that failed.", unit="0 to 1", kind="share", width=64),
     Column("commonest_cause", "commonest cause", "Most frequent cause of the account's recent failures."),
