@@ -46,6 +46,7 @@ def test_a_row_becomes_one_post_with_its_mark():
             "voxopsRow": keys.row_mark("spring", "0"),
             "voxopsCampaign": keys.campaign_mark("spring"),
             "voxopsAsked": asked_hash(body),
+            "voxopsChanges": keys.field_marks(body),
         },
     }
     (bare,) = bodies(plan_create(rows(), key="row_id"))

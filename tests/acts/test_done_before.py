@@ -117,7 +117,8 @@ def test_a_change_that_was_refused_has_used_no_name():
 
 
 def marked(name: str, **values: Any) -> dict[str, Any]:
-    return {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
+    changes = {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
+    return changes | keys.field_marks(values)
 
 
 def test_a_name_is_known_by_the_marks_of_another_laptop():

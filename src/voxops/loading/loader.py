@@ -299,7 +299,7 @@ class Loader:
         origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
         described = self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
         ids = list(map(str, described["post_id"].dropna()))
-        if campaign is not None:
+        if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
             described = with_withdrawals(described, self._withdrawals(ids))
         return with_tries(described, self._tries(ids))
