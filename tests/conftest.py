@@ -6,12 +6,12 @@ import os
 import random
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.sandbox.support import again
 
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.api import reasons
 from voxops.client import AsyncClient, SteppedClock
@@ -63,10 +63,7 @@ def _server() -> Iterator[Sandbox]:
 def sandbox(_server: Sandbox) -> Sandbox:
     """The API on this machine as it was in the beginning: 500 posts, 600 deliveries, time standing still, no faults, no rate limit."""
     _server.set_speed(0)
-    _server.set_switches(**asdict(Switches()))
-    _server.receiver()
-    _server.reset()
-    return _server
+    return again(_server)
 
 
 @pytest.fixture
@@ -77,8 +74,9 @@ def clock(sandbox: Sandbox) -> SandboxClock:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
-    """A client of the sandbox, for use on the private loop: ``eventloop.run(client.identity())``."""
-    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7))
+    """A client of the sandbox, over a socket if that is not in this process: ``eventloop.run(client.identity())``."""
+    transport = getattr(sandbox, "transport", None)
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7), transport=transport)
     yield client
     eventloop.run(client.aclose())
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-__all__ = ["Package", "closure", "licence_of", "main", "unknown"]
 
 # Permissive licences, and the MPL, whose conditions end at its own files.
 ACCEPTED = re.compile(
@@ -27,14 +24,6 @@ ACCEPTED = re.compile(
 )
 _PARTS = re.compile(r"\s+(?:AND|OR)\s+|;\s*", re.IGNORECASE)
 _SHORT = re.compile(r"\s+\([\w .]+\)")  # the abbreviation behind a name
-
-
-class Package(NamedTuple):
-    """One installed package."""
-
-    name: str
-    version: str
-    licence: str
 
 
 def closure(name: str, extras: Iterable[str] = ()) -> list[Distribution]:
@@ -63,17 +52,16 @@ def closure(name: str, extras: Iterable[str] = ()) -> list[Distribution]:
     return [found[each] for each in sorted(found)]
 
 
-def licence_of(metadata: Mapping[str, str], classifiers: Iterable[str]) -> str:
-    """The licence that a package names: its expression, else its classifiers, else a short text; ``""`` if none."""
-    expression = metadata.get("License-Expression")
-    if expression:
+def licence_of(package: Distribution) -> str:
+    """The licence that a package names: its expression, else its classifiers, else the first line of a text; ``""`` if none."""
+    said = package.metadata
+    if expression := said["License-Expression"]:
         return expression
-    named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
-    named = [each for each in named if each != "OSI Approved"]
-    if named:
-        return "; ".join(named)
-    text = (metadata.get("License") or "").strip()
-    return text if "\n" not in text and len(text) < 80 else text.splitlines()[0].strip()
+    classifiers = [
+        line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or () if line.startswith("License")
+    ]
+    named = [each for each in classifiers if each != "OSI Approved"]
+    return "; ".join(named) or (said["License"] or "").strip().partition("\n")[0].strip()
 
 
 def unknown(licence: str) -> bool:
@@ -91,20 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
     except PackageNotFoundError as error:
         print(f"not installed: {error.name}", file=sys.stderr)
         return 1
-    packages = [
-        Package(
-            each.metadata["Name"],
-            each.version,
-            licence_of(
-                {name: each.metadata[name] for name in set(each.metadata)}, each.metadata.get_all("Classifier") or ()
-            ),
-        )
-        for each in installed
-    ]
-    width = max(len(f"{package.name} {package.version}") for package in packages)
-    for package in packages:
-        print(f"{f'{package.name} {package.version}':{width}}  {package.licence or '?'}")
-    odd = [package.name for package in packages if package.name != "voxops" and unknown(package.licence)]
+    packages = {each.metadata["Name"]: (each.version, licence_of(each)) for each in installed}
+    width = max(len(f"{name} {version}") for name, (version, _) in packages.items())
+    for name, (version, licence) in packages.items():
+        print(f"{f'{name} {version}':{width}}  {licence or '?'}")
+    odd = [name for name, (_, licence) in packages.items() if name != "voxops" and unknown(licence)]
     print(f"\n{len(packages)} packages" + (f"; to be read: {', '.join(odd)}" if odd else ", all licences known"))
     return 1 if odd else 0
 

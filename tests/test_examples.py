@@ -1,11 +1,10 @@
-"""Every public docstring has an example, and it runs: against a sandbox, in the order of the names."""
+"""Every public docstring has an example that runs, in the order of the names; and it names the columns of what it returns."""
 
 from __future__ import annotations
 
 import doctest
 import inspect
-from collections.abc import Iterator
-from typing import Any
+import re
 
 import pandas as pd
 import pytest
@@ -26,7 +25,7 @@ EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def names(tmp_path_factory):
     """What the examples take for granted: a workspace, its failures, its deliveries, a sheet, and two runs."""
     switches = Switches(recovery_rate=1.0)
     with (
@@ -36,17 +35,11 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         posts = ws.posts(status=["failed", "partial"])
         log = ws.deliveries(
             since="30D"
-        )  # before the runs: what reads on after them moves the clock, and more is delivered
+        )  # before the runs: reading on after them moves the clock, and more is delivered
         triaged = vx.triage(vx.targets(posts))
         owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "twitter")
-        sheet = pd.DataFrame(
-            {
-                "row_id": ["a", "b"],
-                "content": ["Hello", "Bye"],
-                "accounts": owner,
-                "scheduled_for": "2027-03-02T10:00:00Z",
-            }
-        )
+        sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["Hello", "Bye"]})
+        sheet = sheet.assign(accounts=owner, scheduled_for="2027-03-02T10:00:00Z")
         run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(4))).wait(60)
         created = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
         yield {
@@ -56,7 +49,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_of_a_docstring_runs(name: str, names: dict[str, Any]) -> None:
+def test_the_example_of_a_docstring_runs(name, names):
     text = inspect.getdoc(EXAMPLES[name]) or ""
     example = doctest.DocTestParser().get_doctest(text, dict(names), name, None, None)
     assert example.examples, f"{name} has no example"
@@ -64,3 +57,30 @@ def test_the_example_of_a_docstring_runs(name: str, names: dict[str, Any]) -> No
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     ran = doctest.DocTestRunner(optionflags=flags, verbose=False).run(example, out=said.append)
     assert ran.failed == 0, "".join(said)
+
+
+def columns_named(method: object) -> set[str]:
+    """The words in double backticks of the section Returns that are written as names of columns."""
+    said = (method.__doc__ or "").partition("Returns\n")[2].partition("Examples\n")[0].partition("Raises\n")[0]
+    spans = re.findall(r"``([a-z_0-9\s]+)``", said)
+    return {word for span in spans for word in span.split()}
+
+
+def test_every_column_of_a_frame_is_documented(names):
+    ws, run, created, sheet = (names[name] for name in ("ws", "run", "created", "sheet"))
+    published = ws.posts(status="published", limit=3)
+    posts = columns_named(vx.Workspace.posts)
+    for method, frame, more in (
+        (vx.Workspace.runs, ws.runs(), ()), (vx.Workspace.ledger, ws.ledger(), ()), (vx.Workspace.posts, published, ()),
+        (vx.Workspace.deliveries, names["log"], ()), (vx.Workspace.accounts, ws.accounts(check=True), ()),
+        (vx.Workspace.at_risk, ws.at_risk(), ()), (vx.Workspace.webhooks, ws.webhooks(), ()),
+        (vx.Workspace.analytics, ws.analytics(published), ()), (vx.Workspace.check, ws.check(sheet), ()),
+        (vx.Run.results, run.results(), run.plan.frame.columns), (vx.Run.results, created.results(), created.plan.frame.columns),
+        (vx.Run.failed, run.failed(), run.plan.frame.columns), (vx.Run.copies, created.copies(), posts),
+        (vx.Run.made, created.made(), posts), (vx.Run.verify, run.verify(), ()),
+    ):  # fmt: skip
+        missing = set(frame.columns) - columns_named(method) - set(more)
+        assert not missing, f"{method.__name__} does not name {sorted(missing)}"
+    assert columns_named(vx.Workspace.ledger) == set(ws.ledger().columns)
+    assert columns_named(vx.Workspace.runs) == {*ws.runs().columns, "run"}
+    assert columns_named(vx.Run.results) - {"campaign"} <= set(created.results().columns)

@@ -181,7 +181,7 @@ class Ports:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request by the application of its port."""
         here, there = tuple(scope["server"]), tuple(scope["client"])
-        scope[CONNECTION] = self._connections.get((here, there))
+        scope.setdefault(CONNECTION, self._connections.get((here, there)))
         await self._apps[here[1]](scope, receive, send)
 
 
@@ -369,8 +369,9 @@ class Sandbox(Remote):
     async def _run(self, ready: threading.Event) -> None:
         """Serve, and run what falls due."""
         connections: Connections = {}
+        self.app = Ports(self._apps(), connections)
         config = uvicorn.Config(
-            Ports(self._apps(), connections),
+            self.app,
             ssl_certfile=None if self._certificate is None else self._certificate.server, http=protocol(connections), ws="none", lifespan="off", log_config=None,
             access_log=False, date_header=False, server_header=False, timeout_keep_alive=75,
         )  # fmt: skip

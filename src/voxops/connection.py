@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._support import eventloop
 from voxops._support.arguments import file_path
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
-from voxops.client import AsyncClient, ScaledClock, Secret, SteppedClock, is_loopback
+from voxops.client import AsyncClient, Secret, SteppedClock, SystemClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.frames.times import length
@@ -181,7 +181,7 @@ async def _connected(
     if sandbox:
         server = _sandbox(sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
-        clock: Clock = ScaledClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
+        clock: Clock = SystemClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
         client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock)
         if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()

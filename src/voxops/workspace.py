@@ -392,7 +392,7 @@ class Workspace:
         pandas.DataFrame
             Indexed by ``run``: ``action campaign state who reason note`` (string), ``created_at`` (UTC), ``succeeded failed
             pending unknown blocked`` (Int64, rows; they sum to the eligible ones), ``withdrawn`` (Int64: succeeded rows whose posts
-            were withdrawn or deleted since).
+            were withdrawn or deleted since), ``mended`` (Int64: failed and blocked rows that a later request has brought to success).
 
         Raises
         ------

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
@@ -15,64 +16,55 @@ import voxops as vx
 from voxops._support import eventloop
 
 
-class World:
-    """The installed and the applied packages."""
+@pytest.fixture
+def install(monkeypatch):
+    """Sets which kernel and which packages are installed; what is applied then."""
+    monkeypatch.setattr(asyncio, "_nest_patched", False, raising=False)
+    monkeypatch.setattr(asyncio, "_nest_asyncio2", False, raising=False)
+    spec = importlib.util.find_spec
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.applied: list[str] = []
-        self._patch = monkeypatch
-        monkeypatch.setattr(asyncio, "_nest_patched", False, raising=False)
-        monkeypatch.setattr(asyncio, "_nest_asyncio2", False, raising=False)
-
-    def install(self, kernel: str | None, *packages: str) -> None:
+    def world(kernel: str | None, *packages: str) -> list[str]:
         def version(name: str) -> str:
             if name != "ipykernel" or kernel is None:
                 raise PackageNotFoundError(name)
             return kernel
 
-        spec = importlib.util.find_spec
-        self._patch.setattr(eventloop, "version", version)
-        self._patch.setattr(
-            importlib.util,
-            "find_spec",
-            lambda name: (name in packages or None) if name.startswith("nest_") else spec(name),
-        )
+        applied: list[str] = []
+        there = lambda name: (name in packages or None) if name.startswith("nest_") else spec(name)  # noqa: E731
+        monkeypatch.setattr(eventloop, "version", version)
+        monkeypatch.setattr(importlib.util, "find_spec", there)
         for name in packages:
-            self._patch.setitem(sys.modules, name, SimpleNamespace(apply=lambda name=name: self.applied.append(name)))
+            monkeypatch.setitem(sys.modules, name, SimpleNamespace(apply=partial(applied.append, name)))
+        return applied
+
+    return world
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(monkeypatch)
+BOTH = ("nest_asyncio", "nest_asyncio2")
 
 
 @pytest.mark.parametrize(("kernel", "packages", "picked"), [
-    ("7.4.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"),
-    ("6.31.0", ("nest_asyncio", "nest_asyncio2"), "nest_asyncio2"), ("6.31.0", ("nest_asyncio",), "nest_asyncio"),
-    ("7.0.1", ("nest_asyncio",), "nest_asyncio"), (None, ("nest_asyncio",), "nest_asyncio"),
+    ("7.4.0", BOTH, "nest_asyncio2"), ("6.31.0", BOTH, "nest_asyncio2"), ("6.31.0", BOTH[:1], "nest_asyncio"),
+    ("7.0.1", BOTH[:1], "nest_asyncio"), (None, BOTH[:1], "nest_asyncio"),
 ])  # fmt: skip
-def test_what_loses_no_cells_is_picked(world, kernel, packages, picked):
-    world.install(kernel, *packages)
+def test_what_loses_no_cells_is_picked(install, kernel, packages, picked):
+    applied = install(kernel, *packages)
     assert vx.allow_nested_loops() == picked
-    assert world.applied == [picked]
+    assert applied == [picked]
 
 
-@pytest.mark.parametrize("kernel", ["7.1.0", "7.4.0", "8.0.0"])
-def test_what_loses_cells_is_refused(world, kernel):
-    world.install(kernel, "nest_asyncio")
+@pytest.mark.parametrize(
+    ("kernel", "packages"), [("7.1.0", BOTH[:1]), ("7.4.0", BOTH[:1]), ("8.0.0", BOTH[:1]), ("6.31.0", ())]
+)
+def test_what_loses_cells_or_is_not_there_is_refused(install, kernel, packages):
+    applied = install(kernel, *packages)
     with pytest.raises(vx.errors.ConfigError, match="install nest_asyncio2"):
         vx.allow_nested_loops()
-    assert world.applied == []
+    assert applied == []
 
 
-def test_what_is_not_installed_is_said(world):
-    world.install("6.31.0")
-    with pytest.raises(vx.errors.ConfigError, match=r"neither .* is installed; install nest_asyncio2"):
-        vx.allow_nested_loops()
-
-
-def test_a_patch_that_is_there_already_is_refused(world, monkeypatch):
-    world.install("7.4.0", "nest_asyncio", "nest_asyncio2")
+def test_a_patch_that_is_there_already_is_refused(install, monkeypatch):
+    install("7.4.0", *BOTH)
     monkeypatch.setattr(asyncio, "_nest_patched", True)
     with pytest.raises(vx.errors.ConfigError, match="restart the kernel"):
         vx.allow_nested_loops()

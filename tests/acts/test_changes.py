@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from io import BytesIO
 from typing import Any
 
 import pandas as pd
 import pytest
-from tests.acts.support import item, keys_of, request
+from tests.acts.support import LOADED, MONDAY, item, keys_of, posts, request
 
 from voxops.acts.act import Request, Subject
 from voxops.acts.cancel import plan_cancel
@@ -20,40 +19,20 @@ from voxops.api.states import PostState, TargetState
 from voxops.errors import PlanError
 from voxops.model import Outcome
 
-LOADED, MONDAY = "2026-03-01T09:00:00+00:00", "2026-03-02T09:00:00+00:00"
-
-
-def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "post_id": [f"post_{number}" for number in range(len(statuses))],
-            "status": list(statuses),
-            "content": ["Hello"] * len(statuses),
-            "updated_at": pd.to_datetime([LOADED] * len(statuses), utc=True),
-            "scheduled_for": pd.to_datetime([MONDAY] * len(statuses), utc=True),
-        }
-    ).assign(**columns)
-    frame.attrs["fetched_at"] = LOADED
-    return frame
-
 
 def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
     frame = posts("scheduled")
-    with pytest.raises(PlanError, match=r"has no time zone, .*vx\.connect"):
+    with pytest.raises(PlanError, match="has no time zone"):
         plan_update(frame, to="2026-03-05 10:00")
     frame.attrs["tz"] = "Europe/Berlin"
     for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
         assert body(plan_update(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     for day in ("2026-03-05", date(2026, 3, 5)):
         assert body(plan_update(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
-    for wrong in ("2026-03-29T02:30", "2026-10-25T02:30"):
-        with pytest.raises(PlanError, match="is skipped or repeated in Europe/Berlin"):
-            plan_update(frame, to=wrong)
-    for wrong in ("01.04.2026 10:00", "soon", pd.NaT, 5):
-        with pytest.raises(
-            PlanError, match=r"must be a time such as .*\+01:00' or, in Europe/Berlin, '2026-03-05 10:00'"
-        ):
-            plan_update(frame, to=wrong)
+    wrong = dict.fromkeys(("2026-03-29T02:30", "2026-10-25T02:30"), "skipped or repeated")
+    for to, why in (wrong | dict.fromkeys(("01.04.2026 10:00", "soon", pd.NaT, 5), "must be a time")).items():
+        with pytest.raises(PlanError, match=why):
+            plan_update(frame, to=to)
 
 
 def body(plan: Any) -> dict[str, Any]:
@@ -61,36 +40,32 @@ def body(plan: Any) -> dict[str, Any]:
     return dict(item.body)
 
 
-def test_each_column_changes_its_field_and_an_empty_cell_leaves_it():
-    frame = posts(
-        "scheduled",
-        new_content="Bye",
-        new_scheduled_for="2026-03-05T10:00:00+01:00",
-        new_tags="spring; sale",
-        new_account_ids=[["acc_1", "acc_2"]],
-    )
-    assert body(plan_update(frame)) == {
-        "content": "Bye",
-        "scheduledFor": "2026-03-05T09:00:00Z",
-        "tags": ["spring", "sale"],
-        "accountIds": ["acc_1", "acc_2"],
-    }
-    assert body(plan_update(posts("draft", new_content="Bye", new_tags=None))) == {"content": "Bye"}
-
-
-@pytest.mark.parametrize(("status", "new", "why"), [
-    ("published", {"new_content": "Bye"}, "not_changeable"), ("scheduled", {"new_content": "  "}, "content_required"),
-    ("scheduled", {"new_content": 5}, "content_not_text"), ("scheduled", {"new_content": "x" * 10_001}, "content_too_long"),
-    ("scheduled", {"new_content": None}, "nothing_requested"), ("scheduled", {"new_content": "Hello"}, "unchanged"),
-    ("scheduled", {"new_scheduled_for": "2026-03-05 10:00"}, "time_without_offset"),
-    ("scheduled", {"new_scheduled_for": "2026-02-05T10:00:00Z"}, "time_past"),
-    ("scheduled", {"new_account_ids": "twitter:@brand"}, "accounts_form"), ("scheduled", {"new_account_ids": "a,b"}, "account_form"),
-    ("scheduled", {"new_account_ids": []}, "accounts_form"),
+@pytest.mark.parametrize(("columns", "asks"), [
+    ({"new_content": "Bye", "new_tags": None}, {"content": "Bye"}),
+    ({"new_scheduled_for": "2026-03-05T10:00:00+01:00", "new_tags": "spring; sale"},
+    {"scheduledFor": "2026-03-05T09:00:00Z", "tags": ["spring", "sale"]}),
+    ({"new_account_ids": [["acc_1", "acc_2"]]}, {"accountIds": ["acc_1", "acc_2"]}),
 ])  # fmt: skip
-def test_an_unfit_row_is_held_for_its_reason(status, new, why):
-    plan = plan_update(posts(status, **{name: [value] for name, value in new.items()}))
+def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks):
+    assert body(plan_update(posts("scheduled", **columns))) == asks
+
+
+@pytest.mark.parametrize(("status", "column", "value", "why"), [
+    ("published", "content", "Bye", {"not_changeable"}), ("scheduled", "content", "  ", {"content_required"}),
+    ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", "x" * 10_001, {"content_too_long"}),
+    ("scheduled", "content", None, {"nothing_requested"}), ("scheduled", "content", "Hello", {"unchanged"}),
+    ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}),
+    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_past"}),
+    *(("scheduled", "scheduled_for", none_in_utc, {"time_without_offset", "time_unreadable"})
+      for none_in_utc in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
+    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}),
+    ("scheduled", "account_ids", "a,b", {"account_form"}),
+    ("scheduled", "account_ids", [], {"accounts_form"}),
+])  # fmt: skip
+def test_an_unfit_row_is_held_for_its_reason(status, column, value, why):
+    plan = plan_update(posts(status, **{f"new_{column}": [value]}))
     assert plan.eligible == 0
-    assert plan.frame["reason_code"].item() == why
+    assert plan.frame["reason_code"].item() in why
 
 
 @pytest.mark.parametrize("tz", ["America/Lima", None])
@@ -102,11 +77,6 @@ def test_a_column_of_times_without_a_zone_is_held(tz):
     assert plan.why == tuple(Reason("time_without_zone", value=str(when), zone="Europe/Berlin") for when in naive)
     assert len(repr(plan).splitlines()) == 2, "one kind"
     assert plan_update(frame.assign(new_scheduled_for=naive.dt.tz_localize(tz or "Europe/Berlin"))).eligible == 2
-
-
-def test_a_post_that_stands_there_twice_is_changed_once():
-    frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
-    assert plan_update(frame).frame["eligible"].to_list() == [True, False]
 
 
 def test_a_move_leaves_drafts_alone():
@@ -130,24 +100,18 @@ def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    ({"to": MONDAY, "by": "1D"}, r"takes to= \(a time\) or by= \(how much later\), not both"),
-    ({"to": "2026-03-05"}, "to='2026-03-05' has no time zone"),
-    ({"to": date(2026, 3, 5)}, r"to=datetime\.date\(2026, 3, 5\) has no time zone"),
-    ({"to": pd.Series([MONDAY], index=[7])}, "^to= is a column of other rows than the frame; take it from the same"),
-    ({"to": [MONDAY, MONDAY]}, "^to= has 2 times, the frame 1 row; pass one per row"),
-    ({"to": []}, "^to= has 0 times, the frame 1 row"),
-    ({"to": {MONDAY}}, "^to= takes one time, or a list or column with one per row, not a set"),
-    ({"to": {"post_0": MONDAY}}, "not a dict"), ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
-    ({"by": pd.Series(["1D"])}, r"must say how much later all posts go out, .* or one per row, use to=posts\['sched"),
-    ({"by": "1 month"}, r"by='1 month' must say how much later .*; for months, .* use to=posts\['scheduled_for'\] \+ "),
-    ({"by": "2Y"}, "for months"), ({"by": pd.DateOffset(months=1)}, "for months"),
-    ({"to": "Thursday"}, r"to='Thursday' must be a time such as .* or, where vx\.connect\(tz=\) names a zone, "),
-    ({"to": "2026-03-05 10.30"}, "to='2026-03-05 10.30' must be a time such as"), ({"by": "soon"}, "by='soon' must say how much later"),
-    ({"by": 3}, "by='3' must say how much later"), ({"by": "3"}, "by='3' must say how much later"),
-    ({"by": "-1.5"}, "by='-1.5' must say how much later"), ({"by": "0D"}, "by='0D' must say how much later"),
-    ({"by": pd.NaT}, "by='NaT' must say how much later"),
-    ({"by": "1D", "change": None}, "by= needs a name, .* pass change=, such as change='strike, Monday'"),
-    ({"by": "1D", "change": " "}, "change=' ' must name the change"), ({"to": MONDAY, "change": 5}, "change='5' must name the change"),
+    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": "2026-03-05"}, "has no time zone"),
+    ({"to": date(2026, 3, 5)}, "has no time zone"),
+    ({"to": pd.Series([MONDAY], index=[7])}, "column of other rows"), ({"to": [MONDAY, MONDAY]}, "pass one per row"),
+    ({"to": []}, "has 0 times"),
+    ({"to": {MONDAY}}, "not a set"), ({"to": {"post_0": MONDAY}}, "not a dict"),
+    ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
+    *(({"to": wrong}, "must be a time") for wrong in ("Thursday", "2026-03-05 10.30")),
+    *(({"by": months}, "for months") for months in ("1 month", "2Y", pd.DateOffset(months=1))),
+    ({"by": pd.Series(["1D"])}, "use to="),
+    *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "3", "-1.5", "0D", pd.NaT)),
+    ({"by": "1D", "change": None}, "by= needs a name"),
+    *(({"to": MONDAY, "change": wrong}, "must name the change") for wrong in (" ", 5)),
 ])  # fmt: skip
 def test_a_move_that_says_nothing_is_refused(options, why):
     with pytest.raises(PlanError, match=why):
@@ -159,33 +123,10 @@ def test_a_move_that_says_nothing_is_refused(options, why):
 )
 def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(options):
     frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
-    with pytest.raises(PlanError, match="the frame has times in new_scheduled_for; drop that column, or leave out to="):
+    with pytest.raises(PlanError, match="times in new_scheduled_for"):
         plan_update(frame, **options)
     with pytest.raises(PlanError, match="no column scheduled_for"):
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
-
-
-def test_each_post_may_get_a_time_of_its_own_under_the_rules_of_a_column():
-    frame = posts("scheduled", "scheduled", "scheduled", "draft", "draft")
-    times = ["2026-03-05T09:00:00Z", None, "2026-03-05 10:00", "2026-03-06T09:00:00Z", None]
-    column = plan_update(posts("scheduled", "scheduled", "scheduled", new_scheduled_for=times[:3]))
-    for to in (times, tuple(times), pd.Series(times), pd.Index(times, dtype="object")):
-        plan = plan_update(frame, to=to)
-        reasons = plan.frame["reason"].to_list()
-        assert reasons[:3] == column.frame["reason"].to_list()
-        assert plan.frame["reason_code"].to_list()[2:4] == ["time_without_offset", "draft_would_go_out"]
-        assert reasons[4] == reasons[1], "nothing is changed"
-        assert keys_of(plan) == keys_of(column)
-        assert [item.body for item in plan.items] == [{"scheduledFor": "2026-03-05T09:00:00Z"}]
-
-
-def test_a_move_and_other_changes_are_one_request():
-    frame = posts("scheduled", "draft", new_content=["Bye", "Bye"])
-    plan = plan_update(frame, by="3D", change="later")
-    assert body(plan) == {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00Z"}
-    assert plan.frame["reason_code"][1] == "draft_would_go_out"
-    plan = plan_update(frame, to=["2026-03-05T09:00:00Z", None])
-    assert [item.body.keys() for item in plan.items] == [{"content", "scheduledFor"}, {"content"}]
 
 
 def test_what_failed_is_planned_again_without_letting_a_draft_out():
@@ -197,6 +138,21 @@ def test_what_failed_is_planned_again_without_letting_a_draft_out():
     assert again.frame["reason_code"][1] == "draft_would_go_out"
 
 
+def test_each_post_may_get_a_time_of_its_own():
+    plan = plan_update(
+        posts("scheduled", "scheduled", "draft"), to=["2026-03-05T09:00:00Z", None, "2026-03-06T09:00:00Z"]
+    )
+    assert plan.frame["reason_code"].to_list() == ["ready", "nothing_requested", "draft_would_go_out"]
+    assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
+
+
+@pytest.mark.parametrize("planner", [plan_update, plan_cancel])
+def test_a_post_that_stands_there_twice_is_planned_once(planner):
+    frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
+    assert planner(frame).frame["reason_code"].to_list()[1] == "post_twice"
+    assert planner(frame).eligible == 1
+
+
 @pytest.mark.parametrize(
     "planner", [plan_update, plan_cancel, lambda frame: plan_update(frame, by="1D", change="later")]
 )
@@ -204,16 +160,14 @@ def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(p
     whole = posts("scheduled", "scheduled", new_content="Bye")
     named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
     for frame in (whole.assign(**named).drop(columns="status"), whole.assign(**named, status="pending")):
-        with pytest.raises(
-            PlanError, match=r"the rows are targets, .*posts\[posts\['post_id'\]\.isin\(targets\['post_id'\]\)\]"
-        ):
+        with pytest.raises(PlanError, match="the rows are targets"):
             planner(frame)
     for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None), whole):
         assert planner(frame).eligible == 2, "posts beside which something of their targets stands"
 
 
 def test_a_frame_that_changes_nothing_is_refused():
-    with pytest.raises(PlanError, match=r"the frame changes nothing; .* pass to= or by=, or add one of new_content"):
+    with pytest.raises(PlanError, match="the frame changes nothing"):
         plan_update(posts("scheduled"))
     with pytest.raises(PlanError, match="no column post_id"):
         plan_update(pd.DataFrame({"new_content": ["x"]}))
@@ -226,23 +180,8 @@ ASKED = {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00Z"}
 
 def state(content: str = "Hello", when: str = MONDAY, updated: str = LOADED, **options: Any) -> PostState:
     target = TargetState("twitter", "acc_1", "pending")
-    return PostState(
-        "post_0",
-        "scheduled",
-        updated,
-        LOADED,
-        when,
-        content,
-        targets=(target,),
-        source="single",
-        version="7",
-        **options,
-    )
-
-
-def post(**shown: Any) -> dict[str, Any]:
-    """A post as the API answers."""
-    return {"id": "post_1", "status": "SCHEDULED", **shown}
+    known = {"targets": (target,), "source": "single", "version": "7", **options}
+    return PostState("post_0", "scheduled", updated, LOADED, when, content, **known)
 
 
 def member(body: dict[str, Any] | None = None, **seen: Any) -> Request:
@@ -255,47 +194,52 @@ DONE = state("Bye", "2026-03-05T09:00:00.000+00:00", "2026-03-01T09:00:05+00:00"
 THEIRS = state("Theirs", MONDAY, "2026-03-01T09:00:05+00:00")
 
 
-def read(now: PostState, since: float) -> list[str]:
-    done = UPDATE.settle_reading([member()], now, Attempted(Baseline.of(state()), since))
-    return [str(one.outcome) for one in done]
+SOON = "2026-03-01T09:00:05+00:00"
+HALF_PAST, SPACED = {"scheduledFor": "2026-03-05T09:00:30Z"}, {"content": "Hello  you"}
 
 
-def test_a_post_that_shows_what_was_asked_is_done_at_once_and_nothing_else_is():
-    assert read(DONE, 1.0) == ["succeeded"]
-    assert read(replace(DONE, content="Hello"), 1.0) == []
-    assert read(state(), 1000.0) == [], "as it was: it may still come, or be sent again"
-
-
-def test_what_somebody_changed_is_blocked_once_no_try_can_be_under_way():
-    assert read(THEIRS, 60.0) == []
-    assert read(THEIRS, 140.0) == ["blocked"]
+@pytest.mark.parametrize(("asked", "now", "since", "settles"), [
+    (ASKED, DONE, 1.0, ["succeeded"]), (ASKED, replace(DONE, content="Hello"), 1.0, []),
+    (ASKED, replace(DONE, updated_at=LOADED), 1.0, ["succeeded"]), (ASKED, state(), 1000.0, []),  # it may still come
+    (ASKED, THEIRS, 60.0, []), (ASKED, THEIRS, 140.0, ["blocked"]),  # blocked once no try can be under way
+    # an API may keep times to the minute, and blanks in its own way; on a post that nobody has changed these are what
+    # was to be changed
+    (HALF_PAST, state(when="2026-03-05T09:00:00+00:00", updated=SOON), 1.0, ["succeeded"]),
+    (SPACED, state("Hello you", updated=SOON), 1.0, ["succeeded"]), (SPACED, state("Hello you"), 1.0, []),
+])  # fmt: skip
+def test_a_reading_settles_what_it_shows(asked, now, since, settles):
+    tried = Attempted(Baseline.of(state()), since)
+    assert [str(one.outcome) for one in UPDATE.settle_reading([member(asked)], now, tried)] == settles
 
 
 def test_only_a_post_without_any_sign_may_be_sent_again():
-    before = Baseline.of(state())
-    assert UPDATE.shows_nothing([member()], state(), before)
-    assert not UPDATE.shows_nothing([member()], replace(DONE, updated_at=LOADED), before), (
-        "done, although its stamp stands still"
-    )
-    assert not UPDATE.shows_nothing([member()], THEIRS, before)
+    signs = (DONE, replace(DONE, updated_at=LOADED), THEIRS)
+    assert [UPDATE.shows_nothing([member()], now, Baseline.of(state())) for now in (state(), *signs)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
-@pytest.mark.parametrize(("data", "outcome"), [
-    ({"id": "post_0", "content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"}, ["succeeded"]),
-    ({"id": "post_0", "content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z", "status": "scheduled"}, ["failed"]),
-    ({"id": "post_9", "content": "Bye"}, []),
+@pytest.mark.parametrize(("asked", "shown", "outcome"), [
+    (ASKED, {"content": "Bye", "scheduledFor": "2026-03-05T09:00:00.000Z"}, ["succeeded"]),
+    (ASKED, {"content": "Other", "scheduledFor": "2026-03-05T09:00:00.000Z"}, ["failed"]),
+    (ASKED, {"id": "post_9", "content": "Bye"}, []),
+    (HALF_PAST, {"scheduledFor": "2026-03-05T09:00:00Z"}, ["succeeded"]),
+    *((HALF_PAST, {"scheduledFor": f"2026-03-05T09:0{other}Z"}, ["failed"]) for other in ("1:00", "0:10")),
 ])  # fmt: skip
-def test_an_answer_counts_as_far_as_it_shows_what_was_asked(data, outcome):
-    done = UPDATE.settle_answer([member()], data, first=True)
+def test_an_answer_counts_as_far_as_it_shows_what_was_asked(asked, shown, outcome):
+    done = UPDATE.settle_answer([member(asked)], {"id": "post_0", "status": "scheduled", **shown}, first=True)
     assert [str(one.outcome) for one in done] == outcome
 
 
-def test_a_conflict_is_blocked_and_any_other_refusal_is_not():
-    conflict = {"error": {"code": "CONFLICT", "message": "the post has changed since it was read"}}
-    (blocked,) = UPDATE.settle_refusal([member()], conflict)
-    why = Reason("version_conflict", message="the post has changed since it was read")
-    assert (blocked.outcome, blocked.reason) == (Outcome.BLOCKED, why)
-    assert UPDATE.settle_refusal([member()], {"error": {"code": "VALIDATION_ERROR", "message": "no"}}) == []
+def test_a_text_that_reads_as_asked_is_as_asked_on_a_post_that_was_changed_since():
+    assert UPDATE.done_before(member(SPACED), state("Hello you"), []) is None
+    lines = member({"content": "Hello\r\nyou"})
+    assert UPDATE.done_before(lines, state("Hello\nyou"), []).outcome is Outcome.SUCCEEDED
+    for outcome, told in (("succeeded", "recovered"), ("failed", "failed_same")):
+        assert UPDATE.verified({"outcome": outcome, "new_content": "Hello  you"}, state("Hello you"))[1] == told
 
 
 @pytest.mark.parametrize(("now", "why"), [
@@ -324,54 +268,12 @@ def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, held):
     assert (said == Reason("made_of_cut_text")) is held
 
 
-def test_a_time_that_is_kept_to_the_minute_is_as_asked():
-    asked = member({"scheduledFor": "2026-03-05T09:00:30Z"})
-    kept = state(when="2026-03-05T09:00:00+00:00", updated="2026-03-01T09:00:05+00:00")
-    raw = {"id": "post_0", "status": "scheduled", "scheduledFor": "2026-03-05T09:00:00Z"}
-    assert [one.outcome for one in UPDATE.settle_answer([asked], raw, first=True)] == [Outcome.SUCCEEDED]
-    assert UPDATE.settle_reading([asked], kept, Attempted(Baseline.of(state()), 1.0))
-    other = {**raw, "scheduledFor": "2026-03-05T09:01:00Z"}
-    assert [one.outcome for one in UPDATE.settle_answer([asked], other, first=True)] == [Outcome.FAILED]
-    same_minute = {**raw, "scheduledFor": "2026-03-05T09:00:10Z"}
-    assert [one.outcome for one in UPDATE.settle_answer([asked], same_minute, first=True)] == [Outcome.FAILED]
-
-
-def test_a_text_that_reads_as_asked_is_as_asked_on_a_post_that_was_changed_since():
-    """An API may keep blanks in its own way; on a post that nobody has changed they are what was to be changed."""
-    spaced = member({"content": "Hello  you"})
-    kept = Attempted(Baseline.of(state("Hello you")), 1.0)
-    assert UPDATE.settle_reading([spaced], state("Hello you", updated="2026-03-01T09:00:05+00:00"), kept)
-    assert UPDATE.settle_reading([spaced], state("Hello you"), kept) == []
-    assert UPDATE.done_before(spaced, state("Hello you"), []) is None
-    lines = member({"content": "Hello\r\nyou"})
-    assert UPDATE.done_before(lines, state("Hello\nyou"), []).outcome is Outcome.SUCCEEDED
-    assert UPDATE.verified({"outcome": "succeeded", "new_content": "Hello  you"}, state("Hello you"))[1] == "recovered"
-    assert UPDATE.verified({"outcome": "failed", "new_content": "Hello  you"}, state("Hello you"))[1] == "failed_same"
-
-
 def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
     frame = posts("scheduled", "draft", new_content=["Bye", None], new_tags=["a;b", "c"])
     frame.to_csv(tmp_path / "posts.csv", index=False)
     back = pd.read_csv(tmp_path / "posts.csv")
     for plan in (plan_update, lambda one: plan_update(one, by="3D", change="later")):
         assert keys_of(plan(back)) == keys_of(plan(frame))
-
-
-def test_lists_that_went_through_parquet_are_lists_again():
-    frame = posts("scheduled", "draft").assign(new_tags=[["a", "b", "a"], ["c"]], tags=[["a"], None])
-    file = BytesIO()
-    frame.to_parquet(file)
-    plan = plan_update(pd.read_parquet(file))
-    assert [(item.body or {})["tags"] for item in plan.items] == [["a", "b"], ["c"]]
-
-
-@pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
-def test_a_time_that_is_none_in_utc_is_refused_and_says_so(when):
-    plan = plan_update(posts("scheduled").assign(new_scheduled_for=[when]))
-    assert plan.frame["reason_code"][0] in {"time_without_offset", "time_unreadable"}
-    assert plan.eligible == 0
-    with pytest.raises(PlanError, match="to="):
-        plan_update(posts("scheduled"), to=when)
 
 
 @pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])

@@ -6,18 +6,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.acts.support import item, request
 
 from voxops.acts import keys
 from voxops.acts.act import Request, Subject
-from voxops.acts.cancel import CANCEL, plan_cancel
-from voxops.acts.create import CREATE
-from voxops.acts.redeliver import REDELIVER
-from voxops.acts.retry import FIX, RETRY
-from voxops.acts.update import NOT_AS_ASKED, UPDATE, plan_update
-from voxops.api.evidence import Attempted
+from voxops.acts.cancel import CANCEL
+from voxops.acts.retry import FIX
+from voxops.acts.update import NOT_AS_ASKED, UPDATE
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.model import Outcome
@@ -39,81 +35,8 @@ def change(
     return request(replace(item("update", POST, "/v1/posts/p", body, **seen), attempt=attempt), number, **details)
 
 
-def judged(wanted: Request, state: PostState | None, *past: Request) -> str:
-    said = UPDATE.done_before(wanted, state, past)
-    if isinstance(said, Request):
-        assert (said.outcome, said.result_id) == (Outcome.SUCCEEDED, "p")
-        return DONE
-    return "" if said is None else said.code
-
-
 def done(body: dict[str, Any], name: str = "", number: int = 1, **details: Any) -> Request:
     return change(body, name, number, **{"outcome": Outcome.SUCCEEDED} | details)
-
-
-@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.PENDING])
-def test_under_one_name_posts_are_moved_once_however_often_the_cell_runs(outcome):
-    """Each run loads afresh, and so asks for another time."""
-    again = change({"scheduledFor": FOUR}, "strike", by=True)
-    moved = done({"scheduledFor": TWO}, "strike", outcome=outcome)
-    assert judged(again, post(TWO)) == ""
-    assert judged(again, post(TWO), moved) == DONE
-    surely = outcome is Outcome.SUCCEEDED  # else nobody can tell whether somebody has moved it back
-    assert judged(again, post(NOON), moved) == (DONE if surely else "changed_before")
-    assert judged(change({"scheduledFor": FOUR}, "strike two", by=True), post(TWO), moved) == ""
-
-
-def test_under_one_name_a_value_is_set_once_and_another_is_blocked():
-    moved = done({"scheduledFor": TWO}, "strike")
-    assert judged(change({"scheduledFor": TWO}, "strike"), post(NOON), moved) == DONE
-    assert judged(change({"scheduledFor": FOUR}, "strike"), post(TWO), moved) == "changed_before"
-    both = change({"scheduledFor": TWO, "content": "B"}, "strike")
-    assert judged(both, post(TWO), moved) == "", "the time stays, and the text was not set under this name"
-    assert judged(both, post(NOON), moved) == "changed_before", "the time would be set a second time"
-    assert judged(both, post(TWO, "B"), moved) == DONE
-    why = UPDATE.done_before(change({"scheduledFor": FOUR}, "strike"), post(TWO), [moved])
-    assert why == Reason("changed_before", fields="scheduledFor", name="change='strike'")
-
-
-def test_without_a_name_a_field_is_changed_once_by_a_ledger():
-    """A cell that sets A, a later one that sets B, Run All: A is undone by this ledger, and not sent."""
-    a, b = {"content": "A"}, {"content": "B"}
-    assert judged(change(b), post()) == ""
-    assert judged(change(a), post(content="A")) == DONE, "nothing is left to change"
-    assert judged(change(a), post(content="B"), done(a), done(b, number=2)) == "changed_before"
-    assert judged(change(b), post(content="B"), done(a), done(b, number=2)) == DONE
-    assert judged(change(b), post(content="A"), done(a, "strike")) == "changed_before", "whatever name it had"
-    assert judged(change({"tags": ["x"]}), post(content="B"), done(a)) == "", "another field"
-    assert judged(change(a, "anew"), post(content="B"), done(a), done(b, number=2)) == "", (
-        "a name says that it is meant"
-    )
-    left = change(a, outcome=Outcome.BLOCKED)
-    assert judged(left, post(content="B"), left) == "changed_before", (
-        "itself may have left, and somebody has changed it since"
-    )
-
-
-def test_what_the_api_has_kept_in_its_own_way_is_as_requested():
-    spaced = {"content": "Hello  you", "scheduledFor": "2026-03-05T12:00:30Z"}
-    kept = post(NOON, "Hello you")
-    assert judged(change(spaced), kept) == "", "on a post that was not changed blanks may be what is to be changed"
-    assert judged(change(spaced), kept, done(spaced)) == DONE
-    assert judged(change(spaced | {"content": "Hello   you"}), kept, done(spaced)) == "changed_before"
-
-
-def test_a_list_that_has_cut_a_text_decides_nothing():
-    long = {"content": "A long text"}
-    assert judged(change(long), post(content="A long…", source="list"), done(long)) == ""
-    assert judged(change(long), post(content="A long…"), done(long)) == "changed_before"
-
-
-def test_a_change_that_was_refused_has_used_no_name():
-    refused = {"outcome": Outcome.FAILED, "error_code": "VALIDATION_ERROR"}
-    again = change({"scheduledFor": FOUR}, "strike", by=True)
-    assert judged(again, post(), done({"scheduledFor": TWO}, "strike", **refused)) == ""
-    took = done({"scheduledFor": TWO}, "strike", **refused | {"error_code": NOT_AS_ASKED})
-    assert judged(again, post(), took) == DONE
-    assert judged(replace(again, item=replace(again.item, attempt=2)), post(), took) == "", "a deliberate attempt"
 
 
 def marked(name: str, **values: Any) -> dict[str, Any]:
@@ -121,17 +44,56 @@ def marked(name: str, **values: Any) -> dict[str, Any]:
     return changes | keys.field_marks(values)
 
 
-def test_a_name_is_known_by_the_marks_of_another_laptop():
-    state = post(TWO, metadata={"voxopsChanges": marked("strike", scheduledFor=TWO)})
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), state) == DONE
-    assert judged(change({"scheduledFor": TWO}, "strike"), state) == DONE
-    assert judged(change({"scheduledFor": FOUR}, "strike"), state) == "changed_before"
-    assert judged(change({"scheduledFor": FOUR}), state) == "", "without a name the ledger alone counts"
-    clone = replace(state, post_id="q")
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), clone) == "", "clones carry metadata"
-    cut = post(TWO, metadata={"voxopsChanges": dict.fromkeys(marked("strike", scheduledFor=TWO), "cut…")})
-    assert judged(change({"scheduledFor": FOUR}, "strike", by=True), cut) == DONE
-    assert judged(change({"scheduledFor": TWO}, "strike"), cut) == "changed_before", "which value it was is not known"
+A, B, AT_TWO, AT_FOUR = {"content": "A"}, {"content": "B"}, {"scheduledFor": TWO}, {"scheduledFor": FOUR}
+AGAIN, MOVED = (
+    change(AT_FOUR, "strike", by=True),
+    done(AT_TWO, "strike"),
+)  # each run loads afresh, and so asks for another time
+BOTH, BLOCKED = change(AT_TWO | B, "strike"), change(A, outcome=Outcome.BLOCKED)
+UNSURE = [done(AT_TWO, "strike", outcome=each) for each in (Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.PENDING)]
+REFUSED, TAKEN = (done(AT_TWO, "strike", outcome=Outcome.FAILED, error_code=code) for code in ("NO", NOT_AS_ASKED))
+LONG, CUT = {"content": "A long text"}, post(content="A long…", source="list")
+THEIRS = post(TWO, metadata={"voxopsChanges": marked("strike", scheduledFor=TWO)})
+MASKED = post(TWO, metadata={"voxopsChanges": dict.fromkeys(marked("strike", scheduledFor=TWO), "cut…")})
+
+
+@pytest.mark.parametrize(("wanted", "state", "past", "says"), [
+    # under one name posts are moved once, however often the cell runs; unless it succeeded, somebody may have moved
+    # it back
+    (AGAIN, post(TWO), [], ""), (AGAIN, post(TWO), [MOVED], DONE), (AGAIN, post(), [MOVED], DONE),
+    *((AGAIN, post(TWO), [one], DONE) for one in UNSURE), *((AGAIN, post(), [one], "changed_before") for one in UNSURE),
+    (change(AT_FOUR, "strike two", by=True), post(TWO), [MOVED], ""),
+    # a value is set once, and another is blocked; what was not set under this name is set
+    (change(AT_TWO, "strike"), post(), [MOVED], DONE),
+    (change(AT_FOUR, "strike"), post(TWO), [MOVED], "changed_before"),
+    (BOTH, post(TWO), [MOVED], ""), (BOTH, post(), [MOVED], "changed_before"), (BOTH, post(TWO, "B"), [MOVED], DONE),
+    # what was refused has used no name; a deliberate attempt is free
+    (AGAIN, post(), [REFUSED], ""), (AGAIN, post(), [TAKEN], DONE),
+    (replace(AGAIN, item=replace(AGAIN.item, attempt=2)), post(), [TAKEN], ""),
+    # without a name a field is changed once by a ledger: one cell sets A, a later one B, and Run All undoes nothing
+    (change(B), post(), [], ""), (change(A), post(content="A"), [], DONE),
+    (change(A), post(content="B"), [done(A), done(B)], "changed_before"),
+    (change(B), post(content="B"), [done(A), done(B)], DONE),
+    (change(B), post(content="A"), [done(A, "strike")], "changed_before"),
+    (change({"tags": ["x"]}), post(content="B"), [done(A)], ""),
+    (change(A, "anew"), post(content="B"), [done(A), done(B)], ""),
+    (BLOCKED, post(content="B"), [BLOCKED], "changed_before"),  # itself may have left, and somebody has changed it since
+    # a list that has cut a text decides nothing
+    (change(LONG), CUT, [done(LONG)], ""),
+    (change(LONG), replace(CUT, source="single"), [done(LONG)], "changed_before"),
+    # a name is known by the marks of another laptop; clones carry metadata, and a cut mark does not say which value
+    # it was
+    (AGAIN, THEIRS, [], DONE), (change(AT_TWO, "strike"), THEIRS, [], DONE),
+    (change(AT_FOUR, "strike"), THEIRS, [], "changed_before"),
+    (change(AT_FOUR), THEIRS, [], ""), (AGAIN, replace(THEIRS, post_id="q"), [], ""), (AGAIN, MASKED, [], DONE),
+    (change(AT_TWO, "strike"), MASKED, [], "changed_before"),
+])  # fmt: skip
+def test_rule_05_what_was_done_before_is_done_once(wanted, state, past, says):
+    said = UPDATE.done_before(wanted, state, past)
+    if isinstance(said, Request):
+        assert (said.outcome, said.result_id, says) == (Outcome.SUCCEEDED, "p", DONE)
+    else:
+        assert says == ("" if said is None else said.code)
 
 
 MARKS = {
@@ -153,15 +115,6 @@ def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, writ
     assert body == {"content": "B"} | ({"metadata": {**metadata, "voxopsChanges": changes}} if written else {})
     assert UPDATE.form([named], state).key == UPDATE.form([named]).key, "marks are in no key"
     assert "metadata" not in json.loads(UPDATE.form([change({"content": "B"}).item], state).body)
-
-
-def test_a_frame_keeps_the_name_of_its_change():
-    posts = pd.DataFrame({"post_id": ["p"], "status": "scheduled", "content": "A", "updated_at": pd.Timestamp(NOON)})
-    plan = plan_update(posts.assign(new_content="B"), change=" Strike,  Monday")
-    assert plan.frame["change"].to_list() == ["strike, monday"]
-    again = UPDATE.replan(plan.frame, key="", campaign="")
-    assert again.items[0].identity == plan.items[0].identity
-    assert again.items[0].seen["change"] == "strike, monday"
 
 
 # -- cancel
@@ -191,68 +144,7 @@ def test_what_is_withdrawn_already_is_done_and_what_is_out_is_too_late(status, o
         assert (said.error_code, said.error_message) == ("TOO_LATE", str(Reason("too_late", status=status)))
 
 
-class Run:
-    id = "run_7"
-
-    def __init__(self, made: pd.DataFrame) -> None:
-        self._made = made
-
-    def made(self) -> pd.DataFrame:
-        return self._made
-
-
-def test_undoing_a_run_withdraws_what_comes_of_its_open_creates():
-    made = pd.DataFrame(
-        {"post_id": ["p", "q"], "status": "scheduled", "updated_at": pd.Timestamp(NOON), "row": ["a", "b"], "created_by_run": [True, False]}
-    )  # fmt: skip
-    made.attrs = {"open_rows": [["c", "i", 2]], "unsent_rows": ["d"]}
-    plan = plan_cancel(Run(made))
-    assert plan.undo == "run_7"
-    assert plan.frame["row"].to_list() == ["a", "b", "c", "d"]
-    assert plan.why == tuple(map(Reason, ("not_out_yet", "created_elsewhere", "withdrawn_when_created", "never_sent")))
-    assert plan.frame["eligible"].to_list() == [True, False, True, False]
-    first, later = plan.items
-    assert first.seen["of_run"] is True
-    assert (later.subject, later.seen, later.path, later.label) == (
-        Subject("row", "i"),
-        {"of": "i", "attempt": 2, "row": "c"},
-        "",
-        "c",
-    )
-    assert (
-        plan.frame["idempotency_key"].notna().to_list()
-        == plan.frame["request"].notna().to_list()
-        == [True, False, False, False]
-    )
-    assert CANCEL.forbids(later, post(status="published"), []) == Reason("not_cancellable", status="published")
-    assert CANCEL.forbids(later, post(), []) is None
-    found = replace(later, subject=POST)
-    (settled,) = CANCEL.settle_reading([request(found)], post(status="cancelled"), Attempted(None, 1.0))
-    assert settled.result_id == "p"
-    assert plan_cancel(made).undo == ""
-
-
-def test_a_duplicate_names_the_post_to_keep():
-    copies = pd.DataFrame(
-        {"post_id": ["p"], "status": "scheduled", "updated_at": pd.Timestamp(NOON), "copy_of": "kept"}
-    )
-    (one,) = plan_cancel(copies).items
-    assert one.seen["keep"] == "kept"
-
-
 # -- redeliver, retry and fix
-
-
-def test_what_has_arrived_is_not_sent_again_that_was_sent_again_before():
-    path = "/v1/webhooks/w/deliveries/d/retry"
-    arrived, lost, meant = (
-        request(item("redeliver", Subject("delivery", "d", "w"), path, **seen), 9)
-        for seen in ({"success": True}, {"success": False}, {"success": True, "again": True})
-    )
-    before = replace(arrived, id=1)
-    assert REDELIVER.done_before(arrived, {}, [before]) == Reason("redelivered_before")
-    assert [REDELIVER.done_before(each, {}, [before]) for each in (lost, meant)] == [None, None]
-    assert REDELIVER.done_before(arrived, {}, []) is None
 
 
 def targets(*statuses: str, target_id: str | None = "pp", updated: str = NOON) -> PostState:
@@ -268,54 +160,18 @@ SEEN = {
 }  # fmt: skip
 
 
-def test_a_fix_needs_the_id_of_its_target_and_allows_for_fixes_of_the_same_load():
+def test_a_fix_allows_for_fixes_of_the_same_load():
     one = item("fix", POST, "/v1/posts/p/platforms/twitter~acc/fix", {}, **SEEN)
-    both = targets("failed", "failed")
-    assert FIX.forbids(one, both, []) is None
+    both, moved = targets("failed", "failed"), targets("failed", "published", updated=TWO)
     assert FIX.form([one], both).path == "/v1/posts/p/platforms/pp/fix"
     assert FIX.form([one], both).key == FIX.form([one]).key
-    assert FIX.form([one], targets("failed", "failed", target_id=None)).path == one.path
-    assert FIX.covers([one], targets("failed", "failed", target_id=None)) == Reason("target_without_id")
-    assert [FIX.covers([one], state) for state in (both, None)] == [None, None]
-    moved = targets("failed", "published", updated=TWO)
     changed = Reason("changed_since_loaded", fields="updated_at")
     other = request(item("fix", POST, "/v1/posts/p/platforms/facebook~acc/fix", {}, **SEEN | {"platform": "facebook"}))
-    assert FIX.forbids(one, moved, []) == changed
-    assert FIX.forbids(one, moved, [other]) is None
-    assert FIX.forbids(one, targets("published", "published", updated=TWO), [other]).code == "changed_since_loaded"
     earlier = replace(other, item=replace(other.item, seen={**other.item.seen, "updated_at": "2026-03-01T09:00:00Z"}))
-    assert FIX.forbids(one, moved, [earlier]) == changed
-    assert FIX.forbids(one, moved, [request(one)]) == changed
+    said = [
+        FIX.forbids(one, both, []),
+        *(FIX.forbids(one, moved, past) for past in ([], [other], [earlier], [request(one)])),
+    ]
+    assert said == [None, changed, None, changed, changed]
+    assert FIX.forbids(one, targets("published", "published", updated=TWO), [other]).code == "changed_since_loaded"
     assert FIX.forbids(one, None, []) == Reason("post_gone")
-
-
-def test_rule_03_a_retry_covers_what_was_chosen():
-    one = item("retry", POST, "/v1/posts/p/retry", **SEEN)
-    assert RETRY.covers([one], targets("failed", "published")) is None
-    assert RETRY.covers([one], targets("failed", "failed")) == Reason("other_target_open")
-    assert RETRY.covers([one], targets("failed", "pending")) == Reason("other_target_open")
-    assert RETRY.covers([one], None) is None
-
-
-def test_stuck_rows_keep_what_the_analyst_has_set():
-    rows = pd.DataFrame(
-        {
-            "post_id": ["p", "q", "r"], "platform": "twitter", "account_id": "acc", "status": ["publishing", "failed", "failed"],
-            "error_code": [None, "RATE_LIMITED", "RATE_LIMITED"], "error_message": None, "post_status": ["publishing", "failed", "failed"],
-            "updated_at": pd.Timestamp(NOON), "cause": "mine", "verdict": "retry", "remedy": "do it", "retryable": [True, False, True],
-        }
-    )  # fmt: skip
-    fresh = RETRY.failed_rows(rows, [True, False, False])
-    assert fresh["retryable"].to_list() == [True, True, True]
-    assert (fresh["cause"] == "mine").to_list() == [True, False, False]
-    assert (fresh["remedy"] == "do it").to_list() == [True, False, False]
-    assert fresh["retryable"].dtype == bool
-    assert not RETRY.failed_rows(rows, [False] * 3)["retryable"][0]
-    assert RETRY.failed_rows(rows.drop(columns=["cause", "verdict", "remedy", "retryable"]), [True] * 3).shape[0] == 3
-
-
-def test_a_create_has_passed_once_its_time_has():
-    row = item("create", Subject("row", "i"), "/v1/posts/bulk", {"scheduledFor": NOON})
-    times = [pd.Timestamp(when).to_pydatetime() for when in ("2026-03-05T11:59Z", NOON)]
-    assert [CREATE.has_passed(row, now) for now in times] == [False, True]
-    assert not UPDATE.has_passed(change({"content": "B"}).item, times[1])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from tests.acts import support
 from tests.acts.support import keys_of
 
 from voxops.acts.cancel import plan_cancel
@@ -19,42 +20,25 @@ from voxops.acts.update import plan_update
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
-NOW = pd.Timestamp("2026-03-02T12:00:00Z")
-EARLIER = pd.Timestamp("2026-03-01T12:00:00Z")
-
 
 def targets(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "post_id": ["post_1", "post_2"], "platform": "twitter", "account_id": ["acc_1", "acc_2"], "status": "failed",
-            "post_status": "failed", "error_code": "PUBLISH_ERROR", "error_message": ["429", "429"], "cause": "PUBLISH_ERROR",
-            "verdict": "retry", "remedy": "wait", "retryable": True, "updated_at": EARLIER,
-        }
-    )  # fmt: skip
-    frame.attrs["fetched_at"] = NOW.isoformat()
-    return frame.assign(**columns)
+    both = (
+        {"account_id": "acc_1", "error_message": "429"},
+        {"post_id": "post_2", "account_id": "acc_2", "error_message": "429"},
+    )
+    return support.targets(*both).assign(**columns)
 
 
 def posts(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame({"post_id": ["post_1", "post_2"], "status": "scheduled", "updated_at": EARLIER})
-    return frame.assign(content="words", scheduled_for=NOW + pd.Timedelta("9D"), **columns)
+    return support.posts("scheduled", "scheduled", **columns)
 
 
 def deliveries(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "delivery_id": ["del_1", "del_2"], "webhook_id": "wh_1", "event_type": "post.failed", "success": False, "status_code": 503,
-            "latency_ms": 9, "retry_count": 5, "error": "x", "delivered_at": pd.Series([pd.NaT] * 2, dtype="datetime64[us, UTC]"),
-            "created_at": EARLIER,
-        }
-    )  # fmt: skip
-    frame.attrs["fetched_at"] = NOW.isoformat()
-    return frame.assign(**columns)
+    return support.deliveries({"delivery_id": "del_1"}, {"delivery_id": "del_2"}).assign(**columns)
 
 
 def sheet(**columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": "acc_1"})
-    return frame.assign(scheduled_for="2027-03-01T09:00:00Z").assign(**columns)
+    return support.sheet(2, **{"content": ["one", "two"], **columns})
 
 
 PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
@@ -76,32 +60,25 @@ def test_the_frames_of_these_tests_are_fit(plan, make):
 def test_columns_of_several_levels_are_said(plan, make):
     frame = make()
     frame.columns = pd.MultiIndex.from_product([frame.columns, [""]])
-    with pytest.raises(PlanError, match="the columns have several levels, as after agg or pivot; flatten them"):
+    with pytest.raises(PlanError, match="several levels"):
         plan(frame)
 
 
-SERIES = "pass its frame, filtered as frame[rows]; a frame of one column has double brackets, frame[['{}']]"
-GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str, str]] = {
-    "index": (lambda frame: frame.set_index(["platform", "status"]), "platform, status", "use reset_index(): the index is platform, status"),
-    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform, status", "after merge() there are platform_x and platform_y, status_x and status_y: pass it suffixes=('', '_other'), or rename one"),
-    "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)", ""),
-    "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status", ""),
-    "column": (lambda frame: frame["status"], "", SERIES.format("status")),
-    "row": (lambda frame: frame.iloc[0], "", SERIES.format("post_id")),
+GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
+    "index": (lambda frame: frame.set_index(["platform", "status"]), "reset_index()"),
+    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "suffixes="),
+    "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
+    "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status"),
+    "column": (lambda frame: frame["status"], "frame[['status']]"),
+    "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spoil", "name", "cure"), GONE.values(), ids=GONE)
-def test_what_became_of_a_missing_column_is_said(spoil, name, cure):
-    with pytest.raises(PlanError) as plain:
-        plan_retry(spoil(targets()))
-    with pytest.raises(PlanError) as named:
-        triage(spoil(targets()))
-    assert f"no column {name}; {cure}" in str(plain.value) if name else f"not Series; {cure}" in str(plain.value)
-    sentence = cure[:1].upper() + cure[1:]
-    assert (
-        f"missing: {name}. {sentence}" in str(named.value) if name else f"not a Series. {sentence}." in str(named.value)
-    )
+@pytest.mark.parametrize(("spoil", "cure"), GONE.values(), ids=GONE)
+def test_what_became_of_a_missing_column_is_said(spoil, cure):
+    for takes in (plan_retry, triage):
+        with pytest.raises(PlanError, match=re.escape(cure)):
+            takes(spoil(targets()))
 
 
 @pytest.mark.parametrize("odd", [["a", "b"], {"a": 1}, b"a", {"a"}, float("inf")], ids=repr)
@@ -119,12 +96,6 @@ def test_a_message_of_which_a_file_has_made_a_number_has_the_same_key(dtype):
     numbers = targets(error_message=pd.Series(["429", "429"]).astype(dtype))
     for plan in (plan_retry, lambda frame: plan_fix(frame.assign(new_content="Shorter."))):
         assert keys_of(plan(numbers)) == keys_of(plan(targets()))
-
-
-def test_an_account_of_which_a_file_has_made_a_number_is_held():
-    plan = plan_retry(targets(account_id=[17841405793187218, 17841405793187219]))
-    assert plan.eligible == 0
-    assert set(plan.frame["reason_code"]) == {"id_was_number"}
 
 
 def test_a_stuck_target_whose_age_is_lost_is_loaded_again():
@@ -151,19 +122,3 @@ def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
     for column in ("new_content", "new_tags"):
         assert plan_update(posts().assign(**{column: [word, "fine"]})).frame["eligible"].to_list() == [False, True]
     assert plan_fix(targets(new_content=[word, "fine"])).frame["eligible"].to_list() == [False, True]
-
-
-@pytest.mark.parametrize("odd", [["a", "b"], b"bytes", np.array(["a", "b"]), pd.Timestamp("2026-03-01")], ids=repr)
-def test_a_first_comment_that_is_no_text_is_held(odd):
-    plan = plan_create(sheet(first_comment=pd.Series([odd, "fine"], dtype=object)), key="row_id", campaign="spring")
-    assert plan.frame["eligible"].to_list() == [False, True]
-    assert plan.frame["reason_code"][0] == "comment_not_text"
-
-
-def test_accounts_that_are_a_list_as_python_writes_it_are_held():
-    assert plan_create(sheet(accounts="['acc_1']"), key="row_id", campaign="spring").eligible == 0
-    assert plan_update(posts().assign(new_account_ids='["acc_1"]')).eligible == 0
-
-
-def test_a_number_as_an_account_is_shown_as_it_is():
-    assert "5.0" in plan_update(posts().assign(new_account_ids=5.0))._repr_html_()

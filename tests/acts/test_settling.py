@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.acts.support import item, request
 
 from voxops.acts.act import Request, Subject, changed_since_loaded
 from voxops.acts.cancel import CANCEL
-from voxops.acts.create import CREATE, read_items
+from voxops.acts.create import read_items
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import RETRY
 from voxops.acts.table import ACTS, act_named
@@ -104,16 +103,6 @@ def test_no_answer_whatever_breaks_the_reading(data):
     assert outcomes <= {Outcome.SUCCEEDED, Outcome.FAILED}
 
 
-def test_unreadable_items_are_unknown_and_the_others_settled():
-    members = [replace(member(), position=number) for number in range(3)]
-    answer = {
-        "results": [{"index": 2, "status": "created", "postId": "p"}, {"index": 0, "status": "failed", "errors": [{"issue": "TOO_LONG", "detail": "no"}]}],
-    }  # fmt: skip
-    done = CREATE.settle_answer(members, answer, first=True)
-    assert [one.outcome for one in done] == [Outcome.FAILED, Outcome.UNKNOWN, Outcome.SUCCEEDED]
-    assert (done[0].error_code, done[0].error_message, done[2].result_id) == ("TOO_LONG", "no", "p")
-
-
 # -- posts -------------------------------------------------------------------------------------------------------------
 
 
@@ -139,19 +128,6 @@ def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
     )
 
 
-def test_skipped_targets_fail_with_the_server_s_reason():
-    reply = {
-        "skippedPlatforms": [{"platform": "TWITTER", "accountId": "acc_twitter", "reason": "retry limit reached"}, "odd", {"x": 1}],
-    }  # fmt: skip
-    members = [member("twitter"), member("facebook", 1)]
-    done = RETRY.settle_answer(members, reply, first=True)
-    assert [(one.item.platform, one.error_code, one.error_message) for one in done] == [
-        ("twitter", "SKIPPED", "retry limit reached")
-    ]
-    assert RETRY.settle_answer(members, reply, first=False) == [], "it may be what the first try queued"
-    assert RETRY.settle_answer([member()], {}, first=True) == []
-
-
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [("cancelled", "succeeded"), ("published", "failed"), ("publishing", "failed"), ("draft", None), ("odd", None)],
@@ -167,36 +143,30 @@ def test_a_cancel_is_read_from_the_post(status, outcome):
 SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "status", "error_code", "error_message")}
 
 
-def changed(seen: dict[str, Any], now: PostState) -> str:
-    why = changed_since_loaded(seen, now)
-    assert why is None or why.code == "changed_since_loaded"
-    return "" if why is None else dict(why.params)["fields"]
-
-
-def test_what_differs_is_named():
-    assert changed(SEEN, post()) == ""
-    assert changed(SEEN, post(target(status="published"))) == "error_code, error_message, status"
-    assert changed(SEEN, post(target("facebook"))) == "target"
-    assert changed({"post_status": "draft", "updated_at": BEFORE}, post()) == "post_status"
-
-
 WHOLE = "The media could not be processed by the platform, trace 7731"
+CUTS = (WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T")
+NONE = ("NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> ")  # since a file made it so (rule 29)
 
 
-@pytest.mark.parametrize("cut", [WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T"])
-def test_lists_that_cut_messages_or_milliseconds_show_no_difference(cut):
-    seen = SEEN | {"error_message": cut, "updated_at": BEFORE}
-    now = post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00")
-    assert changed(seen, now) == ""
-    assert changed(seen | {"error_message": "Other words altogether"}, now) == "error_message"
-    assert changed(seen | {"error_message": "…"}, now) == "error_message", "nothing is a cut of nothing"
+def says(message: str | None, **more: Any) -> dict[str, Any]:
+    return SEEN | {"error_message": message} | more
 
 
-@pytest.mark.parametrize("word", ["NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> "])
-def test_rule_29_a_message_that_reads_like_none_is_none_since_a_file_made_it_so(word):
-    assert changed(SEEN | {"error_message": None}, post(target(message=word))) == ""
-    assert changed(SEEN | {"error_message": word}, post(target(message=None))) == ""
-    assert changed(SEEN | {"error_message": word}, post(target(message="later"))) == "error_message"
+@pytest.mark.parametrize(("seen", "now", "differs"), [
+    (SEEN, post(), ""), (SEEN, post(target(status="published")), "error_code, error_message, status"),
+    (SEEN, post(target("facebook")), "target"),
+    ({"post_status": "draft", "updated_at": BEFORE}, post(), "post_status"),
+    *((says(cut, updated_at=BEFORE), post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00"), "")
+      for cut in CUTS),
+    *((says(other), post(target(message=WHOLE)), "error_message") for other in ("Other words altogether", "…")),
+    *((says(None), post(target(message=word)), "") for word in NONE),
+    *((says(word), post(target(message=None)), "") for word in NONE),
+    *((says(word), post(), "error_message") for word in NONE),
+])  # fmt: skip
+def test_rule_30_what_differs_is_named_and_what_lists_and_files_cut_does_not(seen, now, differs):
+    why = changed_since_loaded(seen, now)
+    assert (why and why.code) == ("changed_since_loaded" if differs else None)
+    assert (dict(why.params)["fields"] if why else "") == differs
 
 
 # -- deliveries --------------------------------------------------------------------------------------------------------

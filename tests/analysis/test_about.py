@@ -38,23 +38,21 @@ def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
 
 
 def about(one: pd.DataFrame, *others: Any, **named: Any) -> dict[str, Any]:
-    (row,) = vx.deliveries.about_posts(one, *others, **named)[["post_id", "about", "odds", "why_post_code"]].to_dict(
-        "records"
-    )
+    (row,) = vx.deliveries.about_posts(one, *others, **named).to_dict("records")
     return {str(name): value for name, value in row.items()}
 
 
+def event(name: str, post: str, delivery: str | None = None) -> dict[str, Any]:
+    """A webhook's event about a post that failed, as it came with the header that names its delivery, or without."""
+    body = {"id": name, "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": post}}
+    return {"body": body} if delivery is None else {"headers": {"X-VoxBurst-Delivery-Id": delivery}, "body": body}
+
+
 def test_posts_and_events_may_come_back_from_a_file(tmp_path):
-    shown, event = posts(("post_a", "failed", 0, "acc_000001"), ("post_b", "failed", 0, "acc_000002")), {
-        "headers": {"X-VoxBurst-Delivery-Id": "del_1"},
-        "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}},
-    }  # fmt: skip
-    recorded = vx.webhooks.events(
-        [event, {"body": {**event["body"], "id": "evt_000002"}}]
-    )  # of which no delivery is known
+    shown = posts(("post_a", "failed", 0, "acc_000001"), ("post_b", "failed", 0, "acc_000002"))
+    recorded = vx.webhooks.events([event("evt_000001", "post_a", "del_1"), event("evt_000002", "post_a")])
     asked = log(("del_1", "post.failed", 0, None), ("del_2", "post.failed", 1, "acc_000002 said no"))
-    mapped = shown.assign(targets=[[one._asdict() for one in cell] for cell in shown["targets"]])
-    mapped.to_parquet(tmp_path / "posts")
+    shown.assign(targets=[[one._asdict() for one in cell] for cell in shown["targets"]]).to_parquet(tmp_path / "posts")
     recorded.to_parquet(tmp_path / "events")
     stored = pd.read_parquet(tmp_path / "posts"), pd.read_parquet(tmp_path / "events")
     expected = vx.deliveries.about_posts(asked, shown, recorded)
@@ -63,7 +61,7 @@ def test_posts_and_events_may_come_back_from_a_file(tmp_path):
 
 
 def test_a_recorded_event_names_its_post_exactly():
-    recorded = vx.webhooks.events([{"headers": {"X-VoxBurst-Delivery-Id": "del_1"}, "body": {"id": "evt_000001", "type": "post.failed", "createdAt": AT.isoformat(), "data": {"id": "post_a"}}}])  # fmt: skip
+    recorded = vx.webhooks.events([event("evt_000001", "post_a", "del_1")])
     said = about(log(("del_1", "post.failed", 0, None)), events=recorded)
     assert (said["post_id"], said["about"], said["odds"]) == ("post_a", "recorded", 1.0)
     by_answer = about(log(("del_9", "post.failed", 0, '{"received":"evt_000001"}')), events=recorded)
@@ -72,37 +70,31 @@ def test_a_recorded_event_names_its_post_exactly():
     assert (other["about"], other["why_post_code"]) == ("unknown", "event_not_recorded")
 
 
-def test_a_guess_says_its_odds_and_against_how_many():
-    one = log(("del_1", "post.failed", 1, None))
-    alone = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "published", 0, "acc_2")))
-    assert (alone["post_id"], alone["about"], alone["why_post_code"]) == ("post_a", "likely", "guessed_by_time")
-    assert alone["odds"] > 0.9
-    near = about(one, posts(("post_a", "failed", 0, "acc_1"), ("post_b", "failed", -8, "acc_2")))
-    assert near["post_id"] == "post_a"
-    assert 0.6 < near["odds"] < alone["odds"]
-    assert near["why_post_code"] == "guessed_by_time_among"
+FAILED = ("post_a", "failed", 0, "acc_0001")
 
 
-def test_an_account_that_the_answer_names_decides():
-    one = log(("del_1", "post.failed", 1, '{"error":"no such account acc_0002"}'))
-    said = about(one, posts(("post_a", "failed", 0, "acc_0001"), ("post_b", "failed", -8, "acc_0002")))
-    assert said["post_id"] == "post_b"
-    assert said["why_post_code"] == "guessed_by_answer_among"
+@pytest.mark.parametrize(("delivery", "others", "guess", "why", "odds"), [
+    ((1, None), [("post_b", "published", 0, "acc_0002")], "post_a", "guessed_by_time", (0.9, 1)),
+    ((1, None), [("post_b", "failed", -8, "acc_0002")], "post_a", "guessed_by_time_among", (0.6, 0.9)),
+    ((1, '{"error":"no such account acc_0002"}'), [("post_b", "failed", -8, "acc_0002")], "post_b", "guessed_by_answer_among", (0.5, 1)),
+], ids=["alone", "near", "the account that the answer names decides"])  # fmt: skip
+def test_a_guess_says_its_odds_and_against_how_many(delivery, others, guess, why, odds):
+    said = about(log(("del_1", "post.failed", *delivery)), posts(FAILED, *others))
+    assert (said["post_id"], said["about"], said["why_post_code"]) == (guess, "likely", why)
+    assert odds[0] < said["odds"] < odds[1]
 
 
-@pytest.mark.parametrize(("kind", "seconds", "why"), [
-    ("account.error", 0, "event_about_other"), ("post.failed", 4000, "no_post_at_that_time"),
-    ("post.failed", -90_000, "older_than_posts"), ("post.paused", 0, "event_of_unknown_moment"),
+@pytest.mark.parametrize(("kind", "seconds", "count", "why"), [
+    ("account.error", 0, 1, "event_about_other"), ("post.failed", 4000, 1, "no_post_at_that_time"),
+    ("post.failed", -90_000, 1, "older_than_posts"), ("post.paused", 0, 1, "event_of_unknown_moment"),
+    ("post.failed", 0, 30, "several_posts_fit"),
 ])  # fmt: skip
-def test_where_it_can_not_be_said_it_says_why(kind, seconds, why):
-    said = about(log(("del_1", kind, seconds, None)), posts(("post_a", "failed", 0, "acc_1")))
+def test_where_it_can_not_be_said_it_says_why(kind, seconds, count, why):
+    said = about(
+        log(("del_1", kind, seconds, None)), posts(*((f"post_{number}", *FAILED[1:]) for number in range(count)))
+    )
     assert (said["about"], said["why_post_code"]) == ("unknown", why)
     assert pd.isna(said["odds"])
-
-
-def test_posts_that_fit_alike_are_not_guessed_among():
-    many = posts(*((f"post_{number}", "failed", 0.0, "acc_1") for number in range(30)))
-    assert about(log(("del_1", "post.failed", 0, None)), many)["why_post_code"] == "several_posts_fit"
 
 
 def test_deliveries_of_one_moment_are_guessed_once(monkeypatch):
@@ -133,14 +125,11 @@ def test_a_post_that_was_published_and_changed_nearby_counts_once():
 
 
 def test_what_is_unfit_is_refused_and_what_is_empty_keeps_its_columns():
-    with pytest.raises(vx.errors.PlanError, match="needs posts="):
-        vx.deliveries.about_posts(log())
-    with pytest.raises(vx.errors.PlanError, match="posts="):
-        vx.deliveries.about_posts(log(), posts=pd.DataFrame({"a": [1]}))
-    empty = vx.deliveries.about_posts(log(), posts=posts())
-    assert empty[["post_id", "about", "odds", "why_post"]].dtypes.astype(str).to_list() == [
-        "string", "string", "Float64", "string",
-    ]  # fmt: skip
+    for unfit in (None, pd.DataFrame({"a": [1]})):
+        with pytest.raises(vx.errors.PlanError, match="posts="):
+            vx.deliveries.about_posts(log(), posts=unfit)
+    empty = vx.deliveries.about_posts(log(), posts=posts())[["post_id", "about", "odds", "why_post"]]
+    assert empty.dtypes.astype(str).to_list() == ["string", "string", "Float64", "string"]
 
 
 def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
@@ -167,30 +156,26 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
     assert (seeded["about"] == "likely").mean() < 0.1
 
 
+def found(said: dict[str, Any]) -> list[tuple[str, str, int]]:
+    return [(one["kind"], one["change"], one["rows"]) for one in said["findings"]]
+
+
 def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets():
-    outages = pd.DataFrame(
-        {"url": ["https://hooks.example/T0/secret?token=abc"] * 2, "start": [AT, AT], "recovered_at": [pd.NaT, AT]}
-    )
-    triaged = pd.DataFrame(
-        {
-            "post_id": ["p1", "p1", "p2"], "platform": ["x", "y", "x"], "account_id": "a", "cause": ["expired", "expired", "later"],
-            "verdict": [Verdict.RECONNECT, Verdict.RECONNECT, Verdict.WAIT], "remedy": "connect it", "updated_at": AT,
-        }
-    )  # fmt: skip
+    url = "https://hooks.example/T0/secret?token=abc"
+    outages = pd.DataFrame({"url": url, "start": [AT, AT], "recovered_at": [pd.NaT, AT]})
+    triaged = pd.DataFrame({
+        "post_id": ["p1", "p1", "p2"], "platform": ["x", "y", "x"], "account_id": "a", "cause": ["expired", "expired", "later"],
+        "verdict": [Verdict.RECONNECT, Verdict.RECONNECT, Verdict.WAIT], "remedy": "connect it", "updated_at": AT,
+    })  # fmt: skip
     said, memory = digest(concerns(triaged, outages=outages))
-    assert [(one["kind"], one["change"], one["rows"]) for one in said["findings"]] == [
-        ("receiver down", "there", 1),
-        ("cause", "there", 2),
-    ]
+    assert found(said) == [("receiver down", "there", 1), ("cause", "there", 2)]
     assert "abc" not in json.dumps([said, memory])
-    begun = outages.assign(
-        start=AT + pd.Timedelta("1h")
-    )  # of a later log, which shows another beginning of the same outage
-    assert digest(concerns(outages=begun), digest(concerns(outages=outages))[1])[0]["findings"] == []
+    # a later log shows another beginning of the same outage
+    begun = concerns(outages=outages.assign(start=AT + pd.Timedelta("1h")))
+    assert digest(begun, digest(concerns(outages=outages))[1])[0]["findings"] == []
     later, kept = digest(concerns(triaged.head(1), outages=outages.tail(1)), memory)
     assert (later["attention"], later["findings"], len(later["gone"])) == (False, [], 1)
     back, _ = digest(concerns(triaged, outages=outages), kept)
     assert [(one["kind"], one["change"], one["more"]) for one in back["findings"]] == [
-        ("receiver down", "came back", 1),
-        ("cause", "worse", 1),
-    ]
+        ("receiver down", "came back", 1), ("cause", "worse", 1),
+    ]  # fmt: skip

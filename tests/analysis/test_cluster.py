@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.analysis.makers import failures, history
 
 import voxops as vx
 from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes
 from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
 from voxops.archive.store import Store
-from voxops.frames.records import build, targets
+from voxops.frames.records import targets
 
 ROWS, DAYS = 6_000, 12
 GROUPINGS = [
@@ -32,56 +32,21 @@ pytestmark = [
 ]
 
 
-def history(rows: int, days: int) -> pd.DataFrame:
-    """Deliveries with every kind of gap: in flight, without latency, negative latency, without webhook or time."""
-    rng = np.random.default_rng(7)
-    success = rng.choice([True, False, None], rows, p=[0.9, 0.08, 0.02])
-    records = [
-        {
-            "id": f"del_{number}",
-            "webhookId": [None, "wh_1", "wh_2", "wh_3"][min(3, number % 7)],
-            "eventType": ["post.published", "post.failed", "post.created"][number % 3],
-            "url": f"https://hooks{number % 5}.example/x",
-            "success": None if ok is None else bool(ok),
-            "statusCode": 200 if ok else (500 if ok is False and number % 2 else None),
-            "latencyMs": None if number % 97 == 0 else int(latency),
-            "retryCount": int(number % 11 == 0) * (number % 4),
-            "error": None if ok else "receiver answered 500",
-            "createdAt": None if number % 2000 == 1999 else str(at),
-        }
-        for number, (ok, latency, at) in enumerate(
-            zip(success, rng.lognormal(5, 1, rows) - 3, pd.date_range("2026-01-20", periods=rows, freq=f"{days * 86_400 // rows}s", tz="UTC"), strict=True)
-        )
-    ]  # fmt: skip
-    return build("deliveries", records)
-
-
-def failures(count: int) -> pd.DataFrame:
-    """Posts over thirty days with failed targets."""
-    records = [
-        {
-            "id": f"post_{number}",
-            "status": "failed",
-            "createdAt": f"2026-02-{number % 28 + 1:02d}T10:00:00Z",
-            "updatedAt": f"2026-02-{number % 28 + 1:02d}T11:{number % 60:02d}:00Z",
-            "platforms": [
-                {"platform": platform, "accountId": f"acc_{number % 6}", "status": "failed", "error": {"code": code, "message": f"try {number}"}}
-                for platform, code in (("TWITTER", "RATE_LIMITED"), ("LINKEDIN", ["MEDIA_INVALID", "INTERNAL_ERROR"][number % 2]))
-            ],
-        }
-        for number in range(count)
-    ]  # fmt: skip
-    return build("posts", records)
-
-
 @pytest.fixture(scope="module")
 def log() -> pd.DataFrame:
-    return history(ROWS, DAYS)
+    """Deliveries with every kind of gap: in flight, without latency, negative latency, without webhook or time."""
+    log = history(ROWS, days=DAYS).copy()
+    number = pd.Series(range(ROWS))
+    log["latency_ms"] -= 60
+    log.loc[number % 7 == 0, "webhook_id"] = pd.NA
+    log.loc[number % 2000 == 1999, "created_at"] = pd.NaT
+    return log
 
 
 @pytest.fixture(scope="module")
 def posts() -> pd.DataFrame:
-    return failures(400)
+    posts = failures(1, 400, ("failed", "published"))  # what is under way depends on when it was read
+    return posts.assign(created_at=posts["updated_at"])
 
 
 @pytest.fixture(scope="module")

@@ -37,13 +37,11 @@ def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool
 
 
 @pytest.mark.parametrize("cells", [
-    {}, {"content": " "}, {"tags": "['spring', 'offer']"}, {"content": "x" * 10_001}, {"accounts": None},
-    {"accounts": "twitter @aldercoffee"}, {"accounts": "@aldercoffee"}, {"accounts": "instagram:@aldercoffee"},
-    {"first_comment": "x" * 2_201}, {"scheduled_for": None}, {"scheduled_for": "2026-03-04 10:00"},
-    {"scheduled_for": "04.03.2026 10:00"}, {"scheduled_for": "tomorrow"},
+    {}, {"content": " "}, {"tags": "['spring', 'offer']"}, {"accounts": "@aldercoffee"}, {"accounts": "instagram:@aldercoffee"},
     {"scheduled_for": "2026-03-04T10:00:00 (does not exist in Europe/Berlin)"},
 ], ids=str)  # fmt: skip
 def test_all_three_agree_on_each_row(ws, cells):
+    """What the check and the plan say of every mistake is in the sheets' own tests."""
     check, plan, valid = judged(ws, pd.DataFrame([GOOD | cells], dtype="string"))
     assert check == plan == valid == [not cells]
 
@@ -83,17 +81,15 @@ def test_findings_name_the_cell_as_people_see_it(ws, tmp_path):
         "morgen;b;r2;twitter:@aldercoffee\n2026-03-04T10:00Z;c;r3;instagram:@aldercoffee\n"
     )
     frame = vx.read_campaign(path)
-    assert ws.check(frame, ask=False)["cell"].tolist() == ["A4", "row 5"]
+    checked = ws.check(frame, ask=False)
+    assert checked[["cell", "sheet_row", "code"]].to_numpy().tolist() == [
+        ["A4", 4, "time_unreadable"], ["row 5", 5, "media_required"],
+    ]  # fmt: skip
     # the places follow the rows: filtered, sorted, numbered anew
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
         assert set(ws.check(other, ask=False)["cell"]) == {"A4", "row 5"}
     plan = vx.plan_create(frame[1:], key="row_id")
-    unreadable, bare = Reason("time_unreadable", value="morgen"), Reason("media_required")
-    assert plan.why == (unreadable.at("A4"), bare.at("row 5"))
-    assert plan.frame["reason"].tolist() == [f"{unreadable} (A4)", f"{bare} (row 5)"]
-    checked = ws.check(frame, ask=False)
-    assert checked["sheet_row"].tolist() == [4, 5]
-    assert checked["code"].tolist() == ["time_unreadable", "media_required"]
+    assert plan.why == (Reason("time_unreadable", value="morgen").at("A4"), Reason("media_required").at("row 5"))
     assert ws.check(pd.DataFrame([GOOD | {"content": None}]), ask=False)[["cell", "sheet_row"]].isna().all(axis=None)
 
 

@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops._support import eventloop
 from voxops.api.error_bodies import ErrorBody, read_answer, read_error
 
 FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
@@ -90,19 +87,3 @@ def test_a_deep_error_is_read() -> None:
         deep = [deep]
     assert read_answer({"error": {"message": deep}}).message.startswith("[")
     assert json.loads(read_answer({"error": {"message": [1, "a"]}}).message) == [1, "a"]
-
-
-@pytest.mark.parametrize("shape", ["envelope", "pair", "toplevel"])
-def test_client_and_engine_read_the_same_code(sandbox: Sandbox, shape: str) -> None:
-    """The engine read no code out of ``{"error": "CONTENT_TOO_LONG", "message": …}``, the client did."""
-    sandbox.set_switches(error_shape=shape)
-    with vx.connect(sandbox=sandbox) as ws:
-        triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
-        rows = triaged[(triaged["verdict"] == "fix content") & (triaged["platform"] == "twitter")].head(1)
-        (result,) = ws.run(vx.plan_fix(rows.assign(new_content="y" * 5_000))).wait(60).results().to_dict("records")
-        with pytest.raises(vx.errors.ValidationError) as caught:
-            post = eventloop.run(ws.client.posts.get(result["post_id"]))
-            (target,) = [each for each in post["platforms"] if each["platform"] == "twitter"]
-            eventloop.run(ws.client.posts.fix(post["id"], target["postPlatformId"], content="y" * 5_000))
-    assert (result["outcome"], result["http_status"], result["error_code"]) == ("failed", 400, "CONTENT_TOO_LONG")
-    assert caught.value.code == result["error_code"] and result["error_message"] in str(caught.value)

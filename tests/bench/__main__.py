@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.history import figures
+from tests.bench.jobs import seeded
 from tests.bench.makers import write_pages
 from tests.bench.measure import ROOT, Line, details, in_turns, ratio, run_python
 from tests.bench.monday import mondays
-from tests.bench.server import serving
 from tests.browser import CHROMIUM
+from tests.processes import serving
 
 import voxops
 
@@ -49,7 +50,7 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
 def loading(options: argparse.Namespace) -> Iterator[Line]:
     """Loading posts over HTTP, end to end."""
     for latency, near in ((0.0, 2.0), (0.03, 1.2)):
-        with serving(posts=options.load, latency=latency) as (url, key):
+        with serving(seeded, options.load, 0.0, latency) as (url, key):
             names = {"ours": "load_ours", "peer": "load_peer", "floor": "load_floor"}
             candidates = {name: (work, url, key) for name, work in names.items()}
             in_turns(candidates, 1)  # the sandbox encodes each post when it is first asked for

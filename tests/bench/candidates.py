@@ -17,7 +17,7 @@ from tests.bench.measure import measured
 from voxops.client import AsyncClient
 from voxops.client._reply import decode
 from voxops.frames.records import Columns
-from voxops.loading.loader import Loader
+from voxops.loading.loader import Loader, Settings
 
 # Records to a frame.
 
@@ -51,7 +51,7 @@ def load_ours(url: str, key: str) -> dict[str, Any]:
     async def load() -> dict[str, Any]:
         async with AsyncClient(key, url=url) as client:
             await client.identity()
-            loader = Loader(client, url)
+            loader = Loader(client, url, Settings())
             loop = asyncio.get_running_loop()
             return await asyncio.to_thread(
                 lambda: measured(lambda: len(asyncio.run_coroutine_threadsafe(loader.posts(), loop).result()))

@@ -1,4 +1,4 @@
-"""A delivery history of any length in the archive's own form, and what questions about it take: ``python -m tests.bench.history``.
+"""A delivery history of any length in the archive's own form, and what questions about it take.
 
 Days are written by DuckDB, as `archive.sync` would have: same schema, order and compression. Each figure is taken in a process of
 its own, so that memory is what this question needed.
@@ -6,10 +6,8 @@ its own, so that memory is what this question needed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-from tests.bench.measure import ROOT, peak
+from tests.bench.measure import peak, run_python
 
 from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
@@ -132,11 +130,7 @@ TASKS = {"duckdb": by_duckdb, "partials": by_pandas, "plain": by_plain_pandas, "
 
 def measured(task: str, root: Path) -> dict[str, Any]:
     """Seconds and memory of a task, and what it found, in a process of its own; imports, and a question about nothing, come before."""
-    line = subprocess.run(
-        [sys.executable, "-m", "tests.bench.history", "--task", task, "--root", str(root)],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    return dict(json.loads(line))
+    return dict(json.loads(run_python("-m", "tests.bench.history", task, str(root))))
 
 
 def size(folder: Path) -> int:
@@ -172,28 +166,17 @@ def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return medians | {"found": runs[0]["found"]}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", choices=TASKS)
-    parser.add_argument("--root", type=Path)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--endpoints", type=int, default=3)
-    parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--tasks", nargs="*", default=["duckdb", "partials", "plain"])
-    parser.add_argument("--place", type=Path, help="folder with room for it (default: that of temporary files)")
-    asked = parser.parse_args()
-    if asked.task is None:
-        print(json.dumps(figures(asked.rows, asked.endpoints, asked.times, asked.tasks, asked.place), indent=1))
-        return
+def main(task: str, root: Path) -> None:
+    """Do a task and print what it took."""
     with tempfile.TemporaryDirectory() as nothing:
         Store(Path(nothing)).save(Store(Path(nothing)).state())
         Archive(nothing).stats(BY)
     before = (time.perf_counter(), time.process_time())
-    found = TASKS[asked.task](asked.root)
+    found = TASKS[task](root)
     wall, cpu = time.perf_counter() - before[0], time.process_time() - before[1]
     most = peak() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"s": wall, "cpu_s": cpu, "peak_mb": most, "found": found}))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], Path(sys.argv[2]))

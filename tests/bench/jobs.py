@@ -8,19 +8,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import pandas as pd
-from tests.bench.server import serving
+from tests.processes import serving
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox import Fault, Sandbox, Switches
 
 ENDS = ("target.publish", "target.fail")
+
+
+@contextmanager
+def seeded(posts: int, speed: float, latency: float = 0.0) -> Iterator[tuple[str, str]]:
+    """Serve so many seeded posts without a rate limit; url and key."""
+    with Sandbox(posts=posts, deliveries=0, rate_limit=None, speed=speed) as sandbox:
+        if latency:
+            sandbox.add_fault(Fault("delay", "GET", "/v1/posts", seconds=latency, times=None))
+        yield sandbox.url, sandbox.api_key
 
 
 def watching(count: int) -> dict[str, Any]:
@@ -39,13 +50,8 @@ def watching(count: int) -> dict[str, Any]:
         results = run.results()
     assert (results["outcome"] != "pending").all()
     # our own rounds: the instants at which the list of those in flight was read from its beginning
-    rounds = sorted(
-        {
-            _at(each)
-            for each in requests
-            if each["query"].get("status") == "publishing" and "cursor" not in each["query"]
-        }
-    )
+    lists = [each for each in requests if each["query"].get("status") == "publishing"]
+    rounds = sorted({_at(each) for each in lists if "cursor" not in each["query"]})
     flying = [sum(end > at for end in ended.values()) for at in rounds]
     last = max(ended.values())
     following = next((at for at in rounds if at >= last), rounds[-1])
@@ -61,11 +67,7 @@ def watching(count: int) -> dict[str, Any]:
 
 def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
     """Create posts that publish at once."""
-    accounts = ws.accounts()
-    active = [
-        account
-        for account in accounts[(accounts["status"] == "active") & (accounts["platform"] != "instagram")]["account_id"]
-    ]
+    active = list(_active(ws))
     posts: list[str] = []
     with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, timeout=60) as http:
         for start in range(0, count, 50):
@@ -77,6 +79,12 @@ def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
             posts += [result["postId"] for result in results]
     assert len(posts) == count
     return posts
+
+
+def _active(ws: vx.Workspace) -> pd.Series:
+    """Ids of the accounts that may publish without media."""
+    accounts = ws.accounts()
+    return accounts.loc[(accounts["status"] == "active") & (accounts["platform"] != "instagram"), "account_id"]
 
 
 def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
 def retries(count: int) -> dict[str, Any]:
     """Retry so many posts over loopback without a limit, the server in a process of its own."""
     with (
-        serving(posts=count * 8, speed=50.0) as (url, key),
+        serving(seeded, count * 8, 50.0) as (url, key),
         tempfile.TemporaryDirectory() as folder,
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
@@ -117,15 +125,13 @@ def retries(count: int) -> dict[str, Any]:
 def creates(count: int) -> dict[str, Any]:
     """Create so many posts over loopback without a limit, the server in a process of its own."""
     with (
-        serving(posts=0, speed=50.0) as (url, key),
+        serving(seeded, 0, 50.0) as (url, key),
         tempfile.TemporaryDirectory() as folder,
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
-        accounts = ws.accounts()
-        account = accounts.loc[(accounts["status"] == "active") & (accounts["platform"] != "instagram"), "account_id"]
         sheet = pd.DataFrame({"row_id": [f"r{n:05}" for n in range(count)]})
         sheet["content"] = [f"Row {n} of a campaign" for n in range(count)]
-        sheet["accounts"] = str(account.iloc[0])
+        sheet["accounts"] = str(_active(ws).iloc[0])
         sheet["scheduled_for"] = [f"2027-03-01T{n // 60 % 24:02}:{n % 60:02}:00Z" for n in range(count)]
         return _cost(ws, vx.plan_create(sheet, key="row_id", campaign="bench"), count)
 

@@ -15,8 +15,6 @@ from tests.browser.server import PATIENCE, Server
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["Lab", "Notebook", "Part", "serious"]
-
 AXE = Path(__file__).parent / "axe" / "axe.min.js"  # of Deque Systems, MPL 2.0; used by tests alone
 _TOKEN = secrets.token_hex()  # another process must not take our server for its own
 _PLACES = (
@@ -61,7 +59,6 @@ class Lab(Server):
         ]  # fmt: skip
 
     def _settle_settings(self) -> None:
-        """Write the settings that tests need."""
         settings = self._folder / "jupyterlab_settings_dir"
         for plugin, values in _SETTINGS.items():
             path = settings / f"{plugin}.jupyterlab-settings"
@@ -69,7 +66,6 @@ class Lab(Server):
             path.write_text(json.dumps(values))
 
     def write(self, name: str, *cells: str) -> Path:
-        """Write a notebook of code cells."""
         import nbformat
 
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -168,7 +164,6 @@ class Notebook:
         self.page.evaluate("() => { window.jupyterapp?.shell?.collapseLeft(); }")
 
     def run_all(self) -> None:
-        """Press Run All, without waiting for it."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
     def run_cell(self, number: int) -> None:
@@ -205,7 +200,6 @@ class Notebook:
         )
 
     def errors(self) -> list[str]:
-        """What cells complained of."""
         kinds = ("stderr", "error")
         chosen = ", ".join(f"[data-mime-type='application/vnd.jupyter.{kind}']" for kind in kinds)
         return [text[-800:] for text in self.page.locator(chosen).all_text_contents()]
@@ -223,11 +217,9 @@ class Notebook:
         self.settle()
 
     def at(self, number: int) -> Part:
-        """What the nth cell shows."""
         return Part(self.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-Cell-outputWrapper"))
 
     def pictures(self, folder: Path, name: str) -> None:
-        """Take a picture of the page in the light and in the dark theme."""
         folder.mkdir(parents=True, exist_ok=True)
         for theme in ("Dark", "Light"):
             change_theme(self.page, theme)
@@ -251,17 +243,14 @@ class Part:
         self.area = area
 
     def pictures(self, folder: Path, name: str) -> None:
-        """Take a picture of it in the light and in the dark theme."""
         for theme in ("Dark", "Light"):
             change_theme(self.area.page, theme)
             self.picture(folder / f"{name}-{theme.lower()}.png")
 
     def text(self) -> str:
-        """Everything that can be read."""
         return self.area.inner_text()
 
     def wait(self, text: str) -> None:
-        """Wait until it says something."""
         expect(self.area).to_contain_text(text, timeout=PATIENCE, use_inner_text=True)
 
     def button(self, label: str) -> Locator:
@@ -275,16 +264,13 @@ class Part:
         self.button(label).click()
 
     def facet(self, *values: str) -> None:
-        """Tick values of the facets, as a person does."""
         for value in values:
             self.area.locator(".vx-facets label", has_text=value).first.locator("input").check()
 
     def tab(self, name: str) -> None:
-        """Turn to a part of the panel."""
         self.area.get_by_role("tab", name=name).click()
 
     def reason(self, text: str) -> None:
-        """Type the reason of a run."""
         self.area.locator(".vx-reason").fill(text)
 
     @property
@@ -298,7 +284,6 @@ class Part:
         return serious(self.area, ".vx")
 
     def picture(self, path: Path) -> Path:
-        """Take a picture of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.area.scroll_into_view_if_needed()
         self.area.screenshot(path=path)

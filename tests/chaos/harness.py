@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import sender, world
+from tests.chaos import server as servers
 from tests.chaos.count import Count, Thing, count, expected, happened, story
+from tests.processes import MEMORY, Process, serving
 
 from voxburst_sandbox import API_KEY, Fault, Remote
 from voxops.analysis.triage import triage
@@ -33,7 +31,7 @@ from voxops.api.timing import CLOCKS_DIFFER
 from voxops.client import AsyncClient
 from voxops.frames.records import Columns, targets
 
-ROOT = Path(__file__).resolve().parents[2]
+LOOKS = 0.1  # real seconds between two looks at how far the work is
 JUMP = 26 * 3600.0  # seconds; past any server's memory for keys
 QUIET = 5  # looks in a row at which the server must be idle before the clock jumps
 IDLE_WITHIN = 60.0  # real seconds
@@ -134,48 +132,6 @@ class Report:
         return not (self.duplicates or self.count.lost or self.unreported or self.problems)
 
 
-class Process:
-    """A Python process of ours, that is ended with us."""
-
-    def __init__(self, module: str, wanted: dict[str, Any]) -> None:
-        self.wanted = wanted
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", module, json.dumps(wanted)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if module.endswith("server") else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        )
-        os.set_blocking(self.popen.stderr.fileno(), False)  # type: ignore[union-attr]
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.popen.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
-        with contextlib.suppress(ProcessLookupError):
-            self.popen.send_signal(number)
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        self.popen.kill()
-        self.popen.wait()
-        self.forget()
-
-    def forget(self) -> None:
-        """Close our ends of its pipes."""
-        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            if pipe is not None:
-                pipe.close()
-
-    def said(self) -> str:
-        """What it complained of."""
-        return (self.popen.stderr.read() or b"").decode()[-2000:]  # type: ignore[union-attr]
-
-
 class Chaos:
     """One run, from the first process to the last."""
 
@@ -189,6 +145,7 @@ class Chaos:
         self.problems: list[str] = []
         self.cut_off = False  # the senders did not end in time
         self.rushed = 0  # strikes for which the work was done too soon
+        self._effects = self._done = 0  # of the server's record, as far as it was read: entries, things that happened
         self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
         targets = round(config.items * 0.3)
         self.posts = max(1, round(targets * 3 / 5))  # two of three have two targets
@@ -198,16 +155,8 @@ class Chaos:
     def run(self) -> Report:
         """Run and count."""
         began = time.monotonic()
-        server = Process("tests.chaos.server", self._server())
-        try:
-            facts = json.loads(server.popen.stdout.readline())  # type: ignore[union-attr]
-            remote = Remote(facts["url"])
-            try:
-                return self._report(remote, facts, began)
-            finally:
-                remote.close()
-        finally:
-            server.kill()
+        with serving(servers.chaos, self._server()) as facts, contextlib.closing(Remote(facts["url"])) as remote:
+            return self._report(remote, facts, began)
 
     def _server(self) -> dict[str, Any]:
         """How the server is set up."""
@@ -324,7 +273,7 @@ class Chaos:
         """Start a sender; each reaches the server under a name of its own, so that the record tells them apart."""
         config = self.config
         return Process(
-            "tests.chaos.sender",
+            sender.main,
             {
                 "name": name,
                 "url": url if name == "a" else url.replace("127.0.0.1", "localhost"),
@@ -356,10 +305,11 @@ class Chaos:
                     return
                 if strikes and self._progress(remote) >= strikes[0][0] * total:
                     self._strike(strikes.pop(0)[1], remote, facts["url"], senders)
-                time.sleep(0.02)
+                time.sleep(LOOKS)
             for name, one in senders.items():
-                if one.popen.returncode:
-                    self.problems.append(f"sender {name} ended with {one.popen.returncode}: {one.said()}")
+                if one.code:
+                    said = sender.errors(self.folder, name).read_text("utf-8")[-2000:]
+                    self.problems.append(f"sender {name} ended with {one.code}: {said}")
             self.rushed = len(strikes)
             if strikes:
                 self.problems.append(f"the work was done before {len(strikes)} strikes")
@@ -377,9 +327,11 @@ class Chaos:
         return iter(sorted(named))
 
     def _progress(self, remote: Remote) -> int:
-        """How much has happened."""
-        kinds = remote.state()["effects"]
-        return sum(kinds.get(kind, 0) for kind in ("post.create", "target.requeue", "delivery.resend", "post.update"))
+        """How much has happened; only what is new is read."""
+        fresh = remote.effects(since=self._effects)
+        self._effects += len(fresh)
+        self._done += len(happened(fresh, {}))
+        return self._done
 
     def _strike(self, what: str, remote: Remote, url: str, senders: dict[str, Process]) -> None:
         """Do one thing to a sender, the network or the clock."""
@@ -532,7 +484,7 @@ def _sender(entry: dict[str, Any]) -> str:
 def run(config: Config) -> Report:
     """Run chaos in a folder of its own; once more at a slower server where a busy machine came too late to strike."""
     for pace in (config.pace, config.pace * 3):
-        with tempfile.TemporaryDirectory(prefix="voxops-chaos-") as folder:
+        with tempfile.TemporaryDirectory(prefix="voxops-chaos-", dir=MEMORY) as folder:
             chaos = Chaos(replace(config, pace=pace), Path(folder))
             report = chaos.run()
         if not chaos.rushed or report.duplicates or report.count.lost:

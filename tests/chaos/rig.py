@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ from typing import Any
 import pandas as pd
 from tests.chaos import world
 from tests.chaos.count import Count, Thing, count
-from tests.virtual import VirtualTime
+from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
@@ -25,7 +24,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
-from voxops.client import AsyncClient
+from voxops.client import AsyncClient, SteppedClock
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.rules import Wait
@@ -40,29 +39,25 @@ FAR = world.FAR.isoformat()
 HELD = 60.0  # real seconds for which the server would hold a request up if nobody let it go
 
 
-class RigClock(VirtualTime):
+class RigClock(SteppedClock):
     """The sandbox's clock, shared by every kernel: it moves on when all of them wait, and takes no time.
 
-    A test in which time must pass while a request is under way sets `speed`: a sleep then takes its length in real time at that speed.
+    A test in which time must pass while a request is under way sets `speed`.
     """
 
     def __init__(self, rig: Rig) -> None:
         super().__init__(rig.sandbox.advance)
         self._rig = rig
-        self.speed: float | None = None
-        self.busy = lambda: any(kernel.busy for kernel in rig.kernels)
+        self._work.append(lambda: any(kernel.busy for kernel in rig.kernels))
+
+    def attend(self, works: Callable[[], bool]) -> None:
+        """A kernel that sleeps or was killed is not waited for, so `Kernel.busy` is asked instead."""
 
     def passed(self) -> int:
         return self._rig.sandbox.world.clock.now()
 
     async def sleep(self, seconds: float) -> None:
-        seconds = max(0.05, seconds)
-        end = self.monotonic() + seconds
-        while (left := end - self.monotonic()) > 0 and (speed := self.speed) is not None:
-            step = max(0.001, min(left, speed * 0.01))  # the clock counts in milliseconds
-            await asyncio.sleep(step / speed)
-            await asyncio.to_thread(self._rig.sandbox.advance, step)
-        await super().sleep(left)
+        await super().sleep(max(0.05, seconds))
 
 
 class Rig:
@@ -170,23 +165,22 @@ class Rig:
     @contextmanager
     def at(self, seconds: float) -> Iterator[None]:
         """Let so many seconds pass for all kernels, then hold time while the block runs; it may bind, start and look."""
-        clock, busy = self.clock, self.clock.busy
 
         async def arrive() -> None:
-            await clock.sleep(seconds)
-            clock.busy = lambda: True
+            await self.clock.sleep(seconds)
+            self.clock._work.append(always)
 
         eventloop.run(arrive())
         try:
             yield
         finally:
-            clock.busy = busy
+            self.clock._work.remove(always)
 
     def let_go(self) -> None:
         """Let the server go on with what it holds, without any fault from now on, and return when it has carried that out."""
         self.sandbox.clear_faults()
         wait_for(lambda: all(entry["status"] for entry in self.acts() if "delay" in entry["fault"]))
-        self.clock.speed = None
+        self.clock.speed = math.inf
 
     def laptops(self, later: float, *sheets: pd.DataFrame) -> list[tuple[Kernel, str, Future[Any]]]:
         """Run each sheet on a laptop of its own, so many seconds after the one before; returns kernels, runs, and the work on them."""
@@ -241,7 +235,12 @@ class Kernel:
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
-            api_key or rig.sandbox.api_key, url=rig.sandbox.url, clock=rig.clock, timeout=timeout, rng=random.Random(7)
+            api_key or rig.sandbox.api_key,
+            url=rig.sandbox.url,
+            clock=rig.clock,
+            timeout=timeout,
+            rng=random.Random(7),
+            transport=getattr(rig.sandbox, "transport", None),
         )
         self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
         self.engine = Engine(
@@ -407,7 +406,7 @@ class Kernel:
     def send_once(self, run: str) -> None:
         """Send what a run may send at once and look no further, as a kernel that is left right after; no time passes."""
         clock, execution = self.rig.clock, self.execution(run)
-        busy, clock.busy = clock.busy, lambda: True
+        clock._work.append(always)
         work = eventloop.submit(execution.go())
         try:
             wait_for(lambda: work.done() or (execution.current.acts and not execution.current.under_way))
@@ -418,7 +417,7 @@ class Kernel:
             eventloop.run(leave())
             work.result(30)
         finally:
-            clock.busy = busy
+            clock._work.remove(always)
 
     # -- what is told of runs -----------------------------------------------------------------------------------------
 
@@ -485,6 +484,11 @@ class Kernel:
             work.cancel()
 
 
+def always() -> bool:
+    """What a clock that must not move attends."""
+    return True
+
+
 def outcomes(table: pd.DataFrame) -> dict[str, int]:
     """How many rows had which outcome."""
     return {str(name): int(number) for name, number in table["outcome"].value_counts().items()}
@@ -498,11 +502,3 @@ def codes(table: pd.DataFrame) -> set[str]:
 def planned(sheet: pd.DataFrame, **options: bool) -> Plan:
     """The sheet as a plan of one campaign."""
     return plan_create(sheet, key="row_id", campaign="c", **options)
-
-
-def wait_for(ready: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)

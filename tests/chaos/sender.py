@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import mmap
+import os
 import struct
-import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -30,7 +31,7 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.table import act_named
 from voxops.acts.update import plan_update
 from voxops.api.timing import STUCK_AFTER
-from voxops.client import AsyncClient, ScaledClock
+from voxops.client import AsyncClient, SystemClock
 from voxops.engine import progress
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
@@ -44,7 +45,7 @@ PASSES = 40  # drives over all runs, at the most
 _SECONDS = struct.Struct("d")
 
 
-class LaptopClock(ScaledClock):
+class LaptopClock(SystemClock):
     """Elapsed virtual seconds as `SystemClock` counts them: those that the laptop slept are among them. See `sleep`."""
 
     def __init__(self, speed: float, folder: Path) -> None:
@@ -94,16 +95,16 @@ async def work(wanted: dict[str, Any]) -> None:
         lease=wanted["lease"] * wanted["speed"],
     )
     works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
-    ordered, noted = _ordered(folder, name), _noted(folder, name)
+    noted = _noted(folder, name)
 
     async def bind() -> list[str]:
-        runs = [await _again(partial(works.bind, plan, name)) for plan in ordered]
+        runs = [await _again(partial(works.bind, plan, name)) for plan in _ordered(folder, name)]
         noted.write_text(json.dumps(runs), "utf-8")
         return runs
 
-    def left(*outcomes: str) -> int:
+    def left(*outcomes: str) -> list[int]:
         counts = [audit.tally(ledger, run)[0] for run in runs]
-        return sum(found for each in counts for (_, outcome), found in each.items() if outcome in outcomes)
+        return [sum(found for (_, outcome), found in each.items() if outcome in outcomes) for each in counts]
 
     runs = await bind() if wanted["again"] or not noted.exists() else json.loads(noted.read_text("utf-8"))
     end, before, still = time.monotonic() + wanted["seconds"], -1, 0
@@ -111,7 +112,7 @@ async def work(wanted: dict[str, Any]) -> None:
         passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
         await asyncio.gather(*(each.go() for each in passes))
         await asyncio.gather(*filter(None, (each._after for each in passes)))
-        found = left("pending", "unknown")
+        found = sum(left("pending", "unknown"))
         still = still + 1 if found == before else 0
         if not found or time.monotonic() > end:
             break
@@ -119,12 +120,13 @@ async def work(wanted: dict[str, Any]) -> None:
         await clock.sleep(20)
         if still < wanted["patience"]:
             continue
-        if not (wanted["anew"] and left("unknown")):
+        hung = [one for one, unknown in zip(passes, left("unknown"), strict=True) if unknown]
+        if not (wanted["anew"] and hung):
             break
         # Their key may be forgotten, and nothing shows of them: an analyst sends them once more (rule 18).
         await clock.sleep(STUCK_AFTER.total_seconds())
         noted.unlink()  # whoever is killed meanwhile plans all over
-        for plan in filter(None, map(_anew, passes)):
+        for plan in filter(None, map(_anew, hung)):
             await _again(partial(works.bind, plan, name))
         runs, still = await bind(), 0
     if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
@@ -193,11 +195,15 @@ def _ordered(folder: Path, name: str) -> list[Plan]:
     return plans(folder) if name == "a" else plans(folder)[::-1]
 
 
-def main(arguments: str) -> None:
-    """Run; `arguments` are JSON."""
+def errors(folder: Path, name: str) -> Path:
+    """What a sender complained of."""
+    return folder / f"{name}.errors"
+
+
+def main(wanted: dict[str, Any]) -> None:
+    """Run."""
+    with errors(Path(wanted["folder"]), wanted["name"]).open("w") as file:
+        os.dup2(file.fileno(), 2)
+    warnings.simplefilter("ignore")
     progress.REFRESH = 2.0  # nobody watches
-    asyncio.run(work(json.loads(arguments)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    asyncio.run(work(wanted))

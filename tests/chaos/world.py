@@ -85,11 +85,17 @@ def plant_deliveries(sandbox: Sandbox, count: int, *, name: str = "d") -> list[s
 
 def plant_scheduled(sandbox: Sandbox, count: int) -> None:
     """Posts that wait to go out, later than any jump of the clock, and can be moved."""
-    account = next(iter(accounts(sandbox).values()))
+    world, (platform, account) = sandbox.world, next(iter(accounts(sandbox).items()))
+    at, when = world.now() - 24 * HOUR, int(FAR.timestamp() * 1000)
     for number in range(count):
-        sandbox.plant_post(
-            f"scheduled {number}", [account], status="scheduled", scheduledFor=FAR.isoformat(), daysOld=1
-        )
+        name = f"s{number:05d}"
+        target = Target(id=f"pp_{name}", platform=platform, account_id=account, status="pending", since=at)
+        world.add_post(
+            Post(
+                f"post_{name}", world.ordinal(), f"scheduled {number}", "text", "scheduled", at, at, [target],
+                scheduled_for=when, tags=[], metadata={},
+            )
+        )  # fmt: skip
 
 
 def campaign(owners: dict[str, str], count: int, *, start: int = 0, when: datetime = FAR) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +36,30 @@ def test_the_sandbox_differs_in_nothing_but_what_no_row_governs(document, tmp_pa
     assert {line.split()[4] for line in lines} >= {"/v1/posts/{id}/approve:", "/v1/batch:"}
 
 
-def changed(document: dict[str, Any], path: str, method: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    document = copy.deepcopy(document)
-    return document, document["paths"][path][method]
+KEY = {"name": "idempotency-key", "in": "header"}
 
 
-def test_each_kind_of_difference_is_named(document, tmp_path):
-    missing = copy.deepcopy(document)
-    del missing["paths"]["/v1/posts/{id}/retry"]
-    assert any("row 5" in line and "not described" in line for line in compared(missing, tmp_path))
-
-    keyless, operation = changed(document, "/v1/posts", "post")
-    operation["parameters"] = []
-    assert any("has no Idempotency-Key" in line for line in compared(keyless, tmp_path))
-
-    keyed, operation = changed(document, "/v1/accounts/callback/{platform}", "post")
-    operation["parameters"].append({"$ref": "#/components/parameters/Key"})
-    keyed["components"]["parameters"] = {"Key": {"name": "idempotency-key", "in": "header"}}
-    assert any("row 18" in line and "not idempotent in the matrix" in line for line in compared(keyed, tmp_path))
-
-    sync, operation = changed(document, "/v1/posts/{id}/publish", "post")
-    operation["responses"]["200"] = operation["responses"].pop("202")
-    assert any("row 4" in line and "no 202" in line for line in compared(sync, tmp_path))
-
-    smaller = copy.deepcopy(document)
-    smaller["components"]["schemas"]["BulkPosts"]["properties"]["posts"]["maxItems"] = 25
-    assert any("maxItems 25, here 50" in line for line in compared(smaller, tmp_path))
+@pytest.mark.parametrize(("where", "change", "words"), [
+    ("paths", {"/v1/posts/{id}/retry": None}, "row 5.*not described"),
+    ("paths /v1/posts post", {"parameters": []}, "has no Idempotency-Key"),
+    ("paths /v1/accounts/callback/{platform} post", {"parameters": [KEY]}, "row 18.*not idempotent in the matrix"),
+    ("paths /v1/accounts/callback/{platform} post", {"parameters": [{"$ref": "#/components/parameters/Key"}]},
+        "row 18.*not idempotent"),
+    ("paths /v1/posts/{id}/publish post", {"responses": {"200": {}}}, "row 4.*no 202"),
+    ("paths /v1/posts/{id} delete", {"responses": {"202": {}}}, "row 3.*has a 202"),
+    ("paths /v1/posts/{id} delete", {"responses": {"207": {}}}, "row 3.*has a 207"),
+    ("components schemas BulkPosts properties posts", {"maxItems": 25}, "maxItems 25, here 50"),
+    ("components schemas NewPost properties content", {"maxLength": 9}, "maxLength 9, here 10000"),
+])  # fmt: skip
+def test_each_kind_of_difference_is_named(document, tmp_path, where, change, words):
+    changed = copy.deepcopy(document)
+    changed["components"]["parameters"] = {"Key": KEY}
+    place = changed
+    for name in where.split():
+        place = place[name]
+    place.update(change)
+    (line,) = set(compared(changed, tmp_path)) - set(compared(document, tmp_path))
+    assert re.search(words, line)
 
 
 def test_paths_without_the_version_are_the_same(document, tmp_path):
@@ -78,12 +77,15 @@ def test_what_is_no_description_is_refused(tmp_path, content):
         compare_spec(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("paths", [{"/v1/posts": None}, {"/v1/posts": {"post": None}}, {"/v1/posts": {"post": {"requestBody": {"$ref": "#/a/b"}}}}, {"/v1/posts": {"post": {"parameters": [{"$ref": "other.json#/x"}], "responses": None}}}])  # fmt: skip
-def test_a_hollow_description_is_compared(tmp_path, paths):
-    assert compared({"paths": paths}, tmp_path)
+@pytest.mark.parametrize("methods", [
+    None, {"post": None}, {"post": {"requestBody": {"$ref": "#/a/b"}}},
+    {"post": {"parameters": [{"$ref": "other.json#/x"}], "responses": None}},
+])  # fmt: skip
+def test_a_hollow_description_is_compared(tmp_path, methods):
+    assert compared({"paths": {"/v1/posts": methods}}, tmp_path)
 
 
 def test_the_command_says_it(document, tmp_path, capsys):
-    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    compared(document, tmp_path)
     assert main(["matrix", "--spec", str(tmp_path / "openapi.json")]) == 3
     assert "matrix: differences=" in capsys.readouterr().out.splitlines()[-1]

@@ -11,20 +11,16 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
+from tests.chaos.rig import Kernel, Rig, outcomes, planned
 from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY, failing
 
-from voxburst_sandbox import Fault, posts
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
 from voxops.client import Reply
 from voxops.client._transport import Transport
-
-PATHS = [BULK, "/v1/posts"]  # in batches, and one by one
 
 
 def page(path: str, status: int, **where: Any) -> list[Fault]:
@@ -69,52 +65,11 @@ def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     assert len(rig.acts()) <= 3
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("first", ["page before", "page after", "lost"])
-def test_rule_16_a_page_with_a_4xx_that_is_not_the_api_s_creates_no_row_twice(rig, first, path):
-    """A proxy withholds the answer: halved, or planned again, rows were created twice. After a lost try it says as little."""
-    if first == "lost":
-        rig.sandbox.add_fault(*failing({"action": "drop", "when": "before", "nth": 1}, path=path))
-        rig.sandbox.add_fault(*page(path, 404, when="after", nth=2))
-    else:
-        rig.sandbox.add_fault(*page(path, 404, when=first.removeprefix("page ")))
-    assert outcomes(rig.kernel().run(rig.plan_rows(4, one_by_one=path != BULK))) == {"succeeded": 4}
-    rig.each_once(4)
-
-
 def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(*page("/v1/posts", 406, when="before", times=None))
     table = rig.kernel().run(rig.plan_rows(2, one_by_one=True))
     assert table["error_code"].tolist() == ["HTTP_406"] * 2
     assert len(rig.acts()) == 4, "once each, and once more when it was proved that nothing had come of it"
-
-
-@pytest.mark.parametrize("status", [401, 402, 403, 429])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_rule_17_a_page_that_stops_or_slows_the_run_is_no_word_of_what_it_stood_in_for(rig, status, when):
-    """A proxy withholds the API's answer and says that nobody may: what was sent is there, or proved absent and left."""
-    rig.sandbox.set_switches(ignore_keys=True)
-    rig.sandbox.add_fault(*page(BULK, status, when=when))
-    kernel = rig.kernel()
-    run = kernel.bind(rig.plan_rows(3))
-    snapshot = kernel.go(run)
-    if status != 429:
-        assert snapshot.note.startswith(f"{status} came without the API's own words")
-        assert outcomes(kernel.results(run)) == {"pending" if when == "before" else "succeeded": 3}
-        kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 3}
-    rig.each_once(3)
-
-
-@pytest.mark.parametrize("code", ["IDEMPOTENCY_CONFLICT", ""])
-def test_rule_16_a_conflict_of_keys_is_unknown_and_no_reason_for_another_key(rig, code):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 409, "code": code, "times": None}, path=RETRY))
-    table = kernel.run(plan_retry(kernel.triaged()))
-    assert outcomes(table) == {"unknown": 1}
-    assert len({entry["key"] for entry in rig.acts()}) == 1
-    assert "dashboard" in table["waiting_for"][0]
 
 
 @pytest.mark.parametrize(
@@ -180,33 +135,6 @@ def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
     assert reported == (BATCH, {"pending"}, {"rate_limited"})
 
 
-LIMITS = {402: ("LIMIT_EXCEEDED", {}), 403: ("AUTHORIZATION_ERROR", {}), 429: ("RATE_LIMITED", {"Retry-After": "5"})}
-
-
-@pytest.mark.parametrize(("status", "how"), [
-    *((status, {"list_lag_seconds": 60.0}) for status in LIMITS), (402, {"no_metadata": True}), (402, {"no_listed_metadata": True}),
-    *(pytest.param(status, {"list_lag_seconds": lag}, marks=pytest.mark.release) for status in LIMITS for lag in (0.0, 30.0)),
-])  # fmt: skip
-def test_rule_17_a_batch_that_a_limit_breaks_off_is_pending_and_creates_each_row_once(rig, status, how):
-    """Rules 16 and 17: two of four rows were created, no key is kept, lists lag or show no marks; 402 and 403 stop the run, which is resumed."""
-    rig.sandbox.set_switches(**how)
-    code, headers = LIMITS[status]
-    rig.sandbox.add_fault(
-        Fault("bulk_partial", "POST", BULK, items=2, status=status, code=code, headers=headers, forget_key=True)
-    )
-    kernel, sheet = rig.kernel(), rig.campaign(4)
-    run = kernel.bind(planned(sheet))
-    work = kernel.start(run)
-    with rig.at(1):
-        assert rig.effects("post.create") == 2
-        _, *reported = open_rows(kernel.results(run))
-    work.result(60)
-    kernel.go(run)
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-    assert outcomes(kernel.results(run)) == {"succeeded": 4}
-    assert reported == [{"pending"}, {"rate_limited"}]
-
-
 def broken_off(rig: Rig, sheet: pd.DataFrame) -> Kernel:
     """A kernel that stopped when a quota had refused its batch after two rows; lists are known to show marks, and lag by 30 s."""
     rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
@@ -269,9 +197,6 @@ NO_LIST = {
 }
 
 
-ERRORS = [{"error": {"code": "LOCKED", "message": "try later"}}, {"success": False}, {"errors": [{"code": "LOCKED"}]}]
-
-
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Answer calls for which `answer` gives a body with it; they don't reach the server."""
@@ -287,12 +212,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return give
 
 
-def first(method: str, path: str, body: Any) -> Callable[[Any], Any]:
-    """An answer to the first such call alone."""
-    left = [body]
-    return lambda call: left.pop() if left and call.method == method and call.path.endswith(path) else None
-
-
 @pytest.mark.parametrize("name", NO_LIST)
 def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
     """The run ends, and says so; nothing is created again."""
@@ -306,24 +225,6 @@ def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
     rig.each_once(3)
 
 
-@pytest.mark.parametrize("status", [400, 409, 422])
-@pytest.mark.parametrize("rows", [1, 4])
-def test_rule_15_a_4xx_whose_items_can_not_be_read_refuses_nothing(rig, monkeypatch, status, rows):
-    """All rows were created; the answer has a 4xx and an item for each, in a word that nobody knows."""
-
-    async def send(self: Transport, call: Any) -> Reply:
-        reply = await SEND(self, call)
-        if not call.path.endswith("/bulk"):
-            return reply
-        data = json.loads(reply.body)
-        data["results"] = [{**item, "status": "queued"} for item in data["results"]]
-        return Reply(reply.endpoint, status, reply.headers, json.dumps(data).encode())
-
-    monkeypatch.setattr(Transport, "send", send)
-    assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"succeeded": rows}
-    rig.each_once(rows)
-
-
 @pytest.mark.parametrize("rows", [1, 2])
 def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_absent(rig, answers, rows):
     def reject(call: Any) -> Any:
@@ -333,67 +234,6 @@ def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_
     answers(reject, 422)
     assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"failed": rows}
     assert rig.created() == {}
-
-
-@pytest.mark.parametrize("said", ERRORS)
-def test_rule_15_a_2xx_with_an_error_creates_and_changes_nothing(rig, answers, said):
-    answers(first("POST", "/posts", {"id": "req_77", **said}))
-    kernel = rig.kernel()
-    table = kernel.run(rig.plan_rows(2, one_by_one=True))
-    assert outcomes(table) == {"succeeded": 2}
-    assert set(table["result_id"]) == set(rig.sandbox.world.posts)
-    rig.each_once(2)
-    posts = kernel.posts().head(1)
-    (post,) = posts["post_id"]
-    answers(first("PATCH", post, {"id": post, **said}))
-    assert outcomes(kernel.run(plan_update(posts.assign(new_content="other")))) == {"succeeded": 1}
-    assert rig.sandbox.world.posts[post].content == "other"
-
-
-@pytest.mark.parametrize("said", [{"id": "req_77", **ERRORS[0]}, {"status": "error", "error": {"code": "LOCKED"}}])
-def test_rule_15_a_2xx_with_an_error_queues_no_retry(rig, answers, said):
-    world.plant_posts(rig.sandbox, 1)
-    kernel = rig.kernel()
-    plan = plan_retry(kernel.triaged())
-    answers(first("POST", "/retry", said))
-    assert set(outcomes(kernel.run(plan))) == {"succeeded"}
-    assert rig.effects("post.retry") == 1
-
-
-NOBODYS = "post_000000000000000000nobody"  # comes first among posts of one moment
-
-
-@pytest.mark.parametrize("wrong", ["swapped", "invented", "never created"])
-def test_rule_15_marks_in_the_list_win_over_an_answer_that_names_wrong_posts(rig, monkeypatch, wrong):
-    """Two ids are swapped, one is of no post, or a row was never created; and no row's own post is a copy (rule 28)."""
-    whole = posts._create_each
-
-    def answer(call: Any, items: list[Any], kind: Any, *, dry: bool) -> Any:
-        left = items[:-1] if wrong == "never created" else items
-        given = whole(call, left, kind, dry=dry)
-        results = given.data["results"]
-        if wrong == "swapped":
-            results[0]["postId"], results[1]["postId"] = results[1]["postId"], results[0]["postId"]
-        elif wrong == "invented":
-            results[-1]["postId"] = NOBODYS
-        else:
-            results.append({"index": len(left), "status": "created", "postId": NOBODYS})
-        return given
-
-    monkeypatch.setattr(posts, "_create_each", answer)
-    kernel = rig.kernel()
-    run = kernel.done(planned(rig.campaign(4)))
-    rig.sandbox.advance(420)
-    kernel.reconcile()
-    at_server = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
-    results = kernel.results(run).set_index("content")
-    there, absent = results.loc[list(at_server)], results.drop(list(at_server))
-    assert (set(there["outcome"]), there["result_id"].to_dict()) == ({"succeeded"}, at_server)
-    assert (outcomes(absent), codes(absent)) == (
-        ({"blocked": 1}, {"not_found"}) if wrong == "never created" else ({}, set())
-    )
-    kernel.run(plan_cancel(kernel.copies(run)))
-    assert rig.live() == dict.fromkeys(at_server, 1)
 
 
 def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import FAR, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY
+from tests.chaos.rig import FAR, codes, outcomes
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
@@ -71,59 +69,3 @@ def test_rule_03_targets_of_one_post_wait_for_each_other_where_one_waits_for_its
     rig.sandbox.add_fault(Fault("drop", "POST", f"/v1/posts/{alone[1]}/retry", when="before"))
     assert outcomes(kernel.run(plan)) == {"succeeded": 4}
     assert [entry["path"] for entry in rig.acts()][-1] == f"/v1/posts/{both}/retry"
-
-
-def refused(path: str) -> Fault:
-    """The API finds something wrong with every row."""
-    return Fault(action="status", status=422, code="VALIDATION_ERROR", method="POST", path=path, times=None)
-
-
-@pytest.mark.parametrize("before", ["bound", "unknown", "unknown canaries"])
-@BATCH_OR_NOT
-def test_rule_07_canaries_go_first_and_alone_whatever_an_earlier_run_has_sent(rig, before, one_by_one):
-    """Nothing of the others is sent again either: they are proved absent first, and formed anew."""
-    sheet, path = rig.campaign(4), "/v1/posts" if one_by_one else BULK
-    plan = planned(sheet, one_by_one=one_by_one)
-    if before == "bound":
-        kernel = rig.kernel("mine")
-        kernel.bind(plan.canary(3))
-    elif before == "unknown":
-        kernel, _ = rig.left_unknown(sheet, one_by_one=one_by_one)
-    else:
-        kernel, _ = rig.left_unknown(sheet.head(3), one_by_one=one_by_one)
-        kernel.bind(plan.canary(3))
-    rig.sandbox.advance(120)
-    rig.sandbox.add_fault(refused(path))
-    sent = len(rig.acts())
-    table = kernel.run(plan.canary(1))
-    assert table["outcome"].tolist() == ["failed", *["blocked"] * 3]
-    assert codes(table) == {"canaries_failed"}
-    assert {entry["key"] for entry in rig.acts()[sent:]} == {table["idempotency_key"][0]}
-
-
-def unknown_retries(rig: Rig, count: int, targets: int) -> tuple[Kernel, pd.DataFrame]:
-    """Retries that were answered 500, nothing done, by a kernel that is left then; and the frame that was planned."""
-    world.plant_posts(rig.sandbox, count, targets=targets)
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    triaged = triaged if targets > 1 else triaged[triaged["platform"] == "twitter"]
-    count = triaged["post_id"].nunique()
-    lost = Fault(action="status", status=500, method="POST", path=RETRY, times=None)
-    kernel.send_first(kernel.bind(plan_retry(triaged)), lost, calls=count)
-    return kernel, triaged
-
-
-@pytest.mark.parametrize("well", [False, True])
-def test_rule_07_unknown_retries_are_not_sent_again_before_their_canary_went_well(rig, well):
-    """They are formed for their posts once and for all, and stay unknown until a next attempt gives them up (core.md, 4)."""
-    kernel, triaged = unknown_retries(rig, 9, 1)
-    rig.sandbox.advance(120)
-    rig.sandbox.add_fault(*([] if well else [refused(RETRY)]))
-    sent = len(rig.acts())
-    table = kernel.run(plan_retry(triaged).canary(1))
-    assert len({entry["path"] for entry in rig.acts()[sent:]}) == (3 if well else 1)
-    assert outcomes(table) == ({"succeeded": 3} if well else {"unknown": 3})
-    rig.sandbox.clear_faults()
-    rig.sandbox.advance(600)
-    assert outcomes(kernel.run(plan_retry(triaged.assign(attempt=1 + (not well))))) == {"succeeded": 3}
-    assert rig.effects("post.retry") == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -12,17 +11,13 @@ from tests.chaos import world
 from tests.chaos.rig import DAY, FAR, Rig, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
-from voxburst_sandbox import posts as sandbox_posts
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
-from voxops.ledger import audit
 
 Cell = Callable[[pd.DataFrame], Plan]
-THURSDAY = pd.Timestamp(FAR) + pd.Timedelta("3D")
-LEAN = ["post_id", "status", "updated_at"]
 
 
 def by(step: str, change: str = "strike") -> Cell:
@@ -42,30 +37,9 @@ def changed(rig: Rig) -> list[str]:
     return [effect["post"] for effect in rig.sandbox.effects("post.update")]
 
 
-def times(rig: Rig) -> set[pd.Timestamp]:
-    return {pd.Timestamp(post.scheduled_for, unit="ms", tz="UTC") for post in rig.sandbox.world.posts.values()}
-
-
 def person(rig: Rig, post: str, **body: Any) -> None:
     rig.sandbox.advance(2)
     rig.sandbox.person.edit(post, **body)
-
-
-def test_a_move_is_sent_once_and_re_running_it_sends_nothing(rig):
-    """By the same kernel or another; from a fresh frame; and from the same one, by a second kernel that bound it before it was sent."""
-    ids = rig.planted(3)
-    one, two = rig.kernel(), rig.kernel()
-    posts = one.posts("scheduled")
-    plan = plan_update(posts, to=THURSDAY)
-    runs = one.bind(plan), two.bind(plan)
-    for kernel, run in zip((one, two), runs, strict=True):
-        kernel.go(run)
-        assert outcomes(kernel.results(run)) == {"succeeded": 3}
-    assert outcomes(rig.kernel().run(plan)) == {"succeeded": 3}
-    assert set(plan_update(one.posts("scheduled"), to=THURSDAY).frame["reason_code"]) == {"unchanged"}
-    assert sorted(changed(rig)) == sorted(ids)
-    assert times(rig) == {THURSDAY}
-    assert {request["path"] for request in rig.acts()} == {f"/v1/posts/{post}" for post in ids}
 
 
 @pytest.mark.parametrize(("cell", "again"), [
@@ -93,24 +67,6 @@ def test_rule_01_run_all_changes_once(rig, cell, again, corrected):
         rig.sandbox.advance(600)
     assert [(post.content, post.scheduled_for) for post in rig.sandbox.world.posts.values()] == shown
     assert sorted(changed(rig)) == sorted(ids)
-
-
-def test_rule_01_several_cells_under_names_add_up_once_and_a_new_name_is_another_change(rig):
-    """What the second cell has changed hides what the first one did. Without a name a field is changed once by a ledger."""
-    rig.planted()
-    kernel = rig.kernel()
-    cells = [by("1D", "monday"), by("2h", "tuesday"), add(" #spring"), add(" #coffee", "coffee")]
-    for number in range(3):
-        for cell in cells:
-            found = outcomes(kernel.run(cell(kernel.posts("scheduled"))))
-            assert found == ({"blocked": 1} if number and cell in cells[2:] else {"succeeded": 1})
-        rig.sandbox.advance(600)
-    assert outcomes(kernel.run(add(" #sale")(kernel.posts("scheduled")))) == {"blocked": 1}
-    assert outcomes(kernel.run(add(" #sale", "sale")(kernel.posts("scheduled")))) == {"succeeded": 1}
-    (post,) = rig.sandbox.world.posts.values()
-    assert post.content == "post 0 #spring #coffee #sale"
-    assert times(rig) == {pd.Timestamp(FAR) + pd.Timedelta("1D2h")}
-    assert len(changed(rig)) == 5
 
 
 def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monkeypatch):
@@ -141,66 +97,6 @@ def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monk
     assert table.loc[second, "http_status"] == 409
     assert "the post has changed since it was read" in table.loc[second, "waiting_for"]
     assert changed(rig) == [third]
-
-
-def moved(step: Any, zone: str = "UTC", columns: Any = slice(None)) -> Cell:
-    return lambda posts: plan_update(
-        posts.loc[:, columns].assign(new_scheduled_for=posts["scheduled_for"].dt.tz_convert(zone) + step)
-    )
-
-
-def worded(change: Callable[[pd.Series], pd.Series], columns: Any = slice(None)) -> Cell:
-    return lambda posts: plan_update(posts.loc[:, columns].assign(new_content=change(posts["content"])))
-
-
-def tagged(posts: pd.DataFrame) -> Plan:
-    return plan_update(posts.assign(new_tags=[[*(tags or []), "spring"] for tags in posts["tags"]]))
-
-
-@pytest.mark.filterwarnings("ignore::pandas.errors.PerformanceWarning")
-@pytest.mark.parametrize(
-    ("when", "cell", "again"),
-    [
-        ("2027-01-31T09:00:00Z", moved(pd.DateOffset(months=1)), "blocked"),
-        ("2027-03-03T09:00:00Z", moved(pd.offsets.Week(weekday=0)), "blocked"),
-        ("2027-03-27T09:00:00Z", moved(pd.DateOffset(days=1), "Europe/Berlin"), "blocked"),
-        ("2027-03-05T09:00:00Z", moved(pd.Timedelta("3D"), "UTC", LEAN), "blocked"),
-        ("2027-03-01T09:00:00Z", worded(lambda text: text.str.replace("post", "big post")), "blocked"),
-        ("2027-03-01T09:00:00Z", worded(lambda text: text.str[:-2]), "blocked"),
-        ("2027-03-01T09:00:00Z", worded(lambda text: text + " #x", LEAN), "blocked"),
-        ("2027-03-01T09:00:00Z", tagged, "succeeded"),
-    ],
-    ids=["end of a month", "next Monday", "change of the clocks", "a lean frame", "in the middle", "cut", "appended", "a tag"],
-)  # fmt: skip
-def test_rule_01_a_change_that_a_cell_computes_is_made_once(rig, when, cell, again):
-    """Its kernel is restarted, and a quarter of an hour has passed; a tag that the post has is nothing to do."""
-    (post,) = rig.planted(scheduledFor=when)
-    for expected in ("succeeded", again, again):
-        kernel = rig.kernel()
-        assert outcomes(kernel.run(cell(kernel.posts("scheduled")))) == {expected: 1}
-        rig.sandbox.advance(900)
-    assert changed(rig) == [post]
-
-
-@pytest.mark.parametrize("lost", [True, False])
-@pytest.mark.parametrize("pruned", [True, False])
-def test_rule_01_a_move_that_the_server_keeps_to_the_minute_is_made_once(rig, monkeypatch, lost, pruned):
-    """Whether the answer came or not, and after the ledger was pruned, too (rule 24): under its name it is done."""
-    kept = sandbox_posts.scheduled_time
-    monkeypatch.setattr(sandbox_posts, "scheduled_time", lambda body: kept(body) // 60_000 * 60_000)
-    rig.planted(scheduledFor="2027-03-01T09:00:30Z")
-    kernel = rig.kernel()
-    if lost:
-        rig.sandbox.add_fault(Fault("drop", path="/v1/posts/*", method="PATCH", when="after", times=1))
-    for _ in range(2):
-        assert outcomes(kernel.run(plan_update(kernel.posts("scheduled"), by="3D", change="strike"))) == {
-            "succeeded": 1
-        }
-        rig.sandbox.clear_faults()
-        rig.sandbox.advance(DAY)
-        if pruned:
-            audit.prune(kernel.ledger, datetime.fromtimestamp(kernel.client.now().timestamp(), UTC))
-    assert rig.effects("post.update") == 1
 
 
 def test_rule_02_what_was_never_sent_binds_no_other_plan_and_yields_to_what_was_done_since(rig):
@@ -273,15 +169,6 @@ def test_what_was_withdrawn_never_goes_out_and_what_is_out_is_not_withdrawn(rig)
     assert outcomes(kernel.run(plan)) == {"succeeded": 5}
     rig.sandbox.advance(400 * DAY)
     assert (rig.effects("post.cancel"), rig.effects("target.publish")) == (5, 0)
-
-
-def test_a_post_that_went_out_meanwhile_is_not_withdrawn(rig):
-    rig.planted(scheduledFor=(rig.sandbox.now() + pd.Timedelta("1h")).isoformat())
-    kernel = rig.kernel()
-    plan = plan_cancel(kernel.posts("scheduled"))
-    rig.sandbox.advance(7200)
-    table = kernel.run(plan)
-    assert (table["outcome"].to_list() != ["succeeded"], rig.effects("post.cancel")) == (True, 0)
 
 
 def lost(path: str, when: str = "before", **details: Any) -> Fault:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
 
-import httpx
 import pytest
-from tests.chaos import sender
-from tests.chaos.count import count, story
-from tests.chaos.harness import READINGS, Config, _executing, _unwritten, run
-from tests.virtual import until
-
-from voxburst_sandbox import Fault
+from tests.chaos.count import count
+from tests.chaos.harness import READINGS, Config, run
 
 
 def config(reading: str, seed: int) -> Config:
@@ -98,57 +90,3 @@ def test_what_overlaps_under_ignored_keys_is_counted_apart():
     early, late = [{"seq": 1, "at": "3"}, {"seq": 2, "at": "4"}], [{"seq": 1, "at": "3"}, {"seq": 2, "at": "6"}]
     assert count(WANTED, [first, again], {}, requests=early).overlapping == [("create", "a", "")]
     assert count(WANTED, [first, again], {}, requests=late).duplicates == [("create", "a", "")]
-
-
-def test_what_happened_twice_is_shown_with_the_requests_that_did_it():
-    request = {"seq": 1, "at": "3", "host": "localhost:1", "key": "k", "status": 200, "fault": "delay:before"}
-    requests = [request, {**request, "seq": 7, "at": "5", "status": 0, "fault": ""}]
-    first, again = effect("post.create", content="a", at="4"), effect("post.create", content="a", at="6", request=7)
-    assert story(("create", "a", ""), [first, effect("post.create", content="b"), again], requests, {}) == (
-        "('create', 'a', ''):\n"
-        "  at 4 by seq=1 at=3 host=localhost:1 key=k status=200 fault=delay:before\n"
-        "  at 6 by seq=7 at=5 host=localhost:1 key=k status=0 fault="
-    )
-
-
-def test_a_request_is_executing_until_it_is_answered_or_cut_off(sandbox):
-    """What is cut off bears no status, ever: it is no longer executing all the same, else no day would pass any more."""
-
-    def post() -> None:
-        with suppress(httpx.TransportError):
-            key = {"Authorization": f"Bearer {sandbox.api_key}"}
-            httpx.post(f"{sandbox.url}/v1/posts/nowhere/retry", headers=key, timeout=120)
-
-    def shown() -> list[tuple[int, bool]]:
-        return [(entry["status"], _executing(entry)) for entry in sandbox.requests(acting=True)]
-
-    post()
-    sandbox.add_fault(Fault("drop", when="before"))
-    post()
-    assert shown() == [(404, False), (0, False)]
-    sandbox.add_fault(Fault("delay", seconds=60), Fault("drop", when="after"))
-    with ThreadPoolExecutor(1) as pool:
-        cut = pool.submit(post)
-        until(lambda: len(shown()) == 3)
-        assert shown()[2] == (0, True)
-        sandbox.clear_faults()
-        cut.result()
-    assert shown()[2] == (0, False)
-
-
-def test_a_senders_clock_counts_what_its_laptop_slept(tmp_path):
-    sender.never_slept(tmp_path)
-    clock = sender.LaptopClock(1.0, tmp_path)
-    before = clock.monotonic()
-    for _ in range(2):
-        sender.sleep(tmp_path, 1_800.0)
-    assert clock.monotonic() - before >= 3_600.0
-
-
-def test_a_call_is_unwritten_until_the_server_has_a_request_that_came_after_it():
-    came = [{"key": "k", "at": "2026-03-02T09:00:00.5Z"}, {"key": "k", "at": "2026-03-02T10:00:00.5Z"}]
-    ten = datetime.fromisoformat("2026-03-02T10:00:00Z").timestamp()
-    assert not _unwritten({"k": ten}, came)
-    assert _unwritten({"k": ten + 20}, came), "a later try"
-    assert _unwritten({"other": ten}, came)
-    assert not _unwritten({}, came)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.acts.support import item
+from tests.ledger import conftest
 from tests.ledger.filled import NOW, Clock, add, row, send, start
 
 from voxops.acts.act import Subject
@@ -26,16 +24,7 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path / "ledger.sqlite", clock=clock)) as ledger:
-        yield ledger
+clock, ledger = conftest.clock, conftest.ledger
 
 
 def known(ledger: Ledger, clock: Clock) -> Knowledge:
@@ -75,22 +64,6 @@ def test_rule_27_a_short_call_is_given_up_after_a_quarter_of_an_hour_in_which_it
     assert fitting(known(ledger, clock), group, [one])[1] == Send()
     another_creates(ledger, clock.now - 10)
     assert isinstance(fitting(known(ledger, clock), group, [one])[1], Wait), "it begins to wait anew"
-
-
-def test_rule_27_a_half_of_a_refused_batch_is_no_whole_chunk(ledger: Ledger, clock: Clock) -> None:
-    rows = add(ledger, *(row(str(number)) for number in range(4)))
-    start(ledger, "run", rows)
-    call, group = send(ledger, rows), Group("run", CREATE, 1, [one.id for one in rows])
-    assert fitting(known(ledger, clock), group, rows)[1] == Send(), "all four are the chunk"
-    ledger.calls.end(call, "unknown", now=clock.now, status=400, answered=True)
-    ledger.requests.release([one.id for one in rows], most=2)
-    rows = list(ledger.requests.get(group.ids).values())
-    ledger.runs.became_less([one.id for one in rows], clock.now)
-    some, said = fitting(known(ledger, clock), group, rows)
-    assert len(some) == 2
-    assert said == Wait(Reason("short_call"), clock.now + 135)
-    clock.now += 135
-    assert fitting(known(ledger, clock), group, rows)[1] == Send()
 
 
 POST, BEFORE, AFTER = Subject("post", "p"), "2026-03-02T08:00:00+00:00", "2026-03-02T09:00:05+00:00"

@@ -8,47 +8,13 @@ from typing import Any
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, HELD, Rig, codes, outcomes, planned, wait_for
+from tests.chaos.rig import DAY, codes, outcomes, planned
 from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
 from voxops.errors import DecodeError
-
-
-def partly(rig: Rig, items: int) -> None:
-    """The next batch creates so many rows, and is answered 500."""
-    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=items))
-
-
-def test_rule_11_after_six_tries_the_row_says_what_came_of_them(rig):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "drop", "times": 2}, {"action": "status", "times": None}, path=RETRY))
-    (row,) = kernel.run(plan_retry(kernel.triaged())).to_dict("records")
-    assert len(rig.acts()) == 6
-    assert (row["outcome"], row["reason_code"], row["tries"]) == ("unknown", "tried_often", 6)
-    assert (row["error_code"], row["http_status"]) == ("INTERNAL_ERROR", 500)
-
-
-def test_rule_11_a_request_that_outlives_its_caller_is_waited_for(rig):
-    """The reply is slower than the time-out, the server then fails after the work and keeps no key: a quick resend acts twice."""
-    rig.sandbox.set_switches(forget_key_on_5xx=True)
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.clock.speed = 50
-    kernel = rig.kernel(timeout=0.2)
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    rig.sandbox.add_fault(
-        Fault(action="delay", method="POST", path=RETRY, seconds=HELD),
-        Fault(action="status", method="POST", path=RETRY, when="after"),
-    )
-    work = kernel.start(run)
-    wait_for(lambda: kernel.results(run)["outcome"].eq("unknown").all())
-    rig.let_go()
-    work.result(60)
-    assert outcomes(kernel.results(run)) == {"succeeded": 1}
-    assert rig.effects("post.retry") == 1
 
 
 def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
@@ -59,22 +25,6 @@ def test_rule_11_a_retry_sent_again_without_proof_says_so(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
-
-
-@pytest.mark.parametrize("edited", [False, True])
-@pytest.mark.parametrize("switch", ["no_metadata", "no_listed_metadata"])
-def test_rule_14_without_metadata_equal_posts_are_found_and_the_rest_is_created_once(rig, switch, edited):
-    """Three of five were created before a 500; tags were edited since: a single read shows the mark, or what was requested."""
-    rig.sandbox.set_switches(**{switch: True})
-    kernel = rig.kernel()
-    partly(rig, 3)
-    run = kernel.bind(rig.plan_rows(5))
-    kernel.send_once(run)
-    if edited:
-        rig.edit(kernel.posts()["post_id"].iloc[0])
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 5}
-    rig.each_once(5)
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -154,20 +104,6 @@ def test_rule_14_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
     rig.sandbox.person.delete(doubtful)
     assert outcomes(rig.kernel("mine").run(plan)) == {"succeeded": 4}
     assert [rig.live()[text] for text in sheet["content"]] == [1, 1, 1, 1], "alone, not with the batch that it was in"
-
-
-def test_rule_14_a_post_that_could_not_be_read_rules_no_row_out(rig):
-    """Three of five were created before a 500, and posts show no metadata: only single reads could tell, and they are garbled."""
-    rig.sandbox.set_switches(no_metadata=True, forget_key_on_5xx=True)
-    kernel = rig.kernel()
-    misread = Fault(action="garbage", method="GET", path="/v1/posts/*", body="json", status=200, times=None)
-    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=3), misread)
-    run = kernel.done(rig.plan_rows(5))
-    assert set(rig.created().values()) == {1}
-    rig.sandbox.clear_faults()
-    kernel.go(run)
-    assert set(rig.created().values()) == {1}
-    assert outcomes(kernel.results(run)) == {"succeeded": 5}
 
 
 @pytest.mark.parametrize("far_enough", [False, True])

@@ -3,91 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pandas as pd
 import pytest
-from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK
+from tests.chaos.rig import DAY, Rig, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
-
-NUMBERED = ["1", "2", "3", "4"]  # as Excel writes them
-MINE = ["001", "002", "003", "004"]
-
-
-def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
-    return plan_create(frame, key="row_id", campaign=campaign)
-
-
-def sheet(rig: Rig, count: int = 4, **columns: Any) -> pd.DataFrame:
-    return rig.campaign(count).assign(**columns)
-
-
-@pytest.mark.parametrize("known", ["created", "bound", "sent and its kernel dead"])
-def test_rule_26_a_sheet_whose_row_names_moved_is_not_created_again(rig, known):
-    """Excel turned 001 into 1: the same posts under other names, whether they show yet or not. Of unsent rows the first goes."""
-    rig.sandbox.set_switches(list_lag_seconds=50, forget_key_on_5xx=True)
-    frame, first = sheet(rig, row_id=MINE), rig.kernel()
-    run = first.bind(of(frame))
-    if known == "created":
-        first.go(run)
-    elif known != "bound":
-        first.killed(run, BULK)
-        rig.sandbox.advance(20)
-    second = rig.kernel()
-    again = second.done(of(frame.assign(row_id=NUMBERED)))
-    second.go(run)
-    won, lost = (again, run) if known == "bound" else (run, again)
-    assert outcomes(second.results(won)) == {"succeeded": 4}
-    assert outcomes(second.results(lost)) == {"blocked": 4}
-    assert set(second.blocked(lost)) <= {"looks_like_row", "alike_in_flight"}
-    rig.each_once(4)
-    if known == "created":
-        meant = second.run(of(frame.assign(row_id=NUMBERED, twin=True)))
-        assert outcomes(meant) == {"succeeded": 4}
-
-
-def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) -> None:
-    """Days go by, others post, and the list is read for another row: what came before is not listed again."""
-    rig.sandbox.advance(days * DAY)
-    rig.others_post()
-    kernel.run(planned(rig.campaign(1, start=number)))
-
-
-@pytest.mark.parametrize(("how", "switches"), [
-    ("moved here", {}), ("moved here", {"list_lag_seconds": 60.0}), ("moved by somebody", {}), ("mended by somebody", {}),
-    ("mended by somebody", {"no_listed_metadata": True}),
-])  # fmt: skip
-def test_rule_26_a_row_is_not_created_again_that_equals_a_post_as_it_is_now(rig, how, switches):
-    """The post was changed, then the sheet, and Excel turned 001 into 1."""
-    rig.sandbox.set_switches(**switches)
-    kernel, sheet = rig.kernel(), rig.campaign(3).assign(row_id=["001", "002", "003"])
-    kernel.run(planned(sheet))
-    others_since(rig, kernel)
-    posts = kernel.posts("scheduled")
-    ours = posts[posts["content"].isin(sheet["content"])].set_index("content").loc[sheet["content"]].reset_index()
-    changed = sheet.assign(row_id=["1", "2", "3"])
-    if how == "mended by somebody":
-        changed["content"] = "mended: " + changed["content"]
-        for post, content in zip(ours["post_id"], changed["content"], strict=True):
-            rig.sandbox.person.edit(post, content=content)
-    else:
-        later = ours["scheduled_for"] + pd.Timedelta(days=1)
-        changed["scheduled_for"] = [when.isoformat() for when in later]
-        if how == "moved here":
-            kernel.run(plan_update(ours, to=later))
-        else:
-            for post, when in zip(ours["post_id"], later, strict=True):
-                rig.sandbox.person.edit(post, scheduled_for=when.isoformat())
-    rig.sandbox.advance(DAY)
-    rig.others_post()
-    table = kernel.run(planned(changed))
-    assert (outcomes(table), codes(table)) == ({"blocked": 3}, {"looks_like_row"})
-    assert [rig.scheduled(content) for content in changed["content"]] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled"])
@@ -175,11 +97,6 @@ def by_hand(rig: Rig, sheet: pd.DataFrame, number: int = 0, status: str = "sched
     return str(post)
 
 
-def another(rig: Rig, kernel: Kernel, number: int, **options: str) -> None:
-    """Another campaign is run, so that the list is read."""
-    kernel.run(plan_create(rig.campaign(1, start=number), key="row_id", campaign=f"other {number}", **options))
-
-
 @pytest.mark.parametrize("what", ["stays", "deleted", "withdrawn", "back to a draft", "moved", "moved, and gone out"])
 def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(rig, what):
     """The list has moved on by then."""
@@ -207,49 +124,3 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
         )
         rig.sandbox.advance(3600)
     assert rig.created()[sheet["content"][0]] == (what != "stays")
-
-
-@BATCH_OR_NOT
-@pytest.mark.parametrize("meant", [True, False])
-def test_a_row_that_was_blocked_as_it_waited_is_posted_once_it_is_meant_or_its_look_alike_is_gone(
-    rig, one_by_one, meant
-):
-    """Somebody posts it by hand while its run is stopped; its attempt is what it was."""
-    kernel, sheet = rig.kernel(), rig.campaign(3)
-    run = kernel.stopped(kernel.bind(planned(sheet, one_by_one=one_by_one)), path="/v1/posts**")
-    rig.sandbox.advance(600)
-    post = by_hand(rig, sheet)
-    rig.sandbox.advance(600)
-    kernel.go(run)
-    assert kernel.results(run)["reason_code"].fillna("").to_list() == ["looks_like", "", ""]
-    rig.sandbox.advance(400)
-    if meant:
-        sheet["twin"] = sheet.index == 0
-    else:
-        rig.sandbox.person.delete(post)
-    for _ in range(2):
-        again = kernel.run(planned(sheet, one_by_one=one_by_one))
-        assert (outcomes(again), again["attempt"].tolist()) == ({"succeeded": 3}, [1, 1, 1])
-    assert [rig.scheduled(text) for text in sheet["content"]] == [1 + meant, 1, 1]
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-
-
-@pytest.mark.parametrize("seen", ["as it was scheduled", "as a draft"])
-def test_a_ledger_that_read_the_list_meanwhile_remembers_what_was_created_by_hand(rig, seen):
-    kernel = rig.kernel()
-    another(rig, kernel, 0)
-    sheet = rig.campaign(2, start=10)
-    rig.sandbox.advance(DAY)
-    post = by_hand(rig, sheet)
-    if seen == "as a draft":
-        rig.sent_back(post)
-    rig.sandbox.advance(3600)
-    another(rig, kernel, 20)
-    if seen == "as a draft":
-        rig.sent_back(post, approved=True)
-    rig.sandbox.advance(3600)
-    rig.others_post()
-    another(rig, kernel, 21)
-    rig.sandbox.advance(DAY)
-    table = kernel.run(planned(sheet))
-    assert (outcomes(table), codes(table)) == ({"blocked": 1, "succeeded": 1}, {"looks_like"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -14,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chaos import world
-from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, failing
+from tests.chaos.rig import DAY, Kernel, Rig, outcomes, planned
+from tests.engine.steps import BULK, HOUR, failing
 
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops.acts.cancel import plan_cancel
@@ -119,31 +118,6 @@ def test_rule_13_a_post_of_the_future_hides_no_others(rig):
     rig.each_once(151)
 
 
-@BATCH_OR_NOT
-@pytest.mark.parametrize("reads", ["its own plan", "another run"])
-@pytest.mark.parametrize("columns", [{}, {"attempt": 2}, None], ids=["the same row", "its next attempt", "a tool"])
-def test_rule_13_whatever_has_been_read_counts_for_rows_that_waited_already(rig, columns, reads, one_by_one):
-    sheet = rig.campaign(2)
-    plan = planned(sheet, one_by_one=one_by_one)
-    mine = rig.kernel("mine")
-    run = mine.bind(plan)
-    if columns is None:
-        for row in sheet.to_dict("records"):
-            rig.by_a_tool(row)
-    else:
-        rig.kernel("theirs").run(planned(rig.campaign(3).assign(**columns)))
-    if reads == "its own plan":
-        run = mine.bind(plan)
-    else:
-        mine.bind(planned(rig.campaign(1, start=50)))
-    mine.go(run)
-    table = mine.results(run)
-    assert (outcomes(table), codes(table)) == (
-        ({"blocked": 2}, {"looks_like"}) if columns is None else ({"succeeded": 2}, set())
-    )
-    assert [rig.live()[text] for text in sheet["content"]] == [1, 1]
-
-
 def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
     """Whoever else is at work on a campaign is waited for; this ledger's own posts of a moment ago are nobody else's."""
     kernel = rig.kernel()
@@ -190,24 +164,6 @@ def test_rule_14_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, wh
         kernel = rig.kernel()
     kernel.go(run)
     all_done(rig, what, kernel, run)
-
-
-@BOTH
-def test_rule_23_another_key_on_a_clock_that_is_ahead_waits_for_what_is_in_flight(rig, what):
-    """The server holds a request of a kernel that has died for most of a minute."""
-    kernel, plan = warm(rig, what)
-    kernel.kill(kernel.caught(kernel.bind(plan), "/v1/**"))
-    rig.sandbox.set_switches(date_ahead_seconds=SKEW - 10)
-    other = rig.kernel(api_key="vb_test_second")
-    other.ledger.clock = lambda: other.client.now().timestamp()  # as a workspace sets it: leases are judged by it
-    run = other.bind(plan)
-    rig.clock.speed = 60.0  # virtual seconds in a real one, while the request is under way
-    begun, work = rig.clock.passed(), other.start(run)
-    while rig.clock.passed() - begun < 55_000 and not work.done():
-        time.sleep(0.02)
-    rig.let_go()
-    work.result(100)
-    all_done(rig, what, other, run)
 
 
 @BOTH

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import Any
-
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.count import expected
 from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes
-from tests.engine.steps import HOUR, RETRY, failing
+from tests.engine.steps import RETRY, failing
 
 from voxburst_sandbox import Fault
-from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.api.timing import PROOF_AFTER
-
-
-def keys_of(plan: Plan) -> list[str]:
-    return list(plan.frame["idempotency_key"])
-
-
-@pytest.mark.parametrize("later", [0.0, 8 * HOUR])
-def test_rule_02_a_row_whose_post_has_changed_is_blocked(rig, later):
-    """Before it was bound, or bound in the evening and resumed in the morning."""
-    world.plant_posts(rig.sandbox, 2, targets=1)
-    kernel = rig.kernel()
-    plan = plan_retry(kernel.triaged())
-    run = kernel.bind(plan) if later else ""
-    rig.edit("post_f00000")
-    rig.sandbox.advance(later)
-    run = run or kernel.bind(plan)
-    kernel.go(run)
-    table = kernel.results(run).set_index("post_id")
-    assert table["outcome"].to_dict() == {"post_f00000": "blocked", "post_f00001": "succeeded"}
-    assert table["reason_code"]["post_f00000"] == "changed_since_loaded"
-    assert [effect["post"] for effect in rig.sandbox.effects("target.requeue")] == ["post_f00001"]
-
-
-def test_rule_03_a_filtered_frame_never_sends_the_other_targets(rig):
-    """Filter to one platform: the whole post must not be retried, each row gets a fix of its own target."""
-    world.plant_posts(rig.sandbox, 3)
-    kernel = rig.kernel()
-    plan = plan_retry((frame := kernel.triaged())[frame["platform"] == "linkedin"])
-    table = kernel.run(plan)
-    assert outcomes(table) == {"succeeded": len(plan.items)}
-    assert set(table["request"].str.rpartition("/")[2]) == {"fix"}
-    assert rig.count(expected(plan)).holds
 
 
 @pytest.mark.parametrize(("lost", "code"), [("attributes", "other_target_open"), ("ids", "target_without_id")])
@@ -64,24 +27,6 @@ def test_rule_03_what_would_act_on_more_than_was_chosen_is_blocked(rig, lost, co
     table = kernel.run(plan)
     assert table[["outcome", "reason_code"]].values.tolist() == [["blocked", code]]
     assert rig.acts() == []
-
-
-def test_rule_04_the_failure_alone_makes_the_key(rig):
-    """Counts and ids may be missing on the wire; the same failure has the same key, the next failure another."""
-    world.plant_posts(rig.sandbox, 2)
-    kernel = rig.kernel()
-    key = keys_of(plan_retry(kernel.triaged()))
-    for shows in (
-        {"listed_retry_counts": True, "listed_target_ids": True},
-        {"no_retry_counts": True, "no_target_ids": True, "no_metadata": True, "listed_retry_counts": False},
-    ):
-        rig.sandbox.set_switches(**shows)
-        assert keys_of(plan_retry(kernel.triaged())) == key
-    rig.sandbox.set_switches(recovery_rate=0.0)
-    assert set(outcomes(kernel.run(plan_retry(kernel.triaged())))) == {"failed"}
-    later = keys_of(plan_retry(kernel.triaged()))
-    assert later
-    assert not set(later) & set(key)
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -111,42 +56,6 @@ def test_rule_18_the_same_failure_again_is_known_soon_after_it_was_seen_publishi
     assert table["settled_at"].max() - began < pd.Timedelta(seconds=90), "two polls after the end, and not five minutes"
 
 
-@pytest.mark.parametrize("status", ["pending_approval", "draft"])
-def test_rule_20_what_only_a_person_moves_does_not_hold_the_wait(rig, status):
-    """A retried post goes back to approval: the run ends and says so."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    work = kernel.caught(run, RETRY, when="after")
-    kept = rig.sandbox.world.posts["post_f00000"]
-    rig.sandbox.world.events.clear()
-    kept.status = status
-    rig.sandbox.world.touch(kept, rig.sandbox.world.now())
-    rig.let_go()
-    assert work.result(30).phase == "done"
-    assert kernel.results(run)["waiting_for"].tolist() == [f"the post is {status}"]
-
-
-def test_rule_20_five_outcomes_sum_to_the_eligible_rows(rig):
-    world.plant_posts(rig.sandbox, 12, targets=1)
-    kernel = rig.kernel()
-    frame, sums = kernel.triaged(), []
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 409, "code": "CONFLICT", "nth": 1}, path=RETRY))
-    rig.edit("post_f00003")
-    plan = plan_retry(frame)
-    run = kernel.bind(plan)
-
-    class Watcher:
-        def notice(self, snapshot: Any) -> None:
-            sums.append(sum(cell.count for cell in snapshot.cells))
-
-    kernel.go(run, observer=Watcher())
-    assert set(sums) == {plan.eligible}
-    table = kernel.results(run)
-    assert outcomes(table) == {"succeeded": 10, "failed": 1, "blocked": 1}
-    assert table.loc[table["outcome"] == "blocked", "reason_code"].notna().all()
-
-
 UNAVAILABLE = {"code": "SERVICE_UNAVAILABLE", "message": "as often before"}  # what the sandbox's known rates fail with
 
 
@@ -168,74 +77,6 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     queued = pd.Timestamp(rig.sandbox.effects("post.retry")[-1]["at"])
     assert (results["settled_at"] - queued).max() <= pd.Timedelta(seconds=45)
     assert len(kernel.execution(run).failed()) == posts
-
-
-@pytest.mark.parametrize("edited", [10.0, *(pytest.param(each, marks=pytest.mark.release) for each in (0.5, 100.0))])
-@pytest.mark.parametrize(
-    ("slow", "lag"),
-    [
-        ("linger_failed_seconds", 5.0),
-        ("linger_failed_seconds", 60.0),
-        (
-            "linger_failed_seconds",
-            0.0,
-        ),  # this one and the next hold today, too: a rule that tells in time must not break them
-        ("queue_hold_seconds", 0.0),
-    ],
-)
-def test_a_tag_that_is_edited_while_a_retry_is_queued_is_not_its_failure(rig, slow, lag, edited):
-    """Rule 18: a newer stamp alone says nothing, also beside the promised count, which may rise when the retry is queued.
-
-    For 180 s the post looks as before, or only its count has risen; what is told failed meanwhile is retried, and queued twice.
-    """
-    (post,) = world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.sandbox.advance(100)
-    rig.sandbox.set_switches(**COUNTED, list_lag_seconds=lag, single_reads_lag=True, **{slow: 180.0})
-    kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    work = kernel.start(run)
-    with rig.at(edited):
-        rig.sandbox.touch(post)
-    work.result(60)
-    if len(failed := kernel.execution(run).failed()):
-        kernel.run(plan_retry(failed))
-    rig.sandbox.advance(600)
-    assert rig.effects("target.requeue") == rig.effects("target.publish") == 1
-    assert outcomes(kernel.results(run)) == {"succeeded": 1}
-
-
-TEXTS = ("NA", "null", "None", "n/a")  # pandas takes these words of a file for missing
-
-
-def test_texts_that_a_csv_takes_for_missing_are_retried_under_the_same_keys(rig):
-    """Rule 29: such a text is text, and a frame that went through CSV plans to the same keys."""
-    for post, text in zip(world.plant_posts(rig.sandbox, len(TEXTS)), TEXTS, strict=True):
-        for target in rig.sandbox.world.posts[post].targets:
-            target.error = {"code": "RATE_LIMITED", "message": text}
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    fresh, travelled = plan_retry(triaged), plan_retry(pd.read_csv(BytesIO(triaged.to_csv(index=False).encode())))
-    results = kernel.run(travelled)
-    assert rig.effects("target.requeue") == len(triaged), results[
-        ["outcome", "waiting_for", "error_code", "error_message", "request"]
-    ].to_string()
-    assert outcomes(results) == {"succeeded": len(triaged)}
-    assert travelled.frame["idempotency_key"].to_list() == fresh.frame["idempotency_key"].to_list()
-
-
-@pytest.mark.parametrize(("posts", "chosen"), [(1, 1), (12, 1), (1, 2)])
-def test_messages_that_lists_cut_to_12_characters_are_those_of_single_reads(rig, posts, chosen):
-    """Rule 30: a cut text of any length is compared with its whole. Few posts and single targets are read by themselves."""
-    world.plant_posts(rig.sandbox, posts)
-    rig.sandbox.set_switches(listed_error_characters=12)
-    kernel = rig.kernel()
-    triaged = kernel.triaged().groupby("post_id").head(chosen)
-    assert set(triaged["error_message"].str.len()) == {12}
-    results = kernel.run(plan_retry(triaged))  # loaded anew it is blocked anew, since lists always cut
-    assert rig.effects("target.requeue") == len(triaged), results[
-        ["outcome", "waiting_for", "error_code", "error_message", "request"]
-    ].to_string()
-    assert outcomes(results) == {"succeeded": len(triaged)}
 
 
 ENDLESS = 1e7  # seconds, for which nothing of a retry shows
@@ -316,27 +157,6 @@ def test_rule_18_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     assert outcomes(kernel.results(run)) == {"failed": 1}
 
 
-def test_rule_18_a_retry_whose_target_is_listed_no_more_is_abandoned_for_a_next_attempt(rig):
-    """The account was connected anew, and has another id."""
-    rig.sandbox.set_switches(recovery_rate=0.0)
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run = kernel.send_first(kernel.bind(plan_retry(kernel.triaged())))
-    rig.sandbox.advance(300)
-    (post,) = rig.sandbox.world.posts.values()
-    post.targets[0].account_id = next(each for each in rig.accounts.values() if each != post.targets[0].account_id)
-    rig.edit(post.id)
-    kernel.go(run)
-    assert codes(kernel.results(run)) == {"never_ended"}
-    rig.sandbox.advance(DAY)
-    rig.sandbox.set_switches(recovery_rate=1.0)
-    rows = kernel.triaged().assign(retryable=True)
-    assert codes(kernel.run(plan_retry(rows))) == {"subject_unknown"}
-    assert outcomes(kernel.run(plan_retry(rows.assign(attempt=2)))) == {"succeeded": 1}
-    assert outcomes(kernel.results(run)) == {"failed": 1}
-    assert rig.effects("post.retry") == 2
-
-
 def failed(rig: Rig, posts: int) -> tuple[Kernel, pd.DataFrame]:
     """A kernel, and the failed targets of so many posts, two each for two of three."""
     world.plant_posts(rig.sandbox, posts)
@@ -362,16 +182,6 @@ def test_a_fix_sends_what_it_has_and_not_over_somebody_s_head(rig):
     assert table["outcome"].to_list() == ["succeeded", "succeeded", "blocked"]
     assert codes(table) == {"changed_since_loaded"}
     assert sorted(fixes(rig)) == [["content"], ["mediaUrl"]]
-
-
-def test_a_fix_that_the_api_refuses_has_failed_for_its_reason_and_another_content_is_another_request(rig):
-    kernel, rows = failed(rig, 1)
-    run = kernel.done(plan_fix(rows[rows["platform"] == "twitter"].assign(new_content="y" * 5_000)))
-    (result,) = kernel.results(run).to_dict("records")
-    assert (result["outcome"], result["http_status"], result["error_code"]) == ("failed", 400, "CONTENT_TOO_LONG")
-    left = kernel.execution(run).failed()
-    assert outcomes(kernel.run(plan_fix(left.assign(new_content="Shorter.")))) == {"succeeded": 1}
-    assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()) == 2
 
 
 def test_what_a_refused_act_leaves_is_the_target_s_own_error(rig):

@@ -15,19 +15,12 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from tests.exhaustive.model import Reading
+from tests.exhaustive.model import READINGS, Reading
 from tests.exhaustive.search import Case, Search
 
 SECONDS = float(os.environ.get("PART", "520"))
 NOT_DONE = 3  # exit status: nothing is wrong so far, and the next call goes on
 KEPT = Path(os.environ.get("FOLDER", Path(tempfile.gettempdir()) / "voxops-searches"))
-READINGS = {
-    "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
-    "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
-    "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
-    "no-list-marks": Reading(list_metadata=False), "no-metadata": Reading(metadata=False), "bare": Reading(metadata=False, texts=False),
-    "clock-stops": Reading(clock_stops=True),
-}  # fmt: skip
 # Readings that are another world for this act; a delivery has no metadata that could be missing.
 OF_ACT = {
     "create": [name for name in READINGS if name not in {"linger", "queue"}],

@@ -51,6 +51,7 @@ PUBLISHING = 20.0  # seconds from the queue to the result
 QUEUE = 40.0  # seconds until a delivery is attempted again
 SOON = 200.0  # seconds until a row goes out whose time is near
 FAR = "2027-01-01T00:00:00+00:00"
+CREATED = "2026-02-01T00:00:00+00:00"  # all deliveries
 SPINS = 5000  # turns of the loop without an end
 
 
@@ -68,6 +69,15 @@ class Reading:
     masked: bool = False  # marks are shown without their last characters
     lag: float = 0.0  # seconds until a change shows in lists; single reads show it at once
     clock_stops: bool = False  # of a laptop that sleeps
+
+
+READINGS = {
+    "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
+    "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
+    "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
+    "no-list-marks": Reading(list_metadata=False), "no-metadata": Reading(metadata=False), "bare": Reading(metadata=False, texts=False),
+    "clock-stops": Reading(clock_stops=True),
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -103,6 +113,11 @@ class Post:
         return self.shown not in {"cancelled", "draft", "failed"}
 
 
+def scheduled(post: str, content: str, at: float, when: str, metadata: dict[str, Any]) -> Post:
+    """A post that was created for a row and waits to go out."""
+    return Post(post, content, at, at, ["scheduled"], [0], ["published"], when, metadata, born=content)
+
+
 @dataclass(eq=False)
 class Delivery:
     """A webhook delivery as its log shows it; `queued` counts manual retries under way, which the log does not show."""
@@ -115,7 +130,6 @@ class Delivery:
 class Flight:
     """One request on its way: leaving, running, executed, over."""
 
-    number: int
     method: str
     path: str
     body: bytes | None
@@ -152,6 +166,12 @@ REFUSALS: dict[str, tuple[int, Any]] = {
     "409": (409, {"message": "?"}),
 }  # fmt: skip
 
+# What is answered instead, although it has taken effect.
+ANSWERED_SO: dict[str, tuple[int, Any]] = {
+    "500 after": (500, error("INTERNAL_ERROR")), "429 middle": (429, error("RATE_LIMITED", "slow down")),
+    "402 middle": (402, error("QUOTA_EXCEEDED", "no more")), "garbled": (200, b"<html>"),
+}  # fmt: skip
+
 
 class Server:
     """The API: posts, keys, and what was done twice."""
@@ -175,18 +195,9 @@ class Server:
         for number in range(setting.failed):
             count = setting.targets or 1 + number % 2
             ends = [["published"], ["failed", "published"], ["published"]][number]
-            self._put(
-                Post(
-                    f"post_{number}",
-                    f"failed {number}",
-                    START - 3600,
-                    START - 3000,
-                    ["failed"] * count,
-                    [0] * count,
-                    ends,
-                ),
-                START - 3000,
-            )
+            failed = ["failed"] * count
+            post = Post(f"post_{number}", f"failed {number}", START - 3600, START - 3000, failed, [0] * count, ends)
+            self._put(post, START - 3000)
         for number in range(setting.scheduled):
             content = f"row {number}"
             asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
@@ -194,20 +205,12 @@ class Server:
                 "voxopsOp": keys.mark("", f"r{number}", 1), "voxopsRow": keys.row_mark("", f"r{number}"),
                 "voxopsCampaign": keys.campaign_mark(""), "voxopsAsked": asked_hash(asked),
             }  # fmt: skip
-            self._put(
-                Post(
-                    f"post_s{number}", content, START - 3600, START - 3600, ["scheduled"], [0], ["published"], FAR, marks,
-                    content,
-                ),
-                START - 3600,
-            )  # fmt: skip
+            self._put(scheduled(f"post_s{number}", content, START - 3600, FAR, marks), START - 3600)
         for number in range(setting.deliveries):
-            seen = {
+            self.deliveries[f"del_{number}"] = Delivery({
                 "delivery_id": f"del_{number}", "webhook_id": "hook", "success": False, "status_code": 503, "latency_ms": 9,
-            }  # fmt: skip
-            self.deliveries[f"del_{number}"] = Delivery(
-                seen | {"retry_count": 5, "error": "receiver answered 503", "delivered_at": None}
-            )
+                "retry_count": 5, "error": "receiver answered 503", "delivered_at": None,
+            })  # fmt: skip
 
     def _put(self, post: Post, at: float) -> None:
         """A post comes into being."""
@@ -277,11 +280,7 @@ class Server:
                 self.violations.append(f"{item['content']} was created after its time, and goes out at once")
             if flight.sent > self.world.struck.get(item["content"], math.inf):
                 self.violations.append(f"{item['content']} was struck from the sheet, and went out")
-            post = Post(
-                post_id, item["content"], now, now, ["scheduled"], [0], ["published"], item["scheduledFor"], item["metadata"],
-                item["content"],
-            )  # fmt: skip
-            self._put(post, now)
+            self._put(scheduled(post_id, item["content"], now, item["scheduledFor"], item["metadata"]), now)
             row = item["metadata"].get("voxopsRow", item["content"])
             self.created[item["content"]] += 1
             self.rows[row] += 1
@@ -359,9 +358,7 @@ class Server:
             if post.moved > 1:
                 self.violations.append(f"{post.id} was moved twice")
         if "metadata" in body:
-            if any(
-                body["metadata"].get(name) != value for name, value in post.metadata.items() if name != "voxopsChanges"
-            ):
+            if {**body["metadata"], "voxopsChanges": None} != {**post.metadata, "voxopsChanges": None}:
                 self.violations.append(f"{post.id} lost its marks")
             post.metadata = body["metadata"]
         self.touch(post)
@@ -485,14 +482,8 @@ class Server:
             self.execute(flight, 1 if fate in {"partial", "429 middle", "402 middle"} and bulk else None)
             if fate == "unanswered":
                 self.finish(flight, answered=False)
-            elif fate == "500 after":
-                self.finish(flight, 500, error("INTERNAL_ERROR"))
-            elif fate == "429 middle":
-                self.finish(flight, 429, error("RATE_LIMITED", "slow down"))
-            elif fate == "402 middle":
-                self.finish(flight, 402, error("QUOTA_EXCEEDED", "no more"))
-            elif fate == "garbled":
-                self.finish(flight, 200, b"<html>")
+            elif fate in ANSWERED_SO:
+                self.finish(flight, *ANSWERED_SO[fate])
             elif fate == "page" or fate.startswith("page "):
                 self.finish(flight, int(fate.partition(" ")[2] or 403), b"<html>", page=True)
             elif fate == "swapped" and bulk and flight.answer[0] == 201 and len(flight.answer[1]["results"]) > 1:
@@ -508,27 +499,20 @@ class Server:
 
     def state(self, post: Post, source: str = "single") -> PostState:
         """A post as a read shows it."""
-        updated = _iso(post.updated)
-        rows = tuple(
-            TargetState(
-                f"p{place}",
-                "acc",
-                status,
-                "RATE_LIMITED" if status == "failed" else None,
-                "later" if status == "failed" else None,
-                target_id=f"pp{place}" if source == "single" else None,
+        updated, rows = _iso(post.updated), []
+        for place, status in enumerate(post.status):
+            why = ("RATE_LIMITED", "later") if status == "failed" else (None, None)
+            rows.append(
+                TargetState(f"p{place}", "acc", status, *why, target_id=f"pp{place}" if source == "single" else None)
             )
-            for place, status in enumerate(post.status)
-        )
         shows = self.reading.metadata and (source == "single" or self.reading.list_metadata)
-        metadata = post.metadata
-        if self.reading.masked:
-            metadata = {
-                name: f"{value[:8]}***" if isinstance(value, str) else value for name, value in metadata.items()
-            }
+        metadata = {
+            name: f"{value[:8]}***" if self.reading.masked and isinstance(value, str) else value
+            for name, value in post.metadata.items()
+        }
         return PostState(
             post.id, post.shown, updated, _iso(post.created), post.scheduled, post.content if self.reading.texts else None,
-            dict(metadata) if shows else None, rows, source, (), updated,
+            metadata if shows else None, tuple(rows), source, (), updated,
         )  # type: ignore[arg-type]  # fmt: skip
 
     def record(self, post: Post) -> dict[str, Any]:
@@ -561,6 +545,11 @@ class Server:
 def _iso(at: float) -> str:
     """A time as the frames tell it."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat()
+
+
+def _times(texts: pd.Series) -> pd.Series:
+    """A column of times as frames have it."""
+    return pd.to_datetime(texts, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
 
 
 class Client:
@@ -610,7 +599,8 @@ class Client:
             raise TransportError("it must not go any more", sent=False)
         if self.kernel.paused:
             self.world.server.violations.append(f"{path} was sent while its run was paused")
-        reply = await self.world.launch(method, path, body, key, self.api_key, version)
+        answer = self.world.loop.create_future()
+        reply = await self.world.launch(Flight(method, path, body, key, self.api_key, self.world.time, answer, version))
         self.learn()
         return reply
 
@@ -650,8 +640,9 @@ class Reader:
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         await self.learn_time()
-        created = {"created_at": "2026-02-01T00:00:00+00:00"}
-        return {name: one.seen | created for name, one in self._server.deliveries.items() if name in ids}
+        return {
+            name: one.seen | {"created_at": CREATED} for name, one in self._server.deliveries.items() if name in ids
+        }
 
     async def learn_time(self) -> None:
         await self._client.kernel.awake()
@@ -1010,12 +1001,8 @@ class World:
         self.kernels.append(kernel)
         return kernel
 
-    async def launch(
-        self, method: str, path: str, body: bytes | None, key: str, api_key: str, version: str | None
-    ) -> Reply:
+    async def launch(self, flight: Flight) -> Any:
         """Put a request on its way and wait for its answer."""
-        reply = self.loop.create_future()
-        flight = Flight(self.tick(), method, path, body, key, api_key, self.time, reply, version)
         self.flights.append(flight)
         try:
             return await flight.reply
@@ -1054,11 +1041,9 @@ class World:
     def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
         frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
-        frame["delivered_at"] = pd.to_datetime(frame["delivered_at"], utc=True, format="ISO8601").astype(
-            "datetime64[us, UTC]"
-        )
-        created = pd.Series([pd.Timestamp("2026-02-01", tz="UTC")] * len(frame), dtype="datetime64[us, UTC]")
-        frame = frame.assign(event_type="post.failed", created_at=created)
+        frame = frame.assign(event_type="post.failed", created_at=CREATED)
+        for name in ("delivered_at", "created_at"):
+            frame[name] = _times(frame[name])
         frame.attrs["fetched_at"] = _iso(self.time)
         return plan_redeliver(frame)
 
@@ -1076,9 +1061,7 @@ class World:
         if not rows:
             return None
         frame = pd.DataFrame(rows)
-        frame["updated_at"] = pd.to_datetime(frame["updated_at"], utc=True, format="ISO8601").astype(
-            "datetime64[us, UTC]"
-        )
+        frame["updated_at"] = _times(frame["updated_at"])
         frame = frame.assign(verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed")
         frame.attrs["fetched_at"] = _iso(self.time)
         if filtered:

@@ -26,13 +26,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from tests.exhaustive import model
-from tests.exhaustive.model import Kernel, Post, Reading, Setting, World, identity
+from tests.exhaustive.model import Kernel, Post, Reading, Server, Setting, World, identity
+from tests.processes import MEMORY
 
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
@@ -41,13 +42,12 @@ from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
-from voxops.frames.packing import pack as pack_anew
+from voxops.frames.packing import pack
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
-FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing of this needs a disk
 FRESH = "fresh.sqlite"
 Event = tuple[Any, ...]
 History = tuple[Event, ...]
@@ -110,49 +110,35 @@ class Case:
         )
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search has found; `history` is the shortest that breaks the promise, None if none does."""
-
-    histories: int
-    states: int
-    depth: int
-    history: History | None = None
-    problems: tuple[str, ...] = ()
+_KNOWN: dict[Any, Any] = {}
 
 
-class _Plans:
-    """Plans by what was requested: planning is pure, so that the same frames give the same plan."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Plan | None] = {}
-        self._tables: dict[int, tuple[Plan, Any]] = {}
-        self._packed: dict[int, tuple[Any, bytes]] = {}
-        self._table = Plan._stored_table
-
-    def get(self, asked: str, make: Callable[[], Plan | None]) -> Plan | None:
-        if asked not in self._known:
-            self._known[asked] = make()
-        return self._known[asked]
-
-    def table(self, plan: Plan) -> Any:
-        if id(plan) not in self._tables:
-            self._tables[id(plan)] = plan, self._table(plan)
-        return self._tables[id(plan)][1]
-
-    def pack(self, table: Any) -> bytes:
-        if id(table) not in self._packed:
-            self._packed[id(table)] = table, pack_anew(table)
-        return self._packed[id(table)][1]
+def _once(asked: str, make: Callable[[], Plan | None]) -> Plan | None:
+    """A plan by what was requested: planning is pure, so that the same frames give the same plan."""
+    if asked not in _KNOWN:
+        _KNOWN[asked] = make()
+    found: Plan | None = _KNOWN[asked]
+    return found
 
 
-_PLANS = _Plans()
+def _once_of(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Work that is done once for each object; those live as long as what is known of them."""
+
+    def known(thing: Any) -> Any:
+        if (work, id(thing)) not in _KNOWN:
+            _KNOWN[work, id(thing)] = thing, work(thing)
+        return _KNOWN[work, id(thing)][1]
+
+    return known
+
+
+_PACK, _TABLE = _once_of(pack), _once_of(Plan._stored_table)
 
 
 @contextmanager
 def universe(case: Case) -> Iterator[Callable[[], World]]:
     """Make worlds of a case, each in a folder of its own; the same events give the same history."""
-    folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=FOLDER))
+    folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=MEMORY))
     fresh = folder / FRESH
     Ledger(fresh).close()
     numbers = itertools.count()
@@ -169,8 +155,8 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
 
     try:
         with (
-            mock.patch("voxops.engine.bind.pack", _PLANS.pack),
-            mock.patch.object(Plan, "_stored_table", lambda plan: _PLANS.table(plan)),
+            mock.patch("voxops.engine.bind.pack", _PACK),
+            mock.patch.object(Plan, "_stored_table", _TABLE),
             mock.patch.object(plans, "BULK_POSTS", case.bulk),
             mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
         ):
@@ -207,7 +193,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
             return world.creates(rows, changed=changed, prefix=prefix, attempt=1 + (what == "again"), equal=case.equal)
         return world.redeliveries() if act == "redeliver" else world.retries(filtered=what == "filtered")
 
-    return _PLANS.get(asked, make)
+    return _once(asked, make)
 
 
 def start(world: World, case: Case, which: int, what: str = "") -> None:
@@ -221,6 +207,12 @@ def start(world: World, case: Case, which: int, what: str = "") -> None:
 def ours(world: World) -> list[Post]:
     """Posts that were created for rows, the oldest first."""
     return [post for post in world.server.posts.values() if post.born]
+
+
+# What people do to a post that was created for a row.
+HANDS = {
+    "edit tags": Server.touch, "write": Server.write, "set time": Server.move, "withdraw": Server.withdraw, "delete": Server.delete,
+}  # fmt: skip
 
 
 def play(world: World, case: Case, event: Event) -> None:
@@ -266,16 +258,8 @@ def play(world: World, case: Case, event: Event) -> None:
             world.night()
         case ("edit",):
             server.touch(next(iter(server.posts.values())))
-        case ("edit tags",):
-            server.touch(ours(world)[0])
-        case ("write",):
-            server.write(ours(world)[0])
-        case ("set time",):
-            server.move(ours(world)[0])
-        case ("withdraw",):
-            server.withdraw(ours(world)[0])
-        case ("delete",):
-            server.delete(ours(world)[0])
+        case (("edit tags" | "write" | "set time" | "withdraw" | "delete") as name,):
+            HANDS[name](server, ours(world)[0])
         case ("hold", which):
             world.alive[which].client.open = False
         case ("let go", which):
@@ -289,11 +273,8 @@ def play(world: World, case: Case, event: Event) -> None:
             world.kernel()
         case ("other key",):
             world.api_key = "key a" if world.api_key == "key b" else "key b"
-        case (
-            "clock",
-            which,
-            seconds,
-        ):  # an answer shows the wrong time, until the next one; by how much lists may lag is excepted
+        case ("clock", which, seconds):
+            # An answer shows the wrong time, until the next one; by how much lists may lag is excepted.
             client, right = world.alive[which].client, world.time - world.elapsed
             most = SKEW / 2 if server.reading.lag else math.inf
             client._offset = right + max(-most, min(most, client._offset - right + seconds))
@@ -356,12 +337,9 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
             meets = what in {"part", "renamed"} and case.ledgers > 1 and not alone
             if past.count(("run", which, what)) < 1 + (what == "move") and not meets:
                 yield ("run", which, what)
-        if "undo" in more and "undo" not in kinds and kernel.runs():
-            yield ("undo", which)
-        if "stuck" in more and "stuck" not in kinds and kernel.runs():
-            yield ("stuck", which)
-        if "load copies" in more and "load copies" not in kinds and kernel.runs():
-            yield ("load copies", which)
+        for name in ("undo", "stuck", "load copies"):
+            if name in more and name not in kinds and kernel.runs():
+                yield (name, which)
         if world.loaded is not None and ("run loaded", which) not in past:
             yield ("run loaded", which)
         if "pause" in more and kernel.busy and ("pause", which) not in past:
@@ -392,26 +370,14 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
             yield ("another",)
     if ledgers < case.ledgers and (case.at_once or not moving):
         yield ("other ledger",)
-    if "other key" in more and "other key" not in kinds:
-        yield ("other key",)
-    if "lose" in more and "lose" not in kinds:
-        yield ("lose",)
-    if "load" in more and "load" not in kinds:
-        yield ("load",)
+    yield from ((name,) for name in ("other key", "lose", "load") if name in more and name not in kinds)
     still = not any(kernel.busy for kernel in alive) and not flights
     # Beside what moves in another ledger an edit is rule 31's.
     if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
-    copies = any(
-        event[0] == "load copies" for event in past
-    )  # what happens while their withdrawal is in flight can't be prevented
-    if (
-        case.people
-        and live
-        and "delete" not in kinds
-        and case.act == "create"
-        and not (copies and (flights or "run loaded" in kinds))
-    ):
+    # What happens while the withdrawal of duplicates is in flight can't be prevented.
+    beside = "load copies" in kinds and (flights or "run loaded" in kinds)
+    if case.people and live and "delete" not in kinds and case.act == "create" and not beside:
         yield ("delete",)
     for name in ("edit tags", "write", "set time", "withdraw"):
         if name in more and live and name not in kinds:
@@ -524,15 +490,8 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
     ]  # fmt: skip
 
 
-_OF_EVENTS = {
-    "_senders",
-    "run",
-    "transitions",
-    "idle",
-    "done",
-    "acts",
-    "failure",
-}  # what decides nothing, and what can't be compared
+# What decides nothing, and what can't be compared.
+_OF_EVENTS = {"_senders", "run", "transitions", "idle", "done", "acts", "failure"}
 
 
 def _plain(value: Any, now: float) -> Any:
@@ -575,6 +534,12 @@ def verdict(world: World, case: Case) -> list[str]:
     ]
 
 
+def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
+    """What is wrong with a world: what was done twice and, where that counts, what is left open or said wrongly at its end."""
+    said = ([] if case.reports else list(world.server.violations)) or verdict(world, case)
+    return said if unsettled else list(world.server.violations)
+
+
 def unreported(world: World) -> list[str]:
     """Rows for which there are two live posts, and no ledger tells of it (rule 28)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
@@ -587,19 +552,13 @@ def unreported(world: World) -> list[str]:
 
 
 def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]:
-    """What is wrong with a history: what was done twice and, where that counts, what is left open or said wrongly at its end."""
+    """What is wrong with a history."""
     with universe(case) as make:
         try:
-            world = replay(make, case, history)
+            with closing(replay(make, case, history)) as world:
+                return wrong_in(world, case, unsettled=unsettled)
         except RuntimeError as failure:
             return [str(failure)]
-        try:
-            said = ([] if case.reports else list(world.server.violations)) or verdict(world, case)
-            return said if unsettled else list(world.server.violations)
-        except RuntimeError as failure:
-            return [str(failure)]
-        finally:
-            world.close()
 
 
 def lost(world: World, case: Case) -> list[str]:
@@ -729,9 +688,9 @@ class Search:
         return self.length > self.depth or (self.stops and bool(self.wrong))
 
     @property
-    def found(self) -> Found:
-        first = self.wrong[0] if self.wrong else (None, ())
-        return Found(self.histories, len(self.seen), min(self.length, self.depth), *first)
+    def shortest(self) -> tuple[History | None, tuple[str, ...]]:
+        """The shortest history that breaks the promise, and how; None if none does."""
+        return self.wrong[0] if self.wrong else (None, ())
 
     def go(self, seconds: float = float("inf")) -> bool:
         """Search for so long; whether it is done."""
@@ -759,12 +718,10 @@ class Search:
                 return
             self.seen.add(mark)
             branches = [(*history, event) for event in events(world, self.case, history)]
-            wrong = [] if self.case.reports else list(world.server.violations)
-            if not wrong:
-                said = verdict(world, self.case)
-                wrong = said if self.unsettled else list(world.server.violations)
-                for code in blocked(world):
-                    self.told.setdefault(code, history)
+            ends = self.case.reports or not world.server.violations
+            wrong = wrong_in(world, self.case, unsettled=self.unsettled)
+            for code in blocked(world) if ends else ():
+                self.told.setdefault(code, history)
         except RuntimeError as failure:
             wrong = [str(failure)]
         finally:
@@ -780,22 +737,8 @@ class Search:
         path.write_bytes(pickle.dumps(self))
 
 
-def search(case: Case, depth: int, *, unsettled: bool = True) -> Found:
+def search(case: Case, depth: int, *, unsettled: bool = True) -> Search:
     """Play every history of so many events; ends at the first, and so shortest, that breaks the promise."""
     one = Search(case, depth, unsettled=unsettled)
     one.go()
-    return one.found
-
-
-def as_test(case: Case, found: Found) -> str:
-    """The shortest history as a test that can be pasted."""
-    lines = "".join(f"        {event!r},\n" for event in found.history or ())
-    return (
-        f"def test_history():\n    # {'; '.join(found.problems)}\n    case = {case!r}\n    history = (\n{lines}    )\n"
-        "    assert judged(case, history) == []\n"
-    )
-
-
-__all__ = [
-    "Case", "Found", "Search", "as_test", "digest", "judged", "play", "replace", "replay", "search", "universe", "verdict",
-]  # fmt: skip
+    return one

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from voxops.frames.records import build, targets
+from voxops.frames.records import build
 
 UTC_US = "datetime64[us, UTC]"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -53,53 +53,29 @@ def dtypes(frame: pd.DataFrame) -> dict[str, str]:
     return {name: str(dtype) for name, dtype in frame.dtypes.items()}
 
 
-def target(**fields):
-    """The first target of a post that has one."""
-    return targets(build("posts", [{"id": "p", "platforms": [fields]}])).iloc[0]
-
-
 def some_posts(count: int = 700) -> pd.DataFrame:
-    return build(
-        "posts",
-        [
-            {
-                "id": f"p{number}",
-                "status": "partial",
-                "platforms": [
-                    {
-                        "platform": name,
-                        "accountId": f"a{number}",
-                        "status": ["published", "failed", "publishing"][(number + place) % 3],
-                    }
-                    for place, name in enumerate(["twitter", "threads", "bluesky"][: number % 4])
-                ],
-            }
-            for number in range(count)
-        ],
-    )
+    """Posts with none to three targets, of which some have failed and some are under way."""
+    names, states = ("twitter", "threads", "bluesky"), ("published", "failed", "publishing")
+    return build("posts", [
+        {"id": f"p{number}", "status": "partial", "platforms": [
+            {"platform": name, "accountId": f"a{number}", "status": states[(number + place) % 3]}
+            for place, name in enumerate(names[: number % 4])
+        ]}
+        for number in range(count)
+    ])  # fmt: skip
 
 
-def two_posts():
-    return build(
-        "posts",
-        [
-            {
-                "id": "p1",
-                "status": "partial",
-                "content": "a",
-                "workspaceId": "w",
-                "platforms": [
-                    {
-                        "id": "t1",
-                        "platform": "twitter",
-                        "accountId": "a1",
-                        "status": "failed",
-                        "error": {"code": "RATE_LIMITED"},
-                    },
-                    {"id": "t2", "platform": "bluesky", "accountId": "a2", "status": "publishing"},
-                    {"id": "t3", "platform": "threads", "accountId": "a3", "status": "failed"},
-                ],
-            },
-            {"id": "p2", "status": "draft", "platforms": []},
-        ],
-    )
+def two_posts() -> pd.DataFrame:
+    failed = {
+        "id": "t1",
+        "platform": "twitter",
+        "accountId": "a1",
+        "status": "failed",
+        "error": {"code": "RATE_LIMITED"},
+    }
+    platforms = [
+        failed, {"id": "t2", "platform": "bluesky", "accountId": "a2", "status": "publishing"},
+        {"id": "t3", "platform": "threads", "accountId": "a3", "status": "failed"},
+    ]  # fmt: skip
+    partial = {"id": "p1", "status": "partial", "content": "a", "workspaceId": "w", "platforms": platforms}
+    return build("posts", [partial, {"id": "p2", "status": "draft", "platforms": []}])

@@ -28,21 +28,11 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=12,
 )
-_cell = (
-    _json
-    | st.datetimes()
-    | st.dates()
-    | st.times()
-    | st.timedeltas()
-    | st.decimals(allow_nan=False)
-    | st.uuids()
-    | st.binary(max_size=6)
-    | st.tuples(st.text(), st.integers())
-    | st.frozensets(st.text(), max_size=3)
-    | st.dictionaries(st.integers(), _json, max_size=2)
-    | st.dictionaries(st.just("$time"), _json, max_size=1)
-    | st.text(st.characters(categories=["Cs"]), max_size=2)
-)
+_cell = st.one_of(
+    _json, st.datetimes(), st.dates(), st.times(), st.timedeltas(), st.decimals(allow_nan=False), st.uuids(), st.binary(max_size=6),
+    st.tuples(st.text(), st.integers()), st.frozensets(st.text(), max_size=3), st.dictionaries(st.integers(), _json, max_size=2),
+    st.dictionaries(st.just("$time"), _json, max_size=1), st.text(st.characters(categories=["Cs"]), max_size=2),
+)  # fmt: skip
 
 
 def same(frame: pd.DataFrame) -> None:
@@ -64,11 +54,8 @@ def test_objects_come_back_with_value_and_type(cells):
 
 @pytest.mark.parametrize("kind", PROMISED)
 def test_frames_of_every_kind_come_back_equal(kind):
-    records = [
-        {"id": f"x{number}", "createdAt": "2026-03-02T09:00:00.5Z", "platforms": ["a", {"platform": "b"}]}
-        for number in range(3)
-    ]
-    same(build(kind, [*records, {}], source="s", filters={"status": ["failed"]}))
+    record = {"id": "x", "createdAt": "2026-03-02T09:00:00.5Z", "platforms": ["a", {"platform": "b"}]}
+    same(build(kind, [record, record, {}], source="s", filters={"status": ["failed"]}))
     same(build(kind, []))
 
 
@@ -142,12 +129,6 @@ def test_what_has_no_json_form_is_refused_in_words(frame, words):
         pack(frame)
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", b"[]", b"{}", b"null", b'{"version":99}', pickle.dumps({"version": 1})])
-def test_bytes_of_another_kind_are_refused_and_never_run(data):
-    with pytest.raises(PlanError):
-        unpack(data)
-
-
 def test_targets_are_written_by_the_names_of_their_fields():
     packed = msgspec.json.decode(pack(two_posts()[["targets"]]))
     first, childless = packed["arrays"][0]["values"]
@@ -157,12 +138,16 @@ def test_targets_are_written_by_the_names_of_their_fields():
     assert childless["$targets"] == []
 
 
-def test_a_frame_of_another_version_is_refused():
-    text = pack(two_posts()).decode()
-    with pytest.raises(PlanError, match="packed by another version of voxops"):
-        unpack(text.replace('"version":1', '"version":2').encode())
-    with pytest.raises(PlanError, match="not a packed frame"):
-        unpack(text.replace('"platform":"bluesky"', '"platform":"bluesky","boosted":true').encode())
+OTHER = pack(two_posts()).decode().replace('"version":1', '"version":2').encode()
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"junk", b"[]", b"{}", b"null", b'{"version":99}', b'{"version": 1, "index": {"name": null}}', pickle.dumps({"version": 1}),
+    pack(two_posts()).replace(b'"platform":"bluesky"', b'"platform":"bluesky","boosted":true'), OTHER,
+], ids=range(10))  # fmt: skip
+def test_bytes_of_another_kind_or_version_are_refused_and_never_run(data):
+    with pytest.raises(PlanError, match="another version" if data == OTHER else None):
+        unpack(data)
 
 
 ZONES = {
@@ -240,8 +225,3 @@ def test_sparse_columns_come_back_dense_and_what_json_can_not_say_is_refused():
     for values in (np.array([1], np.longdouble), pd.Series([np.longdouble(1)], dtype=object)):
         with pytest.raises(PlanError, match=r"^Column 'x': A .* can't be stored"):
             pack(pd.DataFrame({"x": values}))
-
-
-def test_a_packed_frame_that_makes_no_sense_is_said_to_be_none():
-    with pytest.raises(PlanError, match="not a packed frame"):
-        unpack(b'{"version": 1, "index": {"name": null}}')

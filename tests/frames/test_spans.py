@@ -10,7 +10,7 @@ from tests.frames.makers import NOW, UTC_US
 
 from voxops.errors import ConfigError
 from voxops.frames.records import build
-from voxops.frames.times import length, moment, parse_times, shown_zone, window, within
+from voxops.frames.times import length, moment, shown_zone, window, within
 
 
 @pytest.mark.parametrize(("value", "time"), [
@@ -82,52 +82,34 @@ def test_a_time_without_zone_or_sense_is_refused_and_not_guessed(value):
 
 @pytest.mark.parametrize("value", [7, "7", 7.0])
 def test_a_number_without_unit_says_what_to_write(value):
-    with pytest.raises(ConfigError, match=rf"since={value!r} has no unit; write '{value}D'"):
+    with pytest.raises(ConfigError, match=rf"since={value!r} .*'{value}D'"):
         window(value, None, NOW)
+
+
+@pytest.mark.parametrize("span", [("1D", "2D"), (pd.NaT, None), (None, pd.NaT)])
+def test_a_window_that_ends_before_it_begins_or_has_an_end_that_is_no_time_is_refused(span):
+    """NaT is the latest time of no rows, which is not all of them."""
+    with pytest.raises(ConfigError, match=r"before since|=NaT is not a time"):
+        window(*span, NOW)
+    assert window(None, None, NOW) == (None, None)
 
 
 @pytest.mark.parametrize("value", ["x", "7", 7, None, "1M", "-6h", ""])
 def test_what_is_no_length_of_time_is_refused(value):
     with pytest.raises(ConfigError, match="gap="):
         length("gap", value)
-
-
-def test_a_length_of_time_takes_its_unit_in_either_case():
     assert length("gap", "6h") == length("gap", "6H") == length("gap", timedelta(hours=6)) == pd.Timedelta(6, "h")
 
 
-def test_a_window_that_ends_before_it_begins_is_refused():
-    with pytest.raises(ConfigError, match="before since"):
-        window("1D", "2D", NOW)
-    assert window(None, None, NOW) == (None, None)
-
-
-@pytest.mark.parametrize("name", ["since", "until"])
-def test_the_latest_time_of_no_rows_is_not_all_of_them(name):
-    latest = pd.Series([], dtype="datetime64[us, UTC]").max()
-    with pytest.raises(ConfigError, match=f"{name}=NaT is not a time"):
-        window(now=NOW, **{"since": None, "until": None, name: latest})
-
-
 def test_within_is_half_open_and_keeps_what_has_no_time():
-    times = pd.Series(
-        parse_times(["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", None, "2026-03-03T00:00:00Z"]), index=[5, 6, 7, 8]
-    )
-    start, end = pd.Timestamp("2026-03-01T00:00Z"), pd.Timestamp("2026-03-03T00:00Z")
-    assert within(times, start, end).to_dict() == {5: True, 6: True, 7: True, 8: False}
-    assert within(times, None, None).all()
+    days = pd.Series(pd.to_datetime(["2026-03-01", "2026-03-02", None, "2026-03-03"], utc=True), index=[5, 6, 7, 8])
+    assert within(days, days[5], days[8]).to_dict() == {5: True, 6: True, 7: True, 8: False}
+    assert within(days, None, None).all()
 
 
 def test_the_moment_of_a_post_is_the_latest_of_its_times():
-    posts = build(
-        "posts",
-        [
-            {"id": "a", "createdAt": "2026-03-01T00:00:00Z", "scheduledFor": "2026-04-01T00:00:00Z"},
-            {"id": "b", "createdAt": "2026-03-01T00:00:00Z", "updatedAt": "2026-03-02T00:00:00Z"},
-            {"id": "c"},
-        ],
-    )
-    latest = moment(posts)
-    assert str(latest.dtype) == UTC_US
-    assert latest.tolist()[:2] == [pd.Timestamp("2026-04-01T00:00Z"), pd.Timestamp("2026-03-02T00:00Z")]
-    assert pd.isna(latest[2])
+    created, later, latest = "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "2026-04-01T00:00:00Z"
+    scheduled = {"id": "a", "createdAt": created, "scheduledFor": latest}
+    found = moment(build("posts", [scheduled, {"id": "b", "createdAt": created, "updatedAt": later}, {"id": "c"}]))
+    assert str(found.dtype) == UTC_US
+    assert found.tolist() == [pd.Timestamp(latest), pd.Timestamp(later), pd.NaT]

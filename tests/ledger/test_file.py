@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -11,18 +10,17 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ledger.filled import START, Clock, add, retry, row, send
+from tests.ledger.filled import START, Clock, add, row, send
 
 from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import file as ledger_file
 from voxops.ledger import store
-from voxops.ledger import writer as ledger_writer
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.writer import Writer
 
@@ -115,46 +113,6 @@ def test_threads_of_one_kernel_take_turns(ledger: Ledger) -> None:
     assert ledger.meta("n") == "120"
 
 
-def _race(path: str, out: Any) -> None:
-    """Send whatever is unsent, in a process of its own."""
-    ledger, won = Ledger(Path(path), clock=lambda: START), []
-    for request in range(1, 81):
-        with ledger.atomic():
-            one = ledger.requests.get([request])[request]
-            if one.call is None:
-                won.append(send(ledger, [one]).key)
-    out.put(won)
-    ledger.close()
-
-
-def test_two_processes_never_send_the_same_request(ledger: Ledger) -> None:
-    add(ledger, *(retry(f"p{number}") for number in range(80)))
-    spawn = multiprocessing.get_context("spawn")
-    out: Any = spawn.Queue()
-    racers = [spawn.Process(target=_race, args=(str(ledger.path), out)) for _ in range(2)]
-    for racer in racers:
-        racer.start()
-    won = [key for _ in racers for key in out.get(timeout=60)]
-    for racer in racers:
-        racer.join(30)
-    assert len(won) == len(set(won)) == 80
-
-
-def test_a_ledger_survives_a_process_that_dies_in_the_middle(path: Path) -> None:
-    """SIGKILL inside a transaction: what was not committed never was."""
-    Ledger(path).close()
-    child = os.fork()
-    if child == 0:
-        db = sqlite3.connect(path, isolation_level=None)
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("INSERT INTO meta VALUES ('half', 'done')")
-        os.kill(os.getpid(), 9)
-    os.waitpid(child, 0)
-    with closing(Ledger(path)) as ledger:
-        assert ledger.meta("half") is None
-        ledger.set_meta("whole", "done")
-
-
 def test_rule_21_the_latest_server_time_never_goes_back(ledger: Ledger) -> None:
     for said, latest in ((START, START), (START + 0.2, START), (START + 9, START + 9), (START - 99, START + 9)):
         ledger.note_time(said)
@@ -162,33 +120,6 @@ def test_rule_21_the_latest_server_time_never_goes_back(ledger: Ledger) -> None:
 
 
 # -- group commit ------------------------------------------------------------------------------------------------------
-
-
-class Groups(Ledger):
-    """Remembers how many pieces each transaction of a writer held."""
-
-    def in_one_commit(self, works: Any) -> list[Any]:
-        self.__dict__.setdefault("sizes", []).append(len(works))
-        return super().in_one_commit(works)
-
-
-def test_what_an_answer_brought_shares_the_flush_of_what_is_to_be_sent(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = Groups(path)
-    writer = Writer(ledger)
-
-    async def work() -> list[Any]:
-        alone = await writer.note(lambda: "alone")
-        monkeypatch.setattr(ledger_writer, "PATIENT", 3600.0)  # a busy machine may take longer than the real one
-        both = await asyncio.gather(writer.note(lambda: "answer"), writer.commit(lambda: "call"))
-        assert writer.unwritten == 0
-        return [alone, *both]
-
-    assert asyncio.run(work()) == ["alone", "answer", "call"]
-    writer.close()
-    assert ledger.sizes == [1, 2]
-    ledger.close()
 
 
 def test_what_was_handed_in_is_written_before_the_writer_ends(ledger: Ledger) -> None:
@@ -216,8 +147,9 @@ def test_the_file_is_private_durable_and_found_again(tmp_path: Path) -> None:
         assert one.query("PRAGMA journal_mode")[0][0] == "truncate"
         assert one.query("PRAGMA synchronous")[0][0] == 2, "FULL: a commit is on disk"
         salted = one.fingerprint("key")
-    with closing(Ledger(path)) as two:
-        assert two.fingerprint("key") == salted
+    with closing(Ledger(path)) as same, closing(Ledger(tmp_path / "other.sqlite")) as other:
+        assert same.fingerprint("key") == salted
+        assert len({salted, same.fingerprint("another key"), other.fingerprint("key")}) == 3
 
 
 def test_the_name_of_a_ledger_holds_no_secret_and_no_path() -> None:
@@ -225,73 +157,48 @@ def test_the_name_of_a_ledger_holds_no_secret_and_no_path() -> None:
     assert (path.name, path.parent.name) == ("api.voxburst.io-ws_.._.._etc_1.sqlite", "ledgers")
 
 
-def _spoil(path: Path, how: str) -> None:
-    if how == "text":
-        path.write_text("these are my notes, not a database " * 40)
-        return
-    if how == "folder":
-        path.mkdir()
-        return
-    if how == "damaged":
-        with closing(Ledger(path)) as ledger:
-            add(ledger, *(row(f"{number} {'x' * 900}") for number in range(60)))
-        content = bytearray(path.read_bytes())
-        content[8192:40960] = os.urandom(32768)
-        path.write_bytes(bytes(content))
-        return
-    if how != "foreign":
+def _damage(path: Path) -> None:
+    with closing(Ledger(path)) as ledger:
+        add(ledger, *(row(f"{number} {'x' * 900}") for number in range(60)))
+    content = bytearray(path.read_bytes())
+    content[8192:40960] = os.urandom(32768)
+    path.write_bytes(bytes(content))
+
+
+def _execute(path: Path, statement: str, *, new: bool = False) -> None:
+    if not new:
         Ledger(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute(
-            {
-                "foreign": "CREATE TABLE mine (x)",
-                "other": f"PRAGMA user_version={ledger_file.SCHEMA_HASH - 1}",
-                "trigger": "CREATE TRIGGER mine AFTER UPDATE ON calls BEGIN DELETE FROM calls; END",
-            }[how]
-        )
+        db.execute(statement)
         db.commit()
 
 
-@pytest.mark.parametrize(("how", "words"), [
-    ("text", "not a ledger"), ("foreign", "another program"),
-    ("other", "made by another version of voxops; finish its runs with the version that made it"), ("damaged", "damaged"),
-    ("folder", "can't be written"), ("trigger", "has other tables than voxops makes"),
-])  # fmt: skip
-def test_a_file_that_is_no_good_ledger_is_refused_with_the_way_out(path: Path, how: str, words: str) -> None:
-    _spoil(path, how)
+SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "text": (lambda path: path.write_text("these are my notes, not a database " * 40), "not a ledger"),
+    "folder": (Path.mkdir, "can't be written"), "damaged": (_damage, "damaged"),
+    "foreign": (lambda path: _execute(path, "CREATE TABLE mine (x)", new=True), "another program"),
+    "other": (
+        lambda path: _execute(path, f"PRAGMA user_version={ledger_file.SCHEMA_HASH - 1}"), "another version of voxops"),
+    "trigger": (
+        lambda path: _execute(path, "CREATE TRIGGER mine AFTER UPDATE ON calls BEGIN DELETE FROM calls; END"),
+        "other tables"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "words"), SPOILT.values(), ids=SPOILT)
+def test_a_file_that_is_no_good_ledger_is_refused_by_name(path: Path, spoil: Callable[[Path], Any], words: str) -> None:
+    spoil(path)
     with pytest.raises(LedgerError, match=words) as refused:
         Ledger(path)
     assert str(path) in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "how", ["too long", "below a file", "a circle of links", "below a circle of links", "no working folder"]
-)
-def test_what_can_t_be_a_ledger_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+@pytest.mark.parametrize("name", ["x" * 255, "file/ledger.sqlite", "circle", "circle/ledger.sqlite"])
+def test_a_path_that_can_t_be_a_ledger_s_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    if how == "no working folder":
-        (tmp_path / "gone").mkdir()
-        monkeypatch.chdir(tmp_path / "gone")
-        (tmp_path / "gone").rmdir()
-    path = {
-        "too long": tmp_path / ("x" * 255),
-        "below a file": tmp_path / "file" / "ledger.sqlite",
-        "a circle of links": tmp_path / "circle",
-        "below a circle of links": tmp_path / "circle" / "ledger.sqlite",
-        "no working folder": Path("ledger.sqlite"),
-    }[how]
-    with pytest.raises(LedgerError, match=r"the ledger .* can't be"):
-        Ledger(path)
-
-
-def test_a_read_only_folder_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(ledger_file.os, "open", refuse)
-    with pytest.raises(LedgerError, match="can't be written"):
-        Ledger(path)
+    with pytest.raises(LedgerError, match="can't be"):
+        Ledger(tmp_path / name)
 
 
 def test_a_full_disk_is_reported_before_anything_is_sent(ledger: Ledger) -> None:
@@ -303,15 +210,6 @@ def test_a_full_disk_is_reported_before_anything_is_sent(ledger: Ledger) -> None
         send(ledger, rows)
     assert ledger.calls.open() == []
     assert {one.call for one in ledger.requests.get(range(200)).values()} == {None}
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [("disk I/O error", "a quota is used up; see to that and run the cell again, nothing is lost"), ("attempt to write a readonly database", "is read-only"), ("strange", "can't be used \\(strange\\)")],
-)  # fmt: skip
-def test_errors_of_the_database_are_said_in_plain_words(path: Path, error: str, words: str) -> None:
-    with pytest.raises(LedgerError, match=words):
-        raise ledger_file.explain(sqlite3.OperationalError(error), path)
 
 
 def test_rule_08_a_ledger_is_on_disk_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,19 +272,6 @@ def test_a_ledger_that_is_opened_twice_keeps_its_locks(
         assert locked_elsewhere(path), "opening it drops none either"
     assert not locked_elsewhere(path)
     ledger.close()
-
-
-def test_a_ledger_that_was_copied_in_its_own_process_is_used_on(path: Path) -> None:
-    """As in a cell: POSIX drops the locks of the file, and between two transactions there are none."""
-    ledger = Ledger(path)
-    for said in ("one", "two"):
-        ledger.set_meta("said", said)
-        shutil.copy(path, path.with_suffix(".copy"))
-        assert seen_elsewhere(path) == said
-    with ledger.atomic():
-        assert locked_elsewhere(path)
-    ledger.close()
-    assert seen_elsewhere(path.with_suffix(".copy")) == "two"
 
 
 def test_a_ledger_that_is_replaced_while_a_transaction_is_written_is_noticed(path: Path) -> None:

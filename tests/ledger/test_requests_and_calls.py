@@ -30,43 +30,6 @@ def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object)
 # -- the line of a call ------------------------------------------------------------------------------------------------
 
 
-def test_a_request_goes_along_the_line_of_the_docstring(ledger: Ledger, clock: Clock) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2
-    call = send(ledger, [one, two])
-    assert (call.state, call.tries, call.first_sent, call.size) == ("sent", 1, START, 2)
-    assert [(each.id, each.position, each.call) for each in ledger.requests.of_call(call.id)] == [
-        (one.id, 0, call.id),
-        (two.id, 1, call.id),
-    ]
-    assert ended(ledger, call)
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.UNKNOWN] * 2
-    clock.now = NOW
-    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="me", now=NOW)
-    assert (again.state, again.tries, again.first_sent, again.last_sent, again.resent) == ("sent", 2, START, NOW, True)
-    assert ended(ledger, again, "accepted", status=202)
-    assert [now(ledger, each).outcome for each in (one, two)] == [Outcome.PENDING] * 2, "nobody doubts it any more"
-    ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
-    ledger.calls.close(call.id)
-    assert [each.id for each in ledger.calls.open()] == [call.id], "it still answers for the other row"
-    ledger.requests.settle([settled(two, Outcome.FAILED, error_code="NO")], NOW)
-    ledger.calls.close(call.id)
-    assert ledger.calls.open() == []
-    assert ledger.requests.formed_for(call.id) == [one.id, two.id], "who it was formed for stays"
-
-
-def test_a_call_is_written_whole_and_clears_what_blocked_its_rows(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    ledger.requests.say([blocked(two, WHY)])
-    call, changed = change(ledger, lambda: send(ledger, [one, two], owner="me"))
-    rows = {place: value for place, value in changed.items() if place[0] == "requests"}
-    assert rows == of("requests", one.id, call=call.id) | of("requests", two.id, call=call.id, blocked=0, reason="")
-    assert {place[0] for place in changed} == {"requests", "calls", "call_rows"}
-    assert call == ledger.calls.get(call.id) == ledger.calls.open()[0] == ledger.calls.on([str(one.item.subject)])[0]
-    assert (call.owner, call.lease_until, call.baseline, call.credential) == ("me", START + ledger.lease, {"x": 1}, "c")
-    assert ledger.calls.is_unharmed(call)
-
-
 def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
     call = send(ledger, [one])
@@ -208,36 +171,6 @@ def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
     assert now(ledger, two).call == call.id
 
 
-def test_rule_15_what_an_answer_alone_has_named_is_confirmed_or_denied_once(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    ledger.requests.settle([settled(each, Outcome.SUCCEEDED, result_id=f"named {each.id}") for each in (one, two)], NOW)
-    assert set(ledger.requests.unconfirmed([one.item.mark, two.item.mark])) == {one.id, two.id}
-    _, changed = change(ledger, lambda: ledger.requests.confirm([("shown", one.id)]))
-    assert changed == of("requests", one.id, result_id="shown", confirmed=1)
-    for work in (
-        lambda: ledger.requests.confirm([("other", one.id)]),
-        lambda: ledger.requests.not_there([one.id], WHY),
-    ):
-        assert change(ledger, work) == (None, {}), "a reading has shown its mark"
-    _, changed = change(ledger, lambda: ledger.requests.not_there([two.id], Reason("not_found")))
-    assert changed == of("requests", two.id, outcome="", blocked=1, confirmed=1, reason=Reason("not_found").stored())
-    assert now(ledger, two).outcome is Outcome.BLOCKED
-    assert ledger.requests.unconfirmed([one.item.mark, two.item.mark]) == {}
-
-
-def test_blocked_stands_beside_the_request_until_a_plan_wants_it_again(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    _, changed = change(ledger, lambda: ledger.requests.say([blocked(one, WHY)]))
-    assert changed == of("requests", one.id, blocked=1, reason=WHY.stored())
-    assert (now(ledger, one).outcome, now(ledger, one).reason) == (Outcome.BLOCKED, WHY)
-    assert change(ledger, lambda: ledger.requests.say([blocked(one, WHY)])) == (None, {})
-    _, changed = change(ledger, lambda: ledger.requests.say([replace(one, reason=Reason("short_call"))]))
-    assert changed == of("requests", one.id, blocked=0, reason=Reason("short_call").stored())
-    ledger.requests.say([blocked(one, WHY)])
-    _, changed = change(ledger, lambda: ledger.requests.clear([one.id]))
-    assert changed == of("requests", one.id, blocked=0, reason="")
-
-
 def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     call = send(ledger, [one, two])
@@ -246,15 +179,9 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
     _, changed = change(ledger, lambda: ledger.requests.release([one.id], most=4, page=413))
     assert changed == of("requests", one.id, call=None, most=4, page=413) | {("call_rows", call.id, 0, "void"): 1}
     assert ledger.requests.past(one.item.subject) == []
-    assert ledger.requests.campaigns_of(["one", "two"]) == {"two": {"c"}}
-    assert [(each.most, each.page) for each in ledger.requests.get([one.id, two.id]).values()] == [
-        (4, 413),
-        (None, None),
-    ]
-    for most, bound in ((2, 2), (3, 2), (None, 2)):
-        ended(ledger, send(ledger, [one]))
-        ledger.requests.release([one.id], most=most)
-        assert (now(ledger, one).most, now(ledger, one).page) == (bound, 413), "it never grows"
+    ended(ledger, send(ledger, [one]))
+    ledger.requests.release([one.id], most=None)
+    assert (now(ledger, one).most, now(ledger, one).page) == (4, 413), "it never grows"
     ledger.requests.detach([two.id])
     assert [each.id for each in ledger.requests.past(two.item.subject)] == [two.id], "what left may have had an effect"
 
@@ -292,60 +219,23 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
 
 
-def test_what_is_in_flight_is_found_by_how_it_looks_and_by_whose_row_it_is(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"), alike="looks")
-    assert ledger.requests.in_flight([one.item.identity], ["looks"]) == []
-    ended(ledger, send(ledger, [one]))
-    assert [(each.alike, each.id) for each in ledger.requests.in_flight([], ["looks", "other"])] == [("looks", one.id)]
-    assert [each.id for each in ledger.requests.in_flight([one.item.identity, two.item.identity], [])] == [one.id]
-    assert ledger.requests.of_calls([1, 9]) == {1: ledger.requests.of_call(1), 9: []}
-
-
-def test_creates_are_found_by_their_posts_and_marks(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    (done,) = add(ledger, retry("p"))
-    ledger.requests.settle(
-        [settled(one, Outcome.SUCCEEDED, result_id="p"), settled(done, Outcome.SUCCEEDED, result_id="p")], NOW
-    )
-    assert [each.id for each in ledger.requests.bearing([], ["p", "q"])] == [one.id]
-    assert [each.id for each in ledger.requests.bearing([two.item.mark], ["p"])] == [one.id, two.id]
-    assert ledger.requests.created_between(NOW, NOW) == {"p": one.id}
-    assert ledger.requests.created_between(NOW + 1, NOW + 2) == {}
-
-
-def test_rule_02_calls_are_found_by_subject_and_those_that_were_followed_by_another(ledger: Ledger) -> None:
-    one, two, three = add(ledger, retry("p"), retry("p", "again"), retry("q"))
-    first = send(ledger, [one])
-    ended(ledger, first)
-    assert [call.id for call in ledger.calls.on([str(one.item.subject), "post::none"])] == [first.id]
-    ledger.requests.settle([settled(one, Outcome.SUCCEEDED)], NOW)
-    ledger.calls.close(first.id)
-    assert ledger.calls.on([str(one.item.subject)]) == []
-    second, other = send(ledger, [two]), send(ledger, [three])
-    assert ledger.calls.has_followed([first.id, second.id, other.id]) == {first.id}
-    assert [call.id for call in ledger.calls.of_requests([one.id, two.id])] == [first.id, second.id]
-    _, changed = change(ledger, lambda: ledger.calls.note_collided([first.id]))
-    assert changed == of("calls", first.id, collided=1)
-
-
 # -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["method", "path", "body", "key", "hash"])
-def test_rule_25_a_call_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
-    call = send(ledger, add(ledger, row("one")))
-    with ledger.atomic() as db:
-        db.execute(f"UPDATE calls SET {cell} = {'CAST(body || 1 AS BLOB)' if cell == 'body' else f'{cell} || 1'}")
-    assert not ledger.calls.is_unharmed(ledger.calls.get(call.id))
-
-
-@pytest.mark.parametrize("cell", ["item", "hash"])
-def test_rule_25_a_request_that_was_changed_by_hand_is_not_ours(ledger: Ledger, cell: str) -> None:
+@pytest.mark.parametrize(("table", "cell"), [
+    *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"),
+    ("requests", "hash"),
+])  # fmt: skip
+def test_rule_25_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
     one, two = add(ledger, row("one"), row("two"))
+    call, other = (send(ledger, [each]) for each in (one, two))
     with ledger.atomic() as db:
-        db.execute(f"UPDATE requests SET {cell} = replace({cell}, '1', '2') || ' ' WHERE id = ?", (one.id,))
+        changed = f"CAST({cell} || ' ' AS BLOB)" if cell == "body" else f"{cell} || ' '"
+        db.execute(f"UPDATE {table} SET {cell} = {changed} WHERE id = {one.id if table == 'requests' else call.id}")
         for name in ("identity", "attempt", "subject"):  # which finds it follows from that
             with pytest.raises(sqlite3.OperationalError, match="generated"):
                 db.execute(f"UPDATE requests SET {name} = 2 WHERE id = ?", (one.id,))
-    assert not ledger.requests.are_unharmed([one.id])
+    assert ledger.calls.is_unharmed(ledger.calls.get(call.id)) is (table == "requests")
+    assert ledger.requests.are_unharmed([one.id]) is (table == "calls")
+    assert ledger.calls.is_unharmed(ledger.calls.get(other.id))
     assert ledger.requests.are_unharmed([two.id])

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send, start
+from tests.ledger.filled import NOW, START, Clock, add, retry, row, send, start
 
-from voxops.acts.act import Request, blocked, settled
-from voxops.api.reasons import Reason
+from voxops.acts.act import Request, settled
 from voxops.api.timing import CLOCKS_DIFFER
-from voxops.errors import LedgerError
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import RunHead, RunRow, Seen
+from voxops.ledger.records import Seen
 from voxops.ledger.runs import LIVES
 from voxops.ledger.seen import LISTS_SETTLE
 from voxops.model import Outcome
@@ -23,42 +20,7 @@ def done(ledger: Ledger, one: Request, post: str = "p") -> None:
     ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id=post)], NOW)
 
 
-def failed(ledger: Ledger, one: Request) -> None:
-    ledger.requests.settle([settled(one, Outcome.FAILED, error_code="NO")], NOW)
-
-
 # -- runs --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_is_found_as_it_was_bound(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    head = RunHead("run", "create", "c", "row_id", 1, 3, START, failures=5, trust_lists=True)
-    rows = [
-        RunRow(0, one.id, None, 1, "cause"),
-        RunRow(2, two.id, Reason("paused"), 2),
-        RunRow(3, None, Reason("never_sent"), 2),
-    ]
-    ledger.runs.start(head, rows, reason="ticket \ud83d", frame=b"frame")
-    assert ledger.runs.head("run") == head
-    assert ledger.runs.rows("run") == rows
-    assert ledger.runs.frame("run") == b"frame"
-    assert ledger.runs.chunk("run", 2) == (2, None)
-    for ask in (ledger.runs.head, ledger.runs.frame):
-        with pytest.raises(LedgerError, match="no run other in this ledger"):
-            ask("other")
-
-
-def test_what_binds_a_run_stands_in_the_ledger(ledger: Ledger) -> None:
-    start(ledger, "run", add(ledger, row("one")))
-    start(ledger, "other", [])
-    assert change(ledger, lambda: ledger.runs.pause("run", paused=True))[1] == of("runs", "run", paused=1)
-    assert change(ledger, lambda: ledger.runs.pause("run", paused=False))[1] == of("runs", "run", paused=0)
-    assert change(ledger, lambda: ledger.runs.trust_lists("run"))[1] == of("runs", "run", trust_lists=1)
-    assert change(ledger, lambda: ledger.runs.undo("run"))[1] == of("runs", "run", undone=1, paused=1)
-    assert change(ledger, lambda: ledger.runs.live(["run"]))[1] == of("runs", "run", lease_until=START + LIVES)
-    assert change(ledger, lambda: ledger.runs.finish("run", state="done", note="n"))[1] == of(
-        "runs", "run", state="done", note="n", lease_until=0
-    )
 
 
 def test_rule_01_a_row_is_wanted_by_runs_that_live_and_send(ledger: Ledger, clock: Clock) -> None:
@@ -93,21 +55,6 @@ def test_rule_21_a_run_does_not_live_on_when_the_clock_is_set_back(ledger: Ledge
         assert bool(ledger.runs.wanted_elsewhere([one.id], "other")) is lives
 
 
-def test_runs_count_what_is_unsent_abandoned_and_failed(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    for name, some in (("first", [one]), ("second", [one, two]), ("nothing", [None])):
-        start(ledger, name, some)
-    done(ledger, one)
-    assert ledger.runs.unsent("second")
-    ledger.requests.say([blocked(two, Reason("undone"))])
-    assert not ledger.runs.unsent("second")
-    assert (ledger.runs.abandoned("second"), ledger.runs.failed("second")) == (1, 0)
-    ledger.requests.say([blocked(two, Reason("time_passed"))])
-    assert ledger.runs.abandoned("second") == 0
-    failed(ledger, two)
-    assert (ledger.runs.failed("second"), ledger.runs.failed("first")) == (1, 0)
-
-
 def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(ledger: Ledger) -> None:
     (one,) = add(ledger, retry("p"))
     start(ledger, "run", [one], action="retry")
@@ -115,66 +62,6 @@ def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(le
     for state, unsent in (("unknown", True), ("accepted", False), ("limited", True)):
         ledger.query("UPDATE calls SET state = ?", state)
         assert ledger.runs.unsent("run") is unsent
-
-
-def test_a_run_created_what_it_has_sent_or_repeats(ledger: Ledger) -> None:
-    mine, found, ours = add(ledger, row("mine"), row("found"), row("ours"))
-    start(ledger, "run", [mine, found])
-    start(ledger, "again", [mine, found])
-    start(ledger, "more", [mine, found, ours])
-    for one, by in ((mine, "run"), (ours, "more")):
-        ledger.calls.end(send(ledger, [one], run=by), "unknown", now=NOW)
-        done(ledger, one, f"of {one.item.label}")
-    done(ledger, found, "a colleague's")
-    assert ledger.runs.created("run") == {"of mine"}
-    assert ledger.runs.created("again") == {"of mine"}, "it repeats that run"
-    assert ledger.runs.created("more") == {"of ours"}, "the others it has only found"
-
-
-def test_rule_07_canaries_are_counted_by_cause(ledger: Ledger) -> None:
-    items = add(ledger, *(row(str(number)) for number in range(5)))
-    rows = [RunRow(number, one.id, None, 1, "a" if number < 3 else "b") for number, one in enumerate(items[:4])]
-    rows += [
-        RunRow(4, items[4].id, Reason("withdrawn_since", post="p", status="s", attempt=2), 1, "b"),
-        RunRow(5, None, chunk=2),
-    ]
-    ledger.runs.start(RunHead("run", "create", "c", "row_id", 3, 0), rows, reason=None, frame=b"")
-    done(ledger, items[0])
-    failed(ledger, items[1])
-    ledger.calls.end(send(ledger, [items[2]]), "unknown", now=NOW)
-    assert ledger.runs.canaries("run") == {
-        "a": Counter(succeeded=1, failed=1, unknown=1),
-        "b": Counter(pending=1, blocked=1),
-    }
-
-
-def test_rule_27_a_chunk_remembers_when_it_last_became_less(ledger: Ledger) -> None:
-    items = add(ledger, *(row(str(number)) for number in range(5)))
-    start(ledger, "run", [*items, None])
-    start(ledger, "other", items[:1])
-    done(ledger, items[0])
-    failed(ledger, items[1])
-    ledger.calls.end(send(ledger, [items[2]]), "unknown", now=NOW)
-    ledger.requests.say([blocked(items[3], Reason("time_passed"))])
-    states = ["succeeded", "failed", "open", "blocked", "unsent"]
-    expected = [(one.id, state) for one, state in zip(items, states, strict=True)] + [(None, "blocked")]
-    assert sorted(ledger.runs.chunk_rows("run", 1), key=lambda each: each[0] or 99) == expected
-    ledger.runs.became_less([items[3].id], NOW)
-    assert ledger.runs.chunk("run", 1) == (6, NOW)
-    assert ledger.runs.chunk("other", 1) == (1, None)
-    ledger.runs.became_less([items[0].id], NOW + 1)
-    assert [ledger.runs.chunk(run, 1)[1] for run in ("run", "other")] == [NOW + 1] * 2
-
-
-def test_withdrawals_of_what_comes_wait_for_their_create(ledger: Ledger) -> None:
-    (create,) = add(ledger, row("one"))
-    comes = replace(
-        row("one"), act="cancel", identity="withdraw", body=None, seen={"of": create.item.identity, "attempt": 1}
-    )
-    (waits,) = add(ledger, comes)
-    assert [one.id for one in ledger.requests.waiting_withdrawals()] == [waits.id]
-    done(ledger, waits)
-    assert ledger.requests.waiting_withdrawals() == []
 
 
 # -- posts as they were seen -------------------------------------------------------------------------------------------
@@ -279,14 +166,3 @@ def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:
     assert (marks.listed, marks.lists_show_marks, marks.looked_through) == (T1, True, NOW)
     marks.learn([], latest=T2)
     assert (marks.listed, marks.lists_show_marks) == (T2, True)
-
-
-def test_rule_28_creates_with_more_than_one_post_of_their_row_are_found(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    done(ledger, one)
-    done(ledger, two, "q")
-    ledger.seen.learn([POST, replace(POST, post_id="q", row_mark="row2")])
-    assert ledger.requests.duplicated(None) == []
-    ledger.seen.learn([replace(POST, post_id="copy", op_mark="op")])
-    assert [each.id for each in ledger.requests.duplicated(None)] == [one.id]
-    assert ledger.requests.duplicated([two.id]) == []

@@ -11,16 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 
+def apart() -> None:
+    """Begin a process group of its own, which is ended as a whole, and say nothing."""
+    os.setsid()
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+
+
 def in_fork(work: Callable[[], Any], seconds: float) -> Any:
     """Do a piece of work in a process of its own; what it returns, or what became of it: a signal, an error, no end."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.setsid()
         os.close(reader)
-        quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(quiet, stream)
+        apart()
         try:
             said = pickle.dumps(work())
         except BaseException as error:

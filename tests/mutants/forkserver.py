@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import multiprocessing
 import os
-import select
 import signal
-import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from multiprocessing.connection import Connection
 from types import CodeType, FunctionType
 
 import pytest
-
-__all__ = ["ForkServer", "Trial", "exchange"]
-
-# What a fork says: the number of a test, and that it has started, turned red, was the last and green, or can't be asked.
-MESSAGE = struct.Struct("<ii")
-STARTED, RED, GREEN, IMPOSSIBLE = range(4)
+from tests.mutants.forked import apart, in_fork
 
 
 @dataclass(frozen=True)
@@ -82,10 +77,7 @@ class ForkServer:
         self._child = os.fork()
         if self._child == 0:
             self._connection.close()
-            os.setsid()
-            quiet = os.open(os.devnull, os.O_RDWR)
-            for stream in (0, 1, 2):
-                os.dup2(quiet, stream)
+            apart()
             try:
                 pytest.main([*options, *paths], plugins=[_Loop(there)])
             finally:
@@ -93,7 +85,7 @@ class ForkServer:
         there.close()
 
     def kills(self, trial: Trial) -> str | None:
-        """The test that turned red, or that did not end or pulled the process down; ``""`` if none did; None if it can't be tried so."""
+        """The test that turned red, or how the fork ended; ``""`` if none did; None if it can't be tried so."""
         self._connection.send(trial)
         verdict: str | None = self._connection.recv()
         return verdict
@@ -110,7 +102,7 @@ class _Loop:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._red = False
+        self._red = ""
         self._loaded: dict[str, list[FunctionType]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -123,52 +115,21 @@ class _Loop:
                 trial: Trial = self._connection.recv()
             except EOFError:
                 return True
-            self._connection.send(self._tried(trial, items))
+            longest = 60 + sum(seconds for _, seconds in trial.tests)
+            self._connection.send(in_fork(partial(self._killer, trial, items), longest))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._red |= report.failed
+        self._red = self._red or (report.nodeid if report.failed else "")
 
-    def _tried(self, trial: Trial, items: dict[str, pytest.Item]) -> str | None:
-        """Try a mutant in a fork; a test that takes longer than it may has not ended."""
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            os.close(reader)
-            try:
-                self._run(trial, items, writer)
-            finally:
-                os._exit(0)
-        os.close(writer)
-        number, ended = -1, STARTED
-        while select.select([reader], [], [], trial.tests[number][1] if number >= 0 else 60.0)[0]:
-            said = os.read(reader, MESSAGE.size)  # one message, so that none waits unseen in a buffer
-            if not said:
-                break
-            number, ended = MESSAGE.unpack(said)
-            if ended != STARTED:
-                break
-        os.close(reader)
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        if ended == IMPOSSIBLE:
-            return None
-        return "" if ended == GREEN else trial.tests[max(number, 0)][0]
-
-    def _run(self, trial: Trial, items: dict[str, pytest.Item], writer: int) -> None:
-        def say(number: int, ended: int) -> None:
-            os.write(writer, MESSAGE.pack(number, ended))
-
+    def _killer(self, trial: Trial, items: dict[str, pytest.Item]) -> str | None:
+        """The first test that turns red, in a fork; the fork dies where a test takes longer than it may."""
         if not exchange(self._loaded.get(trial.path, ()), trial.path, trial.function, trial.source):
-            say(-1, IMPOSSIBLE)
-            return
+            return None
         chosen = [items[test] for test, _ in trial.tests]
-        for number, item in enumerate(chosen):
-            say(number, STARTED)
-            following = chosen[number + 1] if number + 1 < len(chosen) else None
+        for (_, seconds), item, following in zip_longest(trial.tests, chosen, chosen[1:]):
+            faulthandler.dump_traceback_later(seconds, exit=True)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._red:
-                say(number, RED)
-                return
-        say(len(chosen) - 1, GREEN)
-        time.sleep(60)  # until it is ended
+                break
+        faulthandler.cancel_dump_traceback_later()
+        return self._red

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
@@ -54,19 +55,15 @@ class Mutant:
 
 def mutants(source: bytes) -> list[Mutant]:
     """All changes of a file, in the order of their places."""
-    finder = _Finder(source)
-    finder.visit(ast.parse(source))
-    return finder.found
+    return _walked(source).found
 
 
 def functions(source: bytes) -> dict[str, str]:
     """Qualified name -> digest of each function, and of what is outside of all of them, under ``""``."""
-    finder = _Finder(source)
-    finder.visit(ast.parse(source))
     lines = source.splitlines(keepends=True)
     found = {}
     inside: set[int] = set()
-    for name, first, last in finder.spans:
+    for name, (first, last) in _walked(source).spans.items():
         found[name] = hashlib.sha256(b"".join(lines[first - 1 : last])).hexdigest()[:16]
         inside.update(range(first, last + 1))
     rest = b"".join(line for number, line in enumerate(lines, 1) if number not in inside)
@@ -75,10 +72,15 @@ def functions(source: bytes) -> dict[str, str]:
 
 def lines_of(source: bytes, function: str) -> range:
     """The lines of a function, its head included."""
+    first, last = _walked(source).spans[function]
+    return range(first, last + 1)
+
+
+@lru_cache(maxsize=8)
+def _walked(source: bytes) -> _Finder:
     finder = _Finder(source)
     finder.visit(ast.parse(source))
-    first, last = next((first, last) for name, first, last in finder.spans if name == function)
-    return range(first, last + 1)
+    return finder
 
 
 class _Finder(ast.NodeVisitor):
@@ -86,7 +88,7 @@ class _Finder(ast.NodeVisitor):
 
     def __init__(self, source: bytes) -> None:
         self.found: list[Mutant] = []
-        self.spans: list[tuple[str, int, int]] = []
+        self.spans: dict[str, tuple[int, int]] = {}  # function -> its first and last line
         self._source = source
         self._starts = [0]
         for line in source.splitlines(keepends=True):
@@ -106,11 +108,14 @@ class _Finder(ast.NodeVisitor):
     def _note(self, node: ast.expr | ast.stmt, text: str) -> None:
         """Note that a node is replaced by a text."""
         start, end = self._place(node)
-        before = " ".join(self._source[start:end].decode().split())
-        label = f"{self._function}: {_short(before)} → {_short(' '.join(text.split()))}"
-        number = self._seen[label] = self._seen.get(label, 0) + 1
-        name = label if number == 1 else f"{label} ({number})"
-        self.found.append(Mutant(self._function, name, node.lineno, node.end_lineno or node.lineno, start, end, text))
+        self._add(node, f"{_short(self._source[start:end].decode())} → {_short(text)}", text)
+
+    def _add(self, node: ast.expr | ast.stmt, label: str, text: str) -> None:
+        name = f"{self._function}: {label}"
+        number = self._seen[name] = self._seen.get(name, 0) + 1
+        name = name if number == 1 else f"{name} ({number})"
+        place = (node.lineno, node.end_lineno or node.lineno, *self._place(node))
+        self.found.append(Mutant(self._function, name, *place, text))
 
     def _replace(self, node: ast.expr, by: ast.expr) -> None:
         """Note that an expression is replaced by another."""
@@ -124,7 +129,7 @@ class _Finder(ast.NodeVisitor):
         if outermost:
             self._function = ".".join(self._names)
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            self.spans.append((self._function, first, node.end_lineno or node.lineno))
+            self.spans.setdefault(self._function, (first, node.end_lineno or node.lineno))
         self._depth += not isinstance(node, ast.ClassDef)
         if not isinstance(node, ast.ClassDef):
             for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
@@ -194,12 +199,7 @@ class _Finder(ast.NodeVisitor):
             for hit in re.finditer(pattern, text):
                 changed = text[: hit.start()] + other + text[hit.end() :]
                 before, after = text[: hit.start()][-30:], text[hit.end() :][:30]
-                label = f"{self._function}: {_short(before + hit[0] + after)} → {other.strip()}"
-                number = self._seen[label] = self._seen.get(label, 0) + 1
-                name = label if number == 1 else f"{label} ({number})"
-                self.found.append(
-                    Mutant(self._function, name, node.lineno, node.end_lineno or node.lineno, start, end, changed)
-                )
+                self._add(node, f"{_cut(before + hit[0] + after)} → {other.strip()}", changed)
 
     def _test(self, test: ast.expr) -> None:
         """Turn a condition round that nothing else would break."""
@@ -229,14 +229,10 @@ class _Finder(ast.NodeVisitor):
             self._note(node, "return None")
         self.generic_visit(node)
 
-    def visit_Raise(self, node: ast.Raise) -> None:
+    def _leave_out(self, node: ast.stmt) -> None:
         self._note(node, "pass")
 
-    def visit_Continue(self, node: ast.Continue) -> None:
-        self._note(node, "pass")
-
-    def visit_Break(self, node: ast.Break) -> None:
-        self._note(node, "pass")
+    visit_Raise = visit_Continue = visit_Break = _leave_out
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self._note(node, "pass")
@@ -259,4 +255,8 @@ class _Finder(ast.NodeVisitor):
 
 
 def _short(text: str) -> str:
+    return _cut(" ".join(text.split()))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 90 else f"{text[:60]}…{text[-28:]}"

@@ -10,14 +10,12 @@ import configparser
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # takes two seconds to import, which every worker would wait for
-
-__all__ = ["IGNORED", "NOTEBOOKS", "ROOT", "SANITIZE", "compared", "differences", "environment", "execute", "sanitized"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -75,9 +73,9 @@ def compared(cell: NotebookNode) -> Iterator[tuple[str, str]]:
             yield from ((kind, sanitized(_text(output.data[kind]))) for kind in _COMPARED if kind in output.data)
 
 
-def sanitized(text: str, rules: Mapping[str, str] | None = None) -> str:
+def sanitized(text: str) -> str:
     """A text without what differs between two runs, as nbval sees it."""
-    for pattern, replacement in (_rules() if rules is None else rules).items():
+    for pattern, replacement in _rules().items():
         text = re.sub(pattern, replacement, text)
     return text
 

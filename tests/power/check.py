@@ -28,6 +28,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from tests.power import trace
 from tests.power.disk import Disk, Inode
+from tests.processes import MEMORY
 
 from voxops.archive.store import SCHEMA, Store
 from voxops.errors import VoxopsError
@@ -35,7 +36,6 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.requests import NOW
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 LEDGER = PurePosixPath("data/ledgers/ledger.sqlite")
 ARCHIVE = PurePosixPath("history/archive")
 CONTENT = (b"of the campaign", b"failed 1", b"rate limit reached")  # of rows; stands in no other file than ours
@@ -131,7 +131,7 @@ def replay(output: Path, root: PurePosixPath, spilled: list[str]) -> Iterator[tu
             (data,) = call.texts
             if call.begins:
                 if name == "pwrite64":
-                    offset = call.number(-1)
+                    offset = call.last
                 else:
                     offset, offsets[call.fd] = offsets[call.fd], offsets[call.fd] + len(data)
                 inode.write(offset, data)
@@ -145,7 +145,7 @@ def replay(output: Path, root: PurePosixPath, spilled: list[str]) -> Iterator[tu
                 offsets[call.fd] = call.result
         elif name == "ftruncate":
             if call.fd in open_files:
-                open_files[call.fd].truncate(call.number(-1))
+                open_files[call.fd].truncate(call.last)
                 changed = True
         elif name in _SYNCS:
             if call.fd in open_files:

@@ -51,9 +51,10 @@ class Call:
             return ""
         return bytes.fromhex(found[1].replace("\\x", "")).decode() if found[1].startswith("\\x") else found[1]
 
-    def number(self, place: int) -> int:
-        """An argument, counted from the end: -1 is the last one."""
-        return int(self.args.rsplit(",", -place)[1 if place < -1 else -1].strip().rstrip(")"))
+    @property
+    def last(self) -> int:
+        """The last argument, a number."""
+        return int(self.args.rpartition(",")[2].strip().rstrip(")"))
 
 
 @cache

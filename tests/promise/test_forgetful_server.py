@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, outcomes, planned
-from tests.engine.steps import BULK, HOUR, RETRY, failing
+from tests.chaos.rig import Kernel, outcomes
+from tests.engine.steps import HOUR, RETRY, failing
 
 from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
@@ -60,38 +60,6 @@ def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
     assert outcomes(kernel.run(plan_retry(kernel.execution(run).failed()))) == {"succeeded": 3}
     assert looked_back(kernel, kernel.bind(plan)).empty
     assert rig.effects("post.retry") == 6
-
-
-@pytest.mark.parametrize("what", ["retry", "create"])
-@pytest.mark.parametrize("again", [False, True])
-def test_rule_11_two_senders_never_send_upon_one_reading(rig, what, again):
-    """Both have read "not there"; one sends, and is broken off after the work, without a key; the other must read again."""
-    rig.sandbox.set_switches(forget_key_on_5xx=True, list_lag_seconds=30.0)
-    path = RETRY if what == "retry" else BULK
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    rig.kernel("teach").run(rig.plan_rows(1, campaign="before"))
-    rig.sandbox.advance(300)
-    one, two = rig.kernel(), rig.kernel()
-    plan = plan_retry(one.triaged()) if what == "retry" else planned(rig.campaign(4, start=10))
-    run = one.bind(plan)
-    if again:
-        rig.sandbox.add_fault(*failing({"action": "drop", "when": "before", "nth": 1}, path=path))
-    after = {"action": "status", "when": "after", "nth": 2 if again else 1}
-    rig.sandbox.add_fault(*failing(after, path=path))
-
-    execution, works = two.execution(run), []
-
-    async def sends() -> None:
-        works.append(asyncio.create_task(execution.go()))
-        while not execution.current.acts or execution.current.under_way:
-            await asyncio.sleep(0.02)
-
-    one.held_up(sends, 2 if again else 1)
-    one.go(run)
-    eventloop.run(asyncio.wait_for(works[0], 30))
-    assert outcomes(one.results(run)) == {"succeeded": 1 if what == "retry" else 4}
-    assert rig.effects("post.retry") == (what == "retry")
-    assert set(rig.created().values()) == {1}
 
 
 @pytest.mark.parametrize("jump", [0.0, 26 * HOUR])

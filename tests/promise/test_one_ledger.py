@@ -21,15 +21,6 @@ from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
 
 
-def test_a_cell_that_is_run_again_posts_nothing_again(rig):
-    kernel = rig.kernel()
-    sheet = rig.campaign(120)
-    assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 120}
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-    assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 120}
-    assert rig.effects("post.create") == 120
-
-
 def test_rule_05_a_row_is_created_once_however_often_it_is_planned(rig):
     """Run All, twice; the failed row as its next attempt; then the sheet is mended."""
     kernel, frame = rig.kernel(), rig.campaign(6)

@@ -62,8 +62,9 @@ def units() -> Iterator[Unit]:
         yield Unit("protections", removal.name, ("tests.exhaustive.protections", removal.name))
     for reading in READINGS:
         yield Unit("chaos", reading, ("tests.chaos",), {"READING": reading, "LEDGERS": "2"})
-    yield Unit("fuzz", "files", ("tests.security.fuzz", "--minutes", "4", "--seed", os.environ.get("SEED", "1")))
-    yield Unit("fuzz", "ledgers", ("tests.security.fuzz_ledgers", "--seed", os.environ.get("SEED", "1")))
+    seed = ("--seed", os.environ.get("SEED", "1"))
+    yield Unit("fuzz", "files", ("tests.security.fuzz", "files", "--minutes", "4", *seed))
+    yield Unit("fuzz", "ledgers", ("tests.security.fuzz", "ledgers", "--most", "1000", *seed))
     yield Unit("power", "cuts", ("tests.power",))
     for room in LAWS:
         yield Unit("laws", room, ("pytest", "-q", f"tests/{room}"), {"HYPOTHESIS_PROFILE": "thorough"})

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
 from dataclasses import asdict
 from typing import Any
 
 import httpx
-import pytest
 from tests.virtual import PATIENCE, until
 
 from voxburst_sandbox import Sandbox, Switches
-from voxburst_sandbox.switches import FaultBook
 
+AUTH = {"Authorization": "Bearer vb_test_sandbox"}
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 
 def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
     """A client of the API, which knows nothing of voxops."""
-    return httpx.Client(
-        base_url=sandbox.url + "/v1", headers={"Authorization": f"Bearer {key}"}, trust_env=False, verify=False
-    )
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False, verify=False)
 
 
 def again(sandbox: Sandbox, *, empty: bool = False, **changes: Any) -> Sandbox:
@@ -31,6 +27,11 @@ def again(sandbox: Sandbox, *, empty: bool = False, **changes: Any) -> Sandbox:
     sandbox.receiver()
     sandbox.reset(empty=empty)
     return sandbox
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error."""
+    return answer.status_code, answer.json()["error"]["code"]
 
 
 def walk(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
@@ -49,30 +50,21 @@ def account(api: httpx.Client, platform: str) -> str:
     return next(a["id"] for a in walk(api, "/accounts", platform=platform) if a["status"] == "active")
 
 
-def draft(api: httpx.Client, platform: str = "linkedin", **more: Any) -> dict[str, Any]:
-    """A new draft."""
-    body = {"content": "A new post", "accountIds": [account(api, platform)], "saveAsDraft": True, **more}
-    answer = api.post("/posts", json=body)
+def fields(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+    """The body of a new post."""
+    return {"content": "A new post", "accountIds": [account(api, platform)], **more}
+
+
+def create(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+    """A new post."""
+    answer = api.post("/posts", json=fields(api, platform, **more))
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
-class Gate:
-    """Where delayed requests wait, instead of seconds that may be too few or too many, until the test lets them go on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._open = threading.Event()
-        self.passed = 0
-        monkeypatch.setattr(FaultBook, "hold", self._wait)
-
-    async def _wait(self, *_: object) -> None:
-        while not self._open.is_set():
-            await asyncio.sleep(0.01)
-        self.passed += 1
-
-    def open(self) -> None:
-        """Let them go on, all that come later at once."""
-        self._open.set()
+def draft(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+    """A new draft."""
+    return create(api, platform, saveAsDraft=True, **more)
 
 
 def send_and_leave(sandbox: Sandbox, request: httpx.Request) -> None:

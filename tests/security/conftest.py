@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from tests.chaos.rig import Rig
 
@@ -12,7 +9,7 @@ from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def rig(tmp_path):
     with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
         sandbox.reset(empty=True)
         made = Rig(sandbox, tmp_path)

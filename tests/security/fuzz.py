@@ -1,6 +1,6 @@
-"""Read workbooks and CSV files altered at random, for some minutes: ``python -m tests.security.fuzz --minutes 10``.
+"""Read files, ledgers and packed frames that were altered at random: ``python -m tests.security.fuzz files --minutes 10``.
 
-One process has imported everything and forks for each batch. In a batch, each file must be read or refused with an error of ours,
+One process has imported everything and forks for each batch. In a batch, each thing must be read or refused with an error of ours,
 within 10 seconds and 1 GB. What isn't is kept in ``build/fuzz``; the printed seed and number make it again.
 """
 
@@ -13,26 +13,52 @@ import os
 import random
 import resource
 import secrets
+import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import python_calamine
+from tests.chaos import world
+from tests.chaos.rig import Rig
+from tests.security.workbooks import ods, ods_rows
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
+from voxops.acts.create import plan_create
+from voxops.acts.retry import plan_retry
+from voxops.engine import outcome
+from voxops.frames.packing import pack, unpack
+from voxops.ledger import audit
+from voxops.ledger.ledger import Ledger
 
 BATCH = 50
 SECONDS = 10
 MEGABYTES = 1_000
 KEPT = Path("build/fuzz")
+
+
+class Kind(NamedTuple):
+    """What is altered: models are made once, an altered one is written to a path and says how to read it."""
+
+    models: Callable[[Path], Any]
+    alter: Callable[[Any, random.Random, Path], Any]
+    read: Callable[[Path, Any], object]
+
+
+# -- files of campaigns ------------------------------------------------------------------------------------------------
 
 ROWS = pd.DataFrame(
     {
@@ -48,37 +74,23 @@ ODD_TEXT = [
     '"', "'", ";", ",", "\t", "|", "\n", "\r", "\r\n", "\0", "sep=;\n", "\ufeff", "#N/A", "\ud800", "é", "\u2028", "1E400", "=", "\x1a", "😀",
     "2026-02-31", "99:99", "-" * 500, "," * 500, '"' * 99, "\n" * 500,
 ]  # fmt: skip
+MARKUP = (
+    "XFD1048576 A0 ZZZZZZZ9 A99999999999 -1 0 4294967295 4294967296 18446744073709551616 1e308 NaN &#0; &amp; < > <!-- ]]> <c> </c>"
+    " <v>7</v> <f>A1</f> <si/> <is><t>x</t></is> xl/../ \0 é"
+)
 ODD_XML = [
-    "XFD1048576", "A0", "ZZZZZZZ9", "A99999999999", "-1", "0", "4294967295", "4294967296", "18446744073709551616", "1e308", "NaN", "",
-    "&#0;", "&amp;", "<", ">", "<!--", "]]>", "<c>", "</c>", "<row r='9'>", "<v>7</v>", "<f>A1</f>", "<si/>", ' t="s"', ' t="e"', ' t="d"',
-    ' t="b"', ' s="99"', "<is><t>x</t></is>", '<mergeCell ref="A1:XFD9"/>', '<dimension ref="A1:XFD1048576"/>', "xl/../", "\0", "é",
+    *MARKUP.split(),
+    "", "<row r='9'>", ' t="s"', ' t="e"', ' t="d"', ' t="b"', ' s="99"', '<mergeCell ref="A1:XFD9"/>', '<dimension ref="A1:XFD1048576"/>',
     ' table:number-columns-repeated="999999999"', ' table:number-rows-repeated="999999999"', '<text:s text:c="999999999"/>',
 ]  # fmt: skip
 
 
-def models() -> list[bytes]:
+def files(folder: Path) -> list[bytes]:
     """The files that are altered: workbooks of our own and of OpenDocument, CSV files in several forms."""
-    made = []
-    with tempfile.TemporaryDirectory() as folder:
-        made.append(vx.to_excel(Path(folder) / "a.xlsx", tz="UTC", Plan=ROWS).read_bytes())
+    made = [vx.to_excel(folder / "a.xlsx", tz="UTC", Plan=ROWS).read_bytes()]
     texts = ROWS.astype(str)
-    cells = "".join(
-        "<table:table-row>"
-        + "".join(
-            f'<table:table-cell office:value-type="string"><text:p>{html.escape(str(cell))}</text:p></table:table-cell>'
-            for cell in row
-        )
-        + "</table:table-row>"
-        for row in [texts.columns, *texts.to_numpy()]
-    )
-    spaces = "".join(f' xmlns:{name}="urn:{name}"' for name in ("office", "table", "text"))
-    body = f'<office:body><office:spreadsheet><table:table table:name="Plan">{cells}</table:table></office:spreadsheet></office:body>'
-    ods = BytesIO()
-    with zipfile.ZipFile(ods, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("META-INF/manifest.xml", "<manifest/>")
-        archive.writestr("content.xml", f"<office:document-content{spaces}>{body}</office:document-content>")
-    made.append(ods.getvalue())
+    rows = [[html.escape(str(each)) for each in row] for row in [texts.columns, *texts.to_numpy()]]
+    made.append(ods(folder / "a.ods", ods_rows(*rows)).read_bytes())
     for mark in ",;\t|":
         text = texts.to_csv(index=False, sep=mark)
         made += [text.encode(), text.encode("utf-16"), text.encode("cp1252", "replace")]
@@ -118,7 +130,7 @@ def altered_text(data: bytes, chance: random.Random) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def altered(data: bytes, chance: random.Random) -> bytes:
+def altered_file(data: bytes, chance: random.Random) -> bytes:
     """One altered file; of a workbook, mostly a part of it."""
     if not data.startswith(b"PK") or chance.random() < 0.2:
         return altered_bytes(data, chance)
@@ -136,25 +148,151 @@ def altered(data: bytes, chance: random.Random) -> bytes:
     return made.getvalue()
 
 
-def case(number: int, seed: int, all_models: list[bytes]) -> tuple[bytes, dict[str, Any]]:
-    """The file of a number, and how it is read."""
-    chance = random.Random(f"{seed}/{number}")
-    # half of them are workbooks
-    data = chance.choice(all_models[:2] if chance.random() < 0.5 else all_models[2:])
-    options: dict[str, Any] = {
+def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[str, Any]:
+    data = chance.choice(models[:2] if chance.random() < 0.5 else models[2:])  # half of them are workbooks
+    path.write_bytes(altered_file(data, chance))
+    encodings = [None] * 20 + ["cp1250", "utf-16", "mac_roman", "utf-7"]
+    return {
         "tz": chance.choice([None, "Europe/Berlin"]),
         "header": chance.choice([None] * 8 + [1, 3]),
+        "encoding": chance.choice(encodings),
     }
-    options["encoding"] = chance.choice([None] * 20 + ["cp1250", "utf-16", "mac_roman", "utf-7"])
-    return altered(data, chance), options
 
 
-def read(path: Path, options: dict[str, Any]) -> str:
-    """How a file was read; a foreign exception is its traceback."""
+# -- ledgers: bytes are changed, or a value that no program could write past the file's types and checks ---------------
+
+ODD_CELLS: tuple[Any, ...] = (
+    None, "", 0, -1, 1, 2**62, 1e308, -1e308, float("inf"), "x", "{}", "[]", "null", "[[1]]", '{"a":1}', b"\xff\x00", b"{}", "a" * 5000,
+    '["a","b"]', '{"outcome":"zzz"}', "nan", "2020-01-01T00:00:00Z", '"x"', "12",
+)  # fmt: skip
+
+
+def write_past_checks(path: Path, sql: str, values: Sequence[Any] = ()) -> None:
+    """Execute a statement past the types and checks of a ledger's tables, as an editor of bytes may; its schema stays."""
+
+    def execute(*steps: tuple[str, Sequence[Any]]) -> None:
+        with closing(sqlite3.connect(path)) as db, db:  # a schema is read anew where it was changed
+            db.execute("PRAGMA writable_schema=ON")
+            db.execute("PRAGMA ignore_check_constraints=ON")
+            for step, bound in steps:
+                db.execute(step, bound)
+
+    with closing(sqlite3.connect(path)) as db:
+        tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+    lax = {
+        name: text.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID")
+        for name, text in tables.items()
+    }
+    change = "UPDATE sqlite_master SET sql = ? WHERE name = ?"
+    execute(*((change, (text, name)) for name, text in lax.items()))
+    try:
+        execute((sql, values))
+    finally:
+        execute(*((change, (text, name)) for name, text in tables.items()))
+
+
+def ledgers(folder: Path) -> Any:
+    """A ledger with retries and creates, its runs and its columns."""
+    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
+        sandbox.reset(empty=True)
+        rig = Rig(sandbox, folder)
+        world.plant_posts(sandbox, 3, targets=2)
+        kernel = rig.kernel()
+        plans = plan_retry(kernel.triaged()), plan_create(rig.campaign(4), key="row_id")
+        runs = [kernel.bind(plan) for plan in plans]
+        for run in runs:
+            kernel.go(run)
+        model = folder / "filled.sqlite"
+        kernel.ledger.copy_to(model)
+        rig.close()
+    with closing(sqlite3.connect(model)) as db:
+        tables = [table for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
+    return model, runs, columns
+
+
+def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
+    model, runs, columns = models
+    shutil.copyfile(model, path)
+    if chance.random() < 0.5:
+        data = bytearray(path.read_bytes())
+        for _ in range(chance.randint(1, 20)):
+            data[chance.randrange(100, len(data))] = chance.randrange(256)
+        path.write_bytes(data)
+        return runs
+    (table, column), value = chance.choice(columns), chance.choice(ODD_CELLS)
+    with suppress(sqlite3.Error):  # a key that is there twice, or a column that follows from another
+        write_past_checks(path, f"UPDATE {table} SET {column} = ?", [value])
+    return runs
+
+
+def read_ledger(path: Path, runs: Sequence[str]) -> None:
+    """Ask a ledger for everything that it tells."""
+    with closing(Ledger(path)) as ledger:
+        audit.runs(ledger)
+        audit.history(ledger)
+        for run in runs:
+            for ask in (audit.results, audit.plan_of, audit.planned_rows, outcome.replanned, outcome.failed_rows):
+                ask(ledger, run)
+            ledger.runs.rows(run)
+        for call in ledger.calls.open():
+            ledger.requests.of_call(call.id)
+        ledger.seen.of_rows(["x"])
+        audit.prune(ledger, datetime(2000, 1, 1, tzinfo=UTC))
+
+
+# -- packed frames -----------------------------------------------------------------------------------------------------
+
+ODD_JSON: list[Any] = [
+    None, -1, 2**63, 1e308, "", "x", [], {}, [[]], {"$dict": [[[], 1]]}, {"$timestamp": [1, "Q", "x"]}, {"$int": "x"},
+]  # fmt: skip
+
+
+def frames(_: Path) -> list[pd.DataFrame]:
+    columns = {"a": pd.Categorical(["x", "y"]), "b": pd.to_datetime(["2026-01-01", None])}
+    with vx.connect(sandbox=True) as ws:
+        loaded = [ws.posts(since="7D").head(20), ws.deliveries(since="7D").head(20)]
+    return [*loaded, pd.DataFrame(columns, index=[["p", "q"], [1, 2]])]
+
+
+def altered_json(value: Any, chance: random.Random) -> Any:
+    """A JSON value with one part exchanged."""
+    if isinstance(value, dict | list) and value and chance.random() < 0.9:
+        key = chance.choice(list(value) if isinstance(value, dict) else list(range(len(value))))
+        copy: Any = value.copy()
+        copy[key] = altered_json(value[key], chance)
+        return copy
+    return chance.choice(ODD_JSON)
+
+
+def alter_frame(models: list[pd.DataFrame], chance: random.Random, path: Path) -> int:
+    frame = chance.choice(models)
+    data = pack(frame)
+    at = chance.randrange(len(data))
+    one_byte = data[:at] + bytes([chance.randrange(32, 127)]) + data[at + 1 :]
+    path.write_bytes(chance.choice([one_byte, json.dumps(altered_json(json.loads(data), chance)).encode()]))
+    return len(frame)
+
+
+def read_frame(path: Path, rows: int) -> None:
+    assert len(unpack(path.read_bytes())) == rows
+
+
+# -- the rig -----------------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "files": Kind(files, alter_file, lambda path, options: vx.read_campaign(path, **options)),
+    "ledgers": Kind(ledgers, alter_ledger, read_ledger),
+    "frames": Kind(frames, alter_frame, read_frame),
+}
+
+
+def judged(kind: Kind, path: Path, how: Any) -> str:
+    """How a thing was read; a foreign exception is its traceback."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            vx.read_campaign(path, **options)
+            kind.read(path, how)
     except vx.VoxopsError:
         return "refused"
     except BaseException:
@@ -162,17 +300,15 @@ def read(path: Path, options: dict[str, Any]) -> str:
     return "read"
 
 
-def batch(numbers: range, seed: int, all_models: list[bytes], folder: Path, out: int) -> None:
-    """In a forked process: read each file of a batch and report it. A file that takes too long ends the process."""
+def batch(kind: Kind, models: Any, seed: int, numbers: range, path: Path, out: int) -> None:
+    """In a forked process: read each thing of a batch and report it. One that takes too long ends the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the reader's panics are printed
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (8_000_000_000,) * 2)
     for number in numbers:
-        data, options = case(number, seed, all_models)
-        path = folder / "file"
-        path.write_bytes(data)
+        how = kind.alter(models, random.Random(f"{seed}/{number}"), path)
         signal.alarm(SECONDS)
-        said = read(path, options)
+        said = judged(kind, path, how)
         signal.alarm(0)
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         if used > MEGABYTES:
@@ -182,54 +318,51 @@ def batch(numbers: range, seed: int, all_models: list[bytes], folder: Path, out:
             return  # the next one has a process that did not
 
 
-def run(minutes: float, seed: int, first: int = 0) -> int:
-    """Fuzz for so many minutes; return how many files were found wanting."""
-    all_models = models()
-    counts = {"read": 0, "refused": 0}
-    findings = 0
+def run(name: str, seed: int, minutes: float = 10, most: int = 10**9, first: int = 0) -> int:
+    """Fuzz for so many minutes, or so many things; return how many were found wanting."""
+    kind = KINDS[name]
+    counts = {"read": 0, "refused": 0, "wanting": 0}
     number, end = first, time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
+        models = kind.models(Path(folder))
+        path = Path(folder) / "altered"
+        while time.monotonic() < end and number < first + most:
             source, target = os.pipe()
             if (child := os.fork()) == 0:
                 try:
-                    batch(range(number, number + BATCH), seed, all_models, Path(folder), target)
+                    batch(kind, models, seed, range(number, min(number + BATCH, first + most)), path, target)
                 finally:
                     os._exit(0)
             os.close(target)
             with os.fdopen(source) as lines:
                 reports = [json.loads(line) for line in lines]
             _, status = os.waitpid(child, 0)
-            done = len(reports)
             if status:
-                name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {status}"
-                reports.append([number + done, f"ended its process: {name}"])
+                ended = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {status}"
+                reports.append([number + len(reports), f"ended its process: {ended}"])
             for at, said in reports:
-                if said in counts:
-                    counts[said] += 1
-                    continue
-                findings += 1
-                KEPT.mkdir(parents=True, exist_ok=True)
-                data, options = case(at, seed, all_models)
-                (KEPT / f"{seed}-{at}").write_bytes(data)
-                print(f"file {at}, {options}: {said}", flush=True)
+                counts[said if said in counts else "wanting"] += 1
+                if said not in counts:
+                    KEPT.mkdir(parents=True, exist_ok=True)
+                    how = kind.alter(models, random.Random(f"{seed}/{at}"), KEPT / f"{name}-{seed}-{at}")
+                    print(f"{name} {at}, {how}: {said}", flush=True)
             number += len(reports)
-    print(
-        f"seed {seed}: {number - first:,} files, {counts['read']:,} read, {counts['refused']:,} refused, {findings} wanting"
-    )
-    return findings
+    print(f"seed {seed}: {number - first:,} {name}, {', '.join(f'{count:,} {how}' for how, count in counts.items())}")
+    return counts["wanting"]
 
 
 def main() -> None:
     """Fuzz, and exit with status 1 if something was found."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--most", type=int, default=10**9, help="how many at the most")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    parser.add_argument("--first", type=int, default=0, help="number of the first file")
+    parser.add_argument("--first", type=int, default=0, help="number of the first")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     assert python_calamine  # imported before the first fork
-    sys.exit(1 if run(options.minutes, options.seed, options.first) else 0)
+    sys.exit(1 if run(options.kind, options.seed, options.minutes, options.most, options.first) else 0)
 
 
 if __name__ == "__main__":

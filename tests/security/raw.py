@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-__all__ = ["PEAK", "Raw", "answer", "serve"]
+from voxops.client import AsyncClient
 
 # For a program that a test starts: the most memory that it has used, in MB. `ru_maxrss` would begin with what the test's process has used.
 PEAK = """
@@ -86,3 +90,36 @@ def serve(handler: Handler | bytes) -> Iterator[Raw]:
         yield server
     finally:
         server.close()
+
+
+def once(url: str, key: str = "vb_live_a_key_of_a_test", timeout: float = 30.0) -> AsyncClient:
+    """A client that tries nothing twice."""
+    client = AsyncClient(key, url=url, timeout=timeout)
+    client._retries.backoff = type(client._retries.backoff)(tries=1)
+    return client
+
+
+def asked(url: str, use: Callable[[AsyncClient], Any] = AsyncClient.identity, *options: Any) -> Any:
+    """What such a client gets."""
+
+    async def main() -> Any:
+        async with once(url, *options) as client:
+            return await use(client)
+
+    return asyncio.run(main())
+
+
+@contextmanager
+def uploaded(
+    folder: Path, stored: bytes, query: str = "X-Amz-Signature=abc", **further: Any
+) -> Iterator[tuple[Raw, Callable[[], Any]]]:
+    """An API which says where a photo is to be put, and what the storage there answers; and the call that uploads it."""
+    photo = folder / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(100))
+
+    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+        place = {"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg?{query}", **further}
+        yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
+
+    with serve(api) as server:
+        yield server, lambda: asked(server.url, lambda client: client.uploads.send(photo))

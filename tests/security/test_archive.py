@@ -1,13 +1,21 @@
-"""Points 2, 8 and 14: an archive removes only what it wrote itself, others can't read it, and a query sees its tables and nothing else."""
+"""An archive from elsewhere is data: a query only reads its tables, a sync touches its own files alone, and what is damaged is named."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxops.archive import Archive
 from voxops.archive.store import Store
@@ -15,60 +23,132 @@ from voxops.errors import ConfigError
 from voxops.frames.records import build
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's")
+TIMES = ["2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"]
+DAY = "posts/day=2026-03-02"
 
 
-def posts() -> pd.DataFrame:
-    return build("posts", [{"id": "p", "createdAt": "2026-03-02T09:00:00Z"}])
-
-
-def fill(root: Path, post_id: str = "p") -> Archive:
+def fill(root: Path, name: str = "id") -> Archive:
     store = Store(root)
     with store.writing():
-        store.merge({"posts": posts().assign(post_id=pd.array([post_id], dtype="string"))})
+        for kind in ("posts", "deliveries"):
+            store.merge({kind: build(kind, [{"id": f"{name}{at}", "createdAt": at} for at in TIMES])})
         store.save(store.state())
     return Archive(root)
 
 
-def test_other_peoples_files_stay(tmp_path):
-    fill(tmp_path / "history")
-    kept = [
-        tmp_path / "history" / "thesis.new",
-        tmp_path / "history" / "posts" / "notes.new",
-        tmp_path / "history" / "posts" / "day=2026-03-02" / "chapter.new",
-        tmp_path / "history" / "drafts" / "deep" / "part-0.parquet.new",
-    ]
-    for path in kept:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("mine")
-    fill(tmp_path / "history")
-    assert all(path.read_text() == "mine" for path in kept)
+@pytest.fixture
+def archive(tmp_path):
+    return fill(tmp_path / "history")
 
 
-def test_what_a_killed_sync_left_aside_is_removed(tmp_path):
-    fill(tmp_path)
-    left = [tmp_path / "archive.json.new", tmp_path / "posts" / "day=2026-03-02" / "part-0.parquet.new"]
-    for path in left:
-        path.write_text("half")
-    fill(tmp_path)
-    assert not any(path.exists() for path in left)
+def contents(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_nothing_is_removed_or_written_through_a_link(tmp_path):
-    fill(tmp_path / "history")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "part-0.parquet.new").write_text("mine")
-    (tmp_path / "history" / "posts" / "day=2026-01-01").symlink_to(elsewhere)
-    with pytest.raises(ConfigError, match="follows none"):
-        fill(tmp_path / "history")
-    assert (elsewhere / "part-0.parquet.new").read_text() == "mine"
+# -- queries -----------------------------------------------------------------------------------------------------------
+
+FORBIDDEN = """
+SELECT * FROM read_csv('{folder}/secret.csv')
+SELECT * FROM '{folder}/secret.csv'
+SELECT * FROM read_text('{folder}/secret.csv')
+SELECT * FROM read_text('{part}')
+SELECT * FROM read_parquet('{folder}/secret.parquet')
+SELECT * FROM parquet_metadata('{folder}/secret.parquet')
+SELECT * FROM glob('{folder}/*')
+SELECT * FROM query('SELECT * FROM read_text(''{folder}/secret.csv'')')
+SELECT * FROM query('COPY posts TO ''{part}''')
+SELECT * FROM mine
+COPY posts TO '{folder}/stolen.csv'
+COPY (SELECT 1) TO '{part}' (USE_TMP_FILE false)
+COPY posts TO '{part}' (FORMAT parquet, USE_TMP_FILE false)
+EXPLAIN ANALYZE COPY posts TO '{part}' (FORMAT parquet, USE_TMP_FILE false)
+SELECT 1; SELECT 2
+SELECT 1; COPY posts TO '{folder}/stolen.csv'
+ATTACH '{folder}/new.duckdb'
+EXPORT DATABASE '{folder}/export'
+INSTALL httpfs
+LOAD httpfs
+UPDATE EXTENSIONS
+SET enable_external_access = true
+RESET allowed_paths
+SET allowed_directories = ['/']
+SET threads = 1
+CREATE TABLE mine AS SELECT 1
+DROP VIEW posts
+PRAGMA database_list
+CALL pragma_version()
+PREPARE p AS SELECT 1
+CHECKPOINT
+BEGIN
+"""
 
 
-@pytest.mark.parametrize("name", ["letter.txt", "posts/day=2026-03-02", "posts/notes.txt", ".bashrc"])
+def test_a_query_reads_the_tables_and_nothing_else(archive, tmp_path, monkeypatch):
+    mine = pd.DataFrame({"key": ["vb_live_1"]})  # a frame of the caller's, which DuckDB would find by its name
+    mine.to_csv(tmp_path / "secret.csv")
+    mine.to_parquet(tmp_path / "secret.parquet")
+    before = contents(tmp_path)
+    for query in FORBIDDEN.split("\n")[1:-1]:
+        with pytest.raises(ConfigError) as caught:
+            archive.sql(query.format(folder=tmp_path, part=archive.files("posts")[0]))
+        assert "vb_live_1" not in str(caught.value)
+        assert contents(tmp_path) == before, query
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert archive.sql("SELECT count(*) AS n FROM posts")["n"].tolist() == [2]
+    assert list((tmp_path / "here").iterdir()) == [], "no folder is left where one works"
+
+
+def test_whoever_wants_files_says_so_and_still_only_reads(archive, tmp_path):
+    (tmp_path / "mine.csv").write_text("name,key\nme,vb_live_1\n")
+    found = archive.sql(f"SELECT key FROM read_csv('{tmp_path / 'mine.csv'}'), posts", allow_file_access=True)
+    assert found["key"].tolist() == ["vb_live_1"] * 2
+    with pytest.raises(ConfigError, match="SELECT or EXPLAIN"):
+        archive.sql(f"COPY posts TO '{tmp_path / 'out.csv'}'", allow_file_access=True)
+    assert not (tmp_path / "out.csv").exists()
+    assert len(archive.sql("EXPLAIN SELECT * FROM posts")) == 1
+
+
+def test_a_folder_reads_itself_whatever_its_name(tmp_path):
+    for other in ("arch1", "ab", "what"):
+        fill(tmp_path / other, "another")
+    for name in ("arch[1]", "a*", "wh?t", "it's"):
+        found = fill(tmp_path / name, name).sql("SELECT post_id, day FROM posts ORDER BY day")
+        assert found["post_id"].tolist() == [f"{name}{at}" for at in TIMES]
+        assert found["day"].tolist() == ["2026-03-02", "2026-03-03"]
+
+
+# -- files of others ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sync_removes_what_a_killed_one_left_and_nothing_of_others(archive):
+    others = ["thesis.new", "posts/notes.new", f"{DAY}/chapter.new", "drafts/deep/part-0.parquet.new"]
+    ours = ["archive.json.new", f"{DAY}/part-0.parquet.new"]
+    for name in (*others, *ours):
+        (archive.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (archive.path / name).write_text("mine")
+    fill(archive.path)
+    assert [name for name in (*others, *ours) if (archive.path / name).exists()] == others
+
+
+@pytest.mark.parametrize("name", ["posts", DAY, f"{DAY}/part-0.parquet", "archive.json", ".lock"])
+def test_a_sync_follows_no_link(archive, tmp_path, name):
+    path, elsewhere = archive.path / name, tmp_path / "elsewhere"
+    if path.is_dir():
+        (path / "part-0.parquet.new").write_text("mine")
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match="is a link"):
+        fill(archive.path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["letter.txt", DAY, "posts/notes.txt", ".bashrc"])
 def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
-    if name.startswith("posts/day"):  # a table that a first sync has begun, beside something else
+    if name == DAY:  # a table that a first sync has begun, beside something else
         (tmp_path / "letter.new").write_text("mine")
     with pytest.raises(ConfigError, match="has other files"):
         fill(tmp_path)
@@ -78,10 +158,10 @@ def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path,
 def test_a_first_sync_that_was_killed_goes_on(tmp_path):
     store = Store(tmp_path)
     with store.writing():
-        store.merge({"posts": posts()})  # and no state
+        store.merge({"posts": build("posts", [{"id": "p", "createdAt": TIMES[0]}])})  # and no state
     (tmp_path / ".DS_Store").write_text("")
     fill(tmp_path)
-    assert list(store.files("posts")) == ["2026-03-02"]
+    assert list(store.files("posts")) == ["2026-03-02", "2026-03-03"]
 
 
 def test_others_cannot_read_it(tmp_path):
@@ -95,55 +175,72 @@ def test_others_cannot_read_it(tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-@pytest.fixture
-def secret(tmp_path: Path) -> Path:
-    path = tmp_path / "secret.csv"
-    path.write_text("name,key\nme,vb_live_1\n")
-    pd.DataFrame({"key": ["vb_live_1"]}).to_parquet(tmp_path / "secret.parquet")
-    return path
+# -- damage ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", [
-    "SELECT * FROM read_csv('{folder}/secret.csv')", "SELECT * FROM '{folder}/secret.csv'",
-    "SELECT * FROM read_text('{folder}/secret.csv')", "SELECT * FROM read_parquet('{folder}/secret.parquet')",
-    "SELECT * FROM parquet_metadata('{folder}/secret.parquet')", "SELECT * FROM glob('{folder}/*')",
-    "SELECT * FROM query('SELECT * FROM read_text(''{folder}/secret.csv'')')", "COPY posts TO '{folder}/stolen.csv'",
-    "ATTACH '{folder}/new.duckdb'", "EXPORT DATABASE '{folder}/export'", "INSTALL httpfs", "LOAD httpfs",
-    "SET enable_external_access = true", "RESET allowed_paths", "SET allowed_directories = ['/']", "SELECT * FROM mine",
-    "SELECT 1; SELECT 2", "SELECT 1; COPY posts TO '{folder}/stolen.csv'",
+def test_a_folder_that_is_no_day_is_not_read(archive):
+    part = archive.files("deliveries")[0]
+    for day in ("day=2026-13-99", "day=x", "day=2026-03-02 "):
+        (archive.path / "deliveries" / day).mkdir()
+        (archive.path / "deliveries" / day / part.name).write_bytes(part.read_bytes())
+    assert len(archive.files("deliveries")) == 2
+    assert archive.stats("day", tz="Europe/Berlin")["deliveries"].sum() == 2
+
+
+EMPTY: dict[str, Any] = {"version": 1, "deliveries": {}, "read_at": {}, "check_at": {}}
+WRONG: dict[str, list[Any]] = {
+    "version": ["1", 2], "synced_at": ["yesterday"], "workspace": [["ws"]],
+    "deliveries": [[], {"w": 7}, {"w": [[TIMES[0]]]}, {"w": [["x", "y"]]}],
+    "read_at": [{"posts": 7}, {"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}],
+    "check_at": [{"posts": None}, {"posts": "9999-12-31T23:59:59Z"}],
+}  # fmt: skip
+STATES = [[], {"version": 1}, *(EMPTY | {name: value} for name, values in WRONG.items() for value in values)]
+
+
+def test_a_state_is_read_by_its_shape(archive):
+    for state in STATES:
+        (archive.path / "archive.json").write_text(json.dumps(state), encoding="utf-8")
+        for read in (archive.posts, archive.levels, lambda: fill(archive.path)):
+            with pytest.raises(ConfigError, match=r"archive\.json"):
+                read()
+
+
+@pytest.mark.parametrize(("name", "values"), [
+    ("created_at", pa.array([7.5])), ("post_id", pa.array([["x"]])), ("failed_targets", pa.array(["many"])), ("targets", pa.array(["x"])),
+    ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())), ("status", pa.array([b"\xff"], pa.binary()).view(pa.string())),
 ])  # fmt: skip
-def test_it_reads_and_writes_nothing_else(tmp_path, secret, query):
-    archive = fill(tmp_path / "history")
-    mine = pd.DataFrame({"key": ["vb_live_1"]})  # a frame of the caller's
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(ConfigError) as caught:
-        archive.sql(query.format(folder=tmp_path))
-    assert "vb_live_1" not in str(caught.value)
-    assert sorted(tmp_path.iterdir()) == before
-    assert len(mine) == 1
+def test_a_part_with_other_types_is_named(archive, name, values):
+    part = archive.files("posts")[0]
+    table = pq.read_table(part, partitioning=None)
+    pq.write_table(table.set_column(table.schema.get_field_index(name), name, values), part)
+    for read in (archive.posts, lambda: archive.sql("SELECT * FROM posts")):
+        with pytest.raises(ConfigError):
+            read()
 
 
-def test_it_leaves_no_folder_where_one_works(tmp_path, monkeypatch):
-    archive = fill(tmp_path / "history")
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    assert archive.sql("SELECT count(*) AS n FROM posts")["n"].tolist() == [1]
-    assert list((tmp_path / "here").iterdir()) == []
+def test_a_small_file_that_claims_many_rows_is_refused(archive):
+    """Repeated values take no room: without a bound, a few kilobytes fill memory."""
+    part = archive.files("posts")[0]
+    table = pq.read_table(part, partitioning=None)
+    pq.write_table(table.take([0] * 200_000), part, compression="zstd", row_group_size=200_000)
+    assert part.stat().st_size < 100_000
+    with pytest.raises(ConfigError, match="200,000 rows"):
+        archive.posts()
 
 
-@pytest.mark.parametrize("name", ["arch[1]", "a*", "wh?t", "it's"])
-def test_a_folder_reads_itself_whatever_its_name(tmp_path, name):
-    for other in ("arch1", "ab", "what"):
-        fill(tmp_path / other, "another")
-    archive = fill(tmp_path / name, "its own")
-    assert archive.sql("SELECT post_id, day FROM posts").to_dict("list") == {
-        "post_id": ["its own"],
-        "day": ["2026-03-02"],
-    }
-    assert archive.sql("SELECT count(*) AS n FROM deliveries")["n"].tolist() == [0]
-
-
-def test_whoever_wants_more_says_so(tmp_path, secret):
-    archive = fill(tmp_path / "history")
-    found = archive.sql(f"SELECT key FROM read_csv('{secret}'), posts", allow_file_access=True)
-    assert found["key"].tolist() == ["vb_live_1"]
+@given(st.sampled_from(["posts", "deliveries", None]), st.integers(0, 10**6), st.binary(max_size=3))
+def test_a_file_that_was_altered_anywhere_is_read_or_named(tmp_path_factory, kind, place, more):
+    archive = fill(tmp_path_factory.mktemp("altered"))
+    path = archive.path / "archive.json" if kind is None else archive.files(kind)[0]
+    data = bytearray(path.read_bytes())
+    place %= len(data)
+    data[place : place + 1] = more
+    path.write_bytes(data)
+    queries = [partial(archive.sql, f"SELECT * FROM {table}") for table in ("posts", "deliveries")]
+    for read in (archive.posts, archive.deliveries, archive.stats, archive.levels, *queries):
+        try:
+            assert isinstance(read(), pd.DataFrame)
+        except ConfigError as error:
+            assert str(error)
+    with suppress(ConfigError):
+        fill(archive.path)

@@ -1,4 +1,4 @@
-"""No answer fills memory or never ends (point 7 of the review of leaks)."""
+"""No answer fills memory or never ends, and a list says how far it was read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import asyncio
 import gzip
 import itertools
 import json
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.security.raw import answer, serve
+from tests.security.raw import PEAK, answer, asked, serve, uploaded
 
 from voxops.api import limits
 from voxops.client import AsyncClient, _pages, _transport, outgoing
@@ -25,22 +28,11 @@ from voxops.errors import ApiError, DecodeError, TransportError
 MEGABYTE = 1024 * 1024
 
 
-def bomb(size: int, tail: bytes = b"") -> bytes:
+def bomb(size: int) -> bytes:
     """So many zeros, compressed."""
     pack = zlib.compressobj(9, wbits=31)
     piece = bytes(MEGABYTE)
-    return b"".join([*(pack.compress(piece) for _ in range(size // MEGABYTE)), pack.compress(tail), pack.flush()])
-
-
-def asked(url: str, use: Callable[[AsyncClient], Any], timeout: float = 30.0) -> Any:
-    """What a client of its own gets."""
-
-    async def main() -> Any:
-        async with AsyncClient("vb_live_a_key_of_a_test", url=url, timeout=timeout) as client:
-            client._retries.backoff = type(client._retries.backoff)(tries=1)
-            return await use(client)
-
-    return asyncio.run(main())
+    return b"".join([*(pack.compress(piece) for _ in range(size // MEGABYTE)), pack.flush()])
 
 
 def test_a_gzip_bomb_is_left_at_the_bound():
@@ -48,12 +40,12 @@ def test_a_gzip_bomb_is_left_at_the_bound():
     assert len(packed) < 2 * MEGABYTE
     tracemalloc.start()
     try:
-        with serve(answer(packed, Content_Encoding="gzip")) as server:
-            with pytest.raises(DecodeError, match="with more than 67,108,864 bytes") as caught:
-                asked(server.url, lambda client: client.identity())
+        with serve(answer(packed, Content_Encoding="gzip")) as server, pytest.raises(DecodeError) as caught:
+            asked(server.url)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert "more than 67,108,864 bytes" in str(caught.value)
     assert peak < 200 * MEGABYTE
     assert len(caught.value.body) <= MEGABYTE and caught.value.status == 200
 
@@ -78,16 +70,30 @@ def test_what_the_receiver_of_a_report_says_is_not_read(bombs):
     assert time.monotonic() - began < 20
 
 
+def drip(head: bytes) -> Callable[..., Iterator[bytes]]:
+    """Single bytes, each in time, of an answer that never ends."""
+
+    def handler(*_: bytes) -> Iterator[bytes]:
+        yield head
+        for byte in itertools.cycle(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000):
+            time.sleep(0.02)
+            yield bytes([byte])
+
+    return handler
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
+def test_a_drip_of_single_bytes_ends(head, monkeypatch):
+    monkeypatch.setattr(_transport, "_WHOLE", 0.1)  # a byte has ten seconds, on a busy machine too, and all have one
+    with serve(drip(head)) as server, pytest.raises(TransportError, match="completely within 1 s") as caught:
+        asked(server.url, AsyncClient.identity, "vb_live_a_key_of_a_test", 10)
+    assert caught.value.sent
+
+
 def test_a_receiver_whose_headers_never_end_has_not_taken_the_report(monkeypatch):
     monkeypatch.setattr(outgoing, "_PATIENCE", 1.0)
-
-    def drip(*_: bytes) -> Iterator[bytes]:
-        for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200:
-            yield bytes([byte])
-            time.sleep(0.1)
-
     began = time.monotonic()
-    with serve(drip) as server, pytest.raises(TransportError, match="did not accept the report"):
+    with serve(drip(b"")) as server, pytest.raises(TransportError, match="did not accept"):
         outgoing.post_json(f"{server.url}/hook", b"{}")
     assert time.monotonic() - began < 15
 
@@ -98,25 +104,7 @@ def test_a_body_without_an_end_is_left_at_the_bound():
         yield from itertools.repeat(bytes(MEGABYTE))
 
     with serve(endless) as server, pytest.raises(DecodeError, match="with more than"):
-        asked(server.url, lambda client: client.identity())
-
-
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
-def test_a_drip_of_single_bytes_ends(head, monkeypatch):
-    """Each byte comes in time, the answer never does."""
-    monkeypatch.setattr(
-        _transport, "_WHOLE", 0.1
-    )  # so that a byte has ten seconds, on a busy machine too, and all have one
-
-    def drip(*_: bytes) -> Iterator[bytes]:
-        yield head
-        for byte in itertools.cycle(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000):
-            time.sleep(0.02)
-            yield bytes([byte])
-
-    with serve(drip) as server, pytest.raises(TransportError, match="did not answer completely within 1 s") as caught:
-        asked(server.url, lambda client: client.identity(), timeout=10)
-    assert caught.value.sent
+        asked(server.url)
 
 
 def test_a_write_whose_answer_is_too_large_has_its_status():
@@ -135,12 +123,12 @@ def test_a_write_whose_answer_is_too_large_has_its_status():
 ])  # fmt: skip
 def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body, encoding, error):
     with serve(answer(body, Content_Encoding=encoding)) as server, pytest.raises(error):
-        asked(server.url, lambda client: client.identity())
+        asked(server.url)
 
 
 def test_only_what_can_be_bounded_is_asked_for():
     with serve(answer(gzip.compress(b'{"workspaceId": "ws"}', mtime=0), Content_Encoding="gzip")) as server:
-        assert asked(server.url, lambda client: client.identity()) == {"workspaceId": "ws"}
+        assert asked(server.url) == {"workspaceId": "ws"}
     ((head, _),) = server.requests
     assert b"accept-encoding: gzip\r\n" in head.lower() + b"\r\n"
 
@@ -173,37 +161,90 @@ def test_a_gzip_body_that_ends_in_its_second_member_is_damaged(cut):
             read(wire, "gzip", 100, cut)
 
 
-def test_a_list_that_goes_on_for_ever_ends_with_the_count(monkeypatch):
-    monkeypatch.setattr(_pages, "LIST_PAGES", 5)
+def test_the_storage_host_has_little_to_say(tmp_path):
+    said = answer(b"<Code>Odd</Code>" + bytes(2 * limits.STORAGE_ANSWER_BYTES), "400 Bad Request")
+    with uploaded(tmp_path, said) as (_, send), pytest.raises(ApiError, match="400 Odd") as caught:
+        send()
+    assert len(caught.value.body) <= 64 * 1024
+
+
+# -- many values and many records --------------------------------------------------------------------------------------
+
+READ = (
+    PEAK
+    + """
+import asyncio, sys
+from voxops.client import AsyncClient
+from voxops.errors import DecodeError
+async def main():
+    before = peak()
+    for url in sys.argv[1:]:
+        async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
+            try:
+                async for page in client.posts.list():
+                    print("a page of", len(page.records))
+            except DecodeError as error:
+                print(error)
+    print(peak() - before)
+asyncio.run(main())
+"""
+)
+
+
+def test_a_small_answer_of_many_values_takes_little_memory():
+    """In a process of its own: the memory is that of the whole client, measured."""
+    with ExitStack() as stack:
+        urls = []
+        for value in (b"{}", b'"ab"', b'{"a":1}'):
+            body = b'{"data":[' + b",".join([value] * ((limits.ANSWER_BYTES - 100) // (len(value) + 1))) + b"]}"
+            packed = gzip.compress(body, 4)
+            assert len(packed) < 600_000
+            urls.append(stack.enter_context(serve(answer(packed, Content_Encoding="gzip"))).url)
+        command = [sys.executable, "-c", READ, *urls]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
+    *said, megabytes = done.stdout.splitlines()
+    assert ["more than 2,000,000 values" in each for each in said] == [True] * 3
+    assert int(megabytes) < 250
+
+
+def test_an_answer_of_just_so_many_values_is_read():
+    body = b"[" + b",".join([b"1"] * limits.ANSWER_VALUES) + b"]"
+    assert read(body, "", limits.ANSWER_BYTES, len(body)) == (body, "")
+    found, broken = read(body[:-1] + b",1]", "", limits.ANSWER_BYTES, len(body) + 2)
+    assert "2,000,000 values" in broken and body.startswith(found)
+
+
+def listed(url: str, **query: Any) -> list[int]:
+    """How many records each page of a list has."""
+
+    async def use(client: AsyncClient) -> list[int]:
+        return [len(page.records) async for page in client.pages("/v1/posts", query)]
+
+    return asked(url, use)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(None, 10_000), (5, 10_000), (100, 10_000), (200, 20_000)])
+def test_a_page_with_many_times_the_requested_records_is_refused(limit, most):
+    body = json.dumps({"data": [{}] * most, "pagination": {"hasMore": False}}).encode()
+    with serve(answer(body)) as server:
+        assert listed(server.url, limit=limit) == [most]
+    with serve(answer(body.replace(b"{}", b"{}, {}", 1))) as server, pytest.raises(DecodeError) as caught:
+        listed(server.url, limit=limit)
+    assert f"{most + 1:,} records where {max(limit or 0, 100)} were" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "pages"), [("LIST_PAGES", 5, 5), ("LIST_RECORDS", 250, 3), ("LIST_BYTES", 2_500, 2)]
+)
+def test_a_list_that_goes_on_for_ever_ends_with_the_count(name, value, pages, monkeypatch):
+    monkeypatch.setattr(_pages, name, value)
     cursors = itertools.count()
 
     def page(*_: bytes) -> Iterator[bytes]:
-        yield answer(json.dumps({"data": [{"id": "a"}], "pagination": {"nextCursor": f"c{next(cursors)}"}}).encode())
+        number = next(cursors)
+        cursor = {"nextCursor": f"c{number}"} if number < 20 else {}  # else a test that fails would never end
+        yield answer(json.dumps({"data": [{"id": f"{at:04}"} for at in range(100)], "pagination": cursor}).encode())
 
-    async def read(client: AsyncClient) -> None:
-        async for _ in client.posts.list():
-            pass
-
-    with serve(page) as server, pytest.raises(DecodeError, match="has not ended after 5 pages"):
-        asked(server.url, read)
-    assert len(server.requests) == 5
-
-
-def test_the_storage_host_has_little_to_say(tmp_path):
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(b"\xff\xd8" + bytes(100))
-
-    def api(head: bytes, _: bytes) -> Iterator[bytes]:
-        if head.startswith(b"PUT"):
-            yield answer(b"<Code>Odd</Code>" + bytes(2 * limits.STORAGE_ANSWER_BYTES), "400 Bad Request")
-        else:
-            yield answer(
-                json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/put?X-Amz-Signature=abc"}).encode()
-            )
-
-    with (
-        serve(api) as server,
-        pytest.raises(ApiError, match=r"the storage did not accept photo\.jpg: 400 Odd") as caught,
-    ):
-        asked(server.url, lambda client: client.uploads.send(photo))
-    assert len(caught.value.body) <= 64 * 1024
+    with serve(page) as server, pytest.raises(DecodeError, match=f"not ended after {pages} page.*{pages}00 records"):
+        listed(server.url)
+    assert len(server.requests) == pages

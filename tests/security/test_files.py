@@ -1,15 +1,19 @@
-"""Reports and tables are for their owner's eyes, and replace nothing but themselves (point 14 of the review of leaks)."""
+"""What is written is for its owner's eyes, replaces nothing but itself, and trusts nothing that another user made."""
 
 from __future__ import annotations
 
 import os
+import ssl
 import stat
+from pathlib import Path
 
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Sandbox
+from voxburst_sandbox.server import make_certificate
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="users and permissions of POSIX")
 
 
 def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_path):
@@ -20,15 +24,11 @@ def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.html").symlink_to(victim)
-    before = os.umask(0o022)
-    try:
-        for _ in range(2):  # Run All writes them again
-            made.to_html(out / "a.html")
-            made.to_markdown(out / "new" / "a.md")
-            made.to_csv(out / "csv")
-            made.to_parquet(out / "parquet")
-    finally:
-        os.umask(before)
+    for _ in range(2):  # Run All writes them again
+        made.to_html(out / "a.html")
+        made.to_markdown(out / "new" / "a.md")
+        made.to_csv(out / "csv")
+        made.to_parquet(out / "parquet")
     assert victim.read_text() == "somebody else's"
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) >= 6
@@ -37,3 +37,94 @@ def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
     for folder in ("new", "csv", "parquet"):
         assert stat.S_IMODE((out / folder).stat().st_mode) == 0o700, folder
+
+
+NAMES = ["sandbox-ca.pem", "sandbox-server.pem"]
+
+
+@pytest.fixture(autouse=True)
+def usual_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file, or a folder, be another user's: as root really, else by being another user."""
+    if os.geteuid() == 0:
+        os.chown(path, 12_345, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+
+
+def test_a_certificate_is_made_once_for_its_user_alone(tmp_path):
+    made = make_certificate(tmp_path / "new" / "tls")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made.authority.parent, made.authority, made.server)] == [
+        0o700, 0o600, 0o600,
+    ]  # fmt: skip
+    before = made.server.read_bytes()
+    assert make_certificate(tmp_path / "new" / "tls") == made
+    assert made.server.read_bytes() == before
+    made.authority.unlink()  # half a pair, as a crash may leave it
+    context = make_certificate(tmp_path / "new" / "tls").client_context()
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert made.server.read_bytes() != before
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_no_key_goes_through_a_link(name, dangling, tmp_path):
+    folder, victim = tmp_path / "tls", tmp_path / "victim"
+    folder.mkdir(0o700)
+    if not dangling:
+        victim.write_text("somebody else's")
+    (folder / name).symlink_to(victim)
+    with pytest.raises(OSError, match=f"{name} is a link"):
+        make_certificate(folder)
+    assert victim.exists() != dangling
+    assert not any("PRIVATE" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pair", [False, True])
+def test_no_file_of_another_user_is_used_or_written(name, pair, tmp_path, monkeypatch):
+    made = make_certificate(tmp_path / "tls")
+    theirs, other = sorted((made.authority, made.server), key=lambda path: path.name != name)
+    theirs.write_text("another's")
+    given_away(theirs, monkeypatch)
+    if not pair:
+        other.unlink()
+    with pytest.raises(OSError, match="another user's"):
+        make_certificate(tmp_path / "tls")
+    assert theirs.read_text() == "another's"
+    assert other.exists() == pair
+
+
+@pytest.mark.parametrize("whose", ["another's", "for all", "for the group"])
+def test_no_folder_is_used_in_which_another_user_may_write(whose, tmp_path, monkeypatch):
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    if whose == "another's":
+        given_away(folder, monkeypatch)
+    else:
+        folder.chmod(0o777 if whose == "for all" else 0o770)
+    with pytest.raises(OSError, match="--tls"):
+        make_certificate(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_the_state_and_its_journals_are_for_their_user_alone(tmp_path):
+    state = tmp_path / "state.sqlite"
+    for _ in range(2):
+        with Sandbox(posts=5, deliveries=0, state=state):
+            files = list(tmp_path.iterdir())
+            assert len(files) >= 2
+            assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        state.chmod(0o644)  # as an earlier version left it
+
+
+def test_the_state_follows_no_link(tmp_path):
+    (tmp_path / "state.sqlite").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="is a link"):
+        Sandbox(posts=5, deliveries=0, state=tmp_path / "state.sqlite")
+    assert not (tmp_path / "victim").exists()

@@ -1,4 +1,4 @@
-"""What an installation brings along is known, and so is what builds it (point 15 of the review of leaks)."""
+"""What an installation brings along is known, and so is what builds it; the page on security names what is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tests import licences
+from tests import audit, licences
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -19,8 +19,6 @@ PINNED = {
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if "==" in line
 }
-# The packages that users of the toolkit expect with it.
-NAMED = {"httpx", "pandas", "ipywidgets", "nest-asyncio", "matplotlib"}
 
 
 def test_every_licence_of_the_base_installation_is_known(capsys):
@@ -35,20 +33,6 @@ def test_every_licence_of_the_base_installation_is_known(capsys):
 ])  # fmt: skip
 def test_a_licence_that_is_not_on_the_list_must_be_read(licence, read):
     assert licences.unknown(licence) is read
-
-
-def test_what_the_metadata_say_first_counts():
-    trove = ["License :: OSI Approved", "License :: OSI Approved :: MIT License"]
-    assert licences.licence_of({"License-Expression": "ISC", "License": "x"}, trove) == "ISC"
-    assert licences.licence_of({"License": "x"}, trove) == "MIT License"
-    assert licences.licence_of({"License": "MIT\n\nCopyright"}, []) == "MIT"
-    assert licences.licence_of({}, []) == ""
-
-
-def test_the_base_installation_holds_what_the_readme_promises():
-    base = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
-    assert base >= NAMED
-    assert base >= {"starlette", "uvicorn", "rich"}, "vx.connect(sandbox=True) and make demo need them"
 
 
 def test_the_build_backend_is_pinned_with_all_that_it_needs():
@@ -80,8 +64,28 @@ def test_every_test_and_file_that_it_names_is_there():
 
 
 def test_every_requirement_and_extra_is_explained():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = PROJECT["project"]
     names = [re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]]
     assert not [name for name in names if name not in TEXT]
     ours = {"test", "lint", "bench", "dist"}  # of contributors
     assert not [extra for extra in project["optional-dependencies"] if extra not in ours and f"`{extra}`" not in TEXT]
+
+
+CLEAN = {"name": "a", "version": "1", "vulns": []}
+KNOWN = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
+SKIPPED = {"name": "c", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "said"),
+    [
+        ([CLEAN], 0, "1 packages looked up, 0 known"),
+        ([CLEAN, KNOWN], 1, "b 2: PYSEC-1, mended in 3"),
+        ([CLEAN, SKIPPED], audit.CANT_TELL, "can't tell for 1: c"),
+        ([KNOWN, SKIPPED], 1, "can't tell for 1: c"),
+        ("no such host", audit.CANT_TELL, "can't tell: no such host"),
+    ],
+)
+def test_what_is_known_fails_and_what_cant_be_told_is_said(capsys, found, status, said):
+    assert audit.told(found) == status
+    assert said in capsys.readouterr().out

@@ -31,7 +31,7 @@ def test_no_header_is_more_than_true_or_false(body, header):
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_body_of_any_buffer_is_verified_and_read(kind):
-    body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1"}}'
+    body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1","content":"half \\ud83d"}}'  # half an emoji costs no event
     assert vx.webhooks.verify_signature(kind(body), signature(body), SECRET)
     assert vx.webhooks.parse_event(kind(body)).post_id == "post_1"
     assert vx.webhooks.events([kind(body)])["post_id"].to_list() == ["post_1"]
@@ -65,14 +65,13 @@ def nested(depth: int, inner: Any = "x") -> Any:
 
 @pytest.mark.parametrize("payload", [
     '{"type":"post.failed","data":{"content":"half \ud83d"}}',
-    b'{"type":"post.failed","data":{"content":"half \\ud83d"}}',
     {"type": "post.failed", "data": {"content": "half \ud83d"}}, {"type": "post.failed", "data": {"count": 10**30}},
     b'{"type":"post.failed","data":' + b"[" * 100_000,
     b'{"type":"post.failed","data":{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
     {"type": "post.failed", "data": nested(5_000)}, json.dumps({"type": "webhook", "payload": "x"}),
     b'{"type":"webhook","payload":' * 3_000 + b"1" + b"}" * 3_000, {"type": "post.failed", "data": {1: "a", "b": 2}},
     b"\xff\xfe", "",
-], ids=range(12))  # fmt: skip
+], ids=range(11))  # fmt: skip
 def test_a_payload_is_an_event_or_a_decode_error(payload, tmp_path):
     try:
         event = vx.webhooks.parse_event(payload)
@@ -84,11 +83,6 @@ def test_a_payload_is_an_event_or_a_decode_error(payload, tmp_path):
     assert len(recorded) + sum(recorded.attrs["unread"].values()) == 1
 
 
-def test_half_an_emoji_does_not_cost_the_event():
-    body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1","content":"half \\ud83d"}}'
-    assert vx.webhooks.parse_event(body).post_id == "post_1"
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
     lambda x: st.lists(x) | st.dictionaries(ANY_TEXT, x),
@@ -96,12 +90,10 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["id", "type", "event", "data", "payload", "createdAt", "timestamp"]),
-        JSON | st.sampled_from(["webhook", "post.failed"]),
-    )
-)
+FIELDS = st.sampled_from(["id", "type", "event", "data", "payload", "createdAt", "timestamp"])
+
+
+@given(st.dictionaries(FIELDS, JSON | st.sampled_from(["webhook", "post.failed"])))
 def test_any_object_is_an_event_or_a_decode_error(payload):
     for form in (payload, json.dumps(payload), json.dumps(payload).encode()):
         try:

@@ -1,4 +1,4 @@
-"""Point 9: no text of ours is run by a spreadsheet, whatever it parts cells at, and our own reader gets the text back."""
+"""No text, head or name is run by a spreadsheet, whatever it parts cells at and whatever quotes stand between, and all come back."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 
 import voxops as vx
-from voxops._support import safe
-from voxops._support.safe import guard, unguard
+from voxops._support.safe import cell, guard, unguard
 
-# What is not seen in front of a sign, by Unicode's own categories.
+# What is not seen in front of a sign, by Unicode's own categories; and what programs take for nothing there.
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+BLANK = '"\u3164\ufe0f'
 SIGNS = tuple("=+-@＝＋－＠﹦﹢﹣﹫−")
 FORMULAS = [
     "=1+1", "+49 30", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\ufeff=cmd|' /C calc'!A0", "＝1+1", "＋1", "－1", "＠SUM(A1)",
     "\u200b=1", "\u00ad=1", "\u2060\u202e =1", "\u3164=1", "\u180e=1", "\ufe0f=1", "\x00=1", "text;=1", "text;\u200b =1",
     "text\t=1", "text|=1", "text\n=1", "text\r\n@x", "'=1", "''=1", "a;b|c\t-d",
+]  # fmt: skip
+ATTACKS = [
+    """Sale;"=cmd|' /C calc'!A0;b""", """Sale\t"=cmd|' /C calc'!A0\tb""", """a|""=1|b""", 'a\n"+1', 'a; ""\u200b"@x;', '"=1',
+    "＠brand says hello", "'=kept", "text;=1",
 ]  # fmt: skip
 PARTS = st.lists(
     st.sampled_from([*"=+-@;|\t\r\n'\" ,ab", "＝", "\u200b", "\u00a0", "\ufe0f", "\U000e0041"]), max_size=12
@@ -30,35 +35,43 @@ PARTS = st.lists(
 TEXTS = st.text() | PARTS.map("".join)
 
 
-def runs(cell: str) -> bool:
+def runs(text: str) -> bool:
     """Whether a spreadsheet would take a cell for a formula."""
-    seen = next((char for char in cell if unicodedata.category(char) not in UNSEEN and char not in "\u3164\ufe0f"), "")
-    return seen in SIGNS if seen else False
+    seen = next((char for char in text if unicodedata.category(char) not in UNSEEN and char not in BLANK), "")
+    return seen in SIGNS and seen != ""
+
+
+def formulas(written: str) -> list[str]:
+    """Cells of a CSV text that would run, parted at each separator, with quotes that count and with quotes that don't."""
+    cells = [
+        each for row in csv.reader(StringIO(written, newline="")) for each in row
+    ]  # our own separator has its quotes
+    for mark in ";\t|":
+        cells += [each for row in csv.reader(StringIO(written, newline=""), delimiter=mark) for each in row]
+        cells += re.split(f"[{mark}\r\n]", written)
+    return [each for each in cells if runs(each)]
+
+
+def written(*cells: object) -> str:
+    file = StringIO(newline="")
+    csv.writer(file, lineterminator="\r\n").writerow(cells)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_what_would_run_is_guarded_and_comes_back(text):
+def test_what_would_run_is_guarded(text):
     assert guard(text) != text
     assert unguard(guard(text)) == text
 
 
 @given(TEXTS)
 @example("';=")
-def test_every_text_comes_back(text):
+@example(ATTACKS[0])
+@example(ATTACKS[1])
+def test_no_text_becomes_a_formula_and_each_comes_back(text):
+    assert formulas(written("first", cell(text), "last")) == []
     assert unguard(guard(text)) == text
     assert unguard(guard(guard(text))) == guard(text)
-
-
-@given(TEXTS, st.sampled_from(";\t|,"))
-def test_no_cell_runs_whatever_a_program_parts_cells_at(text, delimiter):
-    file = StringIO(newline="")
-    csv.writer(file, lineterminator="\r\n").writerow([safe.cell(text), "next"])
-    written = file.getvalue()
-    if delimiter == ",":
-        cells = next(csv.reader(StringIO(written, newline="")), [])
-    else:  # quotes that do not stand at both ends of a cell are text to such a program
-        cells = [cell.removeprefix('"') for cell in re.split(f"[{delimiter}\r\n]", written)]
-    assert not any(map(runs, cells))
 
 
 @pytest.mark.parametrize("text", ["plain", "a=b", "a - b", "it's", "'quoted'", "x; y | z", "Tom & Ana, -20 %", ""])
@@ -66,11 +79,18 @@ def test_what_does_not_run_stays_as_it_is(text):
     assert guard(text) == text == unguard(text)
 
 
-def test_our_own_reader_takes_the_guard_off(tmp_path):
-    texts = ["=1+1", "text;=1", "＠brand says hello", "'=kept", "plain"]
-    rows = pd.DataFrame(
-        {"row_id": list("abcde"), "content": texts, "accounts": "acc_1", "scheduled_for": "2026-03-05T09:00Z"}
-    )
-    rows.map(safe.cell).to_csv(tmp_path / "sheet.csv", index=False, encoding="utf-8-sig")
-    assert "'=1+1" in (tmp_path / "sheet.csv").read_text("utf-8-sig")
-    assert vx.read_campaign(tmp_path / "sheet.csv")["content"].tolist() == texts
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_column_head_and_name_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path):
+    columns = ["row_id", "content", "accounts", "scheduled_for", "first_comment", '"=head']
+    rows = pd.DataFrame([["a", attack, "acc_1", "2026-03-05T09:00Z", attack, attack]], columns=columns)
+    rows.map(cell).set_axis(map(cell, columns), axis=1).to_csv(tmp_path / "sheet.csv", index=False)
+    vx.to_excel(tmp_path / "sheet.xlsx", **{attack: rows})
+    book = CalamineWorkbook.from_path(tmp_path / "sheet.xlsx")
+    (name,) = book.sheet_names
+    in_workbook = [each for row in book.get_sheet_by_name(name).to_python() for each in row]
+    for text in ((tmp_path / "sheet.csv").read_text(), *map(written, (name, *in_workbook))):
+        assert formulas(text) == []
+    for path in (tmp_path / "sheet.csv", tmp_path / "sheet.xlsx"):
+        read = vx.read_campaign(path)
+        assert [*read.loc[0, ["content", "first_comment"]], read.iloc[0, -1]] == [attack] * 3
+        assert '"=head' in read.columns

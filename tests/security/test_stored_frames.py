@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
-import time
-import warnings
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops.errors import PlanError
 from voxops.frames.packing import pack, unpack
 
 
-def labels(*parts: int, **further: Any) -> dict[str, Any]:
+def labels(*parts: int) -> dict[str, Any]:
     """Labels that are a range."""
-    return {"name": None, "range": list(parts), **further}
+    return {"name": None, "range": list(parts)}
 
 
-def packed(
-    index: Any, columns: Any, *arrays: tuple[str, list[Any]] | tuple[str, list[Any], dict[str, Any]], attrs: Any = None
-) -> bytes:
-    """A frame by hand."""
-    made = [{"dtype": dtype, "values": values, **(further[0] if further else {})} for dtype, values, *further in arrays]
-    content = {
-        "version": 1,
-        "index": index,
-        "columns": columns,
-        "arrays": made,
-        "attrs": {} if attrs is None else attrs,
-    }
+def packed(index: Any, columns: Any, *arrays: tuple[str, list[Any]], attrs: Any = (), **further: Any) -> bytes:
+    """A frame by hand; what is said further is of its arrays."""
+    made = [{"dtype": dtype, "values": values, **further} for dtype, values in arrays]
+    content = {"version": 1, "index": index, "columns": columns, "arrays": made, "attrs": attrs or {}}
     return json.dumps(content).encode()
 
 
 MANY, ONE, NONE = labels(0, 300_000_000, 1), labels(0, 1, 1), labels(0, 0, 1)
-NUMBERS: dict[str, Any] = {"categories": {"dtype": "int64", "values": [1]}}
 HOSTILE = {
     "an index of 300 million rows": packed(MANY, ONE, ("int64", [1])),
     "an index without columns": packed(MANY, NONE),
@@ -58,14 +42,16 @@ HOSTILE = {
     "a target of numbers": packed(ONE, ONE, ("targets", [{"$targets": [{"status": 5}]}])),
     "no list": packed(ONE, ONE, ("list", ["a"])),
     "a step of none": packed(labels(0, 1, 0), ONE, ("int64", [1])),
-    "a category out of range": packed(ONE, ONE, ("category", [7], {**NUMBERS, "ordered": False})),
+    "a category out of range": packed(
+        ONE, ONE, ("category", [7]), categories={"dtype": "int64", "values": [1]}, ordered=False
+    ),
     "categories of none": packed(ONE, ONE, ("category", [0])),
     "attrs that are none": packed(ONE, ONE, ("int64", [1]), attrs=[1]),
     "a number for a name": b'{"version": 1, "index": {"name": null, "range": "abc"}, "columns": 5, "arrays": {}, "attrs": 1}',
 }
 
 
-def test_what_was_altered_is_refused_in_words_and_at_once() -> None:
+def test_what_was_altered_is_refused_in_words_and_at_once():
     """In a process of its own, whose memory and time are bounded."""
     program = (
         "import json, resource, sys, time\nfrom voxops.frames.packing import unpack\nfrom voxops.errors import PlanError\n"
@@ -83,68 +69,12 @@ def test_what_was_altered_is_refused_in_words_and_at_once() -> None:
     )
 
 
-def test_no_zone_reads_a_file(tmp_path: Path) -> None:
+def test_no_zone_reads_a_file(tmp_path):
     trap = tmp_path / "trap"
     trap.write_bytes((files("tzdata") / "zoneinfo" / "Europe" / "Berlin").read_bytes())
     found = unpack(packed(ONE, ONE, (f"datetime64[us, dateutil/{trap}]", [5])))
     assert str(found[0].dt.tz) == "UTC"
 
 
-def test_a_frame_of_rows_alone_comes_back() -> None:
+def test_a_frame_of_rows_alone_comes_back():
     assert unpack(pack(pd.DataFrame(index=range(1_000)))).shape == (1_000, 0)
-
-
-def altered(value: Any, chance: random.Random) -> Any:
-    """A JSON value with one part exchanged."""
-    odd = [
-        None,
-        -1,
-        2**63,
-        1e308,
-        "",
-        "x",
-        [],
-        {},
-        [[]],
-        {"$dict": [[[], 1]]},
-        {"$timestamp": [1, "Q", "x"]},
-        {"$int": "x"},
-    ]
-    if isinstance(value, dict | list) and value and chance.random() < 0.9:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key = chance.choice(keys)
-        copy: Any = dict(value) if isinstance(value, dict) else list(value)
-        copy[key] = altered(value[key], chance)
-        return copy
-    return chance.choice(odd)
-
-
-def test_frames_altered_at_random_are_refused_in_words(sandbox: Sandbox) -> None:
-    with vx.connect(sandbox=sandbox) as ws:
-        frames = [ws.posts(since="7D").head(20), ws.deliveries(since="7D").head(20)]
-    frames.append(
-        pd.DataFrame(
-            {"a": pd.Categorical(["x", "y"]), "b": pd.to_datetime(["2026-01-01", None])}, index=[["p", "q"], [1, 2]]
-        )
-    )
-    chance = random.Random(20261130)
-    refused, began = 0, time.monotonic()
-    for frame in frames:
-        data = pack(frame)
-        content = json.loads(data)
-        for turn in range(400):
-            if turn % 2:
-                wrong = json.dumps(altered(content, chance)).encode()
-            else:
-                at = chance.randrange(len(data))
-                wrong = data[:at] + bytes([chance.randrange(32, 127)]) + data[at + 1 :]
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    found = unpack(wrong)
-            except PlanError:
-                refused += 1
-            else:
-                assert len(found) == len(frame)
-    assert refused > 300
-    assert time.monotonic() - began < 120

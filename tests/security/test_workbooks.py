@@ -6,12 +6,15 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import python_calamine
 from tests.security.raw import PEAK
+from tests.security.workbooks import IDS, MAIN, inline, ods, ods_rows, xlsx
 
 import voxops as vx
 from voxops.errors import PlanError
@@ -24,82 +27,33 @@ import resource, sys
 import voxops as vx
 from voxops.errors import PlanError
 resource.setrlimit(resource.RLIMIT_AS, (4_000_000_000,) * 2)
-try:
-    print(len(vx.read_campaign(sys.argv[1])), "rows")
-except PlanError as error:
-    print(error)
-print(peak())
+for path in sys.argv[1:]:
+    try:
+        print(len(vx.read_campaign(path)), "rows", end="")
+    except PlanError as error:
+        print(error, end="")
+    print(" in", peak(), flush=True)
 """
 )
-MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-IDS = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]
 ROW = ["a", "text", "acc_1", "2026-03-05T09:00Z"]
 
 
-def inline(*rows: list[str]) -> str:
-    """Rows of an xlsx sheet."""
-    return "".join(
-        "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>" for row in rows
-    )
-
-
-def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFLATED, **parts: str) -> Path:
-    """A workbook of one sheet, by hand."""
-    links = "".join(
-        f'<Relationship Id="{name}" Type="{IDS[9:-1]}/worksheet" Target="worksheets/{name}.xml"/>'
-        for name in ("s", "big")
-    )
-    kind = "http://schemas.openxmlformats.org/package/2006"
-    content = {
-        "[Content_Types].xml": f'<Types xmlns="{kind}/content-types"/>',
-        "_rels/.rels": f'<Relationships xmlns="{kind}/relationships"><Relationship Id="b" Type="{IDS[9:-1]}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook {MAIN} {IDS}><sheets><sheet name="Plan" sheetId="1" r:id="s"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{kind}/relationships">{links}</Relationships>',
-        "xl/worksheets/s.xml": f"<worksheet {MAIN}><sheetData>{rows}</sheetData>{after}</worksheet>",
-        **{
-            name.replace("___", "/_").replace("__", "/").replace("_xml", ".xml").replace("xml/rels", "xml.rels"): text
-            for name, text in parts.items()
-        },
-    }
-    with zipfile.ZipFile(path, "w", packing) as archive:
-        for name, text in content.items():
-            archive.writestr(name, text)
-    return path
-
-
-def ods(path: Path, rows: str) -> Path:
-    """An OpenDocument sheet, by hand."""
-    spaces = "".join(
-        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    )
-    body = f'<office:body><office:spreadsheet><table:table table:name="Plan">{rows}</table:table></office:spreadsheet></office:body>'
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
-        archive.writestr("META-INF/manifest.xml", "<manifest/>")
-        archive.writestr("content.xml", f"<office:document-content{spaces}>{body}</office:document-content>")
-    return path
-
-
-def ods_rows(*rows: list[str]) -> str:
-    """Rows of an OpenDocument sheet."""
-    cells = [
-        [f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row]
-        for row in rows
-    ]
-    return "".join(f"<table:table-row>{''.join(row)}</table:table-row>" for row in cells)
+def sheet(path: Path, rows: str = "", *after: Any, **parts: str) -> Path:
+    """A workbook of a good sheet and what comes behind its rows."""
+    return xlsx(path, inline(HEADS, ROW) + rows, *after, **parts)
 
 
 def shared(path: Path, index: str, uses: int) -> Path:
     """A workbook in which cells use a shared text of 30 KB."""
     texts = f"<sst {MAIN}><si><t>x</t></si><si><t>{'y' * 30_000}</t></si>{'<si><t>z</t></si>' * 20}</sst>"
     cells = "".join(f'<row><c t="s"><v>{index}</v></c></row>' for _ in range(uses))
-    return xlsx(path, inline(HEADS, ROW) + cells, xl__sharedStrings_xml=texts)
+    return sheet(path, cells, xl__sharedStrings_xml=texts)
 
 
 def false_size(path: Path) -> Path:
     """A part of 1.2 GB that claims to have 500 bytes."""
-    xlsx(path, inline(HEADS, ROW))
+    sheet(path, "")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("xl/worksheets/t.xml", "w", force_zip64=True) as part:
             for _ in range(100):
@@ -122,7 +76,7 @@ def exchanged(path: Path, part: str, before: str, after: str) -> Path:
 
 def elsewhere(path: Path) -> Path:
     """A workbook whose shared texts are in a part that looks like a sheet."""
-    xlsx(path, inline(HEADS, ROW), xl__worksheets__big_xml=f"<sst {MAIN}>{'<si/>' * 9}</sst>")
+    sheet(path, xl__worksheets__big_xml=f"<sst {MAIN}>{'<si/>' * 9}</sst>")
     link = f'Id="big" Type="{IDS[9:-1]}/'
     return exchanged(path, "xl/_rels/workbook.xml.rels", f"{link}worksheet", f"{link}sharedStrings")
 
@@ -151,36 +105,36 @@ MERGED = (
     + "</mergeCells>"
 )
 ATTACKS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "a cell in the last corner": (lambda p: xlsx(p, inline(HEADS, ROW) + f"<row r='1048576'>{V}</row>"), "its cells reach XFD1048576, and 20,000,000 cells are the limit; delete"),
-    "a cell below the last row": (lambda p: xlsx(p, inline(HEADS, ROW) + "<row r='4294967295'><c><v>1</v></c></row>"), "20,000,000 cells are the limit"),
-    "a wide and a deep cell": (lambda p: xlsx(p, inline(HEADS, ROW) + "<row><c r='ZZ9'><v>1</v></c></row><row><c r='A30000'><v>1</v></c></row>"), "its cells reach ZZ30000"),
-    "a prefix": (lambda p: xlsx(p, inline(HEADS, ROW) + f"<x:row xmlns:x='{MAIN[7:-1]}'><x:c r='XFD1048576'><x:v>1</x:v></x:c></x:row>"), "its cells reach XFD1048576"),
-    "a place in escapes": (lambda p: xlsx(p, inline(HEADS, ROW) + "<row><c r='&#88;FD1048576'><v>1</v></c></row>"), "its cells reach XFD1048576"),
+    "a cell in the last corner": (lambda p: sheet(p, f"<row r='1048576'>{V}</row>"), "its cells reach XFD1048576, and 20,000,000"),
+    "a cell below the last row": (lambda p: sheet(p, "<row r='4294967295'><c><v>1</v></c></row>"), "20,000,000 cells are the limit"),
+    "a wide and a deep cell": (lambda p: sheet(p, "<row><c r='ZZ9'><v>1</v></c></row><row><c r='A30000'><v>1</v></c></row>"), "its cells reach ZZ30000"),
+    "a prefix": (lambda p: sheet(p, f"<x:row xmlns:x='{MAIN[7:-1]}'><x:c r='XFD1048576'><x:v>1</x:v></x:c></x:row>"), "its cells reach XFD1048576"),
+    "a place in escapes": (lambda p: sheet(p, "<row><c r='&#88;FD1048576'><v>1</v></c></row>"), "its cells reach XFD1048576"),
     "a shared text": (lambda p: shared(p, "1", 100_000), "the texts of its cells take over 500 MB"),
     "a shared text behind zeros": (lambda p: shared(p, "0001", 100_000), "the texts of its cells take over 500 MB"),
     "a shared text and a comment": (lambda p: shared(p, "1<!---->2", 100_000), "the texts of its cells take over 500 MB"),
     "a shared text and an escape": (lambda p: shared(p, "1&#50;", 100_000), "the texts of its cells take over 500 MB"),
     "two sheets in one": (
-        lambda p: xlsx(p, inline(HEADS, ROW), xl__worksheets__big_xml=f"<worksheet {MAIN}><sheetData>{V}</sheetData></worksheet>",
+        lambda p: sheet(p, xl__worksheets__big_xml=f"<worksheet {MAIN}><sheetData>{V}</sheetData></worksheet>",
                        xl__workbook_xml=f'<workbook {MAIN} {IDS} xmlns:q="q"><sheets><sheet name="Plan" sheetId="1" q:id="s" r:id="big"/></sheets></workbook>'),
         "its cells reach XFD1048576",
     ),
     "two sheets of one name": (
-        lambda p: xlsx(p, inline(HEADS, ROW), xl__worksheets__big_xml=f"<worksheet {MAIN}><sheetData>{V}</sheetData></worksheet>",
+        lambda p: sheet(p, xl__worksheets__big_xml=f"<worksheet {MAIN}><sheetData>{V}</sheetData></worksheet>",
                        xl__workbook_xml=f'<workbook {MAIN} {IDS}><sheets><sheet name="Plan" sheetId="1" r:id="s"/><sheet state="hidden" name="Plan" sheetId="2" r:id="big"/></sheets></workbook>'),
         "two sheets are named 'Plan'",
     ),
-    "a large part": (lambda p: xlsx(p, inline(HEADS, ROW), xl__styles_xml=f"<a>{'<b/>' * 6_000_000}</a>"), "has over 20 MB in xl/styles.xml"),
+    "a large part": (lambda p: sheet(p, xl__styles_xml=f"<a>{'<b/>' * 6_000_000}</a>"), "has over 20 MB in xl/styles.xml"),
     "texts in another place": (
         elsewhere,
         "its texts are in xl/worksheets/big.xml",
     ),
     "another workbook": (another, "1 rows"),
     "a size that is false": (false_size, "is not a workbook that can be read: Bad CRC-32"),
-    "LZMA": (lambda p: xlsx(p, inline(HEADS, ROW), packing=zipfile.ZIP_LZMA), "it is packed in an unusual way"),
-    "entities": (lambda p: xlsx(p, inline(HEADS, ROW), xl__sharedStrings_xml=f'<!DOCTYPE a [<!ENTITY b "{"c" * 9_000}">]><sst {MAIN}>{"<si><t>&b;</t></si>" * 9_000}</sst>'), "it declares a type of document"),
-    "merged over and over": (lambda p: xlsx(p, inline(HEADS, ROW) + "<row r='10000'><c r='J10000'><v>1</v></c></row>", MERGED), "over 20,000,000 cells are merged"),
-    "rows in disorder": (lambda p: xlsx(p, inline(HEADS, ROW) + "<row r='9'><c r='A9'><v>1</v></c></row><row r='1'><c r='A1'><v>2</v></c></row><row r='3'><c r='B3'><v>2</v></c></row>"), "rows"),
+    "LZMA": (lambda p: sheet(p, "", "", zipfile.ZIP_LZMA), "it is packed in an unusual way"),
+    "entities": (lambda p: sheet(p, xl__sharedStrings_xml=f'<!DOCTYPE a [<!ENTITY b "{"c" * 9_000}">]><sst {MAIN}>{"<si><t>&b;</t></si>" * 9_000}</sst>'), "it declares a type of document"),
+    "merged over and over": (lambda p: sheet(p, "<row r='10000'><c r='J10000'><v>1</v></c></row>", MERGED), "over 20,000,000 cells are merged"),
+    "rows in disorder": (lambda p: sheet(p, "<row r='9'><c r='A9'><v>1</v></c></row><row r='1'><c r='A1'><v>2</v></c></row><row r='3'><c r='B3'><v>2</v></c></row>"), "rows"),
     "ods: a wide cell": (lambda p: ods(p, ods_rows(HEADS, ROW) + f'<table:table-row><table:table-cell table:number-columns-repeated="1000000000" {STRING}><text:p>a</text:p></table:table-cell></table:table-row>'), "5,000,000 cells are the limit"),
     "ods: a deep row": (lambda p: ods(p, ods_rows(HEADS, ROW) + f'<table:table-row table:number-rows-repeated="1000000000"><table:table-cell {STRING}><text:p>a</text:p></table:table-cell></table:table-row>'), "5,000,000 cells are the limit"),
     "ods: a distant row": (lambda p: ods(p, '<table:table-row table:number-rows-repeated="1000000000"/>' + ods_rows(HEADS, ROW)), "5,000,000 cells are the limit"),
@@ -189,58 +143,48 @@ ATTACKS: dict[str, tuple[Callable[[Path], Path], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ATTACKS)
-def test_a_hostile_workbook_is_refused_in_words(what: str, tmp_path: Path) -> None:
-    """In a process of its own, whose memory is bounded and measured."""
-    make, words = ATTACKS[what]
-    path = make(tmp_path / "sheet.xlsx")
-    assert path.stat().st_size < 6_000_000
-    done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2_000:]
-    said, measured = done.stdout.splitlines()
-    assert words in said
-    assert int(measured) < 1_200
+def test_hostile_workbooks_are_refused_in_words(tmp_path):
+    """In a process of their own, whose memory is bounded and measured."""
+    paths = [make(tmp_path / f"{number}.xlsx") for number, (make, _) in enumerate(ATTACKS.values())]
+    assert max(path.stat().st_size for path in paths) < 6_000_000
+    command = [sys.executable, "-c", READ, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
+    for (what, (_, words)), line in zip(ATTACKS.items(), done.stdout.splitlines(), strict=True):
+        said, _, megabytes = line.rpartition(" in ")
+        assert words in said, what
+        assert int(megabytes) < 1_200, what
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (
-            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2_000),
-            "is a workbook of before 2007, or one with a password; save it as xlsx",
-        ),
-        (
-            b"PK\x03\x04" + bytes(2_000),
-            "is not a workbook that can be read: File is not a zip file. Save it anew as xlsx",
-        ),
-    ],
-)
-def test_other_workbooks_are_refused_in_words(data: bytes, words: str, tmp_path: Path) -> None:
-    path = tmp_path / "sheet.xls"
-    path.write_bytes(data)
-    with pytest.raises(PlanError, match=words):
-        vx.read_campaign(path)
-    with zipfile.ZipFile(path, "w") as archive:
+def test_other_workbooks_are_refused_in_words(tmp_path):
+    binary = BytesIO()
+    with zipfile.ZipFile(binary, "w") as archive:
         archive.writestr("xl/workbook.bin", b"")
-    with pytest.raises(PlanError, match=r"is a binary workbook \(xlsb\); save it as xlsx"):
-        vx.read_campaign(path)
+    for data, words in (
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2_000), "before 2007, or one with a password"),
+        (b"PK\x03\x04" + bytes(2_000), "not a workbook that can be read"),
+        (binary.getvalue(), "xlsb"),
+    ):
+        (tmp_path / "sheet.xls").write_bytes(data)
+        with pytest.raises(PlanError, match=words):
+            vx.read_campaign(tmp_path / "sheet.xls")
 
 
-def test_cells_that_have_a_style_alone_are_not_counted(tmp_path: Path) -> None:
+def test_cells_that_have_a_style_alone_are_not_counted(tmp_path):
     """A column formatted to its end, as people do, and the million empty rows that LibreOffice writes."""
     styled = "".join(f'<row r="{row}"><c r="XFD{row}" s="1"/></row>' for row in (3, 1_048_576))
     merged = "<mergeCells>" + "<mergeCell ref='A9:XFD1048576'/>" * 3 + "</mergeCells>"
-    assert len(vx.read_campaign(xlsx(tmp_path / "a.xlsx", inline(HEADS, ROW) + styled, merged))) == 1
+    assert len(vx.read_campaign(sheet(tmp_path / "a.xlsx", styled, merged))) == 1
     empty = '<table:table-row table:number-rows-repeated="1048573"><table:table-cell table:number-columns-repeated="16384"/></table:table-row>'
     assert len(vx.read_campaign(ods(tmp_path / "b.ods", ods_rows(HEADS, ROW) + empty))) == 1
 
 
-def test_texts_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_counted_before_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_CELLS", 1_000)
-    path = xlsx(tmp_path / "a.xlsx", inline(HEADS, ROW), xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_000}</sst>")
+    path = sheet(tmp_path / "a.xlsx", xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_000}</sst>")
     assert len(vx.read_campaign(path)) == 1
-    path = xlsx(tmp_path / "b.xlsx", inline(HEADS, ROW), xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_001}</sst>")
-    with pytest.raises(PlanError, match="its file has over 1,000 texts; save the rows as CSV"):
+    path = sheet(tmp_path / "b.xlsx", xl__sharedStrings_xml=f"<sst {MAIN}>{'<si/>' * 1_001}</sst>")
+    with pytest.raises(PlanError, match="1,000 texts"):
         vx.read_campaign(path)
 
 
@@ -248,8 +192,8 @@ class PanicException(BaseException):  # named as that of the reader, which no mo
     pass
 
 
-def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = xlsx(tmp_path / "a.xlsx", inline(HEADS, ROW))
+def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path, monkeypatch):
+    path = sheet(tmp_path / "a.xlsx", "")
 
     def opened(error: BaseException) -> None:
         def fail(_: object) -> None:
@@ -258,9 +202,7 @@ def test_a_panic_of_the_reader_is_an_error_of_ours(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(python_calamine, "CalamineWorkbook", SimpleNamespace(from_filelike=fail))
         vx.read_campaign(path)
 
-    with pytest.raises(
-        PlanError, match=r"is not a workbook that can be read: index out of bounds\. Save it anew as xlsx"
-    ):
+    with pytest.raises(PlanError, match="index out of bounds"):
         opened(PanicException("index out of bounds"))
     with pytest.raises(KeyboardInterrupt):
         opened(KeyboardInterrupt())

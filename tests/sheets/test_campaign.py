@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from tests.security.raw import answer, serve
 from tests.sheets.offline import findings
 
+import voxops as vx
 from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
 from voxops.client import AccountNames
@@ -47,9 +48,8 @@ def one(**cells: str | None) -> pd.DataFrame:
     return pd.DataFrame([row], dtype="string")
 
 
-def codes(frame: pd.DataFrame, level: str | None = None) -> list[str]:
-    found = findings(frame, now=NOW)
-    return list(found["code"] if level is None else found.loc[found["level"] == level, "code"])
+def codes(frame: pd.DataFrame) -> list[str]:
+    return list(findings(frame, now=NOW)["code"])
 
 
 @pytest.mark.parametrize("named", ["Termin", "Termin (Europe/Berlin)", "termin"])
@@ -87,19 +87,15 @@ def test_every_way_in_which_spreadsheets_export_reads_the_same(tmp_path, encodin
 
 
 def test_optional_columns_are_added_further_ones_kept_and_names_tidied(tmp_path):
-    frame = read_campaign(written(tmp_path, " Row ID ,Scheduled for,Content,ACCOUNTS,Owner,,\na,2026,c,d,Zoë,,\n"))
+    frame = read_campaign(written(tmp_path, " Row ID ,Scheduled for,Content,ACCOUNTS,Owner,,\na,2026,c,d,Zoë,,\nb,1\n"))
     assert list(frame.columns) == [*CAMPAIGN_COLUMNS, "owner"]
-    assert frame["owner"].tolist() == ["Zoë"]
-    assert frame[["media", "first_comment", "tags"]].isna().all(axis=None)
-    assert frame["scheduled_for"].tolist() == ["2026"]
-
-
-def test_a_short_row_is_filled_and_a_sheet_of_headings_is_empty(tmp_path):
-    assert read_campaign(written(tmp_path, HEADER + "\na,b")).iloc[0].isna().sum() == 5
+    assert frame.loc[0].dropna().to_dict() == {
+        "row_id": "a", "content": "c", "accounts": "d", "scheduled_for": "2026", "owner": "Zoë",
+    }  # fmt: skip
+    assert frame.loc[1].dropna().to_dict() == {"row_id": "b", "scheduled_for": "1"}
     empty = read_campaign(written(tmp_path, HEADER))
-    assert len(empty) == 0
+    assert len(empty) == len(findings(empty)) == 0
     assert {str(dtype) for dtype in empty.dtypes} == {"string"}
-    assert len(findings(empty)) == 0
 
 
 LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
@@ -139,15 +135,6 @@ def test_what_can_not_be_read_as_a_campaign_is_refused_in_words(tmp_path, conten
         read_campaign(tmp_path / "absent.csv")
 
 
-def test_quotation_marks_within_a_text_and_above_the_heads_are_read(tmp_path):
-    rows = [
-        '1,"The 12"" record, ""live""",twitter:@brand,2026-03-21T10:00:00Z',
-        '2,A 7" single,twitter:@brand,2026-03-22T10:00:00Z',
-    ]
-    path = written(tmp_path, '"Spring" plan\n' + HEADER + "\n" + "\n".join(rows) + "\n")
-    assert read_campaign(path, header=2)["content"].to_list() == ['The 12" record, "live"', 'A 7" single']
-
-
 def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
     """A workbook with a title over all columns in row 1, nothing in row 2, and its heads in row 3."""
     with xlsxwriter.Workbook(str(path)) as book:
@@ -161,42 +148,38 @@ def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> P
 TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2", "Hello", "twitter:@brand", "tomorrow"]]
 
 
-def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path):
-    path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
-        read_campaign(path)
-    frame = read_campaign(path, header=3)
-    assert frame["row_id"].tolist() == ["r1", "r2"]
-    assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
-    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
-
-
-def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path):
-    columns = {"Beitrag": "content", "Kanal": "accounts"}
-    path = titled(tmp_path / "plan.xlsx", ["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], TITLED)
-    with pytest.raises(PlanError, match=r"columns= names Beitrag, Kanal, which .* header=3\)\.$"):
+@pytest.mark.parametrize(("heads", "columns", "said"), [
+    (["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], {"Beitrag": "content", "Kanal": "accounts"}, r"names Beitrag, Kanal, .*header=3\)"),
+    (["row_id", "Beitrag", "Kanal", "scheduled_for (UTC)"], {}, "row 3"),  # row_id and scheduled_for are known
+    (["Nr.", "Beitrag", "Kanal", "Wann"], {}, "in another row, pass its number"),
+])  # fmt: skip
+def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path, heads, columns, said):
+    path = titled(tmp_path / "plan.xlsx", heads, TITLED)
+    with pytest.raises(PlanError, match=said):
         read_campaign(path, columns=columns)
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3"):  # row_id and scheduled_for are known
-        read_campaign(path)
-    assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
-    unknown = titled(tmp_path / "other.xlsx", ["Nr.", "Beitrag", "Kanal", "Wann"], TITLED)
-    with pytest.raises(PlanError, match=r"If the heads are in another row, pass its number"):
-        read_campaign(unknown)
+    if columns:
+        assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+TITLES = ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+
+
 @pytest.mark.parametrize(
-    "title", ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
+    ("title", "delimiter"), [*((title, part) for title in TITLES for part in ",;\t"), (None, None)]
 )
-def test_heads_below_a_title_part_the_cells_of_a_csv_file(tmp_path, delimiter, title):
-    lines = [title.format(delimiter), "", *(delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED])]
-    path = written(tmp_path, "\n".join(lines))
-    with pytest.raises(PlanError, match=r"The heads seem to be in row 3: read_campaign\(path, header=3\)\.$"):
+def test_heads_below_a_title_are_read_where_they_are_said_to_stand(tmp_path, title, delimiter):
+    if title is None:
+        path = titled(tmp_path / "plan.xlsx", CAMPAIGN_COLUMNS[:4], TITLED)
+    else:
+        rows = [delimiter.join(row) for row in [CAMPAIGN_COLUMNS[:4], *TITLED]]
+        path = written(tmp_path, "\n".join([title.format(delimiter), "", *rows]))
+    with pytest.raises(PlanError, match=r"row 3: read_campaign\(path, header=3\)"):
         read_campaign(path)
     frame = read_campaign(path, header=3)
     assert frame["content"].tolist() == ["Hello", "Hello"]
-    assert frame.attrs["delimiter"] == delimiter
+    assert frame.attrs.get("delimiter") == delimiter
     assert findings(frame, now=NOW)["cell"].tolist() == ["D5"]
+    assert plan_create(frame, key="row_id").frame["reason"].tolist()[1].endswith("(D5)")
 
 
 GOOD = [
@@ -231,12 +214,18 @@ CASES = [
 
 
 @pytest.mark.parametrize(("cells", "errors", "warned"), CASES, ids=range(len(CASES)))
-def test_each_mistake_of_a_row_has_its_code(cells, errors, warned):
+def test_each_mistake_of_a_row_has_its_code_and_is_not_eligible_in_the_plan(cells, errors, warned):
     frame = one().astype(object).assign(**{name: pd.Series([cell], dtype=object) for name, cell in cells.items()})
-    assert (codes(frame, "error"), codes(frame, "warning")) == (errors, warned)
-    assert all(line.row == 0 and line.message.endswith(".") for line in findings(frame, now=NOW).itertuples())
-    if errors == ["time_past"]:
-        assert findings(frame).empty, "without a clock no time has passed"
+    found = findings(frame, now=NOW)
+    assert [(line.level, line.code) for line in found.itertuples()] == [
+        *(("error", code) for code in errors), *(("warning", code) for code in warned),
+    ]  # fmt: skip
+    assert (found["row"] == 0).all()
+    if errors == ["row_id_missing"]:
+        return  # without a key there is no plan
+    fit = not errors or errors == ["time_past"]  # a plan knows no clock
+    assert plan_create(frame, key="row_id").frame["eligible"].tolist() == [fit]
+    assert (findings(frame)["level"] != "error").all() == fit, "without a clock no time has passed"
 
 
 NAMES = "row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
@@ -260,23 +249,23 @@ def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, head
 
 
 def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
-    path = written(tmp_path, "row_id,Beitrag,accounts,scheduled_for\n")
-    with pytest.raises(
-        PlanError, match=r"names 'contnt', which is not .*did you mean 'content'\? It reads row_id, content, "
-    ):
-        read_campaign(path, columns={"Beitrag": "contnt"})
-    further = written(
+    path = written(
         tmp_path, "row_id,content,accounts,scheduled_for,Notiz\na,Hello,twitter:@brand,2026-03-04T10:00Z,x\n"
     )
-    assert read_campaign(further, columns={"Notiz": "remark"})["remark"].tolist() == ["x"], (
-        "further columns have any name"
-    )
+    with pytest.raises(PlanError, match=r"names 'contnt', .*did you mean 'content'\?"):
+        read_campaign(path, columns={"Notiz": "contnt"})
+    assert read_campaign(path, columns={"Notiz": "remark"})["remark"].tolist() == ["x"], "further columns have any name"
 
 
-def test_a_text_that_is_about_an_error_is_none(tmp_path):
-    text = f"{HEADER}\na,#NAME? is what Excel says,acc,x,,,#spring!\n"
-    frame = read_campaign(written(tmp_path, text, "utf-8"))
-    assert frame.loc[0, ["content", "tags"]].tolist() == ["#NAME? is what Excel says", "#spring!"]
+def test_a_text_that_is_about_an_error_or_has_quotation_marks_is_read(tmp_path):
+    rows = [
+        '1,"The 12"" record, ""live""",twitter:@brand,2026-03-21T10:00:00Z', '2,A 7" single,twitter:@brand,2026-03-22T10:00:00Z',
+        "3,#NAME? is what Excel says,acc,x,,,#spring!",
+    ]  # fmt: skip
+    path = written(tmp_path, '"Spring" plan\n' + "\n".join([HEADER, *rows]))
+    frame = read_campaign(path, header=2)
+    assert frame["content"].to_list() == ['The 12" record, "live"', 'A 7" single', "#NAME? is what Excel says"]
+    assert frame["tags"].dropna().to_list() == ["#spring!"]
 
 
 # An apostrophe before what a spreadsheet would run is taken off, which is another test's matter.
@@ -300,45 +289,31 @@ def test_any_text_that_is_written_is_read_back(tmp_path_factory, rows, delimiter
     ("2026-03-20", "time_without_hour"), ("20.03.2026", "time_without_hour"), ("2026-02-31", "time_unreadable"),
     ("03/20/2026 9:00 AM", "time_ambiguous"), ("20.03.2026 09:00", "time_ambiguous"),
 ])  # fmt: skip
-@pytest.mark.parametrize("arguments", [{}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}])
-def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, code, arguments):
-    """Before, a day without an hour was said to lack an offset or tz=, also where tz= was there."""
-    row = f'a,Hello,twitter:@brand,"{text}"'
-    path = written(tmp_path, f"{HEADER}\n{row}\n")
-    # None where a time could be read.
-    assert codes(read_campaign(path, **arguments)) in ([], [code])
+def test_a_time_that_can_not_be_read_is_not_blamed_on_what_was_said(tmp_path, text, code):
+    """A day without an hour lacks no offset, and no tz=."""
+    path = written(tmp_path, f'{HEADER}\na,Hello,twitter:@brand,"{text}"\n')
+    for arguments in ({}, {"tz": "Europe/Berlin"}, {"tz": "Europe/Berlin", "dayfirst": True}):
+        assert codes(read_campaign(path, **arguments)) in ([], [code])
 
 
 def test_rows_that_are_the_same_are_found_by_name_and_by_content():
-    frame = pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True)
-    found = findings(frame)
-    assert found[["row", "code"]].to_numpy().tolist() == [
-        [0, "row_id_doubled"],
-        [1, "row_id_doubled"],
-        [2, "duplicate_post"],
-    ]
-    assert {str(dtype) for dtype in found.dtypes} == {"Int64", "string"}
+    found = findings(pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True))
+    wanted = [[0, "row_id_doubled"], [1, "row_id_doubled"], [2, "duplicate_post"]]
+    assert found[["row", "code"]].to_numpy().tolist() == wanted
 
 
 def test_a_name_that_two_accounts_share_stands_for_neither():
     """Not for the active one either: they may be two pages of one name."""
-    names = AccountNames(
-        [
-            ("TWITTER", "Brand", "acc_1", "expired"),
-            ("twitter", "@brand", "acc_2", "active"),
-            ("bluesky", "brand", "acc_3", "active"),
-        ]
-    )
+    shared = [("TWITTER", "Brand", "acc_1", "expired"), ("twitter", "@brand", "acc_2", "active")]
+    names = AccountNames([*shared, ("bluesky", "brand", "acc_3", "active")])
     assert names.get("twitter:@brand") is None
-    said = "2 accounts are called twitter:@Brand; write which is meant: twitter:acc_1 (expired), twitter:acc_2 (active)"
-    assert no_account(["twitter:@Brand"], names) == said
+    said = no_account(["twitter:@Brand"], names)
+    assert all(each in said for each in ("2 accounts", "twitter:acc_1 (expired)", "twitter:acc_2 (active)"))
     assert no_account(["twitter:@brant"], names) == "no account twitter:@brant in this workspace"
     assert "Twitter:brand" not in names
-    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"]) == ("acc_2", "acc_3")
-    assert {account: name.partition(":")[0] for name, account in names.items()} == {
-        "acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"
-    }  # fmt: skip
-    assert names.get("acc_1") is None
+    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"], names.get("acc_1")) == ("acc_2", "acc_3", None)
+    platforms = {account: name.partition(":")[0] for name, account in names.items()}
+    assert platforms == {"acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"}
 
 
 def test_the_sheet_has_the_mistakes_that_real_sheets_have():
@@ -359,17 +334,13 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
 
 
 def test_the_sheet_names_accounts_and_media_of_the_sandbox_and_a_few_that_are_not_there(sandbox):
-    import httpx
-
-    with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}) as http:
-        accounts = http.get("/v1/accounts", params={"limit": 100}).json()["data"]
-        media = http.get("/v1/media", params={"limit": 100}).json()["data"]
-    status = {f"{account['platform']}:@{account['username']}": account["status"] for account in accounts}
+    world = sandbox.world
+    status = {f"{account.platform}:@{account.username}": account.status for account in world.accounts.values()}
     sheet = read_campaign(SHEET)
     named = sheet["accounts"].str.split(";").explode().str.strip()
     assert set(named) - set(status) == {"@aldercoffee", "twitter:@aldercofee"}
     assert set(named[named.map(status).eq("expired")]) == {"instagram:@alder.berlin"}
-    ready = {file["id"]: file["status"].lower() for file in media}
+    ready = {file.id: file.status.lower() for file in world.media.values()}
     states = sheet["media"].dropna().map(lambda key: ready.get(key, "missing"))
     assert states.value_counts().drop("ready").to_dict() == {"missing": 1, "pending": 1, "failed": 1}
 
@@ -384,8 +355,10 @@ def test_a_row_that_readers_would_see_twice_is_held_however_it_is_spelled(otherw
     sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **otherwise}]).astype("string")
     found = findings(sheet)
     assert found.loc[found["code"] == "duplicate_post", "level"].to_list() == ["error"]
-    plan = plan_create(sheet, key="row_id")
-    assert plan.why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
+    assert plan_create(sheet, key="row_id").why == (Reason("ready"), Reason("duplicate_post", other="row 1"))
+
+
+def test_a_row_with_another_text_time_or_account_is_no_duplicate():
     for other in ({"content": "Tea"}, {"scheduled_for": "2027-03-10T08:00:01Z"}, {"accounts": "linkedin:@alder"}):
         assert findings(pd.DataFrame([CAFE, {**CAFE, "row_id": "2", **other}]).astype("string")).empty
 
@@ -396,11 +369,11 @@ CAFE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("meant", [(True, False), (False, True), (True, True)])
-def test_a_twin_that_is_meant_is_ready(meant):
-    sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
-    assert findings(sheet).empty
-    assert plan_create(sheet, key="row_id").eligible == 2
+def test_a_twin_that_is_meant_is_ready():
+    for meant in ((True, False), (False, True), (True, True)):
+        sheet = pd.DataFrame([CAFE, {**CAFE, "row_id": "2"}]).astype("string").assign(twin=meant)
+        assert findings(sheet).empty
+        assert plan_create(sheet, key="row_id").eligible == 2
 
 
 def test_a_row_that_is_held_itself_holds_no_other():
@@ -453,8 +426,6 @@ def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path, monkeypatch):
 
 def checked(platforms: Any, **more: Any) -> list[list[Any]]:
     """Return the findings from a response about a row on Twitter: level, code, message and column."""
-    import voxops as vx
-
     said = {
         b"/v1/auth/me": {"workspaceId": "ws_1", "workspaceName": "W"},
         b"/v1/accounts": {"data": [{"id": "acc_1", "platform": "TWITTER", "username": "brand", "status": "active"}]},
@@ -508,14 +479,12 @@ def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms):
 
 
 def test_the_api_checks_the_first_comment_too(sandbox):
-    import voxops as vx
-
     with vx.connect(sandbox=sandbox) as ws:
         sheet = pd.concat([one(row_id=str(size), first_comment="x" * size, content=str(size)) for size in (1, 2201)])
         found = ws.check(sheet.assign(accounts="twitter:@aldercoffee"))
     assert set(found["row_id"]) == {"2201"}
     assert set(found["column"]) == {"first_comment"}
-    assert found["message"].str.contains("a first comment has at most 2200").any()
+    assert found["message"].str.contains("2200").any()
 
 
 @pytest.mark.parametrize(
@@ -523,13 +492,11 @@ def test_the_api_checks_the_first_comment_too(sandbox):
     [("cp1250", "Zażółć gęślą jaźń"), ("mac_roman", "Grüße aus München"), ("cp1252", "Grüße"), ("cp1251", "Привет")],
 )
 def test_an_encoding_that_was_guessed_is_shown_with_a_text_to_judge_it_by(tmp_path, encoding, text):
-    path = tmp_path / "sheet.csv"
-    row = f"{text},twitter:@brand,2026-03-04T10:00:00Z"
-    path.write_bytes(f"{HEADER}\na,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{row}\n".encode(encoding))
-    garbled = text.encode(encoding).decode("cp1252")
+    rows = f"a,plain,twitter:@brand,2026-03-05T10:00:00Z\nb,{text},twitter:@brand,2026-03-04T10:00:00Z\n"
+    path = written(tmp_path, f"{HEADER}\n{rows}", encoding)
     (finding,) = findings(read_campaign(path)).to_dict("records")
-    assert (finding["row_id"], finding["level"], finding["code"]) == ("b", "warning", "encoding_guessed")
-    assert finding["cell"] == "B3"
+    assert [finding[name] for name in ("row_id", "cell", "level", "code")] == ["b", "B3", "warning", "encoding_guessed"]
+    garbled = text.encode(encoding).decode("cp1252")
     assert finding["message"] == Reason("encoding_guessed", value=garbled).sentence()
     named = read_campaign(path, encoding=encoding)
     assert named["content"].to_list() == ["plain", text]
@@ -562,6 +529,14 @@ def test_what_parts_tags_and_media_elsewhere_is_found():
     assert found["message"]["tag_form"] == Reason("tag_form", value="launch, spring").sentence()
     assert plan_create(several, key="row_id").why == (Reason("media_form", value="media_1, media_2"),)
     assert findings(some_sheet(tags="launch;spring 26", media="https://a.example/x,y.jpg;m1")).empty
+    for cell, parts in (
+        ("a; b ;;c", ["a", "b", "c"]),
+        (["x", " y "], ["x", "y"]),
+        (("z",), ["z"]),
+        (None, []),
+        ("", []),
+    ):
+        assert split_list(cell) == parts
 
 
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.timezones()))
@@ -571,11 +546,3 @@ def test_times_are_written_in_utc(when):
     assert text.endswith("Z")
     assert datetime.fromisoformat(text).timestamp() == pytest.approx(when.timestamp(), abs=1e-6)
     assert utc_text(text) == text
-
-
-@pytest.mark.parametrize(
-    ("cell", "parts"),
-    [(None, []), ("a; b ;;c", ["a", "b", "c"]), (["x", " y "], ["x", "y"]), (("z",), ["z"]), ("", [])],
-)
-def test_cells_with_several_values(cell, parts):
-    assert split_list(cell) == parts

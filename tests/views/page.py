@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from tests.virtual import until
 
 import voxops as vx
 from voxops.views._rows import pack
-
-
-def until(condition: Callable[[], Any], patience: float = 60.0) -> None:
-    """The panels work beside the caller: look again and again."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
 
 
 class Page:
@@ -29,6 +21,9 @@ class Page:
         self.got: list[dict[str, Any]] = []
         self.widget = panel._display_()  # as marimo asks for it
         self.widget.send = lambda content, buffers=None: self.got.append(content)
+        self._planned: set[int] = set()
+
+    # What it shows.
 
     @property
     def state(self) -> dict[str, Any]:
@@ -40,15 +35,36 @@ class Page:
         """The number of the table whose rows it shows."""
         return self.widget.table["version"]
 
+    @property
+    def columns(self) -> dict[str, dict[str, Any]]:
+        """The columns of the rows by name."""
+        return {column["name"]: column for column in self.widget.table["columns"]}
+
+    def blocks(self, name: str) -> Sequence[dict[str, Any]]:
+        """The content of one tab; empty if it is not there."""
+        return next((tab["blocks"] for tab in self.state["tabs"] if tab["name"] == name), ())
+
     def tab(self, name: str) -> str:
-        """The content of one tab as JSON; empty if it is not there."""
-        return next((json.dumps(tab, ensure_ascii=False) for tab in self.state["tabs"] if tab["name"] == name), "")
+        """The same as JSON, for searching."""
+        return json.dumps(self.blocks(name), ensure_ascii=False) if self.blocks(name) else ""
 
     @property
     def facts(self) -> dict[str, str]:
         """The numbers above the rows, by their labels."""
         found = (each["facts"] for each in self.state["facts"] if each["kind"] == "facts")
         return {fact["label"]: fact["value"] for facts in found for fact in facts}
+
+    @property
+    def buttons(self) -> list[dict[str, Any]]:
+        """All buttons."""
+        return [each for part in (self.state, *self.state["tabs"]) for each in part["buttons"]]
+
+    @property
+    def picked(self) -> dict[str, str]:
+        """What the lists to choose from say."""
+        return {each["name"]: each["value"] for each in self.state["selects"]}
+
+    # What it sends.
 
     def receive(self, method: str, **data: Any) -> None:
         """Let the kernel get a message from the network."""
@@ -68,13 +84,17 @@ class Page:
 
     def flags(self, *rows: int) -> np.ndarray:
         """The rows with these numbers."""
-        return np.isin(np.arange(len(self.panel.frame)), rows)
+        return np.isin(np.arange(self.widget.table["length"]), rows)
 
     def press(self, do: str, **more: Any) -> None:
         """Press a button, which sends what it is about."""
-        shown = [each for part in (self.state, *self.state["tabs"]) for each in part["buttons"]]
-        about = next((each["about"] for each in shown if each["do"] == do), None)
+        about = next((each["about"] for each in self.buttons if each["do"] == do), None)
         self.receive("custom", content={"do": do, "page": self.name, "about": about, "version": self.version, **more})
+
+    def refused(self, words: str, do: str, **more: Any) -> None:
+        """Press a button and wait for a complaint with these words."""
+        self.press(do, **more)
+        until(lambda: words in self.state["problem"])
 
     def ask(self, key: str, do: str, **more: Any) -> dict[str, Any]:
         """Send a message; return the first answer that has this key."""
@@ -82,6 +102,10 @@ class Page:
         self.press(do, **more)
         until(lambda: any(key in message for message in self.got))
         return next(message for message in self.got if key in message)
+
+    def details(self, row: int) -> list[dict[str, Any]]:
+        """Open a row."""
+        return self.ask("details", "details", row=row)["details"]
 
     def press_plan(self, flags: np.ndarray, **more: Any) -> None:
         """Press Plan: the page names the rows, and how they were chosen."""
@@ -92,17 +116,14 @@ class Page:
         """Plan rows, all if none are named, and wait until the page shows that plan."""
         before = len(self.planned)
         self.look(form=form)
-        self.press_plan(np.ones(len(self.panel.frame), bool) if rows is None else rows)
+        self.press_plan(~self.flags() if rows is None else rows)
         until(lambda: len(self.planned) > before)
         return self.panel.plan
 
     @property
     def planned(self) -> set[int]:
         """The numbers of all plans that this page has shown."""
-        if not hasattr(self, "_planned"):
-            self._planned: set[int] = set()
-        if self.state["plan"]:
-            self._planned.add(self.state["plan"]["number"])
+        self._planned |= {self.state["plan"]["number"]} if self.state["plan"] else set()
         return self._planned
 
     def run(self, reason: str = "the platforms are back", *, ended: bool = True) -> None:

@@ -12,28 +12,9 @@ from pathlib import Path
 
 import pytest
 from tests.browser import IN_CHROMIUM, Lab
+from tests.views.payloads import BROWSER, EXECUTE
 
-pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_panels, test_monitor and test_report read the markup itself
-
-SAMPLES = [
-    "<script>window.hit_0=1</script>",
-    "<img src=x onerror='window.hit_1=1'>",
-    '"><svg><animate onbegin="window.hit_2=1" attributeName="x" dur="1s"></svg>',
-    "</div></td></table></pre></script><img src=x onerror=window.hit_3=1>",
-    "<iframe srcdoc='<script>parent.hit_4=1</script>'></iframe>",
-    "<details open ontoggle='window.hit_5=1'>x</details>",
-    "' onmouseover='window.hit_6=1' style='position:fixed;inset:0;z-index:9999' x='",
-    "<style>body{display:none!important}</style><b style='position:fixed;inset:0;background:red'>&lt;b&gt;",
-    "\x1b[31mred\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x00",
-    "abc \u202egnp.exe \u2066\u200f right to left",
-    "$\\frac{a}{$ $x^{2$ %s {0} \\",
-    "[click](javascript:window.hit_11=1) ![x](http://evil.example/x.png) `code` **b** <b>",
-    '=HYPERLINK("http://evil.example";"x")',
-    "x" * 200_000 + "<img src=x onerror=window.hit_13=1>",
-    "<a href=javascript:window.hit_14=1 id=jp-main-dock-panel>clobber</a>",
-    r"Only $5 today, $10 tomorrow $\href{https://evil.example}{Renew login}$",
-]
-EXECUTE = {0, 1, 2, 3, 4, 5}  # those that need nobody's click
+pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_displays reads the markup itself
 
 PREPARE = """
 import json, pathlib
@@ -135,7 +116,7 @@ plt.show()
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A JupyterLab of its own: what it is asked to fetch from elsewhere is part of the test."""
     with Lab(tmp_path_factory.mktemp("hostile")) as running:
-        (running.root / "samples.json").write_text(json.dumps(SAMPLES))
+        (running.root / "samples.json").write_text(json.dumps(BROWSER))
         yield running
 
 

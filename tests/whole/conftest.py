@@ -1,16 +1,13 @@
-"""A workspace on the shared sandbox, for tests that need no other."""
+"""A workspace on the shared sandbox, with a ledger of its own, for tests that need no other."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture
-def ws(sandbox: Sandbox) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=sandbox) as workspace:
+def ws(sandbox, tmp_path):
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
         yield workspace

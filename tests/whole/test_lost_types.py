@@ -12,29 +12,31 @@ import voxops as vx
 from voxops.views import plots
 
 NOTHING = {"float": (float("nan"), "float64"), "naive": (pd.NaT, "datetime64[ns]"), "object": (None, object)}
-OF_DELIVERIES = {
-    "by day": lambda log: vx.deliveries.stats(log, by="day"),
-    "by endpoint": lambda log: vx.deliveries.stats(log, by="endpoint"),
-    "levels": vx.deliveries.levels,
-    "outages": vx.deliveries.outages,
-    "duplicates": vx.deliveries.duplicates,
-    "never delivered": vx.deliveries.lost,
-    "report": lambda log: vx.report(log)._repr_html_(),
-    "volume": plots.delivery_volume,
-    "delay": plots.delivery_delay,
-    "latency": plots.latency_bands,
-    "heat": plots.endpoint_heatmap,
-    "view": vx.view,
+CALLS: dict[str, dict[str, Any]] = {
+    "deliveries": {
+        "by day": lambda log: vx.deliveries.stats(log, by="day"),
+        "by endpoint": lambda log: vx.deliveries.stats(log, by="endpoint"),
+        "levels": vx.deliveries.levels,
+        "outages": vx.deliveries.outages,
+        "duplicates": vx.deliveries.duplicates,
+        "never delivered": vx.deliveries.lost,
+        "report": lambda log: vx.report(log)._repr_html_(),
+        "volume": plots.delivery_volume,
+        "delay": plots.delivery_delay,
+        "latency": plots.latency_bands,
+        "heat": plots.endpoint_heatmap,
+        "view": vx.view,
+    },
+    "triaged": {
+        "causes": vx.causes,
+        "weeks": lambda triaged: vx.causes(triaged, by="week"),
+        "compared": lambda triaged: vx.causes(triaged, against="7D"),
+        "report": lambda triaged: vx.report(triaged)._repr_html_(),
+        "drawn weeks": lambda triaged: plots.cause_weeks(vx.causes(triaged, by="week")),
+        "view": vx.view,
+    },
+    "posts": {"calendar": plots.schedule_calendar, "view": vx.view},
 }
-OF_TRIAGED = {
-    "causes": vx.causes,
-    "weeks": lambda triaged: vx.causes(triaged, by="week"),
-    "compared": lambda triaged: vx.causes(triaged, against="7D"),
-    "report": lambda triaged: vx.report(triaged)._repr_html_(),
-    "drawn weeks": lambda triaged: plots.cause_weeks(vx.causes(triaged, by="week")),
-    "view": vx.view,
-}
-OF_POSTS = {"calendar": plots.schedule_calendar, "view": vx.view}
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +56,16 @@ def without_types(frame: pd.DataFrame, how: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("how", [*NOTHING, "no rows"])
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        (kind, name)
-        for kind, calls in (("deliveries", OF_DELIVERIES), ("triaged", OF_TRIAGED), ("posts", OF_POSTS))
-        for name in calls
-    ],
-)
-def test_times_of_which_nothing_is_known_are_times(
-    loaded: dict[str, pd.DataFrame], kind: str, name: str, how: str
-) -> None:
-    call: Any = {"deliveries": OF_DELIVERIES, "triaged": OF_TRIAGED, "posts": OF_POSTS}[kind][name]
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, calls in CALLS.items() for name in calls])
+def test_times_of_which_nothing_is_known_are_times(loaded, kind, name, how):
     frame = without_types(loaded[kind], how)
     before = frame.dtypes.to_dict()
-    assert call(frame) is not None
+    assert CALLS[kind][name](frame) is not None
     assert frame.dtypes.to_dict() == before, "the frame that was passed stays as it is"
     plt.close("all")
 
 
-def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded: dict[str, pd.DataFrame]) -> None:
+def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded):
     log = loaded["deliveries"]
     failed = log[log["success"].eq(False).fillna(False)]
     failed.attrs = {**log.attrs, "filters": {"success": False}}

@@ -12,7 +12,7 @@ import xlsxwriter
 from tests.sheets.offline import findings
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason, kinds
 
 ROWS = 300
@@ -34,15 +34,9 @@ def rows() -> list[dict[str, str]]:
     made = []
     for number in range(2, ROWS + 2):
         text = f"Beitrag {number}: „Zwölf; ja“"
-        row = {
-            "Nr.": f"{number:03}",
-            "Beitrag": text,
-            "Kanäle": "twitter:@aldercoffee",
-            "Wann": f"{number % 20 + 4}.4.2026 9:{number % 60:02}",
-        }
-        if number in WRONG:
-            row[WRONG[number][0]] = WRONG[number][1]
-        made.append(row)
+        when = f"{number % 20 + 4}.4.2026 9:{number % 60:02}"
+        row = {"Nr.": f"{number:03}", "Beitrag": text, "Kanäle": "twitter:@aldercoffee", "Wann": when}
+        made.append(row | dict([WRONG[number]] if number in WRONG else []))
     return made
 
 
@@ -68,13 +62,13 @@ def as_workbook(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbox) -> None:
+def test_from_a_file_to_created_posts(kind, tmp_path, sandbox):
     said = {"tz": "Europe/Berlin", "dayfirst": True, "columns": COLUMNS}
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
         if kind == "csv":
-            campaign = vx.read_campaign(as_csv(tmp_path / "x.csv"), **said)  # type: ignore[arg-type]
+            campaign = vx.read_campaign(as_csv(tmp_path / "x.csv"), **said)
         else:
-            campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)  # type: ignore[arg-type]
+            campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)
         findings = ws.check(campaign, ask=False)
         plan = vx.plan_create(campaign, key="row_id", campaign="april")
         results = ws.run(plan).wait().results()
@@ -106,26 +100,22 @@ def test_from_a_file_to_created_posts(kind: str, tmp_path: Path, sandbox: Sandbo
 SMALL = "row_id;content;accounts;scheduled_for\n1;a;twitter:@aldercoffee;2027-01-01T00:00Z\n"
 
 
-def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_their_cells(tmp_path: Path) -> None:
+def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_their_cells(tmp_path):
     """A stray blank, and a number that a file has written otherwise."""
-    (tmp_path / "sheet.csv").write_text(
-        SMALL + " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
-    )
+    more = " 1;b;twitter:@a;2027-01-01T00:00Z\n1.0;c;twitter:@a;2027-01-01T00:00Z\n"
+    (tmp_path / "sheet.csv").write_text(SMALL + more)
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = findings(sheet)
-    assert found.loc[found["code"] == "row_id_doubled", "cell"].to_list() == ["A2", "A3", "A4"]
     doubled = Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")
+    assert found.loc[found["code"] == "row_id_doubled", "cell"].to_list() == ["A2", "A3", "A4"]
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
         vx.plan_create(sheet, key="row_id")
-
-
-def test_a_row_without_a_name_is_named_by_its_cell(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(Reason("row_id_missing", place="A3")))):
         vx.plan_create(vx.read_campaign(tmp_path / "sheet.csv"), key="row_id")
 
 
-def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None:
+def test_the_check_says_which_accounts_can_not_publish(sandbox):
     old = next(each for each in sandbox.world.accounts.values() if each.platform == "facebook")
     old.status = "disconnected"
     named = [f"facebook:@{old.username}", old.id, "facebook:@nobody", "instagram:@alder.berlin"]
@@ -136,19 +126,15 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox: Sandbox) -> None
     assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
     assert set(found["level"]) == {"error"}
     assert set(found["column"]) == {"accounts"}
-    for row, account in zip(("name", "id"), named[:2], strict=True):
-        assert (
-            found.loc[row, "message"] == Reason("account_not_active", account=account, status="disconnected").sentence()
-        )
-    assert found.loc["expired", ["code", "message"]].to_list() == [
-        "account_not_active",
-        Reason("account_not_active", account="instagram:@alder.berlin", status="expired").sentence(),
-    ]
+    for row, account, status in zip(found.index, named, ("disconnected", "disconnected", "", "expired"), strict=True):
+        if status:
+            why = Reason("account_not_active", account=account, status=status)
+            assert found.loc[row, ["code", "message"]].to_list() == [why.code, why.sentence()]
     assert found.loc["unknown", "code"] == "account_unknown"
     assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
 
 
-def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(sandbox: Sandbox) -> None:
+def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(sandbox):
     rows = {
         "row_id": ["long", "close", "twice", "typo", "copy"],
         "content": ["x" * 300, "x" * 279 + "\N{PARTY POPPER}", "Hello", "Bye", "Hello"],
@@ -172,12 +158,12 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
     ]  # fmt: skip
     said = found["message"].to_list()
     assert "280 allowed" in said[0]
-    assert said[3] == "No account twitter:@aldercofee in this workspace; did you mean twitter:@aldercoffee?"
+    assert "did you mean twitter:@aldercoffee?" in said[3]
     assert said[3].lower() == plan["waiting_for"].item()
     assert said[4] == Reason("duplicate_post", other="row twice").sentence()
 
 
-def test_a_post_that_the_api_refuses_to_check_is_an_error_of_its_row(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_post_that_the_api_refuses_to_check_is_an_error_of_its_row(ws, sandbox):
     sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/validate", status=422, code="VALIDATION_ERROR"))
     row = {"row_id": "a", "content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
     (found,) = ws.check(pd.DataFrame([row])).to_dict("records")

@@ -1,13 +1,15 @@
-"""Careless use of frames, names and files neither posts twice nor hides anything."""
+"""What is no such thing is refused by the name of its argument and with what to do; nothing is hidden, repeated or sent."""
 
 from __future__ import annotations
 
 import asyncio
+import pickle
+import re
+import socket
 import urllib.request
-from collections.abc import Iterator
+from copy import copy, deepcopy
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,27 +17,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.api.reasons import SENTENCES
-
-NAIVE = datetime(2026, 3, 2, 9)  # nine o'clock in an unknown zone
-
-
-@pytest.fixture
-def world(sandbox: Sandbox) -> Sandbox:
-    return sandbox
-
-
-@pytest.fixture
-def ws(world: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as workspace:
-        yield workspace
-
-
-@pytest.fixture(scope="module")
-def calm() -> Iterator[vx.Workspace]:
-    """A workspace for tests that change nothing in it."""
-    with Sandbox(seed=7, speed=0, rate_limit=None, deliveries=100) as sandbox, vx.connect(sandbox=sandbox) as workspace:
-        yield workspace
+from voxops.api.reasons import SENTENCES, Reason
 
 
 def campaign(accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
@@ -47,17 +29,255 @@ def failed(ws: vx.Workspace) -> pd.DataFrame:
     return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
 
 
-def test_a_ledger_belongs_to_one_workspace(world: Sandbox, tmp_path: Path) -> None:
-    path = tmp_path / "shared.sqlite"
-    with vx.connect(sandbox=world, ledger=path) as ws:
-        ws.run(vx.plan_create(campaign(), key="row_id")).wait()
-    with Sandbox(rate_limit=None, workspace="ws_other") as other:
-        with pytest.raises(vx.errors.LedgerError, match="belongs to workspace"):
-            vx.connect(sandbox=other, ledger=path)
-        assert not other.requests(acting=True)
+@pytest.fixture(scope="module")
+def names():
+    """What the calls below are about: a workspace in which nothing changes, and what came out of it."""
+    with Sandbox(seed=7, speed=0, rate_limit=None, deliveries=100) as sandbox, vx.connect(sandbox=sandbox) as ws:
+        account = next(each.id for each in sandbox.world.accounts.values() if each.status == "active")
+        sandbox.plant_post("x", [account], tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
+        log, triaged = ws.deliveries(), failed(ws)
+        yield {
+            "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws,
+            "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
+            "plan": vx.plan_create(campaign(), key="row_id"), "naive": datetime(2026, 3, 2, 9), "nothing": pd.DataFrame(),
+            "retried": ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(3))).wait(60),
+            "made": ws.run(vx.plan_create(campaign(), key="row_id")).wait(60),
+            "redelivered": ws.run(vx.plan_redeliver(vx.deliveries.lost(log).head(1))).wait(60),
+            "watch": ws.watch(ws.posts(status="published", limit=1)).wait(60),
+        }  # fmt: skip
 
 
-def test_a_sheet_is_the_same_in_every_dtype(ws: vx.Workspace, world: Sandbox) -> None:
+# A call, and what the error names.
+REFUSED = """
+ws.posts(stauts='failed') => ws.posts() has no argument 'stauts'; did you mean 'status'?
+ws.run(None, why='x') => ws.run() has no argument 'why'; one of plan, reason
+ws.aio.deliveries(sinse='7D') => did you mean 'since'
+ws.attach() => ws.attach(run_id): missing a required argument: 'run_id'
+ws.aio.run() => ws.run(plan, reason, stop_after_failures, trust_lists): missing
+ws.attach('run_1', 'run_2') => ws.attach(run_id): too many positional arguments
+ws.posts(status=7) => status=
+ws.posts(status='faild') => did you mean 'failed'
+ws.posts(platform=['x', None]) => platform=
+ws.posts(platform='twiter') => platform='twiter': did you mean 'twitter'
+ws.posts(platform='vine') => platform='vine': one of bluesky, facebook
+ws.posts(owner='zoë.kk') => owner='zoë.kk': no post has it; did you mean 'Zoë.K'
+ws.posts(owner=5) => owner= takes text
+ws.posts(tag='sprng') => tag='sprng': no post has it; did you mean 'Spring'
+ws.posts(campaign='lanch 7') => did you mean 'Launch 7'
+ws.posts(text=' ') => text= is blank
+ws.posts(account='acc_nobody') => account=: no account acc_nobody in this workspace
+ws.posts(account='@nobody') => no account
+ws.posts(account='twitter:@aldercoffeex') => did you mean
+ws.posts(account=pd.DataFrame({'account_id': ['a']})) => account=
+ws.posts(account=iter([])) => account= takes text or a list of texts
+ws.posts(since=[]) => since=
+ws.posts(since=nothing) => since=
+ws.posts(since='2026-03-01T10:00') => offset
+ws.posts(limit=True) => limit=True must be a whole number
+ws.posts(limit=1.0) => limit=1.0 must be a whole number
+ws.posts(limit=-1) => limit=-1 must be a whole number
+ws.at_risk(within='soon') => within='soon'
+ws.deliveries(webhook=7) => webhook=
+ws.deliveries(success='no') => success=
+ws.deliveries(event_type=b'post.failed') => event_type=
+ws.deliveries(event_type='post_failed') => did you mean 'post.failed'
+ws.accounts(7) => account=
+ws.accounts(check='yes') => check=
+ws.analytics(pd.Series([1])) => posts= takes text or a list of texts
+ws.analytics(pd.DataFrame({'id': ['x']})) => ws.posts()
+ws.check(sheet, ask='no') => ask=
+ws.archive(None) => path=
+ws.attach(ws.runs()) => takes the id of a run
+ws.attach(7) => takes the id of a run
+ws.attach('run_nothing') => ws.runs()
+ws.run(nothing) => plan_retry
+ws.run(plan, reason=4711) => reason= must be text
+ws.run(plan, reason=True) => reason= must be text
+ws.run(plan, stop_after_failures=0) => stop_after_failures
+ws.watch(None) => ws.watch takes
+ws.watch([7]) => ws.watch takes
+ws.watch('nonsense') => there is no post 'nonsense'
+ws.watch([posts['post_id'][0], 'gone']) => no post 'gone'
+ws.watch('img', kind='media') => no media 'img'
+watch.failed(stuck='no') => stuck=
+watch.wait('5') => timeout=
+watch.wait(float('nan')) => timeout=
+watch.wait(-1) => timeout=
+retried.results('faild') => outcome='faild'; did you mean 'failed'?
+retried.results(['failed', 'Blocked']) => outcome='Blocked'; did you mean 'blocked'?
+retried.results('live') => outcome='live'; one of blocked, failed, pending, succeeded, unknown
+retried.results(3) => outcome= takes text
+vx.connect(7) => api_key= is of type int
+vx.connect('key', ledger=7) => ledger=
+vx.connect('key', url=7) => url=
+vx.connect('key', url='http://api.voxburst.io') => https
+vx.connect('key', url='api.voxburst.io') => https://
+vx.connect('key', url='http://127.0.0.1:9', max_wait='soon') => max_wait='soon'
+vx.connect(sandbox=True, url='https://api.example') => omit one of them
+vx.connect(sandbox=True, key_retention='') => key_retention=
+vx.connect(sandbox=True, key_retention='24') => key_retention=
+vx.connect(sandbox=True, key_retention='-3h') => key_retention=
+vx.connect(sandbox=True, key_retention=None) => key_retention=
+vx.read_campaign(None) => path=
+vx.read_campaign(' ') => path=
+vx.triage(nothing) => vx.
+vx.triage(vx.targets(posts), rules=7) => rules=
+vx.targets(nothing) => ws.
+vx.plan_create(sheet, key='row_id', campaign=7) => must be text
+vx.plan_create(sheet, key=7) => key=
+vx.plan_create(sheet, key='rowid') => key='rowid' names no column of the frame; did you mean 'row_id'
+vx.plan_create(sheet.set_index('row_id'), key='row_id') => use reset_index()
+vx.plan_retry(nothing) => vx.
+vx.plan_retry(triaged.assign(retryable='maybe')) => must be True or False
+vx.plan_retry(retried) => run.failed() for its failed rows, or run.made()
+vx.plan_update(retried) => run.failed() for its failed rows, or run.made()
+vx.plan_fix(nothing) => vx.
+vx.plan_cancel(nothing) => ws.
+vx.plan_redeliver(nothing) => ws.
+vx.plan_redeliver(log, force='no') => force=
+vx.deliveries.stats(log, by=3) => by=
+vx.deliveries.stats(log, by='endpont') => by='endpont'; did you mean 'endpoint'
+vx.deliveries.stats(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
+vx.deliveries.outages(log, at_least='many') => at_least=
+vx.deliveries.outages(log, at_least=True) => at_least=
+vx.deliveries.outages(log, gap='x') => gap='x'
+vx.deliveries.lost(log, older_than=24) => older_than=24
+vx.deliveries.lost(log, now=naive) => now=
+vx.deliveries.levels(log, now=naive) => now=
+vx.plots.delivery_volume(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
+vx.plots.schedule_calendar(posts, tz='Mars/Base') => tz='Mars/Base' is not a time zone
+vx.plots.performance(ws.analytics(posts['post_id'].head(0)), measure='joy') => measure
+vx.rehearse(plan, posts, seeds='3') => seeds=
+vx.rehearse(plan, posts, seeds=0) => seeds=0
+vx.rehearse(plan, posts, rate_limit=0) => rate_limit=
+vx.rehearse(plan, posts, now=pd.Timestamp('2026-03-02')) => has no time zone
+vx.rehearse(plan, posts, now='garbage') => is not a time
+vx.rehearse(plan, posts, now=[1]) => is not a time
+vx.rehearse(plan, posts.head(0)) => no publication
+vx.rehearse(vx.plan_create(sheet.assign(scheduled_for=None), key='row_id'), posts) => creates
+vx.rehearse(sheet, posts) => rehearse() takes a plan, not DataFrame
+vx.rehearse(plan, None) => takes the history, not NoneType
+vx.rehearse(plan, 'history') => takes the history, not str
+vx.webhooks.events(None) => vx.webhooks.events takes
+vx.webhooks.events(pd.DataFrame({'payload': ['{}']})) => vx.webhooks.events takes
+vx.webhooks.join_events(None, posts) => vx.webhooks.events
+vx.webhooks.join_events(vx.webhooks.events([]), None) => ws.posts
+vx.webhooks.verify_signature(b'', '', 7) => secrets=
+vx.report() => needs a triaged frame, not None
+vx.report(log, now=naive) => now=
+vx.report(triaged, now=naive) => now=
+vx.report(triaged, made) => creates posts, so it is reported by itself
+vx.report(triaged, redelivered) => vx.report(ws.deliveries(), run=run)
+vx.report(redelivered) => vx.report(ws.deliveries(), run=run)
+vx.report(run=redelivered) => vx.report(ws.deliveries(), run=run)
+vx.report(triaged, within='5min') => within= is not for the report of a triage
+vx.report(made, within='5min') => within= is not for the report of a run of creates
+vx.report(log, weeks=triaged) => weeks= is not for the report of deliveries
+vx.report(triaged, watch) => not a watch
+vx.report(triaged, plan) => Pass it as plan=
+vx.report(triaged, 'run_1') => report(run=) needs the run of a plan
+vx.report(triaged, plan=triaged) => report(plan=) needs a plan
+vx.report(triaged, after=nothing) => report(after=) needs a targets frame
+vx.report(triaged, at_risk=triaged) => report(at_risk=)
+vx.report(triaged, weeks=triaged) => report(weeks=)
+vx.report(triaged, rows='5') => must be a whole number of rows
+vx.report(log, rows=-1) => must be a whole number of rows
+vx.report(log, owners=['Ada']) => owners= takes a mapping
+vx.report(triaged, owners={'reconect account': 'Ada'}) => did you mean 'reconnect account'?
+vx.report(log, owners={'reject': 'Ada'}) => owners= names 'reject'; did you mean 'rejected'?
+vx.report(triaged).tickets(by=['owner']) => tickets(by=) takes the name of one column
+""".strip().splitlines()
+# What is bound to its process is neither copied nor pickled, and says how it is taken up elsewhere.
+BOUND = {
+    "retried": "it belongs to its process; attach it by its id: ws.attach('run_", "retried._monitor()": "ws.attach('run_",
+    "watch": "start it again there", "ws": "vx.connect()", "ws.aio": "vx.connect()",
+}  # fmt: skip
+REFUSED += [f"{how}({each}) => {words}" for how in ("copy", "deepcopy", "dumps") for each, words in BOUND.items()]
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row):
+    call, _, words = row.partition(" => ")
+    sent = len(names["sandbox"].requests(acting=True))
+    with pytest.raises((vx.VoxopsError, TypeError)) as caught:
+        eval(call, names)
+    assert words in str(caught.value)
+    assert len(names["sandbox"].requests(acting=True)) == sent
+
+
+# -- frames ------------------------------------------------------------------------------------------------------------
+
+TAKE_A_FRAME = {
+    **{name: getattr(vx, name) for name in ("triage", "targets", "causes", "report")},
+    **{name: getattr(vx.deliveries, name) for name in ("stats", "outages", "duplicates", "lost")},
+    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
+    "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
+    "plots.outage_bands log": lambda frame: vx.plots.outage_bands(
+        pd.DataFrame(columns=["url", "start", "end"]), [] if frame is None else frame
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKE_A_FRAME)
+def test_what_is_no_such_frame(name):
+    for passed in (None, [{"post_id": "p"}], pd.Series([1]), pd.DataFrame({"x": [1]})):
+        with pytest.raises(vx.errors.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
+            TAKE_A_FRAME[name](passed)
+
+
+DELIVERY_FUNCTIONS = (
+    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.report,
+    lambda log: vx.deliveries.about_posts(log, events=vx.webhooks.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
+)  # fmt: skip
+TRIAGED_FUNCTIONS = (
+    vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
+)  # fmt: skip
+
+
+def test_a_column_that_stands_in_a_frame_twice_is_named(names):
+    """As pd.concat(..., axis=1) leaves it."""
+    log, triaged, posts = names["log"], names["triaged"], names["posts"]
+    for frame, functions in ((log, DELIVERY_FUNCTIONS), (triaged, TRIAGED_FUNCTIONS), (posts, [vx.targets])):
+        for take in functions:
+            with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice"):
+                take(pd.concat([frame, frame], axis=1))
+    noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
+    pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
+
+
+def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_same(names, tmp_path):
+    log, triaged = names["log"], names["triaged"]
+    log.to_csv(tmp_path / "log.csv", index=False)
+    back = pd.read_csv(tmp_path / "log.csv")
+    for take in (*DELIVERY_FUNCTIONS, vx.plots.latency_bands, vx.plots.delivery_delay):
+        with pytest.raises(vx.errors.PlanError, match=r"created_at has dtype str.*pd\.to_datetime"):
+            take(back)
+    assert len(vx.deliveries.stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
+    triaged.to_csv(tmp_path / "t.csv", index=False)
+    back = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    with pytest.raises(vx.errors.PlanError, match=r"updated_at has dtype str.*pd\.to_datetime"):
+        vx.report(back)
+    back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
+    assert vx.report(back).headline == vx.report(triaged).headline  # the text "False" is no yes
+    counts = ["cause", "count", "retryable"]
+    assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
+
+
+def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places():
+    sheet = campaign().assign(row_id=["a", "a", None, None])
+    doubled = Reason("row_id_doubled", count=2, value="a", place="frame.iloc[[0, 1]]")
+    blank = pd.concat([sheet.tail(1)] * 7)
+    for frame, said, end in (
+        (sheet.head(2), str(doubled), ""),
+        (sheet.iloc[1:3], str(Reason("row_id_missing", place="frame.iloc[[1]]")), ""),
+        (blank, "frame.iloc[[0, 1, 2, 3, 4]]", " and 2 more)"),
+        (blank.head(5), "frame.iloc[[0, 1, 2, 3, 4", "]])"),
+    ):
+        with pytest.raises(vx.errors.PlanError, match=re.escape(said) + f".*{re.escape(end)}"):
+            vx.plan_create(frame, key="row_id")
+
+
+def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     sheet = campaign().assign(number=range(4), scheduled_for=pd.Timestamp("2026-03-20T10:00:00Z"))
     arrow = sheet.convert_dtypes(dtype_backend="pyarrow")
     forms = [
@@ -67,15 +287,15 @@ def test_a_sheet_is_the_same_in_every_dtype(ws: vx.Workspace, world: Sandbox) ->
     for form in forms:
         results = ws.run(vx.plan_create(form, key="row_id")).wait().results()
         assert results["outcome"].tolist() == ["succeeded"] * 4
-        assert len(world.requests(acting=True)) == 1
+        assert len(sandbox.requests(acting=True)) == 1
     posts = ws.posts(status="scheduled")
     ours = posts[posts["content"].isin(sheet["content"])].astype({"post_id": "string[pyarrow]"})
     withdrawn = ws.run(vx.plan_cancel(ours.set_index(["status", "post_id"], drop=False))).wait().results()
     assert withdrawn["outcome"].tolist() == ["succeeded"] * 4
-    assert world.duplicates() == []
+    assert sandbox.duplicates() == []
 
 
-def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
+def test_numbers_may_come_out_of_a_column(ws):
     three = pd.Series([3]).max()
     assert not isinstance(three, int)
     posts = ws.posts(status=["failed", "partial"], limit=three)
@@ -86,193 +306,24 @@ def test_numbers_may_come_out_of_a_column(ws: vx.Workspace) -> None:
     assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
 
 
-def test_a_report_says_what_it_is_of_and_what_shows_another_run(ws: vx.Workspace) -> None:
-    made = ws.run(vx.plan_create(campaign(), key="row_id")).wait(60)
-    redelivered = ws.run(vx.plan_redeliver(vx.deliveries.lost(ws.deliveries()).head(1))).wait(60)
-    watch = ws.watch(ws.posts(status="published", limit=1)).wait(60)
-    triaged, log = failed(ws), ws.deliveries(since="1D")
-    assert vx.report(vx.triage(vx.targets(made.made()))).headline
-    with_them = r"report it with them, vx\.report\(ws\.deliveries\(\), run=run\)"
-    table: list[tuple[tuple[object, ...], dict[str, object], str]] = [
-        ((triaged, made), {}, r"creates posts, so it is reported by itself: vx\.report\(run\)"),
-        ((triaged, redelivered), {}, with_them),
-        ((redelivered,), {}, with_them),
-        ((), {"run": redelivered}, with_them),
-        ((triaged,), {"within": "5min"}, "within= is not for the report of a triage"),
-        ((triaged,), {"target": 0.5}, "target= is not for the report of a triage"),
-        ((made,), {"within": "5min"}, "within= is not for the report of a run of creates"),
-        ((log,), {"weeks": triaged}, "weeks= is not for the report of deliveries"),
-        ((triaged, watch), {}, r"not a watch\. Pass what ws\.run\(plan\) returned"),
-        ((triaged, vx.plan_retry(triaged)), {}, r"not Plan\. Pass it as plan="),
-        ((triaged, "run_1"), {}, r"report\(run=\) needs the run of a plan.*ws\.run"),
-        ((triaged,), {"plan": triaged}, r"report\(plan=\) needs a plan.*vx\.plan_retry"),
-        ((triaged,), {"after": pd.DataFrame()}, r"report\(after=\) needs a targets frame"),
-        ((), {}, r"needs a triaged frame, not None\. Use vx\.triage"),
-        ((triaged,), {"rows": "5"}, r"rows=.* must be a whole number of rows"),
-        ((log,), {"rows": -1}, r"rows=.* must be a whole number of rows"),
-        ((log,), {"owners": ["Ada"]}, "owners= takes a mapping"),
-        ((triaged,), {"owners": {"reconect account": "Ada"}}, r"owners= names .*; did you mean 'reconnect account'\?"),
-        ((log,), {"owners": {"reject": "Ada"}}, r"owners= names 'reject'; did you mean 'rejected'\?"),
-    ]
-    for positional, named, said in table:
-        with pytest.raises((vx.errors.ConfigError, vx.errors.PlanError), match=said):
-            vx.report(*positional, **named)  # type: ignore[arg-type]
-    assert vx.report(triaged, rows=0).headline
-    with pytest.raises(vx.errors.PlanError, match=r"tickets\(by=\) takes the name of one column"):
-        vx.report(triaged).tickets(by=["owner"])  # type: ignore[arg-type]
-
-
-def test_a_plan_is_not_changed_through_its_frame(world: Sandbox, ws: vx.Workspace) -> None:
-    plan = vx.plan_retry(failed(ws))
-    said = repr(plan)
-    table = plan.frame
-    table["eligible"] = False
-    assert repr(plan) == said
-    results = ws.run(plan).wait().results()
-    sent = {request["path"].split("/")[3] for request in world.requests(acting=True)}
-    assert set(results["post_id"]) == sent
-
-
-def test_a_check_makes_no_other_row_of_a_row(world: Sandbox, ws: vx.Workspace) -> None:
-    sheet = campaign()
-    before = vx.plan_create(sheet, key="row_id")
-    assert ws.check(sheet).empty
-    assert list(sheet.columns) == list(campaign().columns)
-    assert (
-        vx.plan_create(sheet, key="row_id").frame["idempotency_key"].tolist()
-        == before.frame["idempotency_key"].tolist()
-    )
-    ws.run(before).wait()
-    spelled = campaign(accounts="Twitter:AlderCoffee")
-    again = ws.run(vx.plan_create(spelled, key="row_id")).wait()
-    assert set(again.results()["outcome"]) == {"succeeded"}
-    assert len(world.effects("post.create")) == 4
-
-
-def test_a_name_with_a_stray_blank_is_the_same_campaign(world: Sandbox, ws: vx.Workspace) -> None:
-    for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
-        ws.run(vx.plan_create(campaign(), key="row_id", campaign=name)).wait()
-    assert len(world.effects("post.create")) == 4
-
-
-def test_a_delivery_of_unknown_age_is_held(ws: vx.Workspace) -> None:
-    log = ws.deliveries(since="30D", success=False)
-    lost = log.assign(status_code=pd.NA, created_at=log["created_at"] - pd.Timedelta("2D"))
-    assert vx.plan_redeliver(lost).eligible == len(lost) > 0
-    lost = lost.copy()
-    lost.attrs = {}
-    assert vx.plan_redeliver(lost).eligible == 0
-    assert vx.plan_redeliver(lost).frame["reason_code"].iloc[0] == "delivery_age_unknown"
-    assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
-
-
-def test_blank_fixes_are_held(ws: vx.Workspace) -> None:
-    rows = failed(ws).query("verdict == 'fix content'")
-    for content in ("", "   ", 7):
-        assert vx.plan_fix(rows.assign(new_content=content)).eligible == 0
-
-
-def test_a_retention_must_be_a_length_of_time(world: Sandbox) -> None:
-    for text in ("", "nat", "24", "-3h", None, pd.NaT, 24):
-        with pytest.raises(vx.errors.ConfigError, match="key_retention="):
-            vx.connect(sandbox=world, key_retention=text)  # type: ignore[arg-type]
-
-
-def test_filters_are_read_in_any_spelling(calm: vx.Workspace) -> None:
-    assert len(calm.posts(platform="X")) == len(calm.posts(platform="twitter")) > 0
-    assert len(calm.posts(status="all")) == len(calm.posts())
-    assert len(calm.posts(account="twitter:@aldercoffee")) > 0
-
-
-@pytest.mark.parametrize(
-    ("call", "named"),
-    [
-        (lambda ws: ws.posts(status=7), "status="),
-        (lambda ws: ws.posts(platform=["x", None]), "platform="),
-        (lambda ws: ws.posts(account=pd.DataFrame({"account_id": ["a"]})), "account="),
-        (lambda ws: ws.posts(since=[]), "since="),
-        (lambda ws: ws.posts(since=pd.DataFrame()), "since="),
-        (lambda ws: ws.deliveries(webhook=7), "webhook="),
-        (lambda ws: ws.deliveries(event_type=b"post.failed"), "event_type="),
-        (lambda ws: ws.accounts(7), "account="),
-        (lambda ws: ws.accounts(check="yes"), "check="),
-        (lambda ws: ws.check(campaign(), ask="no"), "ask="),
-        (lambda ws: ws.watch(None), "ws.watch takes"),
-        (lambda ws: ws.watch([7]), "ws.watch takes"),
-        (lambda ws: ws.archive(None), "path="),
-        (lambda _: vx.connect("key", ledger=7), "ledger="),
-        (lambda _: vx.connect("key", url=7), "url="),
-        (lambda _: vx.connect(7), "api_key= is of type int"),
-        (lambda _: vx.read_campaign(None), "path="),
-        (lambda _: vx.read_campaign(" "), "path="),
-        (lambda ws: vx.triage(vx.targets(ws.posts()), rules=7), "rules="),
-        (lambda ws: vx.deliveries.stats(ws.deliveries(), by=3), "by="),
-        (lambda ws: vx.deliveries.outages(ws.deliveries(), at_least="many"), "at_least="),
-        (lambda ws: vx.deliveries.outages(ws.deliveries(), at_least=True), "at_least="),
-        (lambda ws: vx.deliveries.lost(ws.deliveries(), now=NAIVE), "now="),
-        (lambda ws: vx.deliveries.levels(ws.deliveries(), now=NAIVE), "now="),
-        (lambda ws: vx.report(ws.deliveries(), now=NAIVE), "now="),
-        (lambda ws: vx.report(failed(ws), now=NAIVE), "now="),
-        (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), seeds="3"), "seeds="),
-        (lambda ws: vx.rehearse(vx.plan_create(campaign(), key="row_id"), ws.posts(), rate_limit=0), "rate_limit="),
-        (lambda ws: vx.rehearse(campaign(), ws.posts()), "rehearse() takes a plan, not DataFrame"),
-        (lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), None), "takes the history, not NoneType"),
-        (lambda _: vx.rehearse(vx.plan_create(campaign(), key="row_id"), "history"), "takes the history, not str"),
-        (lambda ws: ws.attach(ws.runs()), "takes the id of a run"),
-        (lambda ws: ws.attach(7), "takes the id of a run"),
-        (lambda ws: ws.attach("run_nothing"), "ws.runs()"),
-        (lambda ws: ws.run(pd.DataFrame()), "plan_retry"),
-        (lambda ws: ws.watch(ws.posts(limit=1)).failed(stuck="no"), "stuck="),
-        (lambda ws: ws.watch(ws.posts(limit=1)).wait("5"), "timeout="),
-        (lambda ws: ws.watch(ws.posts(limit=1)).wait(float("nan")), "timeout="),
-        (lambda ws: ws.watch(ws.posts(limit=1)).wait(-1), "timeout="),
-        (lambda ws: ws.posts(since="2026-03-01T10:00"), "offset"),
-        (lambda ws: ws.posts(limit=True), "limit=True must be a whole number"),
-        (lambda ws: ws.posts(limit=1.0), "limit=1.0 must be a whole number"),
-        (lambda ws: ws.posts(limit=-1), "limit=-1 must be a whole number of rows, 0 or more"),
-        (lambda ws: ws.posts(status="faild"), "did you mean 'failed'"),
-        (lambda ws: ws.posts(account="@nobody"), "no account"),
-        (lambda ws: ws.deliveries(success="no"), "success="),
-        (lambda ws: ws.analytics(pd.Series([1])), "posts= takes text or a list of texts"),
-        (lambda ws: vx.deliveries.outages(ws.deliveries(), gap="x"), "gap='x'"),
-        (lambda ws: vx.deliveries.lost(ws.deliveries(), older_than=24), "older_than=24"),
-        (lambda _: vx.plan_create(campaign(), key="row_id", campaign=7), "must be text"),
-        (lambda ws: vx.plan_retry(failed(ws).assign(retryable="no")), "must be True or False"),
-        (lambda ws: vx.plan_retry(failed(ws).assign(retryable="maybe")), "must be True or False"),
-        (lambda ws: vx.plan_redeliver(ws.deliveries(), force="no"), "force="),
-        (lambda _: vx.plan_create(campaign(), key=7), "key="),
-        (lambda _: vx.webhooks.events(None), "vx.webhooks.events takes"),
-        (lambda _: vx.webhooks.events(pd.DataFrame({"payload": ["{}"]})), "vx.webhooks.events takes"),
-        (lambda ws: vx.webhooks.join_events(None, ws.posts()), "vx.webhooks.events"),
-        (lambda _: vx.webhooks.join_events(vx.webhooks.events([]), None), "ws.posts"),
-        (lambda _: vx.webhooks.verify_signature(b"", "", 7), "secrets="),
-    ],
-)
-def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(calm: vx.Workspace, call, named: str) -> None:
-    with pytest.raises(vx.VoxopsError) as caught:
-        call(calm)
-    assert named in str(caught.value)
-
-
-def test_an_instant_of_numpy_is_one(world: Sandbox, tmp_path: Path) -> None:
-    """As ``times.to_numpy()[0]`` gives it; before, pandas raised when it was compared with a filter that names nothing."""
+def test_an_instant_of_numpy_is_one(sandbox, tmp_path):
+    """As ``times.to_numpy()[0]`` gives it."""
     instant = pd.Timestamp("2026-03-01T00:00Z")
     bare = instant.tz_localize(None).to_numpy()
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite", tz="Europe/London") as ws:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", tz="Europe/London") as ws:
         posts = ws.posts(since=bare)
         assert len(posts) == len(ws.posts(since=instant)) > 0
         assert posts.attrs["filters"] == {"since": str(bare)}
         assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
 
 
-def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws: vx.Workspace) -> None:
-    """Before, it was refused with the advice to pass post ids."""
+def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws):
     posts = ws.posts(status="published", limit=3)
     ids = pd.concat([posts["post_id"], pd.Series([None], dtype="string")])  # as a run has of rows that were not created
     pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
 
 
-def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.Workspace, tmp_path: Path) -> None:
+def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp_path):
     archive = ws.archive(tmp_path / "history")
     archive.sync("2D")
     for by in ("dy", "delivery", ["endpoint", "hours"]):
@@ -283,19 +334,108 @@ def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws: vx.
         assert str(caught.value) == str(expected.value)
 
 
-@pytest.mark.parametrize("other", [{"api_key": "vb_live_not_looked_at"}, {"url": "https://api.example"}])
-def test_a_key_or_an_address_beside_the_sandbox_is_refused(other: dict[str, str]) -> None:
-    with pytest.raises(
-        vx.errors.ConfigError, match=r"sandbox= is the API on this machine, .* omit one of them"
-    ) as refused:
-        vx.connect(**other, sandbox=True)
-    assert "not_looked_at" not in str(refused.value)
+# -- plans and runs ----------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
+    plan = vx.plan_retry(failed(ws))
+    said = repr(plan)
+    table = plan.frame
+    table["eligible"] = False
+    assert repr(plan) == said
+    results = ws.run(plan).wait().results()
+    sent = {request["path"].split("/")[3] for request in sandbox.requests(acting=True)}
+    assert set(results["post_id"]) == sent
+
+
+def test_a_check_makes_no_other_row_of_a_row(sandbox, ws):
+    sheet = campaign()
+    assert ws.check(sheet).empty
+    pd.testing.assert_frame_equal(sheet, campaign())
+    for spelled in (sheet, campaign(accounts="Twitter:AlderCoffee")):
+        results = ws.run(vx.plan_create(spelled, key="row_id")).wait().results()
+        assert set(results["outcome"]) == {"succeeded"}
+    assert len(sandbox.effects("post.create")) == 4
+
+
+def test_a_name_with_a_stray_blank_is_the_same_campaign(sandbox, ws):
+    for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
+        ws.run(vx.plan_create(campaign(), key="row_id", campaign=name)).wait()
+    assert len(sandbox.effects("post.create")) == 4
+
+
+def test_a_delivery_of_unknown_age_is_held(ws):
+    log = ws.deliveries(since="30D", success=False)
+    lost = log.assign(status_code=pd.NA, created_at=log["created_at"] - pd.Timedelta("2D"))
+    assert vx.plan_redeliver(lost).eligible == len(lost) > 0
+    lost = lost.copy()
+    lost.attrs = {}
+    assert vx.plan_redeliver(lost).eligible == 0
+    assert vx.plan_redeliver(lost).frame["reason_code"].iloc[0] == "delivery_age_unknown"
+    assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
+
+
+def test_an_unknown_status_is_shown_and_never_terminal(sandbox, ws):
+    post = sandbox.world.posts[sandbox.plant_post("A RISTRETTO", [next(iter(sandbox.world.accounts))])]
+    post.status, post.targets[0].status = "TELEPORTING", "Beaming"
+    posts = ws.posts(text="ristretto")
+    assert posts["status"].tolist() == ["teleporting"]
+    plan = vx.plan_retry(vx.triage(vx.targets(posts)))
+    assert (plan.eligible, plan.why) == (0, (Reason("target_not_failed", status="beaming"),))
+
+
+def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws):
+    plan = vx.plan_retry(failed(ws))
+    run = ws.run(plan, stop_after_failures=1).wait()
+    sent = run.results()["tries"].sum()
+    assert run.resume().wait().results()["tries"].sum() == sent
+    before, after = SENTENCES["stopped_after_failures"].split("{failures}")
+    assert run.snapshot.note.startswith(before)
+    assert run.snapshot.note.endswith(after)
+    again = ws.run(plan).wait()
+    assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
+
+
+# -- keys, addresses, files --------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch, sandbox):
+    """The key of the environment may be that of another workspace."""
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    with pytest.raises(vx.errors.ConfigError, match="VOXBURST_API_KEY"):
+        vx.connect()
+    monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
+    for key in ("", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"]):
+        with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
+            vx.connect(key, url="http://127.0.0.1:9")
+        assert "staging" not in str(caught.value)
+    for said, error in (({"sandbox": True}, vx.errors.ConfigError), ({"url": sandbox.url}, vx.errors.AuthError)):
+        with pytest.raises(error) as refused:
+            vx.connect("vb_live_0123456789abcdefWXYZ", **said)
+        assert "01234567" not in str(refused.value)
+        assert "key" in str(refused.value)
+
+
+def test_a_server_that_is_down_is_named_by_its_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(vx.errors.TransportError, match=str(port)):
+        vx.connect("vb_test_key", url=f"http://127.0.0.1:{port}")
+
+
+def test_a_ledger_belongs_to_one_workspace(sandbox, ws, tmp_path):
+    ws.run(vx.plan_create(campaign(), key="row_id")).wait()
+    with Sandbox(rate_limit=None, workspace="ws_other") as other:
+        with pytest.raises(vx.errors.LedgerError, match="belongs to workspace"):
+            vx.connect(sandbox=other, ledger=tmp_path / "ledger.sqlite")
+        assert not other.requests(acting=True)
+
+
+def test_an_interrupted_close_leaves_nothing_open(monkeypatch):
     """Ctrl-C while a request is in flight."""
     ws = vx.connect(sandbox=True)
-    kept, server = ws._ledger.path, ws.sandbox  # type: ignore[union-attr]
+    kept, server = ws._ledger.path, ws.sandbox
 
     def interrupted(coro: Any) -> None:
         coro.close()
@@ -311,92 +451,18 @@ def test_an_interrupted_close_leaves_nothing_open(monkeypatch: pytest.MonkeyPatc
     ws.close()
 
 
-def test_a_run_in_the_place_of_a_frame_says_what_it_has_of_one(ws: vx.Workspace) -> None:
-    run = ws.run(vx.plan_retry(failed(ws).tail(3))).wait(60)
-    for plan in (vx.plan_retry, vx.plan_update):
-        with pytest.raises(vx.errors.PlanError, match=r"run\.failed\(\) for its failed rows, or run\.made\(\)"):
-            plan(run)
-
-
-def test_a_closed_workspace_says_so(world: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+def test_a_closed_workspace_says_so(sandbox, tmp_path):
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed(ws))
         run = ws.run(plan).wait(60)
     assert "closed" in repr(ws)
     health = lambda: asyncio.run(ws.client.health())  # noqa: E731
     for call in (ws.posts, ws.runs, ws.ledger, ws.reconcile, lambda: ws.run(plan), run.resume, health):
-        with pytest.raises(vx.errors.ConfigError, match=r"closed.*vx.connect\(\) again|closed"):
+        with pytest.raises(vx.errors.ConfigError, match="closed"):
             call()
 
 
-def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws: vx.Workspace) -> None:
-    with pytest.raises(vx.errors.ConfigError, match="stop_after_failures"):
-        ws.run(vx.plan_retry(failed(ws)), stop_after_failures=0)
-    plan = vx.plan_retry(failed(ws))
-    run = ws.run(plan, stop_after_failures=1).wait()
-    sent = run.results()["tries"].sum()
-    assert run.resume().wait().results()["tries"].sum() == sent
-    before, after = SENTENCES["stopped_after_failures"].split("{failures}")
-    assert run.snapshot.note.startswith(before)
-    assert run.snapshot.note.endswith(after)
-    again = ws.run(plan).wait()
-    assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
-
-
-def test_a_key_that_is_none_is_not_replaced_by_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be that of another workspace."""
-    monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
-    for key in ("", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"], 5):
-        with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
-            vx.connect(key, url="http://127.0.0.1:9")  # type: ignore[arg-type]
-        assert "staging" not in str(caught.value)
-
-
-DELIVERY_FUNCTIONS = (
-    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.report,
-    lambda log: vx.deliveries.about_posts(log, events=vx.webhooks.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
-)  # fmt: skip
-TRIAGED_FUNCTIONS = (
-    vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
-)  # fmt: skip
-
-
-def test_a_column_that_stands_in_a_frame_twice_is_named(ws: vx.Workspace) -> None:
-    """As pd.concat(..., axis=1) leaves it; before, pandas complained of something within."""
-    log, posts = ws.deliveries(since="2D"), ws.posts(since="30D")
-    triaged = vx.triage(vx.targets(posts))
-    again = pd.concat([log, log], axis=1)
-    for take in DELIVERY_FUNCTIONS:
-        with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice.*drop or rename one"):
-            take(again)
-    for make in TRIAGED_FUNCTIONS:
-        with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice.*drop or rename one"):
-            make(pd.concat([triaged, triaged], axis=1))
-    with pytest.raises(vx.errors.PlanError, match=r"targets\(\) needs a posts frame; it has column .*post_id.* twice"):
-        vx.targets(pd.concat([posts, posts[["post_id"]]], axis=1))
-    noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
-    pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
-
-
-def test_a_report_of_a_triage_that_was_text_says_the_same(ws: vx.Workspace, tmp_path: Path) -> None:
-    triaged = failed(ws)
-    triaged.to_csv(tmp_path / "t.csv", index=False)
-    back = pd.read_csv(tmp_path / "t.csv", dtype=str)
-    with pytest.raises(
-        vx.errors.PlanError,
-        match=r"report\(\) needs a triaged frame; updated_at has dtype str, not times .*pd\.to_datetime",
-    ):
-        vx.report(back)
-    back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
-    assert vx.report(back).headline == vx.report(triaged).headline  # the text "False" is no yes
-    counts = ["cause", "count", "retryable"]
-    assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
-
-
-def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
-    world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before, it made a folder of the name ``~`` in the present one, and found no file in the home folder."""
+def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(sandbox, tmp_path, monkeypatch):
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir()
     here.mkdir()
@@ -405,7 +471,7 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
     monkeypatch.chdir(here)
     campaign().to_csv(home / "plan.csv", index=False)
     (home / "hooks.jsonl").write_text('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}\n')
-    with vx.connect(sandbox=world, ledger="~/ledger.sqlite") as ws:
+    with vx.connect(sandbox=sandbox, ledger="~/ledger.sqlite") as ws:
         report = vx.report(failed(ws).head(1))
         report.to_markdown("~/report.md")
         report.to_csv("~/tables")
@@ -415,25 +481,23 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(
         assert len(vx.webhooks.events("~/hooks.jsonl")) == 1
     assert not list(here.iterdir())
     assert {"ledger.sqlite", "report.md", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
-    with pytest.raises(vx.errors.ConfigError, match="begins with an unknown home folder"):
+    with pytest.raises(vx.errors.ConfigError, match="unknown home folder"):
         vx.read_campaign("~nobody_of_this_name/plan.csv")
 
 
-def test_a_file_has_the_form_that_its_name_promises(ws: vx.Workspace, tmp_path: Path) -> None:
-    """Before, a report in HTML could be called report.pdf, and one in CSV made a folder of the name report.csv."""
-    report = vx.report(failed(ws).head(1))
+def test_a_file_has_the_form_that_its_name_promises(names, tmp_path):
+    triaged = names["triaged"]
+    report = vx.report(triaged.head(1))
     wrong = {"report.pdf": report.to_html, "report.xlsx": report.to_html, "report.HTML": report.to_markdown}
     for name, write in wrong.items():
-        with pytest.raises(vx.errors.ConfigError, match=r"for a file in \w+; let its name end with \.(html|md)"):
+        with pytest.raises(vx.errors.ConfigError, match=r"let its name end with \.(html|md)"):
             write(tmp_path / name)
     for write_all in (report.to_csv, report.to_parquet):
-        with pytest.raises(vx.errors.ConfigError, match=r"folder= takes a folder, .*report\.csv is the name of one"):
+        with pytest.raises(vx.errors.ConfigError, match="folder= takes a folder"):
             write_all(tmp_path / "report.csv")
-    for arguments in ((tmp_path / "fix.xlsx", failed(ws)), (failed(ws), tmp_path / "fix.xlsx")):
-        with pytest.raises(
-            vx.errors.PlanError, match=r"needs a name for each sheet, such as to_excel\('fix\.xlsx', rows=failed\)"
-        ):
-            vx.to_excel(*arguments)  # type: ignore[arg-type]
-    assert not list(tmp_path.glob("report*")) + list(tmp_path.glob("fix*"))
+    for arguments in ((tmp_path / "fix.xlsx", triaged), (triaged, tmp_path / "fix.xlsx")):
+        with pytest.raises(vx.errors.PlanError, match="needs a name for each sheet"):
+            vx.to_excel(*arguments)
+    assert not list(tmp_path.iterdir())
     for write, name in ((report.to_html, "a.htm"), (report.to_html, "a"), (report.to_markdown, "a.txt")):
         assert write(tmp_path / name).exists()

@@ -7,12 +7,11 @@ its secret part.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.kernel import Cell, Kernel
+from tests.security.leaks import KEY, MARK, pieces
 
 from voxburst_sandbox import Fault, Sandbox, gates
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
-
-MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"
-KEY = f"vb_live_{MARK}"
 
 CELLS = [
     "%xmode Verbose\nimport copy, logging, os, pickle, sys\nlogging.basicConfig(level=logging.DEBUG, filename='debug.log')",
@@ -82,24 +78,19 @@ refused()
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def api(monkeypatch):
     """A sandbox that knows the marked key, and at last refuses it."""
     monkeypatch.setitem(gates.KEYS, KEY, True)
     with Sandbox(seed=7, speed=60, rate_limit=None, posts=120, deliveries=200) as sandbox:
         yield sandbox
 
 
-def pieces(text: str) -> list[str]:
-    """Every eight characters of the secret part that a text holds."""
-    return [MARK[at : at + 8] for at in range(len(MARK) - 7) if MARK[at : at + 8] in text]
-
-
-def test_the_search_finds_a_piece() -> None:
+def test_the_search_finds_a_piece():
     assert pieces(f"abc {MARK[5:13]} def") == [MARK[5:13]]
     assert pieces("vb_live_…") == []
 
 
-def test_no_key_anywhere(api: Sandbox, tmp_path: Path) -> None:
+def test_no_key_anywhere(api, tmp_path):
     codes = [cell.replace("URL", repr(api.url)) for cell in CELLS]
     with Kernel(tmp_path, VOXBURST_API_KEY=KEY) as kernel:
         done: list[Cell] = []

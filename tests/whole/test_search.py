@@ -17,7 +17,7 @@ def mine(sandbox: Sandbox, **fields: object) -> str:
     return sandbox.plant_post("A Straße of RISTRETTO", [account], **fields)
 
 
-def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_posts_are_found_by_text_campaign_owner_and_tag(ws, sandbox):
     post = mine(sandbox, tags=["Spring", "sale"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
     for search in (
         {"text": "ristretto"}, {"text": ["nothing", "strasse OF"]}, {"owner": "zoë.k"}, {"campaign": "launch 7"}, {"tag": "SPRING"},
@@ -30,41 +30,12 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws: vx.Workspace, sandbo
     assert "filtered_here" not in ws.posts(limit=1).attrs
     assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an empty frame"
     assert len(ws.posts(text="ristretto", limit=1)) == 1
-
-
-@pytest.mark.parametrize(
-    ("search", "why"),
-    [
-        ({"platform": "twiter"}, "platform='twiter': did you mean 'twitter'"),
-        ({"platform": "vine"}, "platform='vine': one of bluesky, facebook"),
-        ({"owner": "zoë.kk"}, "owner='zoë.kk': no post has it; did you mean 'Zoë.K'"),
-        ({"tag": "sprng"}, "tag='sprng': no post has it; did you mean 'Spring'"),
-        ({"campaign": "lanch 7"}, "did you mean 'Launch 7'"),
-        ({"text": " "}, "text= is blank"),
-        ({"owner": 5}, "owner= takes text"),
-        ({"account": "acc_nobody"}, "account=: no account acc_nobody in this workspace"),
-    ],
-)
-def test_a_slip_of_the_pen_gives_no_empty_frame(
-    ws: vx.Workspace, sandbox: Sandbox, search: dict[str, object], why: str
-) -> None:
-    mine(sandbox, tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
-    with pytest.raises(vx.errors.ConfigError, match=why):
-        ws.posts(**search)
-
-
-def test_an_account_that_is_nearly_right_is_named(ws: vx.Workspace, sandbox: Sandbox) -> None:
-    account = next(iter(sandbox.world.accounts.values()))
-    for wrong in (account.id[:-1], f"{account.platform}:@{account.username}x"):
-        with pytest.raises(vx.errors.ConfigError, match="did you mean"):
-            ws.posts(account=wrong)
-    assert len(ws.posts(account=account.id)) > 0
+    assert len(ws.posts(platform="X")) == len(ws.posts(platform="twitter")) > 0
+    assert len(ws.posts(status="all")) == len(ws.posts())
     assert len(ws.posts(platform="mastodon")) == 0, "a platform that the API serves, and nobody is on"
 
 
-def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connected_anew(
-    ws: vx.Workspace, sandbox: Sandbox
-) -> None:
+def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connected_anew(ws, sandbox):
     accounts = sandbox.world.accounts
     old = next(each for each in accounts.values() if each.platform == "twitter")
     name, before = f"twitter:@{old.username}", set(ws.posts(account=old.id)["post_id"])
@@ -77,23 +48,19 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
     assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
 
 
-def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox: Sandbox) -> None:
+def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox):
     said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
     posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
     with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
         shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
-        assert {posts[post]: value for post, value in shown.dropna().items()} == {
-            "list": "ada, bo",
-            "number": "7",
-            "text": "ada",
-        }
+        assert shown.dropna().rename(posts).to_dict() == {"list": "ada, bo", "number": "7", "text": "ada"}
         for owner, expected in {"ada": {"list", "text"}, "7": {"number"}}.items():
             assert {posts[post] for post in ws.posts(owner=owner)["post_id"]} == expected
         assert ws.posts(owner="True").empty
 
 
 @pytest.mark.parametrize("until", ["3D", pd.Timedelta("3D")])
-def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace, until: object) -> None:
+def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
     now = ws.client.now()
     ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
     with pytest.warns(UserWarning, match=r"no scheduled post: until=.* in the past.*such as until='\+3D'"):
@@ -101,54 +68,49 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws: vx.Workspace,
     found = ws.posts(status="scheduled", until="+3D")
     assert found["scheduled_for"].max() < pd.Timestamp(ahead)
     pd.testing.assert_frame_equal(found, ws.posts(status="scheduled", until=ahead))
-    assert (
-        ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min()
-        >= (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
-    )
+    tomorrow = (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
+    assert ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min() >= tomorrow
     assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
 
 
-def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws: vx.Workspace) -> None:
+def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws):
     with pytest.warns(UserWarning, match="no post has status='error', which is unknown; known are approved, archived"):
         assert ws.posts(status="error").empty
     assert ws.posts(status="archived").empty, "an empty frame"
 
 
-def test_a_slip_in_an_event_is_named_and_an_unknown_one_warned_of(ws: vx.Workspace) -> None:
-    for wrong, meant in (("post_failed", "post.failed"), ("posts.failed", "post.failed"), ("failed", "post.failed")):
-        with pytest.raises(
-            vx.errors.ConfigError, match=f"event_type='{wrong}': no delivery has it; did you mean '{meant}'"
-        ):
-            ws.deliveries(event_type=wrong)
+def test_an_event_that_is_not_known_is_warned_of(ws):
     with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is unknown"):
         assert ws.deliveries(event_type=["story.boosted"]).empty
     assert ws.deliveries(event_type="account.error", since="1s").empty, "an empty frame"
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws: vx.Workspace) -> None:
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"})  # fmt: skip
-    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
+def sheet(*names: str) -> pd.DataFrame:
+    rows = pd.DataFrame({"row_id": names, "content": names})
+    return rows.assign(accounts="twitter:@aldercoffee", scheduled_for="2027-01-01T00:00Z")
+
+
+def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
+    made = ws.run(vx.plan_create(sheet(*"ab"), key="row_id", campaign="Spring  2026")).wait().made()
     found = ws.posts(campaign="spring 2026")
     assert set(made["post_id"]) == set(found["post_id"])
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
 
 
-def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws, sandbox):
     for odd in (["spring"], {"a": 1}, 7):
         mine(sandbox, metadata={"voxopsCampaign": odd})
     found = mine(sandbox, metadata={"campaign": "odd"})
     assert ws.posts(campaign="odd")["post_id"].to_list() == [found]
 
 
-def test_runs_of_one_second_are_listed_newest_first(ws: vx.Workspace) -> None:
-    row = {"content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
-    sheets = [pd.DataFrame([{**row, "row_id": name, "content": name}]) for name in "abcdef"]
-    runs = [ws.run(vx.plan_create(sheet, key="row_id")).wait().id for sheet in sheets]
+def test_runs_of_one_second_are_listed_newest_first(ws):
+    runs = [ws.run(vx.plan_create(sheet(name), key="row_id")).wait().id for name in "abcdef"]
     assert ws.runs().index.to_list() == runs[::-1]
 
 
-def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()
     none = accounts.loc[accounts["status"] == "suspended", "account_id"]
@@ -168,11 +130,6 @@ def test_a_selection_without_rows_selects_nothing(ws: vx.Workspace, sandbox: San
     for filters in ({"webhook": none}, {"event_type": []}):
         log = ws.deliveries(**filters)
         assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
-    used_up = iter(["acc_1"])
-    next(used_up)
-    for iterator in (used_up, (each for each in ())):
-        with pytest.raises(vx.errors.ConfigError, match=r"account= takes text or a list of texts; this \w+ is empty"):
-            ws.posts(account=iterator)
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
     assert load_code(posts.attrs, "posts").startswith("ws.posts(text=[], ")

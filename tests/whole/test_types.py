@@ -42,7 +42,7 @@ async def main() -> None:
 """
 
 
-def test_a_script_of_a_user_is_well_typed(tmp_path: Path) -> None:
+def test_a_script_of_a_user_is_well_typed(tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "script.py").write_text(SCRIPT)
     source = Path(vx.__file__).parents[1]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from tests.engine.steps import wait_for
+from tests.security.raw import answer, serve
 from tests.virtual import standing_still
 
 import voxops as vx
@@ -19,17 +20,6 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.analysis.digest import concerns
 from voxops.client import Ending, Handle
-
-
-@pytest.fixture
-def world(sandbox: Sandbox) -> Sandbox:
-    return sandbox
-
-
-@pytest.fixture
-def ws(world: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as workspace:
-        yield workspace
 
 
 def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
@@ -40,7 +30,7 @@ def counts(run: vx.Run) -> dict[str, int]:
     return {str(name): int(count) for name, count in run.results()["outcome"].value_counts().items()}
 
 
-def test_posts_are_those_that_were_asked_for_and_say_so(ws: vx.Workspace) -> None:
+def test_posts_are_those_that_were_asked_for_and_say_so(ws):
     posts = ws.posts(status="failed", since="30D")
     assert set(posts["status"]) == {"failed"}
     assert posts["created_at"].is_monotonic_decreasing
@@ -59,7 +49,7 @@ def test_posts_are_those_that_were_asked_for_and_say_so(ws: vx.Workspace) -> Non
     pd.testing.assert_series_equal(vx.targets(empty).dtypes, vx.targets(posts).dtypes)
 
 
-def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_are_more(ws: vx.Workspace) -> None:
+def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_are_more(ws):
     platforms = ["bluesky", "facebook"]
     everything = ws.posts(platform=platforms)
     assert all(any(t.platform in platforms for t in cell) for cell in everything["targets"])
@@ -71,10 +61,8 @@ def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_ar
     assert ws.posts(limit=100).attrs["complete"] is False, "a page that ends at the limit is not the end of the list"
 
 
-def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
-    world: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, capsys):
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
             run = ws.run(plan)
@@ -90,134 +78,108 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(
     assert done.id not in printed.out + printed.err
 
 
-def test_a_retry_is_planned_run_watched_and_counted(world: Sandbox, ws: vx.Workspace) -> None:
+def test_a_retry_is_planned_run_watched_and_counted(sandbox, ws):
     plan = vx.plan_retry(failed_posts(ws))
-    assert not world.requests(acting=True)  # planning sends nothing
+    assert not sandbox.requests(acting=True)  # planning sends nothing
     run = ws.run(plan, reason="test").wait()
     results = run.results()
     assert len(results) == plan.eligible
     assert sum(counts(run).values()) == plan.eligible
     assert counts(run)["succeeded"] > plan.eligible / 2
     assert set(results["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == plan.cost.acts
-    published = {(each["post"], each["platform"]) for each in world.effects("target.publish")}
+    assert len(sandbox.requests(acting=True)) == plan.cost.acts
+    published = {(each["post"], each["platform"]) for each in sandbox.effects("target.publish")}
     succeeded = results[results["outcome"] == "succeeded"]
     assert {(row.post_id, row.platform) for row in succeeded.itertuples()} <= published
-    assert world.duplicates() == []
+    assert sandbox.duplicates() == []
     trail = ws.ledger()
     assert set(trail["reason"]) == {"test"}
     assert trail["who"].notna().all()
     assert set(trail["idempotency_key"]) == set(results["idempotency_key"])
     assert (trail["first_sent_at"] <= trail["settled_at"]).all()
+    assert set(results["status_before"].dropna()) <= {"failed"} and "status_before" not in run.failed()
     table = run.verify()
     outcomes = ["recovered", "failed_same", "failed_other", "pending", "blocked"]
     assert (table[outcomes].sum(axis=1) == table["tried"]).all()
     assert table[["tried", "recovered"]].sum().to_list() == [len(results), counts(run)["succeeded"]]
 
 
-def test_a_plan_run_again_here_or_in_a_new_workspace_acts_once(world: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+def test_a_plan_run_again_here_or_in_a_new_workspace_acts_once(sandbox, tmp_path):
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
-        outcomes = ws.run(plan).wait().results()["outcome"].tolist()
-        acts = len(world.requests(acting=True))
-        assert ws.run(plan).wait().results()["outcome"].tolist() == outcomes
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        assert ws.run(plan).wait().results()["outcome"].tolist() == outcomes
+        outcomes = [ws.run(plan).wait().results()["outcome"].tolist() for _ in range(2)]
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        outcomes.append(ws.run(plan).wait().results()["outcome"].tolist())
         assert len(ws.runs()) == 3
-    assert len(world.requests(acting=True)) == acts
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert len(sandbox.requests(acting=True)) == plan.cost.acts
 
 
-def test_what_fails_again_can_be_retried_again_under_a_new_key(world: Sandbox, ws: vx.Workspace) -> None:
+def test_what_fails_again_can_be_retried_again_under_a_new_key(sandbox, ws):
     first = ws.run(vx.plan_retry(failed_posts(ws))).wait()
     again = first.failed()
     plan = vx.plan_retry(again)
     assert plan.eligible
-    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {1}, (
-        "a new failure starts at one in everybody's ledger"
-    )
-    acts = len(world.requests(acting=True))
+    assert set(plan.frame.loc[plan.frame["eligible"], "attempt"]) == {1}, "a new failure starts at one in every ledger"
+    acts = len(sandbox.requests(acting=True))
     second = ws.run(plan).wait()
-    assert len(world.requests(acting=True)) == acts + plan.cost.acts
+    assert len(sandbox.requests(acting=True)) == acts + plan.cost.acts
     assert not set(second.results()["idempotency_key"]) & set(first.results()["idempotency_key"])
-    assert world.duplicates() == []
+    assert sandbox.duplicates() == []
 
 
-def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(world: Sandbox, ws: vx.Workspace) -> None:
-    world.add_fault(Fault("delay", "POST", "/v1/posts/*/retry", seconds=60, times=None))
+def test_a_resume_while_a_pause_waits_for_what_is_under_way_counts(sandbox, ws):
+    sandbox.add_fault(Fault("delay", "POST", "/v1/posts/*/retry", seconds=60, times=None))
     plan = vx.plan_retry(failed_posts(ws))
     run = ws.run(plan)
-    wait_for(lambda: world.faults()[-1]["struck"])
+    wait_for(lambda: sandbox.faults()[-1]["struck"])
     with ThreadPoolExecutor(1) as pool:
         pausing = pool.submit(run.pause)
         wait_for(lambda: run.snapshot.phase == "paused")
         run.resume()
-        world.clear_faults()
+        sandbox.clear_faults()
         pausing.result()
     run.wait()
     assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == plan.cost.acts
+    assert len(sandbox.requests(acting=True)) == plan.cost.acts
 
 
-def test_cancel_gives_up_what_was_never_sent(world: Sandbox, ws: vx.Workspace) -> None:
+def test_cancel_gives_up_what_was_never_sent(sandbox, ws):
     plan = vx.plan_retry(failed_posts(ws))
     with standing_still(ws.client):
         run = ws.run(plan).cancel()
     run.wait()
-    sent = len(world.requests(acting=True))
+    sent = len(sandbox.requests(acting=True))
     assert sent < plan.cost.acts
     for held in (run, run.resume().wait(), ws.attach(run.id).wait()):
         assert "■ cancelled" in repr(held)
         assert ws.runs().loc[run.id, "state"] == "cancelled"
     assert not eventloop.run(run.end())  # nothing to go on with
-    assert len(world.requests(acting=True)) == sent
+    assert len(sandbox.requests(acting=True)) == sent
     assert "cancelled" in set(run.blocked()["reason_code"])
     follow_up = ws.run(vx.plan_retry(failed_posts(ws))).wait()  # nothing is lost: what was given up can be planned anew
     assert set(follow_up.results()["outcome"]) <= {"succeeded", "failed"}
-    assert world.duplicates() == []
+    assert sandbox.duplicates() == []
 
 
-def test_attach_reads_and_only_resume_sends(world: Sandbox, tmp_path: Path) -> None:
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        plan = vx.plan_retry(failed_posts(ws))
-        with standing_still(ws.client):
-            run = ws.run(plan)
-            run.pause()
-        run_id, sent = run.id, len(world.requests(acting=True))
-        assert sent < plan.cost.acts
-        run.wait()
-        assert set(run.results().loc[run.results()["tries"] == 0, "outcome"]) == {"pending"}
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
-        assert run_id in ws.runs().index
-        run = ws.attach(run_id)
-        run.wait()
-        assert len(world.requests(acting=True)) == sent
-        run.resume().wait()
-        assert set(run.results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == plan.cost.acts
-    assert world.duplicates() == []
-
-
-def test_a_campaign_is_created_once(world: Sandbox, ws: vx.Workspace) -> None:
+def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     rows = [{"row_id": str(n), "content": f"Post number {n}"} for n in range(70)]
     campaign = pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-03-20T10:00:00+01:00")
     campaign.loc[3, "content"] = None
     campaign.loc[4, "scheduled_for"] = "2026-03-20 10:00"
     campaign.loc[5, "accounts"] = "acc_unknown"
-    run = ws.run(vx.plan_create(campaign, key="row_id")).wait()
-    assert counts(run) == {"succeeded": 67, "failed": 1}
-    assert len(world.requests(acting=True)) == 2
-    again = ws.run(vx.plan_create(campaign, key="row_id")).wait()
-    assert counts(again) == {"succeeded": 67, "failed": 1}
-    assert len(world.requests(acting=True)) == 2
+    for _ in range(2):
+        run = ws.run(vx.plan_create(campaign, key="row_id")).wait()
+        assert counts(run) == {"succeeded": 67, "failed": 1}
+        assert len(sandbox.requests(acting=True)) == 2
     mended = run.failed().assign(accounts=account)
-    third = ws.run(vx.plan_create(mended, key="row_id")).wait()
-    assert counts(third) == {"succeeded": 1}
-    assert len(world.effects("post.create")) == 68
-    assert world.duplicates() == []
+    assert counts(ws.run(vx.plan_create(mended, key="row_id")).wait()) == {"succeeded": 1}
+    assert len(sandbox.effects("post.create")) == 68
+    assert sandbox.duplicates() == []
 
 
-def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> None:
+def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": account})
     run = ws.run(vx.plan_create(sheet.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id")).wait()
@@ -227,7 +189,7 @@ def test_a_run_whose_posts_were_withdrawn_concerns_nobody(ws: vx.Workspace) -> N
     assert concerns(runs=runs) == []
 
 
-def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(world: Sandbox, ws: vx.Workspace) -> None:
+def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(sandbox, ws):
     posts = ws.posts(status="failed")["post_id"].tolist()[:6]
 
     async def job() -> list[str]:
@@ -237,7 +199,7 @@ def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(world: Sandb
         assert [found.result() for found in [threads.submit(asyncio.run, job()) for _ in range(4)]] == [posts] * 4
 
 
-def test_an_act_of_the_client_is_awaited_and_watched(world: Sandbox, ws: vx.Workspace) -> None:
+def test_an_act_of_the_client_is_awaited_and_watched(sandbox, ws):
     post = ws.posts(status="failed")["post_id"].iloc[0]
 
     async def job() -> tuple[Handle, Ending]:
@@ -247,30 +209,28 @@ def test_an_act_of_the_client_is_awaited_and_watched(world: Sandbox, ws: vx.Work
     handle, ending = asyncio.run(job())
     assert ending.outcome in {"succeeded", "failed"}
     assert ws.watch(handle).wait().results()["outcome"].tolist() == [ending.outcome]
-    assert len(world.requests(acting=True)) == 1
+    assert len(sandbox.requests(acting=True)) == 1
 
 
-def test_a_run_in_which_all_was_held_is_no_success(ws: vx.Workspace) -> None:
+def test_a_run_in_which_all_was_held_is_no_success(ws):
     triaged = failed_posts(ws)
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "fix content"].head(1))).wait(60)
     for said in (repr(run), run._repr_html_()):
         assert "○ nothing was sent" in said and "1 row held back; run.plan.frame says why" in said
         assert "✓" not in said and "settled" not in said
     assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
-    with pytest.raises(
-        vx.errors.LedgerError, match=r"nothing was sent in nothing_\w+, so it is not recorded; its plan"
-    ):
+    with pytest.raises(vx.errors.LedgerError, match="nothing was sent"):
         ws.attach(run.id)
 
 
-def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspace, tmp_path: Path) -> None:
+def test_a_workspace_shows_itself_without_its_key(sandbox, ws, tmp_path):
     shown = ws._repr_html_()
-    for part in ("Alder Coffee", world.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
+    for part in ("Alder Coffee", sandbox.url, str(tmp_path / "ledger.sqlite"), "rate limit"):
         assert part in shown
-    assert world.api_key not in shown
-    assert repr(world) == f"<Sandbox {world.url}>"
+    assert sandbox.api_key not in shown
+    assert repr(sandbox) == f"<Sandbox {sandbox.url}>"
     assert repr(Sandbox(empty=True)) == "<Sandbox (not started)>"
-    assert repr(ws.aio) == f"<Awaitables of {world.url}>"
+    assert repr(ws.aio) == f"<Awaitables of {sandbox.url}>"
     ws.name = "<script>alert(1)</script>"
     assert "<script" not in ws._repr_html_()
     assert "ledger.sqlite, no run in it yet<" in ws._repr_html_(), "a typo in the path starts an empty ledger"
@@ -279,62 +239,53 @@ def test_a_workspace_shows_itself_without_its_key(world: Sandbox, ws: vx.Workspa
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (Fault("garbage", path="/v1/auth/me", body="html", status=200, times=None), "url= or VOXBURST_API_URL"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=404, times=None), "url= or VOXBURST_API_URL"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=302, times=None), "Redirects are not followed"),
-        (Fault("garbage", path="/v1/auth/me", body="html", status=502, times=None), "502: a web page"),
-    ],
+    ("status", "said"),
+    [(200, "VOXBURST_API_URL"), (404, "VOXBURST_API_URL"), (302, "Redirects are not followed"), (502, "a web page")],
 )
-def test_a_wrong_address_is_said_at_once(world: Sandbox, tmp_path: Path, fault: Fault, said: str) -> None:
-    world.add_fault(fault)
+def test_a_wrong_address_is_said_at_once(sandbox, tmp_path, status, said):
+    sandbox.add_fault(Fault("garbage", path="/v1/auth/me", body="html", status=status, times=None))
     with pytest.raises(vx.errors.ConfigError, match=said):
-        vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite")
+        vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite")
 
 
-def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made(
-    world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the identity is known only after the notebook has changed its folder: another ledger knows nothing of what was moved."""
+def test_a_relative_ledger_is_the_one_that_was_meant_when_the_workspace_was_made(sandbox, tmp_path, monkeypatch):
+    """Also where the identity is known only after the notebook has changed its folder."""
     (tmp_path / "data").mkdir()
     for outage in (True, False):
         monkeypatch.chdir(tmp_path)
         if outage:
-            world.add_fault(Fault("status", method="GET", path="/v1/auth/me", status=503, times=6))
-        with vx.connect(sandbox=world, ledger="ledger.sqlite") as ws:
+            sandbox.add_fault(Fault("status", method="GET", path="/v1/auth/me", status=503, times=6))
+        with vx.connect(sandbox=sandbox, ledger="ledger.sqlite") as ws:
             monkeypatch.chdir("data")
             posts = ws.posts(status="scheduled").head(1)
             posts = posts.assign(new_content="first" if outage else "second")
             counted = counts(ws.run(vx.plan_update(posts)).wait())
             assert counted == ({"succeeded": 1} if outage else {"blocked": 1})
     assert [path.name for path in (tmp_path / "data").iterdir()] == []
-    assert len(world.effects("post.update")) == 1
+    assert len(sandbox.effects("post.update")) == 1
 
 
-def test_a_working_folder_that_is_gone_is_said(world: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    with pytest.raises(vx.errors.ConfigError, match="is relative to a working folder that no longer exists"):
-        vx.connect(sandbox=world, ledger="ledger.sqlite")
-
-
-def test_an_identity_that_was_not_shown_is_asked_for_again(world: Sandbox, tmp_path: Path) -> None:
-    world.set_switches(no_identity=True)
-    with vx.connect(sandbox=world, ledger=tmp_path / "ledger.sqlite") as ws:
+def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox, tmp_path):
+    sandbox.set_switches(no_identity=True)
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with pytest.raises(vx.errors.LedgerError, match="identity"):
             ws.run(plan)
         assert "nothing can be run" in ws._repr_html_()
-        world.set_switches(no_identity=False)
+        sandbox.set_switches(no_identity=False)
         assert counts(ws.run(plan).wait())
         assert ws.name == "Alder Coffee"
         assert len(ws.ledger()) == plan.eligible
 
 
-def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_closed() -> None:
-    """Before, the interpreter removed the ledger's folder first, and what was written then failed."""
+def script(code: str) -> str:
+    """What a script prints, which says nothing on stderr."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_closed():
     code = (
         "from pathlib import Path\nimport voxops as vx\n"
         "ws = vx.connect(sandbox=True)\n"
@@ -344,8 +295,7 @@ def test_a_script_that_ends_in_a_run_has_its_ledger_until_the_workspace_is_close
         "    print(place.exists())\n    close(self)\n    print(place.parent.exists())\n"
         "vx.Workspace.close = closed\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout.split(), done.stderr) == (["True", "False"], "")
+    assert script(code) == "True\nFalse\n"
 
 
 SHEET = (
@@ -361,31 +311,28 @@ SHEET = (
 )
 
 
-def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again() -> None:
-    """Before, the sandbox's ledger was removed under the run, which then said that it was sending for ever."""
+def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again():
     code = (
         "ws = vx.connect(sandbox=sb)\nrun = ws.run(plan(ws, 60))\n"
         "ws = vx.connect(sandbox=sb)\ngc.collect()\n"
         "run.wait(60)\nprint(len(sb.effects('post.create')), run.results()['outcome'].unique().tolist())\n"
     )
-    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("60 ['succeeded']\n", "")
+    assert script(SHEET + code) == "60 ['succeeded']\n"
 
 
-def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path: Path) -> None:
+def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path):
     code = (
         f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
     )
-    done = subprocess.run([sys.executable, "-c", SHEET + code], capture_output=True, text=True, check=True)
-    assert " of 400 rows not settled" in done.stdout
-    assert "ws.attach('run_" in done.stdout
+    said = script(SHEET + code)
+    assert " of 400 rows not settled" in said
+    assert "ws.attach('run_" in said
 
 
-def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(world: Sandbox, tmp_path: Path) -> None:
-    """Before, it said that it was sending, for ever, and why it did not stood nowhere but in `wait`."""
+def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tmp_path):
     ledger = tmp_path / "ledger.sqlite"
-    with vx.connect(sandbox=world, ledger=ledger) as ws:
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
             run = ws.run(plan)
@@ -398,10 +345,7 @@ def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(world: Sand
         assert "sending" not in repr(run).splitlines()[0]
 
 
-def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
-    world: Sandbox, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before, it went on sending, and nobody had it in hand."""
+def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(sandbox, ws, monkeypatch):
 
     def pressed(_: object) -> None:
         raise KeyboardInterrupt
@@ -411,9 +355,69 @@ def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(
         patch.setattr(vx.Run, "show", pressed)
         ws.run(plan)
     run = ws.attach(ws.runs().index[0])
-    assert str(stop.value) == f"{run.id} is paused, and nothing more is sent; ws.attach('{run.id}').resume() goes on"
+    assert f"ws.attach('{run.id}').resume()" in str(stop.value)
     run.wait()
-    acts = len(world.requests(acting=True))
+    acts = len(sandbox.requests(acting=True))
     assert acts < plan.cost.acts
     assert set(run.resume().wait().results()["outcome"]) <= {"succeeded", "failed"}
-    assert len(world.requests(acting=True)) == plan.cost.acts
+    assert len(sandbox.requests(acting=True)) == plan.cost.acts
+
+
+def test_records_without_an_id_are_no_copies_of_each_other(tmp_path):
+    """The first of two records with one id counts; two without an id are two."""
+    post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
+    delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
+    pages: dict[str, list[dict[str, object]]] = {
+        "/v1/posts": [{"id": "p1", **post}, {"id": "p1", **post}, post, {"id": None, **post}],
+        "/v1/webhooks": [{"id": "w1", "url": "https://e.example/x"}],
+        "/v1/webhooks/w1/deliveries": [{"id": "d1", **delivery}, delivery, {"id": "d1", **delivery}, delivery],
+    }
+
+    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
+        found = pages.get(head.split()[1].decode().partition("?")[0])
+        yield answer(json.dumps({"workspaceId": "ws_1"} if found is None else {"data": found}).encode())
+
+    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "l") as ws:
+        assert ws.posts()["post_id"].fillna("-").to_list() == ["p1", "-", "-"]
+        log = ws.deliveries()
+    assert (len(log), vx.deliveries.stats(log)["failed"].to_list()) == (3, [3])
+
+
+def test_a_plan_of_nothing_is_a_run_that_has_ended_and_is_not_recorded(ws):
+    failed = failed_posts(ws)
+    real = ws.run(vx.plan_retry(failed)).wait(60)
+    before = len(ws.runs())
+    published = failed.assign(status="published").astype({"status": "string"})
+    for plan in (vx.plan_retry(failed.head(0)), vx.plan_retry(published)):
+        run = ws.run(plan).wait(5)
+        assert not run.running
+        assert run.results().dtypes.astype(str).to_dict() == real.results().dtypes.astype(str).to_dict()
+        for table in (run.results(), run.failed(), run.blocked(), run.copies(), run.made(), run.verify()):
+            assert len(table) == 0
+        assert run.pause().resume().cancel().wait().snapshot.phase == "done"
+        assert run.plan is plan
+        assert "retry 0 rows" in repr(run) and "retry 0 rows" in run._repr_html_()
+        assert vx.plan_retry(run.failed()).eligible == 0, "the next cell goes on"
+        assert len(vx.report(failed, run=run).frames["results"]) == 0
+    assert len(ws.runs()) == before
+
+
+def test_results_of_some_outcomes_are_those_rows_alone(ws, sandbox):
+    posts = ws.posts(status="scheduled").head(6)
+    sandbox.add_fault(Fault("status", method="PATCH", path="/v1/posts/*", status=400, code="VALIDATION_ERROR", times=2))
+    sandbox.touch(posts["post_id"].iloc[0])
+    run = ws.run(vx.plan_update(posts.assign(new_content="fresh coffee"))).wait(60)
+    rows = run.results().groupby("outcome")["post_id"].agg(set).to_dict()
+    assert rows.keys() == {"blocked", "failed", "succeeded"}
+    assert set(run.results("failed")["post_id"]) == rows["failed"]
+    assert set(run.results(["failed", "blocked"])["post_id"]) == rows["failed"] | rows["blocked"]
+    assert run.results("pending").dtypes.to_dict() == run.results().dtypes.to_dict()
+    assert len(run.results("pending")) == len(run.results([])) == 0
+
+
+def test_a_working_folder_that_is_gone_is_said(sandbox, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(vx.errors.ConfigError, match="no longer exists"):
+        vx.connect(sandbox=sandbox, ledger="ledger.sqlite")

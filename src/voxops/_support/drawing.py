@@ -24,7 +24,11 @@ _PER_CHARACTER = 7.5  # pixels
 _HEIGHT = 120  # pixels of a chart
 _SIZES = {1: "26px", 2: "19px", 3: "14px"}  # of headings
 _BAR = 40  # characters of a bar in text
-_CUT, _CUT_LONG = 28, 60  # characters of a cell in text: usually, and where its texts wrap elsewhere
+_CUT, _CUT_LONG = (
+    36,
+    60,
+)  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
+_CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
 _CUT_MARKDOWN = 300
 
 
@@ -83,8 +87,7 @@ def _lead(block: Block) -> Markup:
 
 def _note(block: Block) -> Markup:
     style = "margin:8px 0;padding:4px 10px;overflow-wrap:anywhere;border-left:4px solid"
-    glyph = "✗ " if block["bad"] else ""
-    return html('<div style="{} {}">{}{}</div>', style, block["colour"], glyph, escape(block["text"], 500))
+    return html('<div style="{} {}">{}</div>', style, block["colour"], escape(_said(block), 502))
 
 
 def _paragraph(block: Block) -> Markup:
@@ -205,8 +208,10 @@ def _line_cell(cell: Block, room: float) -> Markup:
     """Return a cell of a table whose rows are one line high: what has no room is cut, and opens."""
     said, full = cell["text"], cell.get("full") or cell["text"]
     text = html("{}{}", _swatch(cell.get("colour", "")), _linked(cell, escape(said, 1000)))
-    if len(said) * _PER_CHARACTER <= room and (full == said or len(said) <= _SHORT):
+    if len(said) * _PER_CHARACTER <= room and full == said:
         return text
+    if len(said) * _PER_CHARACTER <= room and len(said) <= _SHORT:  # an id without its middle
+        return html('<span title="{}">{}</span>', escape(full, 1000), text)
     return html(
         '<details style="margin:0"><summary style="{};list-style:none;cursor:pointer">{}</summary>'
         '<div style="white-space:normal;overflow-wrap:anywhere;padding:2px 0 6px">{}</div></details>',
@@ -419,6 +424,8 @@ def _text_table(block: Block) -> list[str]:
         for row in rows
     ]
     mosts = [_CUT_LONG if column["wraps"] else _CUT for column in columns]
+    if columns[-1]["wraps"]:
+        mosts[-1] = _CUT_LAST
     shown = [[safe.clip(text, most) for text, most in zip(row, mosts, strict=True)] for row in cells]
     heads = [safe.clip(column["title"], most) for column, most in zip(columns, mosts, strict=True)]
     widths = [max(map(len, texts)) for texts in zip(heads, *shown, strict=True)]
@@ -534,7 +541,7 @@ _MARKDOWN: Mapping[str, Callable[[Block], list[str]]] = {
         f"{'#' * block['level']} {safe.markdown(block['text'])}",
         *(["", safe.markdown(block["aside"], 300)] if block["aside"] else []),
     ],
-    "lead": lambda block: [f"**{safe.markdown(block['text'], 600)}**"],
+    "lead": lambda block: [f"**{safe.markdown(block['text'], 600)}**"] if block["text"] else [],
     "note": lambda block: [safe.markdown(_said(block), 500)],
     "paragraph": lambda block: [safe.markdown(block["text"], 1000)],
     "line": lambda block: [safe.markdown(block["text"], 400)],

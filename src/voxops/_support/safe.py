@@ -76,8 +76,9 @@ _MARKUP = re.compile(
     | (?<!\s)\* | \*(?!\s)                               # emphasis
     | (?<![^\W_])_ (?!\s) | (?<!\s)_ (?![^\W_])
     | ~ | \$                                             # struck out, a formula
-    | \[ (?=.*\][(\[:]) | ^\[                             # a link, a box to tick
+    | \] (?=[(\[:]) | ^\[                                # a link, also one that another text began; a box to tick
     | < (?=[A-Za-z/!?]) | & (?=\#?\w{1,32};)              # HTML
+    | (?<!\S)\# (?=\#*$)                                 # the end of a heading
     | : (?=//) | \|                                       # an address, a cell
     """,
     re.VERBOSE,

@@ -370,9 +370,9 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
 
 def plan_document(plan: Plan) -> list[Block]:
     """Return what a plan says: what it costs, what would be sent, before and after if it changes something, and why the rest is not."""
-    cost, sent = plan.cost, with_times(plan.table[plan.table["eligible"]])
+    cost, rows = plan.cost, plan.table[plan.table["eligible"]]
+    tz, sent = _zone(rows), with_times(rows)
     title = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
-    tz = _zone(sent)
     said = (
         f"Nothing has been sent. Times in {tz}."
         if _TIMES & set(sent.columns) and len(sent)
@@ -411,8 +411,8 @@ def plan_document(plan: Plan) -> list[Block]:
 
 def changes_table(plan: Plan) -> Block | None:
     """Return all that a plan of changes requests, a row per field: before and after; None for a plan that changes no field."""
-    sent = with_times(plan.table[plan.table["eligible"]])
-    return _changes(plan, sent, _zone(sent))
+    rows = plan.table[plan.table["eligible"]]
+    return _changes(plan, with_times(rows), _zone(rows))
 
 
 def _changes(plan: Plan, sent: pd.DataFrame, tz: str | tzinfo) -> Block | None:
@@ -464,7 +464,7 @@ def _names(sent: pd.DataFrame) -> list[str]:
 
 
 def _zone(sent: pd.DataFrame) -> str | tzinfo:
-    """The zone of times: the frame's, else the offset that all share, else UTC."""
+    """The zone of times: the frame's, else the offset that all texts of the sheet share, else UTC."""
     given = sent.attrs.get("tz")
     times = [
         when for name in SHEET_TIMES if name in sent for when in map(readable_time, sent[name]) if when is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from voxops.client._address import is_loopback
 from voxops.client._client import AsyncClient, Permit
-from voxops.client._clock import ScaledClock, SteppedClock, SystemClock
+from voxops.client._clock import SteppedClock, SystemClock
 from voxops.client._fields import UNSET, PostFields
 from voxops.client._handles import Ending, Handle, Kind, how_far, noted
 from voxops.client._pages import Page, prefetch
@@ -31,7 +31,6 @@ __all__ = [
     "Presigned",
     "Progress",
     "Reply",
-    "ScaledClock",
     "Secret",
     "SteppedClock",
     "SystemClock",

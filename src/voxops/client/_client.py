@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from httpx import AsyncBaseTransport
+
 from voxops._support import safe
 from voxops._support.eventloop import never_copied
 from voxops.api import limits
@@ -112,6 +114,8 @@ class AsyncClient:
         Elapsed seconds and sleep; real time by default.
     rng : random.Random, optional
         Source of jitter and of keys; the system's by default.
+    transport : httpx.AsyncBaseTransport, optional
+        Sends the requests in the place of connections of the client's own.
 
     Attributes
     ----------
@@ -144,6 +148,7 @@ class AsyncClient:
         concurrency: int = 10,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        transport: AsyncBaseTransport | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # tracebacks may show local variables
@@ -155,7 +160,9 @@ class AsyncClient:
         self._rng = random.SystemRandom() if rng is None else rng
         self.requests = 0
         self._server = ServerClock(self.clock.monotonic)
-        self._transport = Transport(self._secret, self.url, timeout=timeout, concurrency=concurrency)
+        self._transport = Transport(
+            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport
+        )
         self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=max_wait)
         if isinstance(self.clock, SteppedClock):
             self.clock.attend(lambda: self._pace.busy)

@@ -68,6 +68,8 @@ class Transport:
         Seconds to wait for a connection, or for the next byte; a whole answer may take ten times that.
     concurrency : int
         Maximum number of connections to the API.
+    transport : httpx.AsyncBaseTransport, optional
+        Sends the requests instead of connections.
 
     Raises
     ------
@@ -75,12 +77,21 @@ class Transport:
         If the HTTP library can't parse the address.
     """
 
-    def __init__(self, secret: Secret, url: str, *, timeout: float, concurrency: int) -> None:
+    def __init__(
+        self,
+        secret: Secret,
+        url: str,
+        *,
+        timeout: float,
+        concurrency: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.url = url
         self._secret = secret
         keep_from_logs(secret)
         self._timeout = timeout
         self._concurrency = concurrency
+        self._through = transport
         self.renew()
         if _request(self._api, "GET", url) is None:
             raise ConfigError("url= is not a valid web address")
@@ -89,8 +100,8 @@ class Transport:
         """Open new pools, without closing connections of another event loop or process."""
         # A loopback API ignores proxies of the environment: they would carry plain http off this machine.
         outside = urlsplit(self.url).scheme == "https"
-        self._api = connections(self._timeout, self._concurrency, trust_env=outside)
-        self._storage = connections(self._timeout, _UPLOADS, trust_env=outside)
+        self._api = connections(self._timeout, self._concurrency, trust_env=outside, transport=self._through)
+        self._storage = connections(self._timeout, _UPLOADS, trust_env=outside, transport=self._through)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -237,7 +248,9 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncClient:
+def connections(
+    timeout: float, most: int, *, trust_env: bool, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
     """Return a pool of connections without cookies.
 
     Raises
@@ -257,6 +270,7 @@ def connections(timeout: float, most: int, *, trust_env: bool) -> httpx.AsyncCli
             follow_redirects=False,
             trust_env=trust_env,
             verify=True if trust_env else _certificates(),
+            transport=transport,
         )
     except OSError:  # also raised for a file that is not a certificate
         raise ConfigError(

@@ -290,7 +290,7 @@ _COLUMNS = (
     Column("idempotency_key", "key", "Idempotency key of the request; missing while accounts are named but not resolved.", kind="id", width=112),
     Column("request", "request", "Method and path of the request.", kind="word", width=150),
     Column("new_content", "new text", "Text that the post would get."),
-    Column("new_media_url", "new media", "Address of the media file that the target would get."),
+    Column("new_media_url", "new media", "Address of the media file that the target would get.", kind="address"),  # it may be signed
     Column("new_scheduled_for", "new time", "Instant at which the post would go out.", unit="UTC", kind="time", width=128),
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
@@ -331,6 +331,7 @@ _COLUMNS = (
     Column("pending", "pending", "Number of rows without a final outcome yet.", unit="rows", kind="number"),
     Column("unknown", "unknown", "Number of the run's rows whose request was sent and whose outcome is not known.", unit="rows", kind="number"),
     Column("blocked", "blocked", "Number of rows that a person must change before they can be sent.", unit="rows", kind="number"),
+    Column("mended", "mended", "Number of failed and blocked rows that a later run has mended.", unit="rows", kind="number"),
     Column("runs.withdrawn", "withdrawn", "Number of succeeded rows whose posts were withdrawn or deleted since.", unit="rows", kind="number"),
     Column("runs.created_at", "started", "Instant at which the run was started.", unit="UTC", kind="time", width=128),
     Column("item", "item", "Post, delivery or row of the sheet that the request is about.", kind="id", width=112),
@@ -383,7 +384,7 @@ KINDS: tuple[Kind, ...] = (
         "planned rows",
         "eligible reason idempotency_key",
         "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url post_id delivery_id attempt",
+        "event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -549,7 +550,7 @@ def columns(frame: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> vx.columns(posts).loc["post_id", "meaning"]
-    'The id of the post.'
+    'Id of the post in the API.'
     """
     kind = kind_of(frame)
     rows = []

@@ -67,7 +67,7 @@ def frame_table(
     """
     frame = flat(frame)
     tz, kind, words = tz or shown_zone(frame), kind_of(frame), words or {}
-    names = shown_columns(frame, kind) if names is None else names
+    names = shown_columns(frame, kind) if names is None else list(dict.fromkeys(names))
     part = frame if most is None else frame.head(most)
     links = part["platform_post_url"] if "platform_post_url" in part.columns else None
     read, clean = frame.attrs.get("fetched_at"), without_addresses(part[[name for name in names if name not in words]])
@@ -137,8 +137,8 @@ def text_of(value: Any, column: Column, tz: str | tzinfo, *, years: bool = False
         return f"{value:%d %b %Y}"
     if isinstance(value, pd.Timestamp | datetime) and value.tzinfo is not None:
         return short_time(value, tz, years=years)
-    if column.kind == "share" and isinstance(value, float):
-        return safe.percent(value)
+    if column.kind == "share" and isinstance(value, float | np.floating):
+        return safe.percent(float(value))
     return full_text(value, tz)
 
 
@@ -164,8 +164,9 @@ def full_text(value: Any, tz: str | tzinfo) -> str:
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     if hasattr(value, "__iter__"):
         return ", ".join(str(_platform(each)) for each in value)
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
     return f"{value:,}" if pd.api.types.is_number(value) else str(value)
 
 
@@ -193,7 +194,7 @@ def shown_columns(frame: pd.DataFrame, kind: Kind | None = None, most: int | Non
     """
     frame = flat(frame)
     kind = kind_of(frame) if kind is None else kind
-    names = [name for name in kind.columns if name in frame.columns] or [*dict.fromkeys(map(str, frame.columns))]
+    names = [name for name in kind.columns if name in frame.columns] or [*frame.columns]
     filled = [name for name in names if frame.empty or _holds_anything(frame[name])] or names
     widths = np.cumsum([column_of(name, frame[name], kind).width or _LEAST for name in filled])
     return filled[: max(1, int((widths <= _ROOM).sum()))][:most]
@@ -217,7 +218,8 @@ def order_of(frame: pd.DataFrame, kind: Kind) -> np.ndarray[Any, Any] | None:
     """
     if kind.order == "cause":
         tried = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
-        rank: pd.Series[Any] = 2 * frame["cause"].isna() + (frame["verdict"].eq(Verdict.RETRY).fillna(False) & tried)
+        again = frame["verdict"].eq(Verdict.RETRY).fillna(False).astype(bool) & tried
+        rank: pd.Series[Any] = 2 * frame["cause"].isna().astype("int64") + again.astype(bool)
     elif kind.order == "eligible":
         rank = ~frame["eligible"].astype(bool)
     elif kind.order == "outcome":

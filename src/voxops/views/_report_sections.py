@@ -287,7 +287,7 @@ def evidence(failures: pd.DataFrame, results: pd.DataFrame | None, rows: int) ->
         outcomes = results[[*_KEYS, "outcome"]].drop_duplicates(_KEYS)
         shown = shown.merge(outcomes, on=_KEYS, how="left")
     names = shown_columns(shown, most=_COLUMNS)
-    table = shown[[*(["outcome"] if "outcome" in shown else []), *names, "post_id"]].head(rows)
+    table = shown[[*dict.fromkeys([*(["outcome"] if "outcome" in shown else []), *names, "post_id"])]].head(rows)
     more = len(failures) - len(table)
     text = f"{_as_before(results)} " if len(table) else ""
     text += f"{safe.many(len(table), 'row')}; {more:,} more: {ALL_ROWS}." if more else ""

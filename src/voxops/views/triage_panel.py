@@ -153,8 +153,8 @@ class TriagePanel(Panel):
         """Show the failures that the run has left, those that failed again with the new error."""
         before = self._failed if "attempt" in self._failed else self._failed.assign(attempt=1)
         self._failed = remaining_failures(before, run.results(), run.failed())
-        self._set_rows(self._table(self._failed))
         self._runs.append(run)
+        self._set_rows(self._table(self._failed))
 
     def _details(self, row: int) -> Sequence[Block | None]:
         """Return the whole text, the error, the picture, the link, and the tries."""

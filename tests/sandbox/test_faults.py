@@ -1,0 +1,211 @@
+"""Faults as data, and the idempotency keys that outlast them: what each does to the wire, to the effect and to the key.
+
+That a key has one effect and one body on every row of the matrix: `tests/conformance`.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from tests.sandbox.support import KEY, client, draft, fields, refusal, send_and_leave
+from tests.virtual import PATIENCE, until
+
+from voxburst_sandbox import Fault, Sandbox
+
+SANDBOX, SWITCHES = {"posts": 30, "deliveries": 0}, {"silent_webhooks": True}
+POSTS = {"method": "POST", "path": "/v1/posts"}
+SLOW = Fault("delay", **POSTS, seconds=3600)
+
+
+@pytest.fixture
+def create(api):
+    """Create a post, each time under the same key."""
+    body = fields(api, metadata={"voxopsOp": "mark-1"})
+    return lambda **more: api.post("/posts", json=body | more, headers=KEY, timeout=PATIENCE)
+
+
+@pytest.fixture
+def beside():
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+def created(sandbox: Sandbox) -> int:
+    return len(sandbox.effects("post.create"))
+
+
+@pytest.mark.parametrize(("fault", "logged", "content", "effects"), [
+    ({"action": "drop"}, 0, None, 0), ({"action": "drop", "when": "after"}, 0, None, 1),
+    ({"action": "truncate"}, 201, None, 1),
+    ({"action": "status", "status": 503, "code": "X"}, 503, '{"error":{"code":"X".*', 0),
+    ({"action": "status", "status": 503, "code": "X", "when": "after"}, 503, '{"error":{"code":"X".*', 1),
+    ({"action": "status", "details": {"field": "a"}}, 500, '.*"details":{"field":"a"}}}', 0),
+    ({"action": "garbage", "body": "html"}, 201, "<!DOCTYPE html>.*", 1),
+    ({"action": "garbage", "body": "json"}, 201, '{"unexpected".*', 1),
+    ({"action": "garbage", "body": "empty"}, 201, "", 1),
+])  # fmt: skip
+def test_a_broken_answer_says_nothing_about_the_effect(sandbox, create, fault, logged, content, effects):
+    sandbox.add_fault(Fault(**POSTS, **fault))
+    if content is None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            create()
+    else:
+        answer = create()
+        assert answer.status_code == logged
+        assert re.fullmatch(content, answer.text)
+        assert answer.headers.get("Content-Type", "").startswith("text/html") is content.startswith("<")
+    entry = sandbox.requests()[-1]
+    assert (entry["status"], entry["effect"], created(sandbox)) == (logged, bool(effects), effects)
+    assert create().status_code == 201
+    assert created(sandbox) == 1
+
+
+AFTER = {"action": "status", "when": "after"}
+
+
+@pytest.mark.parametrize(("switches", "fault", "seconds", "statuses", "effects"), [
+    ({}, {}, 86_399, [201, 201], 1), ({}, {}, 86_400, [201, 201], 2), ({"ignore_keys": True}, {}, 0, [201, 201], 2),
+    ({}, {"action": "advance", "seconds": 90_000, "nth": 2}, 0, [201, 201], 2),
+    ({}, AFTER, 0, [500, 201], 1), ({}, AFTER | {"forget_key": True}, 0, [500, 201], 2),
+    ({"replay_sent_status": True}, AFTER, 0, [500, 500], 1),
+])  # fmt: skip
+def test_a_key_protects_until_it_is_forgotten(sandbox, create, switches, fault, seconds, statuses, effects):
+    sandbox.set_switches(**switches)
+    if fault:
+        sandbox.add_fault(Fault(**POSTS, **fault))
+    first = create().status_code
+    sandbox.advance(seconds)
+    assert [first, create().status_code] == statuses
+    assert [(entry["effect"], entry["replay"]) for entry in sandbox.requests(acting=True)] == [
+        (True, False), (effects == 2, effects == 1),
+    ]  # fmt: skip
+    doubled = [(entry["kind"], entry["subject"]) for entry in sandbox.duplicates()]
+    assert doubled == [("post.create", "mark mark-1")] * (effects - 1)
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 256, "white space", "semi;colon"])
+def test_a_malformed_key_is_refused_before_anything_happens(sandbox, api, key):
+    answer = api.post("/posts", json=fields(api), headers={"Idempotency-Key": key})
+    assert refusal(answer) == (400, "IDEMPOTENCY_INVALID_KEY")
+    assert sandbox.effects() == []
+
+
+def test_a_refusal_is_stored_too_and_a_key_is_good_for_no_other_path(sandbox, api):
+    path = f"/posts/{draft(api)['id']}"
+    api.post(f"{path}/cancel")
+    assert [api.post(f"{path}/publish", headers=KEY).status_code for _ in range(2)] == [409, 409]
+    assert sandbox.requests()[-1]["replay"] is True
+    assert refusal(api.post(f"{path}/cancel", headers=KEY)) == (409, "IDEMPOTENCY_CONFLICT")
+
+
+@pytest.mark.parametrize(("json_bodies", "status"), [(False, 409), (True, 201)])
+def test_equal_json_is_the_same_body_only_where_the_reading_says_so(sandbox, api, json_bodies, status):
+    sandbox.set_switches(json_bodies=json_bodies)
+    first = api.post("/posts", json=fields(api), headers=KEY)
+    spaced = first.request.content.replace(b'":', b'" :')
+    assert api.post("/posts", content=spaced, headers=KEY).status_code == status
+    assert created(sandbox) == 1
+
+
+@pytest.mark.parametrize(("shared", "effects"), [(False, 2), (True, 1)])
+def test_each_api_key_has_idempotency_keys_of_its_own_but_where_the_workspace_shares_them(
+    sandbox, api, create, shared, effects
+):
+    sandbox.set_switches(workspace_keys=shared)
+    body = create().request.content
+    with client(sandbox, sandbox.second_api_key) as other:
+        assert other.get("/auth/me").json() == api.get("/auth/me").json()
+        assert other.post("/posts", content=body, headers=KEY).status_code == 201
+    assert (created(sandbox), len(sandbox.duplicates())) == (effects, effects - 1)
+
+
+def test_a_slow_request_is_in_progress_for_whoever_repeats_it(sandbox, create, beside):
+    sandbox.add_fault(SLOW)
+    slow = beside.submit(create)
+    until(lambda: sandbox.requests(acting=True))
+    assert refusal(create()) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    assert refusal(create(content="x")) == (409, "IDEMPOTENCY_CONFLICT")
+    assert created(sandbox) == 0
+    sandbox.clear_faults()
+    assert slow.result(PATIENCE).status_code == 201
+    assert create().content == slow.result().content
+    assert created(sandbox) == 1
+
+
+def test_an_answer_that_is_delayed_comes_after_its_effect(sandbox, create, beside):
+    sandbox.add_fault(Fault("delay", **POSTS, when="after", seconds=3600))
+    slow = beside.submit(create)
+    until(lambda: created(sandbox))
+    assert not slow.done()
+    sandbox.clear_faults()
+    assert slow.result(PATIENCE).status_code == 201
+
+
+def test_a_request_whose_client_gave_up_still_takes_effect(sandbox, api, create):
+    sandbox.add_fault(SLOW)
+    send_and_leave(sandbox, api.build_request("POST", "/posts", json=fields(api)))
+    assert created(sandbox) == 0
+    sandbox.clear_faults()
+    until(lambda: created(sandbox))
+
+
+def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, create, beside):
+    sandbox.add_fault(SLOW)
+    slow = beside.submit(create)
+    until(lambda: sandbox.requests())
+    sandbox.reset()
+    assert create(content="new").status_code == 201
+    assert slow.result(PATIENCE).status_code == 503
+    assert [effect["content"] for effect in sandbox.effects("post.create")] == ["new"]
+
+
+@pytest.mark.parametrize(("action", "indexes"), [
+    ("bulk_double_index", [0, 1, 0]), ("bulk_missing_index", [0, 1]), ("bulk_unknown_index", [0, 1, 10_000]),
+])  # fmt: skip
+def test_items_of_a_bulk_are_corrupted_on_the_wire_only(sandbox, api, action, indexes):
+    """That a bulk breaks off: `tests/engine/test_answers.py`."""
+    sandbox.add_fault(Fault(action, path="/v1/posts/bulk"))
+    body = {"posts": [fields(api, metadata={"voxopsOp": f"m{number}"}) for number in range(3)]}
+    corrupted, whole = (api.post("/posts/bulk", json=body, headers=KEY).json()["results"] for _ in range(2))
+    assert [item["index"] for item in corrupted] == indexes
+    assert [item["index"] for item in whole] == [0, 1, 2]
+    assert created(sandbox) == 3
+
+
+def test_which_request_is_hit(sandbox, api):
+    sandbox.add_fault(
+        Fault("status", path="/v1/accounts", nth=2), Fault("status", path="/v1/webhooks", every=3, times=2)
+    )
+    assert [api.get("/accounts").status_code for _ in range(4)] == [200, 500, 200, 200]
+    assert [api.get("/webhooks").status_code for _ in range(9)] == [200, 200, 500, 200, 200, 500, 200, 200, 200]
+    assert [(fault["matched"], fault["struck"]) for fault in sandbox.faults()] == [(4, 1), (9, 2)]
+
+
+def test_a_star_is_one_segment_and_two_are_any():
+    one, many = Fault("status", path="/v1/posts/*"), Fault("status", path="/v1/posts/**")
+    assert [one.matches("GET", path) for path in ("/v1/posts/a", "/v1/posts/a/retry")] == [True, False]
+    assert many.matches("GET", "/v1/posts/a/retry")
+
+
+def test_chance_depends_on_the_seed_and_the_try_not_on_order(sandbox, api):
+    def hits(keys: list[str]) -> dict[str, int]:
+        sandbox.clear_faults()
+        sandbox.add_fault(Fault("status", path="/v1/webhooks/test", chance=0.4, times=None, seed=5))
+        body = {"webhookId": "none"}
+        return {
+            key: api.post("/webhooks/test", json=body, headers={"Idempotency-Key": key}).status_code for key in keys
+        }
+
+    keys = [f"chance-key-{number}" for number in range(40)]
+    struck = hits(keys)
+    assert struck == hits(keys[::-1])
+    assert 5 < list(struck.values()).count(500) < 35
+
+
+@pytest.mark.parametrize("wrong", [{"action": "explode"}, {"action": "drop", "when": "later"}])
+def test_a_fault_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match="fault"):
+        Fault(**wrong)

@@ -1,0 +1,254 @@
+"""Posts of the sandbox: what is refused, what goes out when, what a retry and a fix do, and the record of effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.sandbox.support import again, create, draft, fields, refusal, walk
+
+from voxburst_sandbox import Sandbox
+
+SANDBOX = {"posts": 500, "deliveries": 0}
+SWITCHES = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
+LATER = "2026-03-09T10:00:00Z"
+
+
+@pytest.mark.parametrize(("change", "code", "field"), [
+    ({"content": ""}, "VALIDATION_ERROR", "content"), ({"content": 5}, "VALIDATION_ERROR", "content"),
+    ({"content": None}, "VALIDATION_ERROR", "content"), ({"content": "x" * 10_001}, "CONTENT_TOO_LONG", "content"),
+    ({"content": "x" * 281}, "CONTENT_TOO_LONG", "content"), ({"accountIds": []}, "VALIDATION_ERROR", "accountIds"),
+    ({"accountIds": [1]}, "VALIDATION_ERROR", "accountIds"),
+    ({"accountIds": ["acc_none"]}, "ACCOUNT_NOT_FOUND", "accountIds[0]"),
+    ({"scheduledFor": "2026-04-01T10:00:00"}, "INVALID_DATE", "scheduledFor"),
+    ({"contentType": "POEM"}, "CONTENT_TYPE_NOT_SUPPORTED", "contentType"),
+    ({"metadata": {"note": "x" * 1001}}, "METADATA_LIMIT", "metadata.note"),
+    ({"metadata": []}, "VALIDATION_ERROR", "metadata"),
+    ({"firstCommentDelay": 61}, "VALIDATION_ERROR", "firstCommentDelay"),
+    ({"media": ["media_none"]}, "VALIDATION_ERROR", "media[0]"),
+    ({"threadPosts": [{"sequence": 2, "content": "x"}]}, "VALIDATION_ERROR", "threadPosts"),
+    ({"threadPosts": [{"sequence": 1}]}, "VALIDATION_ERROR", "threadPosts[0]"),
+])  # fmt: skip
+def test_a_wrong_post_is_not_created_and_its_field_is_named(sandbox, api, change, code, field):
+    answer = api.post("/posts", json=fields(api, "twitter") | change)
+    assert refusal(answer) == (422 if code == "METADATA_LIMIT" else 400, code)
+    assert answer.json()["error"]["details"]["field"] == field
+    assert sandbox.effects() == []
+
+
+def test_instagram_needs_media_and_a_content_type(api):
+    media = walk(api, "/media", status="ready")[0]["id"]
+    body = fields(api, "instagram")
+    assert refusal(api.post("/posts", json=body)) == (400, "MEDIA_REQUIRED")
+    assert refusal(api.post("/posts", json=body | {"media": [media]})) == (400, "CONTENT_TYPE_REQUIRED")
+    assert api.post("/posts", json=body | {"media": [media], "contentType": "IMAGE"}).status_code == 201
+
+
+@pytest.mark.parametrize(("publishes", "status"), [(True, "publishing"), (False, "draft")])
+def test_without_a_time_a_post_is_a_draft_or_goes_out_as_the_reading_says(sandbox, api, publishes, status):
+    sandbox.set_switches(publish_on_create=publishes)
+    assert create(api)["status"] == status
+
+
+def test_a_scheduled_post_goes_out_at_its_time(sandbox, api):
+    made = create(api, scheduledFor="2026-03-02T12:00:00+02:00")
+    assert (made["status"], made["scheduledFor"]) == ("scheduled", "2026-03-02T10:00:00.000Z")
+    sandbox.advance(3599)
+    assert api.get(f"/posts/{made['id']}").json()["status"] == "scheduled"
+    sandbox.advance(100)
+    assert api.get(f"/posts/{made['id']}").json()["status"] == "published"
+
+
+def test_a_dry_run_creates_nothing_and_does_not_act(sandbox, api):
+    """What a bulk answers for each item: `tests/conformance`."""
+    answer = api.post("/posts/bulk", json={"posts": [fields(api, scheduledFor=LATER)], "dryRun": True})
+    assert (answer.status_code, answer.json()["results"]) == (200, [{"index": 0, "status": "valid"}])
+    assert sandbox.effects() == sandbox.requests(acting=True) == []
+
+
+def test_one_bad_item_refuses_the_whole_bulk_where_that_is_the_reading(sandbox, api):
+    sandbox.set_switches(bulk_refuses_whole=True)
+    good = fields(api, scheduledFor=LATER)
+    answer = api.post("/posts/bulk", json={"posts": [good, good | {"accountIds": ["acc_none"]}]})
+    assert refusal(answer) == (400, "ACCOUNT_NOT_FOUND")
+    assert answer.json()["error"]["details"] == {"field": "posts[1].accountIds[0]", "index": 1}
+    assert sandbox.effects() == []
+
+
+# The queue.
+
+
+def failed_post(sandbox: Sandbox, code: str, targets: int | None = None, cap: int = 2) -> tuple[str, str]:
+    """A post with exactly one failed target, failed for this reason and not retried too often."""
+    for post in sandbox.world.posts.values():
+        failed = [target for target in post.targets if target.status != "published"]
+        fits = len(failed) == 1 and failed[0].status == "failed" and failed[0].retry_count <= cap
+        if fits and failed[0].error["code"] == code and targets in (None, len(post.targets)):
+            return post.id, failed[0].id
+    raise AssertionError(f"the campaign has no lone {code}")
+
+
+def target(api: httpx.Client, post_id: str, target_id: str) -> dict[str, Any]:
+    post = api.get(f"/posts/{post_id}").json()
+    return next(entry for entry in post["platforms"] if entry["postPlatformId"] == target_id)
+
+
+def test_a_publication_goes_through_the_queue(sandbox, api):
+    post = draft(api)
+    answer = api.post(f"/posts/{post['id']}/publish")
+    assert (answer.status_code, answer.json()["status"]) == (202, "publishing")
+    versions, states = [post["updatedAt"]], []
+    for _ in range(61):
+        now = api.get(f"/posts/{post['id']}").json()
+        states.append((now["status"], now["platforms"][0]["status"]))
+        versions.append(now["updatedAt"])
+        sandbox.advance(1)
+    assert list(dict.fromkeys(states)) == [
+        ("publishing", "pending"), ("publishing", "publishing"), ("published", "published"),
+    ]  # fmt: skip
+    assert len(set(versions)) == 4
+    assert versions == sorted(versions)
+    done = api.get(f"/posts/{post['id']}").json()
+    assert done["publishedAt"] == done["platforms"][0]["publishedAt"]
+    assert done["platforms"][0]["platformPostUrl"].startswith("https://www.facebook.com/")
+    assert [effect["kind"] for effect in sandbox.effects()] == ["post.create", "post.publish", "target.publish"]
+
+
+def test_a_retry_requeues_what_failed_and_says_what_it_left_out(sandbox, api):
+    post_id, target_id = failed_post(sandbox, "RATE_LIMITED", targets=2)
+    before = target(api, post_id, target_id)["retryCount"]
+    data = api.post(f"/posts/{post_id}/retry", headers={"Idempotency-Key": "retry-0001"}).json()
+    assert set(data) == {"id", "status", "retriedPlatforms", "skippedPlatforms"}
+    assert [entry["retryCount"] for entry in data["retriedPlatforms"]] == [before + 1]
+    assert [entry["reason"] for entry in data["skippedPlatforms"]] == ["already published"]
+    assert target(api, post_id, target_id)["error"] is None
+    sandbox.advance(60)
+    assert api.get(f"/posts/{post_id}").json()["status"] == "published"
+    published = sandbox.effects("target.publish")
+    assert [(effect["target"], effect["key"]) for effect in published] == [(target_id, "retry-0001")]
+    assert sandbox.duplicates() == []
+
+
+def test_a_target_at_its_cap_is_skipped(sandbox, api):
+    capped = next(p for p in sandbox.world.posts.values() if any(t.retry_count == 3 for t in p.targets))
+    data = api.post(f"/posts/{capped.id}/retry").json()
+    assert "retry limit reached" in [entry["reason"] for entry in data["skippedPlatforms"]]
+    assert all(entry["retryCount"] <= 3 for entry in data["retriedPlatforms"])
+
+
+@pytest.mark.parametrize(("code", "lasting"), [
+    ("SERVICE_UNAVAILABLE", False), ("RATE_LIMITED", False), ("INTERNAL_ERROR", False),
+    ("TOKEN_EXPIRED", True), ("CONTENT_TOO_LONG", True), ("MEDIA_ASPECT_RATIO", True), ("MEDIA_TOO_LARGE", True),
+])  # fmt: skip
+def test_passing_failures_recover_and_lasting_ones_fail_again(sandbox, api, code, lasting):
+    post_id, target_id = failed_post(sandbox, code)
+    assert api.post(f"/posts/{post_id}/retry").status_code == 202
+    sandbox.advance(60)
+    now = target(api, post_id, target_id)
+    assert (now["status"], (now["error"] or {}).get("code")) == (("failed", code) if lasting else ("published", None))
+
+
+@pytest.mark.parametrize(("code", "body", "ends"), [
+    ("CONTENT_TOO_LONG", {"content": "short"}, "published"), ("CONTENT_TOO_LONG", {}, "failed"),
+    ("MEDIA_ASPECT_RATIO", {"mediaUrl": "https://cdn.example/square.jpg"}, "published"),
+    ("MEDIA_ASPECT_RATIO", {"refreshMedia": True}, "failed"),
+    ("MEDIA_FORMAT_NOT_SUPPORTED", {"refreshMedia": True}, "published"),
+    ("SERVICE_UNAVAILABLE", {"mediaUrl": "http://cdn.example/x.jpg"}, None),
+    ("SERVICE_UNAVAILABLE", {"mediaUrl": "https://cdn.example/x.jpg", "refreshMedia": True}, None),
+    ("SERVICE_UNAVAILABLE", {"content": "x" * 63_207}, None),
+])  # fmt: skip
+def test_a_fix_mends_what_it_brings_and_a_wrong_one_changes_nothing(sandbox, api, code, body, ends):
+    post_id, target_id = failed_post(sandbox, code)
+    answer = api.post(f"/posts/{post_id}/platforms/{target_id}/fix", json=body)
+    if ends is None:
+        assert (answer.status_code, sandbox.effects()) == (400, [])
+        return
+    assert (answer.status_code, answer.json()) == (202, {"success": True, "platformId": target_id, "status": "pending"})
+    sandbox.advance(60)
+    assert target(api, post_id, target_id)["status"] == ends
+    assert [effect["target"] for effect in sandbox.effects("target.fix")] == [target_id]
+
+
+def test_a_reconnected_account_publishes_again(sandbox, api):
+    expired = next(a for a in api.get("/accounts").json()["data"] if a["status"] == "expired")
+    assert api.post(f"/accounts/{expired['id']}/refresh").json() == {"success": False}
+    assert api.post(f"/accounts/{expired['id']}/test").json()["success"] is False
+    link = api.post("/accounts/connect/instagram", json={"redirectUri": "https://app.example/back"}).json()
+    granted = httpx.get(link["authorizationUrl"], trust_env=False).json()
+    callbacks = [api.post("/accounts/callback/instagram", json=granted) for _ in range(2)]
+    assert [answer.status_code for answer in callbacks] == [200, 400]
+    assert callbacks[0].json()["account"]["id"] == expired["id"]
+    post_id, target_id = failed_post(sandbox, "TOKEN_EXPIRED")
+    api.post(f"/posts/{post_id}/retry")
+    sandbox.advance(60)
+    assert target(api, post_id, target_id)["status"] == "published"
+
+
+def test_a_target_queued_twice_is_published_twice_and_the_record_says_so(sandbox, api):
+    post_id, target_id = failed_post(sandbox, "RATE_LIMITED", cap=1)
+    for key in ("retry-first", "retry-second"):
+        assert api.post(f"/posts/{post_id}/retry", headers={"Idempotency-Key": key}).status_code == 202
+    sandbox.advance(60)
+    published = sandbox.effects("target.publish")
+    assert {effect["key"] for effect in published} == {"retry-first", "retry-second"}
+    assert len({effect["platform_post"] for effect in published}) == len(published) == 2
+    doubled = [(entry["kind"], entry["subject"]) for entry in sandbox.duplicates()]
+    assert doubled == [("target.requeue", target_id), ("target.publish", target_id)]
+
+
+def test_a_retry_after_the_first_has_ended_is_no_duplicate(sandbox, api):
+    sandbox.set_switches(recovery_rate=0.0)
+    post_id, _ = failed_post(sandbox, "RATE_LIMITED", cap=1)
+    for _ in range(2):
+        assert api.post(f"/posts/{post_id}/retry").status_code == 202
+        sandbox.advance(120)
+    assert [entry["again"] for entry in sandbox.effects("target.requeue")] == [False, False]
+    assert sandbox.duplicates() == []
+
+
+def test_a_strict_server_refuses_a_retry_while_one_is_running(sandbox, api):
+    sandbox.set_switches(strict_retry=True)
+    post_id, _ = failed_post(sandbox, "RATE_LIMITED")
+    assert [api.post(f"/posts/{post_id}/retry").status_code for _ in range(2)] == [202, 409]
+
+
+def test_a_stuck_target_is_requeued_and_a_fresh_one_is_not(sandbox, api):
+    stuck = next(p for p in sandbox.world.posts.values() if any(t.status == "publishing" for t in p.targets))
+    wanted = next(t.id for t in stuck.targets if t.status == "publishing")
+    api.post(f"/posts/{stuck.id}/retry")
+    assert wanted in [effect["target"] for effect in sandbox.effects("target.requeue")]
+    sandbox.advance(60)
+    assert target(api, stuck.id, wanted)["status"] == "published"
+    fresh = draft(api)["id"]
+    api.post(f"/posts/{fresh}/publish")
+    while api.get(f"/posts/{fresh}").json()["platforms"][0]["status"] != "publishing":
+        sandbox.advance(0.5)
+    skipped = api.post(f"/posts/{fresh}/retry").json()["skippedPlatforms"]
+    assert [entry["reason"] for entry in skipped] == ["publishing"]
+
+
+@pytest.mark.parametrize(("act", "status"), [
+    ("publish", "published"), ("retry", "draft"), ("cancel", "published"), ("unpublish", "draft"),
+])  # fmt: skip
+def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
+    post = next(post.id for post in sandbox.world.posts.values() if post.status == status)
+    assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")
+    assert sandbox.effects() == []
+
+
+@pytest.mark.release
+def test_outcomes_depend_on_seed_and_subject_not_on_order(sandbox, api):
+    posts = sorted(post.id for post in sandbox.world.posts.values() if post.status in ("failed", "partial"))
+
+    def codes(posts: list[str], between: float) -> dict[str, str]:
+        again(sandbox, recovery_rate=0.5, silent_webhooks=True)
+        for post in posts:
+            api.post(f"/posts/{post}/retry")
+            sandbox.advance(between)
+        sandbox.advance(120)
+        return {t.id: (t.error or {}).get("code", "") for p in posts for t in sandbox.world.posts[p].targets}
+
+    forwards = codes(posts, 0)
+    assert forwards == codes(posts[::-1], 1.5)
+    assert {"", "RATE_LIMITED"} <= set(forwards.values())

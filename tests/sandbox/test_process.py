@@ -1,0 +1,305 @@
+"""The sandbox as a server that people run: its command, state file, page, https, ports, clock and documentation."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.sandbox.support import AUTH, KEY, account, client
+from tests.virtual import PATIENCE
+
+import voxburst_sandbox
+from voxburst_sandbox import Fault, Remote, Sandbox, Switches
+from voxburst_sandbox.control import routes
+from voxburst_sandbox.server import main
+from voxburst_sandbox.switches import ACTIONS
+
+SMALL = {"posts": 20, "deliveries": 0, "rate_limit": None}
+
+
+# The command and the state file.
+
+
+@contextlib.contextmanager
+def process(*arguments: str, trust: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], Remote]]:
+    """``python -m voxburst_sandbox``, interrupted at the end unless it was killed."""
+    command = [sys.executable, "-m", "voxburst_sandbox", "--speed", "0", "--posts", "60", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            line = running.stdout.readline()
+            found = re.fullmatch(
+                r"sandbox: url=(https?://127\.0\.0\.1:\d+) key=vb_test_sandbox workspace=ws_\w+\n", line
+            )
+            assert found, line
+            if trust is not None:
+                assert running.stdout.readline() == f"sandbox: certificate={trust}\n"
+            remote = Remote(found[1], trust=trust)
+            yield running, remote
+            remote.close()
+            if running.poll() is None:
+                running.send_signal(signal.SIGINT)
+                assert running.wait(PATIENCE) == 0
+            assert running.stderr.read() == ""
+        finally:
+            running.kill()
+
+
+def test_a_killed_sandbox_goes_on_where_it_was(tmp_path):
+    state = str(tmp_path / "state.db")
+    with process("--state", state, "--rate-limit", "0") as (running, remote), client(remote) as api:
+        failed = api.get("/posts", params={"status": "partial"}).json()["data"][0]["id"]
+        retried = api.post(f"/posts/{failed}/retry", headers=KEY)
+        remote.advance(10)
+        before = (remote.workspace_id, remote.effects(), remote.requests())
+        then = remote.now()
+        running.kill()
+        running.wait()
+    options = ("--state", state, "--seed", "99", "--tls", str(tmp_path))
+    with process(*options, trust=tmp_path / "sandbox-ca.pem") as (_, remote):
+        assert (remote.workspace_id, remote.effects(), remote.requests()) == before
+        assert remote.now() > then
+        assert remote.state()["seed"] == 7
+        with client(remote) as api:
+            assert api.post(f"/posts/{failed}/retry", headers=KEY).content == retried.content
+            remote.advance(120)
+            assert {"target.publish", "target.fail"} & {effect["kind"] for effect in remote.effects()}
+            assert api.get(f"/posts/{failed}").json()["status"] in ("published", "partial", "failed")
+
+
+def test_what_was_never_answered_but_done_is_on_file(tmp_path):
+    state = tmp_path / "state.db"
+    with Sandbox(state=state, **SMALL) as sandbox, client(sandbox) as api:
+        body = {"content": "x", "accountIds": [account(api, "facebook")]}
+        sandbox.add_fault(Fault("drop", method="POST", when="after"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            api.post("/posts", json=body, headers=KEY)
+    with Sandbox(state=state) as sandbox, client(sandbox) as api:
+        assert api.post("/posts", json=body, headers=KEY).status_code == 201
+        assert len(sandbox.effects("post.create")) == 1
+        assert len(sandbox.world.posts) == 21
+
+
+def records(sandbox: Sandbox) -> dict[str, object]:
+    """All that a sandbox knows."""
+    tables = {name: dict(table) for name, table in sandbox.world.tables()}
+    return tables | {name: list(log) for name, log in sandbox.world.logs()}
+
+
+def test_the_file_holds_every_record_as_it_is_until_a_reset_clears_it(tmp_path):
+    state = tmp_path / "state.db"
+    with Sandbox(state=state, posts=50, deliveries=80) as sandbox:
+        sandbox.advance(7 * 86_400)
+        before = records(sandbox)
+    with Sandbox(state=state, speed=0) as sandbox:
+        assert records(sandbox) == before
+        assert sandbox.effects()
+        sandbox.reset(empty=True)
+    with Sandbox(state=state) as sandbox:
+        assert (sandbox.effects(), sandbox.world.posts, sandbox.received()) == ([], {}, [])
+        assert len(sandbox.world.accounts) == 12
+
+
+def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
+    state = tmp_path / "state.db"
+    with Sandbox(state=state, **SMALL), pytest.raises(OSError, match="another sandbox"):
+        Sandbox(state=state)
+    with Sandbox(state=state) as sandbox:
+        assert len(sandbox.world.posts) == 20
+
+
+def test_a_sandbox_is_started_once():
+    sandbox = Sandbox(empty=True)
+    for early in (lambda: sandbox.url, sandbox.now):
+        with pytest.raises(RuntimeError, match="not started"):
+            early()
+    with sandbox, pytest.raises(RuntimeError, match="running"):
+        sandbox.start()
+    with pytest.raises(RuntimeError, match="stopped"):
+        sandbox.start()
+
+
+# Ports, https, the clock and the end.
+
+
+def addresses(sandbox: Sandbox) -> list[str]:
+    return [sandbox.url, sandbox.storage_url, sandbox.receiver_url]
+
+
+def test_ports_can_be_fixed():
+    for _ in range(20):  # another test may take one of the ports in between
+        with Sandbox(**SMALL) as sandbox:
+            before = addresses(sandbox)
+        port, storage, receiver = (int(url.rsplit(":", 1)[1]) for url in before)
+        ports = {"port": port, "storage_port": storage, "receiver_port": receiver}
+        with contextlib.suppress(OSError), Sandbox(**SMALL, **ports) as sandbox:
+            assert addresses(sandbox) == before
+            return
+    pytest.fail("no three ports stay free for a moment")
+
+
+def test_a_port_that_is_taken_or_is_none_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # what a command sets for its process
+    with Sandbox(**SMALL) as sandbox:
+        taken = sandbox.storage_url.rsplit(":", 1)[1]
+        assert main(["--posts", "1", "--receiver-port", taken]) == 1
+    said = capsys.readouterr()
+    assert (taken in said.out, said.out.count("\n"), said.err) == (True, 1, "")
+    with pytest.raises(OSError, match="99999"):
+        Sandbox(**SMALL, storage_port=99_999).start()
+
+
+def test_it_speaks_https_on_every_port(tmp_path):
+    with Sandbox(**SMALL, tls=tmp_path) as sandbox:
+        assert {url.split(":")[0] for url in addresses(sandbox)} == {"https"}
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{sandbox.url}/v1/health", headers=AUTH, trust_env=False)
+        with client(sandbox) as api:
+            hook = api.post("/webhooks", json={"url": "https://mine.example/x", "events": ["post.failed"]}).json()
+            assert api.post("/webhooks/test", json={"webhookId": hook["id"]}).json()["data"]["success"] is True
+            sandbox.add_fault(Fault("drop", path="/v1/health"))
+            with pytest.raises(httpx.RemoteProtocolError):
+                api.get("/health")
+
+
+def test_a_request_that_is_open_for_a_second_after_the_stop_is_broken_off():
+    with Sandbox(**SMALL) as sandbox, ThreadPoolExecutor() as beside:
+        sandbox.add_fault(Fault("delay", path="/v1/posts", seconds=3600))
+        answer = beside.submit(httpx.get, f"{sandbox.url}/v1/posts", headers=AUTH, trust_env=False, timeout=PATIENCE)
+        while not sandbox.faults()[0]["struck"]:
+            assert not answer.done()
+        sandbox.stop()
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.result(PATIENCE)
+
+
+def test_now_is_this_machines_clock():
+    about = timedelta(seconds=30)
+    with Sandbox(posts=60, deliveries=60, real_time=True, rate_limit=100) as sandbox, client(sandbox) as api:
+        answer = api.get("/posts", params={"limit": 100})
+        real = datetime.now(UTC)
+        assert abs(parsedate_to_datetime(answer.headers["Date"]) - real) < about
+        reset = datetime.fromtimestamp(int(answer.headers["X-RateLimit-Reset"]), UTC)
+        assert -about < reset - real < timedelta(seconds=60) + about
+        created = [datetime.fromisoformat(post["createdAt"]) for post in answer.json()["data"]]
+        assert sum(real - timedelta(days=7) < at <= real for at in created) > 20
+        assert max(created) <= real
+        sandbox.reset()
+        assert abs(sandbox.now() - datetime.now(UTC)) < about
+
+
+# The page.
+
+
+class Page(HTMLParser):
+    """The text of the index page, and every tag that could run or load something."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.tags = "", set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs) -> None:
+        self.tags.add(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_says_what_is_served_and_what_happened():
+    script = "<script>alert(1)</script>"
+    with Sandbox(**SMALL) as sandbox, client(sandbox) as api:
+        sandbox.add_fault(Fault("status", path=f"/v1/{script}", status=503))
+        api.get(f"/{script}")
+        sandbox.set_switches(list_lag_seconds=20)
+        answer = httpx.get(sandbox.url + "/", trust_env=False)
+        page = Page(answer.text)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        for word in (
+            sandbox.api_key, sandbox.workspace_id, sandbox.storage_url, "/v1/posts/{id}/retry", "status:before",
+            "list_lag_seconds", script,
+        ):  # fmt: skip
+            assert word in page.text
+        assert not {"script", "iframe", "img", "form"} & page.tags
+        assert httpx.get(f"{sandbox.url}/favicon.ico", trust_env=False).status_code == 204
+        assert len(sandbox.requests()) == 1
+
+
+@pytest.mark.release
+def test_the_commands_on_the_page_work():
+    with Sandbox(**SMALL) as sandbox:
+        page = Page(httpx.get(sandbox.url + "/", trust_env=False).text)
+        for line in page.text.splitlines():
+            if line.startswith("curl"):
+                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE)
+                assert done.returncode == 0, line
+                assert not done.stdout.startswith('{"error"'), (line, done.stdout)
+
+
+# docs/sandbox.md.
+
+
+def section(title: str) -> str:
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> list[list[list[str]]]:
+    """The words in code type in each cell of a table."""
+    lines = [line for line in section(title).splitlines() if line.startswith("| `")]
+    return [[re.findall(r"`([^`]+)`", cell) for cell in line.split(" | ")] for line in lines]
+
+
+def named(title: str) -> set[str]:
+    """The words in code type in the first cell of each row."""
+    return {word for first, *_ in rows(title) for word in first}
+
+
+@pytest.mark.release
+def test_the_conversation_runs_as_it_stands():
+    blocks = re.findall(r"```sh\n(.*?)```", section("A conversation with curl"), re.DOTALL)
+    with Sandbox(deliveries=0) as sandbox:
+        script = "set -eu\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", sandbox.url)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, done.stderr
+        injected = '"error":{"code":"INTERNAL_ERROR","message":"injected'
+        assert done.stdout.count('"error":{') == done.stdout.count(injected)
+        assert '"kind":"target.requeue"' in done.stdout  # said twice: the retry under another key
+        assert '"dataAvailable":true' in done.stdout
+        assert sandbox.effects() == []  # the last line began again
+
+
+def test_every_switch_is_named_with_its_default():
+    title = "Readings of the contract"
+    assert named(title) == {field.name for field in fields(Switches)}
+    for names, defaults, *_ in rows(title):
+        assert {str(getattr(Switches(), name)) for name in names} == set(defaults), names
+
+
+def test_every_fault_and_every_control_call_is_named():
+    assert named("Faults") == set(ACTIONS)
+    served = routes(Sandbox(posts=1, deliveries=0).world)
+    assert named("Control calls") == {f"{method} {at.path}" for at in served for method in at.methods - {"HEAD"}}
+    for name in ("method", "path", "nth", "every", "chance", "times", "forget_key"):
+        assert hasattr(Fault("drop"), name)
+        assert f"`{name}" in section("Faults")
+
+
+def test_every_kind_of_effect_that_the_code_writes_is_named():
+    code = "".join(path.read_text(encoding="utf-8") for path in Path(voxburst_sandbox.__file__).parent.glob("*.py"))
+    kinds = set(re.findall(r'(?:effect|_moved)\(\s*(?:call, )?"([a-z]+\.[a-z]+)"', code))
+    assert kinds
+    assert {kind for kind in kinds if kind not in section("Side effects")} == set()

@@ -1,0 +1,243 @@
+"""The sandbox as any client sees it: lists, errors, keys, pace, clock, and the same campaign on every start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+from tests.sandbox.support import KEY, client, draft, fields, refusal, walk
+from tests.virtual import until
+
+from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox.world import iso
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def test_a_list_is_walked_once_newest_first_in_both_spellings(api):
+    first = api.get("/posts", params={"limit": 7}).json()["pagination"]
+    assert first["has_more"] is first["hasMore"] is True
+    assert first["next_cursor"] == first["nextCursor"]
+    posts = walk(api, "/posts", limit=7)
+    assert len(posts) == len({post["id"] for post in posts}) == 80
+    assert [post["createdAt"] for post in posts] == sorted((post["createdAt"] for post in posts), reverse=True)
+
+
+def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
+    before = [post["id"] for post in walk(api, "/posts")]
+    page = api.get("/posts", params={"limit": 10}).json()
+    draft(api)
+    rest = walk(api, "/posts", cursor=page["pagination"]["next_cursor"], limit=10)
+    assert [post["id"] for post in page["data"] + rest] == before
+
+
+@pytest.mark.parametrize(("query", "fits"), [
+    ({"status": "failed"}, lambda post: post["status"] == "failed"),
+    ({"status": "FAILED"}, lambda post: post["status"] == "failed"),
+    ({"status": "Partial"}, lambda post: post["status"] == "partial"),
+    ({"platform": "BLUESKY"}, lambda post: any(target["platform"] == "bluesky" for target in post["platforms"])),
+    ({"from": "2026-02-24T00:00:00Z", "to": "2026-02-26T00:00:00+00:00"},
+        lambda post: "2026-02-24" <= post["createdAt"] < "2026-02-26"),
+])  # fmt: skip
+def test_posts_are_filtered_in_any_casing(api, query, fits):
+    wanted = {post["id"] for post in walk(api, "/posts") if fits(post)}
+    assert wanted
+    assert {post["id"] for post in walk(api, "/posts", **query)} == wanted
+
+
+@pytest.mark.parametrize(("path", "params", "status", "code"), [
+    *(("/posts", {"limit": limit}, 400, "VALIDATION_ERROR") for limit in ("0", "101", "9" * 5000, "x")),
+    ("/posts", {"cursor": "!!"}, 400, "BAD_REQUEST"), ("/posts", {"from": "2026-03-01T00:00:00"}, 400, "INVALID_DATE"),
+    ("/posts/post_unknown", {}, 404, "NOT_FOUND"), ("/posts/%20%3B", {}, 400, "BAD_REQUEST"),
+    ("/posts/%0A", {}, 404, "NOT_FOUND"),
+    ("/nothing", {}, 404, "NOT_FOUND"),
+])  # fmt: skip
+def test_what_is_wrong_or_not_there_is_refused(api, path, params, status, code):
+    assert refusal(api.get(path, params=params or None)) == (status, code)
+
+
+# The campaign.
+
+
+@pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.release) for seed in (1, 42))])
+def test_every_seed_has_the_failures_of_a_real_campaign(seed):
+    world = Sandbox(seed=seed).world
+    targets = [target for post in world.posts.values() for target in post.targets]
+    failed = [target for target in targets if target.status == "failed"]
+    assert (len(world.posts), len(world.accounts)) == (500, 12)
+    assert 60 <= len(failed) <= 90
+    assert {target.error["code"] for target in failed} >= {
+        "TOKEN_EXPIRED", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "CONTENT_TOO_LONG", "MEDIA_ASPECT_RATIO", "E_4711",
+    }  # fmt: skip
+    assert len({target.account_id for target in failed if target.error["code"] == "TOKEN_EXPIRED"}) == 1
+    assert any("<script>" in target.error["message"] for target in failed)
+    for target in failed:
+        if target.error["code"] == "CONTENT_TOO_LONG":
+            assert len(target.content) == target.error["details"]["actualLength"] > target.error["details"]["maxLength"]
+    stuck = [target for target in targets if target.status == "publishing"]
+    assert len(stuck) == 4
+    assert all(world.now() - target.since >= 3_600_000 for target in stuck)
+    assert {"published", "partial", "failed", "scheduled", "draft"} <= {post.status for post in world.posts.values()}
+    assert all(post.created_at < world.now() >= post.updated_at for post in world.posts.values())
+
+
+def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
+    records = list(Sandbox().world.deliveries.values())
+    assert len(records) > 4000
+    assert 0.95 < sum(record.success for record in records) / len(records) < 1
+    assert [record for record in records if not record.success and record.retry_count == 5]
+
+    def troubled(start: str, end: str) -> float:
+        inside = [record for record in records if "northpeak" in record.url and start <= iso(record.created_at) < end]
+        assert len(inside) >= 5
+        return sum(record.retry_count > 0 for record in inside) / len(inside)
+
+    assert troubled("2026-02-24T14", "2026-02-24T15") > 0.8
+    assert troubled("2026-02-24T11", "2026-02-24T13") < 0.2
+    assert max(Counter((record.webhook_id, record.event_id) for record in records).values()) == 2
+
+
+def test_each_start_has_its_own_workspace_but_the_same_campaign():
+    one, two = Sandbox(posts=20, deliveries=20), Sandbox(posts=20, deliveries=20)
+    assert one.world.workspace_id != two.world.workspace_id
+    assert one.world.posts == two.world.posts
+    assert Sandbox(seed=8, posts=20, deliveries=20).world.posts.keys().isdisjoint(one.world.posts)
+
+
+@pytest.mark.release
+def test_two_starts_answer_with_the_same_bytes():
+    runs = []
+    for _ in range(2):
+        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox, client(sandbox) as api:
+            failed = api.get("/posts", params={"status": "partial"}).json()["data"][0]["id"]
+            webhook = api.get("/webhooks").json()["data"][1]["id"]
+            post = fields(api, "twitter", scheduledFor="2026-03-02T09:01:00Z")
+            answers = []
+            for method, path, body in (
+                ("GET", "/posts?limit=100", None), ("POST", f"/posts/{failed}/retry", None),
+                ("GET", f"/posts/{failed}", None), ("POST", "/posts", post),
+                ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None),
+                ("GET", "/none", None),
+            ):  # fmt: skip
+                answer = api.request(method, path, json=body)
+                answers.append((answer.status_code, answer.content, dict(answer.headers)))
+                sandbox.advance(61)
+            requests = [request | {"host": ""} for request in sandbox.requests()]  # the port is not drawn from the seed
+            runs.append((answers, sandbox.effects(), requests, sandbox.received()))
+    assert runs[0] == runs[1]
+
+
+def test_a_reset_is_the_beginning_again(sandbox, api):
+    before = api.get("/posts", params={"limit": 100}).content
+    sandbox.add_fault(Fault("status", path="/v1/nothing"))
+    draft(api)
+    sandbox.advance(5000)
+    sandbox.reset()
+    assert (sandbox.effects(), sandbox.requests(), sandbox.faults(), sandbox.now()) == ([], [], [], START)
+    assert api.get("/posts", params={"limit": 100}).content == before
+    sandbox.reset(empty=True)
+    assert walk(api, "/posts") == []
+
+
+# Keys and pace.
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic vb_test_sandbox"}])
+def test_a_wrong_key_is_401_and_is_not_written_down(sandbox, header):
+    assert refusal(httpx.get(sandbox.url + "/v1/posts", headers=header, trust_env=False)) == (401, "UNAUTHORIZED")
+    assert "nope" not in str(sandbox.requests())
+
+
+def test_a_reading_key_may_not_write(sandbox, api):
+    post = draft(api)
+    with client(sandbox, "vb_test_readonly") as reader:
+        assert reader.get(f"/posts/{post['id']}").status_code == 200
+        assert reader.post("/posts/validate", json={"content": "x", "platforms": ["TWITTER"]}).status_code == 200
+        assert refusal(reader.post(f"/posts/{post['id']}/cancel")) == (403, "AUTHORIZATION_ERROR")
+    assert sandbox.effects("post.cancel") == []
+
+
+@pytest.mark.parametrize(("password", "status", "key"), [("sandbox", 200, "vb_test_second"), ("x", 401, None)])
+def test_a_login_gives_a_key(sandbox, password, status, key):
+    body = {"email": "a@b.example", "password": password}
+    answer = httpx.post(f"{sandbox.url}/v1/auth/login", json=body, trust_env=False)
+    assert (answer.status_code, answer.json().get("accessToken")) == (status, key)
+
+
+def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
+    sandbox.advance(90)
+    for answer in (api.get("/posts"), api.get("/posts/none"), api.post("/posts", content=b"{")):
+        assert answer.headers["X-Request-Id"].startswith("req_")
+        assert parsedate_to_datetime(answer.headers["Date"]) == START + timedelta(seconds=90)
+        assert "server" not in answer.headers
+
+
+def test_the_rate_limit_is_shown_and_kept():
+    with Sandbox(posts=5, deliveries=0, rate_limit=3) as sandbox, client(sandbox) as api:
+        body = fields(api)
+        sandbox.advance(60)
+        headers = [api.get("/health").headers for _ in range(3)]
+        assert [h["X-RateLimit-Remaining"] for h in headers] == ["2", "1", "0"]
+        reset = datetime.fromtimestamp(int(headers[0]["X-RateLimit-Reset"]), UTC)
+        assert (reset - sandbox.now()).total_seconds() == 60
+        sandbox.advance(45.5)
+        over = api.post("/posts", json=body, headers=KEY)
+        assert (*refusal(over), over.headers["Retry-After"]) == (429, "RATE_LIMITED", "15")
+        assert sandbox.effects() == []
+        with client(sandbox, "vb_test_second") as other:
+            assert other.get("/health").status_code == 200
+        sandbox.advance(14.5)
+        assert api.post("/posts", json=body, headers=KEY).status_code == 201
+        sandbox.set_switches(retry_after_date=True)
+        while (over := api.get("/health")).status_code == 200:
+            pass
+        assert over.headers["Retry-After"] == "Mon, 02 Mar 2026 09:03:00 GMT"
+
+
+# The clock and the other control calls.
+
+
+def test_time_stands_still_until_it_is_moved(sandbox):
+    assert sandbox.now() == START
+    assert sandbox.advance(0.25) == sandbox.now() == START + timedelta(seconds=0.25)
+
+
+def test_a_running_clock_moves_the_queue_by_itself():
+    with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, client(sandbox) as api:
+        post = draft(api)
+        api.post(f"/posts/{post['id']}/publish")
+        until(lambda: sandbox.world.posts[post["id"]].status in ("published", "failed"))
+        assert sandbox.now() > START
+
+
+@pytest.mark.parametrize(("call", "body", "word"), [
+    *(("speed", {"speed": speed}, "speed") for speed in (-5, "nan", "inf")), ("speed", [], "object"),
+    ("advance", {"seconds": -1}, "back"),
+    *(("advance", {"seconds": seconds}, "calendar") for seconds in (1e12, "inf", "nan")),
+    ("advance", [], "object"), ("advance", {}, "seconds"), ("advance", {"seconds": 1, "minutes": 1}, "minutes"),
+    ("reset", [], "object"), ("person", {"act": "sing", "post": "x"}, "sing"),
+    ("person", {"act": "edit", "post": "post_none"}, "post_none"),
+    ("posts", {"content": "x", "accountIds": ["acc_none"]}, "accountIds"),
+    ("posts", {"content": "x", "accounts": []}, "accounts"),
+])  # fmt: skip
+def test_a_control_call_that_makes_no_sense_is_refused_and_changes_nothing(sandbox, call, body, word):
+    def state() -> dict[str, Any]:
+        return httpx.get(f"{sandbox.url}/_sandbox/state", trust_env=False).json()
+
+    before = state()
+    answer = httpx.post(f"{sandbox.url}/_sandbox/{call}", json=body, trust_env=False)
+    assert answer.status_code == 400
+    assert word in answer.json()["error"]
+    assert state() == before
+
+
+@pytest.mark.parametrize("wrong", [
+    {"posts": -1}, {"deliveries": -1}, {"speed": -0.5}, {"speed": float("nan")}, {"rate_limit": 0},
+])  # fmt: skip
+def test_sizes_and_speeds_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))}="):
+        Sandbox(**wrong)

@@ -1,0 +1,106 @@
+"""Uploads go where they may, with what they need, and no part of their address gets into a log, also where a host repeats it."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+import pytest
+from tests.security.raw import answer, serve, uploaded
+
+from voxops.client._address import upload_host
+from voxops.client._transport import _storage_headers
+from voxops.client.outgoing import post_json
+from voxops.errors import ApiError, ConfigError
+
+HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
+
+
+@pytest.mark.parametrize(("url", "api", "host"), [
+    ("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=1", AWAY, "bucket.s3.amazonaws.com"),
+    ("https://bucket.s3.amazonaws.com/key", HERE, "bucket.s3.amazonaws.com"),
+    ("http://127.0.0.1:9000/key", HERE, "127.0.0.1"), ("http://localhost:9000/key", "http://[::1]:80", "localhost"),
+    ("http://127.0.0.1:9000/key", AWAY, None), ("http://localhost/admin", AWAY, None),
+    ("http://[::1]:2375/containers/create", AWAY, None), ("http://storage.example/key", HERE, None),
+    ("https://user:word@storage.example/key", AWAY, None), ("https://storage.example\\@evil.example/", AWAY, None),
+    ("https://[::1].evil.example/", AWAY, None), ("https://stor\u200bage.example/key", AWAY, None),
+    ("https://storage.example/\r\nHost: x", AWAY, None), ("ftp://storage.example", AWAY, None),
+    ("https://" + "a" * 70_000, AWAY, None),
+])  # fmt: skip
+def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, host):
+    if host is not None:
+        assert upload_host(url, api=api) == host
+        return
+    with pytest.raises(ConfigError, match="nothing was uploaded"):
+        upload_host(url, api=api)
+
+
+WANTED = {
+    "Content-Type": "image/jpeg", "content-md5": "x", "x-amz-acl": "private", "x-goog-meta-a": "b", "x-ms-blob-type": "BlockBlob",
+}  # fmt: skip
+OTHERS = {
+    "Authorization": "Bearer x", "Cookie": "a=b", "Host": "internal", "Content-Length": "0", "Transfer-Encoding": "chunked",
+    "Proxy-Authorization": "x", "X-Forwarded-For": "10.0.0.1", "X-Api-Key": "x", "Expect": "100-continue", "Upgrade": "h2c",
+    "x-amz-evil": "a\r\nHost: internal", "x-amz-é": "a", "x-amz-b": "é", "x-amz-a\r\nHost: evil": "a", "x-amz-a\n": "a", "x-amz-a: b": "a",
+    "x-amz- a": "a", "x-amz-\x00": "a",
+}  # fmt: skip
+
+
+def test_headers_for_the_storage_are_those_that_an_object_store_signs():
+    assert _storage_headers({**WANTED, **OTHERS}) == WANTED
+
+
+VALUES = {
+    "X-Amz-Signature": "c0ffee5161a7012e" * 4,
+    "X-Amz-Credential": "AKIAIOSFODNN7EXAMPLE/20261130/eu/s3/aws4_request",
+    "X-Amz-Security-Token": "IQoJb3JpZ2luX2VjEHQ+/aCXVzLWVhc3QtMSJG==",
+    "sig": "a%b c;d=e/f&g?h",
+}
+QUERY = "&".join(f"{name}={quote(value, safe='')}" for name, value in VALUES.items())
+
+
+def test_what_is_put_has_its_signature_and_no_log_has_it(tmp_path, caplog):
+    headers = {"Content-Type": "image/jpeg", "X-Internal-Role": "admin", "x-amz-meta-a": "b"}
+    with (
+        caplog.at_level(logging.DEBUG),
+        uploaded(tmp_path, answer(b""), QUERY, uploadHeaders=headers) as (server, send),
+    ):
+        assert send().media_id == "media_1"
+    put, body = server.requests[-1]
+    assert put.startswith(f"PUT /bucket/a.jpg?{QUERY} HTTP/1.1".encode())
+    sent = {line.partition(b":")[0].lower() for line in put.split(b"\r\n")[1:]}
+    assert b"x-amz-meta-a" in sent and not sent & {b"x-internal-role", b"authorization"}
+    assert body == (tmp_path / "photo.jpg").read_bytes()
+    assert "/bucket/a.jpg?[signed]" in caplog.text, "the request itself is logged"
+    for value in VALUES.values():
+        assert value not in caplog.text and quote(value, safe="") not in caplog.text
+
+
+@pytest.mark.parametrize("value", [each for value in VALUES.values() for each in (value, quote(value, safe=""))])
+def test_no_value_of_an_upload_address_is_logged_that_the_storage_repeats(value, tmp_path, caplog):
+    stored = answer(b"", f"400 no {value}", X_Provided=value)
+    with caplog.at_level(logging.DEBUG), uploaded(tmp_path, stored, QUERY) as (_, send), pytest.raises(ApiError):
+        send()
+    assert "X-Provided" in caplog.text and "400 no" in caplog.text, "the answer itself is logged"
+    for each in (value, *VALUES.values()):
+        assert each not in caplog.text
+
+
+def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
+    moved = answer(b"", "307 Temporary Redirect", Location=f"https://bucket.example/a.jpg?{QUERY}")
+    with (
+        caplog.at_level(logging.DEBUG),
+        uploaded(tmp_path, moved, QUERY) as (_, send),
+        pytest.raises(ApiError, match="307"),
+    ):
+        send()
+    assert "https://bucket.example/a.jpg?***" in caplog.text
+    assert not [value for value in VALUES.values() if value in caplog.text]
+
+
+def test_no_part_of_the_address_that_a_report_goes_to_is_logged(caplog):
+    token = "kGz9XW3vTq1LwYb7RmN2pQsD"
+    with caplog.at_level(logging.DEBUG), serve(answer(b"", f"200 {token}", X_Hook=token)) as server:
+        assert post_json(f"{server.url}/services/T012/B034/{token}?key={token}", b"{}") == 200
+    assert "X-Hook" in caplog.text and "HTTP Request: POST" in caplog.text
+    assert token not in caplog.text

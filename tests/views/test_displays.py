@@ -1,0 +1,101 @@
+"""Hostile text in every display, panel and report, in HTML, text, Markdown and files: it is text, and nothing else.
+
+That it executes nowhere in a real browser: test_hostile.py; in figures: test_plots.py; in each block: test_document.py.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from tests.views.page import Page
+from tests.views.payloads import INVISIBLE, PAYLOADS, assert_only_text, rendered
+from tests.virtual import until
+
+import voxops as vx
+from voxburst_sandbox import Sandbox
+
+MARKUP = {
+    "link_open",
+    "image",
+    "html_inline",
+    "html_block",
+    "em_open",
+    "s_open",
+    "fence",
+    "code_block",
+    "blockquote_open",
+    "hr",
+}
+
+
+TEXTS = [text for text in PAYLOADS if not {"\ud800", "\ud83d"} & set(text)]  # a half of an emoji: test_half_pairs.py
+
+
+def spoiled(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """A frame whose rows have all the payloads in these columns."""
+    evil = frame.reset_index(drop=True)
+    assert len(evil) >= len(TEXTS)
+    texts = pd.array([TEXTS[row % len(TEXTS)] for row in range(len(evil))], "string")
+    evil = evil.assign(**dict.fromkeys(names, texts))
+    evil.attrs = dict(frame.attrs, source=PAYLOADS[2], filters={PAYLOADS[1]: [PAYLOADS[19]]})
+    return evil
+
+
+def assert_harmless(text: str, markdown: str = "") -> None:
+    """Assert that a terminal obeys nothing in a text, and that Markdown is text, tables, lists and headings alone."""
+    assert not INVISIBLE & set(text + markdown)
+    assert not MARKUP & set(rendered(markdown)[0])
+    assert not re.search(r"(?<!\\)https?://|\bwww\.|@(?=\w)", markdown)
+
+
+def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_path: Path) -> None:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "l.sqlite") as ws:
+        triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
+        failed = triaged[triaged["cause"].notna()].head(40)
+        names = ("content", "account_name", "error_code", "error_message", "cause", "remedy", "verdict", "platform")
+        evil = spoiled(failed, *names)
+        log = spoiled(ws.deliveries(since="30D").head(80), "url", "error", "response_body", "event_type")
+        log["success"] = pd.array([row % 3 > 0 for row in range(len(log))], dtype="boolean")
+        plan = vx.plan_retry(evil.assign(verdict="retry", retryable=True, platform=failed["platform"].iloc[0]))
+        title = " ".join(PAYLOADS[:8])
+        reports = [vx.report(evil, plan=plan, title=title, rows=100), vx.report(log, title=title, rows=100)]
+        owned = evil.assign(owner=evil["content"], verdict="fix content")
+        for shown in (
+            evil,
+            log,
+            evil[["content"]],
+            evil.rename(columns={"content": PAYLOADS[0]}),
+            plan.frame,
+            vx.causes(evil),
+        ):
+            view = vx.view(shown, rows=100)
+            assert_only_text(view._repr_html_(), links=True)
+            assert_harmless(repr(view))
+            assert_only_text(vx.view(shown, live=True).grid.live.html(), links=True)  # type: ignore[attr-defined]
+        assert_only_text(plan._repr_html_())
+        assert_harmless(repr(plan))
+        for report in reports:
+            assert_only_text(report.to_html(), page=True, links=True)
+            assert_harmless(repr(report), report.to_markdown())
+            for path in report.to_csv(tmp_path / "csv"):
+                cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").to_numpy().ravel()
+                begun = [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
+                assert all(re.fullmatch(r"-[\d.]+", cell) for cell in begun), "a spreadsheet would run it"
+        for plain in (False, True):
+            for text in vx.report(owned).tickets(plain=plain).values():
+                assert_harmless(text, "" if plain else text)
+        assert_only_text(vx.report(owned).tickets()._repr_html_())  # type: ignore[attr-defined]
+        for panel, form in ((ws.panel(evil), {"canary": 1}), (ws.panel(log), {"force": True})):
+            page = Page(panel)
+            page.look(form={**form, "reason": PAYLOADS[0]}, search=PAYLOADS[1])
+            page.press("code")
+            page.refused("nothing was sent", "run", plan="other", reason=PAYLOADS[2])
+            assert_only_text(panel._repr_html_())
+            assert_harmless(repr(panel))
+            until(lambda page=page: page.tab("code"))
+        run = ws.run(vx.plan_retry(failed.head(2)), reason=PAYLOADS[0]).wait(60)
+        for shown in (run, ws.panel(), vx.view(ws.runs()), vx.view(ws.ledger()), ws):
+            assert_only_text(shown._repr_html_())
+            assert_harmless(repr(shown))
