@@ -139,9 +139,7 @@ SENTENCES: dict[str, str] = {
     "sync_edited": (
         "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
     ),
-    "sync_failed": (
-        "{post} is {status}; retry or fix it (vx.triage), or set a column attempt to {attempt} to create the row again"
-    ),
+    "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
     "sync_gone": "the sheet has no such row any more",
     "sync_out": "the sheet has no such row any more, and the post is already {status}",
     "sync_renamed": "its key changed: {post} shows the same, and its row is gone; created once that is withdrawn",
