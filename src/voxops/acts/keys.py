@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -80,15 +80,16 @@ def value_mark(value: Any) -> str:
 
 def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
     """Return the entries of ``metadata.voxopsChanges`` under fields' own names: what was last requested of each, by whatever act."""
-    form = {
+    form: dict[str, Callable[[Any], Any]] = {
         "content": str,
-        "scheduledFor": lambda when: str(when)[:19],  # to the second
-        "accountIds": lambda ids: sorted(set(ids)),
-        "tags": lambda tags: sorted(set(tags)),
+        "scheduledFor": lambda when: when[:19],  # to the second
+        "accountIds": set,
+        "tags": set,
         "media": ";".join,
         "firstComment": str,
     }
-    return {name: value_mark(form[name](value)) for name, value in body.items() if name in form}
+    found = {name: form[name](value) for name, value in body.items() if name in form}
+    return {name: value_mark(list(value) if isinstance(value, set) else value) for name, value in found.items()}
 
 
 def campaign_name(name: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
-from voxops.acts.act import Act, Item, Judged, Row
+from voxops.acts.act import Act, Item, Row
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
 from voxops.acts.plan import Plan, build_plan, fetched_at
@@ -111,9 +111,7 @@ class _Post:
             flat, kept = " ".join(as_kept(wanted).split()), " ".join(as_kept(shown).split())
             cut = kept.endswith(("…", "...")) and flat.startswith(kept.rstrip(".… "))
             return as_kept(shown) == as_kept(wanted) or (asked and (cut or kept == flat))
-        if name == "scheduledFor":
-            return bool(shown[:19] == wanted[:19] or (asked and shown[:19] == f"{wanted[:16]}:00"))
-        return set(shown) == set(wanted)
+        return bool(shown[:19] == wanted[:19]) if name == "scheduledFor" else set(shown) == set(wanted)
 
 
 def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
@@ -138,17 +136,14 @@ def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
         }
         marks = metadata.get("voxopsChanges")
         yield _Post(
-            place, str(row["post_id"]), str(row["status"]), *(as_mark(metadata.get(name)) for name in ("voxopsRow", "voxopsOp")), shown,
+            place, str(row["post_id"]), str(row["status"]), as_mark(metadata.get("voxopsRow")), as_mark(metadata.get("voxopsOp")), shown,
             marks if isinstance(marks, Mapping) else {}, str(row["created_at"]), row["updated_at"], row["sync_withdrew_at"], row["override"],
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What becomes of a row: the act, why or why not, and whether it is done.
-
-    A change has its fields, a create its attempt and the posts whose withdrawal it waits for.
-    """
+    """What becomes of a row; a change has its `body`, a create its attempt and the posts whose withdrawal it waits for."""
 
     act: Literal["create", "change", "withdraw", "none"]
     reason: Reason
@@ -159,16 +154,14 @@ class _Said:
     replaces: tuple[str, ...] = ()
 
 
-def _of_row(item: Item, posts: Sequence[_Post], accounts: Mapping[str, str], *, override: bool, tags: bool) -> _Said:
+def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -> _Said:
     """What a row needs whose create is planned, by the posts that bear its mark."""
-    own, *others = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id)) or [
-        None
-    ]
-    if own is not None and any(post.op_mark != own.op_mark or post.looks == own.looks for post in others):
-        ids = ", ".join(post.post_id for post in (own, *others))
-        return _Said("none", Reason("sync_doubled", posts=ids), post=own)
-    if own is not None:
-        return _of_live(item, own, accounts, override=override or own.override, tags=tags)
+    live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
+    if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
+        ids = ", ".join(post.post_id for post in live)
+        return _Said("none", Reason("sync_doubled", posts=ids), post=live[0])
+    if live:  # another one that shows something else is a copy of which somebody has made another post (rule 28)
+        return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     numbered = [(numbers.get(post.op_mark or "", 1), post.created, post.post_id, post) for post in posts]
     attempt, _, _, last = max(numbered, default=(0, "", "", None), key=lambda one: one[:3])
@@ -185,12 +178,11 @@ def _of_row(item: Item, posts: Sequence[_Post], accounts: Mapping[str, str], *, 
     return _Said("none", reason, post=last)
 
 
-def _of_live(item: Item, post: _Post, accounts: Mapping[str, str], *, override: bool, tags: bool) -> _Said:
-    """What a row needs whose post is there."""
+def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Said:
+    """What a row needs whose post is there, and out or to go out."""
+    if item.named_accounts:
+        return _Said("none", Reason("sync_account", value=", ".join(item.named_accounts)), post=post)
     wanted = {**NOTHING_ELSE, **item.requested}
-    if unknown := [name for name in item.named_accounts if name not in accounts]:
-        return _Said("none", Reason("sync_account", value=", ".join(unknown)), post=post)
-    wanted["accountIds"] = sorted({accounts.get(name, name) for name in wanted["accountIds"]})
     other = [name for name in _SHOWN if (name != "tags" or tags) and not post.shows(name, wanted[name])]
     more = [name for name in ("media", "firstComment") if name in post.marks and not post.was_asked(name, wanted[name])]
     if post.status == "partial":
@@ -200,6 +192,7 @@ def _of_live(item: Item, post: _Post, accounts: Mapping[str, str], *, override: 
     if post.status not in WAITING_STATUSES:
         return _Said("none", Reason("sync_too_late", status=post.status, fields=_fields([*other, *more])), post=post)
     edited = [name for name in post.edited() if name in other]
+    body = {name: wanted[name] for name in other}
     if post.status != "scheduled":
         reason = Reason("not_changeable", status=post.status)
     elif edited and not override:
@@ -207,7 +200,6 @@ def _of_live(item: Item, post: _Post, accounts: Mapping[str, str], *, override: 
     elif more and not override:
         reason = Reason("created_otherwise", post=post.post_id, fields=_fields(more))
     else:
-        body = {name: wanted[name] for name in other}
         return _Said("change", Reason("new_values", fields=_fields(other)), eligible=True, post=post, body=body)
     return _Said("change", reason, post=post)
 
@@ -254,34 +246,28 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         The whole sheet, as for `plan_create`: a row that it does not have is gone. A column ``override`` (True) lets the row win over
         what somebody has edited in the web page. Without a column ``tags``, tags are left as they are.
     posts : pandas.DataFrame
-        From ``ws.posts(campaign=…)``: what is there, joined to rows by their marks. Posts without the campaign's mark are left alone. A
-        gone row that somebody has edited is withdrawn if a column ``override`` of this frame is True.
-    key : str
-        The column that names a row for ever.
-    campaign : str
-        Its name; it can't be empty.
+        From ``ws.posts(campaign=…)``, joined to rows by their marks; posts without the campaign's mark are left alone. A column
+        ``override`` (True) lets also a gone row be withdrawn that somebody has edited.
+    key, campaign : str
+        The column that names a row for ever, and the campaign, which needs a name.
     withdraw : bool
-        Withdraw the posts of rows that are gone. They are listed in any case.
+        Withdraw the posts of rows that are gone, which are listed in any case.
 
     Returns
     -------
     Plan
-        As for `plan_retry`. ``act`` (string) is ``create change withdraw none`` for each row, eligible or not, and below the sheet's rows
-        its frame has those that are gone. ``post_id status`` (string) are of the row's post, ``now_content now_scheduled_for now_tags
-        now_account_ids`` what it shows of a field that changes, and the same columns with ``new_`` what it will show.
+        As for `plan_retry`. ``act`` (string) is ``create change withdraw none``, eligible or not; rows that are gone are below those of the
+        sheet. ``post_id status`` (string) are of the row's post; ``now_content now_scheduled_for now_tags now_account_ids`` are what it
+        shows of a field that changes, and the same with ``new_`` what it will show.
 
-        Not eligible are rows whose post is out or in flight, was edited by somebody, shows no mark of what was last requested, has failed
-        (retry or fix it) or was withdrawn by a person. Media and first comments can't be changed. A row that returns after a sync of this
-        ledger has withdrawn it is its next attempt.
-
-        Where lists show no metadata no post is found: rows that this ledger has created are done or blocked as by `plan_create`. A change
-        of a row whose create has not ended waits for the next sync.
+        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media and
+        first comments can't be changed. A row that returns after a sync of this ledger has withdrawn it is its next attempt. A change of a
+        row whose create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises
     ------
     PlanError
-        As `plan_create`; also if `posts` is no posts frame, the sheet is a part of one, such as ``run.failed()``, or it is empty and
-        `withdraw` is True.
+        As `plan_create`; if `posts` is no posts frame, or the sheet is a part of one, such as ``run.failed()``, or empty with `withdraw`.
 
     Examples
     --------
@@ -294,15 +280,12 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
-    if len(posts):
-        refuse_texts_of_lists(posts, "targets")
+    refuse_texts_of_lists(posts, "targets")
     created = plan_create(sheet, key=key, campaign=name)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
     if withdraw and not len(sheet):
-        raise PlanError(
-            "the sheet has no rows, and withdraw=True would withdraw the whole campaign; use vx.plan_cancel"
-        )
+        raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
     marks = [keys.row_mark(name, label) for label in row_names(sheet, key)]
     by_row: dict[str | None, list[_Post]] = defaultdict(list)
     alike: dict[str | None, list[_Post]] = defaultdict(list)
@@ -316,57 +299,50 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     override, tags, accounts = flags(sheet, "override"), "tags" in sheet.columns, posts.attrs.get("accounts") or {}
     rows: list[_Said] = []
     for row, mark in enumerate(marks):
-        own, item = by_row.get(mark, []), items.get(row)
-        if item is None:
-            rows.append(_Said("none", created.why[row], post=next(iter(own), None)))
+        if row not in items:
+            rows.append(_Said("none", created.why[row], post=next(iter(by_row.get(mark, ())), None)))
             continue
-        said = _of_row(item, own, accounts, override=override[row], tags=tags)
+        item = resolved(items[row], accounts)
+        said = _of_row(item, by_row.get(mark, ()), override=override[row], tags=tags)
         if said.act == "create" and now is not None and CREATE.has_passed(item, now):
             said = _Said("none", Reason("time_passed"))
         elif said.act == "create" and not item.seen["twin"]:
-            looks = shown_of_body(resolved(item, accounts).requested)
-            said = _not_twice(said, [post for post in alike.get(looks, ()) if post.row_mark != mark], gone)
+            others = alike.get(shown_of_body(item.requested), ())
+            said = _not_twice(said, [post for post in others if post.row_mark != mark], gone)
         rows.append(said)
     return _plan(sheet, posts, [*rows, *below], items, name, key)
 
 
 def _plan(
-    sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], items: Mapping[int, Item], campaign: str, key: str
+    sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Mapping[int, Item], name: str, key: str
 ) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
-    table = _table(sheet, rows)
-    judged: list[Judged] = [(said.reason, None) for said in rows]
+    table, why, items = _table(sheet, rows), [said.reason for said in rows], dict[int, Item]()
     for verb in ACTS:
-        done = [(row, said) for row, said in enumerate(rows) if said.act == verb and said.eligible]
+        done = {row: said for row, said in enumerate(rows) if said.act == verb and said.eligible}
         if verb == "create":
-            for row, said in done:
-                seen = items[row].seen | ({"replaces": list(said.replaces)} if said.replaces else {})
-                judged[row] = said.reason, replace(items[row], attempt=said.attempt, seen=seen)
-            continue
-        some = posts.iloc[[said.post.place for _, said in done if said.post]][list(NEEDED)]
-        if verb == "change" and done:
-            own = table.iloc[[row for row, _ in done]]
-            columns = {name: own[name].array for name in ("attempt", *FIELDS) if name in own}
-            some = some.assign(**columns, change=[_name(campaign, said) for _, said in done])
-        plan = (plan_update if verb == "change" else plan_cancel)(some) if done else None
-        made = {item.row: item for item in plan.items} if plan else {}
-        for number, (row, said) in enumerate(done):
-            if plan and number not in made:
-                judged[row] = plan.why[number], None
-            else:
-                seen = made[number].seen | ({"sync": campaign} if verb == "withdraw" else {})
-                judged[row] = said.reason, replace(made[number], row=row, seen=seen)
-    acts = [item.act for _, item in judged if item is not None]
+            for row, said in done.items():
+                seen = {**created[row].seen, **({"replaces": list(said.replaces)} if said.replaces else {})}
+                items[row] = replace(created[row], attempt=said.attempt, seen=seen)
+        elif done:
+            own, places = table.iloc[list(done)], list(done)
+            columns = {column: own[column].array for column in ("attempt", *FIELDS) if column in own}
+            some = posts.iloc[[said.post.place for said in done.values() if said.post]][list(NEEDED)]
+            some = some.assign(**columns, change=[_change(name, said) for said in done.values()])
+            plan = plan_update(some) if verb == "change" else plan_cancel(some)
+            made = {places[item.row]: item for item in plan.items}
+            items |= {row: replace(item, row=row, seen={**item.seen, "sync": name}) for row, item in made.items()}
+            for row, reason in zip(places, plan.why, strict=True):
+                why[row] = why[row] if row in made else reason
+    acts = [item.act for item in items.values()]
     reads = acts.count(UPDATE.name) + (1 + len(WAITING_STATUSES) if CREATE.name in acts else 0)
-    made_plan = build_plan(SYNC, table, judged, reads=reads, campaign=campaign, key=key)
-    return replace(made_plan, table=made_plan.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
+    judged = ((reason, items.get(row)) for row, reason in enumerate(why))
+    plan = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=key)
+    return replace(plan, table=plan.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
-def _name(campaign: str, said: _Said) -> str:
-    """The name of a change: what is requested, of which state of the post.
-
-    So Run All sets a field once, and a value that returns after another one is another change.
-    """
+def _change(campaign: str, said: _Said) -> str:
+    """The name of a change: what is requested, of which state of the post; so a value that returns is another change."""
     assert said.post is not None
     stamp = said.post.updated and common_time(said.post.updated.isoformat())
     return fingerprint("sync", campaign, said.post.row_mark, stamp, sorted(said.post.marks.items()), said.body)
@@ -383,16 +359,15 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
         for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
             values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
             table[column] = pd.Series(values, dtype=sheet[column].dtype)
-    table["post_id"] = pd.array([post and post.post_id for post in posts], dtype="string")
-    table["status"] = pd.array([post and post.status for post in posts], dtype="string")
+    table["post_id"] = pd.Series([post and post.post_id for post in posts], dtype="string")
+    table["status"] = pd.Series([post and post.status for post in posts], dtype="string")
     table["attempt"] = [said.attempt or value for said, value in zip(rows, plain_values(table, "attempt"), strict=True)]
     for column, name in FIELDS.items():
         changed = [said.post if said.body and name in said.body else None for said in rows]
         new = [(said.body or {}).get(name) for said in rows]
         for place, values in ((before[column], [post and post.shown[name] for post in changed]), (column, new)):
-            if any(changed) and name == "scheduledFor":
-                table[place] = parse_times(values)
-            elif any(changed):
-                table[place] = pd.Series(values, dtype="string" if name == "content" else object)
+            if any(changed):
+                kind = "string" if name == "content" else object
+                table[place] = parse_times(values) if name == "scheduledFor" else pd.Series(values, dtype=kind)
     table.attrs = dict(sheet.attrs)
     return table

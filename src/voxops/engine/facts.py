@@ -448,7 +448,9 @@ class Unsent:
         canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
         # What comes of a create is withdrawn once that has ended.
-        first = (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
+        first: tuple[Outcome, ...] = (
+            (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
+        )
         replaced = [Subject("post", post) for post in request.item.seen.get("replaces", ())]
         first += tuple(self._withdrawals[post] for post in replaced if post in self._withdrawals)
         passed = act.has_passed(request.item, self._now)
