@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
 from voxops.acts.plan import Plan, build_plan, fetched_at
 from voxops.acts.update import FIELDS, UPDATE, plan_update
-from voxops.api.evidence import common_time
+from voxops.api.evidence import common_time, same_text
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import CLOCKS_DIFFER
@@ -29,11 +29,11 @@ from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
 from voxops.sheets.rules import tags_in, utc_text
 
 ACTS: dict[str, Act] = {"create": CREATE, "change": UPDATE, "withdraw": CANCEL}
+PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"change": plan_update, "withdraw": plan_cancel}
 NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "updated_at", "targets", "tags", "metadata")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
 _SHOWN = {"content": "content", "scheduledFor": "scheduled_for", "tags": "tags", "accountIds": "accounts"}
 _NAMES = _SHOWN | {"media": "media", "firstComment": "first_comment"}
-_NULLABLE = {"i": "Int64", "u": "UInt64", "b": "boolean"}  # kinds of columns that have no missing value of their own
 
 
 class Sync(Act):
@@ -54,22 +54,18 @@ SYNC = Sync()
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    """A post of the campaign at a place of the frame.
+    """A post of the campaign."""
 
-    `shown` has its fields in the form of a request, None for one that is not shown; `marks` its ``voxopsChanges``; `withdrew` is when a
-    sync of this ledger has withdrawn it.
-    """
-
-    place: int
+    place: int  # in the frame
     post_id: str
     status: str
     row_mark: str | None
     op_mark: str | None
-    shown: Mapping[str, Any]
-    marks: Mapping[str, Any]
+    shown: Mapping[str, Any]  # its fields in the form of a request, None for one that is not shown
+    marks: Mapping[str, Any]  # ``voxopsChanges``: what was last requested of its fields, and the names of changes
     created: str
     updated: datetime | None
-    withdrew: datetime | None
+    withdrew: datetime | None  # when a sync of this ledger has withdrawn it
     override: bool
 
     @property
@@ -83,9 +79,8 @@ class _Post:
     @property
     def by_sync(self) -> bool:
         """Whether a sync has withdrawn it, and nobody has touched it since."""
-        if not self.is_withdrawn or self.withdrew is None or self.updated is None:
-            return False
-        return self.updated <= self.withdrew + timedelta(seconds=CLOCKS_DIFFER)
+        latest = self.withdrew and self.withdrew + timedelta(seconds=CLOCKS_DIFFER)
+        return bool(self.is_withdrawn and latest and self.updated and self.updated <= latest)
 
     @property
     def looks(self) -> str | None:
@@ -103,14 +98,13 @@ class _Post:
         return sorted(name for name, value in shown.items() if value is None or not self.was_asked(name, value))
 
     def shows(self, name: str, wanted: Any) -> bool:
-        """Whether a field is as the sheet says; one that was requested so may be kept, or cut, in the API's own way."""
+        """Whether a field is as the sheet says; a list may cut a text that was requested so."""
         shown, asked = self.shown[name], self.was_asked(name, wanted)
         if shown is None:
             return asked
         if name == "content":
-            flat, kept = " ".join(as_kept(wanted).split()), " ".join(as_kept(shown).split())
-            cut = kept.endswith(("…", "...")) and flat.startswith(kept.rstrip(".… "))
-            return as_kept(shown) == as_kept(wanted) or (asked and (cut or kept == flat))
+            cut = shown.rstrip().endswith(("…", "...")) and same_text(shown, wanted)
+            return as_kept(shown) == as_kept(wanted) or (asked and cut)
         return bool(shown[:19] == wanted[:19]) if name == "scheduledFor" else set(shown) == set(wanted)
 
 
@@ -158,8 +152,7 @@ def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -
     """What a row needs whose create is planned, by the posts that bear its mark."""
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
-        ids = ", ".join(post.post_id for post in live)
-        return _Said("none", Reason("sync_doubled", posts=ids), post=live[0])
+        return _Said("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), post=live[0])
     if live:  # another one that shows something else is a copy of which somebody has made another post (rule 28)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
@@ -224,8 +217,9 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
     return _Said("withdraw", reason, post=post)
 
 
-def _not_twice(said: _Said, alike: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
+def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
     """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 26)."""
+    alike = [post for post in posts if post.row_mark != mark]
     for post in alike:
         of_gone = gone.get(post.post_id)
         if post.is_live and of_gone is not None and of_gone.act == "withdraw":
@@ -243,11 +237,10 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     Parameters
     ----------
     sheet : pandas.DataFrame
-        The whole sheet, as for `plan_create`: a row that it does not have is gone. A column ``override`` (True) lets the row win over
-        what somebody has edited in the web page. Without a column ``tags``, tags are left as they are.
+        The whole sheet, as for `plan_create`; a row that it does not have is gone. Without a column ``tags`` tags are left as they are.
     posts : pandas.DataFrame
-        From ``ws.posts(campaign=…)``, joined to rows by their marks; posts without the campaign's mark are left alone. A column
-        ``override`` (True) lets also a gone row be withdrawn that somebody has edited.
+        From ``ws.posts(campaign=…)``, joined to rows by their marks; others are left alone. A column ``override`` (True), here or in the
+        sheet, lets the sheet win over what somebody has edited.
     key, campaign : str
         The column that names a row for ever, and the campaign, which needs a name.
     withdraw : bool
@@ -261,8 +254,8 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         shows of a field that changes, and the same with ``new_`` what it will show.
 
         Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media and
-        first comments can't be changed. A row that returns after a sync of this ledger has withdrawn it is its next attempt. A change of a
-        row whose create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
+        first comments can't be changed. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
+        create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises
     ------
@@ -307,38 +300,34 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         if said.act == "create" and now is not None and CREATE.has_passed(item, now):
             said = _Said("none", Reason("time_passed"))
         elif said.act == "create" and not item.seen["twin"]:
-            others = alike.get(shown_of_body(item.requested), ())
-            said = _not_twice(said, [post for post in others if post.row_mark != mark], gone)
+            said = _not_twice(said, mark, alike.get(shown_of_body(item.requested), ()), gone)
         rows.append(said)
-    return _plan(sheet, posts, [*rows, *below], items, name, key)
+    return _plan(sheet, posts, [*rows, *below], created)
 
 
-def _plan(
-    sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Mapping[int, Item], name: str, key: str
-) -> Plan:
+def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
-    table, why, items = _table(sheet, rows), [said.reason for said in rows], dict[int, Item]()
-    for verb in ACTS:
+    table, name, why, items = _table(sheet, rows), created.campaign, [said.reason for said in rows], dict[int, Item]()
+    for item in created.items:
+        said = rows[item.row]
+        if said.act == "create" and said.eligible:
+            seen = {**item.seen, "replaces": list(said.replaces)}
+            items[item.row] = replace(item, attempt=said.attempt, seen=seen)
+    for verb, planner in PLANNERS.items():
         done = {row: said for row, said in enumerate(rows) if said.act == verb and said.eligible}
-        if verb == "create":
-            for row, said in done.items():
-                seen = {**created[row].seen, **({"replaces": list(said.replaces)} if said.replaces else {})}
-                items[row] = replace(created[row], attempt=said.attempt, seen=seen)
-        elif done:
-            own, places = table.iloc[list(done)], list(done)
-            columns = {column: own[column].array for column in ("attempt", *FIELDS) if column in own}
-            some = posts.iloc[[said.post.place for said in done.values() if said.post]][list(NEEDED)]
-            some = some.assign(**columns, change=[_change(name, said) for said in done.values()])
-            plan = plan_update(some) if verb == "change" else plan_cancel(some)
-            made = {places[item.row]: item for item in plan.items}
-            items |= {row: replace(item, row=row, seen={**item.seen, "sync": name}) for row, item in made.items()}
-            for row, reason in zip(places, plan.why, strict=True):
-                why[row] = why[row] if row in made else reason
+        own, places = table.iloc[list(done)], list(done)
+        columns = {column: own[column].array for column in ("attempt", *FIELDS) if column in own}
+        some = posts.iloc[[said.post.place for said in done.values() if said.post]][list(NEEDED)]
+        plan = planner(some.assign(**columns, change=[_change(name, said) for said in done.values()])) if done else None
+        for item in plan.items if plan else ():
+            items[places[item.row]] = replace(item, row=places[item.row], seen={**item.seen, "sync": name})
+        for row, reason in zip(places, plan.why if plan else (), strict=True):
+            why[row] = why[row] if row in items else reason
     acts = [item.act for item in items.values()]
     reads = acts.count(UPDATE.name) + (1 + len(WAITING_STATUSES) if CREATE.name in acts else 0)
-    judged = ((reason, items.get(row)) for row, reason in enumerate(why))
-    plan = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=key)
-    return replace(plan, table=plan.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
+    judged = [(reason, items.get(row)) for row, reason in enumerate(why)]
+    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key)
+    return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
 def _change(campaign: str, said: _Said) -> str:
@@ -354,7 +343,8 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
-        kinds = {name: _NULLABLE[dtype.kind] for name, dtype in table.dtypes.items() if dtype.kind in _NULLABLE}
+        whole = {name: dtype.kind for name, dtype in table.dtypes.items() if dtype.kind in "ib"}
+        kinds = {name: "Int64" if kind == "i" else "boolean" for name, kind in whole.items()}  # which may be missing
         table = table.astype(kinds).reindex(range(len(rows)))
         for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
             values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
