@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops.acts import keys
 from voxops.acts.plan import Plan
+from voxops.cli import main
 from voxops.errors import PlanError
 
 NINE, TEN = "2027-03-01T09:00:00Z", "2027-03-01T10:00:00Z"
@@ -299,7 +301,11 @@ def test_what_is_out_or_failed_or_a_draft_is_left_alone_and_says_what_it_needs(d
     assert said(desk.plan(other)) == [*too_late, *needs[2:5], ("change", "not_changeable")]
     first, *gone = said(desk.plan(desk.sheet(z="Z"), withdraw=True))
     assert first == ("create", "ready")
-    assert Counter(gone) == {("withdraw", "not_cancellable"): 1, ("withdraw", "sync_edited"): 1, ("none", "sync_out"): 4}
+    assert Counter(gone) == {
+        ("withdraw", "not_cancellable"): 1,
+        ("withdraw", "sync_edited"): 1,
+        ("none", "sync_out"): 4,
+    }
     past = desk.sheet(y="Y").assign(scheduled_for="2020-01-01T09:00:00Z")
     assert said(desk.plan(pd.concat([sheet, past])))[6] == ("none", "time_passed")
 
@@ -345,6 +351,35 @@ def test_a_part_of_a_sheet_withdraws_nothing(desk):
             vx.plan_sync(part, posts, key="row_id", campaign="spring", withdraw=True)
     with pytest.raises(PlanError, match="would withdraw the whole campaign"):
         desk.plan(desk.sheet(), withdraw=True)
+
+
+def test_the_command_shows_a_sync_and_does_it_where_that_is_asked_for(desk, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VOXBURST_API_KEY", desk.sandbox.api_key)
+    path = tmp_path / "sheet.csv"
+    words = [
+        "sync",
+        str(path),
+        "--key",
+        "row_id",
+        "--campaign",
+        "spring",
+        "--url",
+        desk.sandbox.url,
+        "--ledger",
+        str(tmp_path / "l.sqlite"),
+    ]
+    desk.sheet(a="A", b="B").to_csv(path, index=False)
+    assert main(words) == 3
+    assert "Create 2 posts" in capsys.readouterr().out
+    assert not desk.live
+    assert main([*words, "--run", "--reason", "monday"]) == main(words) == 0
+    desk.sheet(a="A").to_csv(path, index=False)
+    assert main([*words, "--run"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
+    capsys.readouterr()
+    assert main([*words, "--withdraw", "--run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["succeeded"] == 1
+    assert desk.live == {("A", NINE): 1}
+    assert main([*words, "--reason", "monday"]) == 2
 
 
 @pytest.mark.parametrize(("seed", "lag"), [(0, 0.0), (1, 20.0), (2, 60.0)])
