@@ -182,9 +182,11 @@ def test_what_a_person_withdrew_after_a_sync_and_a_return_stays_withdrawn(desk):
     whole, less = desk.sheet(a="A", b="B"), desk.sheet(a="A")
     desk.sync(whole)
     desk.sync(less, withdraw=True)
+    renamed = desk.plan(desk.sheet(a="A", n="B"))
     desk.sandbox.world.posts[desk.post("B")].status = "scheduled"
     desk.sandbox.touch(desk.post("B"))
     assert said(desk.plan(less, withdraw=True)) == "none:sync_as_is withdraw:sync_edited", "somebody has put it back"
+    assert said(desk.run(renamed)) == "create:looks_like_row"
     desk.person.withdraw(desk.post("B"))
     assert said(desk.plan(whole)) == "none:sync_as_is none:withdrawn_since"
 

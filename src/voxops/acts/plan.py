@@ -410,7 +410,9 @@ def plan_document(plan: Plan) -> list[Block]:
 
 
 def changes_table(plan: Plan) -> Block | None:
-    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that changes no field."""
+    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that does something else, too."""
+    if plan.act.parts:
+        return None
     rows = plan.table[plan.table["eligible"]]
     return _changes(plan, with_times(rows), _zone(rows))
 

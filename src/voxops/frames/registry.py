@@ -289,6 +289,11 @@ _COLUMNS = (
     Column("batch", "batch", "Number of the batch in which the row would be sent."),
     Column("idempotency_key", "key", "Idempotency key of the request; missing while accounts are named but not resolved.", kind="id", width=112),
     Column("request", "request", "Method and path of the request.", kind="word", width=150),
+    Column("now_content", "text now", "Text that the post shows, where it is to change."),
+    Column("now_scheduled_for", "time now", "Instant at which the post is scheduled, where it is to change.", unit="UTC", kind="time", width=128),
+    Column("now_tags", "tags now", "Tags of the post, where they are to change."),
+    Column("now_account_ids", "accounts now", "Accounts of the post, where they are to change."),
+    Column("override", "override", "True where the sheet wins over what somebody has edited in the web page."),
     Column("new_content", "new text", "Text that the post would get."),
     Column("new_media_url", "new media", "Address of the media file that the target would get.", kind="address"),  # it may be signed
     Column("new_scheduled_for", "new time", "Instant at which the post would go out.", unit="UTC", kind="time", width=128),
