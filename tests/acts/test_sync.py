@@ -303,7 +303,7 @@ def test_where_lists_show_no_metadata_rows_are_done_or_blocked_and_never_created
 
 
 @pytest.mark.parametrize(("change", "why"), [
-    ({"withdraw": 1}, "withdraw= must be True or False"), ({"campaign": " "}, "must name the campaign"),
+    ({"campaign": " "}, "must name the campaign"),
     ({"campaign": None}, "must name the campaign"), ({"posts": pd.DataFrame({"post_id": []})}, "no column status"),
     ({"key": "post"}, "names no column"),
 ])  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
 from voxops.acts.act import Act, Item, Row
@@ -17,7 +18,7 @@ from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
 from voxops.acts.plan import Plan, build_plan, fetched_at
 from voxops.acts.update import FIELDS, UPDATE, plan_update
-from voxops.api.evidence import common_time, same_text
+from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import CLOCKS_DIFFER
@@ -63,6 +64,7 @@ class _Post:
     op_mark: str | None
     shown: Mapping[str, Any]  # its fields in the form of a request, None for one that is not shown
     marks: Mapping[str, Any]  # ``voxopsChanges``: what was last requested of its fields, and the names of changes
+    state: str  # names its changes, with what is requested: a value that returns after another one is another change
     created: str
     updated: datetime | None
     withdrew: datetime | None  # when a sync of this ledger has withdrawn it
@@ -70,17 +72,13 @@ class _Post:
 
     @property
     def is_live(self) -> bool:
-        return self.status not in {"failed", "draft"} and not self.is_withdrawn
-
-    @property
-    def is_withdrawn(self) -> bool:
-        return self.status in WITHDRAWN_STATUSES
+        return self.status not in {"failed", "draft", *WITHDRAWN_STATUSES}
 
     @property
     def by_sync(self) -> bool:
         """Whether a sync has withdrawn it, and nobody has touched it since."""
         latest = self.withdrew and self.withdrew + timedelta(seconds=CLOCKS_DIFFER)
-        return bool(self.is_withdrawn and latest and self.updated and self.updated <= latest)
+        return bool(self.status in WITHDRAWN_STATUSES and latest and self.updated and self.updated <= latest)
 
     @property
     def looks(self) -> str | None:
@@ -117,9 +115,8 @@ def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
     for place, values in enumerate(zip(*columns.values(), strict=True)):
         row = dict(zip(columns, values, strict=True))
         metadata = metadata_value(row["metadata"], [])
-        if not isinstance(metadata, Mapping) or as_mark(metadata.get("voxopsCampaign")) != ours or not row["post_id"]:
-            continue
-        if row["status"] == "draft" and row["scheduled_for"] is None:
+        is_nobodys = not row["post_id"] or (row["status"] == "draft" and row["scheduled_for"] is None)
+        if is_nobodys or not isinstance(metadata, Mapping) or as_mark(metadata.get("voxopsCampaign")) != ours:
             continue
         accounts = [target.account_id for target in targets_in(row["targets"])]
         shown = {
@@ -129,9 +126,10 @@ def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
             "tags": None if "tags" in people or row["tags"] is None else tags_in(row["tags"]),
         }
         marks = metadata.get("voxopsChanges")
+        state = fingerprint(ours, metadata.get("voxopsRow"), marks, (utc_text(row["updated_at"]) or "")[:19])
         yield _Post(
             place, str(row["post_id"]), str(row["status"]), as_mark(metadata.get("voxopsRow")), as_mark(metadata.get("voxopsOp")), shown,
-            marks if isinstance(marks, Mapping) else {}, str(row["created_at"]), row["updated_at"], row["sync_withdrew_at"], row["override"],
+            marks if isinstance(marks, Mapping) else {}, state, str(row["created_at"]), row["updated_at"], row["sync_withdrew_at"], row["override"],
         )  # fmt: skip
 
 
@@ -165,7 +163,7 @@ def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -
         return _Said("create", returns, eligible=True, attempt=attempt + 1)
     if last.status == "draft":
         return _Said("none", Reason("sync_draft", post=last.post_id), post=last)
-    if not last.is_withdrawn:
+    if last.status not in WITHDRAWN_STATUSES:
         return _Said("none", Reason("sync_failed", post=last.post_id, status=last.status), post=last)
     reason = Reason("withdrawn_since", post=last.post_id, status=last.status, attempt=attempt + 1)
     return _Said("none", reason, post=last)
@@ -184,17 +182,15 @@ def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Said:
         return _Said("none", Reason("sync_as_is"), post=post)
     if post.status not in WAITING_STATUSES:
         return _Said("none", Reason("sync_too_late", status=post.status, fields=_fields([*other, *more])), post=post)
-    edited = [name for name in post.edited() if name in other]
-    body = {name: wanted[name] for name in other}
+    edited, reason = [name for name in post.edited() if name in other], None
     if post.status != "scheduled":
         reason = Reason("not_changeable", status=post.status)
     elif edited and not override:
         reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
     elif more and not override:
         reason = Reason("created_otherwise", post=post.post_id, fields=_fields(more))
-    else:
-        return _Said("change", Reason("new_values", fields=_fields(other)), eligible=True, post=post, body=body)
-    return _Said("change", reason, post=post)
+    body = {name: wanted[name] for name in other} if reason is None else None
+    return _Said("change", reason or Reason("new_values", fields=_fields(other)), reason is None, post, body)
 
 
 def _fields(names: Sequence[str]) -> str:
@@ -206,26 +202,24 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
     if post.status not in WAITING_STATUSES:
         return _Said("none", Reason("sync_out", status=post.status), post=post)
     edited = post.edited() + ["row"] * (post.row_mark is None) + ["withdrawal"] * (post.withdrew is not None)
+    reason = None
     if post.status not in {"draft", "scheduled"}:
         reason = Reason("not_cancellable", status=post.status)
     elif not withdraw:
         reason = Reason("withdraw_not_asked")
     elif edited and not post.override:
         reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
-    else:
-        return _Said("withdraw", Reason("sync_gone"), eligible=True, post=post)
-    return _Said("withdraw", reason, post=post)
+    return _Said("withdraw", reason or Reason("sync_gone"), eligible=reason is None, post=post)
 
 
 def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
     """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 26)."""
     alike = [post for post in posts if post.row_mark != mark]
     for post in alike:
-        of_gone = gone.get(post.post_id)
-        if post.is_live and of_gone is not None and of_gone.act == "withdraw":
-            reason = Reason("sync_renamed", post=post.post_id)
-            said = replace(said, reason=reason, eligible=said.eligible and of_gone.eligible)
-        elif post.is_live or (post.is_withdrawn and not post.by_sync):
+        if post.is_live and post.post_id in gone:
+            eligible = said.eligible and gone[post.post_id].eligible
+            said = replace(said, reason=Reason("sync_renamed", post=post.post_id), eligible=eligible)
+        elif post.is_live or (post.status in WITHDRAWN_STATUSES and not post.by_sync):
             since = "" if post.is_live else f", {post.status} since"
             return replace(said, reason=Reason("looks_like_row", post=post.post_id, since=since), eligible=False)
     return replace(said, replaces=tuple(post.post_id for post in alike if post.is_live or post.by_sync))
@@ -264,12 +258,10 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
 
     Examples
     --------
-    >>> plan = vx.plan_sync(sheet, ws.posts(status="all"), key="row_id", campaign="autumn")
-    >>> plan.frame["act"].to_list()
+    >>> vx.plan_sync(sheet, ws.posts(status="all"), key="row_id", campaign="autumn").frame["act"].to_list()
     ['create', 'create']
     """
-    if not isinstance(withdraw, bool):
-        raise PlanError(f"withdraw= must be True or False, not {type(withdraw).__name__}")
+    withdraw = true_or_false("withdraw", withdraw)
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
@@ -285,9 +277,11 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     for post in _posts(posts, name):
         by_row[post.row_mark].append(post)
         alike[post.looks].append(post)
-    left = [post for mark in by_row.keys() - set(marks) for post in by_row[mark] if not post.is_withdrawn]
+    left = [
+        post for mark in by_row.keys() - set(marks) for post in by_row[mark] if post.status not in WITHDRAWN_STATUSES
+    ]
     below = [_of_gone(post, withdraw=withdraw) for post in sorted(left, key=lambda post: post.place)]
-    gone = {said.post.post_id: said for said in below if said.post}
+    gone = {said.post.post_id: said for said in below if said.post and said.act == "withdraw"}
     items, now = {item.row: item for item in created.items}, fetched_at(posts)
     override, tags, accounts = flags(sheet, "override"), "tags" in sheet.columns, posts.attrs.get("accounts") or {}
     rows: list[_Said] = []
@@ -317,8 +311,9 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
         done = {row: said for row, said in enumerate(rows) if said.act == verb and said.eligible}
         own, places = table.iloc[list(done)], list(done)
         columns = {column: own[column].array for column in ("attempt", *FIELDS) if column in own}
+        columns["change"] = [fingerprint("sync", said.post.state, said.body) for said in done.values() if said.post]
         some = posts.iloc[[said.post.place for said in done.values() if said.post]][list(NEEDED)]
-        plan = planner(some.assign(**columns, change=[_change(name, said) for said in done.values()])) if done else None
+        plan = planner(some.assign(**columns)) if done else None
         for item in plan.items if plan else ():
             items[places[item.row]] = replace(item, row=places[item.row], seen={**item.seen, "sync": name})
         for row, reason in zip(places, plan.why if plan else (), strict=True):
@@ -330,21 +325,15 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
-def _change(campaign: str, said: _Said) -> str:
-    """The name of a change: what is requested, of which state of the post; so a value that returns is another change."""
-    assert said.post is not None
-    stamp = said.post.updated and common_time(said.post.updated.isoformat())
-    return fingerprint("sync", campaign, said.post.row_mark, stamp, sorted(said.post.marks.items()), said.body)
-
-
 def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
     """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone."""
     before = {column: column.replace("new_", "now_") for column in FIELDS}
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
-        whole = {name: dtype.kind for name, dtype in table.dtypes.items() if dtype.kind in "ib"}
-        kinds = {name: "Int64" if kind == "i" else "boolean" for name, kind in whole.items()}  # which may be missing
+        kinds = {
+            name: {"i": "Int64", "b": "boolean"}[one.kind] for name, one in table.dtypes.items() if one.kind in "ib"
+        }
         table = table.astype(kinds).reindex(range(len(rows)))
         for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
             values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
