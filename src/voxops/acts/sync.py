@@ -23,7 +23,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, instants, metadata_value, need_posts, plain_values, refuse_texts_of_lists
+from voxops.frames.columns import flags, instants, metadata_value, need_posts, plain_values
 from voxops.frames.records import targets_in
 from voxops.frames.times import parse_times
 from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
@@ -265,7 +265,6 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
-    refuse_texts_of_lists(posts, "targets")
     created = plan_create(sheet, key=key, campaign=name)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
@@ -331,10 +330,9 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
-        kinds = {
-            name: {"i": "Int64", "b": "boolean"}[one.kind] for name, one in table.dtypes.items() if one.kind in "ib"
-        }
-        table = table.astype(kinds).reindex(range(len(rows)))
+        kinds = {"i": "Int64", "b": "boolean"}  # which may be missing
+        table = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
+        table = table.reindex(range(len(rows)))
         for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
             values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
             table[column] = pd.Series(values, dtype=sheet[column].dtype)

@@ -138,7 +138,7 @@ def refuse_results(frame: pd.DataFrame, caller: str) -> None:
 
 def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
     """Refuse a column of lists that a CSV file turned into texts: they would silently count as empty."""
-    if any(isinstance(each, str) for each in frame[name]):
+    if frame[name].map(lambda each: isinstance(each, str)).any():
         raise PlanError(
             f"column {name!r} contains texts: CSV files drop lists; save the frame as Parquet, or load it again"
         )
