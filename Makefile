@@ -54,7 +54,7 @@ flake: $(VENV)/tools  ## Test each package 20 times beside a load on all process
 test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel
 	$(BIN)/python -m pytest -m kernel -n 2 --dist loadfile
 
-test-browser: $(VENV)/tools  ## Run the tests in JupyterLab in headless Chromium
+test-browser: $(VENV)/tools  ## Run the tests in headless Chromium
 	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile
 
 lint: $(VENV)/tools  ## Run ruff and mypy --strict

@@ -187,8 +187,8 @@ class Panel(ABC):
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a page requests; slow work goes to the task queue."""
-        if message["do"] == "retry":
-            # The plan of a retry comes from a run, but a later choice on the page discards it like any other plan.
+        if message["do"] in {"retry", "mend"}:
+            # The plan comes from a run or from the row that is open, but a later choice on the page discards it like any other plan.
             self._chose = self._choice_of(message)
         if self._runner.hear(message):
             return

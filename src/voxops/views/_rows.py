@@ -76,11 +76,12 @@ def grid_columns(
         if name not in frame.columns and name not in words:
             continue
         column = column_of(name, frame.get(name), kind)
-        drawn = _GRID.get(column.kind, "text" if column.kind == "text" and not column.facet else "code")
-        drawn = "code" if drawn == "id" and name in words else drawn
+        facet = column.facet and (column.kind != "id" or name in words)  # each id by itself would be a filter
+        drawn = _GRID.get(column.kind, "text" if column.kind == "text" else "code")
+        drawn = "code" if facet or (drawn == "id" and name in words) else drawn  # only a code has values to choose from
         share = column.width / _WIDTH if column.width else _SHARE
         title = (titles or {}).get(name, column.title)
-        made.append(Column(name, title, drawn, column.facet, name in hidden, column.kind == "day", share))
+        made.append(Column(name, title, drawn, facet, name in hidden, column.kind == "day", share))
     return made
 
 
@@ -191,14 +192,20 @@ class RowTable:
                 return None
         return {**said, "version": self.version, "page": message.get("page")}
 
-    def copy(self, chosen: pd.Series[Any] | None = None) -> list[Block]:
-        """Return the rows of the static copy, and how many there are."""
-        shown = self.frame if chosen is None else self.frame[chosen]
+    def copy(self) -> list[Block]:
+        """Return the rows of the static copy, those that can be planned first if not all have room, and how many there are."""
         columns = [column for column in self.columns if not column.hidden]
         names, titles = [column.name for column in columns], {column.name: column.title for column in columns}
-        table = frame_table(shown, names, most=COPIED, words=self.words, titles=titles)
-        more = len(shown) - COPIED
-        return [table, document.line(f"The first {COPIED} of {len(shown):,} rows.")] if more > 0 else [table]
+        cut = len(self.frame) > COPIED
+        first = self.plans if cut else None
+        rows = (
+            self.frame
+            if first is None
+            else self.frame.iloc[np.argsort(~first.fillna(False).to_numpy(bool), kind="stable")]
+        )
+        table = frame_table(rows, names, most=COPIED, words=self.words, titles=titles)
+        said = "" if first is None else " Those that can be planned come first."
+        return [table, document.line(f"The first {COPIED} of {len(rows):,} rows.{said}")] if cut else [table]
 
     def _part(self, name: str, rows: Sequence[int], frame: pd.DataFrame | None = None) -> pd.Series[Any]:
         """Return the shown values of some rows of a column."""

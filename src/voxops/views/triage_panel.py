@@ -77,7 +77,7 @@ class TriagePanel(Panel):
         """Return the table of failures; accounts are shown by name."""
         named = failed.get("account_name", failed["account_id"])
         named = named.where(named.notna(), failed["account_id"])
-        words = {"account_id": failed["platform"].astype("string").fillna("–") + ": " + named.astype("string")}
+        words = {"account_id": named.astype("string") + " (" + failed["platform"].astype("string").fillna("–") + ")"}
         shown = failed.reset_index(drop=True)
         shown.attrs = dict(self._attrs)
         if "tags" in shown.columns:
@@ -199,7 +199,9 @@ class TriagePanel(Panel):
         return [
             document.heading(found["verdict"], found.get("remedy")),
             document.note(said, bad=True) if said else None,
-            document.preformatted("Text", _text(found.get("content"))),
+            None
+            if found["verdict"] == Verdict.FIX_CONTENT
+            else document.preformatted("Text", _text(found.get("content"))),
             self._form(found),
             document.picture(picture) if picture else None,
             document.link(found.get("platform_post_url"), "Open the post")
