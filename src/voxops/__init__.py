@@ -32,6 +32,7 @@ Plan
 `plan_retry`            send failed posts again
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
+`plan_sync`             create, change and withdraw posts until the campaign shows its sheet
 `plan_update`           change posts that have not gone out
 `plan_cancel`           cancel posts that have not gone out
 `plan_redeliver`        send lost webhook deliveries again
@@ -62,6 +63,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
+from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
 from voxops.analysis.causes import causes, compare
 from voxops.analysis.triage import Rule, triage
@@ -110,6 +112,7 @@ __all__ = [
     "plan_fix",
     "plan_redeliver",
     "plan_retry",
+    "plan_sync",
     "plan_update",
     "plots",
     "read_campaign",

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -123,6 +124,9 @@ class Session(BoardLoader):
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
         return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
+
+    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:
+        return {} if self._engine is None else audit.withdrawn_by_sync(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""

@@ -40,7 +40,8 @@ def done(body: dict[str, Any], name: str = "", number: int = 1, **details: Any) 
 
 
 def marked(name: str, **values: Any) -> dict[str, Any]:
-    return {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
+    changes = {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
+    return changes | keys.field_marks(values)
 
 
 A, B, AT_TWO, AT_FOUR = {"content": "A"}, {"content": "B"}, {"scheduledFor": TWO}, {"scheduledFor": FOUR}

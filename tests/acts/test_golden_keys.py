@@ -67,7 +67,7 @@ GOLDEN: dict[str, list[str]] = {
 
 
 def test_every_act_has_golden_keys():
-    assert {name.partition(" ")[0] for name in GOLDEN} == set(ACTS)
+    assert {name.partition(" ")[0] for name in GOLDEN} == set(ACTS) - {"sync"}, "whose items are of other acts"
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -96,7 +96,7 @@ def test_golden_marks_never_change():
     assert fingerprint(first.body) == fingerprint(resolved(first, {}).body) == "0bfde447b0b582244cc7bd4487b8e651"
     assert (
         act_named("create").form([first]).body
-        == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["https://cdn.example.com/a.png"],"metadata":{"voxopsAsked":"cc4844a5e3436428d0c7d0a1ae357765","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
+        == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["https://cdn.example.com/a.png"],"metadata":{"voxopsAsked":"cc4844a5e3436428d0c7d0a1ae357765","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsChanges":{"accountIds":"8b0e36ed56d7919aabf0b264ca850464","content":"7650d88b119cf03c083aa43b97667b09","firstComment":"055539df4a0b804c58caf46c0cd2941a","media":"55f9e552a173b52fc15d95f3677aeab3","scheduledFor":"afe9126d8ad3da9d284cf76ed32cc3f1","tags":"db8992cf941b185a1c5bbcfbdc3f4320"},"voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
     )
 
 

@@ -209,6 +209,8 @@ class Act:
         Why it is blocked where its subject does not exist.
     keeps_old_errors : bool
         Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own.
+    parts : tuple of str
+        Of a plan of several acts, the values of its column ``act`` in the order in which they are shown; empty for others.
     """
 
     name: ClassVar[str]
@@ -220,6 +222,7 @@ class Act:
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
     keeps_old_errors: ClassVar[bool] = False
+    parts: ClassVar[tuple[str, ...]] = ()
     gone: ClassVar[Reason] = Reason("post_gone")
 
     def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it

@@ -34,6 +34,10 @@ _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 _FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 
 
+# Optional fields of a create, where a row has none.
+NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
+
+
 # What a create requests and what a post shows, in forms that can be compared (rule 13).
 
 
@@ -156,6 +160,7 @@ def _marked(item: Item) -> dict[str, Any]:
         "voxopsRow": item.row_mark,
         "voxopsCampaign": keys.campaign_mark(item.campaign),
         "voxopsAsked": asked_hash(item.requested),
+        "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
     return {**item.requested, "metadata": marks}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -76,6 +76,20 @@ def value_mark(value: Any) -> str:
     return fingerprint(
         sorted(value) if isinstance(value, list) else as_kept(value) if isinstance(value, str) else value
     )
+
+
+def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of ``metadata.voxopsChanges`` under fields' own names: what was last requested of each, by whatever act."""
+    form: dict[str, Callable[[Any], Any]] = {
+        "content": str,
+        "scheduledFor": lambda when: when[:19],  # to the second
+        "accountIds": set,
+        "tags": set,
+        "media": ";".join,
+        "firstComment": str,
+    }
+    found = {name: form[name](value) for name, value in body.items() if name in form}
+    return {name: value_mark(list(value) if isinstance(value, set) else value) for name, value in found.items()}
 
 
 def campaign_name(name: str) -> str:

@@ -390,9 +390,15 @@ def plan_document(plan: Plan) -> list[Block]:
                 f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
             )
         )
-    if plan.eligible:
-        parts.append(_changes(plan, sent.head(ROWS), tz) or frame_table(sent, _names(sent), tz=tz, most=ROWS))
-        if (more := plan.eligible - ROWS) > 0:
+    for verb in plan.act.parts or ("",):
+        some = sent[sent["act"] == verb] if verb else sent
+        if not len(some):
+            continue
+        if verb:
+            parts.append(document.heading(f"{verb.capitalize()} {safe.many(len(some), 'post')}"))
+        changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
+        parts.append(changes or frame_table(some, _names(some), tz=tz, most=ROWS))
+        if (more := len(some) - ROWS) > 0:
             parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
     if held := kinds(reasons(plan)):
         lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in held[:KINDS]]
@@ -404,7 +410,9 @@ def plan_document(plan: Plan) -> list[Block]:
 
 
 def changes_table(plan: Plan) -> Block | None:
-    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that changes no field."""
+    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that does something else, too."""
+    if plan.act.parts:
+        return None
     rows = plan.table[plan.table["eligible"]]
     return _changes(plan, with_times(rows), _zone(rows))
 
@@ -412,6 +420,7 @@ def changes_table(plan: Plan) -> Block | None:
 def _changes(plan: Plan, sent: pd.DataFrame, tz: str | tzinfo) -> Block | None:
     asked = {name for item in plan.items for name in item.requested}
     pairs = [pair for name, pair in _ASKED.items() if name in asked and pair[1] in sent]
+    earlier = {old: new.replace("new_", "now_") if new.replace("new_", "now_") in sent else old for old, new in pairs}
     if not pairs:
         return None
     about = [name for name in ("row_id", "post_id", "platform", "account_name", "targets") if name in sent][:2]
@@ -421,7 +430,7 @@ def _changes(plan: Plan, sent: pd.DataFrame, tz: str | tzinfo) -> Block | None:
         for old, new in pairs:
             if is_missing(row[new]):
                 continue
-            before, after = row.get(old), row[new]
+            before, after = row.get(earlier[old]), row[new]
             cells = [cell_of(value, column_named(new), tz, years=True) for value in (before, after)]
             if isinstance(before, str) and isinstance(after, str):
                 cells = [

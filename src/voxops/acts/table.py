@@ -7,10 +7,11 @@ from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, CREATE_ONE
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import FIX, RETRY
+from voxops.acts.sync import SYNC
 from voxops.acts.update import UPDATE
 from voxops.errors import LedgerError
 
-ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE)}
+ACTS: dict[str, Act] = {act.name: act for act in (RETRY, FIX, CANCEL, CREATE, CREATE_ONE, REDELIVER, UPDATE, SYNC)}
 
 
 def act_named(name: str) -> Act:

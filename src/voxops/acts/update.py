@@ -220,7 +220,7 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
     marks = {
         keys.change_mark(name, field, state.post_id): keys.value_mark(value) for field, value in item.requested.items()
     }
-    return {**shown, "voxopsChanges": {**before, **marks}}
+    return {**shown, "voxopsChanges": {**before, **marks, **keys.field_marks(item.requested)}}
 
 
 def _as_shown(item: Item) -> dict[str, Any]:

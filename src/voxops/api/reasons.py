@@ -130,6 +130,22 @@ SENTENCES: dict[str, str] = {
     "put_back": "an earlier run withdrew it, and somebody restored it; to withdraw it once more, " + _ONCE_MORE,
     "too_late": "the post is already {status}",
     "withdrawn_when_created": "its create has not ended; the post is withdrawn when it exists",
+    # Sync.
+    "sync_account": "the account {value} is not known here; name accounts by their ids, or load the posts again ("
+    + _LOST + ")",
+    "sync_as_is": "as the sheet says",
+    "sync_doubled": "several posts bear the mark of this row: {posts}; cancel all but one of them",
+    "sync_draft": "{post} is a draft, as after an approver sent it back; schedule or delete it",
+    "sync_edited": (
+        "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
+    ),
+    "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
+    "sync_gone": "the sheet has no such row any more",
+    "sync_out": "the sheet has no such row any more, and the post is already {status}",
+    "sync_renamed": "its key changed: {post} shows the same, and its row is gone; created once that is withdrawn",
+    "sync_returns": "back in the sheet: a sync withdrew {post}; created again as attempt {attempt}",
+    "sync_too_late": "already {status}, with other values of {fields}",
+    "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws its post",
     # Redeliver.
     "already_delivered": "already delivered",
     "delivery_age_unknown": "its age is unknown; load it again with ws.deliveries, or pass force=True",

@@ -18,6 +18,7 @@ from voxops.errors import VoxopsError
 
 _REPORT_STATUS = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _RUN_STATUS = "Exit status: 0 every row has succeeded, 1 an error, 2 wrong usage, 3 somebody has to look at the rest."
+_SYNC_STATUS = "Exit status: 0 the campaign shows its sheet, 1 an error, 2 wrong usage, 3 it does not: something is to be sent, or somebody has to act."
 _DIGEST_STATUS = (
     "Exit status: 0 nothing (new or worse), 1 an error (what was found will be in the next digest), 2 wrong usage, 3 somebody has to act. "
     "Nothing is sent to the API; a report goes only to the address of --post, without the API key."
@@ -139,6 +140,21 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
     resume.set_defaults(run_command=do.run_resume)
 
+    campaign = commands.add_parser(
+        "sync", help="what a campaign needs so that it shows its sheet: create, change, withdraw", epilog=_SYNC_STATUS
+    )
+    campaign.add_argument("sheet", metavar="SHEET", type=Path, help="the whole sheet, CSV or Excel")
+    campaign.add_argument("--key", required=True, help="the column that names a row for ever")
+    campaign.add_argument("--campaign", required=True, help="name of the campaign")
+    campaign.add_argument(
+        "--withdraw", action="store_true", help="withdraw the posts of rows that the sheet does not have"
+    )
+    campaign.add_argument(
+        "--run", action="store_true", help="do it; without this the plan is shown and nothing is sent"
+    )
+    campaign.add_argument("--reason", help="why, for the audit trail; with --run")
+    campaign.set_defaults(run_command=do.run_sync)
+
     digest = commands.add_parser(
         "digest", help="what needs somebody, in ten lines, or as JSON for a chat or a job", epilog=_DIGEST_STATUS
     )
@@ -173,14 +189,17 @@ def _parser() -> argparse.ArgumentParser:
         )
         said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
         each.add_argument("--tz", type=_zone, help=said)
-    for each in (triage, deliveries, sync, runs, resume, digest):
+    campaign.add_argument(
+        "--tz", type=_zone, help="time zone of the sheet's times that name none, and of what is shown"
+    )
+    for each in (triage, deliveries, sync, runs, resume, campaign, digest):
         each.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
         each.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
-    for each in (runs, resume, digest):
+    for each in (runs, resume, campaign, digest):
         each.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
-        # a mistyped path would show the runs of a new and empty ledger; a digest needs none that exists
-        each.set_defaults(needs_ledger=each is not digest)
-    for each in (demo, sandbox, matrix, triage, deliveries, sync, runs, resume, digest, ledger):
+        # a mistyped path would show the runs of a new and empty ledger; the others need none that exists
+        each.set_defaults(needs_ledger=each in (runs, resume))
+    for each in (demo, sandbox, matrix, triage, deliveries, sync, runs, resume, campaign, digest, ledger):
         each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 

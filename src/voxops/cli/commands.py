@@ -325,15 +325,43 @@ def run_resume(options: argparse.Namespace) -> int:
                 print_frame(run.results().query("outcome in ['pending', 'unknown']"))
                 raise
         results = run.wait(options.timeout).results()
+    return _say_results(options, options.run, results)
+
+
+def _say_results(options: argparse.Namespace, run: str, results: pd.DataFrame) -> int:
+    """Say what became of a run; the exit status."""
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]
     if options.json:
-        emit({"run": options.run, "rows": len(results), **counts, "left": records(_in_brief(left))})
+        emit({"run": run, "rows": len(results), **counts, "left": records(_in_brief(left))})
     else:
-        say(f"{options.run}: rows={len(results)} " + " ".join(f"{name}={count}" for name, count in counts.items()))
+        say(f"{run}: rows={len(results)} " + " ".join(f"{name}={count}" for name, count in counts.items()))
         if len(left):
             print_frame(left)
     return 0 if not len(left) else ATTENTION
+
+
+def run_sync(options: argparse.Namespace) -> int:
+    """Show what a campaign needs so that it shows its sheet, or do it."""
+    from voxops.acts.sync import plan_sync
+    from voxops.sheets.campaign import read_campaign
+
+    if options.reason is not None and not options.run:
+        raise ConfigError("--reason says why something was sent; add --run, or leave it out")
+    sheet = read_campaign(options.sheet, tz=options.tz)
+    with connected(options) as ws:
+        posts = ws.posts(campaign=options.campaign)
+        plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
+        held = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
+        if options.json and not options.run:
+            emit(records(plan.frame))
+        elif not options.json:
+            print(printable(plan), flush=True)
+        if not options.run:
+            return ATTENTION if plan.eligible or len(held) else 0
+        run = ws.run(plan, reason=options.reason)
+        results = run.wait().results()
+    return _say_results(options, run.id, results) or (ATTENTION if len(held) else 0)
 
 
 def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:

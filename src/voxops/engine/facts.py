@@ -10,6 +10,7 @@ from typing import Any
 
 from voxops.acts import keys
 from voxops.acts.act import Act, PostAct, Request, Subject, blocked, settled
+from voxops.acts.cancel import CANCEL
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.redeliver import Redeliver
 from voxops.acts.table import act_named
@@ -426,6 +427,9 @@ class Unsent:
                 self._in_flight.setdefault(name, []).append(one)
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
+        replaced = [Subject("post", post) for one in creates for post in one.item.seen.get("replaces", ())]
+        about = ledger.requests.about(*replaced) if replaced else ()
+        self._withdrawals = {one.item.subject: one.outcome for one in about if one.item.act == CANCEL.name}
         self._calls: dict[str, list[Call]] = {}
         for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
@@ -444,7 +448,11 @@ class Unsent:
         canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
         # What comes of a create is withdrawn once that has ended.
-        first = (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
+        first: tuple[Outcome, ...] = (
+            (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
+        )
+        replaced = [Subject("post", post) for post in request.item.seen.get("replaces", ())]
+        first += tuple(self._withdrawals[post] for post in replaced if post in self._withdrawals)
         passed = act.has_passed(request.item, self._now)
         return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
 

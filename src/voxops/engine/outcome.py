@@ -180,7 +180,8 @@ def replanned(ledger: Ledger, run: str) -> Plan | None:
 
 def posts_column(results: pd.DataFrame, act: Act) -> str:
     """The column that names the post of a row; a campaign may have a `post_id` of its own, of the post that it was copied from."""
-    return "result_id" if act.about == "create" or "post_id" not in results.columns else "post_id"
+    created = act.about == "create" or act.parts or "post_id" not in results.columns
+    return "result_id" if created else "post_id"
 
 
 def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: Act) -> pd.DataFrame:

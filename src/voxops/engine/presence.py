@@ -247,6 +247,8 @@ def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Requ
             return Reason("looks_like", post=post.post_id)
         if post.row_mark == item.row_mark or post.op_mark in marks or not (post.is_live or post.withdrawn):
             continue
+        if post.withdrawn and post.post_id in item.seen.get("replaces", ()):  # this sheet's sync has withdrawn it
+            continue
         if post.campaign_mark == campaign:
             return Reason("looks_like_row", post=post.post_id, since="" if post.is_live else f", {became(post)} since")
         if post.is_live and not named:  # nobody has said for sure that it is another campaign (rule 29)

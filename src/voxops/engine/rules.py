@@ -364,7 +364,7 @@ RULES: tuple[Rule, ...] = (
     Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
     Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
     Rule("7", "all", "unsent", "its canaries went well", _canaries, "the batch goes out although its canaries failed"),
-    Rule("–", "all", "unsent", "what must come first in this plan is done", _what_comes_first, "a moved row meets its old post"),
+    Rule("32", "all", "unsent", "what must come first in this plan is done", _what_comes_first, "a moved row meets its old post"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
     Rule("13", "create", "unsent", "the list was read within 10 s (15 s as it is sent)", _list_read, "a colleague's post of a minute ago is created again"),
     Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),

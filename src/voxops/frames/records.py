@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -460,6 +460,17 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     if not any(cells):
         return posts
     joined = posts.assign(tried=pd.Series(cells, index=posts.index, dtype=object))
+    joined.attrs = posts.attrs
+    return joined
+
+
+def with_withdrawals(posts: pd.DataFrame, withdrawn: Mapping[str, datetime]) -> pd.DataFrame:
+    """Return posts with a column ``sync_withdrew_at``, by post; without any, as they are."""
+    if not withdrawn:
+        return posts
+    joined = posts.assign(
+        sync_withdrew_at=pd.Series([withdrawn.get(post) for post in posts["post_id"]], posts.index, TIME_DTYPE)
+    )
     joined.attrs = posts.attrs
     return joined
 

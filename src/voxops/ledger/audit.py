@@ -332,6 +332,19 @@ def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], di
     }
 
 
+def withdrawn_by_sync(ledger: Ledger, posts: Sequence[str]) -> dict[str, datetime]:
+    """Post -> when a plan of `plan_sync` has withdrawn it, of those for which a request may have left."""
+    rows = ledger.query(
+        f"""SELECT substr(requests.subject, 7), max(requests.settled) FROM requests
+            WHERE requests.subject {SOME} AND requests.act = 'cancel' AND requests.outcome = 'succeeded'
+              AND json_extract(requests.item, '$.seen.sync') IS NOT NULL
+              AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)
+            GROUP BY requests.subject""",
+        [f"post::{post}" for post in posts],
+    )
+    return {post: datetime.fromtimestamp(at, UTC) for post, at in rows}
+
+
 _TRAIL_TYPES = {
     "action": "string", "item": "string", "platform": "string", "method": "string", "path": "string", "idempotency_key": "string",
     "state": "string", "outcome": "string", "waiting_for": "string", "error_code": "string", "error_message": "string",

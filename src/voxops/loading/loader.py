@@ -19,9 +19,10 @@ from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, prefetch
+from voxops.client.names import account_names
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
-from voxops.frames.records import Columns, build, performance, with_tries
+from voxops.frames.records import Columns, build, performance, with_tries, with_withdrawals
 from voxops.frames.times import When, moment, say_zone, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
@@ -235,7 +236,8 @@ class Loader:
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for
             them (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
-            (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. ``attrs`` record the time, source and filters of
+            (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With `campaign`,
+            ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account names in ``attrs``. ``attrs`` record the time, source and filters of
             the load and whether it is complete; ``archive`` has the rows from there and possibly missed changes.
 
         Raises
@@ -296,7 +298,15 @@ class Loader:
         read = set(live["post_id"].dropna()) if whole is None else whole[1]
         origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
         described = self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
-        return with_tries(described, self._tries(list(map(str, described["post_id"].dropna()))))
+        ids = list(map(str, described["post_id"].dropna()))
+        if campaign is not None and ids:
+            described.attrs["accounts"] = dict(await account_names(self.client))
+            described = with_withdrawals(described, self._withdrawals(ids))
+        return with_tries(described, self._tries(ids))
+
+    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:  # noqa: ARG002
+        """Return when a sync of this ledger has withdrawn posts; without a ledger, nothing."""
+        return {}
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002
         """Return what is known of earlier tries at the targets of posts; without a ledger, nothing."""

@@ -76,7 +76,7 @@ def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     short = results[results["outcome"] != Outcome.SUCCEEDED]
     error = (short["error_code"] + ": " + short["error_message"]).fillna(short["error_code"])
     short = short.assign(why=error.fillna(short["waiting_for"]))
-    held = planned[~planned["eligible"].astype(bool)]
+    held = planned[~planned["eligible"].astype(bool) & (planned["reason_code"] != "sync_as_is")]
     none = pd.array([pd.NA] * len(held), dtype="string")
     held = held.assign(outcome=_HELD, why=held["reason"], error_code=none, error_message=none)
     return pd.concat([short, held])
@@ -106,7 +106,7 @@ def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     went = results[(results["outcome"] == Outcome.SUCCEEDED) & results["withdrawn"].isna()]
     if "scheduled_for" not in went.columns or plan.act.name == "cancel":
         went = went.head(0).assign(scheduled_for=None)
-    went = with_times(went)
+    went = with_times(went[went["act"] != "withdraw"])
     when, content = went["scheduled_for"], went.get("content")
     if "new_scheduled_for" in went.columns:
         when = went["new_scheduled_for"].fillna(when)
@@ -117,7 +117,9 @@ def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     due = pd.DataFrame(
         {
             "post_id": (
-                went["result_id"] if "row_id" in went.columns or "post_id" not in went.columns else went["post_id"]
+                went["result_id"]
+                if plan.act.parts or "row_id" in went.columns or "post_id" not in went.columns
+                else went["post_id"]
             ).array,
             "scheduled_for": pd.to_datetime(when.array, utc=True),
             "accounts": pd.array(named, dtype="string"),

@@ -143,7 +143,10 @@ def report(
 
 def _is_of_changes(run: RunLike) -> bool:
     """Whether a run changed or cancelled posts that had not failed."""
-    planned = getattr(getattr(run, "plan", None), "frame", None)
+    plan = getattr(run, "plan", None)
+    planned = getattr(plan, "frame", None)
+    if isinstance(plan, Plan) and plan.act.parts:  # a sync
+        return True
     return isinstance(planned, pd.DataFrame) and "targets" in planned.columns and "cause" not in planned.columns
 
 

@@ -1,0 +1,369 @@
+"""A campaign that shows its sheet: creates, changes and withdrawals of one plan, counted at the server."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.virtual import workspace
+
+import voxops as vx
+from voxburst_sandbox import Fault, Sandbox, Switches
+from voxops.acts import keys
+from voxops.acts.plan import Plan
+from voxops.cli import main
+from voxops.errors import PlanError
+
+STATUSES = ("published", "publishing", "failed", "partial", "draft", "approved")
+HELD = "Not eligible, and why"
+NINE, TEN = "2027-03-01T09:00:00Z", "2027-03-01T10:00:00Z"
+
+
+class Desk:
+    """Laptops with ledgers of their own on one sandbox, in virtual time."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, stack: ExitStack) -> None:
+        self.sandbox, self._folder, self._stack = sandbox, folder, stack
+        self._laptops: dict[str, vx.Workspace] = {}
+        self.account, self.other = list(world.accounts(sandbox).values())[:2]
+
+    def laptop(self, name: str = "a") -> vx.Workspace:
+        if name not in self._laptops:
+            opened = workspace(self.sandbox, ledger=self._folder / f"{name}.sqlite")
+            self._laptops[name] = self._stack.enter_context(opened)
+        return self._laptops[name]
+
+    def sheet(self, **texts: str) -> pd.DataFrame:
+        rows = {"row_id": list(texts), "content": list(texts.values()), "accounts": self.account, "scheduled_for": NINE}
+        return pd.DataFrame(rows)
+
+    def posts(self, name: str = "a") -> pd.DataFrame:
+        return self.laptop(name).posts(campaign="spring")
+
+    def plan(self, sheet: pd.DataFrame, name: str = "a", posts: pd.DataFrame | None = None, **options: Any) -> Plan:
+        seen = self.posts(name) if posts is None else posts
+        return vx.plan_sync(sheet, seen, key="row_id", campaign="Spring", **options)
+
+    def run(self, plan: Plan, name: str = "a") -> pd.DataFrame:
+        table = self.laptop(name).run(plan).wait(60).results()
+        self.sandbox.advance(400)
+        return table
+
+    def sync(self, sheet: pd.DataFrame, name: str = "a", **options: Any) -> str:
+        return said(self.run(self.plan(sheet, name, **options), name), "outcome")
+
+    @property
+    def live(self) -> Counter[tuple[str, str]]:
+        """Texts and times of what waits to go out."""
+        posts = [post for post in self.sandbox.world.posts.values() if post.status == "scheduled"]
+        return Counter((post.content, f"{pd.Timestamp(post.scheduled_for, unit='ms').isoformat()}Z") for post in posts)
+
+    def post(self, text: str) -> str:
+        """The last post with this text."""
+        return [post.id for post in self.sandbox.world.posts.values() if post.content == text][-1]
+
+    @property
+    def effects(self) -> Counter[str]:
+        return Counter(effect["kind"].removeprefix("post.") for effect in self.sandbox.effects())
+
+    @property
+    def person(self) -> Any:
+        self.sandbox.advance(5)
+        return self.sandbox.person
+
+
+def said(thing: Plan | pd.DataFrame, column: str = "reason_code") -> str:
+    """Acts of a plan or of results, and what is said of each."""
+    frame = thing.frame if isinstance(thing, Plan) else thing
+    return " ".join(f"{act}:{word}" for act, word in zip(frame["act"], frame[column], strict=True))
+
+
+def once(**texts: str) -> Counter[tuple[str, str]]:
+    """One live post each; a name is an hour."""
+    return Counter((text, {"nine": NINE, "ten": TEN}[hour]) for hour, some in texts.items() for text in some.split())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox(seed=11, empty=True, rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def desk(server: Sandbox, tmp_path: Path) -> Iterator[Desk]:
+    server.set_switches(**{**asdict(Switches()), "silent_webhooks": True})
+    server.reset(empty=True)
+    with ExitStack() as stack:
+        yield Desk(server, tmp_path, stack)
+
+
+def test_a_sheet_of_which_rows_were_edited_moved_deleted_added_and_left_alone(desk):
+    """On a laptop that did not create them; Run All with the old frame on both laptops sends nothing, and new frames plan nothing."""
+    first = desk.sheet(a="A", b="B", c="C", d="D")
+    old = {"a": desk.posts(), "b": desk.posts("b")}
+    assert desk.sync(first) == "create:succeeded create:succeeded create:succeeded create:succeeded"
+    sheet = desk.sheet(a="A2", b="B", c="C", e="E")
+    sheet.loc[1, "scheduled_for"] = TEN
+    seen = desk.posts("b")
+    plan = desk.plan(sheet, posts=seen, withdraw=True)
+    assert said(plan) == "change:ready change:ready none:sync_as_is create:ready withdraw:ready"
+    assert plan.frame[["now_content", "new_content"]].iloc[0].to_list() == ["A", "A2"]
+    assert plan.frame["post_id"].to_list()[4] == desk.post("D")
+    assert set(desk.run(plan, "b")["outcome"]) == {"succeeded"}
+    done = desk.effects
+    assert done == {"create": 5, "update": 2, "cancel": 1}
+    for name in ("a", "b", "a"):
+        assert desk.live == once(nine="A2 C E", ten="B")
+        assert set(desk.run(desk.plan(sheet, posts=seen, withdraw=True), name)["outcome"]) == {"succeeded"}
+        assert desk.plan(sheet, name, withdraw=True).eligible == 0
+        assert said(desk.run(desk.plan(first, posts=old[name]), name)).endswith("create:withdrawn_since")
+    assert (desk.live, desk.effects) == (once(nine="A2 C E", ten="B"), done)
+
+
+def test_a_plan_shows_its_acts_in_groups_each_change_before_and_after(desk):
+    desk.sync(desk.sheet(a="A", b="B", c="C"))
+    lines = repr(desk.plan(desk.sheet(a="A2", b="B", d="D"), withdraw=True)).splitlines()
+    heads = [line.split(" · ")[0] for line in lines if re.match("Plan|Create|Change|Withdraw|Not", line)]
+    assert heads == ["Plan to sync: 3 of 4 rows", "Create 1 post", "Change 1 post", "Withdraw 1 post", HELD]
+    row, _, *change = lines[lines.index("Change 1 post") + 2].split()
+    assert [row, *change] == ["a", "text", "A", "A2"]
+
+
+def test_what_is_gone_is_withdrawn_only_where_that_was_asked_for(desk):
+    desk.sync(desk.sheet(a="A", b="B"))
+    assert said(desk.plan(sheet := desk.sheet(a="A"))) == "none:sync_as_is withdraw:withdraw_not_asked"
+    assert (desk.sync(sheet), desk.live) == ("", once(nine="A B"))
+    assert desk.sync(sheet, withdraw=True) == "withdraw:succeeded"
+    assert (said(desk.plan(sheet)), desk.live) == ("none:sync_as_is", once(nine="A"))
+
+
+def test_a_row_returns_where_its_own_sync_withdrew_it_and_not_where_a_person_did(desk):
+    whole, less = desk.sheet(a="A", b="B"), desk.sheet(a="A")
+    desk.sync(whole)
+    for attempt in (2, 3):
+        desk.sync(less, withdraw=True)
+        assert said(desk.plan(whole, "b")) == "none:sync_as_is none:withdrawn_since", "its ledger can't tell who it was"
+        seen = desk.posts()
+        for _ in range(2):
+            plan = desk.plan(whole, posts=seen)
+            assert plan.frame["attempt"].to_list() == [1, attempt]
+            assert said(desk.run(plan), "outcome") == "create:succeeded"
+        assert said(desk.plan(whole, "b")) == "none:sync_as_is none:sync_as_is"
+        assert desk.live == once(nine="A B")
+    desk.person.withdraw(desk.post("A"))
+    assert said(desk.plan(whole)) == "none:withdrawn_since none:sync_as_is"
+    assert desk.sync(whole.assign(attempt=[2, 1])) == "create:succeeded", "somebody says that it is meant"
+    desk.person.delete(desk.post("B"))
+    assert desk.sync(whole.assign(attempt=[2, 1])) == "create:blocked"
+    assert desk.effects["create"] == 5
+
+
+def test_what_a_person_withdrew_after_a_sync_and_a_return_stays_withdrawn(desk):
+    whole, less = desk.sheet(a="A", b="B"), desk.sheet(a="A")
+    desk.sync(whole)
+    desk.sync(less, withdraw=True)
+    renamed = desk.plan(desk.sheet(a="A", n="B"))
+    desk.sandbox.world.posts[desk.post("B")].status = "scheduled"
+    desk.sandbox.touch(desk.post("B"))
+    assert said(desk.plan(less, withdraw=True)) == "none:sync_as_is withdraw:sync_edited", "somebody has put it back"
+    assert said(desk.run(renamed)) == "create:looks_like_row"
+    desk.person.withdraw(desk.post("B"))
+    assert said(desk.plan(whole)) == "none:sync_as_is none:withdrawn_since"
+
+
+def test_what_a_person_edited_is_blocked_unless_the_sheet_may_win(desk):
+    """By the marks of the posts alone: the second laptop knows nothing else."""
+    desk.sync(desk.sheet(a="A", b="B", c="C"))
+    desk.sync(edited := desk.sheet(a="A", b="B2", c="C"))
+    desk.person.edit(desk.post("A"), content="Ahand")
+    desk.person.edit(desk.post("B2"), scheduled_for=TEN)
+    desk.person.edit(desk.post("C"), tags=["hand"])
+    assert said(desk.plan(edited, "b")) == "change:sync_edited change:sync_edited none:sync_as_is"
+    other = desk.sheet(a="A3", b="B3", c="C3").assign(scheduled_for=NINE)
+    assert said(desk.plan(other, "b")) == "change:sync_edited change:sync_edited change:ready"
+    assert said(desk.plan(desk.sheet(a="Ahand", b="B2", c="C"), "b")).startswith("none:sync_as_is")
+    for name in ("b", "a"):
+        assert desk.sync(edited.assign(override=[True, None, None]), name) == "change:succeeded" * (name == "b")
+    assert desk.live == once(nine="A C", ten="B2")
+    one, posts = edited.head(1), desk.posts()
+    gone = "none:sync_as_is withdraw:sync_edited withdraw:sync_edited"
+    assert said(desk.plan(one, posts=posts, withdraw=True)) == gone
+    posts["override"] = posts["content"] == "C"
+    assert said(desk.run(desk.plan(one, posts=posts, withdraw=True)), "outcome") == "withdraw:succeeded"
+    assert desk.live == once(nine="A", ten="B2")
+
+
+def test_a_value_that_returns_after_another_is_another_change(desk):
+    for number, text in enumerate(["A", "B", "A", "B", "B", "A"]):
+        desk.sync(desk.sheet(a=text), "ab"[number % 2])
+        assert desk.live == once(nine=text)
+    assert desk.effects == {"create": 1, "update": 4}
+
+
+def test_what_was_edited_since_it_was_loaded_is_not_written_over(desk):
+    desk.sync(desk.sheet(a="A", b="B"))
+    plan = desk.plan(desk.sheet(a="A2"), withdraw=True)
+    for text in ("A", "B"):
+        desk.person.edit(desk.post(text), content=f"{text}hand")
+    assert said(desk.run(plan)) == "change:changed_since_loaded withdraw:changed_since_loaded"
+    assert desk.live == once(nine="Ahand Bhand")
+
+
+def test_rule_32_a_row_whose_key_changed_is_created_once_its_old_post_is_withdrawn(desk):
+    desk.sync(desk.sheet(a="A", b="B"))
+    sheet = desk.sheet(a="A", n="B")
+    assert said(desk.plan(sheet)) == "none:sync_as_is create:sync_renamed withdraw:withdraw_not_asked"
+    plan = desk.plan(sheet, withdraw=True)
+    assert [why.code for why in plan.why] == ["sync_as_is", "sync_renamed", "sync_gone"]
+    assert said(desk.run(plan), "outcome") == "create:succeeded withdraw:succeeded"
+    assert desk.live == once(nine="A B")
+    kinds = [effect["kind"] for effect in desk.sandbox.effects()]
+    assert kinds == ["post.create", "post.create", "post.cancel", "post.create"]
+    assert desk.plan(sheet, "b", withdraw=True).eligible == 0
+
+
+def test_rule_32_a_row_whose_key_changed_is_not_created_where_its_old_post_stays(desk):
+    desk.sync(desk.sheet(a="A", b="B"))
+    plan = desk.plan(sheet := desk.sheet(a="A", n="B"), withdraw=True)
+    desk.person.submit(desk.post("B"))
+    assert said(desk.run(plan)) == "create:first_failed withdraw:not_cancellable"
+    assert said(desk.plan(sheet, withdraw=True)) == "none:sync_as_is create:sync_renamed withdraw:not_cancellable"
+    assert desk.effects == {"create": 2, "person.submit": 1}
+
+
+def test_accounts_tags_and_what_can_not_be_changed(desk):
+    (own,) = [each for each in desk.sandbox.world.accounts.values() if each.id == desk.account]
+    name = f"{own.platform}:@{own.username}"
+    sheet = desk.sheet(a="A", b="B").assign(accounts=name.upper(), tags=["x;y", None])
+    desk.sync(sheet)
+    assert said(desk.plan(sheet, "b")) == "none:sync_as_is none:sync_as_is"
+    commented = sheet.assign(first_comment=["more", None])
+    assert said(desk.plan(commented)) == "change:created_otherwise none:sync_as_is"
+    changed = sheet.assign(tags=[None, "z"], accounts=[name, desk.other])
+    assert desk.sync(changed, "b") == "change:succeeded change:succeeded"
+    shown = {(*post.tags, post.targets[0].account_id) for post in desk.sandbox.world.posts.values()}
+    assert shown == {(desk.account,), ("z", desk.other)}
+    (posts := desk.posts()).attrs = {}
+    assert said(desk.plan(changed, posts=posts)) == "none:sync_account none:sync_as_is"
+
+
+def test_what_is_out_or_failed_or_a_draft_is_left_alone_and_says_what_it_needs(desk):
+    sheet = desk.sheet(**{letter: letter.upper() for letter in "abcdef"})
+    desk.sync(sheet)
+    for text, status in zip("ABCDEF", STATUSES, strict=True):
+        desk.sandbox.world.posts[desk.post(text)].status = status
+        desk.sandbox.touch(desk.post(text))
+    needs = "none:sync_failed none:sync_failed none:sync_draft"
+    assert said(desk.plan(sheet)) == f"none:sync_as_is none:sync_as_is {needs} none:sync_as_is"
+    other = sheet.assign(content=sheet["content"] + "!")
+    assert said(desk.plan(other)) == f"none:sync_too_late none:sync_too_late {needs} change:not_changeable"
+    gone = Counter(said(desk.plan(desk.sheet(z="Z"), withdraw=True)).split())
+    assert gone == {"create:ready": 1, "none:sync_out": 4, "withdraw:not_cancellable": 1, "withdraw:sync_edited": 1}
+    past = desk.sheet(y="Y").assign(scheduled_for="2020-01-01T09:00:00Z")
+    assert said(desk.plan(pd.concat([sheet, past]))).endswith(" none:time_passed")
+
+
+def test_posts_of_others_and_clones_are_nobodys_and_a_duplicate_is_said(desk):
+    desk.sync(desk.sheet(a="A"))
+    own, by_hand = desk.post("A"), {"status": "scheduled", "scheduledFor": TEN, "metadata": {"campaign": "spring"}}
+    desk.sandbox.plant_post("by hand", [desk.account], **by_hand)
+    desk.person.duplicate(own)
+    assert said(desk.plan(desk.sheet(a="A"), withdraw=True)) == "none:sync_as_is"
+    desk.person.post_copy(own)
+    assert said(desk.plan(desk.sheet(a="A2"), withdraw=True)) == "none:sync_doubled"
+
+
+def test_where_lists_show_no_metadata_rows_are_done_or_blocked_and_never_created_twice(desk):
+    desk.sandbox.set_switches(no_listed_metadata=True)
+    assert desk.sync(desk.sheet(a="A", b="B")) == "create:succeeded create:succeeded"
+    for name in ("a", "b"):
+        assert desk.sync(desk.sheet(a="A", b="B2"), name) == "create:succeeded create:blocked"
+    assert desk.effects == {"create": 2}
+
+
+def test_what_can_not_be_planned_is_an_error_and_a_part_of_a_sheet_withdraws_nothing(desk):
+    sheet, posts = desk.sheet(a="A"), desk.posts()
+    run = desk.laptop().run(desk.plan(sheet)).wait(60)
+    for wrong, why in (
+        ({"campaign": " "}, "must name the campaign"), ({"campaign": None}, "must name the campaign"), ({"key": "post"}, "names no column"),
+        ({"posts": posts[["post_id"]]}, "no column status"), ({"sheet": run.failed()}, "pass the whole sheet"),
+        ({"sheet": run.results()}, "pass the whole sheet"), ({"sheet": sheet.head(0)}, "would withdraw the whole campaign"),
+    ):  # fmt: skip
+        wanted = {"sheet": sheet, "posts": posts, "key": "row_id", "campaign": "spring", "withdraw": True} | wrong
+        with pytest.raises(PlanError, match=why):
+            vx.plan_sync(**wanted)
+
+
+def test_the_command_shows_a_sync_and_does_it_where_that_is_asked_for(desk, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VOXBURST_API_KEY", desk.sandbox.api_key)
+    path, ledger = tmp_path / "sheet.csv", tmp_path / "command.sqlite"
+    words = f"sync {path} --key row_id --campaign spring --url {desk.sandbox.url} --ledger {ledger}".split()
+    desk.sheet(a="A", b="B").to_csv(path, index=False)
+    assert main(words) == 3
+    assert "Create 2 posts" in capsys.readouterr().out
+    assert not desk.live
+    assert main([*words, "--run", "--reason", "monday"]) == main(words) == 0
+    desk.sheet(a="A").to_csv(path, index=False)
+    assert main([*words, "--run"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
+    capsys.readouterr()
+    assert main([*words, "--withdraw", "--run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["succeeded"] == 1
+    assert desk.live == {("A", NINE): 1}
+    assert main([*words, "--reason", "monday"]) == 2
+
+
+@pytest.mark.parametrize(("seed", "lag"), [
+    (0, 20.0), pytest.param(1, 0.0, marks=pytest.mark.release), pytest.param(2, 60.0, marks=pytest.mark.release),
+])  # fmt: skip
+def test_sixty_rows_that_change_every_day_while_people_edit(desk, seed, lag):
+    """Whatever happened before, the last syncs let the server show the sheet; nothing twice, nothing withdrawn that the sheet has."""
+    rng, posts = random.Random(seed), desk.sandbox.world.posts
+    rows, number = {f"r{number}": [f"text {number}", NINE] for number in range(60)}, 60
+    desk.sandbox.set_switches(list_lag_seconds=lag)
+
+    def sync(name: str, *, override: bool = False) -> None:
+        """Run All, twice, from one frame."""
+        table = [[row, *rows[row], desk.account, override] for row in rng.sample(list(rows), len(rows))]
+        sheet = pd.DataFrame(table, columns=["row_id", "content", "scheduled_for", "accounts", "override"])
+        kept, seen = {keys.row_mark("spring", row) for row in rows}, desk.posts(name).assign(override=override)
+        before = len(desk.sandbox.effects("post.cancel"))
+        for _ in range(2):
+            desk.run(desk.plan(sheet, posts=seen, withdraw=True), name)
+        withdrawn = [posts[effect["post"]] for effect in desk.sandbox.effects("post.cancel")[before:]]
+        assert not {post.metadata["voxopsRow"] for post in withdrawn} & kept
+
+    for night in range(6):
+        if night in {2, 3}:
+            method, when = rng.choice(["POST", "PATCH"]), ["before", "after"][night % 2]
+            desk.sandbox.add_fault(Fault("status", method, "/v1/posts/**", status=500, times=3, when=when))
+        sync(rng.choice("ab"))
+        for post in rng.sample([post for post in posts.values() if post.status == "scheduled"], 3):
+            field, value = rng.choice([("content", f"{post.content} by hand"), ("scheduled_for", TEN), ("tags", ["t"])])
+            desk.person.edit(post.id, **{field: value})
+        for row in rng.sample(list(rows), 12):
+            number += 1
+            kind = rng.randrange(4)
+            if kind < 2:
+                rows[row][kind] = [f"text {number}", rng.choice([NINE, TEN])][kind]
+            elif kind == 2:
+                del rows[row]
+            else:
+                rows[f"r{number}"] = [f"text {number}", NINE]
+    for name in "aba":
+        sync(name, override=True)
+    assert desk.live == Counter(map(tuple, rows.values()))
+    assert set(Counter(post.metadata["voxopsOp"] for post in posts.values()).values()) == {1}
+    assert min(desk.effects[kind] for kind in ("update", "cancel")) >= 10, "much has happened"
+    before = sum(desk.effects.values())
+    sync("b", override=True)
+    assert sum(desk.effects.values()) == before

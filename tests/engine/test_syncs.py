@@ -1,0 +1,69 @@
+"""Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 32), counted at the server."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+from tests.chaos.rig import Kernel, Rig, wait_for
+
+from voxburst_sandbox import Fault
+from voxops.acts.plan import Plan
+from voxops.acts.sync import plan_sync
+
+
+def planned(kernel: Kernel, sheet: pd.DataFrame) -> Plan:
+    return plan_sync(sheet, kernel.posts(), key="row_id", campaign="c", withdraw=True)
+
+
+def changed(rig: Rig, kernel: Kernel) -> pd.DataFrame:
+    """A campaign of twelve rows was created; its sheet now has three rows less, two more, three edited, and two with another key."""
+    kernel.run(planned(kernel, rig.campaign(12)))
+    rig.sandbox.advance(400)
+    sheet = rig.campaign(14).iloc[3:].reset_index(drop=True)
+    sheet.loc[0:2, "content"] += " edited"
+    sheet.loc[3:4, "row_id"] = ["x1", "x2"]
+    return sheet
+
+
+def as_the_sheet(rig: Rig, sheet: pd.DataFrame) -> None:
+    assert rig.live() == Counter(sheet["content"])
+    assert [rig.effects(f"post.{kind}") for kind in ("create", "update", "cancel")] == [12 + 2 + 2, 3, 3 + 2]
+
+
+@pytest.mark.parametrize("lag", [0, 20, 60])
+def test_rule_32_two_laptops_that_sync_at_once_do_it_once(rig, lag):
+    rig.sandbox.set_switches(list_lag_seconds=lag, workspace_keys=True)
+    kernels = [rig.kernel("one"), rig.kernel("two")]
+    sheet = changed(rig, kernels[0])
+    plan = planned(kernels[0], sheet)
+    for work in [kernel.start(run) for kernel, run in [(kernel, kernel.bind(plan)) for kernel in kernels]]:
+        work.result(60)
+    rig.sandbox.advance(400)
+    for kernel in kernels:
+        assert planned(kernel, sheet).eligible == 0
+    as_the_sheet(rig, sheet)
+
+
+@pytest.mark.parametrize("lag", [0, 60])
+@pytest.mark.parametrize("calls", [1, 5, 9, *(pytest.param(n, marks=pytest.mark.release) for n in (2, 3, 4, 6, 7, 8))])
+def test_rule_32_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
+    """After so many acting requests, of which one of each method got no answer."""
+    rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
+    kernel = rig.kernel()
+    sheet = changed(rig, kernel)
+    plan, before = planned(kernel, sheet), len(rig.acts())
+    for method in ("POST", "PATCH"):
+        when = "after" if calls % 2 else "before"
+        rig.sandbox.add_fault(Fault("drop", method, "/v1/posts/**", nth=(calls + 1) // 2, when=when))
+    work = kernel.start(kernel.bind(plan))
+    wait_for(lambda: len(rig.acts()) - before >= calls or work.done())
+    kernel.kill(work)
+    rig.sandbox.clear_faults()
+    again = rig.kernel()
+    again.run(plan)
+    rig.sandbox.advance(700)
+    again.run(planned(again, sheet))
+    assert planned(again, sheet).eligible == 0
+    as_the_sheet(rig, sheet)
