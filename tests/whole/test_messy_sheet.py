@@ -121,7 +121,7 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox):
     named = [f"facebook:@{old.username}", old.id, "facebook:@nobody", "instagram:@alder.berlin"]
     rows = pd.DataFrame({"row_id": ["name", "id", "unknown", "expired"], "content": [*"abcd"], "accounts": named})
     with vx.connect(sandbox=sandbox) as ws:
-        sheet = rows.assign(scheduled_for="2027-01-01T00:00Z", media=[None, None, None, "media_1"])
+        sheet = rows.assign(scheduled_for="2027-01-01T00:00Z", media=[None, None, None, next(iter(sandbox.world.media))])
         found = ws.check(sheet).set_index("row_id")
     assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
     assert set(found["level"]) == {"error"}

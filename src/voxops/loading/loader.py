@@ -425,8 +425,8 @@ class Loader:
         sheet : pandas.DataFrame
             From ``vx.read_campaign``; it is not changed.
         ask : bool
-            False sends nothing and applies only the sheet rules. True also reads the accounts and lets the API check each row on its
-            platforms, one request per row (matrix row 13, read-only).
+            False sends nothing and applies only the sheet rules. True also reads the accounts and the media that the sheet names, and
+            lets the API check each row on its platforms, one request per media and row (matrix row 13, read-only).
 
         Returns
         -------
@@ -448,7 +448,8 @@ class Loader:
         >>> ws.check(sheet).empty
         True
         """
-        return await check(self.client, sheet, ask=true_or_false("ask", ask))
+        accounts = self.listed_accounts if true_or_false("ask", ask) else None
+        return await check(self.client, sheet, accounts, self._checks)
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
