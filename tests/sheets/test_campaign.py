@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import warnings
 import zipfile
@@ -300,6 +301,25 @@ def test_rows_that_are_the_same_are_found_by_name_and_by_content():
     found = findings(pd.concat([one(), one(), one(row_id="r2"), one(row_id="r3", content="other")], ignore_index=True))
     wanted = [[0, "row_id_doubled"], [1, "row_id_doubled"], [2, "duplicate_post"]]
     assert found[["row", "code"]].to_numpy().tolist() == wanted
+
+
+def test_rows_of_one_key_are_shown_with_what_differs_and_nothing_says_to_drop_them():
+    sheet = pd.concat(
+        [one(), one(content="Bye", tags="b"), *[one(row_id="r2", content="Other")] * 2], ignore_index=True
+    )
+    sheet = sheet.assign(note=[None, "new", "x", "x"])
+    differs = Reason("row_id_differs", count=2, value=sheet["row_id"][0], fields="content, tags, note")
+    found = findings(sheet).set_index("row")
+    assert found["message"].to_dict() == {0: differs.sentence(), 1: differs.sentence()} | dict.fromkeys(
+        (2, 3), Reason("row_id_doubled", count=2, value="r2").sentence()
+    )
+    kept = sheet.drop_duplicates()
+    assert kept["content"].to_list() == [*sheet["content"][:3]], "no text is lost"
+    assert set(findings(kept)["code"]) == {"row_id_differs"}
+    with pytest.raises(PlanError, match=re.escape(str(differs))):
+        plan_create(kept, key="row_id")
+    many = pd.concat([one(**{f"c{n}": "a" for n in range(7)}), one(**{f"c{n}": "b" for n in range(7)})])
+    assert "c0, c1, c2, c3, c4 and 2 more" in findings(many)["message"].iloc[0]
 
 
 def test_a_name_that_two_accounts_share_stands_for_neither():

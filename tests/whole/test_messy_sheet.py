@@ -106,8 +106,9 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
     (tmp_path / "sheet.csv").write_text(SMALL + more)
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = findings(sheet)
-    doubled = Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")
-    assert found.loc[found["code"] == "row_id_doubled", "cell"].to_list() == ["A2", "A3", "A4"]
+    fields = "row_id, content, accounts"
+    doubled = Reason("row_id_differs", count=3, value="1", fields=fields, place="A2, A3, A4")
+    assert found.loc[found["code"] == "row_id_differs", "cell"].to_list() == ["A2", "A3", "A4"]
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
         vx.plan_create(sheet, key="row_id")
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")

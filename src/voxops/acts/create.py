@@ -330,7 +330,7 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:
         raise PlanError(f"column {key!r}: {error}") from None
-    faults = {row: found[0].reason for row, found in enumerate(name_errors(names)) if found}
+    faults = {row: found[0].reason for row, found in enumerate(name_errors(names, frame)) if found}
     if faults:
         rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
         known = Places.of(frame)

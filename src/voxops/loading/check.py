@@ -61,7 +61,7 @@ def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     """Return the findings of the sheet rules for each row; past times only with `now`."""
     warn_of_typos(sheet, OPTIONAL)
     names, rows = row_names(sheet), sheet_rows(sheet)
-    named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
+    named = name_errors(names, sheet) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
     texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)

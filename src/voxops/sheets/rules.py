@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -180,6 +179,7 @@ _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
+_FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 
 
@@ -361,16 +361,27 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("tags", "warning", Reason("tag_form", value=tag[:60]))
 
 
-def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
-    """Yield the faults of each row key: missing or duplicate."""
-    counts = Counter(names)
+def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[list[Finding]]:
+    """Yield the faults of each row key of a frame: missing or duplicate, with the columns in which its rows differ."""
+    rows: dict[str | None, list[int]] = {}
+    for number, name in enumerate(names):
+        rows.setdefault(name, []).append(number)
+    doubled = {name: frame.iloc[of_name] for name, of_name in rows.items() if name is not None and len(of_name) > 1}
+    reasons = {name: _why_doubled(name, same) for name, same in doubled.items()}
     for name in names:
         if name is None:
             yield [_error("row_id", Reason("row_id_missing"))]
-        elif counts[name] > 1:
-            yield [_error("row_id", Reason("row_id_doubled", count=counts[name], value=name[:40]))]
         else:
-            yield []
+            yield [_error("row_id", reasons[name])] if name in reasons else []
+
+
+def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
+    """Return what is wrong with rows of one key: equal ones lose nothing where one is kept, others would."""
+    differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
+    if not differ:
+        return Reason("row_id_doubled", count=len(rows), value=name[:40])
+    more = f" and {len(differ) - _FIELDS_SHOWN} more" if len(differ) > _FIELDS_SHOWN else ""
+    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=", ".join(differ[:_FIELDS_SHOWN]) + more)
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:
