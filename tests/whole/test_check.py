@@ -158,6 +158,7 @@ def test_the_check_says_what_it_could_not_read_and_what_an_account_lacks(sandbox
     sandbox.add_fault(
         Fault("status", method="GET", path="/v1/media/media_none", status=403, code="AUTHORIZATION_ERROR")
     )
+    sheet = pd.concat([sheet, sheet.assign(row_id="b", content="x", media=None)], ignore_index=True)
     assert ws.check(sheet)[["level", "code"]].to_numpy().tolist() == [
         ["warning", "account_degraded"],
         ["warning", "media_unread"],

@@ -146,7 +146,7 @@ class _Known:
             found.append(
                 ("error", Reason("account_check_failed", account=name, message=check["check_message"] or "no reason"))
             )
-        elif message := self._scopes.get(account):
+        elif message := self._scopes.pop(account, ""):  # said once, at the first of its rows
             found.append(("warning", Reason("account_degraded", account=name, message=message)))
         inactive = [Finding("accounts", level, reason, platform) for level, reason in found]
         return "" if status == "disconnected" else platform, inactive
