@@ -6,6 +6,7 @@ from random import Random
 
 import pandas as pd
 import pytest
+from tests.sandbox.support import again
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -98,6 +99,7 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
     assert set(blocked["reason_code"]) == {"account_not_active", "no_account", "time_passed"}
     assert {row for row, code in faults.items() if code == "account_not_active"} <= set(blocked.index)
     assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= {
+        "ACCOUNT_NOT_FOUND",
         "CONTENT_TOO_LONG",
         "MEDIA_REQUIRED",
         "VALIDATION_ERROR",
@@ -158,7 +160,9 @@ def test_the_check_says_what_it_could_not_read_and_what_an_account_lacks(sandbox
     sandbox.add_fault(
         Fault("status", method="GET", path="/v1/media/media_none", status=403, code="AUTHORIZATION_ERROR")
     )
-    sheet = pd.concat([sheet, sheet.assign(row_id="b", content="x", media=None)], ignore_index=True)
+    sheet = pd.concat(
+        [sheet, sheet.assign(row_id="b", content="x", media=None, scheduled_for="2026-04-02T08:00Z")], ignore_index=True
+    )
     assert ws.check(sheet)[["level", "code"]].to_numpy().tolist() == [
         ["warning", "account_degraded"],
         ["warning", "media_unread"],
@@ -173,3 +177,76 @@ def test_the_check_says_what_it_could_not_read_and_what_an_account_lacks(sandbox
     account.status = "active"
     sandbox.world.listed.clear()
     assert set(ws.check(sheet)["code"]) == {"account_check_failed", "media_unknown"}
+
+
+A, B = "twitter:@aldercoffee", "facebook:@aldercoffee"
+
+
+def sheet_of(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
+    """A sheet of rows by key, time on 1 April in Berlin, accounts and text."""
+    frame = pd.DataFrame(rows, columns=["row_id", "scheduled_for", "accounts", "content"])
+    return frame.assign(scheduled_for="2026-04-" + frame["scheduled_for"] + "+02:00")
+
+
+def warned(ws, sheet, **limits):
+    found = ws.check(sheet, **limits)
+    assert set(found["level"]) <= {"warning"}
+    return [(row, code) for row, code in found[["row_id", "code"]].itertuples(index=False)], found["message"].to_list()
+
+
+@pytest.mark.parametrize(("rows", "limits", "expected"), [
+    ([("a", "01T10:00", A, "x"), ("b", "01T10:09", A, "y"), ("c", "01T10:19", A, "z"), ("d", "01T10:09", B, "y2")], {}, [("b", "too_close")]),
+    ([("a", "01T10:09", A, "x"), ("b", "01T10:00", f"{A};{B}", "y"), ("c", "01T10:00", B, "z")], {}, [("a", "too_close"), ("c", "too_close")]),
+    ([("a", "01T10:00", A, "x"), ("b", "01T10:09", A, "y")], {"gap": None}, []),
+    ([("a", "01T10:00", A, "x"), ("b", "01T10:29", A, "y")], {"gap": "30min"}, [("b", "too_close")]),
+    ([("a", "01T10:00", A, "x y"), ("b", "02T09:59", A, "x  y"), ("c", "03T09:59", A, "x y"), ("d", "01T11:00", B, "x y")], {}, [("b", "same_text")]),
+    ([(n, f"01T1{n}:00", A, n) for n in "0123"] + [("n", "02T00:30", A, "n")], {"most_a_day": 3}, [("3", "too_many_a_day")]),
+    ([("a", "03T00:00", f"{A};{B}", "x"), ("b", "04T23:59", A, "y"), ("c", "05T00:00", A, "z")], {"blackout": "2026-04-03/2026-04-04", "gap": None}, [("a", "in_blackout"), ("b", "in_blackout")]),
+    ([("a", "03T12:00", A, "x"), ("b", "03T18:00", A, "y"), ("c", "06T11:59", A, "z")], {"blackout": ["2026-04-02", "2026-04-03T18:00/2026-04-06T12:00"]}, [("b", "in_blackout"), ("c", "in_blackout")]),
+    ([("a", "01T21:59", A, "x"), ("b", "01T22:00", A, "y"), ("c", "02T05:59", A, "z"), ("d", "02T06:00", B, "w")], {"gap": None, "night": "22:00-06:00"}, [("b", "at_night"), ("c", "at_night")]),
+    ([("a", "01T00:30", A, "x"), ("b", "01T22:00", A, "y")], {"night": "00:00-6:00"}, [("a", "at_night")]),
+])  # fmt: skip
+def test_posts_that_collide_are_warnings(sandbox, rows, limits, expected):
+    again(sandbox, empty=True)
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        assert warned(ws, sheet_of(*rows), **limits)[0] == expected
+        offline = ws.check(sheet_of(*rows), ask=False, **limits)
+        assert [*offline[["row_id", "code"]].itertuples(index=False, name=None)] == expected
+
+
+def test_a_collision_names_both_posts_also_one_that_is_scheduled_already_but_for_the_row_itself(sandbox):
+    again(sandbox, empty=True)
+    sheet = sheet_of(("a", "01T10:00", A, "x"), ("b", "01T10:05", f"{B};{A}", "y"))
+    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        _, (said,) = warned(ws, sheet)
+        assert said == Reason("too_close", time="5", other="row a", account=A, least="10").sentence()
+        posts = ws.run(vx.plan_create(sheet, key="row_id")).wait().results().set_index("row_id")["result_id"]
+        assert warned(ws, sheet)[1] == [said], "its own post is the row"
+        other = sheet_of(("c", "01T10:02", B, "z"), ("d", "02T09:00", B, "y"), ("e", "01T23:00", A, "e"))
+        found, messages = warned(ws, other, most_a_day=2)
+        assert found == [("c", "too_close"), ("d", "same_text"), ("e", "too_many_a_day")]
+        assert (
+            messages[0]
+            == Reason("too_close", time="3", other=f"the post {posts['b']}", account=B, least="10").sentence()
+        )
+        assert (
+            messages[2]
+            == Reason(
+                "too_many_a_day", account=A, count=3, time="2026-04-01", other=f"the post {posts['b']}", most=2
+            ).sentence()
+        )
+        by_id = {f"{each.platform}:@{each.username}": each.id for each in sandbox.world.accounts.values()}
+        assert warned(ws, other.assign(accounts=other["accounts"].map(by_id)), most_a_day=2)[0] == found
+
+
+@pytest.mark.parametrize(("limits", "said"), [
+    ({"gap": "soon"}, "gap="), ({"most_a_day": 0}, "most_a_day="), ({"blackout": "Christmas"}, "blackout="),
+    ({"blackout": ["2026-12-24/"]}, None), ({"night": "late"}, "night="), ({"night": "22-06"}, "night="),
+])  # fmt: skip
+def test_a_limit_that_can_not_be_read_is_refused(ws, limits, said):
+    sheet = sheet_of(("a", "01T10:00", A, "x"))
+    if said is None:
+        assert ws.check(sheet, ask=False, **limits).empty
+    else:
+        with pytest.raises(vx.errors.ConfigError, match=said):
+            ws.check(sheet, **limits)

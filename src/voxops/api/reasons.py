@@ -28,6 +28,7 @@ SENTENCES: dict[str, str] = {
     "account_doubled": "an account is named twice",
     "account_form": "the account {value!r} is neither an id nor platform:@name; separate accounts by a semicolon",
     "account_required": "no account is named",
+    "at_night": "{time} is at night in {zone}",
     "attempt_form": "the attempt is {value!r}; it must be {allowed}",
     "comment_not_text": "the first comment is {value!r}, not text; leave the cell empty for none",
     "comment_too_long": "the first comment has {count:,} characters; the limit is {most:,}",
@@ -44,6 +45,7 @@ SENTENCES: dict[str, str] = {
         "the file is not UTF-8 and was read as Windows-1252; if {value!r} is garbled, pass encoding= to "
         "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
+    "in_blackout": "{time} is in the blackout {span}",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
     "media_address": "{value!r} is an address, which the API refuses; import it with ws.client.media.import_from_url, and enter its id",
@@ -57,6 +59,9 @@ SENTENCES: dict[str, str] = {
     "row_id_differs": "{count} rows have the key {value!r}, but differ in {fields}; correct them, or give each its own key",
     "row_id_doubled": "{count} equal rows have the key {value!r}; keep one, as sheet.drop_duplicates() does",
     "row_id_missing": "the row has no key; every row needs one that never changes",
+    "same_text": "the same text goes out on {account} within a day, as {other}",
+    "too_close": "{time} minutes from {other} on {account}; the least is {least}",
+    "too_many_a_day": "on {account} it is number {count} on {time}, after {other}; the most is {most}",
     "item_unreadable": "the response does not say whether the row was created",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",

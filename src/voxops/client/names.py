@@ -67,10 +67,15 @@ class AccountNames(Mapping[str, str]):
 
     def why_not(self, account: str, name: str = "") -> Reason | None:
         """Return why an account, by its id, can't publish, under the name that the reason shows; None if nothing is known against it."""
-        platform, username, status = self.listed.get(account, ("", "", UNKNOWN))
+        *_, status = self.listed.get(account, ("", "", UNKNOWN))
         if status in {"active", UNKNOWN}:
             return None
-        return Reason("account_not_active", account=name or f"{platform}:@{username.lstrip('@')}", status=status)
+        return Reason("account_not_active", account=name or self.called(account), status=status)
+
+    def called(self, account: str) -> str:
+        """Return the name of an account by its id; the id of one that is not listed."""
+        platform, username, _ = self.listed.get(account, ("", "", ""))
+        return f"{platform}:@{username.lstrip('@')}" if username else account
 
 
 def no_account(names: Sequence[str], known: Iterable[str]) -> str:

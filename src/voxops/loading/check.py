@@ -18,8 +18,18 @@ from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
+from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
-from voxops.sheets.rules import Finding, errors_of_all, is_media_id, name_errors, row_names, sheet_rows, warnings_of
+from voxops.sheets.rules import (
+    Finding,
+    errors_of_all,
+    is_media_id,
+    name_errors,
+    readable_time,
+    row_names,
+    sheet_rows,
+    warnings_of,
+)
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -30,6 +40,7 @@ _FINDING = dict.fromkeys(
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
+_TWICE = {"duplicate_post", "row_id_doubled", "row_id_differs"}
 _TEXTS = ("content", "first_comment")
 _LISTED = ["platform", "username", "account_id", "status", "scope_status", "scope_message"]
 _ENDPOINT = "POST /v1/posts/validate"
@@ -40,10 +51,12 @@ async def check(
     sheet: pd.DataFrame,
     list_accounts: Callable[[], Awaitable[pd.DataFrame]] | None,
     checks: Mapping[str, Mapping[str, Any]],
+    limits: Limits,
+    list_waiting: Callable[[], Awaitable[pd.DataFrame]],
 ) -> pd.DataFrame:
     """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``."""
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
-    found = by_rules(sheet, client.now())
+    found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
         named = {media for row in rows for media in row["media"] if is_media_id(media)}
@@ -54,7 +67,31 @@ async def check(
         first = next((number for number, row in enumerate(rows) if named.intersection(row["media"])), None)
         if media is None and first is not None:
             found[first].append(Finding("media", "warning", Reason("media_unread")))
+        names, placed = known.names, _waiting(await list_waiting(), known.names)
+    for number, one in collisions([*placed, *_planned(sheet, found, names)], limits):
+        found[number].append(one)
     return findings_table(sheet, found)
+
+
+def _planned(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]], names: AccountNames) -> Iterator[Placed]:
+    """Yield the posts of a sheet; a row that is there twice is left out, since that is said of it."""
+    for number, (row, label, of_row) in enumerate(zip(sheet_rows(sheet), row_names(sheet), found, strict=True)):
+        when = readable_time(row["scheduled_for"])
+        if when is None or any(one.code in _TWICE for one in of_row):
+            continue
+        name = f"the row at position {number}" if label is None else f"row {label[:40]}"
+        for account in row["accounts"]:
+            yield Placed(number, name, names.get(account) or account, account, str(row["content"] or ""), when)
+
+
+def _waiting(targets: pd.DataFrame, names: AccountNames) -> list[Placed]:
+    """Return the posts that are scheduled already, as far as lists show when and where."""
+    known = targets.dropna(subset=["account_id", "scheduled_for"])
+    rows = known[["post_id", "account_id", "content", "scheduled_for"]].itertuples(index=False)
+    return [
+        Placed(None, f"the post {post}", account, names.called(account), "" if is_missing(text) else text, when)
+        for post, account, text, when in rows
+    ]
 
 
 def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
