@@ -450,6 +450,7 @@ def checked(platforms: Any, **more: Any) -> list[list[Any]]:
         b"/v1/auth/me": {"workspaceId": "ws_1", "workspaceName": "W"},
         b"/v1/accounts": {"data": [{"id": "acc_1", "platform": "TWITTER", "username": "brand", "status": "active"}]},
         b"/v1/posts/validate": {"platforms": platforms, **more},
+        b"/v1/posts": {"data": []},
     }
 
     def api(head: bytes, _: bytes) -> Iterator[bytes]:
@@ -501,7 +502,7 @@ def test_an_answer_that_says_nothing_of_each_platform_is_refused(platforms):
 def test_the_api_checks_the_first_comment_too(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         sheet = pd.concat([one(row_id=str(size), first_comment="x" * size, content=str(size)) for size in (1, 2201)])
-        found = ws.check(sheet.assign(accounts="twitter:@aldercoffee"))
+        found = ws.check(sheet.assign(accounts="twitter:@aldercoffee"), gap=None)
     assert set(found["row_id"]) == {"2201"}
     assert set(found["column"]) == {"first_comment"}
     assert found["message"].str.contains("2200").any()

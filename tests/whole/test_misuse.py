@@ -350,7 +350,7 @@ def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
 
 def test_a_check_makes_no_other_row_of_a_row(sandbox, ws):
     sheet = campaign()
-    assert ws.check(sheet).empty
+    assert ws.check(sheet, gap=None).empty
     pd.testing.assert_frame_equal(sheet, campaign())
     for spelled in (sheet, campaign(accounts="Twitter:AlderCoffee")):
         results = ws.run(vx.plan_create(spelled, key="row_id")).wait().results()

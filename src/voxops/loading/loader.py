@@ -488,8 +488,8 @@ class Loader:
 
         Examples
         --------
-        >>> ws.check(sheet).empty
-        True
+        >>> ws.check(sheet)["message"].to_list()
+        ['0 minutes from row a on ...; the least is 10.']
         """
         accounts = self.listed_accounts if true_or_false("ask", ask) else None
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)

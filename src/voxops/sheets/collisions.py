@@ -97,8 +97,8 @@ def _night(text: str) -> tuple[time, time]:
     found = _NIGHT.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
         raise ConfigError(f"night={text!r} is no span of hours; write one such as '22:00-06:00'.")
-    hours = list(map(int, found.groups()))
-    return time(*hours[:2]), time(*hours[2:])
+    begins, begins_minute, ends, ends_minute = map(int, found.groups())
+    return time(begins, begins_minute), time(ends, ends_minute)
 
 
 def collisions(posts: Iterable[Placed], limits: Limits) -> Iterator[tuple[int, Finding]]:
