@@ -30,7 +30,7 @@ TARGETS = pd.DataFrame({
 })  # fmt: skip
 FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes compare "
+    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
                "connect deliveries errors "
                "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_update plots "
                "read_campaign rehearse report "

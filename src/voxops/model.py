@@ -46,6 +46,7 @@ class Verdict(StrEnum):
 ASKS_NOBODY = frozenset({Verdict.WAIT, Verdict.NOTHING})  # verdicts that need no action
 
 WATCH = "watch"  # the action of a run that only polls; other runs have an act
+MOVES = frozenset({"sending", "watching"})  # phases in which rows may settle by themselves
 WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs that can't be resumed
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
@@ -102,7 +103,7 @@ class Transition:
     """One item's change of state, for the "last transitions" of a monitor.
 
     `at` is the server's time; `item` is the visible id (post id, row id, delivery id); `platform` may be
-    empty; `was` and `now` are outcomes or statuses in lower case; `detail` is untrusted text.
+    empty; `was` (which may be empty) and `now` are outcomes or statuses in lower case; `detail` is untrusted text.
     """
 
     at: datetime
@@ -131,15 +132,23 @@ class Snapshot:
     held : int
         Rows of the plan that are not eligible.
     waits : mapping
-        The reason why pending items wait -> their number.
+        Why items are not settled, one sentence for each kind -> their number.
     recent : tuple of Transition
         The last transitions, newest first, at most 8.
-    requests, acts : int
-        Calls so far, and how many of them were acts.
+    acts : int
+        How many acts were sent, by whichever process; one that is proved not to have been sent does not count.
     pace : PaceInfo
         The rate limit.
     note : str
         One sentence for the reader: why the run stopped, when to resume, how to attach.
+    reason, who : str
+        Why it was started, and by whom; ``""`` for a watch.
+    withdrawn, at_rest : int
+        Items whose posts were withdrawn or deleted since; blocked items that need nobody, being withdrawn or abandoned.
+    sends : bool
+        Whether this process sends; an attached run is only watched until it is resumed here.
+    seconds_left : float or None
+        When all has settled, at the present rate; None if unknown.
     """
 
     run_id: str
@@ -152,10 +161,15 @@ class Snapshot:
     held: int = 0
     waits: Mapping[str, int] = field(default_factory=dict)
     recent: tuple[Transition, ...] = ()
-    requests: int = 0
     acts: int = 0
     pace: PaceInfo = PaceInfo()
     note: str = ""
+    reason: str = ""
+    who: str = ""
+    withdrawn: int = 0
+    at_rest: int = 0
+    sends: bool = True
+    seconds_left: float | None = None
 
     def count(self, outcome: str) -> int:
         """Items with this outcome, over all platforms."""
@@ -169,7 +183,17 @@ class Snapshot:
     @property
     def settled(self) -> int:
         """Items that no longer wait: succeeded, failed, or blocked until a person changes something."""
-        return self.count(Outcome.SUCCEEDED) + self.count(Outcome.FAILED) + self.count(Outcome.BLOCKED)
+        return self.done + self.count(Outcome.BLOCKED)
+
+    @property
+    def done(self) -> int:
+        """Items with a final outcome."""
+        return self.count(Outcome.SUCCEEDED) + self.count(Outcome.FAILED)
+
+    @property
+    def needs_you(self) -> int:
+        """Items that a person must look at: blocked or unknown, and not at rest."""
+        return self.count(Outcome.BLOCKED) + self.count(Outcome.UNKNOWN) - self.at_rest
 
 
 class Observer(Protocol):

@@ -75,9 +75,9 @@ class Rehearsal:
     def __repr__(self) -> str:
         refused = f", {safe.many(self.refused, 'row')} refused" if self.refused else ""
         return (
-            f"{safe.many(self.rows, 'row')} created by {self.sent_by:%Y-%m-%d %H:%M} UTC with"
+            f"{safe.many(self.rows, 'row')} created by {safe.instant(self.sent_by)} with"
             f" {safe.many(self.requests, 'request')}{refused}; {safe.many(self.publications, 'publication')} ended by"
-            f" {self.ends:%Y-%m-%d %H:%M} UTC, {self.failed:.0f} of them failed ({self.low} to {self.high})"
+            f" {safe.instant(self.ends)}, {self.failed:.0f} of them failed ({self.low} to {self.high})"
             + (f"; the history has no publication on {safe.plain(', '.join(self.unknown))}" if self.unknown else "")
         )
 

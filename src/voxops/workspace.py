@@ -195,7 +195,7 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once. A run that is running in this kernel is returned itself.
+            At once. A run that is running in this kernel is returned itself; what other processes do to one is shown as it happens.
 
         Raises
         ------

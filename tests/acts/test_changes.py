@@ -75,7 +75,7 @@ def test_a_column_of_times_without_a_zone_is_held(tz):
     naive = (frame["scheduled_for"] + pd.to_timedelta(["1D", "2D"])).dt.tz_localize(None)
     plan = plan_update(frame.assign(new_scheduled_for=naive))
     assert plan.why == tuple(Reason("time_without_zone", value=str(when), zone="Europe/Berlin") for when in naive)
-    assert len(repr(plan).splitlines()) == 2, "one kind"
+    assert repr(plan).count("for example") == 1, "one kind"
     assert plan_update(frame.assign(new_scheduled_for=naive.dt.tz_localize(tz or "Europe/Berlin"))).eligible == 2
 
 

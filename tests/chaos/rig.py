@@ -407,9 +407,10 @@ class Kernel:
         """Send what a run may send at once and look no further, as a kernel that is left right after; no time passes."""
         clock, execution = self.rig.clock, self.execution(run)
         clock._work.append(always)
+        before = audit.acts(self.ledger, run)
         work = eventloop.submit(execution.go())
         try:
-            wait_for(lambda: work.done() or (execution.current.acts and not execution.current.under_way))
+            wait_for(lambda: work.done() or (audit.acts(self.ledger, run) > before and not execution.current.under_way))
 
             async def leave() -> None:
                 execution.close()

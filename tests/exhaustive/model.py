@@ -791,6 +791,7 @@ class Kernel:
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent(), **options)
         execution._reporter.follow = self._silent  # type: ignore[method-assign]
+        execution._reporter.look = lambda _: 0.0  # type: ignore[method-assign]
         self._executions.append(execution)
         return execution
 

@@ -60,6 +60,7 @@ FRAMES: dict[str, tuple[str, Callable[[Any], pd.DataFrame]]] = {
     "targets": ("vx.targets", lambda c: vx.targets(c.posts)),
     "triaged": ("vx.triage", lambda c: c.triaged),
     "causes": ("vx.causes", lambda c: vx.causes(c.triaged)),
+    "columns": ("vx.columns", lambda c: vx.columns(c.triaged).reset_index()),
     "compared": ("vx.compare", lambda c: vx.compare(c.triaged, vx.targets(c.ws.posts())).reset_index()),
     "deliveries": ("ws.deliveries", lambda c: c.log),
     "statistics": ("vx.deliveries.stats", lambda c: vx.deliveries.stats(c.log, by=["day", "endpoint"])),

@@ -319,10 +319,12 @@ def test_frames_of_every_kind_are_sheets_that_run_nothing(tmp_path: Path, sandbo
     with zipfile.ZipFile(path) as parts:
         page = parts.read("xl/worksheets/sheet2.xml").decode()
         links = parts.read("xl/worksheets/_rels/sheet2.xml.rels").decode()
+        notes = parts.read("xl/comments2.xml").decode()
     assert "<f>" not in page
     assert '<pane ySplit="1"' in page
     assert "<autoFilter" in page
     assert evil["platform_post_url"].dropna().iloc[0] in links
+    assert vx.columns(evil).loc["post_id", "meaning"] in notes, "the head of a column explains it"
 
 
 def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
@@ -350,7 +352,7 @@ def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
     assert (first[4], second[4]) == (True, False)
     assert first[5] == "2026-10-25T02:30:00+02:00"
     with zipfile.ZipFile(path) as parts:
-        assert not any("_rels/sheet" in name for name in parts.namelist())
+        assert not any(b"hyperlink" in parts.read(name) for name in parts.namelist() if "_rels/sheet" in name)
 
 
 def test_days_and_amounts_are_values_of_their_kind_in_every_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.browser import IN_CHROMIUM, Lab
 from tests.views.payloads import BROWSER, EXECUTE
 
-pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_displays reads the markup itself
+pytestmark = [*IN_CHROMIUM, pytest.mark.release]  # test_payloads reads the markup itself
 
 PREPARE = """
 import json, pathlib
@@ -49,7 +49,8 @@ cells = tuple(Cell(text, outcome, 3) for text, outcome in zip(samples, list(Outc
 moves = tuple(Transition(now, text, text, text, 'failed', text) for text in samples[:8])
 for shown in (samples[:8], samples[7:]):
     Monitor(Snapshot(shown[0], 'retry', shown[1], 'sending', now, now, cells, 3, {text: 2 for text in shown},
-            tuple(Transition(now, text, text, text, text, text) for text in shown), note=' '.join(text[:80] for text in shown)),
+            tuple(Transition(now, text, text, text, text, text) for text in shown), note=' '.join(text[:80] for text in shown),
+            reason=shown[0], who=shown[1]),
             on_pause=lambda: None, on_retry=lambda: None).show()
 """
 

@@ -42,7 +42,8 @@ def snapshot(**more: Any) -> Snapshot:
     waits = {"the platform's queue": 16, "rate limit": 9}
     cells = tuple(Cell(*count) for count in counts)
     heads = ("8c1f02", "retry", "Retry what failed", "sending", NOON, at)
-    return replace(Snapshot(*heads, cells, 8, waits, changes, 31, 12, pace, "Going well."), **more)
+    more = {"seconds_left": 26.0, **more}
+    return replace(Snapshot(*heads, cells, 8, waits, changes, 12, pace, "Going well.", "ticket 7", "anna"), **more)
 
 
 def of(*counts: tuple[Outcome, int], **more: Any) -> Snapshot:
@@ -101,15 +102,15 @@ def press(monitor: Monitor, name: str) -> None:
 
 TEXT = """\
 Retry what failed · run 8c1f02 · ▶ sending · 2026-11-03 12:01:04 UTC
-[██████████████████████████xx···········?] 64 of 90 settled (71 %) · 8 held back
+started 2026-11-03 12:00:00 by anna · reason: ticket 7
+[██████████████████████████xx···········?] 64 of 90 done (71 %) · 1 needs you · 8 not eligible
 ✓ 60 succeeded  ✗ 4 failed  … 25 pending  ? 1 unknown  ⊘ 0 blocked
-about 60 settled a minute · about 26 s left · 64 s since the start · 31 requests, 12 of them acts · \
-rate limit 87 of 120 left, renewed in 23 s
+about 26 s left · rate limit 87 of 120 left, renewed in 23 s · 12 acts sent
 platform  ✓ succeeded  ✗ failed  … pending  ? unknown  ⊘ blocked  all
 linkedin           40         4         16          ·          ·   60
 twitter            20         ·          ·          1          ·   21
 threads             ·         ·          9          ·          ·    9
-Waiting for
+Not done, and why
   16 · the platform's queue
   9 · rate limit
 Last changes
@@ -134,19 +135,22 @@ LIMIT = PaceInfo(limit=120, remaining=0, paused_for=57)
     [
         (snapshot(waits={f"reason {chr(97 + n)}": 1 for n in range(20)}), "and 8 more kinds; run.results() has the reason of each row", "reason t"),
         (snapshot(action="redeliver"), "event", "platform "),
-        (of((Outcome.SUCCEEDED, 9_999), (Outcome.PENDING, 1)), "9,999 of 10,000 settled (99 %)", "100 %"),
-        (Snapshot("r", "retry", "", "sending", NOON, NOON), "0 of 0 settled", "platform"),
+        (of((Outcome.SUCCEEDED, 9_999), (Outcome.PENDING, 1)), "9,999 of 10,000 done (99 %)", "100 %"),
+        (Snapshot("r", "retry", "", "sending", NOON, NOON), "0 of 0 done", "platform"),
         (snapshot(action="create", waits={}, recent=()), "succeeded", "linkedin"),
         (snapshot(action="cancel", cells=(Cell("", Outcome.SUCCEEDED, 3), Cell("", Outcome.PENDING, 1)), waits={}, recent=()), "3 succeeded", "platform"),
         (snapshot(cells=(Cell("", Outcome.PENDING, 1), Cell("x", Outcome.PENDING, 1))), "platform", "others"),
         (snapshot(pace=LIMIT), "waits for the rate limit, 57 s", "s left"),
         (snapshot(pace=replace(LIMIT, paused_for=None, resets_in=57)), "waits for the rate limit, 57 s", "s left"),
-        *((snapshot(pace=LIMIT, phase=phase), "settled", "waits for the rate limit") for phase in ("paused", "done", "stopped")),
+        *((snapshot(pace=LIMIT, phase=phase), "64 of 90 done", "waits for the rate limit") for phase in ("paused", "done", "stopped")),
         *((snapshot(phase=phase), f"{shown}, 4 failed · 2026-11-03", "✗ sending") for phase, shown in (("done", "✓ done"), ("cancelled", "cancelled"), ("blocked", "needs you"))),
-        (of((Outcome.SUCCEEDED, 3), phase="done"), "✓ done · 2026", "done, "),
-        (of((Outcome.SUCCEEDED, 600), (Outcome.PENDING, 9), updated_at=NOON + timedelta(seconds=60)), "about 10 settled a second", "an hour"),
-        (of((Outcome.SUCCEEDED, 60), (Outcome.PENDING, 9), updated_at=NOON + timedelta(seconds=900)), "about 4 settled a minute", "an hour"),
-        (of((Outcome.SUCCEEDED, 2), (Outcome.PENDING, 9), updated_at=NOON + timedelta(hours=1)), "about 2 settled an hour", "a minute"),
+        (of((Outcome.SUCCEEDED, 3), phase="done"), "✓ done · 2026", " failed · 2026"),
+        *((snapshot(phase=phase), "12 acts sent", " left") for phase in ("paused", "stopped", "done", "cancelled", "blocked")),
+        (of((Outcome.SUCCEEDED, 78), (Outcome.FAILED, 9), (Outcome.BLOCKED, 20), withdrawn=20, at_rest=20), "87 of 107 done (81 %) · 20 withdrawn", "need"),
+        (of((Outcome.SUCCEEDED, 98), (Outcome.BLOCKED, 7), (Outcome.UNKNOWN, 2)), "98 of 107 done (91 %) · 9 need you", "settled"),
+        (of((Outcome.PENDING, 2), phase="watching", sends=False, note=""), "ws.attach('8c1f02').resume() goes on", "rate limit 87"),
+        (of((Outcome.PENDING, 2), phase="stopped", note="no; run.resume() goes on"), "no; ws.attach('8c1f02').resume() goes on", "run.resume"),
+        (of((Outcome.PENDING, 2), action="watch", note="no; run.resume() watches on"), "run.resume() watches on", "ws.attach"),
     ],
 )  # fmt: skip
 def test_it_says_what_matters_in_each_state(shown: Snapshot, said: str, unsaid: str) -> None:
@@ -170,7 +174,7 @@ def test_a_long_id_is_short_in_html_and_whole_on_hovering_and_in_text() -> None:
 def test_hostile_text_is_only_ever_text(text: str) -> None:
     change = Transition(NOON, text, text, text, text, text)
     cells = (Cell(text, Outcome.FAILED, 1), Cell("x", Outcome.FAILED, 1))
-    heads = dict.fromkeys(("title", "run_id", "phase", "note"), text)
+    heads = dict.fromkeys(("title", "run_id", "phase", "note", "reason", "who"), text)
     shown = snapshot(**heads, waits={text: 1}, cells=cells, recent=(change,))
     assert_only_text(render_html(shown))
     assert not INVISIBLE & set(render_text(shown))
@@ -207,7 +211,7 @@ def test_showing_publishes_a_widget_and_beside_it_a_static_copy() -> None:
     (_, live_id, _, live), (_, copy_id, _, copy) = desk.published
     assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
     assert set(copy) == {"text/html", "text/plain"}
-    assert copy["text/plain"] == repr(Monitor(snapshot())), "a rate is of what was seen"
+    assert copy["text/plain"] == repr(Monitor(snapshot())), "text and page are one"
     assert "As of 2026-11-03 12:01:04 UTC. ws.attach('8c1f02') shows the present state." in Reader.of(copy["text/html"]).text  # fmt: skip
     assert page_of(monitor)["attach"] == "ws.attach('8c1f02')"
     assert f"voxops-copy-{page_of(monitor)['id']}" in copy["text/html"]  # what the widget hides while it lives
@@ -328,6 +332,7 @@ def test_followers_hear_the_end_last_whoever_breaks(caplog: pytest.LogCaptureFix
 # -- buttons ------------------------------------------------------------------------------------------------------------------
 
 NAMES = ("pause", "resume", "cancel", "retry")
+ROWS = {"row_id": ["a"], "content": ["x"], "accounts": ["twitter:@b"], "scheduled_for": ["2027-01-01T09:00Z"]}
 QUEUED = {"phase": "watching", "waits": {"queued": 5}}
 
 
@@ -335,7 +340,8 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
     ("more", "expected"),
     [
         ({"phase": "sending"}, {"pause", "cancel"}),
-        ({"phase": "watching", "failed": 3}, {"pause", "cancel", "retry"}),
+        ({"phase": "watching", "failed": 3}, {"pause", "cancel"}),
+        ({"phase": "watching", "failed": 3, "sends": False}, {"resume", "cancel", "retry"}),
         ({"phase": "paused"}, {"resume", "cancel"}),
         ({"phase": "stopped", "failed": 1}, {"resume", "retry"}),
         ({"phase": "done", "failed": 1}, {"retry"}),
@@ -349,7 +355,8 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
 def test_only_buttons_that_make_sense_can_be_pressed(more: dict[str, Any], expected: set[str]) -> None:
     more, called = dict(more), list[str]()
     shown = of((more.pop("open", Outcome.PENDING), 5), (Outcome.FAILED, more.pop("failed", 0)), **more)
-    actions = {f"on_{name}": lambda name=name: called.append(name) for name in NAMES}
+    plan = vx.plan_create(pd.DataFrame(ROWS), key="row_id")
+    actions = {f"on_{name}": lambda name=name: called.append(name) or plan for name in NAMES}
     monitor = Desk().monitor(shown, **actions)
     buttons = page_of(monitor)["tabs"][0]["buttons"]
     assert {button["do"] for button in buttons if button["enabled"]} == expected
@@ -377,8 +384,8 @@ def test_creates_are_shown_by_error_not_by_combination_of_platforms() -> None:
 
 def test_a_retry_shows_its_plan_beside_the_run_or_why_there_is_none() -> None:
     """Its workspace may be closed by now."""
-    rows = {"row_id": ["a"], "content": ["x"], "accounts": ["twitter:@b"], "scheduled_for": ["2027-01-01T09:00Z"]}
-    answers: list[Any] = [LedgerError("the ledger was closed"), vx.plan_create(pd.DataFrame(rows), key="row_id"), None]
+    plan = vx.plan_create(pd.DataFrame(ROWS), key="row_id")
+    answers: list[Any] = [plan, LedgerError("the ledger was closed"), plan, None]
 
     def retry() -> object:
         answer = answers.pop(0)
@@ -386,7 +393,7 @@ def test_a_retry_shows_its_plan_beside_the_run_or_why_there_is_none() -> None:
             raise answer
         return answer
 
-    monitor = Desk().monitor(on_retry=retry)
+    monitor = Desk().monitor(snapshot(phase="done"), on_retry=retry)
     for said in ("LedgerError: the ledger was closed", "Plan to create", "Nothing here can be planned again"):
         press(monitor, "retry")
         assert said in json.dumps(page_of(monitor))

@@ -67,7 +67,7 @@ def log_page(ws: vx.Workspace) -> Page:
     """A page of the delivery panel with failures in its window."""
     page = Page(ws.panel(ws.deliveries(since="7D")))
     page.press("select", name="window", value="30D")
-    until(lambda: page.picked["window"] == "30D" and page.state["busy"] == "")
+    until(lambda: page.panel.frame.attrs["filters"]["since"] == "30D" and page.state["busy"] == "")
     page.idle()
     return page
 
@@ -489,6 +489,8 @@ def test_only_what_can_be_planned_is_offered_and_causes_are_picked(page: Page, l
     assert log_page.widget.table["plans"] == pack(
         log_page.panel.frame["success"].eq(False).fillna(False).to_numpy(bool)
     )
+    for each in (page, log_page):
+        assert all("values" in column for column in each.columns.values() if column["facet"]), "else no page draws it"
     (facts,) = (block for block in page.state["facts"] if block["kind"] == "facts")
     assert facts["picks"] == "verdict"
     assert {fact["label"] for fact in facts["facts"]} <= set(page.columns["verdict"]["values"])
@@ -779,7 +781,8 @@ def test_the_code_of_deliveries_that_were_filtered_says_which(ws: vx.Workspace) 
 
 def test_what_is_in_flight_is_told_from_what_has_failed_and_no_token_is_shown(ws: vx.Workspace) -> None:
     """The API may say `false` of both; a receiver may repeat the address that it moved to."""
-    log = ws.deliveries(since="30D").assign(response_body="moved to https://hooks.slack.com/services/T0/B0/SecretToken")
+    moved = "moved to https://hooks.slack.com/services/T0/B0/SecretToken"
+    log = ws.deliveries(since="30D").assign(response_body=moved, error=moved)
     first = log.index[0]
     log.loc[first, "success"] = False
     log.loc[first, ["status_code", "latency_ms", "error"]] = pd.NA
@@ -821,7 +824,8 @@ def test_a_webhook_and_a_window_are_picked_and_the_page_says_what_is_read(
     until(lambda: page.state["busy"] == "Reading the deliveries of the last 30 days …")
     assert page.widget.table["length"] < 300  # these rows are not yet those
     gate.open()
-    until(lambda: page.state["busy"] == "" and page.picked["window"] == "30D")
+    until(lambda: page.panel.frame.attrs["filters"]["since"] == "30D" and page.state["busy"] == "")
+    assert page.picked["window"] == "30D"
     hook = page.state["selects"][0]["options"][1][1]
     page.press("select", name="webhook", value=hook)
     until(lambda: set(page.panel.frame["webhook_id"]) == {hook})

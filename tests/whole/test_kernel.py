@@ -99,7 +99,7 @@ def test_run_all_runs_all(kernel, before, after, api, tmp_path):
     assert outcomes["succeeded"] > 10
     shown = next(bundle for bundle in done[4].bundles if "run_" in bundle.get("text/html", ""))
     assert "run_" in shown["text/html"]
-    assert "settled" in shown["text/plain"]
+    assert " done (" in shown["text/plain"]
     assert_once(api)
 
 

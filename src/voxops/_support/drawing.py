@@ -29,7 +29,7 @@ _CUT, _CUT_LONG = (
     60,
 )  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
 _CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
-_CUT_MARKDOWN = 300
+_CUT_MARKDOWN = 1000  # as much as a cell holds
 
 
 # HTML

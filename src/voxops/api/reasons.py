@@ -152,6 +152,7 @@ SENTENCES: dict[str, str] = {
     "receiver_rejected": "the receiver rejected it ({status}); fix the receiver, then set the column 'again' to True",
     "redelivered_before": "an earlier run already redelivered it, and it arrived; to send it once more, " + _ONCE_MORE,
     # A request, where it is open.
+    "unsent": "not sent yet",
     "being_sent": "being sent",
     "queued": "queued",
     "looks_as_before": "looks as before; it may still be queued",
@@ -333,14 +334,15 @@ def read_reason(text: str) -> Reason:
     return found
 
 
-def kinds(counted: Iterable[tuple[Reason | str, int]]) -> list[tuple[str, int]]:
+def kinds(counted: Iterable[tuple[Reason | str, int]], *, by_code: bool = False) -> list[tuple[str, int]]:
     """Group reasons that differ only in details of their rows: one sentence with examples per kind, most rows first.
 
-    Each text without a code is its own kind.
+    Each text without a code is its own kind; `by_code` makes all reasons with one code one kind.
     """
     rows, alike = Counter[Any](), dict[Any, list[Reason | str]]()
     for why, count in counted:
-        kind = why if isinstance(why, str) else (why.code, *(each for each in why.params if each[0] not in _DETAILS))
+        details = () if isinstance(why, str) or by_code else (each for each in why.params if each[0] not in _DETAILS)
+        kind = why if isinstance(why, str) else (why.code, *details)
         rows[kind] += count
         alike.setdefault(kind, []).append(why)
     return [(_as_one(list(dict.fromkeys(alike[kind]))), count) for kind, count in rows.most_common()]

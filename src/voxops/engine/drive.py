@@ -33,7 +33,7 @@ from voxops.engine.send import Group, Sent, ask, fitting
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger.records import Call
 from voxops.ledger.runs import LIVES
-from voxops.model import Outcome, Transition
+from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -57,8 +57,8 @@ class Pass:
     ----------
     run : str
         The run.
-    paused, closed : bool
-        Whether nothing more is to be sent; whether it ends once nothing is under way.
+    watching, paused, closed : bool
+        Whether it only reads, as somebody else may send; whether nothing more is to be sent; whether it ends once nothing is under way.
     halted : Reason or None
         Why it has stopped by itself.
     note : str
@@ -68,14 +68,13 @@ class Pass:
     """
 
     run: str
+    watching: bool = False
     paused: bool = False
     closed: bool = False
     halted: Reason | None = None
     note: str = ""
     blind: bool = False
     limit: int | None = None
-    acts: int = 0
-    transitions: list[Transition] = field(default_factory=list)
     ready: deque[Group] = field(default_factory=deque)
     sendable: deque[Group] = field(default_factory=deque)  # what may be sent, in order
     parked: list[Group] = field(default_factory=list)  # until the run sends, canaries have ended, or what comes first
@@ -94,14 +93,14 @@ class Pass:
     @property
     def sends(self) -> bool:
         """Whether new calls may leave."""
-        return not (self.paused or self.halted is not None or self.closed)
+        return self.stopped is None
 
     @property
     def stopped(self) -> Reason | None:
         """Why nothing leaves; None if it may."""
         if self.halted is not None:
             return self.halted
-        return Reason("paused") if self.paused or self.closed else None
+        return Reason("paused") if self.watching or self.paused or self.closed else None
 
     def halt(self, why: Reason) -> None:
         """Send nothing more; the first reason counts."""
@@ -196,6 +195,7 @@ class Driver:
         current.ready.extend(current.parked)
         current.parked.clear()
         current.note = ""
+        self._lived = -math.inf
         self._known.tries.clear()
         self._open.go_on(current.open)
         self.wake()
@@ -222,13 +222,14 @@ class Driver:
         ledger = self._ledger
         head = ledger.runs.head(current.run)
         current.limit = head.failures
-        current.paused = current.paused or head.paused or head.undone
-        current.note = head.note if head.paused else ""
+        current.paused = current.paused or (not current.watching and (head.paused or head.undone))
+        current.note = head.note if head.paused or current.watching else ""
         rows = ledger.runs.rows(current.run)
         current.gate = gate_of(ledger, head)
         current.has_canaries = bool(head.canaries)
         await self._commit(ledger.calls.expire)
-        await self._commit(lambda: ledger.runs.live([current.run]))
+        if not current.watching:
+            await self._commit(lambda: ledger.runs.live([current.run]))
         ids = [row.request for row in rows if row.request is not None and row.reason is None]
         await self._commit(lambda: self._block_harmed(ids))
         requests = ledger.requests.get(ids)
@@ -315,11 +316,12 @@ class Driver:
         self._finish()
 
     async def _live(self) -> None:
-        """The runs that loop here live; what another process has written is taken up."""
+        """The runs that loop here live, but for those that are only watched; what another process has written is taken up."""
         now = self._known.now
         if now - self._lived > LIVES / 4 or now < self._lived:
             self._lived = now
-            await self._commit(lambda: self._ledger.runs.live(self._passes))
+            living = [run for run, current in self._passes.items() if not current.watching]
+            await self._commit(lambda: self._ledger.runs.live(living))
         if (version := self._ledger.version()) != self._version:
             self._version = version
             await self._commit(self._ledger.calls.expire)
@@ -387,22 +389,12 @@ class Driver:
         if not changed:
             return
         self._open.stir()
-        at = self._client.now()
         runs: set[str] = set()
         for before, after in changed:
             for current, group in self._groups.get(before.id, ()):
                 runs.add(current.run)
-                if after.outcome.final or after.outcome is Outcome.BLOCKED:
-                    move = Transition(
-                        at,
-                        after.item.label,
-                        after.item.platform,
-                        str(before.outcome),
-                        str(after.outcome),
-                        after.error_message or after.error_code or str(after.reason or ""),
-                    )
-                    current.transitions.append(move)
-                elif group not in current.ready and group not in current.sendable:
+                settled = after.outcome.final or after.outcome is Outcome.BLOCKED
+                if not settled and group not in current.ready and group not in current.sendable:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
@@ -590,7 +582,6 @@ class Driver:
                 current.ready.extendleft(reversed(current.sendable))
                 current.sendable.clear()
             return
-        current.acts += 1
         current.readings = 0
         self._out += 1
         await self._after(current, sent, group)
@@ -603,7 +594,6 @@ class Driver:
             self._resending.discard(number)
         if sent.call is None:
             return
-        current.acts += 1
         await self._after(current, sent, None)
 
     async def _after(self, current: Pass, sent: Sent, group: Group | None) -> None:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops.acts.plan import RESULT_TYPES, Plan
+from voxops.acts.plan import RESULT_TYPES, Plan, reasons
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
+from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
 from voxops.engine.job import Job
 from voxops.engine.lookback import find_duplicates
-from voxops.engine.progress import Progress, Reporter
+from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
 from voxops.errors import ConfigError
 from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.ledger.file import home
-from voxops.model import Observer, Snapshot
+from voxops.model import WENT_THROUGH, Observer, Snapshot
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -42,9 +44,10 @@ class Execution(Job):
     observer : Observer
         Who is notified of each new snapshot.
     paused : bool
-        Whether nothing is to be sent until the run is resumed.
+        Whether it is only watched until it is resumed here.
     look_back : bool
-        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31).
+        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31), and show what others do to
+        the run as long as somebody holds it.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class Execution(Job):
         self._ledger = engine.ledger
         self._looks_back = look_back
         self._after: asyncio.Task[None] | None = None
-        self.current = Pass(run, paused=paused)
+        self._others: asyncio.Task[None] | None = None
+        self.current = Pass(run, watching=paused)
         self.over = False
 
     # Asked by whoever holds the run.
@@ -96,12 +100,12 @@ class Execution(Job):
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
         self._engine.known.accounts_read = False  # one may have been connected again
         if not self.over:
-            self.current.paused, self.current.halted, self.current.blind = False, None, False
+            self.current.watching = self.current.paused = self.current.blind = False
+            self.current.halted = None
             self._engine.driver.go_on(self.current)
             return False
-        if self._after is not None:
-            self._after.cancel()  # it would speak of the pass that is over; this one looks again when it ends
-        self.current = Pass(self.id, paused=paused, acts=self.current.acts)
+        self._look_no_more()  # at the pass that is over; this one looks again when it ends
+        self.current = Pass(self.id, watching=paused)
         self.over = False
         return True
 
@@ -109,8 +113,12 @@ class Execution(Job):
         """Send nothing more, and end when nothing is under way."""
         self.current.paused = self.current.closed = True
         self._engine.driver.wake()
-        if self._after is not None:
-            self._after.cancel()  # the next attach, reconcile or bind reads on
+        self._look_no_more()  # the next attach, reconcile or bind reads on
+
+    def _look_no_more(self) -> None:
+        for task in (self._after, self._others):
+            if task is not None:
+                task.cancel()
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
@@ -167,11 +175,23 @@ class Execution(Job):
             snapshot = self._reporter.finish(current)
         if self._looks_back and not current.closed:
             self._after = asyncio.create_task(self._look_for_duplicates(current))
+            if snapshot.phase not in WENT_THROUGH:
+                self._others = asyncio.create_task(_follow_others(weakref.ref(self), current))
         return snapshot
 
     async def _look_for_duplicates(self, current: Pass) -> None:
         """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
         self._reporter.look_back(current, await find_duplicates(self._engine, self.id))
+
+
+async def _follow_others(held: weakref.ref[Execution], current: Pass) -> None:
+    """Show what others do to a run once its pass is over here, until nobody holds it any more; only the ledger is asked."""
+    pause = SLOW_REFRESH
+    while pause:
+        await asyncio.sleep(pause)
+        execution = held()
+        pause = 0.0 if execution is None else execution._reporter.look(current)
+        del execution
 
 
 class Nothing(Job):
@@ -189,7 +209,9 @@ class Nothing(Job):
 
     def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
         run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
-        super().__init__(run, Progress(client, observer, run, plan.action, title, phase="done", held=plan.held))
+        progress = Progress(client, observer, run, plan.action, title, phase="done", held=plan.held)
+        progress.snapshot = replace(progress.snapshot, waits=dict(kinds(reasons(plan))))
+        super().__init__(run, progress)
         self._plan = plan
 
     @property

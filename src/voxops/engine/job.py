@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from voxops._support import eventloop
 from voxops.engine.progress import Progress
 from voxops.errors import VoxopsError
-from voxops.model import Observer, Outcome, Snapshot
+from voxops.model import MOVES, Observer, Outcome, Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-
-_GOES_ON = frozenset({"sending", "watching"})  # phases in which a display says that something moves
 
 
 def begin(job: Job, shown: Observer) -> Future[Snapshot]:
@@ -30,7 +28,7 @@ def begin(job: Job, shown: Observer) -> Future[Snapshot]:
 def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
     """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
     error = None if future.cancelled() else future.exception()
-    if error is not None and job.snapshot.phase in _GOES_ON:
+    if error is not None and job.snapshot.phase in MOVES:
         why = (
             str(error)
             if isinstance(error, VoxopsError)

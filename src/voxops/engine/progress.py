@@ -6,24 +6,26 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from voxops._support import safe
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
+from voxops.api.reasons import Reason, kinds
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.model import OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
+from voxops.model import MOVES, OUTCOMES, WENT_THROUGH, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.drive import Pass
 
 REFRESH = 0.25  # real seconds between two snapshots
+SLOW_REFRESH = 1.0  # the same once a pass is over, for what others do
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
@@ -81,27 +83,23 @@ class Progress:
     ) -> None:
         self._client = client
         self._observer = observer
-        self._requests = client.requests
         at = client.now()
-        self.snapshot = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+        self.snapshot = self._began = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
-        """Show a state as the newest one, with the time, the requests, the pace and the moves since the last."""
-        requests, self._requests = self._client.requests - self._requests, self._client.requests
+        """Show a state as the newest one, with the time, the pace, the time left and the moves since the last."""
+        now = max(snapshot.updated_at, self._client.now())
+        if self.snapshot.phase not in MOVES or not self.snapshot.sends:  # what stood still tells nothing of the rate
+            self._began = replace(self.snapshot, updated_at=now)
         recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
-        self.snapshot = replace(
-            snapshot,
-            updated_at=max(snapshot.updated_at, self._client.now()),
-            recent=tuple(recent[:RECENT]),
-            requests=snapshot.requests + requests,
-            pace=self._client.pace,
-        )
+        shown = replace(snapshot, updated_at=now, recent=tuple(recent[:RECENT]), pace=self._client.pace)
+        self.snapshot = replace(shown, seconds_left=_seconds_left(self._began, shown))
         notify(self._observer, self.snapshot)
         return self.snapshot
 
 
 class Reporter(Progress):
-    """Tells how far a run is by what the ledger knows, which other senders write, too.
+    """Tells how far a run is by what the ledger knows, which other processes write, too.
 
     Parameters
     ----------
@@ -120,29 +118,45 @@ class Reporter(Progress):
         self._run = run
         self._held_up = ""
         head = ledger.runs.head(run)
-        counts, _ = audit.tally(ledger, run)
-        title = f"{act_named(head.action).verb} {safe.many(counts.total(), 'row')}"
-        super().__init__(client, observer, run, head.action, title, cells=cells_of(counts), held=head.held)
+        self._tally = audit.tally(ledger, run)
+        title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
+        super().__init__(client, observer, run, head.action, title, held=head.held)
+        started = datetime.fromtimestamp(head.created, UTC)
+        self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        self.snapshot = self._began = self._counted(self._tally)
+
+    def _counted(self, found: audit.Tally) -> Snapshot:
+        """The snapshot with what was counted."""
+        return replace(
+            self.snapshot,
+            cells=cells_of(found.counts),
+            withdrawn=found.withdrawn,
+            at_rest=found.at_rest,
+            recent=audit.changes(self._ledger, self._run, RECENT),
+            acts=audit.acts(self._ledger, self._run),
+        )
+
+    def _count(self) -> Snapshot:
+        """The snapshot with what the ledger says now."""
+        found = audit.tally(self._ledger, self._run)
+        shown = self.snapshot if found == self._tally else self._counted(found)
+        self._tally = found
+        return shown
 
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
-        counts, why = audit.tally(self._ledger, self._run)
-        moves, current.transitions = current.transitions, []
         note = self.snapshot.note
         if self._held_up != self._ledger.held_up:
             note = self._held_up = self._ledger.held_up
-        phase = _phase(current)
-        if phase != self.snapshot.phase or current.halted is not None:
+        if _phase(current) != self.snapshot.phase or current.halted is not None:
             note = str(current.halted or current.note)
-        shown = replace(
-            self.snapshot,
-            phase=phase,
-            cells=cells_of(counts),
-            waits=_with_waits(why, current),
-            acts=current.acts,
-            note=note,
-        )
-        return self.show(shown, moves)
+        return self.show(replace(self._now(current), note=note))
+
+    def _now(self, current: Pass) -> Snapshot:
+        """The snapshot as it is now."""
+        shown = self._count()
+        waits = _with_waits(self._tally.waits, current)
+        return replace(shown, phase=_phase(current), waits=waits, sends=not current.watching)
 
     def look_back(self, current: Pass, found: Reason | None) -> None:
         """Show what has become of rows since the pass ended, and what was found then; without that the phase stays."""
@@ -150,9 +164,26 @@ class Reporter(Progress):
             self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
             return
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            counts, _ = audit.tally(self._ledger, self._run)
-            if (cells := cells_of(counts)) != self.snapshot.cells:
-                self.show(replace(self.snapshot, cells=cells))
+            if (shown := self._count()) != self.snapshot:
+                self.show(shown)
+
+    def look(self, current: Pass) -> float:
+        """Show what others have done to a run since its pass ended here; return when to look again, 0 if they can do no more."""
+        began = time.thread_time()
+        if self.snapshot.phase in WENT_THROUGH:
+            return 0.0
+        with suppress(LedgerError):  # a busy disk; the next look shows it
+            lives = self._ledger.runs.lives(self._run)
+            if lives:
+                current.watching, current.paused, current.halted = True, False, None
+            note = "" if lives else str(current.halted or self._ledger.runs.head(self._run).note)
+            shown = replace(self._now(current), note=note)
+            if shown.settled == shown.total:
+                self._end(shown)
+                return 0.0
+            if shown != self.snapshot:
+                self.show(shown)
+        return _pause(began, SLOW_REFRESH)
 
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
@@ -162,33 +193,54 @@ class Reporter(Progress):
             began = time.thread_time()  # not what it waits for the interpreter while a cell computes
             with suppress(LedgerError):  # a busy disk; the next refresh shows it, and `finish` fails if none can
                 self.refresh(current)
-            pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
+            pause = _pause(began, REFRESH)
 
     def finish(self, current: Pass) -> Snapshot:
-        """Note how the pass ended, in the ledger and in the last snapshot."""
+        """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
         snapshot = self.refresh(current)
         runs = self._ledger.runs
-        if current.closed and current.halted is None and snapshot.settled < snapshot.total:
-            runs.finish(self._run, state="open", note=snapshot.note)  # nobody watches what it has sent
-            return snapshot
-        if current.halted is None and not (current.paused and runs.unsent(self._run)):
-            abandoned = runs.abandoned(self._run)
-            needs_somebody = snapshot.count(Outcome.BLOCKED) > abandoned
-            phase = "blocked" if needs_somebody else "cancelled" if abandoned else "done"
-            snapshot = self.show(replace(snapshot, phase=phase, note=""))
-        runs.finish(self._run, state=snapshot.phase, note=snapshot.note)
+        stays = current.closed and snapshot.settled < snapshot.total  # nobody watches what it has sent
+        held = stays or ((current.paused or current.watching) and runs.unsent(self._run))
+        if current.halted is None and not held:
+            return self._end(snapshot)
+        if not current.watching:
+            state = "open" if stays and current.halted is None else snapshot.phase
+            runs.finish(self._run, state=state, note=snapshot.note)
         return snapshot
 
+    def _end(self, shown: Snapshot) -> Snapshot:
+        """Note that the run has ended, and how."""
+        phase = "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
+        self._ledger.runs.finish(self._run, state=phase, note="")
+        return self.show(replace(shown, phase=phase, note=""))
 
-def _with_waits(why: Counter[str], current: Pass) -> dict[str, int]:
-    """Why rows wait; of those that are not sent yet the loop knows what they wait for."""
-    found = Counter(why)
-    unsent = found.pop("not sent yet", 0)
-    if current.stopped is not None:
-        known = Counter({str(current.stopped): unsent})
-    else:
-        known = Counter(str(reason) for reason in current.waits.values())
-    for said, count in [*known.most_common(), ("not sent yet", unsent)]:
+
+def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
+    """Seconds until all has settled, at the rate since it began."""
+    settled, seconds = now.settled - began.settled, (now.updated_at - began.updated_at).total_seconds()
+    moves = now.phase in MOVES and settled > 0 and seconds > 0
+    return (now.total - now.settled) * seconds / settled if moves else None
+
+
+def _pause(began: float, shortest: float) -> float:
+    """Seconds until the next refresh: it should cost half a percent of the time."""
+    return max(shortest, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
+
+
+def _by_code(waits: Iterable[tuple[Reason, int]]) -> Counter[str]:
+    """Reasons as sentences, one with examples for each code."""
+    found = Counter[str]()
+    for said, count in kinds(waits, by_code=True):
+        found[said] += count
+    return found
+
+
+def _with_waits(why: Sequence[tuple[Reason, int]], current: Pass) -> dict[str, int]:
+    """Why rows are not settled; of those that are not sent yet the loop knows what they wait for, unless nothing is sent."""
+    found = _by_code(each for each in why if each[0].code != "unsent")
+    unsent = sum(count for reason, count in why if reason.code == "unsent")
+    known = _by_code((reason, 1) for reason in current.waits.values()) if current.sends else Counter[str]()
+    for said, count in [*known.most_common(), (str(Reason("unsent")), unsent)]:
         taken = min(count, unsent)
         found[said] += taken
         unsent -= taken
@@ -201,5 +253,7 @@ def _phase(current: Pass) -> str:
         return "stopped"
     if current.paused:
         return "paused"
+    if current.watching:
+        return "watching"
     waits = current.ready or current.sendable or current.timed
     return "sending" if waits or current.under_way or current.reading else "watching"

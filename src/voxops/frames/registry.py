@@ -370,7 +370,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "rows that did not go",
         "outcome why eligible idempotency_key",
-        "outcome why row_id accounts scheduled_for content",
+        "outcome why row_id accounts scheduled_for content post_id",
     ),
     _kind(
         "results",

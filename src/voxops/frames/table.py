@@ -138,7 +138,7 @@ def text_of(value: Any, column: Column, tz: str | tzinfo, *, years: bool = False
     if isinstance(value, pd.Timestamp | datetime) and value.tzinfo is not None:
         return short_time(value, tz, years=years)
     if column.kind == "share" and isinstance(value, float | np.floating):
-        return safe.percent(value)
+        return safe.percent(float(value))
     return full_text(value, tz)
 
 
@@ -165,7 +165,8 @@ def full_text(value: Any, tz: str | tzinfo) -> str:
     if hasattr(value, "__iter__"):
         return ", ".join(str(_platform(each)) for each in value)
     if isinstance(value, float | np.floating):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        number = float(value)
+        return f"{number:,.4g}" if abs(number) < 1000 else f"{number:,.0f}"
     return f"{value:,}" if pd.api.types.is_number(value) else str(value)
 
 

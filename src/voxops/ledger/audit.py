@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -28,7 +28,7 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
 from voxops.ledger.store import SOME
-from voxops.model import OUTCOMES, WITHDRAWN_STATUSES
+from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 
 SETTLED = frozenset({"succeeded", "failed"})
 
@@ -49,38 +49,76 @@ _MENDED = """EXISTS (SELECT 1 FROM requests AS later WHERE later.label = request
              AND json_extract(later.item, '$.account') IS json_extract(requests.item, '$.account'))"""
 
 
-def tally(ledger: Ledger, run: str) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """Rows of a run by platform and outcome, and why those that are not settled wait, by one look at the run."""
+class Tally(NamedTuple):
+    """How far a run is: rows by platform and outcome, why those are not settled that are not, and how many need nobody.
+
+    `withdrawn` rows have posts that were withdrawn or deleted since; those `at_rest` are blocked by that, or `abandoned` on purpose.
+    """
+
+    counts: Counter[tuple[str, str]]
+    waits: list[tuple[Reason, int]]
+    withdrawn: int = 0
+    abandoned: int = 0
+    at_rest: int = 0
+
+
+def tally(ledger: Ledger, run: str) -> Tally:
+    """How far a run is, by one look at it."""
     rows = ledger.query(
-        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY}, count(*)
-            FROM {_ROWS} WHERE run_rows.run = ? GROUP BY 1, 2, 3""",
+        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY}, {_WITHDRAWN}, count(*)
+            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ? GROUP BY 1, 2, 3, 4""",
         run,
     )
-    counts, reasons = Counter[tuple[str, str]](), Counter[str]()
-    for platform, outcome, why, count in rows:
+    counts, waits, gone = Counter[tuple[str, str]](), Counter[str](), 0
+    for platform, outcome, why, is_gone, count in rows:
         counts[platform, outcome] += count
+        gone += count if is_gone else 0
         if outcome not in SETTLED:
-            reasons[_why(why)[1]] += count
-    return counts, reasons
+            waits[why] += count
+    reasons = [(_why(text), count) for text, count in waits.items()]
+    codes = Counter[str]()
+    for reason, count in reasons:
+        codes[reason.code] += count
+    withdrawn, abandoned = codes["withdrawn_since"], codes["cancelled"] + codes["undone"]
+    return Tally(counts, reasons, gone + withdrawn, abandoned, withdrawn + abandoned)
+
+
+def acts(ledger: Ledger, run: str) -> int:
+    """How many acts were sent for a run, by whichever process; one that is sent again counts again."""
+    rows = ledger.query(
+        """SELECT coalesce(sum(tries), 0) FROM calls WHERE by_run = ?1 AND id IN (
+             SELECT call FROM call_rows JOIN run_rows ON run_rows.request = call_rows.request WHERE run = ?1)""",
+        run,
+    )
+    return int(rows[0][0])
+
+
+def changes(ledger: Ledger, run: str, most: int) -> tuple[Transition, ...]:
+    """The rows of a run that were settled last since it was started, newest first."""
+    rows = ledger.query(
+        f"""SELECT requests.settled AS at, requests.label AS item, requests.platform AS platform, requests.outcome AS now,
+                   coalesce(requests.error_message, requests.error_code, '') AS detail
+            FROM {_ROWS} WHERE run_rows.run = ?1 AND run_rows.reason = '' AND requests.outcome <> ''
+              AND requests.settled >= (SELECT created FROM runs WHERE id = ?1) ORDER BY at DESC, requests.id DESC LIMIT ?2""",
+        run, most,
+    )  # fmt: skip
+    return tuple(Transition(**{**dict(row), "at": _instant(row["at"]), "was": ""}) for row in rows)
 
 
 # State of the call -> why a row waits of which nothing else is said.
 _STATES = {
-    "": ("unsent", "not sent yet"),
-    "sent": ("being_sent", "being sent"),
-    "accepted": ("queued", "queued"),
-    "unknown": ("unresolved", "no usable answer"),
-    "limited": ("rate_limited", "rate limited"),
+    "": Reason("unsent"),
+    "sent": Reason("being_sent"),
+    "accepted": Reason("queued"),
+    "unknown": Reason("unresolved"),
+    "limited": Reason("rate_limited"),
 }
 
 
 @lru_cache(maxsize=4096)
-def _why(text: str) -> tuple[str, str]:
-    """Why a row waits: as a code, and for people."""
-    if text in _STATES:
-        return _STATES[text]
-    reason = read_reason(text)
-    return reason.code, str(reason)
+def _why(text: str) -> Reason:
+    """Why a row waits."""
+    return _STATES.get(text) or read_reason(text)
 
 
 def results(ledger: Ledger, run: str) -> pd.DataFrame:
@@ -129,10 +167,10 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
 
 def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[str, Any]:
     """What the results say of a row in words; `stopped` is why what waits for nothing else is not sent."""
-    code, why = (None, None) if row["outcome"] in SETTLED else _why(row["why"])
+    why = None if row["outcome"] in SETTLED else _why(row["why"])
     return {
-        "waiting_for": stopped if code == "unsent" else why,
-        "reason_code": code,
+        "waiting_for": stopped if why and why.code == "unsent" else why and str(why),
+        "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
         "settled_at": _instant(row["settled_at"]),
@@ -146,7 +184,7 @@ def _stopped(ledger: Ledger, run: str) -> str:
     state, note = rows[0] if rows else ("", "")
     if state == "stopped":
         return f"stopped: {note}"
-    return str(Reason("paused")) if state == "paused" else _STATES[""][1]
+    return str(Reason("paused")) if state == "paused" else str(_STATES[""])
 
 
 def _error_code(row: Mapping[str, Any]) -> Any:
@@ -332,7 +370,7 @@ def history(ledger: Ledger) -> pd.DataFrame:
         {
             **dict(row),
             **{name: _instant(row[name]) for name in times},
-            "waiting_for": None if row["outcome"] in SETTLED else _why(row["why"])[1],
+            "waiting_for": None if row["outcome"] in SETTLED else str(_why(row["why"])),
             "notice": copies.get(row["id"]),
         }
         for row in rows

@@ -120,7 +120,8 @@ class Seen:
 class RunHead:
     """A run without its frame.
 
-    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said last of how it goes; `home` says who began it, as `file.home` does.
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said
+    last of how it goes; `home` says who began it, as `file.home` does; `reason` and `who` are for people.
     """
 
     id: str
@@ -136,6 +137,8 @@ class RunHead:
     trust_lists: bool = False
     note: str = ""
     home: str = ""
+    reason: str | None = None
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)

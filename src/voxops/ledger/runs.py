@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from voxops.api.reasons import read_reason
 from voxops.api.timing import CLOCKS_DIFFER
@@ -26,8 +26,8 @@ class Runs(Part):
         """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                f"""INSERT INTO runs ({_HEAD}, reason, who) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (*astuple(head), well_formed(reason), _whoami()),
+                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                astuple(replace(head, reason=well_formed(reason), who=_whoami())),
             )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
@@ -105,6 +105,14 @@ class Runs(Part):
         now = self._store.now()
         return now, now + LIVES + CLOCKS_DIFFER
 
+    def lives(self, run: str) -> bool:
+        """Whether somebody loops over a run, to send its rows."""
+        return bool(
+            self._store.query(
+                "SELECT 1 FROM runs WHERE id = ? AND lease_until > ? AND lease_until <= ?", run, *self._life()
+            )
+        )
+
     def live(self, runs: Iterable[str]) -> None:
         """These runs are looped over: they live for a while."""
         self._store.write(f"UPDATE runs SET lease_until = ? WHERE id {SOME}", self._store.now() + LIVES, runs)
@@ -172,15 +180,6 @@ class Runs(Part):
             ids, *self._life(),
         )  # fmt: skip
         return {request for (request,) in rows}
-
-    def abandoned(self, run: str) -> int:
-        """How many rows of a run somebody has abandoned, or undone, before they were sent."""
-        rows = self._store.query(
-            """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND outcome = '' AND blocked
-               AND (requests.reason LIKE '["cancelled"%' OR requests.reason LIKE '["undone"%')""",
-            run,
-        )
-        return int(rows[0][0])
 
     def failed(self, run: str) -> int:
         """How many rows of a run have failed."""

@@ -21,7 +21,7 @@ from voxops.views._protocols import RunLike, WorkspaceLike
 from voxops.views._row_filter import quoted
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_text, snapshot_document
 from voxops.views._tasks import TaskQueue
-from voxops.views.monitor import run_buttons
+from voxops.views.monitor import can_plan, run_buttons
 
 __all__ = ["PlanRunner", "plan_fingerprint"]
 
@@ -84,6 +84,7 @@ class PlanRunner:
         self.snapshot: Snapshot | None = None
         self.verified: pd.DataFrame | None = None
         self.errors: Mapping[str, int] = {}
+        self.can_retry = False
         self.source: RunLike | None = None  # the run whose failed rows were planned
         self.form: Mapping[str, Any] = {}
         self.reason = ""
@@ -206,6 +207,7 @@ class PlanRunner:
         """Show a run and follow it to its end."""
         with self._lock:
             self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
+            self.can_retry = False
             self._starting, self.problem = None, ""
         run.follow(self)
         eventloop.submit(self._follow(run))
@@ -228,6 +230,10 @@ class PlanRunner:
             errors = error_counts(await self._tasks.in_thread(run.results))
             with self._lock:
                 self.errors = errors if self.run is run else self.errors
+        if self.run is run and run.snapshot.count("failed"):
+            can = await self._tasks.in_thread(lambda: can_plan(lambda: self._again(run.failed())))
+            with self._lock:
+                self.can_retry = can if self.run is run else self.can_retry
         if run.snapshot.phase not in WENT_THROUGH:
             return
         if self.run is run:
@@ -278,19 +284,15 @@ class PlanRunner:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", plan_document(self.plan)))
         if self.run is not None and self.snapshot is not None:
-            shown = snapshot_document(self.snapshot, errors=self.errors, tz=self._ws.settings.tz)
-            if self.verified is not None:  # above the platforms and changes: it is the result
-                compared = [
-                    document.heading("Before and after", "as the server shows it now"),
-                    _verified(self.verified),
-                ]
-                shown[3:3] = compared
-            if self.reason:
-                shown.insert(1, document.line(f"reason: {self.reason}"))
+            compared: list[Block] = []
+            if self.verified is not None:
+                heading = document.heading("Before and after", "as the server shows it now")
+                compared = [heading, _verified(self.verified)]
+            shown = snapshot_document(self.snapshot, self.errors, compared=compared, tz=self._ws.settings.tz)
             actions = dict.fromkeys(("pause", "resume", "cancel"), object())
             if self.snapshot.phase in ENDED:
                 actions["retry"] = object()
-            parts.append(Tab("run", "Run", shown, run_buttons(self.snapshot, actions)))
+            parts.append(Tab("run", "Run", shown, run_buttons(self.snapshot, actions, retry=self.can_retry)))
         return parts
 
     def lines(self) -> list[str]:

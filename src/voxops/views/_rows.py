@@ -76,11 +76,12 @@ def grid_columns(
         if name not in frame.columns and name not in words:
             continue
         column = column_of(name, frame.get(name), kind)
-        drawn = _GRID.get(column.kind, "text" if column.kind == "text" and not column.facet else "code")
-        drawn = "code" if drawn == "id" and name in words else drawn
+        facet = column.facet and (column.kind != "id" or name in words)  # each id by itself would be a filter
+        drawn = _GRID.get(column.kind, "text" if column.kind == "text" else "code")
+        drawn = "code" if facet or (drawn == "id" and name in words) else drawn  # only a code has values to choose from
         share = column.width / _WIDTH if column.width else _SHARE
         title = (titles or {}).get(name, column.title)
-        made.append(Column(name, title, drawn, column.facet, name in hidden, column.kind == "day", share))
+        made.append(Column(name, title, drawn, facet, name in hidden, column.kind == "day", share))
     return made
 
 

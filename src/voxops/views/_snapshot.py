@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -12,11 +14,14 @@ from voxops._support.drawing import to_html, to_text
 from voxops.acts.plan import KINDS
 from voxops.acts.table import ACTS
 from voxops.frames.palette import OTHER, OUTCOME
-from voxops.model import OUTCOMES, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
+from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 
 __all__ = ["ENDED", "MIXED", "error_counts", "render_html", "render_text", "snapshot_document"]
 
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
+_DAY = timedelta(hours=12)  # a change that is older has its day
+_CALL = re.compile(r"\brun\.(?=\w+\()")  # of a call that a note names
+_ONLY_WATCHES = "nothing is sent from here; run.resume() goes on"
 _PLACES = 12  # platforms shown; the rest is added up
 _NOWHERE = "–"  # for rows without a platform
 # Acts whose rows go to several platforms each; a table by platform would be about as long as the rows.
@@ -34,18 +39,18 @@ _PHASES = {
 _ALL_HELD = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
 
 
-def render_text(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
+def render_text(snapshot: Snapshot, *, tz: str = "UTC") -> str:
     """Return the Snapshot as lines of plain text; parameters as for `snapshot_document`."""
-    return to_text(snapshot_document(snapshot, since, tz=tz))
+    return to_text(snapshot_document(snapshot, tz=tz))
 
 
-def render_html(snapshot: Snapshot, since: Snapshot | None = None, *, tz: str = "UTC") -> str:
+def render_html(snapshot: Snapshot, *, tz: str = "UTC") -> str:
     """Return the Snapshot as HTML without style sheet, script or network access; parameters as for `snapshot_document`."""
-    return to_html(snapshot_document(snapshot, since, tz=tz), name="monitor")
+    return to_html(snapshot_document(snapshot, tz=tz), name="monitor")
 
 
 def snapshot_document(
-    snapshot: Snapshot, since: Snapshot | None = None, errors: Mapping[str, int] | None = None, *, tz: str = "UTC"
+    snapshot: Snapshot, errors: Mapping[str, int] | None = None, *, compared: Sequence[Block] = (), tz: str = "UTC"
 ) -> list[Block]:
     """Return the Snapshot as a document.
 
@@ -53,18 +58,23 @@ def snapshot_document(
     ----------
     snapshot : Snapshot
         The state to show.
-    since : Snapshot, optional
-        Measure the rate from this state instead of from the start of the run.
     errors : mapping of str to int, optional
         Error -> how many rows failed with it; shown for acts whose rows have several platforms.
+    compared : sequence of Block
+        Before and after, where it is known: it comes before the details, since it is the result.
     tz : str
         Time zone of the times shown.
     """
     said = [
         document.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
-        document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _settled(snapshot)),
-        document.line(" · ".join(_speed(snapshot, since))),
+        document.line(_origin(snapshot, tz)),
+        document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _done(snapshot))
+        if not _all_held(snapshot)
+        else document.line(f"{safe.many(snapshot.held, 'row')} not eligible"),
     ]
+    if speed := " · ".join(_speed(snapshot)):
+        said.append(document.line(speed))
+    said += compared
     if snapshot.action in MIXED:
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):
@@ -74,12 +84,13 @@ def snapshot_document(
         lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
         if (more := len(waits) - KINDS) > 0:  # there may be one per row
             lines.append(f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row")
-        said.append(document.listing("Waiting for", zip(lines, lines, strict=True)))
+        said.append(document.listing("Not done, and why", zip(lines, lines, strict=True)))
     if snapshot.recent:
-        changes = [(_change(each, tz, 16), _change(each, tz)) for each in snapshot.recent]
+        now = snapshot.updated_at
+        changes = [(_change(each, now, tz, 16), _change(each, now, tz)) for each in snapshot.recent]
         said.append(document.listing("Last changes", changes))
-    if snapshot.note:
-        said.append(document.note(snapshot.note, colour=OTHER.colour))
+    if note := _note(snapshot):
+        said.append(document.note(note, colour=OTHER.colour))
     return said
 
 
@@ -142,49 +153,53 @@ def _all_held(snapshot: Snapshot) -> bool:
     return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
 
 
-def _settled(snapshot: Snapshot) -> str:
-    """Return how many rows are settled, rounded down so that 100 % means all."""
-    if _all_held(snapshot):
-        return f"{safe.many(snapshot.held, 'row')} held back; run.plan.frame says why"
-    share = f" ({100 * snapshot.settled // snapshot.total} %)" if snapshot.total else ""
-    held = f" · {snapshot.held:,} held back" if snapshot.held else ""
-    return f"{snapshot.settled:,} of {snapshot.total:,} settled{share}{held}"
+def _origin(snapshot: Snapshot, tz: str) -> str:
+    """Return when, by whom and why it was started."""
+    who = f" by {safe.plain(snapshot.who, 60)}" if snapshot.who else ""
+    why = f" · reason: {safe.plain(snapshot.reason, 200)}" if snapshot.reason else ""
+    return f"started {safe.instant(snapshot.started_at, tz=tz, headed=True)}{who}{why}"
 
 
-def _speed(snapshot: Snapshot, since: Snapshot | None) -> Iterator[str]:
-    """Yield the wait for the rate limit, the rate and the time left; then requests and the rate limit.
+def _done(snapshot: Snapshot) -> str:
+    """Return how many rows are done, rounded down so that 100 % means all, and how many need somebody."""
+    share = f" ({100 * snapshot.done // snapshot.total} %)" if snapshot.total else ""
+    said = [f"{snapshot.done:,} of {snapshot.total:,} done{share}"]
+    if snapshot.needs_you:
+        said.append(f"{snapshot.needs_you:,} need{'s' if snapshot.needs_you == 1 else ''} you")
+    if snapshot.withdrawn:
+        said.append(f"{snapshot.withdrawn:,} withdrawn")
+    if snapshot.held:
+        said.append(f"{snapshot.held:,} not eligible")
+    return " · ".join(said)
 
-    A run that was taken up again measures from the state it began with, so that the night in between doesn't count.
-    """
-    seconds = (snapshot.updated_at - (since.updated_at if since else snapshot.started_at)).total_seconds()
-    speed = (snapshot.settled - (since.settled if since else 0)) / seconds if seconds > 0 else 0.0
-    left, waits = snapshot.total - snapshot.settled, _waits_for_limit(snapshot)
+
+def _speed(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the wait for the rate limit or the time left, the rate limit, and how many acts were sent."""
+    waits = _waits_for_limit(snapshot)
     if waits:
         yield f"waits for the rate limit, {safe.duration(waits)}"
-    if speed:
-        yield _rate(speed)
-    if left > 0 and speed > 0 and not waits and snapshot.phase not in ENDED | {"paused"}:
-        yield f"about {safe.duration(left / speed)} left"
-    yield f"{safe.duration((snapshot.updated_at - snapshot.started_at).total_seconds())} since the start"
-    yield f"{safe.many(snapshot.requests, 'request')}, {snapshot.acts:,} of them acts"
-    if snapshot.phase not in ENDED and not waits:
+    elif snapshot.seconds_left and snapshot.phase in MOVES:
+        yield f"about {safe.duration(snapshot.seconds_left)} left"
+    if snapshot.phase in MOVES and snapshot.sends and not waits:
         yield from _pace(snapshot.pace)
+    if snapshot.acts:
+        yield f"{safe.many(snapshot.acts, 'act')} sent"
+
+
+def _note(snapshot: Snapshot) -> str:
+    """Return what to know and to do, with calls that work in any kernel: a watch alone is in no ledger."""
+    note = snapshot.note
+    if not note and snapshot.settled < snapshot.total:
+        note = "run.resume() goes on" if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
+    return note if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", note)
 
 
 def _waits_for_limit(snapshot: Snapshot) -> float | None:
     """Return the seconds until the rate limit allows a request; None if it does now, or nothing is left to send."""
     pace = snapshot.pace
-    if snapshot.phase not in {"sending", "watching"} or snapshot.settled >= snapshot.total:
+    if snapshot.phase not in MOVES or not snapshot.sends or snapshot.settled >= snapshot.total:
         return None
     return pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)
-
-
-def _rate(speed: float) -> str:
-    """Return a readable rate from rows settled per second."""
-    for name, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
-        if (count := speed * seconds) >= 2 or name == "hour":
-            return f"about {count:,.0f} settled {'an' if name == 'hour' else 'a'} {name}"
-    raise AssertionError  # the hour always returns
 
 
 def _pace(pace: PaceInfo) -> Iterator[str]:
@@ -194,13 +209,15 @@ def _pace(pace: PaceInfo) -> Iterator[str]:
         yield f"rate limit {pace.remaining:,} of {pace.limit:,} left{resets}"
 
 
-def _change(change: Transition, tz: str, longest: int = 40) -> str:
+def _change(change: Transition, now: datetime, tz: str, longest: int = 40) -> str:
     """Return one transition as a line: the outcomes, then the item, shortened to `longest` characters."""
+    at = safe.instant(change.at, day=now - change.at > _DAY, tz=tz, headed=True)
+    was = f"{safe.plain(change.was, 40)} → " if change.was else ""
     where = f" {safe.plain(change.platform, 20)}" if change.platform else ""
     detail = f" · {safe.plain(change.detail, 100)}" if change.detail else ""
     glyph = OUTCOME.get(change.now, OTHER).glyph
     item = safe.middle(change.item, longest)
-    return f"{safe.instant(change.at, day=False, tz=tz, headed=True)}  {glyph} {change.was} → {change.now} · {item}{where}{detail}"
+    return f"{at}  {glyph} {was}{change.now} · {item}{where}{detail}"
 
 
 def _places(snapshot: Snapshot) -> list[tuple[str, list[int]]]:

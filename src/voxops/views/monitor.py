@@ -13,6 +13,7 @@ from voxops._support import document, safe
 from voxops._support.document import Block
 from voxops._support.eventloop import by_id, never_copied
 from voxops.acts.plan import Plan, plan_document
+from voxops.errors import VoxopsError
 from voxops.model import WATCH, Outcome, Snapshot
 from voxops.views._display import Button, Display, Later, Publish, Shown, Tab
 from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_document
@@ -29,14 +30,14 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@never_copied(lambda monitor: by_id(monitor._first.run_id))
+@never_copied(lambda monitor: by_id(monitor._last.run_id))
 class Monitor:
     """The live display of one run.
 
     Parameters
     ----------
     snapshot : Snapshot
-        The first state; rates are measured from it.
+        The first state.
     on_pause, on_resume, on_cancel, on_retry : callable, optional
         Called by the buttons; must return at once. A button without a callable is not shown. The plan that `on_retry` returns
         is shown beside the run.
@@ -64,9 +65,13 @@ class Monitor:
         later: Later | None = None,
         publish: Publish | None = None,
     ) -> None:
-        self._first, self._last, self._tz = snapshot, snapshot, tz
+        self._last, self._tz = snapshot, tz
         self._actions = {"pause": on_pause, "resume": on_resume, "cancel": on_cancel, "retry": on_retry}
         self._ask, self._errors, self._counted = errors, dict[str, int](), 0
+        self._tried, self._can_retry = (
+            0,
+            False,
+        )  # failed rows of which it was asked last whether any can be planned again
         self._clock, self._asked = clock, clock()
         self._plan: Sequence[Block] = ()
         self._problem = ""
@@ -93,8 +98,9 @@ class Monitor:
         """Return the state to show."""
         snapshot = self._last
         self._ask_errors(snapshot)
-        drawn = snapshot_document(snapshot, self._first, self._errors, tz=self._tz)
-        run = Tab("run", "Run", drawn, run_buttons(snapshot, self._actions))
+        self._ask_retry(snapshot)
+        drawn = snapshot_document(snapshot, self._errors, tz=self._tz)
+        run = Tab("run", "Run", drawn, self._buttons())
         tabs = [run, Tab("plan", "Plan of a retry", self._plan)] if self._plan else [run]
         return Shown(
             title="",
@@ -117,13 +123,21 @@ class Monitor:
         ):
             self._errors, self._counted, self._asked = dict(self._ask()), failed, now + _ASK_AFTER
 
+    def _ask_retry(self, snapshot: Snapshot) -> None:
+        """Look whether a retry can be planned of anything that failed, once nothing moves, since that reads the whole run."""
+        failed, plan = snapshot.count("failed"), self._actions["retry"]
+        stands = snapshot.phase in ENDED | {"paused"} or not snapshot.sends
+        if plan is not None and failed != self._tried and stands:
+            self._tried, self._can_retry = failed, can_plan(plan)
+
+    def _buttons(self) -> list[Button]:
+        return run_buttons(self._last, self._actions, retry=self._can_retry)
+
     def _hear(self, message: Mapping[str, Any]) -> None:
         """Do what a button requests, if it is enabled."""
         name = str(message["do"])
         action = self._actions.get(name)
-        if action is None or name not in {
-            button.do for button in run_buttons(self._last, self._actions) if button.enabled
-        }:
+        if action is None or name not in {button.do for button in self._buttons() if button.enabled}:
             return
         before, self._problem = self._problem, ""
         try:
@@ -148,23 +162,34 @@ class Monitor:
         return self._live.widget
 
     def _repr_html_(self) -> str:
-        return render_html(self._last, self._first, tz=self._tz)
+        return render_html(self._last, tz=self._tz)
 
     def __repr__(self) -> str:
-        return render_text(self._last, self._first, tz=self._tz)
+        return render_text(self._last, tz=self._tz)
 
 
-def run_buttons(snapshot: Snapshot, actions: Mapping[str, object]) -> list[Button]:
-    """Return the buttons of a run that have actions, enabled if they make sense in this state."""
+def can_plan(plan: Callable[[], object]) -> bool:
+    """Whether what this plans has rows to send; what can't be planned has none."""
+    try:
+        made = plan()
+    except VoxopsError:
+        return False
+    return isinstance(made, Plan) and made.eligible > 0
+
+
+def run_buttons(snapshot: Snapshot, actions: Mapping[str, object], *, retry: bool) -> list[Button]:
+    """Return the buttons of a run that have actions, enabled if they make sense in this state; `retry` if that can be planned."""
     sensible = {
         "sending": {"pause", "cancel"},
         "watching": {"pause", "cancel"},
         "paused": {"resume", "cancel"},
         "stopped": {"resume"},
     }.get(snapshot.phase, set())
-    if _is_all_sent(snapshot):
+    if not snapshot.sends:
+        sensible = {"resume", "cancel"} if snapshot.phase == "watching" else sensible
+    elif _is_all_sent(snapshot):
         sensible = set()
-    if snapshot.count("failed"):
+    if retry and snapshot.count("failed"):
         sensible = sensible | {"retry"}
     return [
         Button(name, label, title, enabled=name in sensible, plans=name == "retry", about=snapshot.run_id)
@@ -181,6 +206,6 @@ def _is_all_sent(snapshot: Snapshot) -> bool:
 
 def present(snapshot: Snapshot) -> str:
     """Return how to see the present state of a run; empty if this is its end."""
-    if snapshot.phase in ENDED - {"stopped"} or not snapshot.run_id:
+    if snapshot.phase in ENDED - {"stopped"} or not snapshot.run_id or snapshot.action == WATCH:
         return ""
     return f"ws.attach({snapshot.run_id!r}) shows the present state."

@@ -1,0 +1,209 @@
+"""The monitor of a run: its whole history wherever it is attached, what others do to it, and what needs a person."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.engine.steps import wait_for
+from tests.virtual import standing_still
+
+import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
+from voxops.model import Snapshot
+from voxops.views.monitor import present
+
+
+@pytest.fixture
+def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
+        yield workspace
+
+
+def triaged(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
+
+
+def campaign(ws: vx.Workspace, count: int) -> pd.DataFrame:
+    account = ws.accounts().query("status == 'active' and platform == 'linkedin'")["account_id"].iloc[0]
+    rows = {"row_id": [f"row{n}" for n in range(count)], "content": [f"Text of the post {n}" for n in range(count)]}
+    return pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-04-01T09:00:00Z")
+
+
+def refused(sandbox: Sandbox, nth: int) -> None:
+    """The API refuses the key at the nth retry, upon which a run stops."""
+    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
+        target.retry_count = 0
+    sandbox.set_switches(recovery_rate=1.0)
+    fault = Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=nth)
+    sandbox.add_fault(fault)
+
+
+def enabled(run: vx.Run) -> dict[str, bool]:
+    """The buttons of a run, and whether they can be pressed."""
+    return {button.do: button.enabled for button in run._monitor()._look().tabs[0].buttons}
+
+
+def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Before: 0 s since the start, 0 requests, no last changes, and neither reason nor person."""
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        first = ws.run(vx.plan_retry(triaged(ws)), reason="Monday's failures").wait(60)
+    sandbox.advance(3600)
+    acts = len(sandbox.requests(acting=True))
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        run, listed = ws.attach(first.id).wait(60), ws.runs().loc[first.id]
+        shown, results = run.snapshot, run.results()
+        assert shown.acts == acts > 0
+        assert f"{acts} acts sent" in repr(run)
+        assert (
+            f"started {listed['created_at']:%Y-%m-%d %H:%M:%S} by {listed['who']} · reason: Monday's failures"
+            in repr(run)
+        )
+        last = results.sort_values("settled_at", kind="stable").iloc[-1]
+        assert [shown.recent[0].at, len(shown.recent)] == [last["settled_at"], 8]
+        ended = results.set_index("post_id")["outcome"]
+        assert all(move.now in set(ended[[move.item]]) for move in shown.recent)
+        assert shown.recent == first.snapshot.recent
+        for gone in ("requests", "since the start", "a minute", "an hour", " left"):
+            assert gone not in repr(run)
+    assert len(sandbox.requests(acting=True)) == acts
+
+
+CHILD = """
+import sys, voxops as vx
+with vx.connect({key!r}, url={url!r}, ledger={ledger!r}) as ws:
+    print(ws.attach({run!r}).resume().wait(120).snapshot.phase)
+"""
+
+
+def test_a_run_that_another_process_resumes_is_followed_without_a_request(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Before, it said *paused*, and stood at what it had counted when it was attached."""
+    sandbox.set_speed(30)
+    refused(sandbox, 3)
+    ledger, seen = tmp_path / "ledger.sqlite", []
+    with vx.connect(sandbox.api_key, url=sandbox.url, ledger=ledger) as ws:
+        rows = triaged(ws)
+        plan = vx.plan_retry(rows[rows["verdict"] == "retry"].head(12))
+        first = ws.run(plan, reason="two kernels").wait(60)
+        assert first.snapshot.phase == "stopped"
+    sandbox.clear_faults()
+    with vx.connect(sandbox.api_key, url=sandbox.url, ledger=ledger) as ws:
+        run = ws.attach(first.id).wait(60)
+        wait_for(run._own_job._after.done)  # it has looked for what was done twice, as whoever attaches does
+        before, asked = run.snapshot, ws.client.requests
+        assert "◉ watching" in repr(run) and "paused" not in repr(run).splitlines()[0]
+        assert f"ws.attach('{run.id}').resume() goes on" in repr(run)
+        assert enabled(run) == {"pause": False, "resume": True, "cancel": True, "retry": False}
+
+        class Seen:
+            def notice(self, snapshot: Snapshot) -> None:
+                seen.append(snapshot)
+
+        run.follow(Seen())
+        code = CHILD.format(key=sandbox.api_key, url=sandbox.url, ledger=str(ledger), run=run.id)
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert child.stdout == "done\n"
+        wait_for(lambda: run.snapshot.phase == "done")
+        assert ws.client.requests == asked, "only the ledger is asked"
+        assert {each.phase for each in seen} == {"watching", "done"}
+        assert (before.done < run.snapshot.done, run.snapshot.done) == (True, plan.eligible)
+        assert run.snapshot.recent != before.recent
+        assert run.snapshot.acts == len([each for each in sandbox.requests(acting=True) if each["status"] != 401])
+        assert ws.runs().loc[run.id, "state"] == "done"
+    assert sandbox.duplicates() == []
+
+
+def test_a_run_that_was_paused_here_is_followed_where_somebody_else_resumes_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """As long as somebody holds it: without that nothing looks any more."""
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws, vx.connect(sandbox=sandbox, ledger=ledger) as other:
+        with standing_still(ws.client):
+            run = ws.run(vx.plan_retry(triaged(ws))).pause()
+        assert run.wait(60).snapshot.phase == "paused"
+        dropped = weakref.ref(ws.attach(run.id).wait(60))
+        wait_for(lambda: gc.collect() >= 0 and dropped() is None)
+        resumed = other.attach(run.id).resume().wait(60)
+        wait_for(lambda: run.snapshot.phase == resumed.snapshot.phase)
+        assert run.snapshot.cells == resumed.snapshot.cells
+        assert run.snapshot.recent == resumed.snapshot.recent
+    assert sandbox.duplicates() == []
+
+
+def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Before, whoever attached wrote *paused* into the ledger, and that nobody loops over the run any more."""
+    refused(sandbox, 2)
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
+        waits = run.results("pending")["waiting_for"].unique().tolist()
+        assert waits[0].startswith("stopped: ")
+        watched = ws.attach(run.id).wait(60)
+        assert (watched.snapshot.phase, ws.runs().loc[run.id, "state"]) == ("watching", "stopped")
+        assert watched.results("pending")["waiting_for"].unique().tolist() == waits
+
+
+def test_a_sentence_is_said_once_and_names_a_call_that_works_anywhere(sandbox: Sandbox, ws: vx.Workspace) -> None:
+    refused(sandbox, 2)
+    run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
+    why = run.snapshot.note.replace("run.resume()", f"ws.attach('{run.id}').resume()")
+    for said in (repr(run), repr(ws.attach(run.id).wait(60))):
+        assert said.count(why) == 1
+        assert "not sent yet" in said
+
+
+def test_what_was_withdrawn_since_is_counted_as_one_kind_and_needs_nobody(sandbox: Sandbox, ws: vx.Workspace) -> None:
+    """Before: 5 of 5 settled (100 %) beside *needs you*, and a sentence for each row."""
+    sheet = campaign(ws, 5)
+    run = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
+    made = run.made()
+    ws.run(vx.plan_cancel(made.head(3))).wait(60)
+    assert len(sandbox.effects("post.cancel")) == 3
+    assert "5 of 5 done (100 %) · 3 withdrawn" in repr(ws.attach(run.id).wait(60))
+    again = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
+    assert again.results()["outcome"].value_counts().to_dict() == {"blocked": 3, "succeeded": 2}
+    assert "2 of 5 done (40 %) · 3 withdrawn" in repr(again)
+    assert again.snapshot.needs_you == 0 and "need" not in repr(again) and "✓ done" in repr(again)
+    ((said, count),) = again.snapshot.waits.items()
+    assert count == 3 and said.startswith("created as …, cancelled since; ") and "(for example post_" in said
+    assert len(sandbox.effects("post.create")) == 5
+
+
+def test_what_is_done_and_what_needs_somebody_are_two_numbers(sandbox: Sandbox, ws: vx.Workspace) -> None:
+    sheet = campaign(ws, 5)
+    row = sheet.iloc[0]
+    sandbox.plant_post(row["content"], [row["accounts"]], status="scheduled", scheduledFor=row["scheduled_for"])
+    run = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
+    assert run.results()["outcome"].value_counts().to_dict() == {"succeeded": 4, "blocked": 1}
+    assert "⊘ needs you" in repr(run) and "4 of 5 done (80 %) · 1 needs you" in repr(run)
+    assert "settled" not in repr(run)
+
+
+@pytest.mark.parametrize(("retries", "possible"), [(99, False), (0, True)])
+def test_a_retry_is_offered_only_where_one_can_be_planned(
+    sandbox: Sandbox, ws: vx.Workspace, retries: int, possible: bool
+) -> None:
+    """Of what the API has skipped, as its retries are used up, none can."""
+    sandbox.set_switches(recovery_rate=0.0)
+    rows = triaged(ws)
+    rows = rows[rows["verdict"] == "retry"].head(3)
+    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
+        target.retry_count = retries
+    run = ws.run(vx.plan_retry(rows)).wait(60)
+    assert set(run.results()["outcome"]) == {"failed"}
+    assert enabled(run)["retry"] is possible
+    assert (vx.plan_retry(run.failed()).eligible > 0) is possible
+    assert len(sandbox.requests(acting=True)) == run.snapshot.acts
+
+
+def test_what_is_in_no_ledger_is_not_to_be_attached(ws: vx.Workspace) -> None:
+    watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
+    assert watched.snapshot.phase == "stopped"
+    assert "ws.attach" not in repr(watched) + present(watched.snapshot)
