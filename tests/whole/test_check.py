@@ -217,7 +217,11 @@ def test_posts_that_collide_are_warnings(sandbox, rows, limits, expected):
 def test_a_collision_names_both_posts_also_one_that_is_scheduled_already_but_for_the_row_itself(sandbox):
     again(sandbox, empty=True)
     sheet = sheet_of(("a", "01T10:00", A, "x"), ("b", "01T10:05", f"{B};{A}", "y"))
+    both = sheet_of(("a", "01T10:00", f"{A};{B}", "x"), ("b", "01T10:05", f"{B};{A}", "y"))
     with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
+        assert warned(ws, both)[1] == [
+            Reason("too_close", time="5", other="row a", account=f"{A}, {B}", least="10").sentence()
+        ]
         _, (said,) = warned(ws, sheet)
         assert said == Reason("too_close", time="5", other="row a", account=A, least="10").sentence()
         posts = ws.run(vx.plan_create(sheet, key="row_id")).wait().results().set_index("row_id")["result_id"]

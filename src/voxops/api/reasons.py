@@ -300,6 +300,10 @@ class Reason:
         """Return the reason with this place."""
         return Reason(self.code, place=place, words=self.words, **dict(self.params))
 
+    def having(self, **params: Any) -> Reason:
+        """Return the reason with these parameters in the place of its own."""
+        return Reason(self.code, place=self.place, words=self.words, **{**dict(self.params), **params})
+
     def sentence(self) -> str:
         """Return the whole sentence, capitalized, without the place."""
         said = str(self.at(None))

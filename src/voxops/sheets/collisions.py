@@ -109,15 +109,17 @@ def collisions(posts: Iterable[Placed], limits: Limits) -> Iterator[tuple[int, F
     accounts: dict[str, list[Placed]] = {}
     for post in sorted(posts, key=lambda post: (post.at, -1 if post.row is None else post.row)):
         accounts.setdefault(post.account, []).append(post)
-    told: set[tuple[int, Reason]] = set()
+    found: dict[tuple[int, str, Reason], list[str]] = {}  # what is the same on several accounts is one finding
     for each in accounts.values():
         rows = {(as_read(post.text), post.at) for post in each if post.row is not None}
         others = [post for post in each if post.row is not None or (as_read(post.text), post.at) not in rows]
         for judge in _JUDGES:
             for row, column, reason in judge(others, limits):
-                if (row, reason) not in told:  # what is about the row alone is said once, whatever number of accounts
-                    told.add((row, reason))
-                    yield row, Finding(column, "warning", reason)
+                account = dict(reason.params).get("account")
+                bare = reason if account is None else reason.having(account="")
+                found.setdefault((row, column, bare), []).extend(filter(None, [account]))
+    for (row, column, reason), named in found.items():
+        yield row, Finding(column, "warning", reason.having(account=", ".join(named)) if named else reason)
 
 
 _Said = Iterator[tuple[int, str, Reason]]
