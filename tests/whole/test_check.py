@@ -13,7 +13,6 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.api.reasons import Reason
 
-ROWS = 1000
 WHEN = pd.Timestamp("2026-04-01T08:00Z")
 BROKEN = ("expired", "disconnected", "error", "suspended", "revoked")
 
@@ -54,11 +53,14 @@ def cells(world):
     return by["facebook"], right, theirs, ours
 
 
-def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_would_be_created(world, sandbox, ws):
+@pytest.mark.parametrize(("count", "one_by_one"), [(1000, False), (300, True)])
+def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_would_be_created(
+    world, sandbox, ws, count, one_by_one
+):
     rng, (usual, right, theirs, ours) = Random(42), cells(world)
     wrongs = [(code, one) for code, each in {**theirs, **ours}.items() for one in each]
     rows, faults = [], {}
-    for number in range(ROWS):
+    for number in range(count):
         row_id, (code, drawn) = f"r{number}", rng.choice(wrongs) if rng.random() < 0.5 else ("", rng.choice(right))
         base = {"row_id": row_id, "content": "", "accounts": usual, "scheduled_for": str(WHEN + pd.Timedelta(number, "D")), "media": None, "first_comment": None, "tags": None, "content_type": None}  # fmt: skip
         rows.append(base | {"content": f"Number {number}"} | drawn)
@@ -91,15 +93,18 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
         "of the API itself"
     )
 
-    results = ws.run(vx.plan_create(sheet, key="row_id")).wait().results().set_index("row_id")
+    results = ws.run(vx.plan_create(sheet, key="row_id", one_by_one=one_by_one)).wait().results().set_index("row_id")
     made = set(results.index[results["outcome"] == "succeeded"])
-    assert made == {row["row_id"] for row in rows} - set(faults)
+    typeless = set(found.loc[found["code"] == "content_type_needed", "row_id"]) - set(faults) if one_by_one else set()
+    assert made == {row["row_id"] for row in rows} - set(faults) - typeless
+    assert set(results.loc[list(typeless), "error_code"]) == ({"CONTENT_TYPE_REQUIRED"} if one_by_one else set())
     assert len(sandbox.effects("post.create")) == len(made)
     blocked = results[results["outcome"] == "blocked"]
     assert set(blocked["reason_code"]) == {"account_not_active", "no_account", "time_passed"}
     assert {row for row, code in faults.items() if code == "account_not_active"} <= set(blocked.index)
     assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= {
         "ACCOUNT_NOT_FOUND",
+        "CONTENT_TYPE_REQUIRED",
         "CONTENT_TOO_LONG",
         "MEDIA_REQUIRED",
         "VALIDATION_ERROR",

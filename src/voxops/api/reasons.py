@@ -39,6 +39,9 @@ SENTENCES: dict[str, str] = {
     "content_required": "no content",
     "content_too_long": "the content has {count:,} characters; {platform} allows {most:,}",
     "content_type_form": "the content type is {value!r}; it must be one of {types}",
+    "content_type_needed": (
+        "with one_by_one=True Instagram needs a content type, which does not follow from the account's id; fill in content_type"
+    ),
     "content_written_missing": "the content is {value!r}, which looks like a missing value",
     "duplicate_post": "same text, accounts and time as {other}: it would go out twice; " + TWIN,
     "encoding_guessed": (

@@ -25,6 +25,7 @@ from voxops.sheets.rules import (
     errors_of_all,
     is_media_id,
     name_errors,
+    platforms_of,
     readable_time,
     row_names,
     sheet_rows,
@@ -219,6 +220,9 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     found = [one for _, some in looked_up for one in some]
     found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
+    by_id = set(platforms).difference(platforms_of(row["accounts"]))
+    if "instagram" in by_id and not str(row["content_type"] or "").strip():
+        found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
     if not platforms:
         return found
     content, comment = str(row["content"] or ""), row["first_comment"]
