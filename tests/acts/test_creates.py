@@ -87,7 +87,9 @@ def test_errors_name_column_rows_and_the_way_out():
         plan_create(sheet().drop(columns="scheduled_for"), key="row_id")
     with pytest.raises(PlanError, match="key='sheet_row' names no column"):
         plan_create(sheet(), key="sheet_row")
-    with pytest.raises(PlanError, match=r"2 rows have the key '1'; .* \(frame\.iloc\[\[0, 1\]\]\)"):
+    with pytest.raises(
+        PlanError, match=r"2 rows have the key '1', but differ in row_id; .* \(frame\.iloc\[\[0, 1\]\]\)"
+    ):
         plan_create(sheet(row_id=["1", 1, "2"]), key="row_id")
     with pytest.raises(PlanError, match=r"the row has no key; .* \(frame\.iloc\[\[0, 2\]\]\)"):
         plan_create(sheet(row_id=[None, "a", " "]), key="row_id")

@@ -25,7 +25,7 @@ OLD = pd.Timestamp("2026-03-01T09:00:00.123456Z")
 SHEET = pd.DataFrame({
     "row_id": ["r1", 2, "3.0"], "content": ["Grüße \u2028 x", "two", "three"], "accounts": ["acc_2; acc_1", "acc_1", "acc_1"],
     "scheduled_for": ["2027-03-01T10:00:00+01:00", "2027-03-02T09:00:00Z", "2027-03-03T09:00:00.250Z"],
-    "media": ["https://cdn.example.com/a.png", None, "media_1"], "tags": ["a; b", None, None], "first_comment": [None, "more", None],
+    "media": ["media_0", None, "media_1"], "tags": ["a; b", None, None], "first_comment": [None, "more", None],
     "attempt": [1, 2, 1],
 })  # fmt: skip
 POSTS = pd.DataFrame(
@@ -58,8 +58,8 @@ GOLDEN: dict[str, list[str]] = {
     "retry of one target": ["7a344151-6bfb-4d6c-a4fc-0b7c2cf8ad09", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
     "fix": ["82f87212-5fe0-43a8-8fcb-590768060205", "74658dc5-379e-402e-a973-48f9246bdb7d", "a35971c8-81e9-477e-9b09-a094e160e498"],
     "cancel": ["b594cb9e-ad3e-48c3-aa78-72d3a6201176", "67b76993-f979-4c6c-9e5d-6653c3757064"],
-    "create": ["62e478f1-bad9-4869-89a8-21543ce66520"],
-    "create_one": ["58f465f3-9fe5-49b8-a5a4-f6d6a9a1f3a2", "15f0fd89-591a-4837-8331-1434a3fca361", "632ab01e-1a72-471b-a86f-8c439c6af9f3"],
+    "create": ["c8c2a4a0-5c0a-4f2f-9299-48c34d08e6cb"],
+    "create_one": ["35eb4050-191b-4d74-b68f-5efa534ffd12", "15f0fd89-591a-4837-8331-1434a3fca361", "632ab01e-1a72-471b-a86f-8c439c6af9f3"],
     "redeliver": ["1d237190-10b1-490f-b29a-78cab0b2b59c"],
     "update": ["ed5fa22a-c552-4df1-bb92-f0a9e308f9a7", "ec7fd44b-8fee-4e3b-ab1f-f677615d5806"],
     "update with a name": ["649a88e3-0fb9-40e0-b5d9-88fca4c4bcab", "b934c8d9-15d0-4c52-b7e3-3191624c4752"],
@@ -86,17 +86,17 @@ def test_golden_marks_never_change():
     assert keys.value_mark("Bye") == "b542f2ee41a753d672a5d22fe3597081"
     assert keys.value_mark(["b", "a"]) == keys.value_mark(["a", "b"]) == "db8992cf941b185a1c5bbcfbdc3f4320"
     (first, *_) = sorted(plan_create(SHEET, key="row_id", campaign="Spring").items, key=lambda item: item.row)
-    assert asked_hash(first.body) == "cc4844a5e3436428d0c7d0a1ae357765"
+    assert asked_hash(first.body) == "6731507954adc099628c2becfe7b31f8"
     assert shown_of_body(first.body) == "18e1f36f6d83e1df1e357953a3b15d0e"
     assert fingerprint("create", "spring", "r1") == first.identity == "f93cc11edceb96613c9944100e16f324"
     assert (
         plan_update(POSTS.head(1), by="2h", change="Strike, Monday").items[0].identity
         == "1f9d3a1210ea5953606d5b4cb20f8ebf"
     )
-    assert fingerprint(first.body) == fingerprint(resolved(first, {}).body) == "0bfde447b0b582244cc7bd4487b8e651"
+    assert fingerprint(first.body) == fingerprint(resolved(first, {}).body) == "96ab6f8e03da7b288742a12bc46ac28c"
     assert (
         act_named("create").form([first]).body
-        == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["https://cdn.example.com/a.png"],"metadata":{"voxopsAsked":"cc4844a5e3436428d0c7d0a1ae357765","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsChanges":{"accountIds":"8b0e36ed56d7919aabf0b264ca850464","content":"7650d88b119cf03c083aa43b97667b09","firstComment":"055539df4a0b804c58caf46c0cd2941a","media":"55f9e552a173b52fc15d95f3677aeab3","scheduledFor":"afe9126d8ad3da9d284cf76ed32cc3f1","tags":"db8992cf941b185a1c5bbcfbdc3f4320"},"voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
+        == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["media_0"],"metadata":{"voxopsAsked":"6731507954adc099628c2becfe7b31f8","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsChanges":{"accountIds":"8b0e36ed56d7919aabf0b264ca850464","content":"7650d88b119cf03c083aa43b97667b09","firstComment":"055539df4a0b804c58caf46c0cd2941a","media":"8e4de4e495e13f08a957a637d1252b04","scheduledFor":"afe9126d8ad3da9d284cf76ed32cc3f1","tags":"db8992cf941b185a1c5bbcfbdc3f4320"},"voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
     )
 
 

@@ -103,7 +103,7 @@ _ALIKE = "no live post looks like it, and no open call creates it"
 _DONE = "it is not as requested already, and its name is unused"
 _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
-_ACCOUNTS = "its accounts are known"
+_ACCOUNTS = "its accounts are known, and can publish"
 _TIME = "its time lies ahead"
 
 DECIDES = (
@@ -182,6 +182,7 @@ DECIDES = (
     _decides(_KEPT, "post", Read("subject", NOW), kept=None),
     _decides(_KEPT, "post", _block("kept_is_gone"), kept=False),
     _decides(_ACCOUNTS, "create", _block("no_account", said="no account"), no_account=Reason("no_account", said="no account"), passed=True),
+    _decides(_ACCOUNTS, "create", _block("account_not_active", account="x", status="expired"), no_account=Reason("account_not_active", account="x", status="expired")),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     _decides(_TIME, "post", _block("time_passed"), passed=True),
     # Nothing to say.

@@ -265,7 +265,7 @@ def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_
 
 def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places():
     sheet = campaign().assign(row_id=["a", "a", None, None])
-    doubled = Reason("row_id_doubled", count=2, value="a", place="frame.iloc[[0, 1]]")
+    doubled = Reason("row_id_differs", count=2, value="a", fields="content", place="frame.iloc[[0, 1]]")
     blank = pd.concat([sheet.tail(1)] * 7)
     for frame, said, end in (
         (sheet.head(2), str(doubled), ""),
@@ -350,7 +350,7 @@ def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
 
 def test_a_check_makes_no_other_row_of_a_row(sandbox, ws):
     sheet = campaign()
-    assert ws.check(sheet).empty
+    assert ws.check(sheet, gap=None).empty
     pd.testing.assert_frame_equal(sheet, campaign())
     for spelled in (sheet, campaign(accounts="Twitter:AlderCoffee")):
         results = ws.run(vx.plan_create(spelled, key="row_id")).wait().results()

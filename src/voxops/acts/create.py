@@ -208,7 +208,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
         ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
         rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
-        ``twin`` (True: this row is meant although it looks like another one, rule 26).
+        ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
+        account can't publish; such rows are blocked else, when the plan runs).
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -252,13 +253,14 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     warn_of_typos(sheet, OPTIONAL)
     name, named = _campaign_of(sheet, campaign)
     act = CREATE_ONE if one_by_one else CREATE
-    labels, twins = row_names(sheet, key), flags(sheet, "twin")
+    labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
     names = [fingerprint("create", name, label) for label in labels]
 
     def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
+        seen |= {"force": True} if forced[number] else {}
         item = Item(
             row=number,
             act=act.name,
@@ -333,7 +335,7 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:
         raise PlanError(f"column {key!r}: {error}") from None
-    faults = {row: found[0].reason for row, found in enumerate(name_errors(names)) if found}
+    faults = {row: found[0].reason for row, found in enumerate(name_errors(names, frame)) if found}
     if faults:
         rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
         known = Places.of(frame)

@@ -28,6 +28,7 @@ SENTENCES: dict[str, str] = {
     "account_doubled": "an account is named twice",
     "account_form": "the account {value!r} is neither an id nor platform:@name; separate accounts by a semicolon",
     "account_required": "no account is named",
+    "at_night": "{time} is at night in {zone}",
     "attempt_form": "the attempt is {value!r}; it must be {allowed}",
     "comment_not_text": "the first comment is {value!r}, not text; leave the cell empty for none",
     "comment_too_long": "the first comment has {count:,} characters; the limit is {most:,}",
@@ -38,20 +39,32 @@ SENTENCES: dict[str, str] = {
     "content_required": "no content",
     "content_too_long": "the content has {count:,} characters; {platform} allows {most:,}",
     "content_type_form": "the content type is {value!r}; it must be one of {types}",
+    "content_type_needed": (
+        "with one_by_one=True Instagram needs a content type, which does not follow from the account's id; fill in content_type"
+    ),
     "content_written_missing": "the content is {value!r}, which looks like a missing value",
     "duplicate_post": "same text, accounts and time as {other}: it would go out twice; " + TWIN,
     "encoding_guessed": (
         "the file is not UTF-8 and was read as Windows-1252; if {value!r} is garbled, pass encoding= to "
         "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
+    "in_blackout": "{time} is in the blackout {span}",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
-    "media_file_name": "{value!r} is a file name; upload the file and enter its id, or enter an https address",
-    "media_form": "{value!r} is neither an id nor an address; separate media by a semicolon",
+    "media_address": "{value!r} is an address, which the API refuses; import it with ws.client.media.import_from_url, and enter its id",
+    "media_file_name": "{value!r} is a file name; upload the file and enter its id",
+    "media_form": "{value!r} is no id of a media; separate media by a semicolon",
+    "media_not_ready": "the media {value} is {status}, and only ready ones can be attached",
+    "media_unknown": "the workspace has no media {value!r}",
+    "media_unread": "this key may not read media, so those of the sheet are not checked",
     "not_valid": "the API does not report it as valid, and gives no reason",
     "media_required": "Instagram requires an image or a video",
-    "row_id_doubled": "{count} rows have the key {value!r}; keep one, or rename the others",
+    "row_id_differs": "{count} rows have the key {value!r}, but differ in {fields}; correct them, or give each its own key",
+    "row_id_doubled": "{count} equal rows have the key {value!r}; keep one, as sheet.drop_duplicates() does",
     "row_id_missing": "the row has no key; every row needs one that never changes",
+    "same_text": "the same text goes out on {account} within a day, as {other}",
+    "too_close": "{time} minutes from {other} on {account}; the least is {least}",
+    "too_many_a_day": "on {account} it is number {count} on {time}, after {other}; the most is {most}",
     "item_unreadable": "the response does not say whether the row was created",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
@@ -240,6 +253,8 @@ SENTENCES: dict[str, str] = {
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
     "account_lacks_permissions_as_told": "it lacks permissions: {message}",
+    "account_check_failed": "the last check of {account} failed ({message}); connect it again, or try it with ws.accounts(check=True)",
+    "account_degraded": "the account {account} lacks permissions ({message}); connect it again and grant them",
     "account_not_active": "the account {account} is {status}; connect it again, or name another",
     "account_status": "the account is {status}: only active accounts publish",
     "account_not_listed": "the workspace lists no such account",
@@ -303,6 +318,10 @@ class Reason:
     def at(self, place: str | None) -> Reason:
         """Return the reason with this place."""
         return Reason(self.code, place=place, words=self.words, **dict(self.params))
+
+    def having(self, **params: Any) -> Reason:
+        """Return the reason with these parameters in the place of its own."""
+        return Reason(self.code, place=self.place, words=self.words, **{**dict(self.params), **params})
 
     def sentence(self) -> str:
         """Return the whole sentence, capitalized, without the place."""

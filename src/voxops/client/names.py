@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxops._support.arguments import near
 from voxops.api.limits import PAGE_RECORDS
+from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 
 if TYPE_CHECKING:
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountNames", "account_names", "no_account", "read_accounts"]
 
+UNKNOWN = "of unknown status"
+
 
 class AccountNames(Mapping[str, str]):
     """``platform:@username`` -> account id, ignoring case, with or without the ``@``.
 
-    A name that several accounts of a platform share is not a key; ``platform:id`` names each of them.
+    A name that several accounts of a platform share is not a key; ``platform:id`` names each of them. A disconnected account yields to
+    a connected one of the same name.
 
     Parameters
     ----------
@@ -29,13 +33,22 @@ class AccountNames(Mapping[str, str]):
     ----------
     shared : dict
         Name -> id and status of the accounts that share it.
+    listed : dict
+        Id -> platform, username and status of each account.
     """
 
     def __init__(self, accounts: Iterable[tuple[str, str, str, str]]) -> None:
-        found: dict[str, dict[str, str]] = {}
+        every: dict[str, dict[str, str]] = {}
+        self.listed: dict[str, tuple[str, str, str]] = {}
         for platform, username, account, status in accounts:
+            self.listed[account] = platform.lower(), username, status
             for name in (username, account):
-                found.setdefault(account_spelling(f"{platform}:{name}"), {})[account] = status
+                every.setdefault(account_spelling(f"{platform}:{name}"), {})[account] = status
+        found = {
+            name: {id_: status for id_, status in ids.items() if status != "disconnected"} or ids
+            for name, ids in every.items()
+        }
+        self._every = every
         self._ids = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
         self.shared = {name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1}
 
@@ -49,9 +62,20 @@ class AccountNames(Mapping[str, str]):
         return len(self._ids)
 
     def bearing(self, name: str) -> list[str]:
-        """Return the ids of all accounts with this name."""
-        found = self._ids.get(account_spelling(name))
-        return [found] if found else [account for account, _ in self.shared.get(account_spelling(name), ())]
+        """Return the ids of all accounts with this name, also disconnected ones."""
+        return sorted(self._every.get(account_spelling(name), ()))
+
+    def why_not(self, account: str, name: str = "") -> Reason | None:
+        """Return why an account, by its id, can't publish, under the name that the reason shows; None if nothing is known against it."""
+        *_, status = self.listed.get(account, ("", "", UNKNOWN))
+        if status in {"active", UNKNOWN}:
+            return None
+        return Reason("account_not_active", account=name or self.called(account), status=status)
+
+    def called(self, account: str) -> str:
+        """Return the name of an account by its id; the id of one that is not listed."""
+        platform, username, _ = self.listed.get(account, ("", "", ""))
+        return f"{platform}:@{username.lstrip('@')}" if username else account
 
 
 def no_account(names: Sequence[str], known: Iterable[str]) -> str:
@@ -66,24 +90,21 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     return f"no account {', '.join(names)} in this workspace{hint}"
 
 
-async def read_accounts(client: AsyncClient, *, disconnected: bool = False) -> list[tuple[str, str, str, str]]:
-    """Read platform, username, id and status of each account.
-
-    The API lists `disconnected` ones only if all statuses are requested.
-    """
-    query = {"limit": PAGE_RECORDS} | ({"status": "all"} if disconnected else {})
+async def read_accounts(client: AsyncClient) -> list[tuple[str, str, str, str]]:
+    """Read platform, username, id and status of each account, also of disconnected ones."""
+    query = {"limit": PAGE_RECORDS, "status": "all"}  # else the API leaves disconnected ones out
     return [
         (
             str(record.get("platform") or "").lower(),
             str(record.get("username") or ""),
             str(record.get("id")),
-            str(record.get("status") or "of unknown status").lower(),
+            str(record.get("status") or UNKNOWN).lower(),
         )
         async for page in client.pages("/v1/accounts", query)
         for record in page.records
     ]
 
 
-async def account_names(client: AsyncClient, *, disconnected: bool = False) -> AccountNames:
+async def account_names(client: AsyncClient) -> AccountNames:
     """Read the names of the workspace's accounts."""
-    return AccountNames(await read_accounts(client, disconnected=disconnected))
+    return AccountNames(await read_accounts(client))

@@ -682,6 +682,8 @@ class Driver:
             eyes = self._eyes
             if creates:
                 async with self._open.listing:
+                    if not self._known.accounts_read:
+                        await eyes.accounts(items)
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
                     await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, PostAct, Request, Subject, blocked, settled
+from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.redeliver import Redeliver
@@ -29,7 +29,7 @@ from voxops.api.evidence import (
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
-from voxops.client.names import no_account
+from voxops.client.names import AccountNames, no_account
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
@@ -125,7 +125,8 @@ class Knowledge:
         self.clock = now
         self.credential = credential
         self.retention = retention - KEY_EARLY
-        self.accounts: Mapping[str, str] = {}
+        self.accounts = AccountNames(())
+        self.accounts_read = False  # since this kernel began, or a run was resumed
         self.tries: Counter[int] = (
             Counter()
         )  # request -> tries without a usable answer, since its run was begun or resumed
@@ -134,6 +135,14 @@ class Knowledge:
     def now(self) -> float:
         """Server time."""
         return self.clock().timestamp()
+
+    def why_no_account(self, item: Item) -> Reason | None:
+        """Why a create can't go out on one of its accounts: it is unknown, or can't publish and no column ``force`` sends it anyway."""
+        if unknown := item.named_accounts:
+            return Reason("no_account", said=no_account(unknown, self.accounts))
+        if item.seen.get("force"):
+            return None
+        return next(filter(None, map(self.accounts.why_not, item.requested.get("accountIds", ()))), None)
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
@@ -471,14 +480,14 @@ class Unsent:
             )
         campaigns = self._campaigns.get(request.item.label, set())
         unnamed = not request.item.seen.get("named", True)
-        listed = self._known.readings.listed
-        unknown = request.item.named_accounts
+        known = self._known
+        listed = known.readings.listed if known.accounts_read else None
         return {
             "listed": None if listed is None else listed.at,
             "judged": judged,
             "alike": alike,
             "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
-            "no_account": Reason("no_account", said=no_account(unknown, self._known.accounts)) if unknown else None,
+            "no_account": known.why_no_account(request.item),
         }
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
-from voxops.client import account_names
+from voxops.client import AccountNames, account_names
 from voxops.engine import presence
 from voxops.engine.facts import Knowledge, Moment, Readings, utc
 from voxops.engine.lists import Listed, Reader
+from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import NEVER_OUT, Call, Seen
 from voxops.model import WAITING_STATUSES
@@ -265,9 +266,20 @@ class Eyes:
         await self.posts(wanted, list(dict.fromkeys([*likely, *SINCE])))
 
     async def accounts(self, items: Iterable[Item]) -> None:
-        """Read account names, where a plan names accounts so."""
-        if any(item.named_accounts for item in items if act_named(item.act).about == "create"):
+        """Read the accounts of creates: what they are called, and which can publish.
+
+        A key that may not read them sends what names accounts by their ids, and the API judges.
+        """
+        creates = [item for item in items if act_named(item.act).about == "create"]
+        if not creates:
+            return
+        try:
             self._known.accounts = await account_names(self._client)
+        except AuthError:
+            if any(item.named_accounts for item in creates):
+                raise
+            self._known.accounts = AccountNames(())
+        self._known.accounts_read = True
 
     async def posts(self, ids: Iterable[str], expect: Sequence[str] = ENDED) -> dict[str, PostState | None]:
         """Read posts as they are now, None for one that does not exist, and remember what they show."""

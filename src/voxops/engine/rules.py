@@ -127,7 +127,7 @@ class Facts:
     kept : bool or None
         Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
     no_account : Reason or None
-        Why an account is not known.
+        Why an account is not known, or can't publish.
     passed : bool
         Whether its time has passed.
     """
@@ -338,7 +338,7 @@ def _kept_is_live(_: Request, facts: Facts) -> Decision | None:
     return None if facts.kept else Block(Reason("kept_is_gone"))
 
 
-def _accounts_known(_: Request, facts: Facts) -> Decision | None:
+def _accounts_usable(_: Request, facts: Facts) -> Decision | None:
     return None if facts.no_account is None else Block(facts.no_account)
 
 
@@ -375,7 +375,7 @@ RULES: tuple[Rule, ...] = (
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
     Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
-    Rule("5", "create", "unsent", "its accounts are known", _accounts_known, "a misspelt account makes the API refuse the whole batch"),
+    Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
 )  # fmt: skip
 

@@ -300,6 +300,7 @@ _COLUMNS = (
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
     Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
+    Column("force", "force", "True if the row is sent although an account is known to be unable to publish."),
     Column("twin", "duplicate", "True if a duplicate of the row is intended."),
     # results
     Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),

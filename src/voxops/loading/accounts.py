@@ -11,15 +11,13 @@ import pandas as pd
 from voxops._support.arguments import list_of_text, true_or_false
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
-from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
-from voxops.frames.records import Columns, targets
 from voxops.frames.schemas import STRING_DTYPE, to_bool
-from voxops.frames.times import TIME_DTYPE, length, within
+from voxops.frames.times import TIME_DTYPE, length
 from voxops.loading.filters import Words
-from voxops.loading.loader import Loader, first_of_each, read_list
+from voxops.loading.loader import WAITING, Loader, load_targets
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
@@ -215,23 +213,6 @@ RECENT = timedelta(days=7)  # the period in which failures of an account are cou
 _CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
 
 
-async def _targets(
-    client: AsyncClient,
-    statuses: Sequence[str],
-    column: str,
-    since: pd.Timestamp | None = None,
-    until: pd.Timestamp | None = None,
-    *,
-    oldest: pd.Timestamp | None = None,
-) -> pd.DataFrame:
-    """Load targets of posts with one of these statuses and with `column` in a span; lists are read back to `oldest`."""
-    columns = Columns("posts")
-    for status in statuses:
-        await read_list(client, columns, "/v1/posts", {"status": status, "limit": PAGE_RECORDS}, oldest=oldest)
-    posts = columns.frame()
-    return targets(posts[within(posts[column], since, until) & first_of_each(posts["post_id"])])
-
-
 class BoardLoader(Loader):
     """Loads the board of accounts and the posts at risk; see `Loader`."""
 
@@ -330,7 +311,7 @@ class BoardLoader(Loader):
     async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the board of these accounts, and their waiting targets up to an instant."""
         now = pd.Timestamp(self.client.now())
-        waiting = await _targets(self.client, ("scheduled", "approved"), "scheduled_for", until=until)
+        waiting = await load_targets(self.client, WAITING, "scheduled_for", until=until)
         ended = ("published", "partial", "failed")
-        recent = await _targets(self.client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
+        recent = await load_targets(self.client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
         return account_board(accounts, recent, waiting, self._checks), waiting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,25 @@ import pandas as pd
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
 from voxops.client import AccountNames
-from voxops.client.names import no_account, read_accounts
-from voxops.errors import DecodeError, ValidationError
+from voxops.client.names import UNKNOWN, no_account
+from voxops.errors import AuthError, DecodeError, NotFoundError, ValidationError
 from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
+from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
+from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
-from voxops.sheets.rules import Finding, errors_of_all, name_errors, row_names, sheet_rows, warnings_of
+from voxops.sheets.rules import (
+    Finding,
+    errors_of_all,
+    is_media_id,
+    name_errors,
+    platforms_of,
+    readable_time,
+    row_names,
+    sheet_rows,
+    warnings_of,
+)
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -29,27 +41,65 @@ _FINDING = dict.fromkeys(
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
+_TWICE = {"duplicate_post", "row_id_doubled", "row_id_differs"}
 _TEXTS = ("content", "first_comment")
-_MAY_POST = {"active", "of unknown status"}
+_LISTED = ["platform", "username", "account_id", "status", "scope_status", "scope_message"]
 _ENDPOINT = "POST /v1/posts/validate"
 
 
-async def check(client: AsyncClient, sheet: pd.DataFrame, *, ask: bool) -> pd.DataFrame:
-    """Return the findings for each row; see ``ws.check``."""
+async def check(
+    client: AsyncClient,
+    sheet: pd.DataFrame,
+    list_accounts: Callable[[], Awaitable[pd.DataFrame]] | None,
+    checks: Mapping[str, Mapping[str, Any]],
+    limits: Limits,
+    list_waiting: Callable[[], Awaitable[pd.DataFrame]],
+) -> pd.DataFrame:
+    """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``."""
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
-    found = by_rules(sheet, client.now())
-    if ask:
-        accounts = _Accounts(await read_accounts(client, disconnected=True))
-        answers = await all_or_none(_by_api(client, row, accounts) for row in sheet_rows(sheet))
+    found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
+    if list_accounts is not None:
+        accounts, rows = await list_accounts(), sheet_rows(sheet)
+        named = {media for row in rows for media in row["media"] if is_media_id(media)}
+        media = await _statuses(client, sorted(named))
+        known = _Known(accounts, checks, media or {})
+        answers = await all_or_none(_by_api(client, row, known) for row in rows)
         found = [_together(ours, theirs) for ours, theirs in zip(found, answers, strict=True)]
+        first = next((number for number, row in enumerate(rows) if named.intersection(row["media"])), None)
+        if media is None and first is not None:
+            found[first].append(Finding("media", "warning", Reason("media_unread")))
+        names, placed = known.names, _waiting(await list_waiting(), known.names)
+    for number, one in collisions([*placed, *_planned(sheet, found, names)], limits):
+        found[number].append(one)
     return findings_table(sheet, found)
+
+
+def _planned(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]], names: AccountNames) -> Iterator[Placed]:
+    """Yield the posts of a sheet; a row that is there twice is left out, since that is said of it."""
+    for number, (row, label, of_row) in enumerate(zip(sheet_rows(sheet), row_names(sheet), found, strict=True)):
+        when = readable_time(row["scheduled_for"])
+        if when is None or any(one.code in _TWICE for one in of_row):
+            continue
+        name = f"the row at position {number}" if label is None else f"row {label[:40]}"
+        for account in row["accounts"]:
+            yield Placed(number, name, names.get(account) or account, account, str(row["content"] or ""), when)
+
+
+def _waiting(targets: pd.DataFrame, names: AccountNames) -> list[Placed]:
+    """Return the posts that are scheduled already, as far as lists show when and where."""
+    known = targets.dropna(subset=["account_id", "scheduled_for"])
+    rows = known[["post_id", "account_id", "content", "scheduled_for"]].itertuples(index=False)
+    return [
+        Placed(None, f"the post {post}", account, names.called(account), "" if is_missing(text) else text, when)
+        for post, account, text, when in rows
+    ]
 
 
 def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     """Return the findings of the sheet rules for each row; past times only with `now`."""
     warn_of_typos(sheet, OPTIONAL)
     names, rows = row_names(sheet), sheet_rows(sheet)
-    named = name_errors(names) if "row_id" in sheet.columns else [[] for _ in names]
+    named = name_errors(names, sheet) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
     texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)
@@ -88,34 +138,91 @@ def _covers(one: Finding, other: Finding) -> bool:
     return same and (one.level == "error" or other.level == "warning")
 
 
-class _Accounts:
-    """Return the accounts of the workspace, by id and by name."""
+class _Known:
+    """What the workspace knows of the accounts and media that a sheet names.
 
-    def __init__(self, listed: Sequence[tuple[str, str, str, str]]) -> None:
-        self._every = AccountNames(listed)
-        self._usable = AccountNames(each for each in listed if each[3] != "disconnected")
-        self._listed = {account: (platform, status) for platform, _, account, status in listed}
+    Parameters
+    ----------
+    accounts : pandas.DataFrame
+        As the API lists them.
+    checks : mapping
+        Account id -> ``works check_message`` of its last check.
+    media : mapping
+        Media id -> its status; None for one that does not exist. Ids that could not be read are left out.
+    """
 
-    def find(self, name: str) -> tuple[str, Finding | None]:
-        """Return the platform on which to check an account, else ``""``; and why it can't publish."""
-        account = self._usable.get(name) or self._every.get(name) or name
-        platform, status = self._listed.get(account, ("", ""))
+    def __init__(
+        self, accounts: pd.DataFrame, checks: Mapping[str, Mapping[str, Any]], media: Mapping[str, str | None]
+    ) -> None:
+        listed = [
+            tuple("" if is_missing(each) else str(each) for each in row)
+            for row in accounts[_LISTED].itertuples(index=False)
+        ]
+        self.names = AccountNames(
+            (platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed
+        )
+        self._scopes = {
+            account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
+        }
+        self._checks, self._media = checks, media
+
+    def account(self, name: str) -> tuple[str, list[Finding]]:
+        """Return the platform on which to check an account, else ``""``; and what is known against it."""
+        account = self.names.get(name) or name
+        platform, _, status = self.names.listed.get(account, ("", "", ""))
         if not platform:
-            said = no_account([name], self._usable)
+            said = no_account([name], self.names)
             named = name.partition(":")[0] if ":" in name else ""
-            return "", Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
-        if status in _MAY_POST:
-            return platform, None
-        why = Reason("account_not_active", account=name, status=status)
-        inactive = Finding("accounts", "error", why, platform)
+            return "", [
+                Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
+            ]
+        found = []
+        check = self._checks.get(account, {})
+        if why := self.names.why_not(account, name):
+            found.append(("error", why))
+        elif check.get("works") is False:
+            found.append(
+                ("error", Reason("account_check_failed", account=name, message=check["check_message"] or "no reason"))
+            )
+        elif message := self._scopes.pop(account, ""):  # said once, at the first of its rows
+            found.append(("warning", Reason("account_degraded", account=name, message=message)))
+        inactive = [Finding("accounts", level, reason, platform) for level, reason in found]
         return "" if status == "disconnected" else platform, inactive
 
+    def media(self, name: str) -> Iterator[Finding]:
+        """Yield why a media can't be attached."""
+        status = self._media.get(name, "ready")
+        if status is None:
+            yield Finding("media", "error", Reason("media_unknown", value=name[:60]))
+        elif status not in {"ready", ""}:
+            yield Finding("media", "error", Reason("media_not_ready", value=name[:60], status=status))
 
-async def _by_api(client: AsyncClient, row: Mapping[str, Any], accounts: _Accounts) -> list[Finding]:
+
+async def _statuses(client: AsyncClient, media: Iterable[str]) -> dict[str, str | None] | None:
+    """Return the status of each media, None for one that does not exist; None if this key may not read media."""
+
+    async def status(one: str) -> str | None:
+        try:
+            return str((await client.media.get(one)).get("status") or "").lower()
+        except (NotFoundError, ValidationError):  # a malformed id is refused before it is looked up
+            return None
+
+    names = list(media)
+    try:
+        return dict(zip(names, await all_or_none(map(status, names)), strict=True))
+    except AuthError:
+        return None
+
+
+async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) -> list[Finding]:
     """Return the API's findings about one row: its accounts, and its post on each of their platforms."""
-    looked_up = [accounts.find(name) for name in dict.fromkeys(row["accounts"])]
-    found = [one for _, one in looked_up if one is not None]
+    looked_up = [known.account(name) for name in dict.fromkeys(row["accounts"])]
+    found = [one for _, some in looked_up for one in some]
+    found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
+    by_id = set(platforms).difference(platforms_of(row["accounts"]))
+    if "instagram" in by_id and not str(row["content_type"] or "").strip():
+        found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
     if not platforms:
         return found
     content, comment = str(row["content"] or ""), row["first_comment"]

@@ -49,7 +49,7 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
     strange = [name for name in platforms if name not in PLATFORMS]
     if not strange:
         return
-    known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client, disconnected=True))}
+    known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client))}
     for name in strange:
         if name not in known:
             raise ConfigError(f"platform={name!r}: {did_you_mean(name, known)}")
@@ -96,7 +96,7 @@ async def refuse_accounts(client: AsyncClient, accounts: Sequence[str]) -> None:
     """
     if not accounts:
         return
-    names = await account_names(client, disconnected=True)
+    names = await account_names(client)
     if unknown := set(accounts).difference(names.values()):
         raise ConfigError(f"account=: {no_account(sorted(unknown), [*names.values(), *names])}")
 
@@ -111,7 +111,7 @@ async def account_ids(client: AsyncClient, accounts: list[str]) -> list[str]:
     """
     if not any(_is_name(account) for account in accounts):
         return accounts
-    names = await account_names(client, disconnected=True)
+    names = await account_names(client)
     found = {account: names.bearing(account) if _is_name(account) else [account] for account in accounts}
     unknown = [account for account in accounts if not found[account]]
     if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from voxops.client import AsyncClient, prefetch
 from voxops.client.names import account_names
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
-from voxops.frames.records import Columns, build, performance, with_tries, with_withdrawals
+from voxops.frames.records import Columns, build, performance, targets, with_tries, with_withdrawals
 from voxops.frames.times import When, moment, say_zone, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
@@ -40,6 +40,7 @@ from voxops.loading.filters import (
     warn_of_nothing,
     words,
 )
+from voxops.sheets.collisions import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,26 @@ async def _answers(
         for answer in await all_or_none(map(one, post_ids[first : first + _AT_ONCE])):
             if answer is not None:
                 yield answer
+
+
+WAITING = ("scheduled", "approved")  # statuses of posts that will go out at their time
+
+
+async def load_targets(
+    client: AsyncClient,
+    wanted: Sequence[str],
+    column: str,
+    since: pd.Timestamp | None = None,
+    until: pd.Timestamp | None = None,
+    *,
+    oldest: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Load targets of posts with one of these statuses and with `column` in a span; lists are read back to `oldest`."""
+    columns = Columns("posts")
+    for status in wanted:
+        await read_list(client, columns, "/v1/posts", {"status": status, "limit": PAGE_RECORDS}, oldest=oldest)
+    posts = columns.frame()
+    return targets(posts[within(posts[column], since, until) & first_of_each(posts["post_id"])])
 
 
 class Loader:
@@ -425,8 +446,17 @@ class Loader:
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
-    async def check(self, sheet: pd.DataFrame, ask: bool = True) -> pd.DataFrame:
-        """Return everything that would fail, row by row and platform by platform, before anything is created.
+    async def check(
+        self,
+        sheet: pd.DataFrame,
+        ask: bool = True,
+        *,
+        gap: str | timedelta | None = "10min",
+        most_a_day: int | None = None,
+        blackout: str | Sequence[str] | None = None,
+        night: str | None = None,
+    ) -> pd.DataFrame:
+        """Return everything that would fail or collide, row by row and platform by platform, before anything is created.
 
         ``vx.plan_create`` applies the same rules. A plan has no clock: a row whose time has passed is blocked when the plan runs.
 
@@ -435,8 +465,19 @@ class Loader:
         sheet : pandas.DataFrame
             From ``vx.read_campaign``; it is not changed.
         ask : bool
-            False sends nothing and applies only the sheet rules. True also reads the accounts and lets the API check each row on its
-            platforms, one request per row (matrix row 13, read-only).
+            False sends nothing and applies only the sheet rules. True also reads the accounts and the media that the sheet names, and
+            lets the API check each row on its platforms, one request per media and row (matrix row 13, read-only). Then collisions
+            with posts that are scheduled already are found, too.
+        gap : str or timedelta, optional
+            Warn of two posts of an account that are less apart, such as ``"30min"``; None for no such warning. The same text on an
+            account within a day is a warning in any case.
+        most_a_day : int, optional
+            Warn of more posts of an account on a day of the workspace's zone.
+        blackout : str or list of str, optional
+            Days and spans in which nothing should go out, such as ``"2026-12-24"`` or ``"2026-12-31T18:00/2027-01-01"``, in the
+            workspace's zone; a last day is included.
+        night : str, optional
+            Hours of the workspace's zone in which nothing should go out, such as ``"22:00-06:00"``.
 
         Returns
         -------
@@ -450,15 +491,20 @@ class Loader:
         ------
         PlanError
             If a column is missing.
+        ConfigError
+            If a limit can't be read.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
         Examples
         --------
-        >>> ws.check(sheet).empty
-        True
+        >>> ws.check(sheet)["message"].to_list()
+        ['0 minutes from row a on ...; the least is 10.']
         """
-        return await check(self.client, sheet, ask=true_or_false("ask", ask))
+        accounts = self.listed_accounts if true_or_false("ask", ask) else None
+        limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
+        waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
+        return await check(self.client, sheet, accounts, self._checks, limits, waiting)
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None

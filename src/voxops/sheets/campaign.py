@@ -24,8 +24,15 @@ from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
 IN_PARTS = ("date", "time")  # together replace an absent scheduled_for
-_FURTHER = ("content_type", "campaign", "owner", "twin", "attempt")  # optional columns that plans and views read
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "attempt")
+_FURTHER = (
+    "content_type",
+    "campaign",
+    "owner",
+    "twin",
+    "force",
+    "attempt",
+)  # optional columns that plans and views read
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt")
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 

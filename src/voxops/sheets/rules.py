@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -178,8 +177,9 @@ _FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
-_BETWEEN, _IN_ADDRESS = re.compile(r"[\s,|]"), re.compile(r"\s")  # the separators of media in other sheets
+_BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
+_FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 
 
@@ -224,6 +224,32 @@ def is_written_list(text: str) -> bool:
 def is_written_missing(value: Any) -> bool:
     """Whether a text is the text of a missing value, as after ``map(str)``, which must not be published."""
     return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
+
+
+_Fault = tuple[Callable[[str], object], Callable[[str], Reason]]
+_LIST_FAULTS: tuple[_Fault, ...] = (
+    (is_written_list, lambda part: Reason("list_form", value=part)),
+    (is_written_missing, lambda part: Reason("list_written_missing", value=part)),
+)
+# What is wrong with a media or a tag: the first that holds. The API takes media by their ids only (contract: POST-3).
+_PART_FAULTS: Mapping[str, tuple[_Fault, ...]] = {
+    "media": (
+        *_LIST_FAULTS,
+        (_FILE_NAME.fullmatch, lambda part: Reason("media_file_name", value=part)),
+        (re.compile("://").search, lambda part: Reason("media_address", value=part)),
+        (_BETWEEN.search, lambda part: Reason("media_form", value=part)),
+    ),
+    "tags": _LIST_FAULTS,
+}
+
+
+def _fault_of(column: str, part: str) -> Reason | None:
+    return next((reason(part[:60]) for holds, reason in _PART_FAULTS[column] if holds(part)), None)
+
+
+def is_media_id(text: str) -> bool:
+    """Whether a part of a cell may be the id of a media."""
+    return _fault_of("media", text) is None
 
 
 def utc_text(value: Any) -> str | None:
@@ -273,16 +299,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
             yield _error("accounts", Reason("account_form", value=account[:60]))
     if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
         yield _error("media", Reason("media_required"))
-    for media in row["media"]:
-        if _FILE_NAME.fullmatch(media):
-            yield _error("media", Reason("media_file_name", value=media[:60]))
-        elif not is_written_list(media) and (_IN_ADDRESS if "://" in media else _BETWEEN).search(media):
-            yield _error("media", Reason("media_form", value=media[:60]))
-    for column in ("media", "tags"):
-        for part in filter(is_written_list, row[column]):
-            yield _error(column, Reason("list_form", value=part[:60]))
-        for part in filter(is_written_missing, row[column]):
-            yield _error(column, Reason("list_written_missing", value=part))
+    for column in _PART_FAULTS:
+        yield from (_error(column, fault) for part in row[column] if (fault := _fault_of(column, part)))
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         types = ", ".join(sorted(CONTENT_TYPES)).lower()
@@ -343,16 +361,27 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("tags", "warning", Reason("tag_form", value=tag[:60]))
 
 
-def name_errors(names: Sequence[str | None]) -> Iterator[list[Finding]]:
-    """Yield the faults of each row key: missing or duplicate."""
-    counts = Counter(names)
+def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[list[Finding]]:
+    """Yield the faults of each row key of a frame: missing or duplicate, with the columns in which its rows differ."""
+    rows: dict[str | None, list[int]] = {}
+    for number, name in enumerate(names):
+        rows.setdefault(name, []).append(number)
+    doubled = {name: frame.iloc[of_name] for name, of_name in rows.items() if name is not None and len(of_name) > 1}
+    reasons = {name: _why_doubled(name, same) for name, same in doubled.items()}
     for name in names:
         if name is None:
             yield [_error("row_id", Reason("row_id_missing"))]
-        elif counts[name] > 1:
-            yield [_error("row_id", Reason("row_id_doubled", count=counts[name], value=name[:40]))]
         else:
-            yield []
+            yield [_error("row_id", reasons[name])] if name in reasons else []
+
+
+def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
+    """Return what is wrong with rows of one key: equal ones lose nothing where one is kept, others would."""
+    differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
+    if not differ:
+        return Reason("row_id_doubled", count=len(rows), value=name[:40])
+    more = f" and {len(differ) - _FIELDS_SHOWN} more" if len(differ) > _FIELDS_SHOWN else ""
+    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=", ".join(differ[:_FIELDS_SHOWN]) + more)
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:
