@@ -155,5 +155,4 @@ def test_a_plan_is_its_document_in_text_and_html_and_a_hostile_id_is_text():
         assert row["reason"] in said
         assert str(plan.why[1]) in said, "why one of them is not eligible"
     assert row["post_id"] in markup, "where its cell is opened"
-    assert row["idempotency_key"] in markup
     assert 'onclick="' not in markup

@@ -458,11 +458,11 @@ def with_times(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _names(sent: pd.DataFrame) -> list[str]:
-    """The columns shown: those that matter, and what distinguishes the calls."""
+    """The columns shown: those that matter, and what distinguishes the calls; keys, which say nothing to people, are in the frame."""
     names = [name for name in shown_columns(sent) if name not in {"eligible", "attempt"}]
     # Where all are the first attempt, in the first batch, or of one act, there is no need to say so.
     several = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
-    return [*(["act"] if len(set(sent["act"])) > 1 else []), *names, *several, "idempotency_key"]
+    return [*(["act"] if len(set(sent["act"])) > 1 else []), *names, *several]
 
 
 def _zone(sent: pd.DataFrame) -> str | tzinfo:
