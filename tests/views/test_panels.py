@@ -922,7 +922,7 @@ def test_a_run_is_opened_and_resumed_from_the_list_and_compared_once(
 def failing_create(ws: vx.Workspace) -> vx.Plan:
     rows = {"row_id": ["a", "b"], "content": ["coffee", "tea"], "scheduled_for": "2026-04-01T09:00:00Z"}
     account = ws.accounts().query("status != 'active'")["account_id"].iloc[0]
-    return vx.plan_create(pd.DataFrame(rows).assign(accounts=account), key="row_id", campaign="spring")
+    return vx.plan_create(pd.DataFrame(rows).assign(accounts=account, force=True), key="row_id", campaign="spring")
 
 
 FAILING: dict[str, Callable[[vx.Workspace], vx.Plan]] = {

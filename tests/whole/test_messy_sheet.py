@@ -69,7 +69,7 @@ def test_from_a_file_to_created_posts(kind, tmp_path, sandbox):
             campaign = vx.read_campaign(as_csv(tmp_path / "x.csv"), **said)
         else:
             campaign = vx.read_campaign(as_workbook(tmp_path / "x.xlsx"), sheet="April", **said)
-        findings = ws.check(campaign, ask=False)
+        findings = ws.check(campaign, ask=False, gap=None)
         plan = vx.plan_create(campaign, key="row_id", campaign="april")
         results = ws.run(plan).wait().results()
 
@@ -106,8 +106,9 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
     (tmp_path / "sheet.csv").write_text(SMALL + more)
     sheet = vx.read_campaign(tmp_path / "sheet.csv")
     found = findings(sheet)
-    doubled = Reason("row_id_doubled", count=3, value="1", place="A2, A3, A4")
-    assert found.loc[found["code"] == "row_id_doubled", "cell"].to_list() == ["A2", "A3", "A4"]
+    fields = "row_id, content, accounts"
+    doubled = Reason("row_id_differs", count=3, value="1", fields=fields, place="A2, A3, A4")
+    assert found.loc[found["code"] == "row_id_differs", "cell"].to_list() == ["A2", "A3", "A4"]
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
         vx.plan_create(sheet, key="row_id")
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
@@ -121,8 +122,10 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox):
     named = [f"facebook:@{old.username}", old.id, "facebook:@nobody", "instagram:@alder.berlin"]
     rows = pd.DataFrame({"row_id": ["name", "id", "unknown", "expired"], "content": [*"abcd"], "accounts": named})
     with vx.connect(sandbox=sandbox) as ws:
-        sheet = rows.assign(scheduled_for="2027-01-01T00:00Z", media=[None, None, None, "media_1"])
-        found = ws.check(sheet).set_index("row_id")
+        sheet = rows.assign(
+            scheduled_for="2027-01-01T00:00Z", media=[None, None, None, next(iter(sandbox.world.media))]
+        )
+        found = ws.check(sheet, gap=None).set_index("row_id")
     assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
     assert set(found["level"]) == {"error"}
     assert set(found["column"]) == {"accounts"}
@@ -146,8 +149,10 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
     }  # fmt: skip
     with vx.connect(sandbox=sandbox) as ws:
         before = len(sandbox.requests())
-        found = ws.check(pd.DataFrame(rows))
-        assert len(sandbox.requests()) == before + 1 + 4, "the accounts, and each row that names one"
+        found = ws.check(pd.DataFrame(rows), gap=None)
+        assert len(sandbox.requests()) == before + 1 + 4 + 2, (
+            "the accounts, each row that names one, and what waits to go out"
+        )
         plan = ws.run(vx.plan_create(pd.DataFrame(rows).iloc[[3]], key="row_id")).wait().results()
     assert found[["row_id", "platform", "level", "code"]].astype(object).where(found.notna(), None).to_numpy().tolist() == [
         ["long", "twitter", "error", "content_too_long"],  # a warning of the rules, which leave it to the API
