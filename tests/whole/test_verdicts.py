@@ -50,7 +50,7 @@ def test_what_the_api_skipped_is_for_support_in_triage_plan_and_report(tried):
 
 
 def test_what_failed_again_stays_a_retry_that_says_so_and_comes_last(tried):
-    _, results, after, _ = tried
+    _, _, after, _ = tried
     triaged = vx.triage(after)
     again = triaged[triaged["verdict"].eq("retry") & triaged["last_outcome"].eq("failed").fillna(False)]
     assert len(again) > 0
