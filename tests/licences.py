@@ -55,13 +55,13 @@ def closure(name: str, extras: Iterable[str] = ()) -> list[Distribution]:
 def licence_of(package: Distribution) -> str:
     """The licence that a package names: its expression, else its classifiers, else the first line of a text; ``""`` if none."""
     said = package.metadata
-    if expression := said["License-Expression"]:
+    if expression := said.get("License-Expression"):
         return expression
     classifiers = [
         line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or () if line.startswith("License")
     ]
     named = [each for each in classifiers if each != "OSI Approved"]
-    return "; ".join(named) or (said["License"] or "").strip().partition("\n")[0].strip()
+    return "; ".join(named) or (said.get("License") or "").strip().partition("\n")[0].strip()
 
 
 def unknown(licence: str) -> bool:
