@@ -20,7 +20,7 @@ from tests.views.payloads import EXECUTE, PAYLOADS
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import safe
-from voxops.views._rows import Column, RowTable, pack
+from voxops.views._rows import PageColumn, RowTable, pack
 from voxops.views._widget import _MODULE
 
 pytestmark = IN_CHROMIUM
@@ -108,8 +108,8 @@ def test_rows_are_filtered_counted_and_sorted_as_pandas_does(bare: Bare) -> None
     frame["n"] = rng.integers(-9, 9, 200) / 2
     frame.loc[rng.random(200) < 0.2, ["n", "t"]] = None
     frame = frame.assign(**{f"{at}": "z" for at in range(16)})  # with a and b more than a number of the page has bits
-    columns = [Column(name, name, facet=True) for name in (*map(str, range(16)), "a", "b")]
-    table = RowTable(frame, [*columns, Column("n", "n", "number"), Column("t", "t", "time")]).model()
+    columns = [PageColumn(name, name, facet=True) for name in (*map(str, range(16)), "a", "b")]
+    table = RowTable(frame, [*columns, PageColumn("n", "n", "number"), PageColumn("t", "t", "time")]).model()
     for column in table["columns"]:
         column.update({name: list(part) for name, part in column.items() if isinstance(part, bytes)})
     days = ([], ["2026-03-02", None], ["2026-03-02", "2026-03-03"])

@@ -31,7 +31,7 @@ from voxops._support import eventloop, safe
 from voxops.acts.act import key_of
 from voxops.views import delivery_panel, triage_panel
 from voxops.views._row_filter import RowFilter, load_code, quoted, rows_code
-from voxops.views._rows import Column, RowTable, pack
+from voxops.views._rows import PageColumn, RowTable, pack
 from voxops.views._tasks import TaskQueue
 from voxops.views._widget import LiveWidget
 
@@ -1043,7 +1043,7 @@ def test_compact_columns_are_the_columns_and_bits_name_their_rows(
         }
     )
     kinds = {"word": "code", "time": "time", "size": "number", "none": "code"}
-    table = RowTable(frame, [Column(name, name, kind=kind) for name, kind in kinds.items()])
+    table = RowTable(frame, [PageColumn(name, name, kind=kind) for name, kind in kinds.items()])
     word, time_, size, none = table.model()["columns"]
     codes = np.frombuffer(word["codes"], f"<u{word['width']}")
     texts = [safe.plain("–" if row[0] is None else row[0], 120) or "–" for row in rows]
@@ -1067,5 +1067,5 @@ def test_fifty_thousand_rows_are_small() -> None:
     frame = pd.DataFrame({name: pd.array(values, dtype="string") for name, values in words.items()})
     frame["updated_at"] = pd.date_range("2026-01-01", periods=count, freq="min", tz="UTC").as_unit("us")
     kinds = {"post_id": "id", "cause": "code", "updated_at": "time", "content": "text"}
-    columns = RowTable(frame, [Column(name, name, kind=kind) for name, kind in kinds.items()]).model()["columns"]
+    columns = RowTable(frame, [PageColumn(name, name, kind=kind) for name, kind in kinds.items()]).model()["columns"]
     assert sum(len(part) for column in columns for part in column.values() if isinstance(part, bytes)) < 5_000_000

@@ -19,7 +19,7 @@ from tests.views.payloads import Reader
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops._support import safe
-from voxops.frames.times import in_zone, window
+from voxops.frames.times import window
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
 
@@ -249,11 +249,3 @@ def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
     with pytest.raises(vx.errors.PlanError, match="since='yesterday', which is less than two spans"):
         vx.causes(vx.triage(ws.posts(since="yesterday")), against="7D")
-
-
-def test_a_frame_in_a_zone_holds_the_same_instants() -> None:
-    frame = pd.DataFrame({"at": pd.to_datetime(["2026-03-02T09:00Z"]), "n": [1]})
-    moved = in_zone(frame, TZ)
-    assert str(moved["at"].dt.tz) == TZ
-    assert (moved["at"] == frame["at"]).all()
-    assert str(frame["at"].dt.tz) == "UTC"

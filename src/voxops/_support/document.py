@@ -131,7 +131,6 @@ def column(
     right: bool = False,
     width: int = 0,
     wraps: bool = False,
-    spare: bool = False,
     hint: object = "",
 ) -> Block:
     """The head of a table's column.
@@ -146,15 +145,12 @@ def column(
         Its width in pixels; where one column of a table has a width, each row is one line high, and the others share what is left.
     wraps : bool
         Whether its texts take several lines all the same.
-    spare : bool
-        Whether a narrow page leaves it out.
     """
     return {
         "title": plain(title, 60),
         "right": right,
         "width": width,
         "wraps": wraps,
-        "spare": spare,
         "hint": plain(hint, 300),
     }
 

@@ -238,8 +238,7 @@ def _table(block: Block) -> Markup:
 
     heads = joined(
         html(
-            '<th class="{}" style="{}" title="{}">{}</th>',
-            "vs-spare" if column["spare"] else "",
+            '<th style="{}" title="{}">{}</th>',
             styled(column, f";font-weight:600;border-bottom:1px solid {safe.LINE}"),
             escape(column["hint"], 300),
             column["title"],
@@ -252,8 +251,7 @@ def _table(block: Block) -> Markup:
             joined(
                 html(
                     # A text of Arabic or Hebrew runs from the right; without dir, its beginning would be cut.
-                    '<td class="{}" data-h="{}" style="{}"{}>{}</td>',
-                    "vs-spare" if column["spare"] else "",
+                    '<td data-h="{}" style="{}"{}>{}</td>',
                     column["title"],
                     styled(column, ""),
                     Markup() if column["right"] else Markup(' dir="auto"'),

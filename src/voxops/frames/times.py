@@ -327,16 +327,6 @@ def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
     return frame
 
 
-def in_zone(frame: pd.DataFrame, tz: str) -> pd.DataFrame:
-    """Return a frame with its times in a zone; they stay the same instants."""
-    times: dict[str, pd.Series] = {
-        str(name): frame[name].dt.tz_convert(tz)
-        for name in frame.columns
-        if isinstance(frame[name].dtype, pd.DatetimeTZDtype)
-    }
-    return frame.assign(**times) if times and tz != "UTC" else frame
-
-
 def moment(posts: pd.DataFrame) -> pd.Series:
     """When something last happened to each post: the latest of scheduled, published, updated and created.
 

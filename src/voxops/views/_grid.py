@@ -13,7 +13,7 @@ from voxops.frames.palette import looks_of_pages
 from voxops.frames.registry import LOOKS, column_named
 from voxops.frames.table import full_text
 from voxops.views._display import Display, Shown, Tab
-from voxops.views._rows import Column, RowTable
+from voxops.views._rows import PageColumn, RowTable
 
 __all__ = ["Grid"]
 
@@ -25,7 +25,7 @@ class Grid:
     ----------
     frame : pandas.DataFrame
         The rows in the order shown.
-    columns : sequence of Column
+    columns : sequence of PageColumn
         The columns shown.
     words : mapping of str to Series
         Column -> the shown texts, if they are not the values.
@@ -38,7 +38,7 @@ class Grid:
     def __init__(
         self,
         frame: pd.DataFrame,
-        columns: Sequence[Column],
+        columns: Sequence[PageColumn],
         words: Mapping[str, pd.Series[Any]],
         *,
         title: str,

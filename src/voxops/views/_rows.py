@@ -23,7 +23,7 @@ from voxops.frames.table import frame_table, in_other_years, without_addresses
 from voxops.frames.times import shown_zone
 from voxops.views._tables import spreadsheet
 
-__all__ = ["COPIED", "Column", "RowTable", "grid_columns", "pack"]
+__all__ = ["COPIED", "PageColumn", "RowTable", "grid_columns", "pack"]
 
 COPIED = 200  # most rows of the static copy
 MISSING = "–"
@@ -32,7 +32,7 @@ _versions = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PageColumn:
     """How the page shows one column of a frame.
 
     Attributes
@@ -69,7 +69,7 @@ def grid_columns(
     *,
     hidden: Sequence[str] = (),
     titles: Mapping[str, str] | None = None,
-) -> list[Column]:
+) -> list[PageColumn]:
     """Return how the page shows columns, from their entries in the registry; those that the frame lacks are left out."""
     kind, made = kind_of(frame), []
     for name in dict.fromkeys([*names, *hidden]):
@@ -81,7 +81,7 @@ def grid_columns(
         drawn = "code" if facet or (drawn == "id" and name in words) else drawn  # only a code has values to choose from
         share = column.width / _WIDTH if column.width else _SHARE
         title = (titles or {}).get(name, column.title)
-        made.append(Column(name, title, drawn, facet, name in hidden, column.kind == "day", share))
+        made.append(PageColumn(name, title, drawn, facet, name in hidden, column.kind == "day", share))
     return made
 
 
@@ -93,7 +93,7 @@ class RowTable:
     ----------
     frame : pandas.DataFrame
         The rows in the order shown.
-    columns : sequence of Column
+    columns : sequence of PageColumn
         The columns shown. Times and numbers are sorted by value, also if `words` has other texts for them.
     words : mapping of str to Series
         Column -> the shown texts, if they are not the values.
@@ -104,7 +104,7 @@ class RowTable:
     """
 
     frame: pd.DataFrame
-    columns: Sequence[Column]
+    columns: Sequence[PageColumn]
     words: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     plans: pd.Series[Any] | None = None
     version: int = field(default_factory=lambda: next(_versions))
@@ -219,7 +219,7 @@ class RowTable:
         """Return the shown texts of a column, one line a row."""
         return "\n".join(safe.plain(value, 80) for value in self.shown(name)).encode("utf-8", "replace")
 
-    def _compact(self, column: Column) -> dict[str, Any]:
+    def _compact(self, column: PageColumn) -> dict[str, Any]:
         """Return one column in the form for the page."""
         known = {name: getattr(column, name) for name in ("name", "title", "kind", "facet", "hidden", "share")}
         if column.kind == "text":

@@ -93,7 +93,7 @@ const DRAW = {
     h("span", { class: "vx-end" }, block.aside))),
   table: (block) => {
     const { columns } = block, fixed = columns.some((column) => column.width);
-    const kind = (column, content) => [column.right ? "vx-right" : column.spare ? "vx-spare" : "", fixed && !column.wraps ? "vx-cut" : content?.text.length > 24 ? "vx-long" : ""].join(" ").trim() || null;
+    const kind = (column, content) => [column.right ? "vx-right" : "", fixed && !column.wraps ? "vx-cut" : content?.text.length > 24 ? "vx-long" : ""].join(" ").trim() || null;
     const head = (column) => h("th", { scope: "col", class: kind(column), title: column.hint || null }, column.title);
     const row = (cells) => h("tr", {}, cells.map((content, at) => h("td", { class: kind(columns[at], content), dir: columns[at].right ? null : "auto" },
       fixed && !columns[at].wraps ? lineCell(content, columns[at].width || 220) : cell(content))));
