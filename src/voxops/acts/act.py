@@ -7,7 +7,7 @@ Nothing here reads or sends: states, answers and evidence are arguments.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -138,6 +138,22 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """What a workspace puts in place of what a row names; none of it is in a key or a mark, since two laptops may differ in it.
+
+    Attributes
+    ----------
+    media : mapping of str to str
+        What a row names of a medium that is no id -> the id of that medium.
+    people : mapping of str to str
+        ``owner``, ``campaign`` and so on -> the metadata field under which it is sent.
+    """
+
+    media: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
 
@@ -186,6 +202,9 @@ _MISSING = frozenset(
 )  # messages that a CSV file loses (rule 29)
 
 
+NO_WIRE = Wire()
+
+
 class Act:
     """One kind of act.
 
@@ -225,7 +244,7 @@ class Act:
     parts: ClassVar[tuple[str, ...]] = ()
     gone: ClassVar[Reason] = Reason("post_gone")
 
-    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002  few acts depend on it
+    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002  few acts depend on them
         """The call of these items; `state` is the post as just read, None while planning."""
         first = items[0]
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))

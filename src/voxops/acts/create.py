@@ -14,7 +14,21 @@ import pandas as pd
 from voxops._support.arguments import did_you_mean
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key
 from voxops.acts import keys
-from voxops.acts.act import BULK, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
+from voxops.acts.act import (
+    BULK,
+    NO_WIRE,
+    Act,
+    Form,
+    Item,
+    Judged,
+    Request,
+    Requests,
+    Row,
+    Subject,
+    Wire,
+    key_of,
+    settled,
+)
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.reasons import READY, Reason
@@ -81,10 +95,10 @@ class CreateAct(Act):
     reverts = True
     bulk = True
 
-    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:  # noqa: ARG002
+    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002
         """The rows in the order of their identities, however the sheet is sorted (rule 27), each with its marks."""
         rows = sorted(items, key=lambda item: item.identity)
-        bodies = [_marked(item) for item in rows]
+        bodies = [_marked(item, wire) for item in rows]
         body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
         return Form("POST", rows[0].path, canonical(body), key_of(rows))
 
@@ -153,7 +167,7 @@ class _CreateOne(CreateAct):
 CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 
-def _marked(item: Item) -> dict[str, Any]:
+def _marked(item: Item, wire: Wire) -> dict[str, Any]:
     """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
     marks = {
         "voxopsOp": item.mark,
@@ -162,7 +176,12 @@ def _marked(item: Item) -> dict[str, Any]:
         "voxopsAsked": asked_hash(item.requested),
         "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
-    return {**item.requested, "metadata": marks}
+    people = item.seen.get("people") or {}
+    named = {wire.people[name]: value for name, value in people.items() if name in wire.people}
+    body = {**item.requested, "metadata": {**named, **marks}}
+    if "media" in body:
+        body["media"] = [wire.media.get(name, name) for name in body["media"]]
+    return body
 
 
 def read_items(data: Any) -> dict[int, dict[str, Any]]:

@@ -10,7 +10,20 @@ from typing import Any
 
 import pandas as pd
 
-from voxops.acts.act import Form, Item, Judged, PostAct, Request, Requests, Row, Subject, changed_since_loaded, settled
+from voxops.acts.act import (
+    NO_WIRE,
+    Form,
+    Item,
+    Judged,
+    PostAct,
+    Request,
+    Requests,
+    Row,
+    Subject,
+    Wire,
+    changed_since_loaded,
+    settled,
+)
 from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
 from voxops.analysis.triage import judge, triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
@@ -135,9 +148,9 @@ class Fix(TargetAct):
     verb = "fix"
     alone = True
 
-    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
+    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:
         """The path has the target's id once a reading has shown it; the key has platform and account."""
-        form, (item,) = super().form(items), items
+        form, (item,) = super().form(items, wire=wire), items
         target = _target(state, item.platform, item.account)
         if target is None or target.target_id is None:
             return form

@@ -18,6 +18,7 @@ from voxops._support import safe
 from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
 from voxops.acts import keys
 from voxops.acts.act import (
+    NO_WIRE,
     Form,
     Item,
     Judged,
@@ -26,6 +27,7 @@ from voxops.acts.act import (
     Requests,
     Row,
     Subject,
+    Wire,
     blocked,
     changed_since_loaded,
     settled,
@@ -81,9 +83,9 @@ class Update(PostAct):
     reverts = True
     answers = frozenset({"id"})
 
-    def form(self, items: Sequence[Item], state: PostState | None = None) -> Form:
+    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:
         """A named change also writes its marks, beside the whole metadata as just read."""
-        form, (item,) = super().form(items), items
+        form, (item,) = super().form(items, wire=wire), items
         metadata = None if state is None else _metadata(item, state)
         return form if metadata is None else replace(form, body=canonical({**item.requested, "metadata": metadata}))
 
