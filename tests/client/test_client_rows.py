@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.api import assumptions
-from voxops.client import AsyncClient, Page, PostFields
+from voxops.client import AsyncClient, Listing, PostFields
 from voxops.errors import ConflictError, ValidationError
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))
@@ -53,11 +53,11 @@ def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox, client
 # Reads.
 
 
-def read(pages: AsyncIterator[Page]) -> list[dict[str, Any]]:
+def read(listing: Listing[Any]) -> list[Any]:
     """All records of a list."""
 
-    async def main() -> list[dict[str, Any]]:
-        return [record async for page in pages for record in page.records]
+    async def main() -> list[Any]:
+        return [record async for record in listing]
 
     return eventloop.run(main())
 

@@ -72,7 +72,7 @@ def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
     sandbox.add_fault(Fault("drop", path="/v1/posts", nth=3))
 
     async def main() -> list[str]:
-        return [record["id"] async for page in client.posts.list() for record in page.records]
+        return [record["id"] async for record in client.posts.list()]
 
     ids = eventloop.run(main())
     assert len(ids) == len(set(ids)) == 500

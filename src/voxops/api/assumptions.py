@@ -20,13 +20,14 @@ KEY_EARLY = 3600.0
 # other 4xx stores the key, and so does every request that took effect, whatever its status; a 5xx without effect does not.
 UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
 
-# The query that a webhook's delivery history takes; newest first.
+# A webhook's delivery history, newest first, and the query that it takes.
+DELIVERIES_PATH = "/v1/webhooks/:id/deliveries"
 DELIVERIES_QUERY = {"since": "from", "until": "to", "event_type": "eventType", "success": "success", "limit": "limit"}
 
 
 def deliveries_path(webhook_id: str) -> str:
     """Return the path of a webhook's delivery history; the id is quoted as one segment."""
-    return f"/v1/webhooks/{quote(webhook_id, safe='')}/deliveries"
+    return DELIVERIES_PATH.replace(":id", quote(webhook_id, safe=""))
 
 
 # 4xx responses of a webhook's receiver that may pass: a timeout, too early, too many. The API's own responses are judged elsewhere,

@@ -1,59 +1,14 @@
-"""The API's limits, each with its unit and source."""
+"""Limits of answers and lists, each with its unit and source; those of requests are in `fields`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 _MEGABYTE = 1024 * 1024
 
-# A post (contract: POST-3). The platforms' limits are lower, and `ws.check` asks the API about them.
-CONTENT_CHARACTERS = 10_000
-# Documented text limits of the platforms; a breach is only a warning, since the API decides.
-PLATFORM_CHARACTERS: Mapping[str, int] = {
-    "twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2_200, "linkedin": 3_000,
-}  # fmt: skip
-COMMENT_CHARACTERS = 2_200
-COMMENT_DELAY_SECONDS = 60  # the API's own page allows 60, one client 3,600; the lower one is safe
-THREAD_POSTS = 25
-POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column in one cell
-
-# Metadata of a post (contract: POST-2); a breach is answered by 422.
-METADATA_NAME_CHARACTERS = 100
-METADATA_TEXT_CHARACTERS = 1_000
-METADATA_LIST_ITEMS = 100
-METADATA_ITEM_CHARACTERS = 200
-
-# Many in one request.
-BULK_POSTS = 50  # posts (contract: K1-2); the retired endpoint took 100
-BULK_VIDEOS = 20  # videos (contract: MED)
-BULK_VIDEO_BYTES = 20 * 1024**3  # all videos together (contract: MED)
-MANY_MEDIA = 100  # media presigned or validated at once; assumed, since nothing is documented
-
-# The batch endpoint (contract: BATCH-n).
-BATCH_OPERATIONS = 100
-BATCH_ID_CHARACTERS = 64
-BATCH_PATH_CHARACTERS = 500
-BATCH_BODY_BYTES = 100 * 1024  # one operation's body
-BATCH_BYTES = 5 * _MEGABYTE  # all bodies together
-BATCH_SECONDS = 60.0  # maximum duration of one batch at the API
+# The batch endpoint: maximum duration of one batch at the API (contract: BATCH-n).
+BATCH_SECONDS = 60.0
 
 # Lists: records per page, the maximum for posts and contacts (contract: section 3); assumed for the other lists.
 PAGE_RECORDS = 100
-
-# Validation of one text.
-VALIDATED_PLATFORMS = 100  # undocumented; there are 15 platforms
-VALIDATED_MEDIA = 100  # undocumented
-
-# An idempotency key: undocumented; every published client sends 36 characters, and other services allow 255.
-KEY_CHARACTERS = 255
-
-# Content type -> most bytes of a file (contract: MED).
-FILE_BYTES: Mapping[str, int] = {
-    **dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp"), 20 * _MEGABYTE),
-    **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"), 500 * _MEGABYTE),
-    "application/pdf": 100 * _MEGABYTE,
-    **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
-}
 
 # Our own bounds on a server's responses, far beyond what the API sends, so that none fills memory or never ends.
 ANSWER_BYTES = 64 * _MEGABYTE  # of one response, decompressed

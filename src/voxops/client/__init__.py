@@ -1,18 +1,18 @@
 """The API as an async client: `AsyncClient` and the types that its calls take and return.
 
-One module per step, outermost first: `posts`, `accounts`, `media`, `webhooks`, `uploads` and `analytics` are thin typed methods.
+One module per step, outermost first: `groups` has the typed methods, which `_methods` makes from the table `voxops.api.endpoints`.
 `_client` looks up the matrix, waits for the rate limiter in `_pace` and sends; `_retries` decides whether a call is sent again.
 `_pages` reads lists; `_transport` is the network and `_reply` the answer.
 """
 
 from __future__ import annotations
 
+from voxops.api.fields import UNSET, PostFields
 from voxops.client._address import is_loopback
 from voxops.client._client import AsyncClient, Permit
 from voxops.client._clock import SteppedClock, SystemClock
-from voxops.client._fields import UNSET, PostFields
-from voxops.client._handles import Ending, Handle, Kind, how_far, noted
-from voxops.client._pages import Page, prefetch
+from voxops.client._handles import Ending, Followed, Handle, Kind, read_record
+from voxops.client._pages import Listing, Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.client._upload import Presigned, Progress, Uploaded
@@ -23,8 +23,10 @@ __all__ = [
     "AccountNames",
     "AsyncClient",
     "Ending",
+    "Followed",
     "Handle",
     "Kind",
+    "Listing",
     "Page",
     "Permit",
     "PostFields",
@@ -36,8 +38,7 @@ __all__ = [
     "SystemClock",
     "Uploaded",
     "account_names",
-    "how_far",
     "is_loopback",
-    "noted",
     "prefetch",
+    "read_record",
 ]

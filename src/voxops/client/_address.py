@@ -7,8 +7,8 @@ import re
 from urllib.parse import SplitResult, quote, urlsplit
 
 from voxops.api.assumptions import DEFAULT_URL
+from voxops.api.fields import refuse, shown
 from voxops.api.limits import ADDRESS_CHARACTERS
-from voxops.client._checks import refuse, shown
 from voxops.errors import ConfigError
 
 __all__ = ["base_url", "is_loopback", "is_loopback_url", "safe_path", "upload_host"]

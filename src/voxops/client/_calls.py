@@ -12,7 +12,7 @@ from typing import Any
 from voxops._support import safe
 from voxops._support.canonical import canonical
 from voxops.api.assumptions import VERSION_HEADER
-from voxops.client import _checks as checks
+from voxops.api.fields import KEY, VERSION, http_method, instant, refuse
 from voxops.client._address import safe_path
 from voxops.errors import ConflictError
 
@@ -78,10 +78,10 @@ def freeze(
     ConfigError
         If the path leads out of the API.
     """
-    verb = checks.check_method(method)
-    headers = {} if key is None else {"Idempotency-Key": checks.check_key(key)}
+    verb = http_method(method)
+    headers = {} if key is None else {"Idempotency-Key": KEY("idempotency_key", key)}
     if version is not None:
-        headers[VERSION_HEADER] = checks.check_token("version", version)
+        headers[VERSION_HEADER] = VERSION("version", version)
     query = {name: _text(name, value) for name, value in (params or {}).items() if value is not None}
     return Call(verb, safe_path(path), query, headers, None if json is None else encoded(json), resend, timeout)
 
@@ -117,18 +117,18 @@ def encoded(body: Any) -> bytes:
     try:
         return canonical(body)
     except (TypeError, ValueError, RecursionError) as error:
-        checks.refuse("json", f"can't be encoded as JSON ({safe.plain(error)})")
+        refuse("json", f"can't be encoded as JSON ({safe.plain(error)})")
 
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return checks.instant(name, value)
+        return instant(name, value)
     if isinstance(value, int) and abs(value).bit_length() > _LONGEST_NUMBER:
-        checks.refuse(name, "the number has too many digits for a query")
+        refuse(name, "the number has too many digits for a query")
     if isinstance(value, str | int | float):
         return str(value)
     if not isinstance(value, Sequence):
-        checks.refuse(name, f"a query takes text, numbers and times, not {type(value).__name__}")
+        refuse(name, f"a query takes text, numbers and times, not {type(value).__name__}")
     return ",".join(_text(name, each) for each in value)

@@ -17,8 +17,8 @@ from voxops._support import safe
 from voxops._support.eventloop import never_copied
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
+from voxops.api.fields import batch_operations, http_method, refuse
 from voxops.api.matrix import find, may_resend
-from voxops.client import _checks as checks
 from voxops.client._address import base_url, safe_path
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
 from voxops.client._clock import ServerClock, SteppedClock, SystemClock
@@ -30,12 +30,7 @@ from voxops.client._retries import Retries
 from voxops.client._secret import Secret
 from voxops.client._transport import Transport
 from voxops.client._upload import Storage
-from voxops.client.accounts import Accounts
-from voxops.client.analytics import Analytics
-from voxops.client.media import Media
-from voxops.client.posts import Posts
-from voxops.client.uploads import Uploads
-from voxops.client.webhooks import Webhooks
+from voxops.client.groups import Groups
 from voxops.errors import ApiError, ConfigError
 from voxops.model import Clock, PaceInfo
 
@@ -88,7 +83,7 @@ class Permit:
 
 
 @never_copied(lambda _: "create a new client there")
-class AsyncClient:
+class AsyncClient(Groups):
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 
     Reads are sent again after a lost connection, a 429 or a 5xx. Writes are sent again only as their row of the matrix allows, under
@@ -119,10 +114,8 @@ class AsyncClient:
 
     Attributes
     ----------
-    posts, accounts, media, webhooks, uploads
-        Typed methods for every row of the matrix.
-    analytics
-        Figures of posts and accounts; these reads are not in the matrix.
+    posts, accounts, media, webhooks, uploads, analytics
+        Typed methods, one for each row of `voxops.api.endpoints`.
     url : str
         The API's address, without ``/v1``.
     clock : Clock
@@ -169,12 +162,8 @@ class AsyncClient:
         self._retries = Retries(self.clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
-        self.posts = Posts(self)
-        self.accounts = Accounts(self)
-        self.analytics = Analytics(self)
-        self.media = Media(self)
-        self.webhooks = Webhooks(self)
-        self.uploads = Uploads(self, Storage(self.url, self._transport.put, self.now, self._retries, self._loop))
+        self.storage = Storage(self.url, self._transport.put, self.now, self._retries, self._loop)
+        super().__init__()
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
@@ -252,12 +241,12 @@ class AsyncClient:
         ValidationError
             With status 0, if the request was not sent: it exceeds a limit, or is a write without a row in the matrix.
         """
-        method, path = checks.check_method(method), safe_path(path)
+        method, path = http_method(method), safe_path(path)
         reads = method in READS
         row = None if reads else find(method, path)
         if not reads and row is None:
             where = safe.plain(f"{method} {path}")
-            checks.refuse("path", f"no row of the matrix governs {where}; send it once with client.raw()")
+            refuse("path", f"no row of the matrix governs {where}; send it once with client.raw()")
         if not reads and idempotency_key is None:
             idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
         resend = reads or may_resend(row, with_key=True)
@@ -339,8 +328,8 @@ class AsyncClient:
         dict
             ``results``, each with its own ``id``, ``status``, ``body`` and ``error``, and ``summary``.
         """
-        checks.check_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
-        body = {"operations": [dict(operation) for operation in operations], "continueOnError": continue_on_error}
+        checked = batch_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
+        body = {"operations": checked, "continueOnError": continue_on_error}
         call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
         return single(await self._loop.run(self._send_retried(call)))
 
@@ -363,7 +352,7 @@ class AsyncClient:
             finally:
                 permit.revoke()
 
-    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page]:
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page[dict[str, Any]]]:
         """Read a list to its end, page by page.
 
         Raises

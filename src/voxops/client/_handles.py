@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import quote
 
 from voxops.api.assumptions import deliveries_path, polled_status
 from voxops.api.evidence import Attempted, Baseline, delivery_ended, post_ended, promised_counts, sighted
+from voxops.api.fields import ident
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, WATCH_FOR
-from voxops.client._caller import Caller, path
-from voxops.client._checks import check_id
+from voxops.client._caller import Caller
 from voxops.client._reply import single
 from voxops.errors import ApiError, ConfigError, NotFoundError, WaitTooLong
 from voxops.frames.records import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
-
-__all__ = [
-    "Ending",
-    "Handle",
-    "Kind",
-    "before_act",
-    "follow",
-    "how_far",
-    "noted",
-    "read_delivery",
-]
 
 Kind = Literal["post", "media", "account", "delivery"]
 
@@ -108,26 +98,66 @@ def outcome_of(status: str | None) -> Outcome:
     return Outcome.FAILED if status in TERMINAL_STATUSES or status in _BAD else Outcome.PENDING
 
 
-def how_far(handle: Handle, read: PostState | Mapping[str, Any] | None, now: datetime) -> tuple[str, Outcome]:
-    """Return status and outcome of a handle's job by what was read of it; a state from before the act is ignored (rules 18 and 19).
+@dataclass
+class Followed:
+    """A job that is followed, by an awaited handle or by a watch, as it was read last.
 
-    Parameters
+    Attributes
     ----------
     handle : Handle
         The job.
-    read : PostState, mapping or None
-        The state of a post, the episode of a delivery, the record of another kind; None for one that does not exist.
-    now : datetime
-        Server time.
+    status : str or None
+        Its status; None before it was read.
+    outcome : Outcome
+        ``pending`` as long as it has not ended.
+    error : str
+        Its error or ``""``.
+    due : datetime or None
+        When a scheduled post goes out.
     """
-    if read is None:
-        return "gone", Outcome.FAILED
-    if isinstance(read, PostState):
-        outcome = outcome_of(read.status)
-        ended = outcome is not Outcome.PENDING and _believed(handle, read, now)
-        return read.status, outcome if ended else Outcome.PENDING
-    status = delivery_status(handle, read) if handle.kind == "delivery" else polled_status(handle.kind, read)
-    return status, outcome_of(status)
+
+    handle: Handle
+    status: str | None = None
+    outcome: Outcome = Outcome.PENDING
+    error: str = ""
+    due: datetime | None = None
+
+    def see(self, read: PostState | Mapping[str, Any] | None, now: datetime) -> bool:
+        """Note what was read of it, and return whether its status or outcome changed; a state from before the act is ignored (rules 18, 19).
+
+        Parameters
+        ----------
+        read : PostState, mapping or None
+            The state of a post, the episode of a delivery, the record of another kind; None for one that does not exist.
+        now : datetime
+            Server time.
+        """
+        before, handle = (self.status, self.outcome), self.handle
+        self.due = None
+        if read is None:
+            self.status, self.outcome = "gone", Outcome.FAILED
+        elif isinstance(read, PostState):
+            outcome = outcome_of(read.status)
+            believed = outcome is not Outcome.PENDING and _believed(handle, read, now)
+            self.status, self.outcome = read.status, outcome if believed else Outcome.PENDING
+            self.handle = _noted(handle, read)
+            if read.status == "scheduled" and read.scheduled_for:
+                self.due = datetime.fromisoformat(read.scheduled_for)
+            self.error = next((target.error_message or "" for target in read.targets if target.status == "failed"), "")
+        else:
+            delivery = handle.kind == "delivery"
+            self.status = _delivery_status(handle, read) if delivery else polled_status(handle.kind, read)
+            self.outcome = outcome_of(self.status)
+            failed = "" if read.get("success") else str(read.get("error") or "")
+            self.error = failed if delivery else _issue(read)
+        return before != (self.status, self.outcome)
+
+
+def _issue(record: Mapping[str, Any]) -> str:
+    """Return the first problem of a media file."""
+    issues = record.get("validationResults")
+    first = issues[0] if isinstance(issues, list) and issues else None
+    return str(first.get("message") or "") if isinstance(first, Mapping) else ""
 
 
 def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
@@ -145,14 +175,14 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
     return post_ended(state, tried, None if one is None else str(one))
 
 
-def noted(handle: Handle, state: PostState) -> Handle:
+def _noted(handle: Handle, state: PostState) -> Handle:
     """Return the handle of a post, which records whether the post was seen in flight (rule 18)."""
     if handle.sighted or not sighted(_baseline(handle), state):
         return handle
     return replace(handle, sighted=True)
 
 
-def delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
+def _delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
     """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 19)."""
     if handle.before is None:  # an old failure looks like a new one
         return "delivered" if now.get("success") else "queued"
@@ -169,49 +199,42 @@ def _baseline(handle: Handle) -> Baseline | None:
 
 async def follow(handle: Handle, caller: Caller, patience: float = WATCH_FOR) -> Ending:
     """Poll until the job has ended or `patience` seconds are over; only reads."""
-    began, polls = caller.clock.monotonic(), 0
+    job, began, polls = Followed(handle), caller.clock.monotonic(), 0
     while True:
-        record = await _read(handle, caller)
+        record = await read_record(handle, caller)
         read: PostState | Mapping[str, Any] | None = record
         if record is not None and handle.kind == "post":
             read = read_post(record)
         elif record is not None and handle.kind == "delivery":
             read = next(iter(read_deliveries([record]).values()), {})
-        status, outcome = how_far(handle, read, caller.now())
-        if outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
-            return Ending(status, outcome, record or {})
-        if isinstance(read, PostState):
-            handle = noted(handle, read)
+        job.see(read, caller.now())
+        if job.outcome is not Outcome.PENDING or caller.clock.monotonic() - began > patience:
+            return Ending(job.status or "", job.outcome, record or {})
         await caller.clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**polls))
         polls += 1
 
 
-async def before_act(reading: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
+async def read_before(handle: Handle, caller: Caller) -> dict[str, Any] | None:
     """Return a record before an act; None if it can't be read, since a key that may act need not have the scope to read."""
     try:
-        return await reading
+        return await read_record(handle, caller)
     except WaitTooLong:
         raise
     except ApiError:
         return None
 
 
-async def read_delivery(caller: Caller, webhook_id: str, delivery_id: str) -> dict[str, Any] | None:
-    """Return one delivery from its webhook's history, searched from the newest; None if it is not listed."""
-    where = deliveries_path(check_id("webhookId", webhook_id))
-    async for page in caller.pages(where, {"limit": PAGE_RECORDS}):
-        found = next((record for record in page.records if str(record.get("id")) == delivery_id), None)
-        if found is not None:
-            return found
-    return None
-
-
-async def _read(handle: Handle, caller: Caller) -> dict[str, Any] | None:
-    """Return the record as it is now, None if it does not exist."""
+async def read_record(handle: Handle, caller: Caller) -> dict[str, Any] | None:
+    """Return the record of a job as it is now, None if it does not exist; a delivery is searched for from the newest."""
     if handle.kind == "delivery":
-        return await read_delivery(caller, handle.webhook_id or "", handle.id)
+        where = deliveries_path(ident("webhookId", handle.webhook_id))
+        async for page in caller.pages(where, {"limit": PAGE_RECORDS}):
+            found = next((record for record in page.records if str(record.get("id")) == handle.id), None)
+            if found is not None:
+                return found
+        return None
     group = {"post": "posts", "account": "accounts", "media": "media"}[handle.kind]
     try:
-        return single(await caller.request("GET", path(group, handle.id)))
+        return single(await caller.request("GET", f"/v1/{group}/{quote(ident('id', handle.id), safe='')}"))
     except NotFoundError:
         return None

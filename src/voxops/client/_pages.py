@@ -6,7 +6,7 @@ import asyncio
 from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from voxops._support.safe import many
 from voxops.api.error_bodies import bears_error
@@ -14,7 +14,7 @@ from voxops.api.limits import LIST_BYTES, LIST_PAGES, LIST_RECORDS, PAGE_RECORDS
 from voxops.client._reply import Reply
 from voxops.errors import DecodeError
 
-__all__ = ["Page", "pages", "prefetch", "read_page"]
+T = TypeVar("T")
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists that accompany a message
 
@@ -27,7 +27,7 @@ Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[T]):
     """One page of a list.
 
     Attributes
@@ -46,7 +46,7 @@ class Page:
         Number of records by the answer's count, if it reports neither a next page nor the end.
     """
 
-    records: list[dict[str, Any]]
+    records: list[T]
     cursor: str | None
     raw: Reply = field(repr=False)
     param: str = "cursor"
@@ -54,7 +54,35 @@ class Page:
     total: int | None = None
 
 
-async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
+class Listing(Generic[T]):
+    """A list of the API: ``async for`` yields its records, and `pages` its pages. Each iteration reads it from the beginning.
+
+    Parameters
+    ----------
+    read : callable
+        Begins to read it, page by page.
+    """
+
+    def __init__(self, read: Callable[[], AsyncIterator[Page[T]]]) -> None:
+        self._read = read
+
+    def pages(self) -> AsyncIterator[Page[T]]:
+        """Read it page by page, to its end.
+
+        Raises
+        ------
+        ApiError, TransportError, DecodeError, WaitTooLong
+            While it is read.
+        """
+        return self._read()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self._read():
+            for record in page.records:
+                yield record
+
+
+async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[dict[str, Any]]]:
     """Read a list to its end.
 
     Parameters
@@ -100,7 +128,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
         query[page.param] = page.cursor
 
 
-async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
+async def prefetch(source: AsyncIterator[Page[T]]) -> AsyncIterator[Page[T]]:
     """Request the next page of a list while the caller processes the last one.
 
     For lists that are read to their end: stopping early wastes one request.
@@ -117,7 +145,7 @@ async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-def read_page(reply: Reply) -> Page:
+def read_page(reply: Reply) -> Page[dict[str, Any]]:
     """Read one page in any of the envelopes.
 
     A missing pagination object means the last page. A page that reports more but gives no cursor is an error: a list that silently

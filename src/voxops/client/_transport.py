@@ -20,11 +20,11 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from voxops.api.fields import refuse
 from voxops.api.limits import ANSWER_BYTES, STORAGE_ANSWER_BYTES
 from voxops.client._address import upload_host
 from voxops.client._body import ENCODINGS, read_body
 from voxops.client._calls import Call
-from voxops.client._checks import refuse
 from voxops.client._logs import keep_from_logs, kept_from_logs
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from voxops.api.assumptions import PRESIGN_NAMES
+from voxops.api.fields import check_file, refuse
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
-from voxops.client import _checks as checks
 from voxops.client._loop import OwnLoop
 from voxops.client._receipt import Receipt, Source
 from voxops.client._reply import Reply, single
@@ -134,13 +134,13 @@ def source_of(file: Path, content_type: str | None) -> Source:
         stat = file.stat()
         absolute = file.resolve()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        checks.refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
+        refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file():
-        checks.refuse("file", f"{file} is not a file")
+        refuse("file", f"{file} is not a file")
     kind = content_type or _TYPES.get(file.suffix.lower(), "")
     if not kind:
-        checks.refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
-    checks.check_file(file.name, kind, stat.st_size)
+        refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
+    check_file(file.name, kind, stat.st_size)
     return Source(absolute, kind, stat.st_size, stat.st_mtime_ns)
 
 
@@ -203,7 +203,7 @@ async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGe
         while sent < source.size:
             piece = await asyncio.to_thread(file.read, min(CHUNK, source.size - sent))
             if not piece or os.fstat(file.fileno()).st_size != source.size:
-                checks.refuse("file", f"{source.path} changed while it was uploaded; upload it again")
+                refuse("file", f"{source.path} changed while it was uploaded; upload it again")
             sent += len(piece)
             yield piece
             notice(Progress(source.path, sent, source.size))

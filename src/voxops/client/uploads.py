@@ -1,4 +1,4 @@
-"""Uploads of local files to the API's storage (rows 24, 28, 29 and 33 of the matrix).
+"""Uploads of local files to the API's storage (rows 24 and 33 of the matrix).
 
 Bytes are read from disk piece by piece and sent to the storage host only, without API key and cookies.
 """
@@ -7,33 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from voxops._support.eventloop import all_or_none
-from voxops.api import limits
-from voxops.api.assumptions import BULK_PRESIGN_LIST, BULK_VIDEO_LIST, polled_status
-from voxops.client import _checks as checks
-from voxops.client._caller import Caller, path, send_many
+from voxops.api.assumptions import polled_status
+from voxops.api.fields import check_file, ident, refuse
+from voxops.client._methods import Group
 from voxops.client._receipt import Receipt
-from voxops.client._reply import single, with_items
-from voxops.client._upload import Presigned, Progress, Storage, Uploaded, presigned, source_of, upload
+from voxops.client._reply import single
+from voxops.client._upload import Presigned, Progress, Uploaded, presigned, source_of, upload
 from voxops.errors import ApiError, AuthError, DecodeError, TransportError, WaitTooLong
-
-__all__ = ["Presigned", "Progress", "Uploaded", "Uploads"]
 
 PARALLEL = 3  # files uploaded at once
 
 Notice = Callable[[Progress], None]
 
 
-class Uploads:
-    """Uploads of files from this machine."""
-
-    def __init__(self, caller: Caller, storage: Storage) -> None:
-        self._caller = caller
-        self._storage = storage
+class FileUploads(Group):
+    """The methods of ``client.uploads`` that send files; those of many files in one request are in `voxops.api.endpoints`."""
 
     async def send(
         self,
@@ -66,8 +60,9 @@ class Uploads:
             If the API or its storage refused the file, or could not be reached.
         """
         source = await asyncio.to_thread(source_of, _path(file), content_type)
-        receipt = Receipt(None, self._storage.url)
-        return await self._storage.loop.run(upload(self, self._storage, source, receipt, progress or _ignore))
+        receipt = Receipt(None, self._caller.storage.url)
+        work = upload(self, self._caller.storage, source, receipt, progress or _ignore)
+        return await self._caller.storage.loop.run(work)
 
     async def send_all(
         self,
@@ -101,10 +96,10 @@ class Uploads:
             If the receipt can't be read or written, is not a receipt, or belongs to another API.
         """
         if isinstance(files, str | bytes | os.PathLike):
-            checks.refuse("files", f"takes a list of paths, not {type(files).__name__}")
+            refuse("files", f"takes a list of paths, not {type(files).__name__}")
         paths = [_path(file) for file in files]
-        kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._storage.url)
-        return await self._storage.loop.run(self._send_all(paths, kept, progress or _ignore))
+        kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._caller.storage.url)
+        return await self._caller.storage.loop.run(self._send_all(paths, kept, progress or _ignore))
 
     async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
         room = asyncio.Semaphore(PARALLEL)
@@ -113,7 +108,7 @@ class Uploads:
             async with room:
                 try:
                     source = await asyncio.to_thread(source_of, file, None)
-                    return await upload(self, self._storage, source, kept, notice)
+                    return await upload(self, self._caller.storage, source, kept, notice)
                 except (AuthError, WaitTooLong):
                     raise
                 except (ApiError, TransportError, DecodeError) as error:
@@ -127,58 +122,27 @@ class Uploads:
         self, filename: str, content_type: str, size: int, *, idempotency_key: str | None = None
     ) -> Presigned:
         """Request an upload address for a new media file (row 24); it is valid for 15 minutes."""
-        checks.check_file(filename, content_type, size)
+        check_file(filename, content_type, size)
         body = {"filename": filename, "contentType": content_type, "sizeBytes": size}
         reply = await self._caller.request("POST", "/v1/media/upload", json=body, idempotency_key=idempotency_key)
         return presigned(reply, None)
 
     async def renew(self, media_id: str) -> Presigned:
         """Request a new address for a media file whose bytes have not arrived; sent once, since no row governs it."""
-        return presigned(await self._caller.raw("POST", path("media", media_id, "refresh-presign")), media_id)
+        return presigned(await self._caller.raw("POST", f"{_media(media_id)}/refresh-presign"), media_id)
 
     async def status(self, media_id: str) -> str:
         """Return a media file's status in lower case: ``pending`` until its bytes have arrived."""
-        return polled_status("media", single(await self._caller.request("GET", path("media", media_id))))
+        return polled_status("media", single(await self._caller.request("GET", _media(media_id))))
 
-    async def bulk_presign(
-        self, files: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Request upload addresses for many media files (row 28); items are ``{filename, contentType, sizeBytes}``.
 
-        Returns
-        -------
-        dict
-            ``results`` has one entry per file, identified by its ``index``; read each.
-        """
-        checks.check_items(BULK_PRESIGN_LIST, files, limits.MANY_MEDIA)
-        for item in files:
-            checks.check_file(item.get("filename"), item.get("contentType"), item.get("sizeBytes"))
-        body = {BULK_PRESIGN_LIST: [*map(dict, files)]}
-        return with_items(await send_many(self._caller, "/v1/media/bulk-presign", body, idempotency_key))
-
-    async def bulk_video_urls(
-        self, videos: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Request upload addresses for up to 20 videos of at most 20 GB in total (row 29); otherwise as `bulk_presign`."""
-        checks.check_items(BULK_VIDEO_LIST, videos, limits.BULK_VIDEOS)
-        for item in videos:
-            checks.check_file(
-                item.get("filename"),
-                item.get("contentType"),
-                item.get("sizeBytes"),
-                most=limits.BULK_VIDEO_BYTES,
-                kind="video/",
-            )
-        total = sum(item["sizeBytes"] for item in videos)
-        if total > limits.BULK_VIDEO_BYTES:
-            checks.refuse(BULK_VIDEO_LIST, f"{total:,} bytes in all, {limits.BULK_VIDEO_BYTES:,} allowed")
-        body = {BULK_VIDEO_LIST: [*map(dict, videos)]}
-        return with_items(await send_many(self._caller, "/v1/media/bulk-video-upload-urls", body, idempotency_key))
+def _media(media_id: str) -> str:
+    return f"/v1/media/{quote(ident('id', media_id), safe='')}"
 
 
 def _path(file: Any) -> Path:
     if not isinstance(file, str | os.PathLike):
-        checks.refuse("file", f"takes a path, not {type(file).__name__}")
+        refuse("file", f"takes a path, not {type(file).__name__}")
     return Path(file)
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from voxburst_sandbox import Remote, Sandbox
 from voxops._support import eventloop
-from voxops.api import limits
 from voxops.api.assumptions import polled_status
+from voxops.api.fields import BULK_POSTS, CONTENT
 from voxops.api.matrix import MATRIX, Endpoint, Resend, find, may_resend, polled
 from voxops.client import AsyncClient, Handle, Page, is_loopback
 from voxops.conformance.cases import CASES, LONG, Bench, Case, Mark, ids_in
@@ -149,8 +149,8 @@ def _cells(document: Mapping[str, Any], row: Endpoint, operation: Mapping[str, A
 def _limits(document: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     """Yield limits that differ from those known here."""
     for row, field, word, ours in (
-        (1, "content", "maxLength", limits.CONTENT_CHARACTERS),
-        (11, "posts", "maxItems", limits.BULK_POSTS),
+        (1, "content", "maxLength", CONTENT.most),
+        (11, "posts", "maxItems", BULK_POSTS),
     ):
         shape: Any = rows.get(row, {})
         for name in ("requestBody", "content", "application/json", "schema", "properties", field):

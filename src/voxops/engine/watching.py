@@ -8,23 +8,19 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import quote
 
 import pandas as pd
 
 from voxops._support import safe
-from voxops.api.states import PostState
 from voxops.api.timing import WATCH_FOR
-from voxops.client import Handle, Kind, how_far, noted
+from voxops.client import Followed, Handle, Kind, read_record
 from voxops.engine.job import Job
 from voxops.engine.lists import Reader, interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
     ConfigError,
     DecodeError,
-    NotFoundError,
     PlanError,
     ServerError,
     TransportError,
@@ -39,7 +35,6 @@ if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
 _TYPED = 20  # ids that are looked at one by one before they are followed
-_LISTS = {"post": "posts", "media": "media", "account": "accounts"}
 _GROUP = {"post": "platform", "media": "content_type", "account": "platform", "delivery": "event_type"}
 # What a deliveries frame knows of a delivery, by its name on the wire.
 _DELIVERY = {
@@ -119,45 +114,32 @@ async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> Non
     ConfigError
         If one of a few ids, as people type them, is not there.
     """
-    typed = [handle for handle in things if handle.kind in _LISTS]
+    typed = [handle for handle in things if handle.kind != "delivery"]
     for handle in typed if len(typed) <= _TYPED else ():
         try:
-            await client.request("GET", f"/v1/{_LISTS[handle.kind]}/{quote(handle.id, safe='')}")
-        except (NotFoundError, ValidationError):
+            known = await read_record(handle, client) is not None
+        except ValidationError:  # a malformed id is refused before it is looked up
+            known = False
+        if not known:
             raise ConfigError(
                 f"there is no {handle.kind} {handle.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
                 f"or with kind= those of {', '.join(name for name in get_args(Kind) if name != 'post')}"
-            ) from None
+            )
 
 
 @dataclass
-class _Thing:
-    """One thing that is followed, as it was read last.
+class _Thing(Followed):
+    """One thing that is watched.
 
     Attributes
     ----------
-    handle : Handle
-        What it is.
     group : str
         The platform or group that the monitor counts it under.
-    status : str or None
-        Its status; None before it was read.
-    error : str
-        Its error or ``""``.
-    outcome : Outcome
-        How it ended; pending as long as it has not.
-    due : datetime or None
-        When a scheduled post goes out.
     settled_at : pandas.Timestamp
         When it was first read as ended; NaT before.
     """
 
-    handle: Handle
-    group: str
-    status: str | None = None
-    error: str = ""
-    outcome: Outcome = Outcome.PENDING
-    due: datetime | None = None
+    group: str = ""
     settled_at: Any = pd.NaT
 
     @property
@@ -170,22 +152,6 @@ class _Thing:
         if self.due is not None:
             return self.due.timestamp() <= until
         return self.status not in WAITING_STATUSES
-
-    def note(self, read: Any) -> None:
-        """Note what was read of it: a `PostState`, the episode of a delivery, another record, or None for what does not exist."""
-        self.due = None
-        if isinstance(read, PostState):
-            self.handle = noted(self.handle, read)
-            if read.status == "scheduled" and read.scheduled_for:
-                self.due = datetime.fromisoformat(read.scheduled_for)
-            errors = (target.error_message or "" for target in read.targets if target.status == "failed")
-            self.error = next(errors, "")
-        elif read is not None and self.handle.kind == "delivery":
-            self.error = "" if read["success"] else str(read["error"] or "")
-        elif read is not None:
-            issues = read.get("validationResults")
-            first = issues[0] if isinstance(issues, list) and issues else None
-            self.error = str(first.get("message") or "") if isinstance(first, Mapping) else ""
 
 
 class Watch(Job):
@@ -204,7 +170,7 @@ class Watch(Job):
     def __init__(self, client: AsyncClient, things: Mapping[Handle, str], observer: Observer) -> None:
         self._client = client
         self._reader = Reader(client)
-        self._things = {handle.id: _Thing(handle, group) for handle, group in things.items()}
+        self._things = {handle.id: _Thing(handle, group=group) for handle, group in things.items()}
         kinds = {handle.kind for handle in things}
         noun = kinds.pop() if len(kinds) == 1 else "thing"
         plural = {"media": "media", "delivery": "deliveries"}.get(noun, "")
@@ -281,14 +247,12 @@ class Watch(Job):
         """Read these once; return what changed."""
         at, moves = self._client.now(), []
         for thing, read in await self._read(things):
-            was, shown = (thing.status, thing.outcome), thing.shown
-            thing.status, thing.outcome = how_far(thing.handle, read, self._client.now())
-            thing.note(read)
-            if was == (thing.status, thing.outcome):
+            shown = thing.shown
+            if not thing.see(read, self._client.now()):
                 continue
             if thing.outcome is not Outcome.PENDING:
                 thing.settled_at = pd.Timestamp(at)
-            moves.append(Transition(at, thing.handle.id, thing.group, shown, thing.status, thing.error))
+            moves.append(Transition(at, thing.handle.id, thing.group, shown, thing.shown, thing.error))
         return moves
 
     async def _read(self, things: Iterable[_Thing]) -> list[tuple[_Thing, Any]]:
@@ -302,20 +266,13 @@ class Watch(Job):
             elif handle.kind == "delivery":
                 webhooks.setdefault(handle.webhook_id or "", {})[handle.id] = thing
             else:
-                found.append((thing, await self._read_one(handle)))
+                found.append((thing, await read_record(handle, self._client)))
         states = await self._reader.follow(posts)
         found += [(thing, states[post]) for post, thing in posts.items() if post in states]
         for webhook, group in webhooks.items():
             episodes = await self._reader.deliveries(webhook, group)
             found += [(thing, episodes.get(delivery)) for delivery, thing in group.items()]
         return found
-
-    async def _read_one(self, handle: Handle) -> Mapping[str, Any] | None:
-        """A media file, or an account with its backfill; None if it does not exist."""
-        try:
-            return await (self._client.media if handle.kind == "media" else self._client.accounts).get(handle.id)
-        except NotFoundError:
-            return None
 
     def results(self) -> pd.DataFrame:
         """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC).

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.fields import COMMENT, CONTENT, PLATFORM_CHARACTERS
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
@@ -289,8 +289,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         yield _error("content", Reason("content_not_text", kind=type(content).__name__))
     elif is_written_missing(content):
         yield _error("content", Reason("content_written_missing", value=content))
-    elif (count := len(str(content))) > CONTENT_CHARACTERS:
-        yield _error("content", Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS))
+    elif (count := len(str(content))) > CONTENT.most:
+        yield _error("content", Reason("content_too_long", count=count, platform="the API", most=CONTENT.most))
     if not row["accounts"]:
         yield _error("accounts", Reason("account_required"))
     for account in row["accounts"]:
@@ -307,8 +307,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         yield _error("content_type", Reason("content_type_form", value=str(kind)[:40], types=types))
     if comment is not None and (not isinstance(comment, str | int | float) or is_written_missing(comment)):
         yield _error("first_comment", Reason("comment_not_text", value=str(comment)[:40]))
-    elif comment is not None and (count := len(str(comment))) > COMMENT_CHARACTERS:
-        yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT_CHARACTERS))
+    elif comment is not None and (count := len(str(comment))) > COMMENT.most:
+        yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT.most))
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)

@@ -1,0 +1,203 @@
+"""The methods of the client's groups, made from the table of endpoints (`voxops.api.endpoints`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from inspect import BoundArguments, Parameter, Signature
+from textwrap import fill, indent
+from typing import Any
+from urllib.parse import quote
+
+from voxops.api.assumptions import BULK_READ_STATUSES
+from voxops.api.endpoints import GROUPS, REQUIRED, Field, Gives, Operation, Place
+from voxops.api.matrix import Endpoint, may_resend, polled
+from voxops.client._caller import Caller
+from voxops.client._handles import Handle, read_before
+from voxops.client._pages import Listing
+from voxops.client._reply import Reply, single, with_items
+
+_KEY = Field(
+    "idempotency_key", "str | None",
+    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.", default=None, keyword=True,
+)  # fmt: skip
+_RETURNS = {Gives.LIST: "Listing[{}]", Gives.HANDLE: "Handle", Gives.HANDLES: "tuple[Handle, ...]"}
+_WIDTH = 128
+
+
+class Group:
+    """The methods of one part of the API."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+
+def group_classes(
+    operations: Iterable[Operation], bases: Mapping[str, type[Group]], module: str
+) -> dict[str, type[Group]]:
+    """Return a class per group of operations, with a method for each; `bases` have methods that are written by hand."""
+    groups: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        group, _, name = operation.name.partition(".")
+        method = _method(operation)
+        method.__name__, method.__qualname__, method.__module__ = name, f"{group.title()}.{name}", module
+        groups.setdefault(group, {})[name] = method
+    return {
+        group: type(group.title(), (bases.get(group, Group),), {"__doc__": GROUPS.get(group), "__module__": module, **methods})
+        for group, methods in groups.items()
+    }  # fmt: skip
+
+
+def _method(operation: Operation) -> Any:
+    """Return the method of an operation."""
+    signature = _signature(operation)
+
+    def listing(group: Group, *args: Any, **options: Any) -> Listing[Any]:
+        request = _Request(operation, signature.bind(group, *args, **options))
+        return Listing(lambda: group._caller.pages(request.path, request.query))
+
+    async def send(group: Group, *args: Any, **options: Any) -> Any:
+        request = _Request(operation, signature.bind(group, *args, **options))
+        return await _RESULTS[operation.gives](request, group._caller)
+
+    method: Any = listing if operation.gives is Gives.LIST else send
+    method.__doc__, method.__signature__, method.operation = _document(operation), signature, operation
+    return method
+
+
+def _fields(operation: Operation) -> tuple[Field, ...]:
+    return (*operation.takes, *((_KEY,) if operation.keyed else ()))
+
+
+def _signature(operation: Operation) -> Signature:
+    """Return the signature of a method; annotations are text, as in any module with postponed ones."""
+    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)] + [
+        Parameter(
+            field.name, Parameter.KEYWORD_ONLY if field.keyword else Parameter.POSITIONAL_OR_KEYWORD,
+            default=Parameter.empty if field.default is REQUIRED else field.default, annotation=field.type,
+        )
+        for field in _fields(operation)
+    ]  # fmt: skip
+    returns = _RETURNS.get(operation.gives, "{}").format(operation.record)
+    return Signature(parameters, return_annotation=returns)
+
+
+class _Request:
+    """The request of one call: its values are checked and in their places."""
+
+    def __init__(self, operation: Operation, bound: BoundArguments) -> None:
+        bound.apply_defaults()
+        self.operation = operation
+        self.ids: list[str] = []
+        self.query: dict[str, Any] = {}
+        self.body: dict[str, Any] | None = {} if any(each.place is Place.BODY for each in operation.takes) else None
+        self._options: dict[str, Any] = {}
+        for field in operation.takes:
+            value = bound.arguments[field.name]
+            if value is not None or field.default is REQUIRED:
+                value = field.check(field.name if field.place is Place.QUERY else field.wire, value)
+            if value is not None:
+                self._put(field, value)
+        if operation.rule is not None:
+            operation.rule(self.body or {})
+        if (key := bound.arguments.get(_KEY.name)) is not None:
+            self._options[_KEY.name] = key
+        self.method, path = operation.call
+        ids = iter(self.ids)
+        self.path = "/".join(quote(next(ids), safe="") if part.startswith(":") else part for part in path.split("/"))
+
+    def _put(self, field: Field, value: Any) -> None:
+        match field.place:
+            case Place.PATH:
+                self.ids.append(value)
+            case Place.QUERY:
+                self.query[field.wire] = value
+            case Place.VERSION:
+                self._options[field.name] = value
+            case Place.WHOLE:
+                self.body = value | (self.body or {})
+            case Place.BODY:
+                self.body = (self.body or {}) | {field.wire: value}
+
+    async def send(self, caller: Caller, **options: Any) -> Reply:
+        """Send it, with retries as its row allows."""
+        given = self._options | ({"params": self.query} if self.query else {}) | options
+        return await caller.request(self.method, self.path, json=self.body, **given)
+
+
+async def _value(request: _Request, caller: Caller) -> Any:
+    return single(await request.send(caller))
+
+
+async def _any(request: _Request, caller: Caller) -> Any:
+    return (await request.send(caller)).data
+
+
+async def _items(request: _Request, caller: Caller) -> Any:
+    return with_items(await request.send(caller, accept=BULK_READ_STATUSES))
+
+
+async def _handle(request: _Request, caller: Caller) -> Handle:
+    """Send an act whose 2xx only means "queued"."""
+    kind: Any = polled(request.operation.row)
+    ids, webhook = request.ids, request.ids[0] if kind == "delivery" else None
+    handle = Handle(ids[-1] if webhook else ids[0] if ids else "", kind, webhook_id=webhook, caller=caller)
+    before = await read_before(handle, caller) if request.operation.read_first else None
+    reply = await request.send(caller)
+    answer = single(reply)
+    subject = handle.id or str(answer.get("id") or answer.get("mediaId") or "")  # of an import
+    return Handle(subject, kind, answer, webhook, accepted_at=reply.date, before=before, caller=caller)
+
+
+async def _handles(request: _Request, caller: Caller) -> tuple[Handle, ...]:
+    """Send an act on many things."""
+    kind: Any = polled(request.operation.row)
+    reply = await request.send(caller, accept=BULK_READ_STATUSES)
+    answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
+    ids = next(iter((request.body or {}).values()))
+    return tuple(Handle(one, kind, answers.get(one, {}), accepted_at=reply.date, caller=caller) for one in ids)
+
+
+_RESULTS: Mapping[Gives, Callable[[_Request, Caller], Awaitable[Any]]] = {
+    Gives.VALUE: _value, Gives.ANY: _any, Gives.ITEMS: _items, Gives.HANDLE: _handle, Gives.HANDLES: _handles,
+}  # fmt: skip
+
+_MEANS = {
+    Gives.ANY: "As the API sends it.",
+    Gives.ITEMS: "``results`` has one entry per item, identified by its ``index``; read each, whatever the HTTP status was.",
+    Gives.LIST: "``async for`` yields its records, `pages` its pages; requests are sent then.",
+    Gives.HANDLE: "``await`` it for the outcome.",
+}
+
+
+def _document(operation: Operation) -> str:
+    """Return the docstring of a method."""
+    row = operation.row
+    law = "a read; it may be sent again" if row is None else f"row {row.row} of the matrix; it {_resent(row)}"
+    queued = "" if row is None or not row.is_async else "; a 2xx only means that it is queued"
+    first = " The subject is read first: only a change shows that it was tried again." if operation.read_first else ""
+    parts = [operation.says, fill(f"``{' '.join(operation.call)}``: {law}{queued}.{first} {operation.more}", _WIDTH)]
+    fields = _fields(operation)
+    if fields:
+        parts.append("Parameters\n----------\n" + "\n".join(map(_parameter, fields)))
+    returns = _RETURNS.get(operation.gives, "{}").format(operation.record)
+    means = " ".join(filter(None, (_MEANS.get(operation.gives, ""), operation.returns)))
+    parts.append(f"Returns\n-------\n{returns}" + (f"\n{_inner(means)}" if means else ""))
+    unfit = "ValidationError\n    With status 0, if a value exceeds a documented limit: nothing was sent."
+    when = "ApiError, TransportError, DecodeError, WaitTooLong\n    As for `AsyncClient.request`."
+    parts.append(f"Raises\n------\n{unfit}\n{when}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _resent(row: Endpoint) -> str:
+    if may_resend(row, with_key=False):
+        return "may be sent again"
+    return "may be sent again under the same key only" if may_resend(row, with_key=True) else "is never sent again"
+
+
+def _parameter(field: Field) -> str:
+    kind = field.type.removesuffix(" | None") + ("" if field.default is REQUIRED else ", optional")
+    return f"{field.name} : {kind}\n{_inner(field.says)}"
+
+
+def _inner(text: str) -> str:
+    return indent(fill(text, _WIDTH - 4), "    ")
