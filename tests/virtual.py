@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -45,3 +47,14 @@ def until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come true in time"
         time.sleep(0.005)
+
+
+def let_pages_be_small(patch: pytest.MonkeyPatch, records: int) -> None:
+    """Let every list be requested in pages of so many records, and the archive reckon with that."""
+    pages = AsyncClient.pages
+
+    def small(self: AsyncClient, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
+        return pages(self, path, {**(params or {}), "limit": records})
+
+    patch.setattr(AsyncClient, "pages", small)
+    patch.setattr("voxops.archive.sync.PAGE_RECORDS", records)

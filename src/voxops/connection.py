@@ -18,7 +18,7 @@ from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, SteppedClock, SystemClock, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
-from voxops.frames.times import length
+from voxops.frames.times import seconds
 from voxops.ledger.file import default_path
 from voxops.ledger.ledger import Ledger
 from voxops.loading.loader import Settings
@@ -171,7 +171,7 @@ async def _connected(
         raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
     path = None if ledger is None else _absolute("ledger", ledger)
     folder = None if archive is None else _absolute("archive", archive)
-    retention, patience = _seconds("key_retention", key_retention), _seconds("max_wait", max_wait)
+    retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)
     settings = Settings.read(
         {name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
     )
@@ -311,11 +311,3 @@ def _sandbox(sandbox: bool | Sandbox, resources: Resources) -> Sandbox:
     resources.sandbox = started
     resources.stack.callback(started.stop)
     return started
-
-
-def _seconds(name: str, text: str | timedelta) -> float:
-    """Return a duration in seconds; a bare number has no unit and is refused."""
-    seconds = length(name, text).total_seconds()
-    if not seconds > 0:
-        raise ConfigError(f"{name}={text!r} is not a duration; write it as '24h', '5min' or '30s'")
-    return seconds

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
+from tests.virtual import let_pages_be_small
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -119,7 +120,7 @@ def test_a_file_is_no_archive(ws, tmp_path):
 
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(unfilled, ws, monkeypatch):
     # else the whole list has fewer pages than there are lists of what is open
-    monkeypatch.setattr(sync, "PAGE_RECORDS", 10)
+    let_pages_be_small(monkeypatch, 10)
     first = unfilled.sync()
     files = {path: path.stat().st_mtime_ns for path in unfilled.path.rglob("*.parquet")}
     second, full = unfilled.sync(), unfilled.sync(full=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.virtual import let_pages_be_small
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -77,8 +78,7 @@ def test_frames_are_the_same_row_for_row_and_cost_no_more(ws, plain, sandbox):
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists that are long compared with the open records, so that the archive saves requests."""
-    for module in ("archive.sync", "loading.loader"):
-        monkeypatch.setattr(f"voxops.{module}.PAGE_RECORDS", 10)
+    let_pages_be_small(monkeypatch, 10)
 
 
 @pytest.mark.usefixtures("small_pages")

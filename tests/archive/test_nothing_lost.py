@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.virtual import let_pages_be_small
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -58,8 +59,7 @@ def deliveries(sandbox: Sandbox, count: int, *, later: float = 0.0) -> list[str]
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    for module in ("archive.sync", "loading.loader"):
-        monkeypatch.setattr(f"voxops.{module}.PAGE_RECORDS", PAGE)
+    let_pages_be_small(monkeypatch, PAGE)
 
 
 @pytest.fixture
@@ -259,8 +259,7 @@ def world() -> Iterator[tuple[Sandbox, vx.Workspace, Path]]:
         vx.connect(sandbox=sandbox, ledger=Path(folder) / "ledger.sqlite") as plain,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for module in ("archive.sync", "loading.loader"):
-            patch.setattr(f"voxops.{module}.PAGE_RECORDS", FEW)
+        let_pages_be_small(patch, FEW)
         yield sandbox, plain, Path(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import pickle
 import re
 import socket
@@ -12,10 +13,11 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from tests.security import raw
 from tests.security.leaks import KEY, leaks
@@ -134,6 +136,7 @@ def test_an_id_is_escaped_into_one_segment(serve, hostile):
 
 @pytest.mark.parametrize(("key", "said"), [
     *((missing, "set VOXBURST_API_KEY or pass api_key=") for missing in ("", "   ", None)),
+    (KEY.encode(), "is of type bytes, not a key"),
     *((unfit, "key") for unfit in ("vb_live_a b", "vb_live_é", "vb_live_a\r\nX: y", "vb_live_\x00")),
 ])  # fmt: skip
 def test_a_key_that_is_missing_or_does_not_fit_into_a_header_is_refused_and_not_quoted(key, said):
@@ -337,6 +340,18 @@ def test_a_client_can_be_closed_after_its_loop(sandbox):
         eventloop.run(client.identity())
 
 
-def test_an_invalid_concurrency_is_refused():
-    with pytest.raises(ConfigError, match="concurrency"):
-        AsyncClient(KEY, concurrency=0)
+@pytest.mark.parametrize(("name", "values"), [
+    ("concurrency", [0, -1, "4", None, 2.5, True]),
+    *((name, ["3", "soon", None, -1, 0, math.nan, True, b"5min", "-5min", timedelta(0)]) for name in ("timeout", "max_wait")),
+    ("transport", [httpx.HTTPTransport(), "tcp"]),
+])  # fmt: skip
+def test_a_setting_that_no_call_could_work_with_is_refused_at_construction(name, values):
+    for value in values:
+        with pytest.raises(ConfigError, match=f"{name}="):
+            AsyncClient(KEY, **{name: value})
+
+
+@pytest.mark.parametrize("wait", [90, 90.0, "90s", "1.5min", timedelta(seconds=90)])
+def test_durations_are_seconds_or_texts_as_for_connect(wait):
+    client = AsyncClient(KEY, max_wait=wait, timeout=wait)
+    assert (client._pace._max_wait, client._transport._timeout) == (90.0, 90.0)

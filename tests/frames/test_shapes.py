@@ -27,8 +27,8 @@ def ask(call: Callable[[AsyncClient], Any], *bodies: Any, status: int = 200, cal
         return asyncio.run(main(server.url)), [head.partition(b"\r\n")[0].decode() for head, _ in server.requests]
 
 
-async def listed(pages: Any) -> list[dict[str, Any]]:
-    return [record async for page in pages for record in page.records]
+async def listed(listing: Any) -> list[dict[str, Any]]:
+    return [record async for record in listing]
 
 
 T = "2026-03-02T09:00:00Z"

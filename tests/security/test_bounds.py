@@ -181,7 +181,7 @@ async def main():
     for url in sys.argv[1:]:
         async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
             try:
-                async for page in client.posts.list():
+                async for page in client.posts.list().pages():
                     print("a page of", len(page.records))
             except DecodeError as error:
                 print(error)

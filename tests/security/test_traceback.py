@@ -79,7 +79,7 @@ def test_an_id_of_the_server_that_is_too_long_shows_no_key():
     with serve(answer(body)) as server:
 
         async def use(client: AsyncClient) -> None:
-            page = await anext(client.posts.list())
+            page = await anext(client.posts.list().pages())
             await client.posts.get(page.records[0]["id"])
 
         error = checked(lambda: asked(server.url, use, KEY, 0.5))
@@ -123,7 +123,7 @@ def test_no_id_brings_the_key_out(run, one, two):
             lambda: client.posts.get(one),
             lambda: client.posts.fix(two, one, content=two),
             lambda: client.webhooks.retry_delivery(two, one),
-            lambda: anext(client.posts.list(status=two, since=two)),
+            lambda: anext(client.posts.list(status=two, since=two).pages()),
             lambda: client.accounts.connect(two),
             lambda: client.media.register(two, two),
         ):

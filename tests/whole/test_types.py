@@ -37,8 +37,10 @@ async def main() -> None:
     ws.archive("history").stats(by=["day", "endpoint"], since="90D")
     async with vx.AsyncClient("key") as client:
         ws.watch(await client.posts.retry("post_1"))
-        async for page in client.posts.list(status="all"):
-            page.records[0]["id"]
+        async for post in client.posts.list(status="all"):
+            post["id"].upper()
+        async for page in client.posts.list(status="all").pages():
+            page.records[0]["platforms"]
 """
 
 

@@ -24,7 +24,7 @@ from voxops.api.assumptions import (
 )
 from voxops.api.fields import Check, as_is, https, ident, if_true, instant, mapping, refuse
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.matrix import MATRIX, Endpoint, Resend
+from voxops.api.matrix import MATRIX, Endpoint, Resend, polled
 
 REQUIRED: Any = object()
 
@@ -139,6 +139,11 @@ class Operation:
         """Method and path."""
         method, _, path = str(self.row or self.at).partition(" ")
         return method, path
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of thing whose record shows the outcome, None if the answer is the outcome."""
+        return None if self.row is None else polled(self.row)
 
     @property
     def keyed(self) -> bool:
@@ -299,19 +304,19 @@ ENDPOINTS: tuple[Operation, ...] = (
     Operation("analytics.account", "GET /v1/analytics/accounts/:id", (ACCOUNT_ID, *PERIOD), ANY, "Any", "Read the figures of one account."),
     Operation("analytics.overview", "GET /v1/analytics/overview", PERIOD, ANY, "Any", "Read the figures of the whole workspace."),
     # -- media
-    Operation("media.list", "GET /v1/media", (MEDIA_STATUS, PAGE_SIZE), LIST, "Media", "Read media."),
-    Operation("media.get", "GET /v1/media/:id", (MEDIA_ID,), VALUE, "Media", "Read one media file.", returns="Its status may come in either case."),
+    Operation("media.list", "GET /v1/media", (MEDIA_STATUS, PAGE_SIZE), LIST, "MediaFile", "Read media."),
+    Operation("media.get", "GET /v1/media/:id", (MEDIA_ID,), VALUE, "MediaFile", "Read one media file.", returns="Its status may come in either case."),
     Operation("media.delete", 25, (MEDIA_ID,), VALUE, "Deleted", "Delete a media file.", returns="``{}`` if the answer has no body."),
-    Operation("media.validate", 26, (MEDIA_ID,), HANDLE, "Media", "Let the API validate a media file again."),
+    Operation("media.validate", 26, (MEDIA_ID,), HANDLE, "MediaFile", "Let the API validate a media file again."),
     Operation("media.register", 27, (WEB_FILE, Field("content_type", "str", "Such as ``image/jpeg``."), FILE_NAME),
-              VALUE, "Media", "Register a file on the web as a media file.", returns="Its id is ``id``, not ``mediaId``."),
+              VALUE, "MediaFile", "Register a file on the web as a media file.", returns="Its id is ``id``, not ``mediaId``."),
     Operation("media.bulk_validate", 30, (Field("media_ids", "Sequence[str]", "1 to 100 ids.", f.media_ids, sent=BULK_VALIDATE_LIST),),
-              HANDLES, "Media", "Let the API validate many media files again.",
+              HANDLES, "MediaFile", "Let the API validate many media files again.",
               returns="One per id, in their order; ``accepted`` is the item's result, ``{}`` if it has none. An item of status ``failed`` was not queued."),
     Operation("media.import_from_url", 31, (WEB_FILE, FILE_NAME, _option("content_type", "str", "Such as ``image/jpeg``.")),
-              HANDLE, "Media", "Let the API import a file from the web; ``metadata.importStatus`` shows its status."),
+              HANDLE, "MediaFile", "Let the API import a file from the web; ``metadata.importStatus`` shows its status."),
     Operation("media.import_from_drive", 32, (Field("file_id", "str", "Id of the file in the drive.", ident, sent=DRIVE_FILE), BODY),
-              HANDLE, "Media", "Let the API import a file from a connected drive."),
+              HANDLE, "MediaFile", "Let the API import a file from a connected drive."),
     # -- webhooks
     Operation("webhooks.list", "GET /v1/webhooks", (PAGE_SIZE,), LIST, "Webhook", "Read webhooks."),
     Operation("webhooks.get", "GET /v1/webhooks/:id", (WEBHOOK_ID,), VALUE, "Webhook", "Read one webhook."),

@@ -45,7 +45,7 @@ class Post(TypedDict, total=False):
     createdAt: str
     updatedAt: str
     platforms: list[Target]
-    media: list[Media]
+    media: list[MediaFile]
     tags: list[str]
     metadata: dict[str, Any] | None
     workspaceId: str
@@ -68,7 +68,7 @@ class Account(TypedDict, total=False):
     workspaceId: str
 
 
-class Media(TypedDict, total=False):
+class MediaFile(TypedDict, total=False):
     """A media file (contract: 8.5)."""
 
     id: Required[str]

@@ -187,8 +187,8 @@ class Sync:
     async def run(self, since: datetime | None, *, full: bool) -> Synced:
         """Read new and open records; `since` skips deliveries before it, `full` rereads settled records."""
         before = self._client.requests
-        pages = self._client.webhooks.list()  # whose answer also tells the server's time
-        webhooks = [str(record["id"]) async for page in pages for record in page.records if record.get("id")]
+        listed = self._client.webhooks.list()  # whose answer also tells the server's time
+        webhooks = [str(record["id"]) async for record in listed if record.get("id")]
         await self.posts(full=full)
         await self.deliveries(webhooks, since, full=full or self.due("deliveries"))
         self._state["synced_at"] = self._client.now()
@@ -265,7 +265,7 @@ class Sync:
         low = None if full or last is None else min(last, self._client.now()) - LATE
         seen = [(BEGINNING, last - LATE)] if full and last is not None else []
         columns = Columns("posts")
-        async for page in self._client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+        async for page in self._client.posts.list(status="all").pages():
             columns.extend(page.records)
             if low is not None and self._met(page.records, low):
                 break
@@ -320,7 +320,7 @@ class Sync:
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
         """Read a list of what waits as a whole; of others while a page costs less than one request for each remaining post."""
         fruitless = 0
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+        async for page in self._client.posts.list(status=status).pages():
             columns.extend(page.records)
             before = len(left)
             left -= {record.get("id") for record in page.records}
@@ -354,7 +354,7 @@ class Sync:
             end, until = (now - LATE, None) if high == now else (high, high)
             columns = Columns("deliveries")
             first = None if low == BEGINNING else low
-            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=until)):
+            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=until).pages()):
                 columns.extend(page.records, webhookId=webhook)
                 oldest = min(_created(page.records), default=None)
                 if oldest is not None and oldest < low:  # a server that does not know the filter
@@ -415,7 +415,8 @@ class Sync:
         success: bool | None = None,
     ) -> None:
         """Read a part of the history until all deliveries are found or it ends."""
-        async for page in self._client.webhooks.deliveries(webhook, since=span[0], until=span[1], success=success):
+        listing = self._client.webhooks.deliveries(webhook, since=span[0], until=span[1], success=success)
+        async for page in listing.pages():
             hits = [record for record in page.records if record.get("id") in left]
             columns.extend(hits, webhookId=webhook)
             left -= {record["id"] for record in hits}

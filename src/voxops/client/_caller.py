@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,11 +21,12 @@ class Caller(Protocol):
     def now(self) -> datetime:
         """Return the server's time."""
 
-    async def request(self, method: str, path: str, **options: Any) -> Reply:
+    @property
+    def request(self) -> Callable[..., Awaitable[Reply]]:
         """Send a request, with retries where its row allows."""
 
     async def raw(self, method: str, path: str) -> Reply:
         """Send a request once."""
 
-    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page[Any]]:
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page[dict[str, Any]]]:
         """Read a list."""

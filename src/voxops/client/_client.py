@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -32,6 +32,7 @@ from voxops.client._transport import Transport
 from voxops.client._upload import Storage
 from voxops.client.groups import Groups
 from voxops.errors import ApiError, ConfigError
+from voxops.frames.times import seconds
 from voxops.model import Clock, PaceInfo
 
 __all__ = ["AsyncClient", "Permit"]
@@ -39,6 +40,15 @@ __all__ = ["AsyncClient", "Permit"]
 T = TypeVar("T")
 
 _BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch
+
+
+def _seconds(name: str, value: float | str | timedelta) -> float:
+    """Return a duration in seconds; here, a number is one of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return seconds(name, value)
+    if not value > 0:
+        raise ConfigError(f"{name}={value!r}; it must be more than 0 seconds")
+    return float(value)
 
 
 class Permit:
@@ -99,10 +109,10 @@ class AsyncClient(Groups):
         The API key. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
     url : str
         The API's address, with or without ``/v1``; plain http only to this machine.
-    max_wait : float
-        Maximum seconds that a call waits for the rate limit.
-    timeout : float
-        Seconds to wait for a connection, and for each next byte; a whole answer may take ten times that.
+    max_wait : float, str or timedelta
+        Maximum time that a call waits for the rate limit: seconds, or such as ``"5min"``.
+    timeout : float, str or timedelta
+        Time to wait for a connection, and for each next byte; a whole answer may take ten times that.
     concurrency : int
         Maximum number of requests in flight.
     clock : Clock, optional
@@ -126,7 +136,7 @@ class AsyncClient(Groups):
     Raises
     ------
     ConfigError
-        If there is no key, or the address is not valid.
+        If there is no key, or the address or a setting is not valid.
     """
 
     url: str = ""  # tracebacks may show the repr of a client whose __init__ failed
@@ -136,18 +146,24 @@ class AsyncClient(Groups):
         api_key: str | Secret,
         *,
         url: str = DEFAULT_URL,
-        max_wait: float = 300.0,
-        timeout: float = 30.0,
+        max_wait: float | str | timedelta = 300.0,
+        timeout: float | str | timedelta = 30.0,
         concurrency: int = 10,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         transport: AsyncBaseTransport | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
+        unfit = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
         del api_key  # tracebacks may show local variables
+        if unfit:
+            raise ConfigError(f"api_key= is of type {unfit}, not a key")
         self._secret.check()
-        if concurrency < 1:
-            raise ConfigError(f"concurrency={concurrency}; it must be at least 1")
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigError(f"concurrency={concurrency!r}; it must be a whole number, at least 1")
+        if not isinstance(transport, AsyncBaseTransport | None):
+            raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+        patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
@@ -156,7 +172,7 @@ class AsyncClient(Groups):
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport
         )
-        self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=max_wait)
+        self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=patience)
         if isinstance(self.clock, SteppedClock):
             self.clock.attend(lambda: self._pace.busy)
         self._retries = Retries(self.clock, self._rng)

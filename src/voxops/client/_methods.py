@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from voxops.api.assumptions import BULK_READ_STATUSES
 from voxops.api.endpoints import GROUPS, REQUIRED, Field, Gives, Operation, Place
-from voxops.api.matrix import Endpoint, may_resend, polled
+from voxops.api.matrix import Endpoint, may_resend
 from voxops.client._caller import Caller
 from voxops.client._handles import Handle, read_before
 from voxops.client._pages import Listing
@@ -42,7 +42,7 @@ def group_classes(
         method.__name__, method.__qualname__, method.__module__ = name, f"{group.title()}.{name}", module
         groups.setdefault(group, {})[name] = method
     return {
-        group: type(group.title(), (bases.get(group, Group),), {"__doc__": GROUPS.get(group), "__module__": module, **methods})
+        group: type(group.title(), (bases.get(group, Group),), {"__doc__": GROUPS.get(group, f"The API's {group}."), "__module__": module, **methods})
         for group, methods in groups.items()
     }  # fmt: skip
 
@@ -138,7 +138,7 @@ async def _items(request: _Request, caller: Caller) -> Any:
 
 async def _handle(request: _Request, caller: Caller) -> Handle:
     """Send an act whose 2xx only means "queued"."""
-    kind: Any = polled(request.operation.row)
+    kind: Any = request.operation.kind
     ids, webhook = request.ids, request.ids[0] if kind == "delivery" else None
     handle = Handle(ids[-1] if webhook else ids[0] if ids else "", kind, webhook_id=webhook, caller=caller)
     before = await read_before(handle, caller) if request.operation.read_first else None
@@ -150,7 +150,7 @@ async def _handle(request: _Request, caller: Caller) -> Handle:
 
 async def _handles(request: _Request, caller: Caller) -> tuple[Handle, ...]:
     """Send an act on many things."""
-    kind: Any = polled(request.operation.row)
+    kind: Any = request.operation.kind
     reply = await request.send(caller, accept=BULK_READ_STATUSES)
     answers = {str(item.get("mediaId")): item for item in with_items(reply)["results"] if isinstance(item, dict)}
     ids = next(iter((request.body or {}).values()))

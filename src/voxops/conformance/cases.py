@@ -140,9 +140,8 @@ class Bench:
 
     async def _active(self, platform: str) -> str:
         """Return an active account of a platform."""
-        async for page in self.client.accounts.list(status="active", platform=platform):
-            for record in page.records:
-                return str(record["id"])
+        async for account in self.client.accounts.list(status="active", platform=platform):
+            return str(account["id"])
         raise ConfigError(f"the sandbox has no active account of {platform}; restart it")
 
     def mark(self) -> Mark:

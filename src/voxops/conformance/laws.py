@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from voxops._support import eventloop
 from voxops.api.assumptions import polled_status
 from voxops.api.fields import BULK_POSTS, CONTENT
 from voxops.api.matrix import MATRIX, Endpoint, Resend, find, may_resend, polled
-from voxops.client import AsyncClient, Handle, Page, is_loopback
+from voxops.client import AsyncClient, Handle, Listing, is_loopback
 from voxops.conformance.cases import CASES, LONG, Bench, Case, Mark, ids_in
 from voxops.errors import ConfigError, ConflictError, ServerError, TransportError, VoxopsError
 from voxops.frames.records import build, targets
@@ -206,11 +206,11 @@ async def read_rows(client: AsyncClient) -> list[Finding]:
 
 
 async def _reading(
-    pages: AsyncIterator[Page], kind: str | None, get: Callable[[str], Awaitable[dict[str, Any]]] | None = None
+    listing: Listing[Any], kind: str | None, get: Callable[[str], Awaitable[Any]] | None = None
 ) -> _Reading:
     """Read the first thing of a list, and the same thing singly if possible."""
     try:
-        listed = await anext((page.records[0] async for page in pages if page.records), None)
+        listed = await anext(aiter(listing), None)
         if listed is None:
             return _Reading()
         record = listed if get is None else await get(str(listed.get("id")))

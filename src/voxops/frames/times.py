@@ -283,6 +283,20 @@ def length(name: str, value: str | timedelta) -> pd.Timedelta:
         ) from error
 
 
+def seconds(name: str, value: str | timedelta) -> float:
+    """Return a length of time in seconds; a bare number has no unit and is refused.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or not more than 0.
+    """
+    found = length(name, value).total_seconds()
+    if not found > 0:
+        raise ConfigError(f"{name}={value!r} is not a duration; write it as '24h', '5min' or '30s'")
+    return found
+
+
 def _length(value: str | timedelta) -> pd.Timedelta:
     """Read a length of time, its unit in either case; ValueError or TypeError if it is none."""
     if isinstance(value, timedelta):

@@ -224,11 +224,6 @@ class Search:
 HERE = ("text", "campaign", "owner", "tag")
 
 
-def stamp(when: datetime) -> str:
-    """Return a time in the API's form."""
-    return when.isoformat().replace("+00:00", "Z")
-
-
 def plain_filters(filters: Mapping[str, Any]) -> dict[str, str | int | list[Any]]:
     """Return filters as JSON: values other than texts, numbers and lists become text.
 

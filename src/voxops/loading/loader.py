@@ -15,10 +15,8 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
 from voxops._support.eventloop import all_or_none
-from voxops.api.assumptions import deliveries_path
-from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
-from voxops.client import AsyncClient, prefetch
+from voxops.client import AsyncClient, Listing, prefetch
 from voxops.client.names import account_names
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
@@ -35,7 +33,6 @@ from voxops.loading.filters import (
     refuse_accounts,
     refuse_events,
     refuse_platforms,
-    stamp,
     statuses,
     warn_of_nothing,
     words,
@@ -108,24 +105,21 @@ def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 
 
 async def read_list(
-    client: AsyncClient,
     columns: Columns,
-    path: str,
-    query: dict[str, Any],
+    listing: Listing[Any],
     *,
     enough: int | None = None,
     counts: Callable[[pd.DataFrame], pd.Series] | None = None,
     oldest: pd.Timestamp | None = None,
+    from_oldest: bool = False,
     **fill: Any,
 ) -> bool:
     """Read a list into columns, page by page, until there are enough matching rows or the oldest instant is reached.
 
-    Return True if there were enough before the end of the list.
+    Where the list itself begins at that instant, `from_oldest`, it is read to its end. Return True if there were enough before its end.
     """
-    taken, pages = 0, client.pages(path, query)
-    early = enough is not None or (
-        oldest is not None and "from" not in query
-    )  # avoid the request for one page too many
+    taken, pages = 0, listing.pages()
+    early = enough is not None or (oldest is not None and not from_oldest)  # avoid the request for one page too many
     async for page in pages if early else prefetch(pages):
         columns.extend(page.records, **fill)
         if enough is not None:
@@ -137,6 +131,10 @@ async def read_list(
             if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
                 return False
     return False
+
+
+def _only(values: Sequence[str]) -> str | None:
+    return values[0] if len(values) == 1 else None
 
 
 _AT_ONCE = 50  # concurrent requests of posts; the client's pace limits them further
@@ -187,7 +185,7 @@ async def load_targets(
     """Load targets of posts with one of these statuses and with `column` in a span; lists are read back to `oldest`."""
     columns = Columns("posts")
     for status in wanted:
-        await read_list(client, columns, "/v1/posts", {"status": status, "limit": PAGE_RECORDS}, oldest=oldest)
+        await read_list(columns, client.posts.list(status=status), oldest=oldest)
     posts = columns.frame()
     return targets(posts[within(posts[column], since, until) & first_of_each(posts["post_id"])])
 
@@ -296,13 +294,9 @@ class Loader:
         columns = Columns("posts")
         cut = False
         for one in (wanted or ["all"]) if whole is None and not nothing else ():
-            query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
             # A single value is sent as a filter, and also filtered here, since a server may ignore it.
-            if len(platforms) == 1:
-                query["platform"] = platforms[0]
-            if len(accounts) == 1:
-                query["accountId"] = accounts[0]
-            cut |= await read_list(self.client, columns, "/v1/posts", query, enough=enough, counts=fits, oldest=edge)
+            listing = self.client.posts.list(status=one, platform=_only(platforms), account=_only(accounts))
+            cut |= await read_list(columns, listing, enough=enough, counts=fits, oldest=edge)
         live = columns.frame()
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
         span = window(since, until, self.client.now(), self.settings.tz)
@@ -386,10 +380,7 @@ class Loader:
         some = bool(events or nothing) or webhook is not None or end is not None or success is not None
         whole = None if self.disk is None or some else await self.disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
-        query: dict[str, Any] = {"limit": PAGE_RECORDS}
-        query |= {} if end is None else {"to": stamp(end)}
-        query |= {} if success is None else {"success": "true" if success else "false"}
-        query |= {"eventType": events[0]} if len(events) == 1 else {}
+        until_sent = None if end is None else end.ceil("ms")  # the API's times have milliseconds
         settled = [] if whole is None else [whole[0]]
         for one in webhooks if whole is None else ():
             low = start
@@ -399,8 +390,10 @@ class Loader:
                 low = start if edge is None else edge
             if end is not None and low is not None and low >= end:  # all of it is on disk
                 continue
-            since_low = {} if low is None else {"from": stamp(low)}
-            await read_list(self.client, columns, deliveries_path(one), query | since_low, oldest=low, webhookId=one)
+            listing = self.client.webhooks.deliveries(
+                one, since=low, until=until_sent, success=success, event_type=_only(events)
+            )
+            await read_list(columns, listing, oldest=low, from_oldest=True, webhookId=one)
         live = columns.frame()
         frame = joined(live, settled, "delivery_id")
         keep = within(frame["created_at"], start, end)
@@ -419,7 +412,7 @@ class Loader:
     async def listed_accounts(self) -> pd.DataFrame:
         """Load the accounts of the API, also disconnected ones."""
         columns = Columns("accounts")
-        await read_list(self.client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
+        await read_list(columns, self.client.accounts.list(status="all"))
         return columns.frame()
 
     async def webhooks(self) -> pd.DataFrame:
@@ -442,7 +435,7 @@ class Loader:
         np.True_
         """
         columns = Columns("webhooks")
-        await read_list(self.client, columns, "/v1/webhooks", {"limit": PAGE_RECORDS})
+        await read_list(columns, self.client.webhooks.list())
         frame = columns.frame()
         return self._described(frame, "webhooks", frame.attrs, {})
 
