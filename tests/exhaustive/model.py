@@ -35,6 +35,7 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.client import Listing
 from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
@@ -564,6 +565,7 @@ class Client:
         self.clock = kernel
         self.requests = 0
         self.open = True  # whether the pace lets requests go
+        self.posts = self.accounts = mock.Mock(list=lambda **query: Listing(lambda: self.pages(query)))
         self._offset = world.time - kernel.monotonic()
 
     def learn(self) -> None:
@@ -604,7 +606,7 @@ class Client:
         self.learn()
         return reply
 
-    async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
+    async def pages(self, query: Any) -> AsyncIterator[Any]:
         """The one page of the list of posts."""
         await asyncio.sleep(0)
         self.learn()

@@ -24,9 +24,8 @@ from tests.sheets.offline import findings
 import voxops as vx
 from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
-from voxops.client import AccountNames
-from voxops.client.names import no_account
 from voxops.errors import DecodeError, PlanError
+from voxops.loading.names import AccountNames, no_account
 from voxops.sheets import files
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 from voxops.sheets.rules import split_list, utc_text

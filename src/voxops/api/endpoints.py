@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from inspect import Parameter, Signature
+from textwrap import fill, indent
 from typing import Any
 
 from voxops.api import fields as f
@@ -24,7 +26,7 @@ from voxops.api.assumptions import (
 )
 from voxops.api.fields import Check, as_is, https, ident, if_true, instant, mapping, refuse
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.matrix import MATRIX, Endpoint, Resend, polled
+from voxops.api.matrix import MATRIX, Endpoint, Resend, may_resend, polled
 
 REQUIRED: Any = object()
 
@@ -87,6 +89,9 @@ class Gives(StrEnum):
     HANDLES = "handles"  # one `Handle` per item
 
 
+_RETURNS = {Gives.LIST: "Listing[{}]", Gives.HANDLE: "Handle", Gives.HANDLES: "tuple[Handle, ...]"}
+
+
 @dataclass(frozen=True)
 class Operation:
     """One endpoint.
@@ -146,9 +151,15 @@ class Operation:
         return None if self.row is None else polled(self.row)
 
     @property
-    def keyed(self) -> bool:
-        """Whether the method has a parameter for the idempotency key."""
-        return self.key and self.row is not None and self.row.resend is not Resend.NEVER
+    def fields(self) -> tuple[Field, ...]:
+        """The parameters of the method: a write that may be repeated takes a key."""
+        keyed = self.key and self.row is not None and self.row.resend is not Resend.NEVER
+        return (*self.takes, KEY) if keyed else self.takes
+
+    @property
+    def returned(self) -> str:
+        """The annotation of the result."""
+        return _RETURNS.get(self.gives, "{}").format(self.record)
 
 
 def _id(name: str, says: str, check: Check = ident, sent: str = "id") -> Field:
@@ -211,6 +222,11 @@ BODY = _whole("body", "Mapping[str, Any] | None", "More fields; they pass throug
 WEB_FILE = Field("url", "str", "https address of the file.", https)
 FILE_NAME = _option("filename", "str", "Its name.")
 VALUE, ANY, ITEMS, LIST, HANDLE, HANDLES = Gives
+
+KEY = Field(
+    "idempotency_key", "str | None",
+    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.", default=None, keyword=True,
+)  # fmt: skip
 
 # Group -> its docstring.
 GROUPS: Mapping[str, str] = {
@@ -348,3 +364,58 @@ ENDPOINTS: tuple[Operation, ...] = (
     ), ITEMS, "BulkAddresses", "Request upload addresses for up to 20 videos of at most 20 GB in total."),
 )
 # fmt: on
+
+
+# -- how the methods show themselves
+
+_WIDTH = 128
+_MEANS = {
+    Gives.ANY: "As the API sends it.",
+    Gives.ITEMS: "``results`` has one entry per item, identified by its ``index``; read each, whatever the HTTP status was.",
+    Gives.LIST: "``async for`` yields its records, `pages` its pages; requests are sent then.",
+    Gives.HANDLE: "``await`` it for the outcome.",
+}
+
+
+def signature_of(operation: Operation) -> Signature:
+    """Return the signature of a method; annotations are text, as in any module with postponed ones."""
+    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)] + [
+        Parameter(
+            field.name, Parameter.KEYWORD_ONLY if field.keyword else Parameter.POSITIONAL_OR_KEYWORD,
+            default=Parameter.empty if field.default is REQUIRED else field.default, annotation=field.type,
+        )
+        for field in operation.fields
+    ]  # fmt: skip
+    return Signature(parameters, return_annotation=operation.returned)
+
+
+def docstring(operation: Operation) -> str:
+    """Return the docstring of a method."""
+    row = operation.row
+    law = "a read; it may be sent again" if row is None else f"row {row.row} of the matrix; it {_resent(row)}"
+    queued = "" if row is None or not row.is_async else "; a 2xx only means that it is queued"
+    first = " The subject is read first: only a change shows that it was tried again." if operation.read_first else ""
+    parts = [operation.says, fill(f"``{' '.join(operation.call)}``: {law}{queued}.{first} {operation.more}", _WIDTH)]
+    if operation.fields:
+        parts.append("Parameters\n----------\n" + "\n".join(map(_parameter, operation.fields)))
+    means = " ".join(filter(None, (_MEANS.get(operation.gives, ""), operation.returns)))
+    parts.append(f"Returns\n-------\n{operation.returned}" + (f"\n{_inner(means)}" if means else ""))
+    unfit = "ValidationError\n    With status 0, if a value exceeds a documented limit: nothing was sent."
+    when = "ApiError, TransportError, DecodeError, WaitTooLong\n    As for `AsyncClient.request`."
+    parts.append(f"Raises\n------\n{unfit}\n{when}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _resent(row: Endpoint) -> str:
+    if may_resend(row, with_key=False):
+        return "may be sent again"
+    return "may be sent again under the same key only" if may_resend(row, with_key=True) else "is never sent again"
+
+
+def _parameter(field: Field) -> str:
+    kind = field.type.removesuffix(" | None") + ("" if field.default is REQUIRED else ", optional")
+    return f"{field.name} : {kind}\n{_inner(field.says)}"
+
+
+def _inner(text: str) -> str:
+    return indent(fill(text, _WIDTH - 4), "    ")

@@ -16,11 +16,9 @@ from voxops.client._pages import Listing, Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.client._upload import Presigned, Progress, Uploaded
-from voxops.client.names import AccountNames, account_names
 
 __all__ = [
     "UNSET",
-    "AccountNames",
     "AsyncClient",
     "Ending",
     "Followed",
@@ -37,7 +35,6 @@ __all__ = [
     "SteppedClock",
     "SystemClock",
     "Uploaded",
-    "account_names",
     "is_loopback",
     "prefetch",
     "read_record",

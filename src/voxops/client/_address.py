@@ -11,8 +11,6 @@ from voxops.api.fields import refuse, shown
 from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.errors import ConfigError
 
-__all__ = ["base_url", "is_loopback", "is_loopback_url", "safe_path", "upload_host"]
-
 _NOT_VALID = f"url= is not a valid web address; write it as {DEFAULT_URL}"
 # Messages repeat an address only if it is plainly a host: anything else may be a misplaced key, or contain a password.
 _PLAIN = re.compile(

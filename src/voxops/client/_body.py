@@ -9,8 +9,6 @@ from typing import Any
 from voxops._support.safe import many
 from voxops.api.limits import ANSWER_VALUES
 
-__all__ = ["ENCODINGS", "read_body"]
-
 ENCODINGS = "gzip"  # the only encoding requested; the library's own decoders have no size limit
 _KEPT = 64 * 1024  # bytes of a body that is too large, for the error
 

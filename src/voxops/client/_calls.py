@@ -16,8 +16,6 @@ from voxops.api.fields import KEY, VERSION, http_method, instant, refuse
 from voxops.client._address import safe_path
 from voxops.errors import ConflictError
 
-__all__ = ["READS", "Call", "KeyBook", "encoded", "freeze"]
-
 READS = frozenset({"GET", "HEAD"})
 _REMEMBERED = 10_000  # keys
 _LONGEST_NUMBER = 1_000  # bits

@@ -35,8 +35,6 @@ from voxops.errors import ApiError, ConfigError
 from voxops.frames.times import seconds
 from voxops.model import Clock, PaceInfo
 
-__all__ = ["AsyncClient", "Permit"]
-
 T = TypeVar("T")
 
 _BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch

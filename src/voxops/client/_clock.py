@@ -12,9 +12,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["ServerClock", "SteppedClock", "SystemClock", "parse_date"]
-
-
 # This clock keeps counting while the machine sleeps: on macOS CLOCK_MONOTONIC does, unlike Python's time.monotonic.
 _AWAKE_OR_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 

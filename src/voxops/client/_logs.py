@@ -16,8 +16,6 @@ from urllib.parse import unquote
 
 from voxops.client._secret import Secret
 
-__all__ = ["keep_from_logs", "kept_from_logs"]
-
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 _CHANGING = threading.Lock()
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()

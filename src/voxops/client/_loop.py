@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from voxops.errors import ConfigError
 
-__all__ = ["LoopRunner", "OwnLoop"]
-
 T = TypeVar("T")
 
 LoopRunner = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]

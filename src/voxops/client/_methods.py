@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from inspect import BoundArguments, Parameter, Signature
-from textwrap import fill, indent
+from inspect import BoundArguments
 from typing import Any
 from urllib.parse import quote
 
 from voxops.api.assumptions import BULK_READ_STATUSES
-from voxops.api.endpoints import GROUPS, REQUIRED, Field, Gives, Operation, Place
-from voxops.api.matrix import Endpoint, may_resend
+from voxops.api.endpoints import GROUPS, KEY, REQUIRED, Field, Gives, Operation, Place, docstring, signature_of
 from voxops.client._caller import Caller
 from voxops.client._handles import Handle, read_before
 from voxops.client._pages import Listing
 from voxops.client._reply import Reply, single, with_items
-
-_KEY = Field(
-    "idempotency_key", "str | None",
-    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.", default=None, keyword=True,
-)  # fmt: skip
-_RETURNS = {Gives.LIST: "Listing[{}]", Gives.HANDLE: "Handle", Gives.HANDLES: "tuple[Handle, ...]"}
-_WIDTH = 128
 
 
 class Group:
@@ -49,7 +40,7 @@ def group_classes(
 
 def _method(operation: Operation) -> Any:
     """Return the method of an operation."""
-    signature = _signature(operation)
+    signature = signature_of(operation)
 
     def listing(group: Group, *args: Any, **options: Any) -> Listing[Any]:
         request = _Request(operation, signature.bind(group, *args, **options))
@@ -60,25 +51,8 @@ def _method(operation: Operation) -> Any:
         return await _RESULTS[operation.gives](request, group._caller)
 
     method: Any = listing if operation.gives is Gives.LIST else send
-    method.__doc__, method.__signature__, method.operation = _document(operation), signature, operation
+    method.__doc__, method.__signature__, method.operation = docstring(operation), signature, operation
     return method
-
-
-def _fields(operation: Operation) -> tuple[Field, ...]:
-    return (*operation.takes, *((_KEY,) if operation.keyed else ()))
-
-
-def _signature(operation: Operation) -> Signature:
-    """Return the signature of a method; annotations are text, as in any module with postponed ones."""
-    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)] + [
-        Parameter(
-            field.name, Parameter.KEYWORD_ONLY if field.keyword else Parameter.POSITIONAL_OR_KEYWORD,
-            default=Parameter.empty if field.default is REQUIRED else field.default, annotation=field.type,
-        )
-        for field in _fields(operation)
-    ]  # fmt: skip
-    returns = _RETURNS.get(operation.gives, "{}").format(operation.record)
-    return Signature(parameters, return_annotation=returns)
 
 
 class _Request:
@@ -99,8 +73,8 @@ class _Request:
                 self._put(field, value)
         if operation.rule is not None:
             operation.rule(self.body or {})
-        if (key := bound.arguments.get(_KEY.name)) is not None:
-            self._options[_KEY.name] = key
+        if (key := bound.arguments.get(KEY.name)) is not None:
+            self._options[KEY.name] = key
         self.method, path = operation.call
         ids = iter(self.ids)
         self.path = "/".join(quote(next(ids), safe="") if part.startswith(":") else part for part in path.split("/"))
@@ -160,44 +134,3 @@ async def _handles(request: _Request, caller: Caller) -> tuple[Handle, ...]:
 _RESULTS: Mapping[Gives, Callable[[_Request, Caller], Awaitable[Any]]] = {
     Gives.VALUE: _value, Gives.ANY: _any, Gives.ITEMS: _items, Gives.HANDLE: _handle, Gives.HANDLES: _handles,
 }  # fmt: skip
-
-_MEANS = {
-    Gives.ANY: "As the API sends it.",
-    Gives.ITEMS: "``results`` has one entry per item, identified by its ``index``; read each, whatever the HTTP status was.",
-    Gives.LIST: "``async for`` yields its records, `pages` its pages; requests are sent then.",
-    Gives.HANDLE: "``await`` it for the outcome.",
-}
-
-
-def _document(operation: Operation) -> str:
-    """Return the docstring of a method."""
-    row = operation.row
-    law = "a read; it may be sent again" if row is None else f"row {row.row} of the matrix; it {_resent(row)}"
-    queued = "" if row is None or not row.is_async else "; a 2xx only means that it is queued"
-    first = " The subject is read first: only a change shows that it was tried again." if operation.read_first else ""
-    parts = [operation.says, fill(f"``{' '.join(operation.call)}``: {law}{queued}.{first} {operation.more}", _WIDTH)]
-    fields = _fields(operation)
-    if fields:
-        parts.append("Parameters\n----------\n" + "\n".join(map(_parameter, fields)))
-    returns = _RETURNS.get(operation.gives, "{}").format(operation.record)
-    means = " ".join(filter(None, (_MEANS.get(operation.gives, ""), operation.returns)))
-    parts.append(f"Returns\n-------\n{returns}" + (f"\n{_inner(means)}" if means else ""))
-    unfit = "ValidationError\n    With status 0, if a value exceeds a documented limit: nothing was sent."
-    when = "ApiError, TransportError, DecodeError, WaitTooLong\n    As for `AsyncClient.request`."
-    parts.append(f"Raises\n------\n{unfit}\n{when}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _resent(row: Endpoint) -> str:
-    if may_resend(row, with_key=False):
-        return "may be sent again"
-    return "may be sent again under the same key only" if may_resend(row, with_key=True) else "is never sent again"
-
-
-def _parameter(field: Field) -> str:
-    kind = field.type.removesuffix(" | None") + ("" if field.default is REQUIRED else ", optional")
-    return f"{field.name} : {kind}\n{_inner(field.says)}"
-
-
-def _inner(text: str) -> str:
-    return indent(fill(text, _WIDTH - 4), "    ")

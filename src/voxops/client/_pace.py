@@ -14,8 +14,6 @@ from voxops.client._reply import Reply
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo
 
-__all__ = ["Pace", "Window", "gap"]
-
 SLOW_BELOW = 0.1  # share of the limit below which requests are spread over the rest of the window
 WIDEST_GAP = 5.0  # maximum seconds between two such requests
 SHORTEST_PAUSE = 0.5  # seconds, for "Retry-After: 0"

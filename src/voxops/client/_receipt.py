@@ -11,8 +11,6 @@ from typing import Any
 from voxops._support.files import write_file
 from voxops.errors import ConfigError
 
-__all__ = ["Receipt", "Source"]
-
 _VERSION = 1
 # One lock for all receipts: those that share a file don't overwrite each other's entries.
 _WRITING = threading.Lock()

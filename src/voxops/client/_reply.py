@@ -25,8 +25,6 @@ from voxops.errors import (
     ValidationError,
 )
 
-__all__ = ["Reply", "decode", "error_of", "single", "with_items"]
-
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 _LONGEST = 500  # characters of a server's message in an error text
 

@@ -12,8 +12,6 @@ from voxops.client._reply import Reply
 from voxops.errors import ApiError, TransportError, WaitTooLong
 from voxops.model import Clock
 
-__all__ = ["Retries"]
-
 
 class Retries:
     """Sends a call until it has a final answer, its tries are used up, or its row allows no retry.

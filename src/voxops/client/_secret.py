@@ -10,8 +10,6 @@ from typing import Any, NoReturn, TypeVar
 
 from voxops.errors import ConfigError
 
-__all__ = ["Secret"]
-
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON

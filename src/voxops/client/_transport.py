@@ -30,8 +30,6 @@ from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
-__all__ = ["Transport", "connections"]
-
 _UPLOADS = 4  # connections to the storage host
 _WHOLE = 10.0  # time for a whole answer, as a multiple of the timeout for one byte
 _SLOWEST = 16 * 1024  # bytes per second; a slower upload is abandoned

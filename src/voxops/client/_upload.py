@@ -21,8 +21,6 @@ from voxops.client._reply import Reply, single
 from voxops.client._retries import Retries
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
 
-__all__ = ["Presigned", "Presigner", "Progress", "Storage", "Uploaded", "presigned", "source_of", "upload"]
-
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # an address counts as expired this many seconds early
 RENEWALS = 2  # renewals of an address that the storage refused

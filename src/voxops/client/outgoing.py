@@ -14,8 +14,6 @@ from voxops.client._logs import kept_from_logs
 from voxops.client._transport import connections
 from voxops.errors import ConfigError, TransportError
 
-__all__ = ["checked_address", "post_json"]
-
 _PATIENCE = 30.0  # seconds for the whole request
 
 

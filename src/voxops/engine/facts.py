@@ -29,12 +29,12 @@ from voxops.api.evidence import (
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
-from voxops.client.names import AccountNames, no_account
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, Seen
+from voxops.loading.names import AccountNames, no_account
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"

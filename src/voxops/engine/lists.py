@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from voxops.api.assumptions import deliveries_path
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import (
@@ -251,7 +250,7 @@ class CreatedList:
         newest: datetime | None = None
         bounds: tuple[datetime, datetime] | None = None
         in_order = True
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+        async for page in self._client.posts.list(status=status).pages():
             if status == "all" and listed.read is None:  # the other lists are read for what is old
                 listed.read = self._client.now().timestamp()
             states = read_posts(page.records)
@@ -391,7 +390,7 @@ class Reader:
         pages = fruitless = 0
         known = (self._last.get(item) for item in left)
         oldest = min(((one and one.created_at) or "" for one in known), default="")
-        async for page in self._client.pages("/v1/posts", {"status": status, "limit": PAGE_RECORDS}):
+        async for page in self._client.posts.list(status=status).pages():
             pages += 1
             states = read_posts(page.records)
             hits = left.intersection(states)
@@ -441,7 +440,7 @@ class Reader:
         left = set(ids)
         found: dict[str, dict[str, Any]] = {}
         try:
-            async for page in self._client.pages(deliveries_path(webhook_id), {"limit": PAGE_RECORDS}):
+            async for page in self._client.webhooks.deliveries(webhook_id).pages():
                 states = read_deliveries(page.records)
                 hits = left.intersection(states)
                 found.update((delivery_id, states[delivery_id]) for delivery_id in hits)

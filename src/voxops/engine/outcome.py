@@ -14,7 +14,6 @@ import pandas as pd
 from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
-from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
@@ -142,7 +141,7 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
     states: dict[str, PostState | None] = {}
     left = set(posts)
     if left:
-        async for page in client.pages("/v1/posts", {"status": "all", "limit": PAGE_RECORDS}):
+        async for page in client.posts.list(status="all").pages():
             listed = read_posts(page.records)
             for record in page.records if left.intersection(listed) else ():
                 records |= dict.fromkeys(left.intersection(read_posts([record])), record)

@@ -14,13 +14,13 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
-from voxops.client import AccountNames, account_names
 from voxops.engine import presence
 from voxops.engine.facts import Knowledge, Moment, Readings, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import NEVER_OUT, Call, Seen
+from voxops.loading.names import AccountNames, account_names
 from voxops.model import WAITING_STATUSES
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ import pandas as pd
 
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
-from voxops.client import AccountNames
-from voxops.client.names import UNKNOWN, no_account
 from voxops.errors import AuthError, DecodeError, NotFoundError, ValidationError
 from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
+from voxops.loading.names import UNKNOWN, AccountNames, no_account
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places

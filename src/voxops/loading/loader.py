@@ -17,7 +17,6 @@ from voxops._support.arguments import empties, list_of_text, true_or_false, whol
 from voxops._support.eventloop import all_or_none
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
-from voxops.client.names import account_names
 from voxops.errors import ConfigError, NotFoundError
 from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
 from voxops.frames.records import Columns, build, performance, targets, with_tries, with_withdrawals
@@ -37,6 +36,7 @@ from voxops.loading.filters import (
     warn_of_nothing,
     words,
 )
+from voxops.loading.names import account_names
 from voxops.sheets.collisions import Limits
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from voxops._support.arguments import near
-from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 
 if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
+    from voxops.client import AsyncClient
 
-__all__ = ["AccountNames", "account_names", "no_account", "read_accounts"]
 
 UNKNOWN = "of unknown status"
 
@@ -92,7 +90,6 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
 
 async def read_accounts(client: AsyncClient) -> list[tuple[str, str, str, str]]:
     """Read platform, username, id and status of each account, also of disconnected ones."""
-    query = {"limit": PAGE_RECORDS, "status": "all"}  # else the API leaves disconnected ones out
     return [
         (
             str(record.get("platform") or "").lower(),
@@ -100,8 +97,7 @@ async def read_accounts(client: AsyncClient) -> list[tuple[str, str, str, str]]:
             str(record.get("id")),
             str(record.get("status") or UNKNOWN).lower(),
         )
-        async for page in client.pages("/v1/accounts", query)
-        for record in page.records
+        async for record in client.accounts.list(status="all")  # else the API leaves disconnected ones out
     ]
 
 
