@@ -7,18 +7,17 @@ One module per step, outermost first: `groups` has the typed methods, which `_me
 
 from __future__ import annotations
 
-from voxops.api.fields import UNSET, PostFields
+from voxops.api.fields import PostFields
 from voxops.client._address import is_loopback
-from voxops.client._client import AsyncClient, Permit
+from voxops.client._client import AsyncClient
 from voxops.client._clock import SteppedClock, SystemClock
 from voxops.client._handles import Ending, Followed, Handle, Kind, read_record
 from voxops.client._pages import Listing, Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
-from voxops.client._upload import Presigned, Progress, Uploaded
+from voxops.client._upload import Progress, Uploaded
 
 __all__ = [
-    "UNSET",
     "AsyncClient",
     "Ending",
     "Followed",
@@ -26,9 +25,7 @@ __all__ = [
     "Kind",
     "Listing",
     "Page",
-    "Permit",
     "PostFields",
-    "Presigned",
     "Progress",
     "Reply",
     "Secret",

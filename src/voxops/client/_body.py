@@ -14,26 +14,9 @@ _KEPT = 64 * 1024  # bytes of a body that is too large, for the error
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str, most: int) -> tuple[bytes, str]:
-    """Read a body up to a maximum size.
+    """Return a body of at most `most` bytes, decompressed, and ``""``; or the beginning of a larger one, and the reason as a clause.
 
-    Parameters
-    ----------
-    chunks : async iterable of bytes
-        As received, compressed.
-    encoding : str
-        The header ``Content-Encoding``.
-    most : int
-        Maximum size of the decompressed body in bytes.
-
-    Returns
-    -------
-    tuple of bytes and str
-        The body and ``""``; or the beginning of a body that is not complete, and the reason as a clause.
-
-    Raises
-    ------
-    zlib.error, EOFError
-        If the compressed body is damaged, or ends early.
+    A compressed body that is damaged or ends early raises zlib.error or EOFError.
     """
     coding = encoding.strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip"):

@@ -67,15 +67,7 @@ def freeze(
     resend: bool = False,
     timeout: float | None = None,
 ) -> Call:
-    """Return a frozen call.
-
-    Raises
-    ------
-    ValidationError
-        With status 0, if the query or the body can't be encoded, or a token does not fit into a header.
-    ConfigError
-        If the path leads out of the API.
-    """
+    """Return a frozen call; refuse what can't be encoded, a token that does not fit into a header, a path that leads out of the API."""
     verb = http_method(method)
     headers = {} if key is None else {"Idempotency-Key": KEY("idempotency_key", key)}
     if version is not None:
@@ -91,13 +83,7 @@ class KeyBook:
         self._uses: OrderedDict[str, bytes] = OrderedDict()
 
     def check(self, call: Call) -> None:
-        """Record the key of a call.
-
-        Raises
-        ------
-        ConflictError
-            With status 0, if the key was used for another request.
-        """
+        """Record the key of a call; a ConflictError with status 0 if it was used for another request."""
         key = call.headers.get("Idempotency-Key")
         if key is None:
             return

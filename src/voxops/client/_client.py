@@ -19,6 +19,7 @@ from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.fields import batch_operations, http_method, refuse
 from voxops.api.matrix import find, may_resend
+from voxops.api.records import BatchResult, Health, Identity
 from voxops.client._address import base_url, safe_path
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
 from voxops.client._clock import ServerClock, SteppedClock, SystemClock
@@ -40,13 +41,14 @@ T = TypeVar("T")
 _BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch
 
 
-def _seconds(name: str, value: float | str | timedelta) -> float:
+def _seconds(name: str, value: Any) -> float:
     """Return a duration in seconds; here, a number is one of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = None if isinstance(value, bool) else value
+    if not isinstance(number, int | float):
         return seconds(name, value)
-    if not value > 0:
+    if not number > 0:
         raise ConfigError(f"{name}={value!r}; it must be more than 0 seconds")
-    return float(value)
+    return float(number)
 
 
 class Permit:
@@ -325,7 +327,7 @@ class AsyncClient(Groups):
         *,
         continue_on_error: bool = True,
         idempotency_key: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> BatchResult:
         """Send up to 100 writes in one request, once, without retries (contract: BATCH-n).
 
         Parameters
@@ -339,13 +341,14 @@ class AsyncClient(Groups):
 
         Returns
         -------
-        dict
+        BatchResult
             ``results``, each with its own ``id``, ``status``, ``body`` and ``error``, and ``summary``.
         """
         checked = batch_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
         body = {"operations": checked, "continueOnError": continue_on_error}
         call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
-        return single(await self._loop.run(self._send_retried(call)))
+        result: BatchResult = single(await self._loop.run(self._send_retried(call)))
+        return result
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[Permit]:
@@ -382,10 +385,12 @@ class AsyncClient(Groups):
 
         return pages(fetch, params or {})
 
-    async def identity(self) -> dict[str, Any]:
+    async def identity(self) -> Identity:
         """Return the owner of the API key: at least ``workspaceId``, ``workspaceName`` and ``plan``."""
-        return single(await self.request("GET", "/v1/auth/me"))
+        identity: Identity = single(await self.request("GET", "/v1/auth/me"))
+        return identity
 
-    async def health(self) -> dict[str, Any]:
+    async def health(self) -> Health:
         """Return the API's own health report."""
-        return single(await self.request("GET", "/v1/health"))
+        health: Health = single(await self.request("GET", "/v1/health"))
+        return health

@@ -100,37 +100,19 @@ def outcome_of(status: str | None) -> Outcome:
 
 @dataclass
 class Followed:
-    """A job that is followed, by an awaited handle or by a watch, as it was read last.
-
-    Attributes
-    ----------
-    handle : Handle
-        The job.
-    status : str or None
-        Its status; None before it was read.
-    outcome : Outcome
-        ``pending`` as long as it has not ended.
-    error : str
-        Its error or ``""``.
-    due : datetime or None
-        When a scheduled post goes out.
-    """
+    """A job that is followed, by an awaited handle or by a watch, as it was read last."""
 
     handle: Handle
-    status: str | None = None
+    status: str | None = None  # None before it was read
     outcome: Outcome = Outcome.PENDING
     error: str = ""
-    due: datetime | None = None
+    due: datetime | None = None  # when a scheduled post goes out
 
     def see(self, read: PostState | Mapping[str, Any] | None, now: datetime) -> bool:
-        """Note what was read of it, and return whether its status or outcome changed; a state from before the act is ignored (rules 18, 19).
+        """Note what was read of it at an instant of the server, and return whether its status or outcome changed.
 
-        Parameters
-        ----------
-        read : PostState, mapping or None
-            The state of a post, the episode of a delivery, the record of another kind; None for one that does not exist.
-        now : datetime
-            Server time.
+        That is the state of a post, the episode of a delivery, the record of another kind, or None for what does not exist. A state
+        from before the act is ignored (rules 18 and 19).
         """
         before, handle = (self.status, self.outcome), self.handle
         self.due = None
@@ -235,6 +217,8 @@ async def read_record(handle: Handle, caller: Caller) -> dict[str, Any] | None:
         return None
     group = {"post": "posts", "account": "accounts", "media": "media"}[handle.kind]
     try:
-        return single(await caller.request("GET", f"/v1/{group}/{quote(ident('id', handle.id), safe='')}"))
+        reply = await caller.request("GET", f"/v1/{group}/{quote(ident('id', handle.id), safe='')}")
     except NotFoundError:
         return None
+    record: dict[str, Any] = single(reply)
+    return record

@@ -17,10 +17,7 @@ LoopRunner = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 class OwnLoop:
     """The event loop of a client, to which its connections, locks and semaphores are bound.
 
-    Parameters
-    ----------
-    renew : callable
-        Replaces everything bound to a loop; called after the old loop has closed or the process has forked.
+    `renew` replaces these; it is called after the old loop has closed or the process has forked.
     """
 
     def __init__(self, renew: Callable[[], None]) -> None:
@@ -45,13 +42,7 @@ class OwnLoop:
         return await (work if self._runner is None else self._runner(work))
 
     def bind(self) -> None:
-        """Bind to the running loop, and renew everything bound to a closed one.
-
-        Raises
-        ------
-        ConfigError
-            If the client is closed, or in use on another loop.
-        """
+        """Bind to the running loop, and renew everything bound to a closed one; refuse if the client is closed, or on another loop."""
         if self._closed:
             raise ConfigError("this client is closed; create a new one")
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from inspect import BoundArguments
 from typing import Any
 from urllib.parse import quote
@@ -94,8 +95,8 @@ class _Request:
 
     async def send(self, caller: Caller, **options: Any) -> Reply:
         """Send it, with retries as its row allows."""
-        given = self._options | ({"params": self.query} if self.query else {}) | options
-        return await caller.request(self.method, self.path, json=self.body, **given)
+        query = self.query or None
+        return await caller.request(self.method, self.path, params=query, json=self.body, **self._options, **options)
 
 
 async def _value(request: _Request, caller: Caller) -> Any:
@@ -119,7 +120,7 @@ async def _handle(request: _Request, caller: Caller) -> Handle:
     reply = await request.send(caller)
     answer = single(reply)
     subject = handle.id or str(answer.get("id") or answer.get("mediaId") or "")  # of an import
-    return Handle(subject, kind, answer, webhook, accepted_at=reply.date, before=before, caller=caller)
+    return replace(handle, id=subject, accepted=answer, accepted_at=reply.date, before=before)
 
 
 async def _handles(request: _Request, caller: Caller) -> tuple[Handle, ...]:

@@ -24,21 +24,11 @@ _FOREVER = 365 * 86_400.0  # seconds; longer pauses are shortened to this, so th
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rate window that the server last reported.
+    """The rate window that the server last reported."""
 
-    Attributes
-    ----------
-    limit : int
-        Requests per window.
-    left : int
-        Lowest number of remaining requests that any answer of this window reported.
-    reset : float
-        When it ends, in seconds since 1970 by the server's clock.
-    """
-
-    limit: int
-    left: int
-    reset: float
+    limit: int  # requests per window
+    left: int  # the lowest number of remaining requests that any answer of this window reported
+    reset: float  # when it ends, in seconds since 1970 by the server's clock
 
 
 def gap(window: Window, in_flight: int, resets_in: float) -> float:
@@ -57,18 +47,9 @@ def gap(window: Window, in_flight: int, resets_in: float) -> float:
 
 
 class Pace:
-    """Admits requests one after the other, in the order of their arrival.
+    """Admits requests one after the other, in the order of their arrival, at most `concurrency` at once.
 
-    Parameters
-    ----------
-    clock : Clock
-        Elapsed seconds and sleep.
-    now : callable
-        The server's time.
-    concurrency : int
-        Maximum number of requests in flight.
-    max_wait : float
-        Maximum seconds to wait; a longer pause raises `WaitTooLong`.
+    It waits at most `max_wait` seconds; a longer pause raises `WaitTooLong`. `now` returns the server's time.
     """
 
     def __init__(self, clock: Clock, now: Callable[[], datetime], *, concurrency: int, max_wait: float) -> None:
@@ -168,15 +149,7 @@ class Pace:
         return WaitTooLong(text, seconds=seconds)
 
     def learn(self, reply: Reply, *, sent: float, received: float) -> None:
-        """Update the window and the pause by an answer.
-
-        Parameters
-        ----------
-        reply : Reply
-            The answer.
-        sent, received : float
-            When its request was sent and it was received, by the clock's `monotonic`.
-        """
+        """Update the window and the pause by an answer, and by when its request was sent and it was received (`monotonic`)."""
         self._see_window(reply)
         after = retry_after(reply.headers.get("retry-after"), self._now())
         if reply.status == 429:

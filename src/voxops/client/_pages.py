@@ -83,19 +83,7 @@ class Listing(Generic[T]):
 
 
 async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[dict[str, Any]]]:
-    """Read a list to its end.
-
-    Parameters
-    ----------
-    fetch : callable
-        Reads one page: takes a query, returns the reply.
-    params : mapping
-        Query of the first page.
-
-    Yields
-    ------
-    Page
-        At least one.
+    """Read a list to its end, at least one page; `fetch` reads a page, `params` is the query of the first.
 
     Raises
     ------

@@ -18,35 +18,16 @@ _WRITING = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A local file; another size or modification time makes it a different file.
+    """A local file; another size or modification time makes it a different file."""
 
-    Attributes
-    ----------
-    path : Path
-        Absolute.
-    content_type : str
-        Such as ``image/jpeg``.
-    size : int
-        Bytes.
-    changed : int
-        Modification time in nanoseconds.
-    """
-
-    path: Path
+    path: Path  # absolute
     content_type: str
     size: int
-    changed: int
+    changed: int  # nanoseconds
 
 
 class Receipt:
-    """Media ids by local file, stored on disk without API key and upload addresses.
-
-    Parameters
-    ----------
-    file : Path or None
-        Where it is stored; None stores nothing.
-    url : str
-        The API that the media belong to.
+    """Media ids by local file, stored on disk without API key and upload addresses; without a file, nothing is stored.
 
     Raises
     ------

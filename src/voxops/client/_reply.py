@@ -90,25 +90,13 @@ class Reply:
 
 
 def decode(body: bytes) -> Any:
-    """Read JSON, as leniently as `voxops._support.canonical.decode`.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON.
-    """
+    """Read JSON, as leniently as `voxops._support.canonical.decode`; ValueError if it is not JSON."""
     with collector_paused():
         return canonical.decode(body)
 
 
-def single(reply: Reply) -> dict[str, Any]:
-    """Return the one object of a reply, bare or as ``{data: {…}}`` (contract: section 2); ``{}`` for an empty body.
-
-    Raises
-    ------
-    DecodeError
-        If the reply contains anything else.
-    """
+def single(reply: Reply) -> Any:
+    """Return the one object of a reply, bare or as ``{data: {…}}`` (contract: section 2); ``{}`` for an empty body, else DecodeError."""
     data = reply.data
     if data is None:
         return {}
@@ -124,15 +112,7 @@ def single(reply: Reply) -> dict[str, Any]:
 
 
 def with_items(reply: Reply) -> dict[str, Any]:
-    """Return the answer to a request with many items, whatever its HTTP status.
-
-    Raises
-    ------
-    ApiError
-        If it is an error without ``results``.
-    DecodeError
-        If it is a success without ``results``.
-    """
+    """Return the answer to a request with many items, whatever its HTTP status; without ``results`` it is an error."""
     try:
         data = reply.data
     except DecodeError:
@@ -151,16 +131,7 @@ def error_of(
 ) -> ApiError | None:
     """Return the error of a reply, None if it is a success.
 
-    Parameters
-    ----------
-    reply : Reply
-        The answer.
-    url : str
-        The API's address, for the hint after a web page.
-    now : datetime, optional
-        The server's time, for a ``Retry-After`` that is a date.
-    redact : callable
-        Removes the API key from a decoded value: a server may echo it in a form that redaction of the raw body misses.
+    `redact` removes the API key from a decoded value: a server may echo it in a form that redaction of the raw body misses.
     """
     if reply.ok:
         return None

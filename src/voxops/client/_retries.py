@@ -14,17 +14,7 @@ from voxops.model import Clock
 
 
 class Retries:
-    """Sends a call until it has a final answer, its tries are used up, or its row allows no retry.
-
-    Parameters
-    ----------
-    clock : Clock
-        Clock for the pauses.
-    rng : random.Random
-        Source of jitter.
-    backoff : Backoff
-        Number of tries, and growth of the pauses.
-    """
+    """Sends a call until it has a final answer, its tries are used up, or its row allows no retry."""
 
     def __init__(self, clock: Clock, rng: random.Random, backoff: Backoff | None = None) -> None:
         self._clock = clock
@@ -38,16 +28,7 @@ class Retries:
     async def send(
         self, call: Call, once: Callable[[Call], Awaitable[Reply]], failure_of: Callable[[Reply], ApiError | None]
     ) -> Reply:
-        """Send a call by `once` and return its answer.
-
-        Parameters
-        ----------
-        call : Call
-            Its `resend` says whether it may be sent again when its outcome is unknown.
-        once : callable
-            Sends the call once.
-        failure_of : callable
-            Returns the error of an answer, None for a success.
+        """Send a call by `once` and return its answer; `failure_of` returns the error of an answer, None for a success.
 
         Raises
         ------

@@ -56,23 +56,7 @@ _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-
 class Transport:
     """Connections to the API and to the storage host; neither receives the other's headers.
 
-    Parameters
-    ----------
-    secret : Secret
-        The API key.
-    url : str
-        The API's address, as from `base_url`.
-    timeout : float
-        Seconds to wait for a connection, or for the next byte; a whole answer may take ten times that.
-    concurrency : int
-        Maximum number of connections to the API.
-    transport : httpx.AsyncBaseTransport, optional
-        Sends the requests instead of connections.
-
-    Raises
-    ------
-    ConfigError
-        If the HTTP library can't parse the address.
+    `url` is as from `base_url`. `timeout` is for a connection, or for the next byte; a whole answer may take ten times that.
     """
 
     def __init__(

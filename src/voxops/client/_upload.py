@@ -90,24 +90,10 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The storage host, and the parts of the client that an upload uses.
+    """The storage host, and the parts of the client that an upload uses."""
 
-    Attributes
-    ----------
-    url : str
-        The API that presigns.
-    put : callable
-        Puts bytes to a presigned address once: address, headers, content, size.
-    now : callable
-        The server's time.
-    retries : Retries
-        Number of tries, and the pauses between them.
-    loop : OwnLoop
-        The event loop of uploads.
-    """
-
-    url: str
-    put: Callable[[str, Mapping[str, str], AsyncIterable[bytes], int], Awaitable[Reply]]
+    url: str  # of the API that presigns
+    put: Callable[[str, Mapping[str, str], AsyncIterable[bytes], int], Awaitable[Reply]]  # once
     now: Callable[[], datetime]
     retries: Retries
     loop: OwnLoop
