@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import typing
 from operator import attrgetter
+from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 from tests import client_stub
+from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxops._support import eventloop
-from voxops.api import records
-from voxops.api.endpoints import ENDPOINTS, PAGE_SIZE, Gives, Operation
+from voxops.api import endpoints, records
+from voxops.api.endpoints import ENDPOINTS, Gives, Operation
 from voxops.api.matrix import MATRIX, Resend, find
 from voxops.client import AsyncClient, Handle, Listing, Page, _methods, groups
+from voxops.frames import schemas
 from voxops.frames.records import build
-from voxops.frames.schemas import SCHEMAS, TEXT, _table
 
 EMPTY = True  # the sandbox
 
@@ -96,25 +99,30 @@ def test_a_listing_yields_records_and_pages_each_time_anew(client, sandbox):
     eventloop.run(main())
 
 
-# The example of CONTRIBUTING.md: an endpoint is a row, and a list that is loaded as a frame a row and a schema.
+# An endpoint is a row, and a list that is loaded as a frame a row and a schema.
 
 
-def test_a_new_list_endpoint_is_one_row_and_one_schema(client, sandbox, monkeypatch):
-    row = Operation("members.list", "GET /v1/accounts", (PAGE_SIZE,), Gives.LIST, "Account", "Read members.")
-    monkeypatch.setitem(SCHEMAS, "members", _table(("member_id", TEXT, "id"), ("username", TEXT)))
-    made = _methods.group_classes([row], {}, "voxops.client.groups")
-    members = made["members"](client)
+def test_the_example_of_contributing_adds_a_list_endpoint(monkeypatch):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    row, schema = re.findall(r"^# (?:api/endpoints|frames/schemas)\.py\n(.+),$", text, re.MULTILINE)
+    made = _methods.group_classes([eval(row, vars(endpoints).copy())], {}, "voxops.client.groups")
+    for kind, columns in eval(f"{{{schema}}}", vars(schemas).copy()).items():
+        monkeypatch.setitem(schemas.SCHEMAS, kind, columns)
+    body = b'{"personas": [{"id": "pp_1", "name": "Maria", "createdAt": "2026-03-02T09:00:00Z"}, {"id": "pp_2"}]}'
 
-    async def main() -> pd.DataFrame:
-        return build("members", [record async for record in members.list(page_size=5)])
+    async def main(url: str) -> tuple[list[dict[str, Any]], int]:
+        async with AsyncClient("vb_test_of_nobody", url=url) as client:
+            listing = made["personas"](client).list(page_size=50)
+            return [record async for record in listing], len([page async for page in listing.pages()])
 
-    frame = eventloop.run(main())
-    assert list(frame.columns) == ["member_id", "username"]
-    assert set(frame["member_id"]) == {
-        one.id for one in sandbox.world.accounts.values() if one.status != "disconnected"
-    }
-    assert "def list(self, *, page_size: int = 100) -> Listing[Account]:" in client_stub.stub(made)
-    assert "members: Members" in client_stub.stub(made)
+    with serve(answer(body)) as server:
+        records, pages = asyncio.run(main(server.url))
+        heads = [head.partition(b"\r\n")[0] for head, _ in server.requests]
+    assert pages == 1 and heads == [b"GET /v1/personas?limit=50 HTTP/1.1"] * 2
+    frame = build("personas", records)
+    assert list(frame["persona_id"]) == ["pp_1", "pp_2"] and str(frame["created_at"].dtype) == "datetime64[us, UTC]"
+    stub = client_stub.stub(made)
+    assert "def list(self, *, page_size: int = 100) -> Listing[Any]:" in stub and "personas: Personas" in stub
 
 
 def test_a_new_act_is_one_row(client, sandbox):
