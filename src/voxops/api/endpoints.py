@@ -1,6 +1,6 @@
 """The table of endpoints, from which the methods of `voxops.client.AsyncClient` and their stub file are generated.
 
-``client.posts.create`` is the row ``"posts.create"``. A new endpoint is one row; a list needs a schema in `voxops.frames.schemas`, too.
+``client.posts.create`` is the row ``"posts.create"``, and ``client.posts.create.operation`` returns it. A new endpoint is one row; a list needs a schema in `voxops.frames.schemas`, too.
 After a change: ``python -m tests.client_stub`` writes the stub file.
 """
 
@@ -182,6 +182,10 @@ def _platform(name: str, value: Any) -> str:
     return ident(name, value).lower()
 
 
+def _returns_to(_: str, value: Any) -> dict[str, Any]:
+    return {CONNECT_RETURN: value}
+
+
 def _excludes(name: str, other: str) -> Callable[[Mapping[str, Any]], None]:
     def check(values: Mapping[str, Any]) -> None:
         if name in values and other in values:
@@ -299,7 +303,7 @@ ENDPOINTS: tuple[Operation, ...] = (
     Operation("accounts.get", "GET /v1/accounts/:id", (ACCOUNT_ID,), VALUE, "Account", "Read one account."),
     Operation("accounts.pages", "GET /v1/accounts/:id/pages", (ACCOUNT_ID,), ANY, "Any", "Read the pages that an account may post to."),
     Operation("accounts.connect", 17, (
-        TO_CONNECT, Field("return_url", "str | None", "Address that the browser returns to.", default=None, sent=CONNECT_RETURN),
+        TO_CONNECT, _whole("return_url", "str | None", "Address that the browser returns to.", _returns_to, None),
     ), VALUE, "Consent", "Start to connect an account.",
         returns="``state``, and the address at which the account's owner consents: ``authUrl``, ``authorizationUrl`` or ``url``."),
     Operation("accounts.callback", 18, (

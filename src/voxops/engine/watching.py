@@ -252,7 +252,7 @@ class Watch(Job):
                 continue
             if thing.outcome is not Outcome.PENDING:
                 thing.settled_at = pd.Timestamp(at)
-            moves.append(Transition(at, thing.handle.id, thing.group, shown, thing.shown, thing.error))
+            moves.append(Transition(at, thing.handle.id, thing.group, shown, thing.status or "", thing.error))
         return moves
 
     async def _read(self, things: Iterable[_Thing]) -> list[tuple[_Thing, Any]]:
