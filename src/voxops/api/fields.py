@@ -108,6 +108,33 @@ class Many:
         return [self.each(f"{name}[{number}]", item) for number, item in enumerate(value)]
 
 
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """A value that passes a test; `says` is what the field takes."""
+
+    test: Callable[[Any], bool]
+    says: str
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Check a value."""
+        return value if self.test(value) else refuse(name, self.says)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A mapping of which some fields are checked where they have a value; the others pass through."""
+
+    fields: Mapping[str, Check]
+
+    def __call__(self, name: str, value: Any) -> dict[str, Any]:
+        """Check a mapping."""
+        found = mapping(name, value)
+        checked = {
+            key: check(f"{name}.{key}", found[key]) for key, check in self.fields.items() if found.get(key) is not None
+        }
+        return found | checked
+
+
 def texts(name: str, value: Any) -> list[str]:
     """Check texts; one text is refused, since it would be a list of letters."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -142,33 +169,22 @@ def ident(name: str, value: Any) -> str:
     return value
 
 
-def https(name: str, value: Any) -> str:
-    """Check an https address."""
-    if not isinstance(value, str) or not value.lower().startswith("https://"):
-        refuse(name, "must be an https address")
-    return value
+https = Fits(lambda value: _begins(value, "https://"), "must be an https address")
+# The API decides whether it accepts plain http, and which events exist.
+web_address = Fits(lambda value: _begins(value, "https://", "http://"), "must be an http or https address")
+page_id = Fits(lambda value: isinstance(value, str), 'takes a text; "" clears the selection')
+event_names = Fits(
+    lambda value: _are_texts(value) and len(value) > 0, 'takes a list such as ["post.failed"], or ["*"] for all'
+)
 
 
-def web_address(name: str, value: Any) -> str:
-    """Check an http or https address; the API decides whether it accepts plain http."""
-    if not isinstance(value, str) or not value.lower().startswith(("https://", "http://")):
-        refuse(name, "must be an http or https address")
-    return value
+def _begins(value: Any, *schemes: str) -> bool:
+    return isinstance(value, str) and value.lower().startswith(schemes)
 
 
-def event_names(name: str, value: Any) -> list[str]:
-    """Check names of events; the API decides which exist, and adds new ones."""
-    listed = isinstance(value, Sequence) and not isinstance(value, str)
-    if not listed or not value or not all(isinstance(event, str) and event for event in value):
-        refuse(name, 'takes a list such as ["post.failed"], or ["*"] for all')
-    return [*value]
-
-
-def page_id(name: str, value: Any) -> str:
-    """Check the id of a page; an empty one is allowed."""
-    if not isinstance(value, str):
-        refuse(name, 'takes a text; "" clears the selection')
-    return value
+def _are_texts(values: Any) -> bool:
+    listed = isinstance(values, Sequence) and not isinstance(values, str)
+    return listed and all(isinstance(value, str) and value for value in values)
 
 
 def instant(name: str, value: Any) -> str:
@@ -237,14 +253,10 @@ def _content_type(name: str, value: Any) -> str:
     return value.upper()
 
 
-def by_platform(name: str, value: Any) -> dict[str, dict[str, Any]]:
+def by_platform(name: str, value: Any) -> dict[str, Any]:
     """Return fields by platform in upper case; content there has the same maximum length."""
-    found = {}
-    for platform, inner in mapping(name, value).items():
-        found[platform.upper()] = mapping(f"{name}.{platform}", inner)
-        if inner.get("content") is not None:
-            CONTENT_OR_NONE(f"{name}.{platform}.content", inner["content"])
-    return found
+    inner = Shape({"content": CONTENT_OR_NONE})
+    return {platform.upper(): inner(f"{name}.{platform}", one) for platform, one in mapping(name, value).items()}
 
 
 def _thread(name: str, value: Any) -> list[dict[str, Any]]:
@@ -426,15 +438,6 @@ def each_has_a_time(body: Mapping[str, Any]) -> None:
             refuse(f"posts[{number}].scheduledFor", "a time is required in a bulk request")
 
 
-def _video_post(name: str, value: Any) -> dict[str, Any]:
-    item = mapping(name, value)
-    if item.get("content") is not None:
-        CONTENT_OR_NONE(f"{name}.content", item["content"])
-    if item.get("scheduledFor") is not None:
-        item["scheduledFor"] = instant(f"{name}.scheduledFor", item["scheduledFor"])
-    return item
-
-
 # -- many in one request
 
 BULK_POSTS = 50  # (contract: K1-2); the retired endpoint took 100
@@ -443,7 +446,7 @@ BULK_MEDIA = 100  # media presigned or validated at once; assumed, since nothing
 VALIDATED = 100  # platforms or media of one validation; undocumented, there are 15 platforms
 
 bulk_posts = Many(BULK_POSTS, _bulk_post)
-bulk_videos = Many(BULK_VIDEOS, _video_post)
+bulk_videos = Many(BULK_VIDEOS, Shape({"content": CONTENT_OR_NONE, "scheduledFor": instant}))
 bulk_files = Many(BULK_MEDIA, file_item)
 validated_media = Many(VALIDATED, mapping, least=0)
 
