@@ -32,13 +32,13 @@ REQUIRED: Any = object()
 
 
 class Place(StrEnum):
-    """Where the value of a field goes; ``BODY`` and ``QUERY`` put it under its name, ``WHOLE`` is a body by itself."""
+    """Where the value of a field goes: ``WHOLE`` is a body by itself, ``OPTION`` one of `AsyncClient.request`."""
 
     PATH = "path"
     QUERY = "query"
     BODY = "body"
     WHOLE = "whole"
-    VERSION = "version"
+    OPTION = "option"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,8 @@ VALUE, ANY, ITEMS, LIST, HANDLE, HANDLES = Gives
 
 KEY = Field(
     "idempotency_key", "str | None",
-    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.", default=None, keyword=True,
+    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.",
+    place=Place.OPTION, default=None, sent="idempotency_key", keyword=True,
 )  # fmt: skip
 
 # Group -> its docstring.
@@ -258,7 +259,7 @@ ENDPOINTS: tuple[Operation, ...] = (
     Operation("posts.update", 2, (
         POST_ID, _whole("fields", "PostFields", "The fields to change; None clears a field.", f.changed_post),
         Field("version", "str | None", "The post's ``updatedAt`` as last read; a ConflictError then means that it changed after that.",
-              f.VERSION, Place.VERSION, None, keyword=True),
+              f.VERSION, Place.OPTION, None, keyword=True),
     ), VALUE, "Post", "Update a draft or scheduled post."),
     Operation("posts.delete", 3, (POST_ID,), VALUE, "Deleted", "Delete a draft or scheduled post.", returns="``{}`` if the answer has no body."),
     Operation("posts.publish", 4, (POST_ID,), HANDLE, "Post", "Queue a post for publication."),

@@ -36,6 +36,12 @@ FILE_BYTES: Mapping[str, int] = {
     "application/pdf": 100 * _MEGABYTE,
     **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
 }
+# The end of a file's name -> its content type.
+FILE_TYPES: Mapping[str, str] = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".webm": "video/webm",
+    ".pdf": "application/pdf", ".srt": "text/srt", ".vtt": "text/vtt", ".txt": "text/plain",
+}  # fmt: skip
 BULK_VIDEO_BYTES = 20 * 1024**3  # of all videos of one request (contract: MED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from voxops.api.assumptions import BULK_READ_STATUSES
-from voxops.api.endpoints import GROUPS, KEY, REQUIRED, Field, Gives, Operation, Place, docstring, signature_of
+from voxops.api.endpoints import GROUPS, REQUIRED, Gives, Operation, Place, docstring, signature_of
 from voxops.client._caller import Caller
 from voxops.client._handles import Handle, read_before
 from voxops.client._pages import Listing
@@ -64,34 +64,29 @@ class _Request:
         self.operation = operation
         self.ids: list[str] = []
         self.query: dict[str, Any] = {}
-        self.body: dict[str, Any] | None = {} if any(each.place is Place.BODY for each in operation.takes) else None
         self._options: dict[str, Any] = {}
-        for field in operation.takes:
+        whole, body = None, dict[str, Any]()
+        places = {Place.QUERY: self.query, Place.BODY: body, Place.OPTION: self._options}
+        for field in operation.fields:
             value = bound.arguments[field.name]
             if value is not None or field.default is REQUIRED:
                 value = field.check(field.name if field.place is Place.QUERY else field.wire, value)
-            if value is not None:
-                self._put(field, value)
+            if value is None:
+                continue
+            if field.place is Place.PATH:
+                self.ids.append(value)
+            elif field.place is Place.WHOLE:
+                whole = value
+            else:
+                places[field.place][field.wire] = value
+        body = (whole or {}) | body
         if operation.rule is not None:
-            operation.rule(self.body or {})
-        if (key := bound.arguments.get(KEY.name)) is not None:
-            self._options[KEY.name] = key
+            operation.rule(body)
+        sends = whole is not None or any(field.place is Place.BODY for field in operation.takes)
+        self.body = body if sends else None
         self.method, path = operation.call
         ids = iter(self.ids)
         self.path = "/".join(quote(next(ids), safe="") if part.startswith(":") else part for part in path.split("/"))
-
-    def _put(self, field: Field, value: Any) -> None:
-        match field.place:
-            case Place.PATH:
-                self.ids.append(value)
-            case Place.QUERY:
-                self.query[field.wire] = value
-            case Place.VERSION:
-                self._options[field.name] = value
-            case Place.WHOLE:
-                self.body = value | (self.body or {})
-            case Place.BODY:
-                self.body = (self.body or {}) | {field.wire: value}
 
     async def send(self, caller: Caller, **options: Any) -> Reply:
         """Send it, with retries as its row allows."""
