@@ -25,6 +25,7 @@ from voxops.api.records import {records}
 from voxops.client._handles import Handle
 from voxops.client._methods import Group
 from voxops.client._pages import Listing
+from voxops.client._upload import Presigned
 from voxops.client.uploads import FileUploads
 
 GROUPS: Mapping[str, type[Group]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import Parameter, Signature
 from textwrap import fill, indent
 from typing import Any
@@ -87,6 +87,7 @@ class Gives(StrEnum):
     LIST = "list"  # a `Listing` of records
     HANDLE = "handle"  # a `Handle`, to await the outcome
     HANDLES = "handles"  # one `Handle` per item
+    ADDRESS = "address"  # where to upload a file
 
 
 _RETURNS = {Gives.LIST: "Listing[{}]", Gives.HANDLE: "Handle", Gives.HANDLES: "tuple[Handle, ...]"}
@@ -107,7 +108,7 @@ class Operation:
     gives : Gives
         What it returns.
     record : str
-        The type of a record, in `voxops.api.records`.
+        The type of a record, in `voxops.api.records`; `Presigned` is the client's.
     says : str
         What it does, in one line.
     more : str
@@ -132,7 +133,7 @@ class Operation:
     returns: str = ""
     key: bool = True
     read_first: bool = False
-    rule: Callable[[Mapping[str, Any]], None] | None = None
+    rule: Callable[[Mapping[str, Any]], object] | None = None
 
     @cached_property
     def row(self) -> Endpoint | None:
@@ -225,7 +226,7 @@ PERIOD = (
 BODY = _whole("body", "Mapping[str, Any] | None", "More fields; they pass through.", default=None)
 WEB_FILE = Field("url", "str", "https address of the file.", https)
 FILE_NAME = _option("filename", "str", "Its name.")
-VALUE, ANY, ITEMS, LIST, HANDLE, HANDLES = Gives
+VALUE, ANY, ITEMS, LIST, HANDLE, HANDLES, ADDRESS = Gives
 
 KEY = Field(
     "idempotency_key", "str | None",
@@ -361,6 +362,9 @@ ENDPOINTS: tuple[Operation, ...] = (
     ), LIST, "Delivery", "Read a webhook's delivery history, newest first (assumed)."),
     Operation("webhooks.retry_delivery", 39, (WEBHOOK_ID, DELIVERY_ID), HANDLE, "Delivery", "Queue a delivery again.", read_first=True),
     # -- uploads; `voxops.client.uploads` sends files
+    Operation("uploads.presign", 24, (
+        Field("filename", "str", "Its name."), Field("content_type", "str", "Such as ``image/jpeg``."), Field("size", "int", "Its bytes.", sent="sizeBytes"),
+    ), ADDRESS, "Presigned", "Request an upload address for a new media file.", returns="It is valid for 15 minutes.", rule=partial(f.file_item, "file")),
     Operation("uploads.bulk_presign", 28, (
         Field("files", "Sequence[Mapping[str, Any]]", "1 to 100 files as ``{filename, contentType, sizeBytes}``.", f.bulk_files, sent=BULK_PRESIGN_LIST),
     ), ITEMS, "BulkAddresses", "Request upload addresses for many media files."),

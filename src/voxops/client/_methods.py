@@ -14,6 +14,7 @@ from voxops.client._caller import Caller
 from voxops.client._handles import Handle, read_before
 from voxops.client._pages import Listing
 from voxops.client._reply import Reply, single, with_items
+from voxops.client._upload import Presigned, presigned
 
 
 class Group:
@@ -106,6 +107,10 @@ async def _items(request: _Request, caller: Caller) -> Any:
     return with_items(await request.send(caller, accept=BULK_READ_STATUSES))
 
 
+async def _address(request: _Request, caller: Caller) -> Presigned:
+    return presigned(await request.send(caller), None)
+
+
 async def _handle(request: _Request, caller: Caller) -> Handle:
     """Send an act whose 2xx only means "queued"."""
     kind: Any = request.operation.kind
@@ -129,4 +134,5 @@ async def _handles(request: _Request, caller: Caller) -> tuple[Handle, ...]:
 
 _RESULTS: Mapping[Gives, Callable[[_Request, Caller], Awaitable[Any]]] = {
     Gives.VALUE: _value, Gives.ANY: _any, Gives.ITEMS: _items, Gives.HANDLE: _handle, Gives.HANDLES: _handles,
+    Gives.ADDRESS: _address,
 }  # fmt: skip

@@ -97,8 +97,9 @@ class Storage:
 class Presigner(Protocol):
     """Presigns addresses, and reads which bytes have arrived."""
 
-    async def presign(self, filename: str, content_type: str, size: int) -> Presigned:
-        """Return an address for a new media file."""
+    @property
+    def presign(self) -> Callable[..., Awaitable[Presigned]]:
+        """Return an address for a new media file: its name, content type and size."""
 
     async def renew(self, media_id: str) -> Presigned:
         """Return a new address for a media file whose bytes have not arrived."""

@@ -23,6 +23,7 @@ from voxops.api.records import (
 from voxops.client._handles import Handle
 from voxops.client._methods import Group
 from voxops.client._pages import Listing
+from voxops.client._upload import Presigned
 from voxops.client.uploads import FileUploads
 
 GROUPS: Mapping[str, type[Group]]
@@ -1451,6 +1452,42 @@ class Webhooks(Group):
 
 class Uploads(FileUploads):
     """Uploads of files from this machine."""
+
+    async def presign(
+        self,
+        filename: str,
+        content_type: str,
+        size: int,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Presigned:
+        """Request an upload address for a new media file.
+
+        ``POST /v1/media/upload``: row 24 of the matrix; it may be sent again under the same key only.
+
+        Parameters
+        ----------
+        filename : str
+            Its name.
+        content_type : str
+            Such as ``image/jpeg``.
+        size : int
+            Its bytes.
+        idempotency_key : str, optional
+            Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.
+
+        Returns
+        -------
+        Presigned
+            It is valid for 15 minutes.
+
+        Raises
+        ------
+        ValidationError
+            With status 0, if a value exceeds a documented limit: nothing was sent.
+        ApiError, TransportError, DecodeError, WaitTooLong
+            As for `AsyncClient.request`.
+        """
 
     async def bulk_presign(
         self,

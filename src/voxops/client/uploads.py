@@ -1,4 +1,4 @@
-"""Uploads of local files to the API's storage (rows 24 and 33 of the matrix).
+"""Uploads of local files to the API's storage (row 33 of the matrix).
 
 Bytes are read from disk piece by piece and sent to the storage host only, without API key and cookies.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from voxops._support.eventloop import all_or_none
 from voxops.api.assumptions import polled_status
-from voxops.api.fields import check_file, ident, refuse
+from voxops.api.fields import ident, refuse
 from voxops.client._methods import Group
 from voxops.client._receipt import Receipt
 from voxops.client._reply import single
@@ -27,7 +27,9 @@ Notice = Callable[[Progress], None]
 
 
 class FileUploads(Group):
-    """The methods of ``client.uploads`` that send files; those of many files in one request are in `voxops.api.endpoints`."""
+    """The methods of ``client.uploads`` that send files; the others are rows of `voxops.api.endpoints`."""
+
+    presign: Callable[..., Awaitable[Presigned]]  # the row of the table
 
     async def send(
         self,
@@ -117,15 +119,6 @@ class FileUploads(Group):
         files = list(dict.fromkeys(paths))
         uploaded = dict(zip(files, await all_or_none(one(file) for file in files), strict=True))
         return [uploaded[file] for file in paths]
-
-    async def presign(
-        self, filename: str, content_type: str, size: int, *, idempotency_key: str | None = None
-    ) -> Presigned:
-        """Request an upload address for a new media file (row 24); it is valid for 15 minutes."""
-        check_file(filename, content_type, size)
-        body = {"filename": filename, "contentType": content_type, "sizeBytes": size}
-        reply = await self._caller.request("POST", "/v1/media/upload", json=body, idempotency_key=idempotency_key)
-        return presigned(reply, None)
 
     async def renew(self, media_id: str) -> Presigned:
         """Request a new address for a media file whose bytes have not arrived; sent once, since no row governs it."""
