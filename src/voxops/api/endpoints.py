@@ -1,7 +1,7 @@
 """The table of endpoints, from which the methods of `voxops.client.AsyncClient` and their stub file are generated.
 
-``client.posts.create`` is the row ``"posts.create"``, and ``client.posts.create.operation`` returns it. A new endpoint is one row; a list needs a schema in `voxops.frames.schemas`, too.
-After a change: ``python -m tests.client_stub`` writes the stub file.
+``client.posts.create`` is the row ``"posts.create"``, and ``client.posts.create.operation`` returns it. A new endpoint is one row; a list
+that becomes a frame needs a schema in `voxops.frames.schemas`, too. After a change, ``python -m tests.client_stub`` writes the stub file.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ PERIOD = (
 BODY = _whole("body", "Mapping[str, Any] | None", "More fields; they pass through.", default=None)
 WEB_FILE = Field("url", "str", "https address of the file.", https)
 FILE_NAME = _option("filename", "str", "Its name.")
-VALUE, ANY, ITEMS, LIST, HANDLE, HANDLES, ADDRESS = Gives
+VALUE, ANY, ITEMS, LIST = Gives.VALUE, Gives.ANY, Gives.ITEMS, Gives.LIST
+HANDLE, HANDLES, ADDRESS = Gives.HANDLE, Gives.HANDLES, Gives.ADDRESS
 
 KEY = Field(
     "idempotency_key", "str | None",
