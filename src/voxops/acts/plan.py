@@ -72,6 +72,28 @@ class Cost:
     rate: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a plan knows of a campaign whose sheet is the truth (rule 32).
+
+    Attributes
+    ----------
+    rows : frozenset of str
+        The identities of all rows of the sheet, also of those that need no act.
+    posts : frozenset of str
+        The posts that the planner has seen.
+    since : float or None
+        When they were loaded, in server time; None for a frame of unknown origin.
+    withdraw : bool
+        Whether the posts of rows that the sheet does not have are withdrawn.
+    """
+
+    rows: frozenset[str]
+    posts: frozenset[str]
+    since: float | None
+    withdraw: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A table of what would be sent and why the rest would not; nothing has been sent.
@@ -103,6 +125,7 @@ class Plan:
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
+    whole: Whole | None = field(default=None, repr=False)
 
     @property
     def action(self) -> str:
@@ -260,6 +283,15 @@ def _with_calls(plan: Plan) -> Plan:
     by_row = {item.row: item for item in plan.items}
     table = _typed(plan.table, columns.reindex(range(len(plan.table))).to_dict("list"))
     return replace(plan, table=table, items=tuple(by_row[row] for row in said))
+
+
+def lengthened(table: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """A table with so many rows, those below its own empty; whole numbers and flags may be missing then."""
+    kinds = {"i": "Int64", "b": "boolean"}
+    longer = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
+    longer = longer.reset_index(drop=True).reindex(range(rows))
+    longer.attrs = dict(table.attrs)
+    return longer
 
 
 def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from voxops.acts import keys
 from voxops.acts.act import Act, Item, Row
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
-from voxops.acts.plan import Plan, build_plan, fetched_at
+from voxops.acts.plan import Plan, Whole, build_plan, fetched_at, lengthened
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
@@ -270,7 +270,8 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
     if withdraw and not len(sheet):
         raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
-    marks = [keys.row_mark(name, label) for label in row_names(sheet, key)]
+    labels = row_names(sheet, key)
+    marks = [keys.row_mark(name, label) for label in labels]
     by_row: dict[str | None, list[_Post]] = defaultdict(list)
     alike: dict[str | None, list[_Post]] = defaultdict(list)
     for post in _posts(posts, name):
@@ -295,10 +296,12 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         elif said.act == "create" and not item.seen["twin"]:
             said = _not_twice(said, mark, alike.get(shown_of_body(item.requested), ()), gone)
         rows.append(said)
-    return _plan(sheet, posts, [*rows, *below], created)
+    names = frozenset(fingerprint("create", name, label) for label in labels)
+    whole = Whole(names, frozenset(map(str, posts["post_id"])), None if now is None else now.timestamp(), withdraw)
+    return _plan(sheet, posts, [*rows, *below], created, whole)
 
 
-def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan) -> Plan:
+def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan, whole: Whole) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
     table, name, why, items = _table(sheet, rows), created.campaign, [said.reason for said in rows], dict[int, Item]()
     for item in created.items:
@@ -320,7 +323,7 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     acts = [item.act for item in items.values()]
     reads = acts.count(UPDATE.name) + (1 + len(WAITING_STATUSES) if CREATE.name in acts else 0)
     judged = [(reason, items.get(row)) for row, reason in enumerate(why)]
-    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key)
+    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key, whole=whole)
     return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
@@ -330,9 +333,7 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
-        kinds = {"i": "Int64", "b": "boolean"}  # which may be missing
-        table = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
-        table = table.reindex(range(len(rows)))
+        table = lengthened(table, len(rows))
         for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
             values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
             table[column] = pd.Series(values, dtype=sheet[column].dtype)

@@ -204,6 +204,7 @@ SENTENCES: dict[str, str] = {
     "paused": "the run is paused; run.resume() goes on",
     "cancelled": "cancelled before it was sent; run the plan again to send it",
     "undone": "a later plan has withdrawn its run; to create it, set a column attempt one higher",
+    "not_in_sheet": "a later plan of the campaign's sheet does not ask for it any more; a plan whose sheet has the row does it",
     "waits_for_first": "waits for another row of the plan",
     "first_failed": "another row of the plan had to come first, and failed",
     "subject_busy": "another request on this post is open; wait for its outcome",

@@ -14,7 +14,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.client import SteppedClock
-from voxops.engine.bind import Binder
+from voxops.engine.bind import Binder, contradicting
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
@@ -111,6 +111,10 @@ class Engine:
         self._awaits = True
         await self.withdrawals()
         return run
+
+    def contradicts(self, plan: Plan) -> bool:
+        """Whether an earlier plan would still do what the sheet of this one does not ask for."""
+        return any(contradicting(self.ledger, plan))
 
     async def _read(self, plan: Plan, *, trust_lists: bool) -> int:
         """Read what a plan is about, and what is open on it; returns how many posts would have to be read one by one first."""
