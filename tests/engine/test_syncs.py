@@ -149,3 +149,13 @@ def test_rule_32_a_filtered_sheet_without_withdraw_stops_nothing(rig):
     kernel.run(plan_sync(without, kernel.posts(), key="row_id", campaign="c"))
     kernel.resume(old)
     shows(rig, sheet, withdrawn=0)
+
+
+def test_a_sync_says_what_it_has_made_and_undoing_it_withdraws_that(rig):
+    kernel = rig.kernel()
+    sheet = changed(rig, kernel)
+    run = kernel.done(planned(kernel, sheet))
+    made = kernel.made(run)
+    assert sorted(made["row"]) == ["r00012", "r00013", "x1", "x2"]
+    kernel.run(kernel.undo(run))
+    assert rig.live() == Counter(sheet["content"].drop([3, 4, 9, 10]))

@@ -303,7 +303,12 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
 
 def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan, whole: Whole) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
-    table, name, why, items = _table(sheet, rows), created.campaign, [said.reason for said in rows], dict[int, Item]()
+    table, name, why, items = (
+        _table(sheet, posts, rows),
+        created.campaign,
+        [said.reason for said in rows],
+        dict[int, Item](),
+    )
     for item in created.items:
         said = rows[item.row]
         if said.act == "create" and said.eligible:
@@ -327,16 +332,23 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
-def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
-    """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone."""
+def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
+    """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone, in the zone of either."""
     before = {column: column.replace("new_", "now_") for column in FIELDS}
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
         table = lengthened(table, len(rows))
-        for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
-            values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
-            table[column] = pd.Series(values, dtype=sheet[column].dtype)
+        accounts = frame.attrs.get("accounts") or {}
+        names = {account: name for name, account in accounts.items() if account not in name}
+        gone = [post.shown if post else {} for post in posts[len(sheet) :]]
+        below = {
+            "content": [shown.get("content") for shown in gone],
+            "scheduled_for": [shown.get("scheduledFor") for shown in gone],
+            "accounts": [";".join(names.get(one, one) for one in shown.get("accountIds") or ()) for shown in gone],
+        }
+        for column in filter(sheet.columns.__contains__, below):
+            table[column] = pd.Series([*sheet[column], *below[column]], dtype=sheet[column].dtype)
     table["post_id"] = pd.Series([post and post.post_id for post in posts], dtype="string")
     table["status"] = pd.Series([post and post.status for post in posts], dtype="string")
     table["attempt"] = [said.attempt or value for said, value in zip(rows, plain_values(table, "attempt"), strict=True)]
@@ -347,5 +359,6 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
             if any(changed):
                 kind = "string" if name == "content" else object
                 table[place] = parse_times(values) if name == "scheduledFor" else pd.Series(values, dtype=kind)
-    table.attrs = dict(sheet.attrs)
+    zone = {name: value for name, value in frame.attrs.items() if name == "tz"}
+    table.attrs = zone | sheet.attrs
     return table
