@@ -342,12 +342,12 @@ def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said]) -> p
         accounts = frame.attrs.get("accounts") or {}
         names = {account: name for name, account in accounts.items() if account not in name}
         gone = [post.shown if post else {} for post in posts[len(sheet) :]]
-        below = {
+        below: dict[str, list[Any]] = {
             "content": [shown.get("content") for shown in gone],
             "scheduled_for": [shown.get("scheduledFor") for shown in gone],
             "accounts": [";".join(names.get(one, one) for one in shown.get("accountIds") or ()) for shown in gone],
         }
-        for column in filter(sheet.columns.__contains__, below):
+        for column in [name for name in below if name in sheet.columns]:
             table[column] = pd.Series([*sheet[column], *below[column]], dtype=sheet[column].dtype)
     table["post_id"] = pd.Series([post and post.post_id for post in posts], dtype="string")
     table["status"] = pd.Series([post and post.status for post in posts], dtype="string")
