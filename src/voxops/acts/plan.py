@@ -426,10 +426,18 @@ def plan_document(plan: Plan) -> list[Block]:
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):
             continue
+        names = _names(some)
         if verb:
-            parts.append(document.heading(f"{verb.capitalize()} {safe.many(len(some), 'post')}"))
+            whys = set(some["reason"])  # one that all have stands once
+            parts.append(
+                document.heading(
+                    f"{verb.capitalize()} {safe.many(len(some), 'post')}",
+                    "" if len(whys) > 1 or verb == "change" else whys.pop().removeprefix(READY),
+                )
+            )
+            names = [name for name in names if name not in {"reason", "batch"} and some[name].notna().any()]
         changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
-        parts.append(changes or frame_table(some, _names(some), tz=tz, most=ROWS))
+        parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:
             parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
     if held := kinds(reasons(plan)):
