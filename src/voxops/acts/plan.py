@@ -32,7 +32,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.registry import column_named
 from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import as_instants, errors_of, readable_time
+from voxops.sheets.rules import PEOPLE, as_instants, errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -291,7 +291,7 @@ _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_me
 # A row of a sheet that has no fault.
 _FIT = {
     "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
-    "scheduled_for": "8000-01-01T00:00:00Z",
+    "texts": {}, **dict.fromkeys(PEOPLE), "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip
 
 

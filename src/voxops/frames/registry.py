@@ -106,6 +106,7 @@ _COLUMNS = (
     Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
     Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
     Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
+    Column("team", "team", "Team of the post, from the metadata field that team_field= names.", kind="word", width=80, facet=True),
     # targets
     Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
     Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
@@ -381,7 +382,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for withdrawn row_id owner platform account_name accounts new_scheduled_for new_content "
+        "outcome error_code error_message waiting_for withdrawn row_id owner team platform account_name accounts new_scheduled_for new_content "
         "content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
         "outcome",
         "what failed, is unknown or blocked first",
@@ -389,7 +390,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
+        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
         "event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
@@ -412,7 +413,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "triaged targets",
         "cause verdict remedy platform",
-        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
+        "verdict cause remedy owner team campaign platform account_name content updated_at post_id",
         "cause",
         "those with a cause first",
     ),
@@ -453,7 +454,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "targets",
         "post_id target_id platform",
-        "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
+        "status error_code error_message platform account_name owner team campaign content scheduled_for updated_at retry_count post_id",
     ),
     _kind(
         "events",
@@ -466,7 +467,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "posts",
         "post_id status content created_at",
-        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
+        "status content targets failed_targets owner team campaign tags scheduled_for published_at updated_at post_id",
     ),
     _kind(
         "deliveries",
@@ -528,6 +529,8 @@ def column_named(name: str, kind: str = "") -> Column:
     found = COLUMNS.get(f"{kind}.{name}") or COLUMNS.get(name)
     if found is not None:
         return replace(found, name=name)
+    if platform := name.partition("content:")[2]:
+        return Column(name, f"text on {platform}", f"Text of the row on {platform}, in place of its content.")
     title = name.replace("_", " ").removesuffix(" at")
     return (
         Column(name, title.removesuffix(" id"), kind="id", width=112) if name.endswith("_id") else Column(name, title)
