@@ -255,6 +255,12 @@ _COLUMNS = (
     Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
     Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
     Column("media", "media", "Ids of uploaded media or addresses of files, separated by semicolons."),
+    Column("content_before", "text before", "Content of the row before vx.tag_links changed its links."),
+    Column("utm_source", "utm source", "Value of utm_source for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_medium", "utm medium", "Value of utm_medium for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_campaign", "utm campaign", "Value of utm_campaign for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_term", "utm term", "Value of utm_term for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_content", "utm content", "Value of utm_content for the row's links, in place of the argument of vx.tag_links."),
     Column("first_comment", "first comment", "Text of the first comment below the post."),
     Column("row", "row number", "Position of the row, from 0."),
     Column("endpoints.row", "row", "Number of the endpoint in the capability matrix, 1 to 39."),
@@ -390,8 +396,8 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url status_code post_id delivery_id attempt",
+        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
+        "scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -487,7 +493,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for content media tags first_comment",
+        "row_id accounts scheduled_for content_before content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time
