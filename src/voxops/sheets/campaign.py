@@ -45,6 +45,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
     A PlanError names unfit ones.
     """
+    platforms_with_texts(_tidy(ours) for ours in columns.values())
     for ours in map(str, columns.values()):
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
         if meant:  # any other name is a further column

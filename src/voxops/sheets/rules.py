@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from voxops._support.arguments import did_you_mean
+from voxops._support.arguments import near
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
 from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, METADATA_TEXT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.reasons import Reason
@@ -276,8 +276,9 @@ def platforms_with_texts(columns: Iterable[object]) -> list[str]:
     heads = [head for head in columns if isinstance(head, str) and head.lower().startswith(_OWN)]
     for head in heads:
         if head.removeprefix(_OWN) not in PLATFORMS:
-            meant = did_you_mean(head.lower(), [f"{_OWN}{platform}" for platform in PLATFORMS])
-            raise PlanError(f"column {head[:60]!r} is no text for a platform; {meant}")
+            meant = near(head.lower().removeprefix(_OWN).strip(), PLATFORMS, 0.6)
+            hint = f"did you mean {_OWN + meant!r}?" if meant else f"one of {', '.join(PLATFORMS)}"
+            raise PlanError(f"column {head[:60]!r} names no platform; {hint}")
     return [head.removeprefix(_OWN) for head in heads]
 
 
