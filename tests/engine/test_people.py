@@ -57,6 +57,8 @@ def test_a_field_within_another_is_sent_as_an_object_and_is_no_part_of_what_is_r
     bare = json.loads(act.form([item]).body)["posts"][0]["metadata"]
     assert sent == {**bare, "crew": {"owner": "Ada", "campaign": "Spring  Sale"}}
     assert item.seen["people"] == {"owner": "Ada", "team": "7", "campaign": "Spring  Sale"}
+    (again,) = plan_create(sheet.assign(campaign="c"), key="row_id", campaign="C").items
+    assert again.seen["people"]["campaign"] == "C", "results have its canonical form"
     (of_call,) = plan_create(sheet.drop(columns="campaign"), key="row_id", campaign=" Spring Sale ").items
     assert of_call.seen["people"]["campaign"] == "Spring Sale"
     assert of_call.campaign == "spring sale"

@@ -33,7 +33,7 @@ def sheet(rows: int = 1, **columns: object) -> pd.DataFrame:
 def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
     sandbox, tmp_path: Path, one_by_one: bool
 ) -> None:
-    sandbox.set_switches(failure_rates={"facebook": {"CONTENT_REJECTED": 1.0}})
+    sandbox.set_switches(failure_rates={"facebook": {"CONTENT_TOO_LONG": 1.0}})
     path = tmp_path / "sheet.csv"
     rows = sheet(10, Owner=[" Ada ", "Böb"] * 5, team="Social")
     rows.to_csv(path, index=False)

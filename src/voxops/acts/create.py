@@ -287,7 +287,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     name, named = _campaign_of(sheet, campaign)
-    as_written = {"campaign": " ".join(campaign.split())} if campaign and campaign.strip() else {}
+    written = " ".join((campaign or "").split())
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
     names = [fingerprint("create", name, label) for label in labels]
@@ -297,8 +297,10 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
         seen |= {"force": True} if forced[number] else {}
-        if people := {**as_written, **people_of(row)}:
-            seen["people"] = people
+        people = people_of(row)
+        if written and keys.campaign_name(people.get("campaign", written)) == name:
+            people["campaign"] = written  # results have it in its canonical form
+        seen |= {"people": people} if people else {}
         item = Item(
             row=number,
             act=act.name,
