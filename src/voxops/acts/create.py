@@ -244,7 +244,9 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
         rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
         ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish; such rows are blocked else, when the plan runs).
+        account can't publish; such rows are blocked else, when the plan runs). ``content:twitter`` and the like go out there in place
+        of ``content``. ``owner``, ``campaign`` and ``team`` are sent as metadata, by the fields that ``vx.connect`` was given; they
+        make no other post, and are not changed once it is there.
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -258,7 +260,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, the same post as a row above it (but where ``twin`` is True).
+        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True).
 
     Raises
     ------

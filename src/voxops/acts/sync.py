@@ -256,8 +256,8 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         sheet. ``post_id status`` (string) are of the row's post; ``now_content now_scheduled_for now_tags now_account_ids`` are what it
         shows of a field that changes, and the same with ``new_`` what it will show.
 
-        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media and
-        first comments can't be changed. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
+        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media, first
+        comments and texts for one platform can't be changed, since no reading shows them; owner, campaign and team are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
         create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises

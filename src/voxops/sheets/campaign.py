@@ -177,7 +177,8 @@ def read_campaign(
     Returns
     -------
     pandas.DataFrame
-        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
+        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, such as
+        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign team``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
@@ -188,7 +189,7 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        If the file can't be read, `columns` names an unknown column, or a column is missing, duplicate, or for an unknown platform. If one of the first ten rows
         has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
