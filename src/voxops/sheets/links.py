@@ -64,9 +64,9 @@ def tag_links(
 
     Examples
     --------
-    >>> tagged = vx.tag_links(sheet.assign(content="See https://a.example"), source="{platform}", campaign="spring")
-    >>> tagged["content"].iloc[0]
-    'See https://a.example/?utm_source=twitter&utm_campaign=spring'
+    >>> tagged = vx.tag_links(sheet.assign(content="See https://a.example"), source="social", content="{row_id}")
+    >>> tagged["content"].to_list()
+    ['See https://a.example/?utm_source=social&utm_content=a', 'See https://a.example/?utm_source=social&utm_content=b']
     """
     need_columns(sheet, ["content"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, UTM)
