@@ -33,7 +33,7 @@ LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
                "connect deliveries errors "
                "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
-               "read_campaign rehearse report "
+               "read_campaign rehearse report tag_links "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
     "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),

@@ -29,6 +29,7 @@ Understand
 `matrix`                the API's capability matrix
 Plan
 `read_campaign`         a campaign sheet, ready to check and to plan
+`tag_links`             a campaign sheet with UTM parameters on its links
 `plan_retry`            send failed posts again
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from voxops.rehearsal import rehearse
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
+    from voxops.sheets.links import tag_links
     from voxops.views import plots
     from voxops.views.excel import to_excel
     from voxops.views.report import report
@@ -118,6 +120,7 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
+    "tag_links",
     "targets",
     "to_excel",
     "triage",
@@ -140,6 +143,7 @@ _LATER = {
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
+    "tag_links": "voxops.sheets.links",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }

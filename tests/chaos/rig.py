@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -232,6 +232,7 @@ class Kernel:
         retention: float = RETENTION,
         lease: float = 90.0,
         timeout: float = 5.0,
+        people: Mapping[str, str] | None = None,
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
@@ -248,6 +249,7 @@ class Kernel:
             self.ledger,
             credential=self.client.fingerprint(self.ledger.fingerprint),
             retention=retention,
+            people=people,
             rng=random.Random(7),
         )
         self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way

@@ -264,6 +264,7 @@ def _proxied(status: int) -> Reason:
 _BROKEN = Reason("answer_unreadable")
 _QUOTA = "a quota or a scope, in the middle of a batch perhaps"
 _KEY_REFUSED = "a refused key, a quota or a scope"
+_OTHER_BODY = "a create's key is of another body, as where a laptop sends other metadata"
 _ABOUT_KEY = "an error about the key, or a 409 without a word"
 
 ENDS = (
@@ -283,6 +284,9 @@ ENDS = (
     _ends("a rate limit", Ending("unsent", throttled=True), status=429, data=_api("RATE_LIMITED")),
     _ends("a rate limit", Ending("unsent", throttled=True), status=429, asks_to_wait=True),
     _ends("the key is still in use", Ending("unknown", Reason("still_executing")), status=409, data=_api("IDEMPOTENCY_IN_PROGRESS")),
+    _ends("a create's key is of another body once more, and nothing came of that", Ending("refused"), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True, page=True),
+    _ends(_OTHER_BODY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict"), never_again=True), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True),
+    _ends(_OTHER_BODY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict"), never_again=True), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True, page=True, first=False),
     _ends(_ABOUT_KEY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict")), status=409, data=_api("IDEMPOTENCY_CONFLICT")),
     _ends(_ABOUT_KEY, Ending("unknown", _answered(409)), status=409, data=_api()),
     _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),

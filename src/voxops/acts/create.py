@@ -31,6 +31,7 @@ from voxops.acts.act import (
 )
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
+from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
@@ -39,7 +40,16 @@ from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
-from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
+from voxops.sheets.rules import (
+    NUMBER_OF_A_FILE,
+    errors_of_all,
+    name_errors,
+    own_texts,
+    people_of,
+    platforms_of,
+    sheet_rows,
+    utc_text,
+)
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
@@ -177,8 +187,14 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
         "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
     people = item.seen.get("people") or {}
-    named = {wire.people[name]: value for name, value in people.items() if name in wire.people}
-    body = {**item.requested, "metadata": {**named, **marks}}
+    metadata: dict[str, Any] = {}
+    for name in people.keys() & wire.people.keys():
+        *path, last = wire.people[name].split(".")
+        place = metadata
+        for each in path:
+            place = place.setdefault(each, {})
+        place[last] = people[name]
+    body = {**item.requested, "metadata": {**metadata, **marks}}
     if "media" in body:
         body["media"] = [wire.media.get(name, name) for name in body["media"]]
     return body
@@ -228,7 +244,9 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
         rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
         ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish; such rows are blocked else, when the plan runs).
+        account can't publish; such rows are blocked else, when the plan runs). ``content:twitter`` and the like go out there in place
+        of ``content``. ``owner``, ``campaign`` and ``team`` are sent as metadata, by the fields that ``vx.connect`` was given; they
+        make no other post, and are not changed once it is there.
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -242,7 +260,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, the same post as a row above it (but where ``twin`` is True).
+        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True).
 
     Raises
     ------
@@ -271,6 +289,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     name, named = _campaign_of(sheet, campaign)
+    written = " ".join((campaign or "").split())
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
     names = [fingerprint("create", name, label) for label in labels]
@@ -280,6 +299,10 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
         seen |= {"force": True} if forced[number] else {}
+        people = people_of(row)
+        if written and keys.campaign_name(people.get("campaign", written)) == name:
+            people["campaign"] = written  # results have it in its canonical form
+        seen |= {"people": people} if people else {}
         item = Item(
             row=number,
             act=act.name,
@@ -309,6 +332,8 @@ def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
     body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    if own := own_texts(row):
+        body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}
     if row["first_comment"] is not None and str(row["first_comment"]).strip():
         body["firstComment"] = str(row["first_comment"])
     if row["content_type"] is not None and str(row["content_type"]).strip():
@@ -326,6 +351,8 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     under another name only are blocked then.
     """
     if isinstance(campaign, str):
+        if len(campaign) > METADATA_TEXT_CHARACTERS:
+            raise PlanError(f"campaign= has {len(campaign):,} characters; it may have {METADATA_TEXT_CHARACTERS:,}")
         return keys.campaign_name(campaign), True
     if campaign is not None:
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")

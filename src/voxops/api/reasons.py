@@ -43,6 +43,9 @@ SENTENCES: dict[str, str] = {
         "with one_by_one=True Instagram needs a content type, which does not follow from the account's id; fill in content_type"
     ),
     "content_written_missing": "the content is {value!r}, which looks like a missing value",
+    "person_form": "the {what} is {value!r}; it must be text of at most {most:,} characters",
+    "people_not_sent": "the column {what} is not sent; name its metadata field: vx.connect({what}_field={what!r})",
+    "text_without_account": "a text for {platform}, but no account there; name one, or empty the cell",
     "duplicate_post": "same text, accounts and time as {other}: it would go out twice; " + TWIN,
     "encoding_guessed": (
         "the file is not UTF-8 and was read as Windows-1252; if {value!r} is garbled, pass encoding= to "

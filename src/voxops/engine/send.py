@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, Request, settled
+from voxops.acts.act import Act, Request, Wire, settled
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
@@ -106,15 +106,20 @@ class Sender:
         Where answers that show posts are remembered.
     commit, note : callable
         Do a piece of work in a transaction of the ledger, at once or a moment later.
+    people : mapping of str to str
+        As of `Wire`.
     """
 
-    def __init__(self, client: AsyncClient, known: Knowledge, eyes: Eyes, commit: Any, note: Any) -> None:
+    def __init__(
+        self, client: AsyncClient, known: Knowledge, eyes: Eyes, commit: Any, note: Any, people: Mapping[str, str]
+    ) -> None:
         self._client = client
         self._known = known
         self._eyes = eyes
         self._ledger = known.ledger
         self._commit = commit
         self._note = note
+        self._people = people
         self._owner = secrets.token_hex(8)
 
     async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
@@ -152,7 +157,8 @@ class Sender:
             return verdict
         subject = requests[0].item.subject
         state, _ = known.readings.subjects.get(str(subject), (None, None))
-        form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
+        post = state if isinstance(state, PostState) else None
+        form = act.form([one.item for one in requests], post, Wire(people=self._people))
         return ledger.calls.send(
             form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
         )  # fmt: skip

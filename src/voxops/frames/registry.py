@@ -106,6 +106,7 @@ _COLUMNS = (
     Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
     Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
     Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
+    Column("team", "team", "Team of the post, from the metadata field that team_field= names.", kind="word", width=80, facet=True),
     # targets
     Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
     Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
@@ -254,6 +255,12 @@ _COLUMNS = (
     Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
     Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
     Column("media", "media", "Ids of uploaded media or addresses of files, separated by semicolons."),
+    Column("content_before", "text before", "Content of the row before vx.tag_links changed its links."),
+    Column("utm_source", "utm source", "Value of utm_source for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_medium", "utm medium", "Value of utm_medium for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_campaign", "utm campaign", "Value of utm_campaign for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_term", "utm term", "Value of utm_term for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_content", "utm content", "Value of utm_content for the row's links, in place of the argument of vx.tag_links."),
     Column("first_comment", "first comment", "Text of the first comment below the post."),
     Column("row", "row number", "Position of the row, from 0."),
     Column("endpoints.row", "row", "Number of the endpoint in the capability matrix, 1 to 39."),
@@ -381,7 +388,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for withdrawn row_id owner platform account_name accounts new_scheduled_for new_content "
+        "outcome error_code error_message waiting_for withdrawn row_id owner team platform account_name accounts new_scheduled_for new_content "
         "content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
         "outcome",
         "what failed, is unknown or blocked first",
@@ -389,8 +396,8 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url status_code post_id delivery_id attempt",
+        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
+        "scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -412,7 +419,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "triaged targets",
         "cause verdict remedy platform",
-        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
+        "verdict cause remedy owner team campaign platform account_name content updated_at post_id",
         "cause",
         "those with a cause first",
     ),
@@ -453,7 +460,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "targets",
         "post_id target_id platform",
-        "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
+        "status error_code error_message platform account_name owner team campaign content scheduled_for updated_at retry_count post_id",
     ),
     _kind(
         "events",
@@ -466,7 +473,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "posts",
         "post_id status content created_at",
-        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
+        "status content targets failed_targets owner team campaign tags scheduled_for published_at updated_at post_id",
     ),
     _kind(
         "deliveries",
@@ -486,7 +493,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for content media tags first_comment",
+        "row_id accounts scheduled_for content_before content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time
@@ -528,6 +535,8 @@ def column_named(name: str, kind: str = "") -> Column:
     found = COLUMNS.get(f"{kind}.{name}") or COLUMNS.get(name)
     if found is not None:
         return replace(found, name=name)
+    if platform := name.partition("content:")[2]:
+        return Column(name, f"text on {platform}", f"Text of the row on {platform}, in place of its content.")
     title = name.replace("_", " ").removesuffix(" at")
     return (
         Column(name, title.removesuffix(" id"), kind="id", width=112) if name.endswith("_id") else Column(name, title)

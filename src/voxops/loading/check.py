@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,18 @@ from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
 from voxops.sheets.rules import (
+    PEOPLE,
     Finding,
     errors_of_all,
     is_media_id,
     name_errors,
+    own_texts,
+    people_of,
     platforms_of,
     readable_time,
     row_names,
     sheet_rows,
+    texts_without_account,
     warnings_of,
 )
 
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
 _FINDING = dict.fromkeys(
     ("row", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
 ) | {"row": "Int64", "sheet_row": "Int64"}
-_ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
+_ORDER = (*CAMPAIGN_COLUMNS, "content_type", *PEOPLE, "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
 _TWICE = {"duplicate_post", "row_id_doubled", "row_id_differs"}
@@ -54,10 +59,17 @@ async def check(
     checks: Mapping[str, Mapping[str, Any]],
     limits: Limits,
     list_waiting: Callable[[], Awaitable[pd.DataFrame]],
+    sent: Collection[str],
 ) -> pd.DataFrame:
-    """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``."""
+    """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``.
+
+    `sent` are the columns of people that are sent.
+    """
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
+    for column in {"owner", "team"}.difference(sent):  # a campaign's name also tells rows apart
+        for number in [number for number, row in enumerate(sheet_rows(sheet)) if column in people_of(row)][:1]:
+            found[number].append(Finding(column, "warning", Reason("people_not_sent", what=column)))
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
         named = {media for row in rows for media in row["media"] if is_media_id(media)}
@@ -82,7 +94,10 @@ def _planned(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]], names: Acc
             continue
         name = f"the row at position {number}" if label is None else f"row {label[:40]}"
         for account in row["accounts"]:
-            yield Placed(number, name, names.get(account) or account, account, str(row["content"] or ""), when)
+            known = names.get(account) or account
+            platform, *_ = names.listed.get(known) or platforms_of([account]) or [""]
+            own = own_texts(row).get(platform, "")
+            yield Placed(number, name, known, account, str(row["content"] or ""), when, own)
 
 
 def _waiting(targets: pd.DataFrame, names: AccountNames) -> list[Placed]:
@@ -121,7 +136,7 @@ def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> p
             "message": one.message,
         }
         for number, (name, place, of_row) in enumerate(zip(names, known.numbers(sheet), found, strict=True))
-        for one in sorted(of_row, key=lambda one: _ORDER.index(one.column))
+        for one in sorted(of_row, key=lambda one: _ORDER.index(one.column.partition(":")[0]))
     ]  # fmt: skip
     return table_of(lines, _FINDING)
 
@@ -223,22 +238,32 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
     if "instagram" in by_id and not str(row["content_type"] or "").strip():
         found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
-    if not platforms:
-        return found
-    content, comment = str(row["content"] or ""), row["first_comment"]
-    try:
-        answer = await client.posts.validate(
-            content=content,
-            platforms=platforms,
-            media_ids=row["media"] or None,
-            first_comment=str(comment) if comment is not None and str(comment).strip() else None,
-        )
-    except ValidationError as error:
-        return [*found, Finding("", "error", Reason(error.code or "validation_error", words=str(error)))]
-    results = _results(answer)
+    if len(by_id) and all(platform for platform, _ in looked_up):
+        found += texts_without_account(row, platforms)
+    comment, own, groups = row["first_comment"], own_texts(row), dict[str, list[str]]()
     for platform in platforms:
-        found.extend(_verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)}))
+        groups.setdefault(own.get(platform, str(row["content"] or "")), []).append(platform)
+    for content, some in groups.items():
+        try:
+            answer = await client.posts.validate(
+                content=content,
+                platforms=some,
+                media_ids=row["media"] or None,
+                first_comment=str(comment) if comment is not None and str(comment).strip() else None,
+            )
+        except ValidationError as error:
+            found.append(Finding("", "error", Reason(error.code or "validation_error", words=str(error))))
+            continue
+        results = _results(answer)
+        for platform in some:
+            judged = _verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)})
+            found += [_of_own(one) if platform in own else one for one in judged]
     return found
+
+
+def _of_own(one: Finding) -> Finding:
+    """A finding about the content that a platform has of its own."""
+    return replace(one, column=f"content:{one.platform}") if one.column == "content" else one
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -19,17 +19,11 @@ from voxops.errors import ConfigError
 from voxops.frames.columns import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
 from voxops.frames.times import When
-from voxops.model import POST_STATUSES
+from voxops.model import PLATFORMS, POST_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-
-# Documented platforms (contract: section 2). New ones are accepted if an account has them.
-PLATFORMS = (
-    "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
-    "telegram", "google_business", "mastodon", "whatsapp",
-)  # fmt: skip
 
 # Documented events (contract: WH-3). New ones are accepted if a delivery has them.
 EVENTS = (

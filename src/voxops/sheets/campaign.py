@@ -18,8 +18,9 @@ from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
+from voxops.model import PLATFORMS
 from voxops.sheets.files import Places, Sheet, letters, places, read_sheet
-from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
+from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -28,11 +29,13 @@ _FURTHER = (
     "content_type",
     "campaign",
     "owner",
+    "team",
     "twin",
     "force",
     "attempt",
 )  # optional columns that plans and views read
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt")
+OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", "team", *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
@@ -42,6 +45,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
     A PlanError names unfit ones.
     """
+    platforms_with_texts(_tidy(ours) for ours in columns.values())
     for ours in map(str, columns.values()):
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
         if meant:  # any other name is a further column
@@ -52,6 +56,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     names, zones = _named(read.header, wanted)
     while names and not names[-1]:
         names.pop()
+    platforms_with_texts(names)
     found_names = ", ".join(dict.fromkeys(filter(None, map(_shown, read.header))))[:200] or "none"
     heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
     absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
@@ -123,7 +128,7 @@ def _parted(head: str) -> tuple[str, str]:
 
 def _tidy(name: str) -> str:
     """Return a column's name in our spelling."""
-    return _shown(name).lower().replace(" ", "_")
+    return re.sub("^content_?:_?", "content:", _shown(name).lower().replace(" ", "_"), count=1)
 
 
 def _shown(name: str) -> str:
@@ -172,7 +177,8 @@ def read_campaign(
     Returns
     -------
     pandas.DataFrame
-        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
+        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, such as
+        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign team``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
@@ -183,7 +189,7 @@ def read_campaign(
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        If the file can't be read, `columns` names an unknown column, or a column is missing, duplicate, or for an unknown platform. If one of the first ten rows
         has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
