@@ -80,9 +80,16 @@ def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
-    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
+    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once.
+
+    In a request of its own Instagram needs a content type (contract: 8.1), which follows from the media; items of a batch have none.
+    """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
-    return replace(item, body={**item.requested, "accountIds": ids})
+    body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
+    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+        film = media[0].lower().partition("?")[0].endswith(_FILMS)
+        body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE")
+    return replace(item, body=body)
 
 
 class CreateAct(Act):
@@ -288,7 +295,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             subject=Subject("row", names[number]),
             path="/v1/posts" if one_by_one else BULK,
             seen=seen,
-            body=_body_of(row, alone=one_by_one),
+            body=_body_of(row),
             platform="+".join(sorted(set(platforms_of(row["accounts"])))),
         )
         return Reason(READY), item
@@ -298,11 +305,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
-def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
-    """What is requested for a row; optional parts are left out where the sheet has none.
-
-    In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
-    """
+def _body_of(row: Row) -> dict[str, Any]:
+    """What is requested for a row; optional parts are left out where the sheet has none."""
     body: dict[str, Any] = {
         "content": str(row["content"]),
         "accountIds": sorted(set(row["accounts"])),
@@ -313,9 +317,6 @@ def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
         body["firstComment"] = str(row["first_comment"])
     if row["content_type"] is not None and str(row["content_type"]).strip():
         body["contentType"] = str(row["content_type"]).strip().upper()
-    elif alone and "instagram" in platforms_of(row["accounts"]):
-        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
-        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
     return body
 
 

@@ -137,12 +137,13 @@ class Knowledge:
         return self.clock().timestamp()
 
     def why_no_account(self, item: Item) -> Reason | None:
-        """Why a create can't go out on one of its accounts: it is unknown, or can't publish and no column ``force`` sends it anyway."""
-        if unknown := item.named_accounts:
-            return Reason("no_account", said=no_account(unknown, self.accounts))
-        if item.seen.get("force"):
+        """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway."""
+        named, ids = item.named_accounts, item.requested.get("accountIds", ())
+        if not named and item.seen.get("force"):
             return None
-        return next(filter(None, map(self.accounts.why_not, item.requested.get("accountIds", ()))), None)
+        if unknown := named or self.accounts.lacking(ids):
+            return Reason("no_account", said=no_account(unknown, self.accounts))
+        return next(filter(None, map(self.accounts.why_not, ids)), None)
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""

@@ -25,7 +25,6 @@ from voxops.sheets.rules import (
     errors_of_all,
     is_media_id,
     name_errors,
-    platforms_of,
     readable_time,
     row_names,
     sheet_rows,
@@ -159,8 +158,10 @@ class _Known:
             for row in accounts[_LISTED].itertuples(index=False)
         ]
         self.names = AccountNames(
-            (platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed
+            ((platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed),
+            whole=accounts.attrs["whole"],
         )
+        self._may_lack = not accounts.attrs["whole"]  # said once
         self._scopes = {
             account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
         }
@@ -170,6 +171,9 @@ class _Known:
         """Return the platform on which to check an account, else ``""``; and what is known against it."""
         account = self.names.get(name) or name
         platform, _, status = self.names.listed.get(account, ("", "", ""))
+        if not platform and ":" not in name and not self.names.lacking([name]):
+            said, self._may_lack = self._may_lack, False
+            return "", [Finding("accounts", "warning", Reason("accounts_unread", account=name[:60]))] if said else []
         if not platform:
             said = no_account([name], self.names)
             named = name.partition(":")[0] if ":" in name else ""
@@ -220,9 +224,6 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     found = [one for _, some in looked_up for one in some]
     found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
-    by_id = set(platforms).difference(platforms_of(row["accounts"]))
-    if "instagram" in by_id and not str(row["content_type"] or "").strip():
-        found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
     if not platforms:
         return found
     content, comment = str(row["content"] or ""), row["first_comment"]
