@@ -300,7 +300,8 @@ _COLUMNS = (
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
     Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
-    Column("force", "force", "True if the row is sent although an account is known to be unable to publish."),
+    Column("force", "force", "True if the row is sent although an account is unknown, or known to be unable to publish."),
+    Column("slot", "slot", "The slot from which vx.fill_slots takes the time: its name, or next.", kind="word", width=80),
     Column("twin", "duplicate", "True if a duplicate of the row is intended."),
     # results
     Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),
@@ -390,7 +391,7 @@ KINDS: tuple[Kind, ...] = (
         "planned rows",
         "eligible reason idempotency_key",
         "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url status_code post_id delivery_id attempt",
+        "slot event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -486,7 +487,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for content media tags first_comment",
+        "row_id accounts scheduled_for slot content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time
