@@ -195,8 +195,8 @@ def rehearse(
     >>> vx.rehearse(plan, ws.posts(), seeds=1, now="2027-01-01T09:00Z").__class__.__name__
     'Rehearsal'
     """
-    several = isinstance(plan, Mapping) or (isinstance(plan, Sequence) and not isinstance(plan, str))
-    plans = dict(plan if isinstance(plan, Mapping) else enumerate(plan if several else [plan], 1))
+    several: Any = plan if isinstance(plan, Mapping | list | tuple) else [plan]
+    plans = dict(several if isinstance(several, Mapping) else enumerate(several, 1))
     for each in plans.values():
         if not isinstance(each, Plan):
             raise PlanError(f"rehearse() takes a plan, not {type(each).__name__}: use vx.plan_create(…)")
@@ -215,7 +215,12 @@ def rehearse(
     else:
         history, client = archive.targets(), archive.client
         present = None if client is None else client.now()
-    known = replace(_read(history), listed=_listed(accounts, client))
+    known = _read(history)
+    if accounts is not None:
+        known = replace(known, listed=_listed(accounts))
+    elif client is not None:
+        names = eventloop.run(account_names(client))
+        known = replace(known, listed=[(account, *about) for account, about in names.listed.items()])
     if now is not None:
         present = absolute(now)
     begins = pd.Timestamp.now("UTC") if present is None else pd.Timestamp(present)
@@ -224,7 +229,7 @@ def rehearse(
     for name, (part, rows, left) in parts.items():
         tries = [_one(part, known, seed, limit, begins) for seed in range(1, seeds + 1)]
         found[name] = _summed(part, rows, known, [each.at(zone) for each in tries], left)
-    return _choices(found, zone) if several else next(iter(found.values()))
+    return _choices(found, zone) if several is plan else found[1]
 
 
 def _choices(found: Mapping[Any, Rehearsal], zone: str) -> pd.DataFrame:
@@ -246,36 +251,20 @@ def _creates(plan: Plan) -> tuple[Plan, list[int], list[str]]:
     left = [f"{safe.many(count, act)} left out" for act, count in sorted(others.items())]
     # What has to be withdrawn first is not there.
     items = [replace(item, seen={**item.seen, "replaces": []}) for item in items]
-    return (
-        replace(plan, act=CREATE, items=tuple(items)),
-        [*table["post_id"].isna().to_numpy().nonzero()[0].tolist()],
-        left,
-    )
+    rows = [row for row, post in enumerate(plain_values(table, "post_id")) if post is None]
+    return replace(plan, act=CREATE, items=tuple(items)), rows, left
 
 
-def _listed(accounts: pd.DataFrame | None, client: AsyncClient | None) -> tuple[tuple[str, str, str, str], ...] | None:
-    """Return id, platform, name and status of the workspace's accounts; None where they are not known."""
-    if accounts is None and client is None:
-        return None
-    if accounts is None:
-        assert client is not None
-        names = eventloop.run(account_names(client))
-        rows = [(account, *about) for account, about in names.listed.items()]
-    else:
-        wanted = ("account_id", "platform", "username", "status")
-        need_columns(accounts, wanted, "use ws.accounts()")
-        rows = [
-            *zip(
-                *(["" if value is None else str(value) for value in plain_values(accounts, name)] for name in wanted),
-                strict=True,
-            )
-        ]
-        failed = [works is False for works in plain_values(accounts, "works")]
-        rows = [
-            (*row[:3], "failing its check" if unhealthy and row[3] in {"active", ""} else row[3])
-            for row, unhealthy in zip(rows, failed, strict=True)
-        ]
-    return tuple((*row[:3], "active" if row[3] in {"", UNKNOWN} else row[3]) for row in rows)
+def _listed(accounts: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Return id, platform, name and status of accounts; one whose last check has failed is not active."""
+    wanted = ("account_id", "platform", "username", "status")
+    need_columns(accounts, wanted, "use ws.accounts()")
+    cells = [[str(value or "") for value in plain_values(accounts, name)] for name in wanted]
+    failed = [works is False for works in plain_values(accounts, "works")]
+    return [
+        (account, platform, name, "failing its check" if fails and status in {"", "active"} else status)
+        for account, platform, name, status, fails in zip(*cells, failed, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -296,7 +285,7 @@ class _Known:
         Platform -> the range of ordinary delays in seconds, for platforms with enough posts.
     delay : tuple of float
         The same over all platforms, for the others.
-    listed : tuple or None
+    listed : list or None
         Id, platform, name and status of the workspace's accounts, if they are known.
     """
 
@@ -306,7 +295,7 @@ class _Known:
     counts: Mapping[tuple[str, str], int]
     delays: Mapping[str, tuple[float, float]]
     delay: tuple[float, float]
-    listed: tuple[tuple[str, str, str, str], ...] | None = None
+    listed: Sequence[tuple[str, str, str, str]] | None = None
 
 
 def _read(frame: pd.DataFrame) -> _Known:
@@ -418,7 +407,8 @@ async def _execute(workspace: Workspace, plan: Plan) -> Run:
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str, str]]:
     """Return id, platform, name and status of the accounts: the workspace's, else those of the plan, but for ids without a history."""
     if known.listed is not None:
-        return known.listed
+        unsaid = {"", UNKNOWN}  # a status that nobody knows forbids nothing
+        return [(*about[:3], "active" if about[3] in unsaid else about[3]) for about in known.listed]
     found = []
     for number, name in enumerate(_named(plan, "accountIds")):
         platform, colon, handle = name.partition(":")

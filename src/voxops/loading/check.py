@@ -172,8 +172,8 @@ class _Known:
         account = self.names.get(name) or name
         platform, _, status = self.names.listed.get(account, ("", "", ""))
         if not platform and ":" not in name and not self.names.lacking([name]):
-            said, self._may_lack = self._may_lack, False
-            return "", [Finding("accounts", "warning", Reason("accounts_unread", account=name[:60]))] if said else []
+            first, self._may_lack = self._may_lack, False
+            return "", [Finding("accounts", "warning", Reason("accounts_unread", account=name[:60]))] if first else []
         if not platform:
             said = no_account([name], self.names)
             named = name.partition(":")[0] if ":" in name else ""

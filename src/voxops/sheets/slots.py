@@ -82,8 +82,9 @@ def fill_slots(
     named, rows = _named(sheet, clocks), sheet_rows(sheet)
     held: defaultdict[str, list[datetime]] = defaultdict(list)  # account -> its times, in order
     for row in rows:
-        for account in row["accounts"] if (when := readable_time(row["scheduled_for"])) else ():
-            insort(held[account], when.astimezone(UTC))
+        if taken := readable_time(row["scheduled_for"]):
+            for account in row["accounts"]:
+                insort(held[account], taken.astimezone(UTC))
     walks: dict[tuple[str, frozenset[str]], Iterator[datetime]] = {}  # a slot that is taken once stays so
     times = [
         value if is_missing(value) or isinstance(value, str) else str(value)
