@@ -32,7 +32,7 @@ FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
 LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
                "connect deliveries errors "
-               "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
+               "fill_slots from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign rehearse report tag_links "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),

@@ -82,6 +82,9 @@ FRAMES: dict[str, tuple[str, Callable[[Any], pd.DataFrame]]] = {
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
     "tagged campaign": ("vx.tag_links", lambda c: vx.tag_links(CAMPAIGN, source="voxops")),
+    "campaign with slots": (
+        "vx.fill_slots", lambda c: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
+    ),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
     "plan of a fix": ("plan.frame", lambda c: vx.plan_fix(c.fixed).frame),

@@ -90,9 +90,16 @@ def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
-    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
+    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once.
+
+    In a request of its own Instagram needs a content type (contract: 8.1), which follows from the media; items of a batch have none.
+    """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
-    return replace(item, body={**item.requested, "accountIds": ids})
+    body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
+    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+        film = media[0].lower().partition("?")[0].endswith(_FILMS)
+        body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE")
+    return replace(item, body=body)
 
 
 class CreateAct(Act):
@@ -244,7 +251,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
         rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
         ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish; such rows are blocked else, when the plan runs). ``content:twitter`` and the like go out there in place
+        account can't publish, or its id is unknown; such rows are blocked else, when the plan runs). ``content:twitter`` and the like go out there in place
         of ``content``. ``owner``, ``campaign`` and ``team`` are sent as metadata, by the fields that ``vx.connect`` was given; they
         make no other post, and are not changed once it is there.
     key : str
@@ -311,7 +318,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             subject=Subject("row", names[number]),
             path="/v1/posts" if one_by_one else BULK,
             seen=seen,
-            body=_body_of(row, alone=one_by_one),
+            body=_body_of(row),
             platform="+".join(sorted(set(platforms_of(row["accounts"])))),
         )
         return Reason(READY), item
@@ -321,11 +328,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
-def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
-    """What is requested for a row; optional parts are left out where the sheet has none.
-
-    In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
-    """
+def _body_of(row: Row) -> dict[str, Any]:
+    """What is requested for a row; optional parts are left out where the sheet has none."""
     body: dict[str, Any] = {
         "content": str(row["content"]),
         "accountIds": sorted(set(row["accounts"])),
@@ -338,9 +342,6 @@ def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
         body["firstComment"] = str(row["first_comment"])
     if row["content_type"] is not None and str(row["content_type"]).strip():
         body["contentType"] = str(row["content_type"]).strip().upper()
-    elif alone and "instagram" in platforms_of(row["accounts"]):
-        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
-        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
     return body
 
 

@@ -39,9 +39,6 @@ SENTENCES: dict[str, str] = {
     "content_required": "no content",
     "content_too_long": "the content has {count:,} characters; {platform} allows {most:,}",
     "content_type_form": "the content type is {value!r}; it must be one of {types}",
-    "content_type_needed": (
-        "with one_by_one=True Instagram needs a content type, which does not follow from the account's id; fill in content_type"
-    ),
     "content_written_missing": "the content is {value!r}, which looks like a missing value",
     "person_form": "the {what} is {value!r}; it must be text of at most {most:,} characters",
     "people_not_sent": "the column {what} is not sent; name its metadata field: vx.connect({what}_field={what!r})",
@@ -257,6 +254,7 @@ SENTENCES: dict[str, str] = {
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
     "account_lacks_permissions_as_told": "it lacks permissions: {message}",
+    "accounts_unread": "the API does not say whether its list of accounts is whole; {account} is not on it, and is not checked",
     "account_check_failed": "the last check of {account} failed ({message}); connect it again, or try it with ws.accounts(check=True)",
     "account_degraded": "the account {account} lacks permissions ({message}); connect it again and grant them",
     "account_not_active": "the account {account} is {status}; connect it again, or name another",
@@ -272,6 +270,9 @@ SENTENCES: dict[str, str] = {
     "reconnect_and_retry": "connect the account again in the dashboard, then retry its posts",
     "try_later": "try again later; if it persists, ask support",
     "targets_failed": "{failed} of {tried} recent targets failed for reasons other than the post",
+    # A row of a rehearsed plan.
+    "failed_before": "{failed} of {tried} publications on {platform} have failed so",
+    "no_history": "the history has no publication on {platform}",
     # A delivery that is lost, and the post that a delivery is about.
     "no_answer": "no answer",
     "receiver_failed": "receiver failed",

@@ -137,20 +137,20 @@ class Knowledge:
         return self.clock().timestamp()
 
     def why_no_account(self, item: Item) -> Reason | None:
-        """Why a create can't go out on one of its accounts: it is unknown, or can't publish and no column ``force`` sends it anyway.
+        """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
 
         Or a text is for a platform on which it has none.
         """
-        if unknown := item.named_accounts:
-            return Reason("no_account", said=no_account(unknown, self.accounts))
-        accounts = item.requested.get("accountIds", ())
-        platforms = [self.accounts.listed.get(account, ("",))[0] for account in accounts]
+        named, ids = item.named_accounts, item.requested.get("accountIds", ())
+        platforms = [self.accounts.listed.get(account, ("",))[0] for account in ids]
         texts = [name.lower() for name in item.requested.get("platformOverrides", ())]
         for nowhere in (name for name in texts if all(platforms) and name not in platforms):
             return Reason("text_without_account", platform=nowhere)
-        if item.seen.get("force"):
+        if not named and item.seen.get("force"):
             return None
-        return next(filter(None, map(self.accounts.why_not, accounts)), None)
+        if unknown := named or self.accounts.lacking(ids):
+            return Reason("no_account", said=no_account(unknown, self.accounts))
+        return next(filter(None, map(self.accounts.why_not, ids)), None)
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""

@@ -307,7 +307,8 @@ _COLUMNS = (
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
     Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
-    Column("force", "force", "True if the row is sent although an account is known to be unable to publish."),
+    Column("force", "force", "True if the row is sent although an account is unknown, or known to be unable to publish."),
+    Column("slot", "slot", "The slot from which vx.fill_slots takes the time: its name, or next.", kind="word", width=80),
     Column("twin", "duplicate", "True if a duplicate of the row is intended."),
     # results
     Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),
@@ -362,10 +363,29 @@ _COLUMNS = (
     Column("polled", "poll", "Resource to poll until the call has ended; empty for none."),
     Column("inferred", "inferred", "Names of the cells that are inferred, not quoted from the API's page."),
     # rehearsal
-    Column("publications", "publications", "Number of publications on the platform.", unit="publications", kind="number"),
+    Column("publications", "publications", "Number of publications: on the platform, or of a whole plan.", unit="publications", kind="number"),
     Column("rehearsed failures.failed", "would fail", "Expected number of publications that fail by this error.", unit="publications", kind="number"),
     Column("low", "from", "Lower end of the range of 19 of 20 runs.", unit="publications", kind="number"),
     Column("high", "to", "Upper end of the range of 19 of 20 runs.", unit="publications", kind="number"),
+    Column("certain", "certain", "True if the row fails in any case.", kind="flag", width=64),
+    Column("rehearsed rows.failure_share", "risk", "Share of publications of the history that failed so; missing without a history.", unit="0 to 1", kind="share", width=64),
+    Column("rehearsed rows.low", "from", "Lower end of the range of the risk.", unit="0 to 1", kind="share", width=64),
+    Column("rehearsed rows.high", "to", "Upper end of the range of the risk.", unit="0 to 1", kind="share", width=64),
+    Column("plan", "plan", "Name or number of the rehearsed plan.", width=90),
+    Column("rehearsed plans.rows", "rows", "Number of rows that would be created.", unit="rows", kind="number"),
+    Column("refused", "refused", "Number of rows that the API or the plan would refuse.", unit="rows", kind="number"),
+    Column("rehearsed plans.failed", "would fail", "Expected number of publications that fail.", unit="publications", kind="number"),
+    Column("sent_by", "sent by", "Instant at which the last row would be created.", unit="UTC", kind="time", width=128),
+    Column("sent_by_low", "sent from", "The same in the fastest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("sent_by_high", "sent to", "The same in the slowest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("ends", "ends", "Instant at which the last publication would end.", unit="UTC", kind="time", width=128),
+    Column("ends_low", "ends from", "The same in the fastest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("ends_high", "ends to", "The same in the slowest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("requests", "requests", "Number of requests in all.", unit="requests", kind="number"),
+    Column("requests_low", "requests from", "The fewest of the rehearsals.", unit="requests", kind="number"),
+    Column("requests_high", "requests to", "The most of the rehearsals.", unit="requests", kind="number"),
+    Column("reads", "reads", "Number of reads among the requests.", unit="requests", kind="number"),
+    Column("causes", "causes", "Causes for which rows are refused, then those of failed publications, with numbers."),
     # reports and plans
     Column("after", "after", "What is requested, in a plan of changes."),
     Column("what", "what", "What must be done, in a report.", kind="word", look="verdict"),
@@ -397,7 +417,7 @@ KINDS: tuple[Kind, ...] = (
         "planned rows",
         "eligible reason idempotency_key",
         "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
-        "scheduled_for event_type url status_code post_id delivery_id attempt",
+        "scheduled_for slot event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -435,6 +455,12 @@ KINDS: tuple[Kind, ...] = (
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
     _kind("verified causes", "tried recovered failed_same", ""),
+    _kind(
+        "rehearsed plans",
+        "refused sent_by ends requests",
+        "plan rows refused publications failed low high causes ends requests",
+    ),
+    _kind("rehearsed rows", "certain failure_share", "certain failure_share low high why error_code platform row_id"),
     _kind("rehearsed failures", "publications failed low high", ""),
     _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
@@ -493,7 +519,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for content_before content media tags first_comment",
+        "row_id accounts scheduled_for slot content_before content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time

@@ -174,8 +174,10 @@ class _Known:
             for row in accounts[_LISTED].itertuples(index=False)
         ]
         self.names = AccountNames(
-            (platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed
+            ((platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed),
+            whole=accounts.attrs["whole"],
         )
+        self._may_lack = not accounts.attrs["whole"]  # said once
         self._scopes = {
             account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
         }
@@ -185,6 +187,9 @@ class _Known:
         """Return the platform on which to check an account, else ``""``; and what is known against it."""
         account = self.names.get(name) or name
         platform, _, status = self.names.listed.get(account, ("", "", ""))
+        if not platform and ":" not in name and not self.names.lacking([name]):
+            first, self._may_lack = self._may_lack, False
+            return "", [Finding("accounts", "warning", Reason("accounts_unread", account=name[:60]))] if first else []
         if not platform:
             said = no_account([name], self.names)
             named = name.partition(":")[0] if ":" in name else ""
@@ -236,8 +241,6 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
-    if "instagram" in by_id and not str(row["content_type"] or "").strip():
-        found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
     if len(by_id) and all(platform for platform, _ in looked_up):
         found += texts_without_account(row, platforms)
     comment, own, groups = row["first_comment"], own_texts(row), dict[str, list[str]]()

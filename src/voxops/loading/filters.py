@@ -14,7 +14,7 @@ from voxops._support.arguments import did_you_mean, list_of_text, near
 from voxops.acts import keys
 from voxops.api.states import as_mark
 from voxops.client import account_names
-from voxops.client.names import no_account, read_accounts
+from voxops.client.names import no_account
 from voxops.errors import ConfigError
 from voxops.frames.columns import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
@@ -43,7 +43,7 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
     strange = [name for name in platforms if name not in PLATFORMS]
     if not strange:
         return
-    known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client))}
+    known = {*PLATFORMS, *(platform for platform, *_ in (await account_names(client)).listed.values())}
     for name in strange:
         if name not in known:
             raise ConfigError(f"platform={name!r}: {did_you_mean(name, known)}")

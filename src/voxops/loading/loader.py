@@ -421,10 +421,14 @@ class Loader:
         return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 
     async def listed_accounts(self) -> pd.DataFrame:
-        """Load the accounts of the API, also disconnected ones."""
-        columns = Columns("accounts")
-        await read_list(self.client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        return columns.frame()
+        """Load the accounts of the API, also disconnected ones; ``attrs["whole"]`` tells whether it said that these are all."""
+        columns, whole = Columns("accounts"), False
+        async for page in self.client.pages("/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"}):
+            columns.extend(page.records)
+            whole = page.says_more
+        frame = columns.frame()
+        frame.attrs["whole"] = whole
+        return frame
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.

@@ -33,6 +33,7 @@ _FURTHER = (
     "twin",
     "force",
     "attempt",
+    "slot",
 )  # optional columns that plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", "team", *OWN_TEXTS)
@@ -87,8 +88,8 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+    """Return the columns of a sheet, with those computed from others, or filled in by ``vx.fill_slots``."""
+    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) or "slot" in names else set(names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
@@ -220,7 +221,7 @@ def read_campaign(
     read = read_sheet(place, sheet, header, encoding)
     names, zones = names_of(read, path, columns or {})
     # One time in one place: else somebody may correct the column that does not count.
-    parts = () if "scheduled_for" in names else IN_PARTS
+    parts = IN_PARTS if set(IN_PARTS) <= {*names} and "scheduled_for" not in names else ()
     if not parts and set(IN_PARTS) <= set(names):
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
