@@ -39,14 +39,16 @@ from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
+from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
-_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 
+
+UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
@@ -280,6 +282,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
         seen |= {"force": True} if forced[number] else {}
+        files = [one for one in row["found"].values() if isinstance(one, MediaFile)]
+        seen |= {"files": {one.source: one.seen() for one in files}} if files else {}
         item = Item(
             row=number,
             act=act.name,
@@ -295,6 +299,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    reads += UPLOADING * len({source for _, item in judged if item is not None for source in item.sources})
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
@@ -308,14 +313,17 @@ def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
         "accountIds": sorted(set(row["accounts"])),
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
-    body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    found = [row["found"].get(part, part) for part in row["media"]]
+    media = [one.source if isinstance(one, MediaFile) else one for one in found]
+    body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
     if row["first_comment"] is not None and str(row["first_comment"]).strip():
         body["firstComment"] = str(row["first_comment"])
     if row["content_type"] is not None and str(row["content_type"]).strip():
         body["contentType"] = str(row["content_type"]).strip().upper()
     elif alone and "instagram" in platforms_of(row["accounts"]):
-        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
-        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
+        first = found[0]
+        film = (first.type if isinstance(first, MediaFile) else content_type_of(first)).startswith("video/")
+        body["contentType"] = "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE"
     return body
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from voxops.api.assumptions import PRESIGN_NAMES
+from voxops.api.limits import FILE_TYPES
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
 from voxops.client import _checks as checks
@@ -30,11 +31,6 @@ RENEWALS = 2  # renewals of an address that the storage refused
 _ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
-_TYPES = {
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".webm": "video/webm",
-    ".pdf": "application/pdf", ".srt": "text/srt", ".vtt": "text/vtt", ".txt": "text/plain",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +133,7 @@ def source_of(file: Path, content_type: str | None) -> Source:
         checks.refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file():
         checks.refuse("file", f"{file} is not a file")
-    kind = content_type or _TYPES.get(file.suffix.lower(), "")
+    kind = content_type or FILE_TYPES.get(file.suffix.lower(), "")
     if not kind:
         checks.refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
     checks.check_file(file.name, kind, stat.st_size)

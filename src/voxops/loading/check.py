@@ -20,11 +20,13 @@ from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
+from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import (
     Finding,
     errors_of_all,
     is_media_id,
     name_errors,
+    picture_warnings,
     platforms_of,
     readable_time,
     row_names,
@@ -60,7 +62,7 @@ async def check(
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
-        named = {media for row in rows for media in row["media"] if is_media_id(media)}
+        named = {media for row in rows for media in row["media"] if media not in row["found"] and is_media_id(media)}
         media = await _statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
         answers = await all_or_none(_by_api(client, row, known) for row in rows)
@@ -223,6 +225,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
     if "instagram" in by_id and not str(row["content_type"] or "").strip():
         found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
+    found += [one for platform in sorted(by_id) for one in picture_warnings(row, platform)]
     if not platforms:
         return found
     content, comment = str(row["content"] or ""), row["first_comment"]
@@ -230,7 +233,8 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
         answer = await client.posts.validate(
             content=content,
             platforms=platforms,
-            media_ids=row["media"] or None,
+            media_ids=[name for name in row["media"] if name not in row["found"]] or None,
+            media=list(_to_come(row)) or None,
             first_comment=str(comment) if comment is not None and str(comment).strip() else None,
         )
     except ValidationError as error:
@@ -239,6 +243,18 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     for platform in platforms:
         found.extend(_verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)}))
     return found
+
+
+def _to_come(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the media that a run would upload or import, as far as the API can check them before."""
+    for one in row["found"].values():
+        if isinstance(one, Reason):  # said already
+            yield {"type": "image"}
+            continue
+        kind = one.type if isinstance(one, MediaFile) else content_type_of(one)
+        sort = "gif" if kind == "image/gif" else "video" if kind.startswith("video/") else "image"
+        about = {"sizeBytes": one.size} if isinstance(one, MediaFile) else {"url": one}
+        yield {"type": sort, **({"mimeType": kind} if kind else {}), **about}
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
