@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import pandas as pd
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import whole_number
+from voxops.acts.act import Item
 from voxops.acts.plan import DEFAULT_RATE, Plan
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import open_workspace
@@ -146,6 +147,7 @@ def rehearse(
         present = absolute(now)
     begins = pd.Timestamp.now("UTC") if present is None else pd.Timestamp(present)
     limit = rate_limit or (client and client.pace.limit) or DEFAULT_RATE
+    plan = _with_planted_media(plan)
     tries = [_one(plan, known, seed, limit, begins) for seed in range(1, seeds + 1)]
     return _summed(plan, known, tries)
 
@@ -276,6 +278,17 @@ async def _execute(workspace: Workspace, plan: Plan) -> None:
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
     await session._started(partial(Execution, session.engine, run))
+
+
+def _with_planted_media(plan: Plan) -> Plan:
+    """Return the plan with ids in place of files and addresses, since nothing is uploaded: the sandbox has media of these ids."""
+    planted = {source: f"media_rehearsed{number}" for number, source in enumerate(_named(plan, "media"))}
+
+    def item_of(item: Item) -> Item:
+        names = [planted[name] if name in item.sources else name for name in item.requested["media"]]
+        return replace(item, body={**item.requested, "media": names})
+
+    return replace(plan, items=tuple(item_of(item) if item.sources else item for item in plan.items))
 
 
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:

@@ -256,6 +256,10 @@ SENTENCES: dict[str, str] = {
     "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
     "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.blocked()",
     # A run, where it waits for others.
+    "media_changed": "the file {value!r} has changed since it was planned; plan the sheet again",
+    "media_failed": "the API did not take {value!r}: {said}; run the plan again to try once more",
+    "media_file_lost": "the file {value!r} is not where it was when it was planned; plan the sheet again",
+    "media_uploading": "waits for its media, which are uploaded or imported",
     "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",
     "canaries_failed": "blocked: {succeeded} of {canaries} canaries of its cause succeeded",
     "waits_for_canaries": "waits for the canaries of its cause",

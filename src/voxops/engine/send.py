@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, Request, settled
+from voxops.acts.act import Act, Request, Wire, settled
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
@@ -24,7 +24,7 @@ from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
-from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, decide, fit
+from voxops.engine.rules import MEDIA_AWAITED, Block, Cut, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -152,7 +152,9 @@ class Sender:
             return verdict
         subject = requests[0].item.subject
         state, _ = known.readings.subjects.get(str(subject), (None, None))
-        form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None)
+        media = ledger.media.get({source for one in requests for source in one.item.sources})
+        wire = Wire(media={source: one.media_id for source, one in media.items()})
+        form = act.form([one.item for one in requests], state if isinstance(state, PostState) else None, wire)
         return ledger.calls.send(
             form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
         )  # fmt: skip
@@ -355,6 +357,8 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     waits = any(isinstance(said, Read | Wait) for _, said in others)
     if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
+    if any(isinstance(said, Wait) and said.reason.code == MEDIA_AWAITED for _, said in others):
+        sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 27)
     return sends, others
 
 
