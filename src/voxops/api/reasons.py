@@ -55,7 +55,7 @@ SENTENCES: dict[str, str] = {
     "media_empty": "the file {value!r} is empty",
     "media_form": "{value!r} is no id of a media; separate media by a semicolon",
     "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it anew",
-    "media_missing": "there is no file {value!r}; names are relative to the folder of the sheet",
+    "media_missing": "there is no file {value!r}; a name in a sheet is relative to the sheet's folder",
     "media_no_file": "{value!r} is a folder, not a file",
     "media_not_ready": "the media {value} is {status}, and only ready ones can be attached",
     "media_unknown": "the workspace has no media {value!r}",
@@ -257,7 +257,7 @@ SENTENCES: dict[str, str] = {
     "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.blocked()",
     # A run, where it waits for others.
     "media_changed": "the file {value!r} has changed since it was planned; plan the sheet again",
-    "media_failed": "the API did not take {value!r}: {said}; run the plan again to try once more",
+    "media_failed": "the API did not take {value!r}: {said}; running it again tries once more",
     "media_file_lost": "the file {value!r} is not where it was when it was planned; plan the sheet again",
     "media_uploading": "waits for its media, which are uploaded or imported",
     "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",

@@ -113,7 +113,7 @@ class Pass:
             return ""
         count = f"{sum(each.ended for each in some)} of {safe.many(len(some), 'file')}"
         sent, size = (sum(sizes) for sizes in zip(*((each.sent, each.size) for each in some), strict=True))
-        return f"uploading {count}, {sent / 1e6:.0f} of {size / 1e6:.0f} MB" if size else f"importing {count}"
+        return f"uploading {count}, {sent / 1e6:,.1f} of {size / 1e6:,.1f} MB" if size else f"importing {count}"
 
     def halt(self, why: Reason) -> None:
         """Send nothing more; the first reason counts."""

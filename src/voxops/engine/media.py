@@ -26,6 +26,7 @@ from voxops.errors import (
     RateLimitError,
     ServerError,
     TransportError,
+    VoxopsError,
     WaitTooLong,
 )
 from voxops.ledger.records import Medium
@@ -52,10 +53,11 @@ class _FailedError(Exception):
 
 @dataclass(eq=False)
 class Upload:
-    """How far a medium is: `sent` of `size` bytes, and whether it has ended; an import has no size."""
+    """How far a medium is: `sent` of `size` bytes, whether any were `put` here, and whether it has ended; an import has no size."""
 
     size: int
     sent: int = 0
+    put: bool = False
     ended: bool = False
     waiters: int = 0
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -110,6 +112,37 @@ class Uploads:
         """
         await all_or_none(self._shared(source, file) for source, file in needs.items())
 
+    async def bring_each(self, files: Sequence[MediaFile]) -> list[tuple[Medium | None, bool, Reason | None]]:
+        """Bring files for their own sake; the medium of each, whether its bytes were put now, and why it has failed.
+
+        Raises
+        ------
+        AuthError, WaitTooLong
+            These would fail for every file.
+        """
+        needs = {one.source: one.seen() for one in files}
+        for source in needs:
+            self._known.failed_media.pop(source, None)  # it is tried anew
+        uploads = {source: self.upload(source, file) for source, file in needs.items()}
+        tasks = [asyncio.create_task(self._shared(source, file)) for source, file in needs.items()]
+        try:
+            errors = dict(zip(needs, await asyncio.gather(*tasks, return_exceptions=True), strict=True))
+        finally:
+            for task in tasks:
+                task.cancel()
+        for error in errors.values():
+            if isinstance(error, AuthError | WaitTooLong) or not isinstance(error, VoxopsError | None):
+                raise error
+        media, found, put = self._ledger.media.get(needs), [], set[str]()
+        for one in files:
+            error, medium = errors[one.source], media.get(one.source)
+            why = self._known.failed_media.get(one.source)
+            if isinstance(error, VoxopsError):
+                why = _failed(one.name, str(error)).reason
+            found.append((medium, uploads[one.source].put and one.source not in put, why))
+            put.add(one.source)
+        return found
+
     async def _shared(self, source: str, file: File | None) -> None:
         upload = self.upload(source, file)
         if upload.task is None:
@@ -155,7 +188,7 @@ class Uploads:
             return medium, status
 
         def notice(progress: Progress) -> None:
-            upload.sent = progress.sent
+            upload.sent, upload.put = progress.sent, True
 
         await asyncio.to_thread(_check, source, file)
         try:
@@ -164,6 +197,10 @@ class Uploads:
             await uploads.send(file["path"], content_type=kind, progress=notice, place=place, sha256=digest)
         except ConflictError:  # somebody else's bytes have arrived between the two calls
             pass
+        except (TransportError, ServerError) as error:
+            status, _ = await self._status(medium.media_id)  # which fails, too, where nobody is reached
+            if status not in ARRIVED:
+                raise _failed(name, str(error)) from error
         except ApiError:
             await asyncio.to_thread(_check, source, file)  # which says what has become of a file that was changed meanwhile
             raise
