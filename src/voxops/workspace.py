@@ -237,9 +237,9 @@ class Session(BoardLoader):
         looked = [await asyncio.to_thread(look_at, name) for name in names]
         files = [one for one in looked if isinstance(one, MediaFile)]
         brought = iter(await engine.uploads.bring_each(files))
-        rows: list[dict[str, Any]] = []
+        rows = []
         for name, one in zip(names, looked, strict=True):
-            row = {"path": os.fspath(name), "name": os.path.basename(os.fspath(name)), "status": "failed"}  # noqa: PTH119
+            row: dict[str, Any] = {"path": os.fspath(name), "name": os.path.basename(os.fspath(name)), "status": "failed"}  # noqa: PTH119
             medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
             if isinstance(one, MediaFile):
                 row |= {"media_id": medium and medium.media_id, "bytes": one.size, "reused": why is None and not put}

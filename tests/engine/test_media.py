@@ -155,6 +155,40 @@ def test_two_laptops_with_other_ids_of_one_file_send_other_bytes_under_one_key_a
     assert list(shown(rig).values()) == [hashes(folder, "a.jpg")] * 3
 
 
+def test_a_chunk_leaves_whole_or_not_at_all_since_another_laptop_may_have_uploaded_more(rig, folder):
+    """Its last medium is processed a minute later than the other laptop's, and lists lag behind by as much."""
+    Image.open(folder / "b.png").save(folder / "other.jpg")
+    Image.open(folder / "other.jpg").save(folder / "slow.jpg")
+    rig.sandbox.set_switches(list_lag_seconds=60.0)
+    frames = [sheet(rig, folder, ["a.jpg", "a.jpg", name]) for name in ("slow.jpg", "other.jpg")]
+    begun: list[tuple[Kernel, str, Any]] = []
+    with rig.at(0):
+        for name, frame in zip(("mine", "theirs"), frames, strict=True):
+            kernel = rig.kernel(name)
+            begun.append((kernel, kernel.bind(planned(frame)), None))
+        mine, until = begun[0][0].client, rig.clock.monotonic() + 60
+        get = mine.media.get
+
+        async def late(media_id: str) -> dict[str, Any]:
+            record = await get(media_id)
+            is_late = record["filename"] == "slow.jpg" and rig.clock.monotonic() < until
+            return {**record, "status": "processing"} if is_late and record["status"] == "ready" else record
+
+        mine.media.get = late  # type: ignore[method-assign]
+        works = [kernel.start(run) for kernel, run, _ in begun]
+    for work in works:
+        work.result(60)
+    assert [outcomes(kernel.results(run)) for kernel, run, _ in begun] == [{"succeeded": 3}] * 2
+    rig.each_once(3)
+
+
+def test_what_was_just_requested_and_is_not_found_at_once_is_not_requested_again(rig, folder):
+    rig.sandbox.add_fault(Fault("status", method="GET", path="/v1/media/*", status=404, code="NOT_FOUND", times=2))
+    table = rig.kernel().run(planned(sheet(rig, folder, ["a.jpg"])))
+    assert outcomes(table) == {"succeeded": 1}
+    assert len(media(rig, "create")) == 1
+
+
 # -- media that expire
 
 
@@ -309,7 +343,9 @@ def test_an_outage_stops_the_run_and_a_resume_goes_on(rig, folder, path):
     kernel = rig.kernel()
     run = kernel.bind(planned(sheet(rig, folder, ["a.jpg", ADDRESS, "a.jpg"])))
     rig.sandbox.add_fault(Fault("drop", path=path, times=None))
-    assert kernel.go(run).phase == "stopped"
+    ended = kernel.go(run)
+    assert ended.phase == "stopped"
+    assert "run.resume()" in ended.note
     assert outcomes(kernel.results(run)) == {"pending": 3}
     rig.sandbox.clear_faults()
     kernel.resume(run)

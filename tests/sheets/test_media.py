@@ -214,5 +214,7 @@ def test_a_picture_that_is_too_large_for_a_platform_is_a_warning(tmp_path):
 
 def test_a_plan_says_what_its_uploads_cost(tmp_path):
     picture(tmp_path / "a.jpg")
-    none, one, both = (plan(tmp_path, *cells).cost for cells in (["m"] * 9, ["a.jpg"] * 9, ["a.jpg; https://x/b.jpg"] * 9))
+    none, one, both = (
+        plan(tmp_path, *cells).cost for cells in (["m"] * 9, ["a.jpg"] * 9, ["a.jpg; https://x/b.jpg"] * 9)
+    )
     assert one.requests - none.requests == both.requests - one.requests > 0

@@ -134,7 +134,14 @@ def test_an_api_key_without_a_quota_stops_all(sandbox, folder):
 
 
 def test_the_check_finds_what_the_run_would_and_sends_nothing(sandbox, folder):
-    names = ["square.jpg", "tall.png", "none.jpg", "really a png.jpg", "http://x.example/a.jpg", "https://x.example/a.jpg"]
+    names = [
+        "square.jpg",
+        "tall.png",
+        "none.jpg",
+        "really a png.jpg",
+        "http://x.example/a.jpg",
+        "https://x.example/a.jpg",
+    ]
     frame = sheet(folder, *names, accounts="instagram:@aldercoffee")
     with workspace(sandbox) as ws:
         before = len(sandbox.effects())
@@ -152,7 +159,9 @@ def test_the_check_finds_what_the_run_would_and_sends_nothing(sandbox, folder):
 
 
 def test_a_rehearsal_uploads_nothing(sandbox, folder):
-    frame = sheet(folder, "square.jpg", "tall.png; https://x.example/a.jpg", "square.jpg", accounts="instagram:@aldercoffee")
+    frame = sheet(
+        folder, "square.jpg", "tall.png; https://x.example/a.jpg", "square.jpg", accounts="instagram:@aldercoffee"
+    )
     with workspace(sandbox) as ws:
         posts = ws.posts()
         before = len(sandbox.requests())

@@ -227,10 +227,11 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     ----------
     sheet : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
-        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
-        rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
-        ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish; such rows are blocked else, when the plan runs).
+        ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
+        folder of the sheet, separated by ``;``: the run uploads or imports these first, each once), ``content_type`` (image, video,
+        carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
+        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
+        and ``force`` (True: send it although an account can't publish; such rows are blocked else, when the plan runs).
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -244,7 +245,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, the same post as a row above it (but where ``twin`` is True).
+        long, the same post as a row above it (but where ``twin`` is True), a file that is missing, too large or not what its name says.
+        A row asks for the bytes of its file: under another name, or uploaded by somebody else, it is the same row.
 
     Raises
     ------

@@ -289,7 +289,7 @@ _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 # A row of a sheet that has no fault.
-_FIT = {
+_FIT: dict[str, Any] = {
     "content": "x", "accounts": ["x"], "media": [], "found": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
     "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip

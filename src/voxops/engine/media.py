@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 File = Mapping[str, Any]  # of `Item.seen`: its path, name, type and size
 ARRIVED = frozenset({"processing", "ready"})  # statuses of a medium whose bytes are there
 GONE = frozenset({"failed", "gone", "expired", "deleted"})  # and of one that never becomes ready
+LOOKS = 3  # at a medium that was just requested and is not found
 KEYS = 5  # media that one source is requested as in one run, each under its own key, where the earlier ones are gone
 
 
@@ -158,7 +159,9 @@ class Uploads:
                 await asyncio.gather(upload.task, return_exceptions=True)
 
     async def _bring(self, source: str, file: File | None, upload: Upload) -> None:
-        name = source if file is None else str(file["name"])
+        name = (
+            source.partition("?")[0] if file is None else str(file["name"])
+        )  # what an address asks for may be a secret
         try:
             async with self._room:
                 medium, status = await (
@@ -202,7 +205,7 @@ class Uploads:
             if status not in ARRIVED:
                 raise _failed(name, str(error)) from error
         except ApiError:
-            await asyncio.to_thread(_check, source, file)  # which says what has become of a file that was changed meanwhile
+            await asyncio.to_thread(_check, source, file)  # it may have changed since
             raise
         return medium, "processing"
 
@@ -238,6 +241,9 @@ class Uploads:
             medium = Medium(source, media_id, next_number, "sent", "", self._known.now, size, name)
             await self._keep(medium)
             status, said = await self._status(media_id)
+            for look in range(LOOKS if status == "gone" else 0):  # what was just created may not be found at once
+                await self._client.clock.sleep(interval(look, self._rng))
+                status, said = await self._status(media_id)
             if status not in GONE:
                 return medium, place, status
         raise _failed(name, said or status)

@@ -150,8 +150,10 @@ class Reporter(Progress):
             note = self._held_up = self._ledger.held_up
         if _phase(current) != self.snapshot.phase or current.halted is not None:
             note = str(current.halted or current.note)
-        if self._uploading != current.uploading:
-            note = self._uploading = current.uploading
+        uploading = current.uploading
+        if uploading or note == self._uploading:
+            note = uploading
+        self._uploading = uploading
         return self.show(replace(self._now(current), note=note))
 
     def _now(self, current: Pass) -> Snapshot:

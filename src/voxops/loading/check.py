@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -59,6 +60,7 @@ async def check(
 ) -> pd.DataFrame:
     """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``."""
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    await asyncio.to_thread(sheet_rows, sheet)  # reads the files that it names, while runs go on
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)

@@ -234,7 +234,12 @@ def read_campaign(
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
     known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
-    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "folder": str(place.absolute().parent)}
+    frame.attrs = {
+        "kind": "campaign",
+        "source": place.name,
+        "places": known.text(),
+        "folder": str(place.absolute().parent),
+    }
     if shown := in_head or named:
         frame.attrs["tz"] = shown
     frame.attrs.update(**read.about)

@@ -85,7 +85,7 @@ def content_type_of(name: str) -> str:
 
 
 def _address(part: str) -> str | Reason:
-    shown, scheme = part[:100], part.partition("://")[0].lower()
+    shown, scheme = part.partition("?")[0][:100], part.partition("://")[0].lower()
     try:
         host = urlsplit(part).hostname
     except ValueError:

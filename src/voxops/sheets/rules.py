@@ -261,7 +261,9 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
     lists = {"accounts": accounts, "media": "media"}
-    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns: dict[str, list[Any]] = {
+        name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()
+    }
     columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
     folder = frame.attrs.get("folder")  # a written list is no path, whatever it holds
