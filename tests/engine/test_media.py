@@ -156,29 +156,28 @@ def test_two_laptops_with_other_ids_of_one_file_send_other_bytes_under_one_key_a
 
 
 def test_a_chunk_leaves_whole_or_not_at_all_since_another_laptop_may_have_uploaded_more(rig, folder):
-    """Its last medium is processed a minute later than the other laptop's, and lists lag behind by as much."""
+    """Of mine a medium is processed two minutes later than theirs, and lists lag behind by a minute."""
     Image.open(folder / "b.png").save(folder / "other.jpg")
     Image.open(folder / "other.jpg").save(folder / "slow.jpg")
     rig.sandbox.set_switches(list_lag_seconds=60.0)
     frames = [sheet(rig, folder, ["a.jpg", "a.jpg", name]) for name in ("slow.jpg", "other.jpg")]
-    begun: list[tuple[Kernel, str, Any]] = []
+    kernels = [rig.kernel("mine"), rig.kernel("theirs")]
+    for kernel, names in zip(kernels, (["a.jpg"], ["a.jpg", "other.jpg"]), strict=True):
+        eventloop.run(kernel.engine.uploads.bring_each([look_at(folder / name) for name in names]))
+    get, until = kernels[0].client.media.get, rig.clock.monotonic() + 120
+
+    async def late(media_id: str) -> dict[str, Any]:
+        record = await get(media_id)
+        is_late = record["filename"] == "slow.jpg" and rig.clock.monotonic() < until
+        return {**record, "status": "processing"} if is_late and record["status"] == "ready" else record
+
+    kernels[0].client.media.get = late  # type: ignore[method-assign]
     with rig.at(0):
-        for name, frame in zip(("mine", "theirs"), frames, strict=True):
-            kernel = rig.kernel(name)
-            begun.append((kernel, kernel.bind(planned(frame)), None))
-        mine, until = begun[0][0].client, rig.clock.monotonic() + 60
-        get = mine.media.get
-
-        async def late(media_id: str) -> dict[str, Any]:
-            record = await get(media_id)
-            is_late = record["filename"] == "slow.jpg" and rig.clock.monotonic() < until
-            return {**record, "status": "processing"} if is_late and record["status"] == "ready" else record
-
-        mine.media.get = late  # type: ignore[method-assign]
-        works = [kernel.start(run) for kernel, run, _ in begun]
+        runs = [kernel.bind(planned(frame)) for kernel, frame in zip(kernels, frames, strict=True)]
+        works = [kernel.start(run) for kernel, run in zip(kernels, runs, strict=True)]
     for work in works:
         work.result(60)
-    assert [outcomes(kernel.results(run)) for kernel, run, _ in begun] == [{"succeeded": 3}] * 2
+    assert [outcomes(kernel.results(run)) for kernel, run in zip(kernels, runs, strict=True)] == [{"succeeded": 3}] * 2
     rig.each_once(3)
 
 
