@@ -48,9 +48,9 @@ PLAN = "action campaign canary cost eligible frame held"
 RUN = "blocked cancel copies failed follow id made notify pause plan results resume running show snapshot verify wait"
 WORKSPACE = (
     "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
-    "sandbox settings watch webhooks"
+    "sandbox settings upload watch webhooks"
 )
-AIO = "accounts analytics at_risk attach check close deliveries posts reconcile run watch webhooks"
+AIO = "accounts analytics at_risk attach check close deliveries posts reconcile run upload watch webhooks"
 
 
 @pytest.mark.parametrize(("thing", "names"), LISTED.values(), ids=LISTED)

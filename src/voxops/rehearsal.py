@@ -14,6 +14,7 @@ import pandas as pd
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import whole_number
+from voxops.acts.act import Item
 from voxops.acts.create import CREATE
 from voxops.acts.plan import DEFAULT_RATE, Plan
 from voxops.api.reasons import Reason
@@ -227,7 +228,7 @@ def rehearse(
     limit = rate_limit or (client and client.pace.limit) or DEFAULT_RATE
     zone, found = history.attrs.get("tz") or shown_zone(next(iter(plans.values())).table), {}
     for name, (part, rows, left) in parts.items():
-        tries = [_one(part, known, seed, limit, begins) for seed in range(1, seeds + 1)]
+        tries = [_one(_with_planted_media(part), known, seed, limit, begins) for seed in range(1, seeds + 1)]
         found[name] = _summed(part, rows, known, [each.at(zone) for each in tries], left)
     return _choices(found, zone) if several is plan else found[1]
 
@@ -402,6 +403,17 @@ async def _execute(workspace: Workspace, plan: Plan) -> Run:
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
     return await session._started(partial(Execution, session.engine, run))
+
+
+def _with_planted_media(plan: Plan) -> Plan:
+    """Return the plan with ids in place of files and addresses, since nothing is uploaded: the sandbox has media of these ids."""
+    planted = {source: f"media_rehearsed{number}" for number, source in enumerate(_named(plan, "media"))}
+
+    def item_of(item: Item) -> Item:
+        names = [planted[name] if name in item.sources else name for name in item.requested["media"]]
+        return replace(item, body={**item.requested, "media": names})
+
+    return replace(plan, items=tuple(item_of(item) if item.sources else item for item in plan.items))
 
 
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str, str]]:

@@ -463,13 +463,14 @@ class Kernel:
 
         async def end() -> None:
             engine: Any = self.engine
-            for part in (engine, engine._writer, engine.sender, engine.eyes):
+            for part in (engine, engine._writer, engine.sender, engine.eyes, engine.uploads):
                 for name in ("commit", "note", "_commit", "_note"):
                     if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
                 execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
             tasks = [*engine.driver._senders, *engine.driver._readers.values(), engine.driver._task]
+            tasks += [each.task for each in engine.uploads._uploads.values()]
             mine = [task for task in tasks if task is not None]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:

@@ -40,6 +40,7 @@ from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
+from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import (
     NUMBER_OF_A_FILE,
     errors_of_all,
@@ -55,8 +56,9 @@ from voxops.sheets.rules import (
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
-_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 
+
+UPLOADING = 6  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
@@ -97,7 +99,8 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
     if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
-        film = media[0].lower().partition("?")[0].endswith(_FILMS)
+        file = (item.seen.get("files") or {}).get(media[0])
+        film = (file["type"] if file else content_type_of(media[0])).startswith("video/")
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE")
     return replace(item, body=body)
 
@@ -248,12 +251,13 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     ----------
     sheet : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
-        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
-        rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
-        ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish, or its id is unknown; such rows are blocked else, when the plan runs). ``content:twitter`` and the like go out there in place
-        of ``content``. ``owner``, ``campaign`` and ``team`` are sent as metadata, by the fields that ``vx.connect`` was given; they
-        make no other post, and are not changed once it is there.
+        ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
+        folder of the sheet, separated by ``;``: the run uploads or imports these first, each once), ``content_type`` (image, video,
+        carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
+        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
+        and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
+        runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner``, ``campaign`` and ``team`` are sent as
+        metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -267,7 +271,9 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True).
+        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True), a file that is
+        missing, too large or not what its name says. A row asks for the bytes of its file: under another name, or uploaded by somebody
+        else, it is the same row.
 
     Raises
     ------
@@ -310,6 +316,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         if written and keys.campaign_name(people.get("campaign", written)) == name:
             people["campaign"] = written  # results have it in its canonical form
         seen |= {"people": people} if people else {}
+        files = [one for one in row["found"].values() if isinstance(one, MediaFile)]
+        seen |= {"files": {one.source: one.seen() for one in files}} if files else {}
         item = Item(
             row=number,
             act=act.name,
@@ -325,6 +333,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    reads += UPLOADING * len({source for _, item in judged if item is not None for source in item.sources})
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
@@ -335,7 +344,9 @@ def _body_of(row: Row) -> dict[str, Any]:
         "accountIds": sorted(set(row["accounts"])),
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
-    body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    found = [row["found"].get(part, part) for part in row["media"]]
+    media = [one.source if isinstance(one, MediaFile) else one for one in found]
+    body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
     if own := own_texts(row):
         body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}
     if row["first_comment"] is not None and str(row["first_comment"]).strip():

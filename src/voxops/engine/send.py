@@ -24,7 +24,7 @@ from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
-from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, decide, fit
+from voxops.engine.rules import MEDIA_AWAITED, Block, Cut, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -158,7 +158,9 @@ class Sender:
         subject = requests[0].item.subject
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         post = state if isinstance(state, PostState) else None
-        form = act.form([one.item for one in requests], post, Wire(people=self._people))
+        media = ledger.media.get({source for one in requests for source in one.item.sources})
+        wire = Wire(media={source: one.media_id for source, one in media.items()}, people=self._people)
+        form = act.form([one.item for one in requests], post, wire)
         return ledger.calls.send(
             form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
         )  # fmt: skip
@@ -361,6 +363,8 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     waits = any(isinstance(said, Read | Wait) for _, said in others)
     if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
+    if any(isinstance(said, Wait) and said.reason.code == MEDIA_AWAITED for _, said in others):
+        sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 27)
     return sends, others
 
 

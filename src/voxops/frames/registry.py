@@ -254,7 +254,7 @@ _COLUMNS = (
     Column("accounts", "accounts", "Accounts of the row: ids or platform:@name, separated by semicolons.", kind="list", width=140),
     Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
     Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
-    Column("media", "media", "Ids of uploaded media or addresses of files, separated by semicolons."),
+    Column("media", "media", "Files, https addresses or ids of media, separated by semicolons."),
     Column("content_before", "text before", "Content of the row before vx.tag_links changed its links."),
     Column("utm_source", "utm source", "Value of utm_source for the row's links, in place of the argument of vx.tag_links."),
     Column("utm_medium", "utm medium", "Value of utm_medium for the row's links, in place of the argument of vx.tag_links."),
@@ -271,6 +271,12 @@ _COLUMNS = (
     Column("level", "level", "Weight of the finding: an error can't be sent, a warning needs a look.", kind="word", width=72),
     Column("code", "code", "Code of the finding, the API's own if it has one.", kind="word", width=176),
     Column("message", "message", "Sentence that says what is wrong and how to mend it."),
+    # uploads
+    Column("uploads.path", "path", "Path of the file, as it was given."),
+    Column("name", "file", "Name of the file."),
+    Column("uploads.media_id", "media", "Id of the media file, for posts.", kind="id", width=112),
+    Column("bytes", "size", "Size of the file.", unit="bytes", kind="number"),
+    Column("reused", "reused", "True if no bytes were sent for the row, since they were uploaded before."),
     # events
     Column("event_id", "event id", "Id of the webhook event.", kind="id", width=112),
     Column("media_id", "media", "Id of the media file that the event is about.", kind="id", width=112),
@@ -492,6 +498,11 @@ KINDS: tuple[Kind, ...] = (
         "events",
         "event_id event_type received verified",
         "event_type status content account_id media_id created_at received verified post_id event_id",
+    ),
+    _kind(
+        "uploads",
+        "path name media_id reused",
+        "status error_code error_message name bytes reused media_id",
     ),
     _kind(
         "created posts", "row created_by_run post_id", "row status content targets scheduled_for created_by_run post_id"

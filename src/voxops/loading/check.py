@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
+from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import (
     PEOPLE,
     Finding,
@@ -29,6 +31,7 @@ from voxops.sheets.rules import (
     name_errors,
     own_texts,
     people_of,
+    picture_warnings,
     platforms_of,
     readable_time,
     row_names,
@@ -66,13 +69,14 @@ async def check(
     `sent` are the columns of people that are sent.
     """
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    await asyncio.to_thread(sheet_rows, sheet)  # reads the files that it names, while runs go on
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
     for column in {"owner", "team"}.difference(sent):  # a campaign's name also tells rows apart
         for number in [number for number, row in enumerate(sheet_rows(sheet)) if column in people_of(row)][:1]:
             found[number].append(Finding(column, "warning", Reason("people_not_sent", what=column)))
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
-        named = {media for row in rows for media in row["media"] if is_media_id(media)}
+        named = {media for row in rows for media in row["media"] if media not in row["found"] and is_media_id(media)}
         media = await _statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
         answers = await all_or_none(_by_api(client, row, known) for row in rows)
@@ -241,6 +245,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
+    found += [one for platform in sorted(by_id) for one in picture_warnings(row, platform)]
     if len(by_id) and all(platform for platform, _ in looked_up):
         found += texts_without_account(row, platforms)
     comment, own, groups = row["first_comment"], own_texts(row), dict[str, list[str]]()
@@ -251,7 +256,8 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
             answer = await client.posts.validate(
                 content=content,
                 platforms=some,
-                media_ids=row["media"] or None,
+                media_ids=[name for name in row["media"] if name not in row["found"]] or None,
+                media=list(_to_come(row)) or None,
                 first_comment=str(comment) if comment is not None and str(comment).strip() else None,
             )
         except ValidationError as error:
@@ -267,6 +273,18 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
 def _of_own(one: Finding) -> Finding:
     """A finding about the content that a platform has of its own."""
     return replace(one, column=f"content:{one.platform}") if one.column == "content" else one
+
+
+def _to_come(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the media that a run would upload or import, as far as the API can check them before."""
+    for one in row["found"].values():
+        if isinstance(one, Reason):  # said already
+            yield {"type": "image"}
+            continue
+        kind = one.type if isinstance(one, MediaFile) else content_type_of(one)
+        sort = "gif" if kind == "image/gif" else "video" if kind.startswith("video/") else "image"
+        about = {"sizeBytes": one.size} if isinstance(one, MediaFile) else {"url": one}
+        yield {"type": sort, **({"mimeType": kind} if kind else {}), **about}
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -184,7 +184,8 @@ def read_campaign(
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs``: ``kind`` and ``source``; ``encoding`` and ``delimiter`` (and ``guessed`` for a guessed
-        encoding) or ``sheet``; ``places``, from which checks name a cell; and ``tz`` if the sheet or `tz` names a zone, in which
+        encoding) or ``sheet``; ``places``, from which checks name a cell; ``folder``, in which the file names of ``media`` are
+        looked for; and ``tz`` if the sheet or `tz` names a zone, in which
         plans then show its times.
 
     Raises
@@ -240,7 +241,12 @@ def read_campaign(
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
     known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
-    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
+    frame.attrs = {
+        "kind": "campaign",
+        "source": place.name,
+        "places": known.text(),
+        "folder": str(place.absolute().parent),
+    }
     if shown := in_head or named:
         frame.attrs["tz"] = shown
     frame.attrs.update(**read.about)

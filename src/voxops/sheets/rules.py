@@ -21,6 +21,7 @@ from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.nested import is_missing
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
+from voxops.sheets.media import find_media, misshapen
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -174,7 +175,6 @@ def _placed(when: datetime, zone: str) -> str:
 
 # An account id that a file turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
-_FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
@@ -238,14 +238,9 @@ _LIST_FAULTS: tuple[_Fault, ...] = (
     (is_written_list, lambda part: Reason("list_form", value=part)),
     (is_written_missing, lambda part: Reason("list_written_missing", value=part)),
 )
-# What is wrong with a media or a tag: the first that holds. The API takes media by their ids only (contract: POST-3).
+# What is wrong with the id of a media, or a tag: the first that holds.
 _PART_FAULTS: Mapping[str, tuple[_Fault, ...]] = {
-    "media": (
-        *_LIST_FAULTS,
-        (_FILE_NAME.fullmatch, lambda part: Reason("media_file_name", value=part)),
-        (re.compile("://").search, lambda part: Reason("media_address", value=part)),
-        (_BETWEEN.search, lambda part: Reason("media_form", value=part)),
-    ),
+    "media": (*_LIST_FAULTS, (_BETWEEN.search, lambda part: Reason("media_form", value=part))),
     "tags": _LIST_FAULTS,
 }
 
@@ -296,7 +291,8 @@ def people_of(row: Mapping[str, Any]) -> dict[str, str]:
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the inputs of a create, per row, as plain values.
 
-    Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform.
+    Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform; ``found`` says what media name that
+    are no ids, as `find_media` does.
     """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
@@ -306,6 +302,9 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     }
     columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
+    folder = frame.attrs.get("folder")  # a written list is no path, whatever it holds
+    fit = ([part for part in parts if not is_written_list(part)] for parts in columns["media"])
+    columns["found"] = [find_media(parts, folder) for parts in fit]
     for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt", *PEOPLE):
         columns[name] = plain_values(frame, name)
     texts = {name: plain_values(frame, f"{_OWN}{name}") for name in platforms_with_texts(frame.columns)}
@@ -341,7 +340,10 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     if "instagram" in platforms and not row["media"]:
         yield _error("media", Reason("media_required"))
     for column in _PART_FAULTS:
-        yield from (_error(column, fault) for part in row[column] if (fault := _fault_of(column, part)))
+        # What is known of a media that is no id stands for its form.
+        known = row["found"] if column == "media" else {}
+        faults = (known[part] if part in known else _fault_of(column, part) for part in row[column])
+        yield from (_error(column, fault) for fault in faults if isinstance(fault, Reason))
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         types = ", ".join(sorted(CONTENT_TYPES)).lower()
@@ -424,10 +426,17 @@ def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
         elif most is not None and units > most:
             reason = Reason("content_near_limit", count=length, units=units, platform=platform, most=most)
             yield Finding(column, "warning", reason, platform)
+        yield from picture_warnings(row, platform)
     if len(set(accounts)) < len(accounts):
         yield Finding("accounts", "warning", Reason("account_doubled"))
     for tag in filter(_IN_TAGS.search, row["tags"]):
         yield Finding("tags", "warning", Reason("tag_form", value=tag[:60]))
+
+
+def picture_warnings(row: Mapping[str, Any], platform: str) -> Iterator[Finding]:
+    """Yield warnings of the pictures of a row that a platform may refuse by their shape."""
+    feed = str(row["content_type"] or "").strip().upper() not in {"STORY", "REEL"}
+    yield from (Finding("media", "warning", why, platform) for why in misshapen(row["found"], platform, feed=feed))
 
 
 def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[list[Finding]]:
