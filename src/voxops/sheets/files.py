@@ -120,7 +120,11 @@ class Layout:
 
     def names(self) -> list[str]:
         """Return the columns of the sheet's frame, in the order of the sheet."""
-        return list(dict.fromkeys("scheduled_for" if self.in_two and each in {"date", "time"} else each for each in self.columns))
+        return list(
+            dict.fromkeys(
+                "scheduled_for" if self.in_two and each in {"date", "time"} else each for each in self.columns
+            )
+        )
 
 
 LAYOUTS = "voxops"  # the hidden sheet of a workbook with the name and the layout of each other sheet
