@@ -45,7 +45,7 @@ LISTED = {
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
 PLAN = "action campaign canary cost eligible frame held"
-RUN = "blocked cancel copies failed follow id made notify pause plan results resume running show snapshot verify wait"
+RUN = "blocked cancel copies failed follow id made notify pause plan results resume running show snapshot to_mend verify wait"
 WORKSPACE = (
     "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
     "sandbox settings upload watch webhooks"

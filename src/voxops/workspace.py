@@ -243,7 +243,7 @@ class Session(BoardLoader):
                 "path": os.fspath(name),
                 "name": os.path.basename(os.fspath(name)),
                 "status": "failed",
-            }  # noqa: PTH119
+            }
             medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
             if isinstance(one, MediaFile):
                 row |= {"media_id": medium and medium.media_id, "bytes": one.size, "reused": why is None and not put}

@@ -139,6 +139,14 @@ class Execution(Job):
         before = self._engine.known.now - STUCK_AFTER.total_seconds() if stuck else None
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
 
+    def to_mend(self) -> pd.DataFrame:
+        """The failed and blocked rows as their sheet has them, the reason of each first."""
+        planned, again = (
+            audit.planned_rows(self._ledger, self.id),
+            outcome.failed_rows(self._ledger, self.id, blocked=True),
+        )
+        return outcome.rows_to_mend(self.results(), planned, again, self._ledger.runs.head(self.id).key_column)
+
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
         return await (outcome.copies(self._engine, self.id) if copies else outcome.made(self._engine, self.id))
@@ -229,6 +237,11 @@ class Nothing(Job):
             table = table.assign(campaign=pd.array([], dtype="string"))
             table.attrs |= {"campaign": self._plan.campaign, "key": self._plan.key}
         return table
+
+    def to_mend(self) -> pd.DataFrame:
+        """No row."""
+        table = self.results()
+        return outcome.rows_to_mend(table, self._plan.table.head(0), table, self._plan.key)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
         """No post."""

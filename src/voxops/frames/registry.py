@@ -29,6 +29,7 @@ _ONE = {
     "posts at risk": "post at risk",
     "deliveries": "delivery",
     "figures of posts": "figures of a post",
+    "rows to mend": "row to mend",
 }
 
 
@@ -297,6 +298,8 @@ _COLUMNS = (
     Column("act", "act", "Name of the act that would be sent; missing if the row is not eligible.", kind="word", width=92),
     Column("eligible", "sent", "True if the row would be sent.", kind="flag", width=44),
     Column("reason", "reason", "Reason why the row would be sent, or why not; in runs and the ledger, the reason given by the user."),
+    Column("rows to mend.reason", "reason", "Why the row has failed or is blocked: what a person must mend."),
+    Column("rows to mend.campaign", "campaign", "Name of the campaign under which the row is created."),
     Column("runs.reason", "reason", "Reason that was given for the run, for the audit trail."),
     Column("attempt", "attempt", "Number of the logical attempt, from 1; a new attempt has a new key."),
     Column("batch", "batch", "Number of the batch in which the row would be sent."),
@@ -426,6 +429,11 @@ KINDS: tuple[Kind, ...] = (
         "scheduled_for slot event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
+    ),
+    _kind(
+        "rows to mend",
+        "reason reason_code outcome",
+        "reason reason_code outcome row_id platform account_name accounts scheduled_for content post_id event_type url attempt",
     ),
     _kind(
         "ledger rows",
