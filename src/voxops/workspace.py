@@ -241,7 +241,7 @@ class Session(BoardLoader):
         for name, one in zip(names, looked, strict=True):
             row: dict[str, Any] = {
                 "path": os.fspath(name),
-                "name": os.path.basename(os.fspath(name)),
+                "name": Path(name).name,
                 "status": "failed",
             }
             medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
