@@ -225,8 +225,9 @@ class Session(BoardLoader):
 
         Examples
         --------
-        >>> ws.upload([folder / "spring.jpg"])[["name", "status", "reused"]].to_numpy().tolist()
-        [['spring.jpg', 'ready', False]]
+        >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
+        >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
+        [['menu.pdf', 'ready', False]]
         """
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         names = list(given) if isinstance(given, Iterable) else [given]
