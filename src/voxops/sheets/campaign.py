@@ -402,7 +402,7 @@ def _without_zone(value: Any, tz: str) -> Any:
     text = value.tz_convert(tz).isoformat() if zoned else str(value)
     if (when := readable_time(text)) is None:
         return text
-    bare = when.astimezone(ZoneInfo(tz)).replace(tzinfo=None)
+    bare = when.astimezone(ZoneInfo(tz)).replace(tzinfo=None, fold=0)
     exact = bare.year > 1900 and bare.microsecond % 1000 == 0
     return bare if exact and iso_time(bare, tz, None) == text else text
 
