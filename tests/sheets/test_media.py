@@ -13,10 +13,11 @@ from PIL import Image
 from tests.sheets.offline import findings
 
 import voxops as vx
-from voxops.acts.create import asked_hash, plan_create
+from voxops.acts.create import asked_hash, plan_create, resolved
 from voxops.acts.plan import Plan
 from voxops.api import limits
 from voxops.api.reasons import Reason
+from voxops.client.names import AccountNames
 from voxops.sheets import media
 from voxops.sheets.media import MediaFile, content_type_of, look_at
 
@@ -188,7 +189,8 @@ def test_the_content_type_for_instagram_follows_from_the_file(tmp_path, cell, ki
     (tmp_path / "film.mp4").write_bytes(FILM + b"mp42")
     frame = sheet(tmp_path, cell, accounts="instagram:@a")
     (item,) = plan_create(frame, key="row_id", one_by_one=True).items
-    assert item.requested["contentType"] == kind
+    known = AccountNames([("instagram", "a", "acc_1", "active")], whole=True)
+    assert resolved(item, known).requested["contentType"] == kind
 
 
 @pytest.mark.parametrize(("size", "platform", "codes", "columns"), [
