@@ -397,6 +397,23 @@ def test_a_kernel_that_is_killed_during_an_upload_is_followed_by_one_that_goes_o
     rig.each_once(3)
 
 
+@pytest.mark.parametrize("fault", [{"action": "garbage", "body": "json"}, {"action": "status", "status": 404}])
+def test_an_interrupted_upload_whose_address_is_not_renewed_begins_anew(rig, folder, fault):
+    first = rig.kernel()
+    run = first.bind(planned(sheet(rig, folder, ["a.jpg"])))
+    first.kill(first.caught(run, STORAGE, method="PUT"))
+    (name,) = media(rig, "create")
+    rig.let_go()
+    wait_for(lambda: rig.sandbox.world.media[name].status != "pending")
+    rig.sandbox.world.media[name].status = "pending"  # it was interrupted
+    rig.sandbox.add_fault(Fault(path="/v1/media/*/refresh-presign", times=None, **fault))
+    second = rig.kernel()
+    second.resume(run)
+    assert outcomes(second.results(run)) == {"succeeded": 1}
+    assert len(media(rig, "create")) == 2
+    rig.each_once(1)
+
+
 def test_a_pause_stops_uploads_and_nothing_goes_out_until_the_resume(rig, folder):
     kernel = rig.kernel()
     run = kernel.bind(planned(sheet(rig, folder, ["a.jpg", "b.png", "c.jpg", "a.jpg"])))
