@@ -379,6 +379,21 @@ def test_a_medium_that_never_ends_blocks_its_rows_after_ten_minutes_and_a_later_
     assert media(rig, "create") == [name]
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_medium_that_was_deleted_a_moment_ago_is_uploaded_again_for_the_next_attempt(rig, folder, one_by_one):
+    kernel = rig.kernel()
+    kernel.run(planned(sheet(rig, folder, ["a.jpg"]), one_by_one=one_by_one))
+    rig.sandbox.world.media.drop(media(rig, "upload")[0])
+    frame = sheet(rig, folder, ["a.jpg", "a.jpg", "b.png"])
+    run = kernel.done(planned(frame, one_by_one=one_by_one))
+    assert outcomes(kernel.results(run)) == {"succeeded": 2, "failed": 1}
+    plan = kernel.execution(run).replan()
+    assert plan is not None
+    assert outcomes(kernel.run(plan)) == {"succeeded": 1}
+    assert [rig.sandbox.world.media[each].filename for each in media(rig, "upload")[1:]] == ["b.png", "a.jpg"]
+    rig.each_once(3)
+
+
 # -- stopping
 
 
