@@ -240,11 +240,7 @@ class Session(BoardLoader):
         brought = iter(await engine.uploads.bring_each(files))
         rows = []
         for name, one in zip(names, looked, strict=True):
-            row: dict[str, Any] = {
-                "path": os.fspath(name),
-                "name": Path(name).name,
-                "status": "failed",
-            }
+            row: dict[str, Any] = {"path": os.fspath(name), "name": Path(name).name, "status": "failed"}
             medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
             if isinstance(one, MediaFile):
                 row |= {"media_id": medium and medium.media_id, "bytes": one.size, "reused": why is None and not put}

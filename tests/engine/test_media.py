@@ -379,6 +379,21 @@ def test_a_medium_that_never_ends_blocks_its_rows_after_ten_minutes_and_a_later_
     assert media(rig, "create") == [name]
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_medium_that_was_deleted_a_moment_ago_is_uploaded_again_for_the_next_attempt(rig, folder, one_by_one):
+    kernel = rig.kernel()
+    kernel.run(planned(sheet(rig, folder, ["a.jpg"]), one_by_one=one_by_one))
+    rig.sandbox.world.media.drop(media(rig, "upload")[0])
+    frame = sheet(rig, folder, ["a.jpg", "a.jpg", "b.png"])
+    run = kernel.done(planned(frame, one_by_one=one_by_one))
+    assert outcomes(kernel.results(run)) == {"succeeded": 2, "failed": 1}
+    plan = kernel.execution(run).replan()
+    assert plan is not None
+    assert outcomes(kernel.run(plan)) == {"succeeded": 1}
+    assert [rig.sandbox.world.media[each].filename for each in media(rig, "upload")[1:]] == ["b.png", "a.jpg"]
+    rig.each_once(3)
+
+
 # -- stopping
 
 
@@ -395,6 +410,23 @@ def test_a_kernel_that_is_killed_during_an_upload_is_followed_by_one_that_goes_o
     assert media(rig, "create") == [name]
     assert set(media(rig, "upload")) == {name}
     rig.each_once(3)
+
+
+@pytest.mark.parametrize("fault", [{"action": "garbage", "body": "json"}, {"action": "status", "status": 404}])
+def test_an_interrupted_upload_whose_address_is_not_renewed_begins_anew(rig, folder, fault):
+    first = rig.kernel()
+    run = first.bind(planned(sheet(rig, folder, ["a.jpg"])))
+    first.kill(first.caught(run, STORAGE, method="PUT"))
+    (name,) = media(rig, "create")
+    rig.let_go()
+    wait_for(lambda: rig.sandbox.world.media[name].status != "pending")
+    rig.sandbox.world.media[name].status = "pending"  # it was interrupted
+    rig.sandbox.add_fault(Fault(path="/v1/media/*/refresh-presign", times=None, **fault))
+    second = rig.kernel()
+    second.resume(run)
+    assert outcomes(second.results(run)) == {"succeeded": 1}
+    assert len(media(rig, "create")) == 2
+    rig.each_once(1)
 
 
 def test_a_pause_stops_uploads_and_nothing_goes_out_until_the_resume(rig, folder):

@@ -148,7 +148,13 @@ def test_the_check_finds_what_the_run_would_and_sends_nothing(sandbox, folder):
         found = ws.check(frame, gap=None)
         assert len(sandbox.effects()) == before
         said = found[found["code"] != "content_type_needed"].groupby("row_id")["code"].agg(list).to_dict()
-        assert said == {"r1": ["picture_shape"], "r2": ["media_missing"], "r3": ["media_kind"], "r4": ["media_address"]}
+        assert said == {
+            "r1": ["picture_shape"],
+            "r2": ["media_missing"],
+            "r3": ["media_kind"],
+            "r4": ["media_address"],
+            "r5": ["media_imported"],
+        }
         assert found.loc[found["level"] == "error", "row_id"].tolist() == ["r2", "r3", "r4"]
         by_id = {f"{each.platform}:@{each.username}": each.id for each in sandbox.world.accounts.values()}
         same = ws.check(frame.assign(accounts=by_id["instagram:@aldercoffee"]), gap=None)

@@ -58,7 +58,7 @@ _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
 
 
-UPLOADING = 6  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
+UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}

@@ -54,6 +54,7 @@ SENTENCES: dict[str, str] = {
     "media_address": "{value!r} is no https address; media are imported from https addresses only",
     "media_empty": "the file {value!r} is empty",
     "media_form": "{value!r} is no id of a media; separate media by a semicolon",
+    "media_imported": "addresses are imported when the plan runs; whether {value!r} holds a picture or a film shows only then",
     "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it anew",
     "media_missing": "there is no file {value!r}; a name in a sheet is relative to the sheet's folder",
     "media_no_file": "{value!r} is a folder, not a file",

@@ -22,6 +22,7 @@ from voxops.errors import (
     ApiError,
     AuthError,
     ConflictError,
+    DecodeError,
     NotFoundError,
     RateLimitError,
     ServerError,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 File = Mapping[str, Any]  # of `Item.seen`: its path, name, type and size
 ARRIVED = frozenset({"processing", "ready"})  # statuses of a medium whose bytes are there
-GONE = frozenset({"failed", "gone", "expired", "deleted"})  # and of one that never becomes ready
+GONE = frozenset({"failed", "error", "gone", "expired", "deleted"})  # and of one that never becomes ready
+PAGE = 20  # media under way that count as a page of a list: the more there are, the less often each is looked at
 LOOKS = 3  # at a medium that was just requested and is not found
 KEYS = 5  # media that one source is requested as in one run, each under its own key, where the earlier ones are gone
 
@@ -159,9 +161,8 @@ class Uploads:
                 await asyncio.gather(upload.task, return_exceptions=True)
 
     async def _bring(self, source: str, file: File | None, upload: Upload) -> None:
-        name = (
-            source.partition("?")[0] if file is None else str(file["name"])
-        )  # what an address asks for may be a secret
+        # What an address asks for may be a secret.
+        name = source.partition("?")[0] if file is None else str(file["name"])
         try:
             async with self._room:
                 medium, status = await (
@@ -186,20 +187,17 @@ class Uploads:
             place = await uploads.presign(name, kind, size, idempotency_key=key)
             return place.media_id, place
 
-        medium, place, status = await self._requested(source, name, size, request)
-        if status in ARRIVED:
+        medium, place, status = await self._requested(source, name, size, request, uploads.renew)
+        if place is None or status in ARRIVED:
             return medium, status
 
         def notice(progress: Progress) -> None:
             upload.sent, upload.put = progress.sent, True
 
         await asyncio.to_thread(_check, source, file)
+        digest = source.partition(":")[2]
         try:
-            place = place or await uploads.renew(medium.media_id)
-            digest = source.partition(":")[2]
             await uploads.send(file["path"], content_type=kind, progress=notice, place=place, sha256=digest)
-        except ConflictError:  # somebody else's bytes have arrived between the two calls
-            pass
         except (TransportError, ServerError) as error:
             status, _ = await self._status(medium.media_id)  # which fails, too, where nobody is reached
             if status not in ARRIVED:
@@ -222,27 +220,41 @@ class Uploads:
         return medium, status
 
     async def _requested(
-        self, source: str, name: str, size: int, request: Callable[[int], Awaitable[tuple[str, Presigned | None]]]
+        self,
+        source: str,
+        name: str,
+        size: int,
+        request: Callable[[int], Awaitable[tuple[str, Presigned | None]]],
+        renew: Callable[[str], Awaitable[Presigned]] | None = None,
     ) -> tuple[Medium, Presigned | None, str]:
-        """The medium of a source, where it was just requested its address, and its status: the one in the ledger, if it is there.
+        """The medium of a source, the address for its bytes where they have not arrived, and its status.
 
-        Else one is requested under a key that another laptop would use, too: it may be the one of that laptop. Where that is gone or has
-        failed, the next key gives the next one.
+        It is the one in the ledger, if that is there. Else one is requested under a key that another laptop would use, too: it may be
+        the one of that laptop. Where that is gone or has failed, the next key gives the next one.
         """
         medium = self._ledger.media.get([source]).get(source)
-        number = 0
+        number, place = 0, None
         if medium is not None:
             status, _ = await self._status(medium.media_id)
+            try:
+                if renew is not None and status not in GONE | ARRIVED:
+                    place = await renew(medium.media_id)
+            except ConflictError:  # its bytes have arrived between the two calls
+                status = "processing"
+            except (NotFoundError, DecodeError):
+                status = "gone"
             if status not in GONE:
-                return medium, None, status
+                return medium, place, status
             number = medium.number + 1
         for next_number in range(number, number + KEYS):
             media_id, place = await request(next_number)
             medium = Medium(source, media_id, next_number, "sent", "", self._known.now, size, name)
             await self._keep(medium)
             status, said = await self._status(media_id)
-            for look in range(LOOKS if status == "gone" else 0):  # what was just created may not be found at once
-                await self._client.clock.sleep(interval(look, self._rng))
+            for look in range(LOOKS):
+                if status != "gone":
+                    break
+                await self._client.clock.sleep(interval(look, self._rng))  # what was just created may not show at once
                 status, said = await self._status(media_id)
             if status not in GONE:
                 return medium, place, status
@@ -254,7 +266,7 @@ class Uploads:
         while status not in GONE and status != "ready":
             if self._known.now - began > STUCK_AFTER.total_seconds():
                 raise _failed(medium.name, f"still {status}")
-            await self._client.clock.sleep(interval(look, self._rng))
+            await self._client.clock.sleep(interval(look, self._rng, len(self._uploads) // PAGE))
             look += 1
             status, said = await self._status(medium.media_id)
         now = self._known.now

@@ -265,6 +265,7 @@ class Sender:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
             ledger.requests.settle(done, now)
+            self._doubt_media(done)
             self._remember(act, done, now)
             ledger.calls.close(call.id)
         post = (
@@ -314,6 +315,7 @@ class Sender:
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
         ledger.requests.settle([one for one in said if one.outcome.final], now)
+        self._doubt_media(said)
         ledger.requests.say(held)
         if kept == "released":
             ledger.requests.release([one.id for one in left], most=most)
@@ -331,6 +333,12 @@ class Sender:
             post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
             for name, post in self._ledger.seen.of_posts(filter(None, rows)).items()
         )
+
+    def _doubt_media(self, done: Sequence[Request]) -> None:
+        """A create that failed may have had a medium that is not there any more."""
+        failed = {source for one in done if one.outcome is Outcome.FAILED for source in one.item.sources}
+        if failed:
+            self._ledger.media.doubt(failed)
 
     def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
         """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 26 and 28)."""

@@ -20,6 +20,10 @@ class Media(Part):
         rows = self._store.query(f"SELECT {_MEDIUM} FROM media WHERE source {SOME}", sources)
         return {row["source"]: Medium(*row) for row in rows}
 
+    def doubt(self, sources: Iterable[str]) -> None:
+        """Something with these was refused: each is read again before it is used once more."""
+        self._store.write(f"UPDATE media SET at = 0 WHERE source {SOME}", sources)
+
     def keep(self, one: Medium) -> None:
         """Remember a medium as it is now."""
         values = [well_formed(value) if isinstance(value, str) else value for value in astuple(one)]

@@ -121,6 +121,12 @@ def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     named = name_errors(names, sheet) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
+    for number, row in enumerate(rows):
+        if address := next((one for one in row["found"].values() if isinstance(one, str)), None):
+            found[number].append(
+                Finding("media", "warning", Reason("media_imported", value=address.partition("?")[0][:100]))
+            )
+            break
     texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)
     # The first text whose letters depend on an encoding that was guessed.
     for number, name, text in texts if "guessed" in sheet.attrs else ():
