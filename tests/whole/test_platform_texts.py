@@ -161,3 +161,14 @@ def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox,
         assert table["reason_code"].to_list() == ["created_otherwise"]
         assert next(iter(other)) in table["waiting_for"][0], "the column, as the sheet calls it"
     assert len(sandbox.effects("post.create")) == 1
+
+
+def test_another_laptop_with_another_text_for_a_platform_neither_posts_twice_nor_takes_it_for_the_same(
+    sandbox, ws, tmp_path: Path
+) -> None:
+    ws.run(plan_create(sheet(), key="row_id", campaign="spring")).wait()
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "other") as other:
+        for text, code in (("Else", "shows_it_now"), (None, "shows_it_now"), ("Short", "")):
+            run = other.run(plan_create(sheet(**{"content:twitter": text}), key="row_id", campaign="spring")).wait()
+            assert run.results()["reason_code"].fillna("").to_list() == [code]
+    assert len(sandbox.effects("post.create")) == 1
