@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -101,13 +101,13 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
             rows = rows.assign(campaign=again["campaign"].array)
         rows.attrs = again.attrs
     why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
-    first = {
+    first: dict[str, Iterable[Any]] = {
         "reason": [None if pd.isna(text) else f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in why],
         "reason_code": ended["error_code"].fillna(ended["reason_code"]),
         "outcome": ended["outcome"],
     }
     for place, (name, values) in enumerate(first.items()):
-        rows.insert(place, name, pd.array(list(values), dtype="string"))
+        rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
     # A row that the sheet has no more can't be mended in it.
     return rows[rows[key].notna()] if key else rows
 
