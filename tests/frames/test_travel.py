@@ -95,6 +95,7 @@ FRAMES: dict[str, tuple[str, Callable[[Any], pd.DataFrame]]] = {
     "results": ("run.results", lambda c: c.run.results()),
     "failed rows": ("run.failed", lambda c: c.run.failed()),
     "blocked rows": ("run.blocked", lambda c: c.run.blocked()),
+    "rows to mend": ("run.to_mend", lambda c: c.run.to_mend()),
     "copies": ("run.copies", lambda c: c.run.copies()),
     "verified": ("run.verify", lambda c: c.run.verify().reset_index()),
     "watched": ("run.results", lambda c: c.ws.watch(c.posts["post_id"].head(2)).results()),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Fault, Sandbox
 from voxops.sheets.files import LAYOUTS
 
 ONE = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Termin": "scheduled_for", "Bild": "media"}
@@ -186,6 +186,24 @@ def test_what_was_filled_in_pandas_goes_along_and_a_sheet_of_one_s_own_needs_no_
     pd.testing.assert_frame_equal(rows[bare.columns].reset_index(drop=True), bare)
     assert [*rows.columns] == ["reason", "reason_code", "outcome", *bare.columns, "campaign"]
     assert vx.plan_create(rows, key="name").eligible == 1
+
+
+def test_rows_of_a_sync_are_those_that_the_sheet_has(
+    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace]
+) -> None:
+    """What the posts show is not the sheet's, and a row that it has no more can't be mended in it."""
+    ws = kernel("mine")
+    sheet = sheet_of(tmp_path / "plan.xlsx", [*ROWS[::2], {**ROWS[0], "Nr.": "005", "Beitrag": "weg"}], ONE)
+    ws.run(vx.plan_create(sheet.iloc[[0, 2]], key="row_id", campaign="April")).wait()
+    posts = ws.posts(campaign="April")
+    sandbox.add_fault(Fault("status", path="/v1/posts/*/cancel", status=422, code="VALIDATION_ERROR"))
+    changed = sheet.iloc[:2].assign(content=["anders", *sheet["content"].iloc[1:2]])
+    run = ws.run(vx.plan_sync(changed, posts, key="row_id", campaign="April", withdraw=True)).wait()
+    assert run.results()["outcome"].value_counts().to_dict() == {"failed": 2, "succeeded": 1}
+    rows = run.to_mend()
+    own = ["row_id", "interne_notiz", "scheduled_for", "content", "accounts", "media"]
+    assert [*rows.columns] == ["reason", "reason_code", "outcome", *own, "attempt", "campaign"]
+    assert rows[["row_id", "attempt"]].to_numpy().tolist() == [["003", 2]]
 
 
 def test_other_acts_have_the_rows_of_their_frame_and_a_watch_has_none(kernel: Callable[[str], vx.Workspace]) -> None:

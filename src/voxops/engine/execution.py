@@ -141,11 +141,11 @@ class Execution(Job):
 
     def to_mend(self) -> pd.DataFrame:
         """The failed and blocked rows as their sheet has them, the reason of each first."""
-        planned, again = (
-            audit.planned_rows(self._ledger, self.id),
-            outcome.failed_rows(self._ledger, self.id, blocked=True),
-        )
-        return outcome.rows_to_mend(self.results(), planned, again, self._ledger.runs.head(self.id).key_column)
+        head, planned = self._ledger.runs.head(self.id), audit.planned_rows(self._ledger, self.id)
+        if act_named(head.action).parts:  # a sync adds what the posts show
+            planned = planned.loc[:, ~planned.columns.str.fullmatch("post_id|status|(?:now|new)_.*")]
+        again = outcome.failed_rows(self._ledger, self.id, blocked=True)
+        return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""

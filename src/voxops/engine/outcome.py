@@ -107,7 +107,7 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
         "outcome": ended["outcome"],
     }
     for place, (name, values) in enumerate(first.items()):
-        rows.insert(place, name, pd.Series([*values], rows.index, dtype="string"))
+        rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
     # A row that the sheet has no more can't be mended in it.
     return rows[rows[key].notna()] if key else rows
 
