@@ -220,3 +220,17 @@ def test_a_plan_says_what_its_uploads_cost(tmp_path):
         plan(tmp_path, *cells).cost for cells in (["m"] * 9, ["a.jpg"] * 9, ["a.jpg; https://x/b.jpg"] * 9)
     )
     assert one.requests - none.requests == both.requests - one.requests > 0
+
+
+def test_a_sheet_names_no_file_outside_of_its_folder(tmp_path):
+    """A sheet may come from anybody, and what it names is posted."""
+    desk = tmp_path / "desk"
+    (desk / "pictures").mkdir(parents=True)
+    picture(tmp_path / "private.jpg")
+    picture(desk / "pictures" / "a.jpg")
+    cells = ["pictures/a.jpg", "../private.jpg", str(tmp_path / "private.jpg"), "pictures/../../private.jpg"]
+    frame = sheet(desk, *cells)
+    assert list(plan_create(frame, key="row_id").frame["reason_code"]) == ["ready", *["media_outside"] * 3]
+    wider = vx.read_campaign(desk / "sheet.csv", folder=tmp_path)
+    codes = ["media_missing", "media_outside", "ready", "media_outside"]
+    assert list(plan_create(wider, key="row_id").frame["reason_code"]) == codes

@@ -159,6 +159,7 @@ def read_campaign(
     columns: Mapping[str, str] | None = None,
     header: int | None = None,
     encoding: str | None = None,
+    folder: str | Path | None = None,
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
@@ -187,6 +188,9 @@ def read_campaign(
     encoding : str, optional
         The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
+    folder : str or Path, optional
+        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
+        may come from anybody, and what it names is posted.
 
     Returns
     -------
@@ -261,7 +265,7 @@ def read_campaign(
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "layout": layout.text()}
-    frame.attrs["folder"] = str(place.absolute().parent)
+    frame.attrs["folder"] = str((place.parent if folder is None else file_path("folder", folder)).absolute())
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
     frame.attrs.update(**read.about)

@@ -74,8 +74,20 @@ def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
         if _ADDRESS.match(part):
             found[part] = _address(part)
         elif _FILE.fullmatch(part):
-            found[part] = look_at(part, folder)
+            # A sheet may come from anybody, and what it names is posted.
+            is_inside = _is_inside(part, folder or ".")
+            found[part] = look_at(part, folder) if is_inside else Reason("media_outside", value=part[-100:])
     return found
+
+
+def _is_inside(name: str, folder: str) -> bool:
+    """Whether a name in a sheet stands for a file in this folder, or in one within it."""
+    root = os.path.abspath(folder)  # noqa: PTH100  without following links, which are the analyst's own
+    path = os.path.abspath(os.path.join(root, name.replace("\\", os.sep)))  # noqa: PTH100, PTH118
+    try:
+        return os.path.commonpath([root, path]) == root
+    except ValueError:  # on another drive
+        return False
 
 
 def content_type_of(name: str) -> str:
