@@ -248,8 +248,8 @@ def test_a_clock_at_another_speed_sleeps_less(monkeypatch):
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("voxops.client._clock.asyncio", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr("voxops.client._clock.time", SimpleNamespace(clock_gettime=lambda _: 7.0))
+    monkeypatch.setattr("voxops._support.clocks.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("voxops._support.clocks.time", SimpleNamespace(clock_gettime=lambda _: 7.0))
     clock = SystemClock(1000)
     asyncio.run(clock.sleep(20))
     assert (slept, clock.monotonic()) == ([0.02], 7000.0)

@@ -565,7 +565,10 @@ class Client:
         self.clock = kernel
         self.requests = 0
         self.open = True  # whether the pace lets requests go
-        self.posts = self.accounts = mock.Mock(list=lambda **query: Listing(lambda: self.pages(query)))
+        self.posts, self.accounts = (
+            mock.Mock(list=lambda path=path, **query: Listing(lambda: self.pages(path, query)))
+            for path in ("/v1/posts", "/v1/accounts")
+        )
         self._offset = world.time - kernel.monotonic()
 
     def learn(self) -> None:
@@ -606,13 +609,14 @@ class Client:
         self.learn()
         return reply
 
-    async def pages(self, query: Any) -> AsyncIterator[Any]:
-        """The one page of the list of posts."""
+    async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
+        """The one page of the list of posts, or of accounts."""
         await asyncio.sleep(0)
         self.learn()
         server = self.world.server
-        shown = [server.posts[name] for name in server.listed() if name in server.posts]
-        yield mock.Mock(records=[server.record(post) for post in shown], cursor=None, says_more=True)
+        shown = [server.record(server.posts[name]) for name in server.listed() if name in server.posts]
+        records = [{"id": "acc", "status": "active"}] if path == "/v1/accounts" else shown
+        yield mock.Mock(records=records, cursor=None, says_more=True)
 
 
 class Reader:

@@ -45,6 +45,25 @@ FILE_TYPES: Mapping[str, str] = {
 BULK_VIDEO_BYTES = 20 * 1024**3  # of all videos of one request (contract: MED)
 
 
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What a platform takes of a picture in its feed: most bytes, least width in pixels, least and most width for each height."""
+
+    most_bytes: int
+    least_width: int = 0
+    least_ratio: float = 0.0
+    most_ratio: float = 1_000.0
+
+
+# The platforms' own published limits; a breach is only a warning, since the API may convert a picture before it sends it on.
+PLATFORM_PICTURES: Mapping[str, PictureLimits] = {
+    "instagram": PictureLimits(8 * _MEGABYTE, 320, 4 / 5, 1.91),
+    "threads": PictureLimits(8 * _MEGABYTE, 320, 1 / 10, 10),
+    "twitter": PictureLimits(5 * _MEGABYTE),
+    "bluesky": PictureLimits(1_000_000),
+}
+
+
 def refuse(name: str, why: str, *, code: str = _INVALID, **details: Any) -> NoReturn:
     """Raise a ValidationError of status 0: the request was not sent."""
     raise ValidationError(f"{name}: {why}; nothing was sent", status=0, code=code, details={"field": name, **details})
@@ -245,7 +264,8 @@ COMMENT_DELAY_SECONDS = 60  # the API's own page allows 60, one client 3,600; th
 THREAD_POSTS = 25
 POST_ACCOUNTS = 1_000  # undocumented; a guard against a whole column in one cell
 # Metadata of a post (contract: POST-2); a breach is answered by 422.
-METADATA_NAME, METADATA_TEXT, METADATA_ITEMS, METADATA_ITEM = 100, 1_000, 100, 200
+METADATA_NAME_CHARACTERS, METADATA_TEXT_CHARACTERS = 100, 1_000
+METADATA_LIST_ITEMS, METADATA_ITEM_CHARACTERS = 100, 200
 
 
 def _account_ids(name: str, value: Any) -> list[str]:
@@ -286,16 +306,20 @@ def _metadata(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         refuse(name, f"takes a mapping, not {type(value).__name__}")
     for key, inner in value.items():
-        where = f"{name}.{str(key)[:METADATA_NAME]}"
-        if not isinstance(key, str) or not 1 <= len(key) <= METADATA_NAME:
-            refuse(where, f"a name must have 1 to {METADATA_NAME} characters")
-        if isinstance(inner, str) and len(inner) > METADATA_TEXT:
-            _above(where, len(inner), METADATA_TEXT)
+        where = f"{name}.{str(key)[:METADATA_NAME_CHARACTERS]}"
+        if not isinstance(key, str) or not 1 <= len(key) <= METADATA_NAME_CHARACTERS:
+            refuse(where, f"a name must have 1 to {METADATA_NAME_CHARACTERS} characters")
+        if isinstance(inner, str) and len(inner) > METADATA_TEXT_CHARACTERS:
+            _above(where, len(inner), METADATA_TEXT_CHARACTERS)
         if isinstance(inner, list | tuple):
-            if len(inner) > METADATA_ITEMS:
-                _above(where, len(inner), METADATA_ITEMS, "items")
-            if any(isinstance(item, str) and len(item) > METADATA_ITEM for item in inner):
-                refuse(where, f"an item has more than {METADATA_ITEM} characters", maxLength=METADATA_ITEM)
+            if len(inner) > METADATA_LIST_ITEMS:
+                _above(where, len(inner), METADATA_LIST_ITEMS, "items")
+            if any(isinstance(item, str) and len(item) > METADATA_ITEM_CHARACTERS for item in inner):
+                refuse(
+                    where,
+                    f"an item has more than {METADATA_ITEM_CHARACTERS} characters",
+                    maxLength=METADATA_ITEM_CHARACTERS,
+                )
     return value
 
 

@@ -7,15 +7,15 @@ One module per step, outermost first: `groups` has the typed methods, which `_me
 
 from __future__ import annotations
 
+from voxops._support.clocks import SteppedClock, SystemClock
 from voxops.api.fields import PostFields
 from voxops.client._address import is_loopback
 from voxops.client._client import AsyncClient
-from voxops.client._clock import SteppedClock, SystemClock
 from voxops.client._handles import Ending, Followed, Handle, Kind, read_record
 from voxops.client._pages import Listing, Page, prefetch
 from voxops.client._reply import Reply
 from voxops.client._secret import Secret
-from voxops.client._upload import Progress, Uploaded
+from voxops.client._upload import Presigned, Progress, Uploaded
 
 __all__ = [
     "AsyncClient",
@@ -26,6 +26,7 @@ __all__ = [
     "Listing",
     "Page",
     "PostFields",
+    "Presigned",
     "Progress",
     "Reply",
     "Secret",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from uuid import UUID
 from httpx import AsyncBaseTransport
 
 from voxops._support import safe
+from voxops._support.clocks import SteppedClock, SystemClock
 from voxops._support.eventloop import never_copied
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
@@ -22,7 +23,7 @@ from voxops.api.matrix import find, may_resend
 from voxops.api.records import BatchResult, Health, Identity
 from voxops.client._address import base_url, safe_path
 from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
-from voxops.client._clock import ServerClock, SteppedClock, SystemClock
+from voxops.client._clock import ServerClock
 from voxops.client._loop import LoopRunner, OwnLoop
 from voxops.client._pace import Pace
 from voxops.client._pages import Page, pages
@@ -178,7 +179,7 @@ class AsyncClient(Groups):
         self._retries = Retries(self.clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
-        self.storage = Storage(self.url, self._transport.put, self.now, self._retries, self._loop)
+        self.storage = Storage(self.url, self._put, self.now, self._retries, self._loop)
         super().__init__()
 
     async def aclose(self) -> None:
@@ -299,6 +300,10 @@ class AsyncClient(Groups):
             self._server.learn(reply.date, sent, received)
         self._pace.learn(reply, sent=sent, received=received)
         return reply
+
+    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
+        with self._pace.aside():
+            return await self._transport.put(url, headers, content, size)
 
     def _renew(self) -> None:
         """Replace everything bound to a closed event loop or to another process."""

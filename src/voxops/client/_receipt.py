@@ -24,6 +24,7 @@ class Source:
     content_type: str
     size: int
     changed: int  # nanoseconds
+    sha256: str | None = None  # the hash that its bytes must have, if that is known; else nothing is uploaded
 
 
 class Receipt:

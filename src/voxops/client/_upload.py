@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
@@ -125,17 +126,24 @@ def source_of(file: Path, content_type: str | None) -> Source:
 
 
 async def upload(
-    presigner: Presigner, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
+    presigner: Presigner,
+    storage: Storage,
+    source: Source,
+    receipt: Receipt,
+    notice: Callable[[Progress], None],
+    given: Presigned | None = None,
 ) -> Uploaded:
-    """Upload one file, unless its bytes have already arrived.
+    """Upload one file, unless its bytes have already arrived; to the `given` address, or to no other medium than its.
 
     Raises
     ------
     ApiError, TransportError
         If it could not be uploaded.
     """
-    known = receipt.media_id(source)
-    place = "gone" if known is None else await _arrived(presigner, known)
+    known = receipt.media_id(source) if given is None else given.media_id
+    place: Presigned | Literal["there", "gone"] = given or "gone"
+    if given is None and known is not None:
+        place = await _arrived(presigner, known)
     if place == "there":
         return Uploaded(source.path, known, reused=True)
     renewals = 0
@@ -149,6 +157,8 @@ async def upload(
             place = await _arrived(presigner, known)
         if place == "there":
             return Uploaded(source.path, known)
+        if not isinstance(place, Presigned) and given is not None:
+            raise NotFoundError(f"the media file {known} is gone or has failed", status=404)
         if not isinstance(place, Presigned):
             place = await presigner.presign(source.path.name, source.content_type, source.size)
             await asyncio.to_thread(receipt.keep, source, place.media_id)
@@ -176,15 +186,18 @@ async def _put(
 
 
 async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGenerator[bytes, None]:
-    """Yield a file piece by piece; stop if its size changes during the upload."""
+    """Yield a file piece by piece; stop before the last one if it is not the file any more that was to be uploaded."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
-        sent = 0
+        sent, digest = 0, hashlib.sha256()
         while sent < source.size:
             piece = await asyncio.to_thread(file.read, min(CHUNK, source.size - sent))
             if not piece or os.fstat(file.fileno()).st_size != source.size:
                 refuse("file", f"{source.path} changed while it was uploaded; upload it again")
             sent += len(piece)
+            digest.update(piece)
+            if sent == source.size and source.sha256 not in {None, digest.hexdigest()}:
+                refuse("file", f"{source.path} changed before it was uploaded")
             yield piece
             notice(Progress(source.path, sent, source.size))
     finally:
