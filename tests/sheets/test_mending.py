@@ -180,12 +180,19 @@ def test_what_was_filled_in_pandas_goes_along_and_a_sheet_of_one_s_own_needs_no_
     assert again["first_comment"].to_list() == ["Hallo"] * 2
     assert again["twin"].to_list() == ["TRUE"] * 2
     assert "campaign" not in again.columns
-    bare = pd.DataFrame({"name": ["x"], "content": ["bare"], "accounts": [EXPIRED], "media": ["media_x"],
-                         "scheduled_for": ["2026-07-04T09:00Z"]})  # fmt: skip
+    bare = pd.DataFrame(
+        {
+            "name": ["x", "y"],
+            "content": ["bare", "typo"],
+            "accounts": [EXPIRED, "twitter:@aldercofee"],
+            "media": ["media_x", None],
+        }
+    ).assign(scheduled_for="2026-07-04T09:00Z")
     rows = ws.run(vx.plan_create(bare, key="name", campaign="bare")).wait().to_mend()
+    assert rows["reason"].str.fullmatch(r"[A-Z].*[^.?][.?]").all(), "the second one is a question"
     pd.testing.assert_frame_equal(rows[bare.columns].reset_index(drop=True), bare)
     assert [*rows.columns] == ["reason", "reason_code", "outcome", *bare.columns, "campaign"]
-    assert vx.plan_create(rows, key="name").eligible == 1
+    assert vx.plan_create(rows, key="name").eligible == 2
 
 
 def test_rows_of_a_sync_are_those_that_the_sheet_has(

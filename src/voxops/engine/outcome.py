@@ -102,7 +102,7 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
         rows.attrs = again.attrs
     why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
     first: dict[str, Iterable[Any]] = {
-        "reason": [None if pd.isna(text) else f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in why],
+        "reason": [None if pd.isna(text) else _sentence(text) for text in why],
         "reason_code": ended["error_code"].fillna(ended["reason_code"]),
         "outcome": ended["outcome"],
     }
@@ -110,6 +110,10 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
         rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
     # A row that the sheet has no more can't be mended in it.
     return rows[rows[key].notna()] if key else rows
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 async def copies(engine: Engine, run: str) -> pd.DataFrame:
